@@ -1,0 +1,168 @@
+"""Exact CPU and memory amounts in Kubernetes' notation.
+
+`Cpu` counts millicores and `Memory` counts bytes, both as integers, because these are the finest
+units the kubelet acts on. Anything finer (``500u`` of CPU, half a byte) rounds **up**: a request
+that is rounded down may be too small, one that is rounded up never is.
+
+The accepted syntax is that of the Kubernetes API's ``resource.Quantity``:
+a decimal number, then a binary suffix (``Ki`` ... ``Ei``), a decimal suffix (``n`` ``u`` ``m``,
+none, ``k`` ``M`` ``G`` ``T`` ``P`` ``E``) or a decimal exponent (``e3``, ``E-3``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import total_ordering
+from typing import ClassVar, Self
+
+from analyzer.errors import UsageError
+
+_SYNTAX = re.compile(
+    r"(?P<sign>[+-]?)(?P<number>\d+(?:\.\d*)?|\.\d+)"
+    r"(?:[eE](?P<exponent>[+-]?\d{1,3})|(?P<suffix>[KMGTPE]i|[numkMGTPE]?))",
+    re.ASCII,
+)
+_BINARY = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)}
+_DECIMAL = {
+    "n": Fraction(1, 10**9),
+    "u": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
+    "": Fraction(1),
+    **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
+}
+
+
+def parse_quantity(text: str) -> Fraction:
+    """The exact value of a Kubernetes quantity, in its base unit (cores, bytes).
+
+    Raises `UsageError` when `text` is not a quantity.
+    """
+    match = _SYNTAX.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"{text!r} is not a Kubernetes quantity; write it like 250m, 0.5, 128Mi or 1.5Gi"
+        )
+    value = Fraction(match["number"])
+    if match["exponent"] is not None:
+        value *= Fraction(10) ** int(match["exponent"])
+    elif match["suffix"] in _BINARY:
+        value *= _BINARY[match["suffix"]]
+    else:
+        value *= _DECIMAL[match["suffix"]]
+    return -value if match["sign"] == "-" else value
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """An integer count of one unit, which adds and compares with its own kind alone."""
+
+    units: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.units, bool) or not isinstance(self.units, int):
+            raise TypeError(f"{type(self).__name__} counts whole units, not {self.units!r}")
+
+    def _same(self, other: object, action: str) -> int:
+        if type(other) is not type(self):
+            raise TypeError(f"cannot {action} {type(self).__name__} and {type(other).__name__}")
+        return other.units  # type: ignore[attr-defined]  # same type was just checked
+
+    def __add__(self, other: object) -> Self:
+        return type(self)(self.units + self._same(other, "add"))
+
+    def __sub__(self, other: object) -> Self:
+        return type(self)(self.units - self._same(other, "subtract"))
+
+    def __lt__(self, other: object) -> bool:
+        return self.units < self._same(other, "compare")
+
+    def __bool__(self) -> bool:
+        return self.units != 0
+
+    def scale(self, factor: float) -> Self:
+        """This amount times `factor`, rounded up to a whole unit."""
+        return type(self)(_ceil(Fraction(self.units) * _exact(factor)))
+
+
+class Cpu(_Quantity):
+    """An amount of CPU in whole millicores."""
+
+    __slots__ = ()
+    unit: ClassVar[str] = "cores"
+
+    @classmethod
+    def parse(cls, text: str | int | float) -> Self:
+        """Read a quantity as a manifest spells it (``250m``, ``0.5``, ``2``, ``500u``)."""
+        return cls(_ceil(parse_quantity(str(text).strip()) * 1000))
+
+    @classmethod
+    def from_cores(cls, cores: float) -> Self:
+        """The smallest whole number of millicores that is at least `cores`."""
+        return cls(_ceil(_exact(cores) * 1000))
+
+    @property
+    def millicores(self) -> int:
+        return self.units
+
+    @property
+    def cores(self) -> float:
+        return self.units / 1000
+
+    def __str__(self) -> str:
+        """Kubernetes' canonical text: whole cores bare, everything else in millicores."""
+        return f"{self.units // 1000}" if self.units % 1000 == 0 else f"{self.units}m"
+
+    def human(self) -> str:
+        """Short text for people, to three digits: ``35m``, ``1.25``, ``12.5``."""
+        if abs(self.units) < 1000:
+            return f"{self.units}m"
+        return f"{float(f'{self.cores:.3g}'):g}"
+
+
+class Memory(_Quantity):
+    """An amount of memory in whole bytes."""
+
+    __slots__ = ()
+    unit: ClassVar[str] = "bytes"
+
+    @classmethod
+    def parse(cls, text: str | int | float) -> Self:
+        """Read a quantity as a manifest spells it (``128Mi``, ``1.5Gi``, ``128M``, ``1e9``)."""
+        return cls(_ceil(parse_quantity(str(text).strip())))
+
+    @classmethod
+    def from_bytes(cls, count: float) -> Self:
+        """The smallest whole number of bytes that is at least `count`."""
+        return cls(_ceil(_exact(count)))
+
+    @property
+    def bytes(self) -> int:
+        return self.units
+
+    def __str__(self) -> str:
+        """Kubernetes' canonical text: the largest binary unit that divides it, else bytes."""
+        for suffix, size in reversed(_BINARY.items()):
+            if self.units and self.units % size == 0:
+                return f"{self.units // size}{suffix}"
+        return str(self.units)
+
+    def human(self) -> str:
+        """Short text for people, to three digits: ``96Mi``, ``1.5Gi``."""
+        for suffix, size in reversed(_BINARY.items()):
+            if abs(self.units) >= size:
+                return f"{float(f'{self.units / size:.3g}'):g}{suffix}"
+        return str(self.units)
+
+
+def _exact(value: float) -> Fraction:
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite amount, found {value!r}")
+    return Fraction(value)
+
+
+def _ceil(value: Fraction) -> int:
+    return -((-value.numerator) // value.denominator)
