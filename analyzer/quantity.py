@@ -166,3 +166,36 @@ def _exact(value: float) -> Fraction:
 
 def _ceil(value: Fraction) -> int:
     return -((-value.numerator) // value.denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a container declares or should declare; None where it declares nothing."""
+
+    cpu_request: Cpu | None = None
+    cpu_limit: Cpu | None = None
+    memory_request: Memory | None = None
+    memory_limit: Memory | None = None
+
+    def effective(self) -> Resources:
+        """As Kubernetes schedules it: a limit without a request is also the request."""
+        return Resources(
+            cpu_request=self.cpu_limit if self.cpu_request is None else self.cpu_request,
+            cpu_limit=self.cpu_limit,
+            memory_request=(
+                self.memory_limit if self.memory_request is None else self.memory_request
+            ),
+            memory_limit=self.memory_limit,
+        )
+
+    def as_manifest(self) -> dict[str, dict[str, str]]:
+        """The `resources` mapping of a container, with canonical quantities and no empty parts."""
+        parts = {
+            "requests": {"cpu": self.cpu_request, "memory": self.memory_request},
+            "limits": {"cpu": self.cpu_limit, "memory": self.memory_limit},
+        }
+        written = {
+            part: {name: str(amount) for name, amount in amounts.items() if amount is not None}
+            for part, amounts in parts.items()
+        }
+        return {part: amounts for part, amounts in written.items() if amounts}

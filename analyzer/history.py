@@ -1,0 +1,355 @@
+"""Histories: what each container used, with its settings and events, ready for the models.
+
+`build_histories` turns a `Recording` into `Histories`: everything about all containers at once,
+aligned by index. `Histories.of` gives one `History` to look at. The ledger is kept here too: a
+container that comes in leaves as recommended or as `Skipped`, never silently.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyzer.errors import RecordingError
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.usage import NAMES, Meta, Recording, Usage
+from analyzer.workload import ContainerRef
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A container that gets no recommendation, and why."""
+
+    ref: ContainerRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hpa:
+    """A HorizontalPodAutoscaler that scales a workload; `targets` are utilisation in percent."""
+
+    name: str
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    targets: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How a container was set up during one period."""
+
+    container_type: str = "app"
+    replicas: int | None = None
+    resources: Resources = Resources()
+    image: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    hpa: Hpa | None = None
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Daily:
+    """Per container and day, the last 24 hours being the last column; NaN where nothing was seen.
+
+    `memory_peak` is the highest working set of any pod in bytes. `cpu_mean`, `cpu_p95` and
+    `cpu_peak` are over all samples of all pods in cores; `samples` counts those.
+    """
+
+    memory_peak: Array
+    cpu_mean: Array
+    cpu_p95: Array
+    cpu_peak: Array
+    samples: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class History:
+    """One container's past, for looking at; arrays are views of `Histories.usage`."""
+
+    ref: ContainerRef
+    spec: Spec
+    specs: tuple[Spec, ...]
+    events: pd.DataFrame
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Histories:
+    """All containers of one window, aligned: index ``i`` is ``usage.containers[i]`` everywhere."""
+
+    meta: Meta
+    usage: Usage
+    specs: tuple[tuple[Spec, ...], ...]
+    events: pd.DataFrame
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.usage.containers)
+
+    def __iter__(self) -> Iterator[ContainerRef]:
+        return iter(self.usage.containers)
+
+    @property
+    def containers(self) -> tuple[ContainerRef, ...]:
+        return self.usage.containers
+
+    @cached_property
+    def position(self) -> dict[ContainerRef, int]:
+        """Index of each container."""
+        return {ref: index for index, ref in enumerate(self.usage.containers)}
+
+    def spec(self, index: int) -> Spec:
+        """How container `index` is set up now; all defaults where the source does not know."""
+        periods = self.specs[index]
+        return periods[-1] if periods else Spec()
+
+    def of(self, ref: ContainerRef) -> History:
+        """Everything about one container. Raises KeyError where it has no samples."""
+        index = self.position[ref]
+        return History(
+            ref=ref,
+            spec=self.spec(index),
+            specs=self.specs[index],
+            events=self.events_of(index),
+            frame=self.samples(index),
+        )
+
+    def events_of(self, index: int) -> pd.DataFrame:
+        """The events of container `index`, oldest first."""
+        low, high = np.searchsorted(self.events["index"], [index, index + 1])
+        return self.events.iloc[low:high]
+
+    def samples(self, index: int) -> pd.DataFrame:
+        """Samples of container `index`: pod, timestamp, cpu_cores, memory_bytes."""
+        usage, where = self.usage, self.usage.span(index)
+        low, high = usage.bounds[index], usage.bounds[index + 1]
+        lengths = np.diff(usage.offset[low : high + 1])
+        seconds = (usage.sample_steps(index) + 1) * usage.step.total_seconds()
+        return pd.DataFrame(
+            {
+                "pod": np.repeat(np.asarray(usage.pods[low:high], dtype=object), lengths),
+                "timestamp": pd.Timestamp(usage.start).as_unit("s")
+                + pd.to_timedelta(seconds, unit="s").as_unit("s"),
+                "cpu_cores": usage.cpu_cores[where],
+                "memory_bytes": usage.memory_bytes[where],
+            }
+        )
+
+    @cached_property
+    def daily(self) -> Daily:
+        """Daily summaries of every container, computed once."""
+        return _summarise(self.usage)
+
+
+def build_histories(recording: Recording) -> Histories:
+    """Join usage, specs and events of `recording` per container.
+
+    Containers that are known from specs but were never observed come out as `Skipped`.
+    """
+    usage = recording.usage
+    cluster = recording.meta.cluster
+    seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
+    if not seen.all():
+        usage = _keep(usage, seen)
+    position = {ref: index for index, ref in enumerate(usage.containers)}
+    specs: list[list[Spec]] = [[] for _ in usage.containers]
+    never: dict[ContainerRef, None] = {
+        ref: None for ref, kept in zip(recording.usage.containers, seen, strict=True) if not kept
+    }
+    for ref, spec in _read_specs(recording.specs, cluster):
+        if ref in position:
+            specs[position[ref]].append(spec)
+        else:
+            never[ref] = None
+    return Histories(
+        meta=recording.meta,
+        usage=usage,
+        specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
+        events=_index_events(recording.events, cluster, position),
+        skipped=tuple(Skipped(ref, "no usage was observed in the window") for ref in sorted(never)),
+    )
+
+
+def check_ledger(
+    known: Sequence[ContainerRef],
+    recommended: Sequence[ContainerRef],
+    skipped: Sequence[ContainerRef],
+) -> None:
+    """Raise `AssertionError` unless every known container came out exactly once."""
+    out = sorted([*recommended, *skipped])
+    if out != sorted(known):
+        lost = set(known) - set(out)
+        raise AssertionError(
+            f"{len(known)} containers came in, {len(out)} came out; "
+            f"lost: {', '.join(map(str, sorted(lost)[:3])) or 'none (some twice)'}"
+        )
+
+
+def _observed(usage: Usage, index: int) -> bool:
+    where = usage.span(index)
+    return not (
+        np.isnan(usage.cpu_cores[where]).all() and np.isnan(usage.memory_bytes[where]).all()
+    )
+
+
+def _keep(usage: Usage, wanted: npt.NDArray[np.bool_]) -> Usage:
+    """`usage` with only the wanted containers listed; dropped ones had no samples to lose."""
+    new_index = np.cumsum(wanted) - 1
+    kept = np.flatnonzero(wanted[usage.container])
+    lengths = np.diff(usage.offset)[kept]
+    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    take = np.repeat(usage.offset[kept] - offset[:-1], lengths) + np.arange(offset[-1])
+    return Usage(
+        start=usage.start,
+        step=usage.step,
+        steps=usage.steps,
+        containers=tuple(r for r, w in zip(usage.containers, wanted, strict=True) if w),
+        container=new_index[usage.container[kept]].astype(np.int64),
+        pods=tuple(usage.pods[s] for s in kept),
+        first=usage.first[kept],
+        offset=offset,
+        cpu_cores=usage.cpu_cores[take],
+        memory_bytes=usage.memory_bytes[take],
+    )
+
+
+def _period(spec: Spec) -> tuple[float, float]:
+    return (
+        spec.last_seen.timestamp() if spec.last_seen else math.inf,
+        spec.first_seen.timestamp() if spec.first_seen else -math.inf,
+    )
+
+
+def _read_specs(frame: pd.DataFrame, cluster: str) -> Iterator[tuple[ContainerRef, Spec]]:
+    for row in frame.to_dict("records"):
+        ref = ContainerRef(cluster, *(str(row[name]) for name in NAMES))
+        yield ref, _read_spec(row, ref)
+
+
+def _read_spec(row: dict[str, Any], ref: ContainerRef) -> Spec:
+    return Spec(
+        container_type=str(row["container_type"]),
+        replicas=_whole(row["replicas"]),
+        resources=Resources(
+            cpu_request=_cpu(row["cpu_request_cores"]),
+            cpu_limit=_cpu(row["cpu_limit_cores"]),
+            memory_request=_memory(row["memory_request_bytes"]),
+            memory_limit=_memory(row["memory_limit_bytes"]),
+        ),
+        image=None if _missing(row["image"]) else str(row["image"]),
+        labels=_mapping(row["labels"], ref, "labels"),
+        annotations=_mapping(row["annotations"], ref, "annotations"),
+        hpa=_hpa(row["hpa"], ref),
+        first_seen=_moment(row["first_seen"]),
+        last_seen=_moment(row["last_seen"]),
+    )
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
+
+
+def _whole(value: Any) -> int | None:
+    return None if _missing(value) else int(value)
+
+
+def _cpu(value: Any) -> Cpu | None:
+    # A float from a series is off by its last bits: 0.1 + 2**-54 cores are 100m, not 101m.
+    return None if _missing(value) else Cpu.from_cores(round(float(value), 6))
+
+
+def _memory(value: Any) -> Memory | None:
+    return None if _missing(value) else Memory.from_bytes(float(value))
+
+
+def _moment(value: Any) -> datetime | None:
+    return None if _missing(value) else pd.Timestamp(value).to_pydatetime()
+
+
+def _decode(text: Any, ref: ContainerRef, column: str) -> dict[str, Any]:
+    if _missing(text) or text == "":
+        return {}
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise RecordingError(f"specs column {column} of {ref} is not JSON: {error}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RecordingError(f"specs column {column} of {ref} is not a JSON object")
+    return value
+
+
+def _mapping(text: Any, ref: ContainerRef, column: str) -> dict[str, str]:
+    return {str(key): str(value) for key, value in _decode(text, ref, column).items()}
+
+
+def _hpa(text: Any, ref: ContainerRef) -> Hpa | None:
+    value = _decode(text, ref, "hpa")
+    if not value:
+        return None
+    targets = {
+        str(metric["resource"]): float(metric["value"])
+        for metric in value.get("metrics", [])
+        if metric.get("type", "Utilization") == "Utilization" and "resource" in metric
+    }
+    return Hpa(str(value.get("name", "")), value.get("min"), value.get("max"), targets)
+
+
+def _index_events(
+    frame: pd.DataFrame, cluster: str, position: Mapping[ContainerRef, int]
+) -> pd.DataFrame:
+    """Events with the index of their container, sorted by it; those of no container are left out."""
+    refs = zip(*(frame[name] for name in NAMES), strict=True)
+    index = np.array([position.get(ContainerRef(cluster, *ref), -1) for ref in refs], dtype=int)
+    columns = frame[["pod", "timestamp", "kind", "value"]].assign(index=index)
+    columns = columns[columns["index"] >= 0]
+    return columns.sort_values(["index", "timestamp"], kind="stable", ignore_index=True)
+
+
+def _summarise(usage: Usage) -> Daily:
+    per_day = usage.steps_per_day
+    days = -(-usage.steps // per_day)
+    shape = (len(usage.containers), days)
+    memory_peak, cpu_mean, cpu_p95, cpu_peak = (np.full(shape, np.nan) for _ in range(4))
+    samples = np.zeros(shape, dtype=np.int64)
+    for index in range(shape[0]):
+        where = usage.span(index)
+        # Days count back from the end, so that the last column is a whole one.
+        day = days - 1 - (usage.steps - 1 - usage.sample_steps(index)) // per_day
+        memory, cpu = usage.memory_bytes[where], usage.cpu_cores[where]
+        _peaks(memory, day, memory_peak[index])
+        seen = ~np.isnan(cpu)
+        cpu, day = cpu[seen], day[seen]
+        order = np.lexsort((cpu, day))
+        cpu, day = cpu[order], day[order]
+        edges = np.searchsorted(day, np.arange(days + 1))
+        count = np.diff(edges)
+        have = count > 0
+        samples[index] = count
+        low, number = edges[:-1][have], count[have]
+        cpu_peak[index, have] = cpu[low + number - 1]
+        cpu_p95[index, have] = cpu[low + np.ceil(0.95 * number).astype(np.int64) - 1]
+        cpu_mean[index, have] = np.add.reduceat(cpu, low) / number if len(low) else 0
+    return Daily(memory_peak, cpu_mean, cpu_p95, cpu_peak, samples)
+
+
+def _peaks(values: npt.NDArray[np.float32], day: npt.NDArray[np.int64], out: Array) -> None:
+    seen = ~np.isnan(values)
+    filled = np.full(len(out), -np.inf)
+    np.maximum.at(filled, day[seen], values[seen])
+    found = np.isfinite(filled)
+    out[found] = filled[found]
