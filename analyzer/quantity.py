@@ -33,6 +33,7 @@ _DECIMAL = {
     "": Fraction(1),
     **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
 }
+_LARGE_DECIMAL = [(suffix, 1000**power) for power, suffix in enumerate(("", *"kMGTPE"))]
 
 
 def parse_quantity(text: str) -> Fraction:
@@ -144,11 +145,13 @@ class Memory(_Quantity):
         return self.units
 
     def __str__(self) -> str:
-        """Kubernetes' canonical text: the largest binary unit that divides it, else bytes."""
-        for suffix, size in reversed(_BINARY.items()):
-            if self.units and self.units % size == 0:
-                return f"{self.units // size}{suffix}"
-        return str(self.units)
+        """The shortest exact text, binary units first: ``1536Mi``, ``128M``, ``1000``."""
+        exact = [
+            f"{self.units // size}{suffix}"
+            for suffix, size in [*reversed(_BINARY.items()), *_LARGE_DECIMAL]
+            if self.units and self.units % size == 0
+        ]
+        return min(exact, key=len, default=str(self.units))
 
     def human(self) -> str:
         """Short text for people, to three digits: ``96Mi``, ``1.5Gi``."""
