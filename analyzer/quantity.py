@@ -57,20 +57,36 @@ def parse_quantity(text: str) -> Fraction:
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True)
 class _Quantity:
     """An integer count of one unit, which adds and compares with its own kind alone."""
 
+    __slots__ = ("units",)
     units: int
 
-    def __post_init__(self) -> None:
-        if isinstance(self.units, bool) or not isinstance(self.units, int):
-            raise TypeError(f"{type(self).__name__} counts whole units, not {self.units!r}")
+    def __init__(self, units: int) -> None:
+        if isinstance(units, bool) or not isinstance(units, int):
+            raise TypeError(f"{type(self).__name__} counts whole units, not {units!r}")
+        object.__setattr__(self, "units", units)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int]]:
+        return type(self), (self.units,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.units})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.units == other.units
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.units))
 
     def _same(self, other: object, action: str) -> int:
         if type(other) is not type(self):
             raise TypeError(f"cannot {action} {type(self).__name__} and {type(other).__name__}")
-        return other.units  # type: ignore[attr-defined]  # same type was just checked
+        return other.units
 
     def __add__(self, other: object) -> Self:
         return type(self)(self.units + self._same(other, "add"))
@@ -202,3 +218,15 @@ class Resources:
             for part, amounts in parts.items()
         }
         return {part: amounts for part, amounts in written.items() if amounts}
+
+
+def decode_quantity(kind: type, value: object) -> object:
+    """Let msgspec read `Cpu` and `Memory` from text; raises NotImplementedError for others."""
+    if kind is Cpu or kind is Memory:
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            try:
+                return Cpu.parse(value) if kind is Cpu else Memory.parse(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from error
+        raise ValueError(f"expected a quantity such as 250m or 1.5Gi, found {value!r}")
+    raise NotImplementedError(f"cannot read {kind.__name__} from text")

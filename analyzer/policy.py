@@ -1,0 +1,193 @@
+"""The policy: what turns demand into requests and limits a team is willing to run with.
+
+A `Policy` is plain settings. `Policies` says which one holds for a container: the defaults, then
+every rule that matches, in order, then annotations on the workload. The steps are pure functions
+on one amount; `analyzer.recommend` calls them in their fixed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from analyzer.errors import ConfigError
+from analyzer.quantity import Cpu, Memory, decode_quantity
+from analyzer.workload import ContainerRef
+
+Quantity = TypeVar("Quantity", Cpu, Memory)
+
+ANNOTATION_PREFIX = "rightsize_io_"
+"""How kube-state-metrics spells annotations ``rightsize.io/...``."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of one container. Risks and ratios are fractions (0.05 is 5 %)."""
+
+    cpu_request_risk: float = 0.05
+    """Share of the time in which CPU usage may exceed the request."""
+    memory_request_risk: float = 0.10
+    """Chance that the memory peak until the next review exceeds the request."""
+    memory_limit_risk: float = 0.01
+    """Chance that the memory peak until the next review exceeds the limit: an OOM kill."""
+    memory_limit_headroom: float = 1.2
+    """The limit is at least this many times the highest peak seen: a limit reserves nothing."""
+
+    cpu_limit: Literal["none", "keep", "ratio", "risk"] = "none"
+    cpu_limit_ratio: float = 2.0
+    cpu_limit_risk: float = 0.001
+    memory_limit: Literal["risk", "request", "keep", "none"] = "risk"
+    add_missing_limits: bool = False
+    """Propose limits where none is declared. Off, because a new limit can only take away."""
+
+    cpu_floor: Cpu = Cpu(5)
+    memory_floor: Memory = Memory(16 * 1024**2)
+    cpu_ceiling: Cpu | None = None
+    memory_ceiling: Memory | None = None
+
+    direction: Literal["both", "raise", "lower", "off"] = "both"
+    min_days_to_lower: float = 3.0
+    """With fewer observed days than this, nothing is lowered."""
+    max_decrease: float = 1.0
+    """No amount falls by more than this share of itself in one run."""
+    min_change: float = 0.10
+    """A smaller relative change is not worth a restart."""
+    min_change_cpu: Cpu = Cpu(10)
+    min_change_memory: Memory = Memory(16 * 1024**2)
+    keep_qos: bool = False
+    """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
+    hpa: Literal["hands-off", "ignore"] = "hands-off"
+    """What happens to a resource that a HorizontalPodAutoscaler scales on."""
+
+    def __post_init__(self) -> None:
+        for name in ("cpu_request_risk", "memory_request_risk", "memory_limit_risk"):
+            _between(name, getattr(self, name), 0.001, 0.5)
+        _between("cpu_limit_risk", self.cpu_limit_risk, 0.001, 0.5)
+        _between("cpu_limit_ratio", self.cpu_limit_ratio, 1.0, 100.0)
+        _between("memory_limit_headroom", self.memory_limit_headroom, 1.0, 10.0)
+        _between("max_decrease", self.max_decrease, 0.0, 1.0)
+        _between("min_change", self.min_change, 0.0, 10.0)
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be between {low:g} and {high:g}, found {value:g}")
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings for the containers that match; patterns are shell globs, and all must match."""
+
+    set: Mapping[str, Any]
+    cluster: str = "*"
+    namespace: str = "*"
+    kind: str = "*"
+    workload: str = "*"
+    container: str = "*"
+
+    def matches(self, ref: ContainerRef) -> bool:
+        """Whether this rule speaks of `ref`."""
+        pairs = (
+            (ref.cluster, self.cluster),
+            (ref.namespace, self.namespace),
+            (ref.kind, self.kind),
+            (ref.workload, self.workload),
+            (ref.container, self.container),
+        )
+        return all(fnmatchcase(name, pattern) for name, pattern in pairs)
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The defaults and the rules on top of them; a later rule wins over an earlier one."""
+
+    default: Policy = Policy()
+    rules: tuple[Rule, ...] = ()
+    _made: dict[tuple[tuple[str, str], ...], Policy] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        for number, rule in enumerate(self.rules, start=1):
+            make_policy(self.default, rule.set, f"policy rule {number}")
+
+    def of(self, ref: ContainerRef, annotations: Mapping[str, str] | None = None) -> Policy:
+        """The policy that holds for `ref`. Raises `ConfigError` for an unusable annotation."""
+        chosen = [number for number, rule in enumerate(self.rules) if rule.matches(ref)]
+        own = {
+            key.removeprefix(ANNOTATION_PREFIX): value
+            for key, value in (annotations or {}).items()
+            if key.startswith(ANNOTATION_PREFIX)
+        }
+        if not chosen and not own:
+            return self.default
+        key = (*((str(n), "") for n in chosen), *sorted(own.items()))
+        if key not in self._made:
+            changes: dict[str, Any] = {}
+            for number in chosen:
+                changes |= self.rules[number].set
+            policy = make_policy(self.default, changes, "the policy rules")
+            self._made[key] = make_policy(policy, own, f"an annotation of {ref}", strict=False)
+        return self._made[key]
+
+
+def make_policy(
+    base: Policy, changes: Mapping[str, Any], origin: str, *, strict: bool = True
+) -> Policy:
+    """`base` with `changes` (as read from YAML or annotations) applied and checked.
+
+    With ``strict=False`` numbers and booleans may be text, as in annotations.
+    """
+    if not changes:
+        return base
+    plain = {**msgspec.to_builtins(base, enc_hook=str), **changes}
+    for name in ("cpu_floor", "cpu_ceiling", "min_change_cpu"):
+        if isinstance(plain[name], int | float):
+            plain[name] = str(plain[name])  # YAML reads `cpu_floor: 1` as a number
+    try:
+        return msgspec.convert(plain, Policy, strict=strict, dec_hook=decode_quantity)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{origin} cannot be used: {error}") from error
+
+
+def clamp(amount: Quantity, floor: Quantity, ceiling: Quantity | None) -> Quantity:
+    """`amount` between `floor` and `ceiling`; the ceiling wins where they cross."""
+    raised = max(amount, floor)
+    return raised if ceiling is None else min(raised, ceiling)
+
+
+def round_up(amount: Quantity) -> Quantity:
+    """The next amount a person would write: never below `amount`, at most 10 % above it or 5m."""
+    if isinstance(amount, Cpu):
+        step = next((step for below, step in _CPU_STEPS if amount.units < below), 500)
+        return type(amount)(-(-amount.units // step) * step)
+    return type(amount)(_round_memory(amount.units))
+
+
+_CPU_STEPS = [(100, 5), (250, 10), (500, 25), (1000, 50), (2500, 100), (10_000, 250)]
+
+
+def _round_memory(count: int) -> int:
+    """A sixteenth of the power of two at or below, and whole mebibytes."""
+    step = max(1024**2, 2 ** (max(count - 1, 1).bit_length() - 1) // 16)
+    return -(-count // step) * step
+
+
+def worth_changing(now: Quantity, proposed: Quantity, policy: Policy) -> bool:
+    """Whether the change is worth its churn: large enough both absolutely and relatively.
+
+    Raising is a matter of safety and needs half as much.
+    """
+    least = policy.min_change_cpu if isinstance(now, Cpu) else policy.min_change_memory
+    threshold = max(float(least.units), policy.min_change * now.units)
+    delta = proposed.units - now.units
+    return delta > threshold / 2 if delta > 0 else -delta >= threshold and delta != 0
+
+
+@cache
+def policy_fields() -> tuple[str, ...]:
+    """The names a rule or an annotation can set."""
+    return tuple(field.name for field in msgspec.structs.fields(Policy))

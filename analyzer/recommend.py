@@ -1,0 +1,493 @@
+"""Demand to requests and limits, with the trail of reasons.
+
+Every container goes through the same steps in the same order; each step that changes or keeps
+something leaves a `Step` in the trail of the amount it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.errors import ConfigError
+from analyzer.history import Histories, Skipped, Spec
+from analyzer.models.demand import RESOURCES, Demand, Resource, Step
+from analyzer.policy import Policies, Policy, Quantity, clamp, round_up, worth_changing
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.workload import ContainerRef
+
+Array = npt.NDArray[np.float64]
+
+TARGETS = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
+"""The four amounts of a container, in the order they are shown in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Usage over the window, all samples of all pods: cores or bytes, None where none was seen."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was observed of one container."""
+
+    cpu: Quantiles
+    memory: Quantiles
+    samples: int
+    pods: int
+    days: float
+    """How much time was observed, in days."""
+    coverage: float
+    """The observed share of the time between the first and the last sample."""
+    last_seen: datetime
+    oom_kills: int = 0
+    oom_limit: Memory | None = None
+    """The highest limit at which it was killed."""
+    restarts: int = 0
+    image_changes: int = 0
+    throttled: float = 0.0
+    """The share of observed steps in which it was notably throttled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Requests and limits for one container, and everything that speaks for them."""
+
+    ref: ContainerRef
+    container_type: str
+    replicas: int
+    current: Resources
+    proposed: Resources
+    trail: Mapping[str, tuple[Step, ...]]
+    """Per entry of `TARGETS`, the steps from demand to the proposed amount."""
+    stated_risk: Mapping[str, float]
+    """Per target, the chance (memory, until the next review) or share of time (CPU) of an overrun."""
+    findings: Mapping[str, str]
+    """Per resource, what its history looks like."""
+    confidence: float
+    evidence: Evidence
+    notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differs from what holds now."""
+        return self.proposed != self.current
+
+    def change(self, target: str) -> int:
+        """Proposed minus current of one of `TARGETS` for all replicas, in millicores or bytes."""
+        now, new = getattr(self.current, target), getattr(self.proposed, target)
+        return ((new.units if new else 0) - (now.units if now else 0)) * self.replicas
+
+
+@dataclass(frozen=True)
+class _Case:
+    """All that the steps need to know of one container."""
+
+    policy: Policy
+    spec: Spec
+    evidence: Evidence
+    demand: Mapping[str, float]
+    unknown: Mapping[Resource, str]
+    node: Resources
+    risk: Mapping[str, float]
+
+
+def recommend(
+    histories: Histories,
+    demand: Demand,
+    policies: Policies,
+    request_risks: Mapping[Resource, Array] | None = None,
+) -> tuple[list[Recommendation], list[Skipped]]:
+    """Recommend requests and limits for every container of `histories`.
+
+    `request_risks` gives each container its own risk (the spent risk budget); without it the
+    policies' risks hold for all alike. Containers in = recommended + skipped.
+    """
+    evidence = observe(histories)
+    chosen, skipped = _choose_policies(histories, demand, policies)
+    risks = _risks(chosen, len(histories), request_risks)
+    levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
+    node = largest_node(histories)
+    recommendations = []
+    for index, policy in chosen.items():
+        case = _Case(
+            policy=policy,
+            spec=histories.spec(index),
+            evidence=evidence[index],
+            demand={target: float(levels[target][index]) for target in TARGETS},
+            unknown=_unknown(demand, index),
+            node=node,
+            risk={target: float(risks[target][index]) for target in TARGETS},
+        )
+        recommendations.append(_recommend_one(histories.containers[index], case, demand, index))
+    return recommendations, [*histories.skipped, *skipped]
+
+
+def observe(histories: Histories) -> list[Evidence]:
+    """Sum up what was observed of every container."""
+    counts = _count_events(histories)
+    return [_observe_one(histories, index, counts) for index in range(len(histories))]
+
+
+def largest_node(histories: Histories) -> Resources:
+    """What the largest node can give to pods, per resource; empty where nodes are unknown."""
+    cpu = [n["cpu_allocatable_cores"] for n in histories.meta.nodes if "cpu_allocatable_cores" in n]
+    memory = [
+        n["memory_allocatable_bytes"]
+        for n in histories.meta.nodes
+        if "memory_allocatable_bytes" in n
+    ]
+    return Resources(
+        cpu_request=Cpu.from_cores(max(cpu)) if cpu else None,
+        memory_request=Memory.from_bytes(max(memory)) if memory else None,
+    )
+
+
+def _resource(target: str) -> Resource:
+    return "cpu" if target.startswith("cpu") else "memory"
+
+
+def _unknown(demand: Demand, index: int) -> dict[Resource, str]:
+    return {
+        resource: demand.reasons.get(resource, {}).get(index, "the model cannot tell")
+        for resource in RESOURCES
+        if np.isnan(demand.levels[resource][index]).any()
+    }
+
+
+def _choose_policies(
+    histories: Histories, demand: Demand, policies: Policies
+) -> tuple[dict[int, Policy], list[Skipped]]:
+    chosen: dict[int, Policy] = {}
+    skipped = []
+    for index, ref in enumerate(histories.containers):
+        unknown = _unknown(demand, index)
+        try:
+            policy = policies.of(ref, histories.spec(index).annotations)
+        except ConfigError as error:
+            skipped.append(Skipped(ref, str(error)))
+            continue
+        if policy.direction == "off":
+            skipped.append(Skipped(ref, "the policy switches it off"))
+        elif len(unknown) == len(RESOURCES):
+            skipped.append(Skipped(ref, "; ".join(dict.fromkeys(unknown.values()))))
+        else:
+            chosen[index] = policy
+    return chosen, skipped
+
+
+def _risks(
+    chosen: Mapping[int, Policy], count: int, spent: Mapping[Resource, Array] | None
+) -> dict[str, Array]:
+    risks = {target: np.full(count, 0.5) for target in TARGETS}
+    for index, policy in chosen.items():
+        risks["cpu_request"][index] = policy.cpu_request_risk
+        risks["cpu_limit"][index] = policy.cpu_limit_risk
+        risks["memory_request"][index] = policy.memory_request_risk
+        risks["memory_limit"][index] = policy.memory_limit_risk
+    for resource, values in (spent or {}).items():
+        risks[f"{resource}_request"] = np.asarray(values, dtype=np.float64)
+    return risks
+
+
+def _recommend_one(
+    ref: ContainerRef, case: _Case, demand: Demand, index: int
+) -> Recommendation:
+    trail: dict[str, list[Step]] = {target: [] for target in TARGETS}
+    for resource in RESOURCES:
+        learned = demand.trails[resource][index]
+        trail[f"{resource}_request"].extend(learned)
+    current = case.spec.resources.effective()
+    cpu_request = _request(case, "cpu_request", current.cpu_request, Cpu, trail)
+    memory_request = _request(case, "memory_request", current.memory_request, Memory, trail)
+    proposed = Resources(
+        cpu_request=cpu_request,
+        cpu_limit=_cpu_limit(case, current.cpu_limit, cpu_request, trail["cpu_limit"]),
+        memory_request=memory_request,
+        memory_limit=_memory_limit(case, current.memory_limit, memory_request, trail),
+    )
+    proposed = _fit_together(current, proposed, case.policy, trail)
+    confidence = demand.confidence[index] if demand.confidence is not None else 1.0
+    return Recommendation(
+        ref=ref,
+        container_type=case.spec.container_type,
+        replicas=1 if case.spec.replicas is None else case.spec.replicas,
+        current=current,
+        proposed=proposed,
+        trail={target: tuple(steps) for target, steps in trail.items()},
+        stated_risk=case.risk,
+        findings={r: demand.findings[r][index] for r in RESOURCES if r in demand.findings},
+        confidence=float(confidence),
+        evidence=case.evidence,
+        notes=_notes(case),
+        labels=case.spec.labels,
+        image=case.spec.image,
+    )
+
+
+def _request(
+    case: _Case,
+    target: str,
+    now: Quantity | None,
+    kind: type[Quantity],
+    trail: Mapping[str, list[Step]],
+) -> Quantity | None:
+    """One request: demand, floor and ceiling, rounding, then whether to change it at all."""
+    steps, resource, policy = trail[target], _resource(target), case.policy
+    if resource in case.unknown:
+        steps.append(Step("keep", _text(now), _text(now), case.unknown[resource]))
+        return now
+    hpa = case.spec.hpa
+    if policy.hpa == "hands-off" and hpa is not None and resource in hpa.targets:
+        reason = (
+            f"the HPA {hpa.name} scales on {resource} at {hpa.targets[resource]:g} % of the "
+            "request, so a new request would move its scale point"
+        )
+        steps.append(Step("hands off", _text(now), _text(now), reason))
+        return now
+    risk = case.risk[target]
+    amount = _amount(kind, case.demand[target])
+    what = "of the time" if kind is Cpu else "chance of a higher peak until the next review"
+    steps.append(Step("demand", "", amount.human(), f"at a risk of {risk:.2%} ({what})"))
+    floor = policy.cpu_floor if kind is Cpu else policy.memory_floor
+    ceiling = policy.cpu_ceiling if kind is Cpu else policy.memory_ceiling
+    amount = _step(steps, "floor", amount, clamp(amount, floor, None), "never less than the floor")
+    if ceiling is not None:
+        amount = _step(steps, "ceiling", amount, min(amount, ceiling), "the policy's ceiling")
+    amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
+    node = getattr(case.node, f"{resource}_request")
+    if node is not None and amount > node:
+        amount = _step(steps, "node", amount, node, "the largest node has no more to give")
+    return _decide(case, now, amount, steps)
+
+
+def _decide(
+    case: _Case, now: Quantity | None, amount: Quantity, steps: list[Step]
+) -> Quantity | None:
+    """What is allowed and worth its churn: `amount`, something on the way to it, or `now`."""
+    policy = case.policy
+    if now is None:
+        if policy.direction == "lower":
+            steps.append(Step("direction", "", "", "the policy only lowers, and none is declared"))
+            return None
+        steps.append(Step("declare", "", amount.human(), "nothing is declared now"))
+        return amount
+    if amount < now:
+        held = _why_not_lower(case)
+        if held:
+            steps.append(Step("keep", amount.human(), now.human(), held))
+            return now
+        least = now.scale(1 - policy.max_decrease)
+        if amount < least:
+            reason = f"falls by at most {policy.max_decrease:.0%} a run"
+            amount = _step(steps, "gradual", amount, round_up(least), reason)
+    elif amount > now and policy.direction == "lower":
+        steps.append(Step("direction", amount.human(), now.human(), "the policy only lowers"))
+        return now
+    if amount != now and not worth_changing(now, amount, policy):
+        reason = f"a change from {now.human()} is too small to be worth a restart"
+        steps.append(Step("keep", amount.human(), now.human(), reason))
+        return now
+    return amount
+
+
+def _why_not_lower(case: _Case) -> str:
+    if case.policy.direction == "raise":
+        return "the policy only raises"
+    if case.evidence.days < case.policy.min_days_to_lower:
+        return (
+            f"only {case.evidence.days:.1f} days were observed; "
+            f"nothing is lowered before {case.policy.min_days_to_lower:g}"
+        )
+    return ""
+
+
+def _cpu_limit(
+    case: _Case, now: Cpu | None, request: Cpu | None, steps: list[Step]
+) -> Cpu | None:
+    policy = case.policy
+    if policy.cpu_limit == "keep" or (now is None and not policy.add_missing_limits):
+        if now is not None:
+            steps.append(Step("keep", now.human(), now.human(), "the policy keeps CPU limits"))
+        return now
+    if policy.cpu_limit == "none":
+        if now is not None:
+            reason = "the policy sets no CPU limits: the request guarantees the share, a limit only throttles"
+            steps.append(Step("remove", now.human(), "", reason))
+        return None
+    if request is None or "cpu" in case.unknown:
+        steps.append(Step("keep", _text(now), _text(now), "there is no request to go by"))
+        return now
+    if policy.cpu_limit == "ratio":
+        amount = request.scale(policy.cpu_limit_ratio)
+        steps.append(Step("ratio", "", amount.human(), f"{policy.cpu_limit_ratio:g} x the request"))
+    else:
+        amount = max(Cpu.from_cores(case.demand["cpu_limit"]), request)
+        steps.append(Step("demand", "", amount.human(), f"at a risk of {policy.cpu_limit_risk:.2%}"))
+    amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
+    return _decide(case, now, amount, steps)
+
+
+def _memory_limit(
+    case: _Case, now: Memory | None, request: Memory | None, trail: Mapping[str, list[Step]]
+) -> Memory | None:
+    policy, steps = case.policy, trail["memory_limit"]
+    if policy.memory_limit == "keep" or "memory" in case.unknown:
+        reason = case.unknown.get("memory", "the policy keeps memory limits")
+        if now is not None:
+            steps.append(Step("keep", now.human(), now.human(), reason))
+        return now
+    if policy.memory_limit == "none":
+        if now is not None:
+            steps.append(Step("remove", now.human(), "", "the policy sets no memory limits"))
+        return None
+    if now is None and not policy.add_missing_limits:
+        reason = "none is declared, and a new limit can only kill: set add_missing_limits to get one"
+        steps.append(Step("keep", "", "", reason))
+        return None
+    if policy.memory_limit == "request" and request is not None:
+        steps.append(Step("request", "", request.human(), "the policy sets limit = request"))
+        return _decide(case, now, request, steps)
+    amount = Memory.from_bytes(case.demand["memory_limit"])
+    risk = case.risk["memory_limit"]
+    steps.append(
+        Step("demand", "", amount.human(), f"exceeded with a chance of {risk:.2%} until the next review")
+    )
+    peak = _amount(Memory, case.evidence.memory.max or 0).scale(policy.memory_limit_headroom)
+    reason = f"at least {policy.memory_limit_headroom:g} x the highest peak seen: a limit reserves nothing"
+    amount = _step(steps, "headroom", amount, max(amount, peak), reason)
+    if request is not None:
+        amount = _step(steps, "request", amount, max(amount, request), "never below the request")
+    if policy.memory_ceiling is not None:
+        ceiling = max(policy.memory_ceiling, request or policy.memory_ceiling)
+        amount = _step(steps, "ceiling", amount, min(amount, ceiling), "the policy's ceiling")
+    amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
+    return _decide(case, now, amount, steps)
+
+
+def _fit_together(
+    current: Resources, proposed: Resources, policy: Policy, trail: Mapping[str, list[Step]]
+) -> Resources:
+    """Requests never above limits; equal ones stay equal where the QoS class is to be kept."""
+    for resource in RESOURCES:
+        request = getattr(proposed, f"{resource}_request")
+        limit = getattr(proposed, f"{resource}_limit")
+        steps = trail[f"{resource}_limit"]
+        if request is not None and limit is not None and limit < request:
+            proposed = replace(proposed, **{f"{resource}_limit": request})
+            steps.append(Step("raise", limit.human(), request.human(), "never below the request"))
+        now = (getattr(current, f"{resource}_request"), getattr(current, f"{resource}_limit"))
+        if policy.keep_qos and request is not None and now[0] is not None and now[0] == now[1]:
+            level = request if limit is None else max(request, limit)
+            equal = {f"{resource}_request": level, f"{resource}_limit": level}
+            proposed = replace(proposed, **equal)
+            reason = "request = limit, as now, keeps the QoS class"
+            steps.append(Step("qos", _text(limit), level.human(), reason))
+    return proposed
+
+
+def _notes(case: _Case) -> tuple[str, ...]:
+    notes = []
+    seen = case.evidence
+    if seen.oom_kills:
+        at = f" at {seen.oom_limit.human()}" if seen.oom_limit else ""
+        notes.append(f"OOM-killed {seen.oom_kills} times{at}; its need is above that limit")
+    if seen.throttled >= 0.05:
+        notes.append(f"CPU-throttled in {seen.throttled:.0%} of the time; its need is higher than seen")
+    if seen.coverage < 0.9:
+        notes.append(f"{1 - seen.coverage:.0%} of its time was not observed")
+    if seen.days < 7:
+        notes.append(f"only {seen.days:.1f} days of history")
+    return tuple(notes)
+
+
+def _amount(kind: type[Quantity], level: float) -> Quantity:
+    return kind.from_cores(level) if issubclass(kind, Cpu) else kind.from_bytes(level)
+
+
+def _step(
+    steps: list[Step], name: str, before: Quantity, after: Quantity, reason: str
+) -> Quantity:
+    if after != before:
+        steps.append(Step(name, before.human(), after.human(), reason))
+    return after
+
+
+def _text(amount: Cpu | Memory | None) -> str:
+    return "" if amount is None else amount.human()
+
+
+@dataclass(frozen=True)
+class _Counts:
+    events: Mapping[str, npt.NDArray[np.int64]]
+    oom_limit: Array
+
+
+def _count_events(histories: Histories) -> _Counts:
+    events, size = histories.events, len(histories)
+    kinds = ("oom_kill", "restart", "throttled", "image_change")
+    counts = {
+        kind: np.bincount(events.loc[events["kind"] == kind, "index"], minlength=size)
+        for kind in kinds
+    }
+    limit = np.full(size, np.nan)
+    kills = events[(events["kind"] == "oom_kill") & events["value"].notna()]
+    highest = kills.groupby("index")["value"].max()
+    limit[highest.index] = highest
+    return _Counts(counts, limit)
+
+
+def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
+    usage, where = histories.usage, histories.usage.span(index)
+    cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where]
+    seen = ~(np.isnan(cpu) & np.isnan(memory))
+    steps = np.unique(usage.sample_steps(index)[seen])
+    limit = counts.oom_limit[index]
+    return Evidence(
+        cpu=_quantiles(cpu),
+        memory=_quantiles(memory),
+        samples=int(seen.sum()),
+        pods=int(usage.bounds[index + 1] - usage.bounds[index]),
+        days=len(steps) / usage.steps_per_day,
+        coverage=len(steps) / (int(steps[-1]) - int(steps[0]) + 1),
+        last_seen=usage.start + (int(steps[-1]) + 1) * usage.step,
+        oom_kills=int(counts.events["oom_kill"][index]),
+        oom_limit=None if np.isnan(limit) else Memory.from_bytes(float(limit)),
+        restarts=int(counts.events["restart"][index]),
+        image_changes=int(counts.events["image_change"][index]),
+        throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
+    )
+
+
+def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:
+    seen = np.sort(values[~np.isnan(values)])
+    if not len(seen):
+        return Quantiles(None, None, None, None)
+    ranks = [max(0, int(np.ceil(q * len(seen))) - 1) for q in (0.5, 0.95, 0.99, 1.0)]
+    return Quantiles(*(float(seen[rank]) for rank in ranks))
+
+
+def totals(recommendations: Sequence[Recommendation]) -> dict[str, tuple[int, int]]:
+    """Per target, what is declared now and proposed, over all replicas (millicores, bytes)."""
+    result = {}
+    for target in TARGETS:
+        now = sum(_units(r.current, target) * r.replicas for r in recommendations)
+        new = sum(_units(r.proposed, target) * r.replicas for r in recommendations)
+        result[target] = (now, new)
+    return result
+
+
+def _units(resources: Resources, target: str) -> int:
+    amount = getattr(resources, target)
+    return 0 if amount is None else int(amount.units)
