@@ -1,0 +1,61 @@
+# rightsize: everything a contributor or a first visitor needs.
+# All paths are relative, so a checkout may live in a folder with spaces in its name.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV_PYTHON := .venv/bin/python
+DEMO_OUTPUT ?= reports/demo
+PYTEST_ARGS ?= -n 2
+
+.PHONY: help setup tools test demo lint format format-check typecheck pytest lock bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  Variables: PYTHON (interpreter for .venv), PYTEST_ARGS, DEMO_OUTPUT, and to use programs"
+	@echo "  you already have: RIGHTSIZE_KUBECTL, RIGHTSIZE_HELM, RIGHTSIZE_PROMETHEUS,"
+	@echo "  RIGHTSIZE_PROMTOOL, RIGHTSIZE_VICTORIA_METRICS (each a path)."
+
+setup: ## Create .venv from the hashed lock and install rightsize into it
+	@scripts/setup
+
+tools: setup ## Fetch kubectl, helm, prometheus and VictoriaMetrics for the tests into .tools/bin
+	@scripts/tools
+
+test: setup tools ## Lint, format check, types and all tests; every part runs, one failure fails
+	@scripts/check
+
+demo: setup ## Analyse the sample cluster and write patches and charts to reports/demo
+	@.venv/bin/rightsize run --source recording:sample-data/recording \
+	    --repo sample-data/gitops --output "$(DEMO_OUTPUT)"
+	@scripts/show-output "$(DEMO_OUTPUT)"
+
+lint: setup ## ruff check
+	@$(VENV_PYTHON) -m ruff check .
+
+format: setup ## Rewrite the code in the house format
+	@$(VENV_PYTHON) -m ruff format .
+	@$(VENV_PYTHON) -m ruff check --fix --select I .
+
+format-check: setup ## Is every file in the house format?
+	@$(VENV_PYTHON) -m ruff format --check .
+
+typecheck: setup ## mypy --strict
+	@$(VENV_PYTHON) -m mypy
+
+pytest: setup ## The tests alone; PYTEST_ARGS="-k name" narrows them
+	@$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+
+lock: setup ## Resolve the dependencies anew into the two hashed lock files
+	@scripts/lock
+
+bench: setup ## Run the benchmarks
+	@shopt -s nullglob; scripts=(benchmarks/bench_*.py); \
+	if (( $${#scripts[@]} == 0 )); then echo "no benchmark (benchmarks/bench_*.py) here" >&2; exit 1; fi; \
+	for script in "$${scripts[@]}"; do echo "== $$script"; $(VENV_PYTHON) "$$script"; done
+
+clean: ## Remove what these targets made: .venv, .tools, caches, the demo's output
+	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports/demo
