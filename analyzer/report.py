@@ -1,0 +1,168 @@
+"""The report: everything one run found, and its lossless form as JSON.
+
+Writers, pull requests and later comparisons work from a `Report` alone, so that ``run.json``
+written today can be turned into patches tomorrow and elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from analyzer.errors import OutputError
+from analyzer.history import Skipped
+from analyzer.quantity import Cpu, Memory, decode_quantity
+from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.usage import Meta
+from analyzer.workload import Selector
+
+SCHEMA = "rightsize/v1"
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Where the change of one container lands in Git, or why it does not.
+
+    `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``.
+    """
+
+    ref: str
+    status: str
+    reason: str
+    application: str = ""
+    file: str = ""
+    document: int = 0
+    path: str = ""
+    proof: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The change of one application: its diff, and the commit that would carry it."""
+
+    application: str
+    diff: str
+    commit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one run found. `partial` runs say so in `warnings`."""
+
+    meta: Meta
+    model: str
+    horizon: timedelta
+    recommendations: tuple[Recommendation, ...]
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...] = ()
+    backtest: tuple[Mapping[str, Any], ...] = ()
+    """Rows of the short walk-forward test on this very history; empty where it was too short."""
+    verdict: str = ""
+    """The backtest in one sentence."""
+    landings: tuple[Landing, ...] = ()
+    changes: tuple[Change, ...] = ()
+    created: datetime | None = None
+    version: str = ""
+    schema: str = SCHEMA
+
+    @property
+    def changed(self) -> tuple[Recommendation, ...]:
+        """Recommendations that differ from what holds now."""
+        return tuple(r for r in self.recommendations if r.changed)
+
+    @property
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Per target, declared now and proposed, over all replicas (millicores, bytes)."""
+        return totals(self.recommendations)
+
+    def select(self, *selectors: Selector) -> Report:
+        """The same report about the selected containers only."""
+        if not selectors:
+            return self
+        return replace(
+            self,
+            recommendations=tuple(
+                r for r in self.recommendations if any(s.matches(r.ref) for s in selectors)
+            ),
+            skipped=tuple(s for s in self.skipped if any(x.matches(s.ref) for x in selectors)),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per recommended container; amounts in cores and bytes, NaN where none."""
+        return pd.DataFrame([_row(r) for r in self.recommendations])
+
+
+def dump_report(report: Report) -> bytes:
+    """`report` as indented JSON; `load_report` reads it back to an equal object."""
+    return msgspec.json.format(msgspec.json.encode(report, enc_hook=_encode), indent=1) + b"\n"
+
+
+def load_report(path: Path) -> Report:
+    """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror}); run `rightsize run` first") from error
+    try:
+        report = msgspec.json.decode(text, type=Report, dec_hook=decode_quantity)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise OutputError(f"{path}: not a run of this version ({error}); run it again") from error
+    if report.schema != SCHEMA:
+        raise OutputError(f"{path}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
+    return report
+
+
+def to_plain(value: Any) -> Any:
+    """`value` (a report or a part of one) as plain dicts, lists and text, for JSON and YAML."""
+    return msgspec.to_builtins(value, enc_hook=_encode)
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, Cpu | Memory):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} has no JSON form")
+
+
+def _row(recommendation: Recommendation) -> dict[str, Any]:
+    ref, seen = recommendation.ref, recommendation.evidence
+    row: dict[str, Any] = {
+        "cluster": ref.cluster,
+        "namespace": ref.namespace,
+        "kind": ref.kind,
+        "workload": ref.workload,
+        "container": ref.container,
+        "container_type": recommendation.container_type,
+        "replicas": recommendation.replicas,
+    }
+    for target in TARGETS:
+        for label, resources in (
+            ("now", recommendation.current),
+            ("proposed", recommendation.proposed),
+        ):
+            row[f"{target}_{label}"] = _float(getattr(resources, target))
+    for resource, quantiles in (("cpu", seen.cpu), ("memory", seen.memory)):
+        for name in ("p50", "p95", "p99", "max"):
+            row[f"{resource}_{name}"] = getattr(quantiles, name)
+    return row | {
+        "days": seen.days,
+        "coverage": seen.coverage,
+        "oom_kills": seen.oom_kills,
+        "restarts": seen.restarts,
+        "throttled": seen.throttled,
+        "confidence": recommendation.confidence,
+        "changed": recommendation.changed,
+        "cpu_finding": recommendation.findings.get("cpu"),
+        "memory_finding": recommendation.findings.get("memory"),
+    }
+
+
+def _float(amount: Cpu | Memory | None) -> float | None:
+    if amount is None:
+        return None
+    return amount.cores if isinstance(amount, Cpu) else float(amount.bytes)

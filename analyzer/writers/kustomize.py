@@ -1,0 +1,52 @@
+"""Strategic-merge patches, one per workload, with a kustomize Component that applies them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analyzer.recommend import Recommendation
+from analyzer.report import Report
+from analyzer.writers.manifest import (
+    Patchable,
+    component,
+    dump_yaml,
+    list_name,
+    patchable,
+    resources_patch,
+)
+
+FOLDER = "patches/kustomize"
+
+
+def write_kustomize(report: Report) -> dict[str, bytes]:
+    """One patch file per workload and a ``kustomization.yaml`` that names each with its target.
+
+    The kustomization is a Component: an overlay takes it in under ``components:``, and patches
+    whose workload the overlay does not hold are passed over.
+    """
+    files: dict[str, bytes] = {}
+    patches = []
+    for item in patchable(report):
+        name = f"{item.workload.slug()}.yaml"
+        files[f"{FOLDER}/{name}"] = dump_yaml(_patch(item))
+        patches.append({"path": name, "target": item.target})
+    return {f"{FOLDER}/kustomization.yaml": component(patches), **files}
+
+
+def _patch(item: Patchable) -> dict[str, Any]:
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for recommendation in item.changed:
+        lists.setdefault(list_name(recommendation), []).append(_container(recommendation))
+    body: dict[str, Any] = dict(sorted(lists.items()))
+    for key in reversed(item.pod_spec):
+        body = {key: body}
+    return {
+        "apiVersion": item.api_version,
+        "kind": item.workload.kind,
+        "metadata": {"name": item.workload.name, "namespace": item.workload.namespace},
+        **body,
+    }
+
+
+def _container(recommendation: Recommendation) -> dict[str, Any]:
+    return {"name": recommendation.ref.container, "resources": resources_patch(recommendation)}
