@@ -1,0 +1,125 @@
+"""Putting results on disk: a whole folder at once, or nothing.
+
+A run writes into a hidden folder beside the target and swaps the two by renaming. Whatever
+happens in between, the target is the old result or the new one. Only a folder whose every file
+stands in its ``SHA256SUMS`` is ever replaced: what somebody else put there is not ours to delete.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from analyzer.errors import OutputError
+
+SUMS = "SHA256SUMS"
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` (relative posix path to content) below `folder`.
+
+    Raises `OutputError` for a path that would leave it.
+    """
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in name:
+            raise OutputError(f"a writer asked for the path {name!r}, outside the output folder")
+        target = folder.joinpath(*path.parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def check_target(target: Path) -> None:
+    """Raise `OutputError` unless `publish` may replace `target`; changes nothing but parents."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target}: its parent cannot be made ({error.strerror})") from error
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{target.parent}: not writable; choose another folder with --output")
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(f"{target}: is not a folder; choose another one with --output")
+    strange = sorted(_names(target) - _listed(target)) if target.exists() else []
+    if strange:
+        raise OutputError(
+            f"{target}: holds {strange[0]}, which no run wrote there; move it away "
+            "or choose another folder with --output"
+        )
+
+
+@contextmanager
+def publish(target: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well, it takes the place of `target`.
+
+    When it raises, `target` stays as it was. Two runs into one target at once: the second raises
+    `OutputError`. What an interrupted run left behind is cleaned up by the next.
+    """
+    check_target(target)
+    with _lock(target):
+        fresh, previous = _sibling(target, "new"), _sibling(target, "previous")
+        if previous.exists() and not target.exists():
+            previous.rename(target)
+        for leftover in (fresh, previous):
+            shutil.rmtree(leftover, ignore_errors=True)
+        try:
+            fresh.mkdir()
+            yield fresh
+            _write_sums(fresh)
+            if target.exists():
+                target.rename(previous)
+            fresh.rename(target)
+        except OSError as error:
+            where = error.filename or target
+            raise OutputError(f"{where}: cannot be written ({error.strerror})") from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+            if target.exists():
+                shutil.rmtree(previous, ignore_errors=True)
+
+
+def _sibling(target: Path, kind: str) -> Path:
+    return target.parent / f".{target.name}.{kind}"
+
+
+@contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    path = _sibling(target, "lock")
+    try:
+        handle = path.open("w")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"{target}: another run is writing there; wait for it") from error
+        yield
+
+
+def _names(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
+def _listed(folder: Path) -> set[str]:
+    sums = folder / SUMS
+    if not sums.is_file():
+        return set()
+    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {line.partition("  ")[2] for line in lines} | {SUMS}
+
+
+def _write_sums(folder: Path) -> None:
+    lines = [
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n"
+        for name in sorted(_names(folder))
+    ]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
