@@ -26,16 +26,14 @@ _HOME = {
     "Policies": "policy",
     "Policy": "policy",
     "Recommendation": "recommend",
-    "recommend": "recommend",
     "Report": "report",
     "load_report": "report",
     "analyze": "pipeline",
     "load_recording": "sources",
     "open_source": "sources",
-    "backtest": "backtest",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604  # the keys are strings
 
 
 def __getattr__(name: str) -> Any:
@@ -45,4 +43,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__all__)

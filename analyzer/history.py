@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -51,7 +51,7 @@ class Spec:
 
     container_type: str = "app"
     replicas: int | None = None
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     image: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -104,6 +104,7 @@ class Histories:
 
     @property
     def containers(self) -> tuple[ContainerRef, ...]:
+        """Every container with samples, in the order of all arrays."""
         return self.usage.containers
 
     @cached_property
@@ -239,7 +240,7 @@ def _read_specs(frame: pd.DataFrame, cluster: str) -> Iterator[tuple[ContainerRe
         yield ref, _read_spec(row, ref)
 
 
-def _read_spec(row: dict[str, Any], ref: ContainerRef) -> Spec:
+def _read_spec(row: Mapping[Hashable, Any], ref: ContainerRef) -> Spec:
     return Spec(
         container_type=str(row["container_type"]),
         replicas=_whole(row["replicas"]),
@@ -312,7 +313,7 @@ def _hpa(text: Any, ref: ContainerRef) -> Hpa | None:
 def _index_events(
     frame: pd.DataFrame, cluster: str, position: Mapping[ContainerRef, int]
 ) -> pd.DataFrame:
-    """Events with the index of their container, sorted by it; those of no container are left out."""
+    """Events with the index of their container, sorted by it; strangers are left out."""
     refs = zip(*(frame[name] for name in NAMES), strict=True)
     index = np.array([position.get(ContainerRef(cluster, *ref), -1) for ref in refs], dtype=int)
     columns = frame[["pod", "timestamp", "kind", "value"]].assign(index=index)

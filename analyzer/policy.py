@@ -104,7 +104,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Policies:
     """The defaults and the rules on top of them; a later rule wins over an earlier one."""
 
-    default: Policy = Policy()
+    default: Policy = field(default_factory=Policy)
     rules: tuple[Rule, ...] = ()
     _made: dict[tuple[tuple[str, str], ...], Policy] = field(
         default_factory=dict, compare=False, repr=False
@@ -144,9 +144,6 @@ def make_policy(
     if not changes:
         return base
     plain = {**msgspec.to_builtins(base, enc_hook=str), **changes}
-    for name in ("cpu_floor", "cpu_ceiling", "min_change_cpu"):
-        if isinstance(plain[name], int | float):
-            plain[name] = str(plain[name])  # YAML reads `cpu_floor: 1` as a number
     try:
         return msgspec.convert(plain, Policy, strict=strict, dec_hook=decode_quantity)
     except (msgspec.ValidationError, ValueError) as error:
@@ -173,7 +170,7 @@ _CPU_STEPS = [(100, 5), (250, 10), (500, 25), (1000, 50), (2500, 100), (10_000, 
 def _round_memory(count: int) -> int:
     """A sixteenth of the power of two at or below, and whole mebibytes."""
     step = max(1024**2, 2 ** (max(count - 1, 1).bit_length() - 1) // 16)
-    return -(-count // step) * step
+    return int(-(-count // step) * step)
 
 
 def worth_changing(now: Quantity, proposed: Quantity, policy: Policy) -> bool:

@@ -101,7 +101,7 @@ class _Quantity:
         return self.units != 0
 
     def scale(self, factor: float) -> Self:
-        """This amount times `factor`, rounded up to a whole unit."""
+        """Multiply by `factor`, rounding up to a whole unit."""
         return type(self)(_ceil(Fraction(self.units) * _exact(factor)))
 
 
@@ -123,10 +123,12 @@ class Cpu(_Quantity):
 
     @property
     def millicores(self) -> int:
+        """Whole millicores."""
         return self.units
 
     @property
     def cores(self) -> float:
+        """Cores, as arrays and charts hold them."""
         return self.units / 1000
 
     def __str__(self) -> str:
@@ -158,6 +160,7 @@ class Memory(_Quantity):
 
     @property
     def bytes(self) -> int:
+        """Whole bytes."""
         return self.units
 
     def __str__(self) -> str:

@@ -45,7 +45,7 @@ class Evidence:
     samples: int
     pods: int
     days: float
-    """How much time was observed, in days."""
+    """How many days of history there are: days with samples, at most the time they span."""
     coverage: float
     """The observed share of the time between the first and the last sample."""
     last_seen: datetime
@@ -70,7 +70,7 @@ class Recommendation:
     trail: Mapping[str, tuple[Step, ...]]
     """Per entry of `TARGETS`, the steps from demand to the proposed amount."""
     stated_risk: Mapping[str, float]
-    """Per target, the chance (memory, until the next review) or share of time (CPU) of an overrun."""
+    """Per target, the chance (memory) or the share of the time (CPU) of an overrun."""
     findings: Mapping[str, str]
     """Per resource, what its history looks like."""
     confidence: float
@@ -94,6 +94,7 @@ class Recommendation:
 class _Case:
     """All that the steps need to know of one container."""
 
+    kind: str
     policy: Policy
     spec: Spec
     evidence: Evidence
@@ -122,6 +123,7 @@ def recommend(
     recommendations = []
     for index, policy in chosen.items():
         case = _Case(
+            kind=histories.containers[index].kind,
             policy=policy,
             spec=histories.spec(index),
             evidence=evidence[index],
@@ -201,9 +203,7 @@ def _risks(
     return risks
 
 
-def _recommend_one(
-    ref: ContainerRef, case: _Case, demand: Demand, index: int
-) -> Recommendation:
+def _recommend_one(ref: ContainerRef, case: _Case, demand: Demand, index: int) -> Recommendation:
     trail: dict[str, list[Step]] = {target: [] for target in TARGETS}
     for resource in RESOURCES:
         learned = demand.trails[resource][index]
@@ -260,8 +260,8 @@ def _request(
     amount = _amount(kind, case.demand[target])
     what = "of the time" if kind is Cpu else "chance of a higher peak until the next review"
     steps.append(Step("demand", "", amount.human(), f"at a risk of {risk:.2%} ({what})"))
-    floor = policy.cpu_floor if kind is Cpu else policy.memory_floor
-    ceiling = policy.cpu_ceiling if kind is Cpu else policy.memory_ceiling
+    floor: Quantity = getattr(policy, f"{resource}_floor")
+    ceiling: Quantity | None = getattr(policy, f"{resource}_ceiling")
     amount = _step(steps, "floor", amount, clamp(amount, floor, None), "never less than the floor")
     if ceiling is not None:
         amount = _step(steps, "ceiling", amount, min(amount, ceiling), "the policy's ceiling")
@@ -313,9 +313,7 @@ def _why_not_lower(case: _Case) -> str:
     return ""
 
 
-def _cpu_limit(
-    case: _Case, now: Cpu | None, request: Cpu | None, steps: list[Step]
-) -> Cpu | None:
+def _cpu_limit(case: _Case, now: Cpu | None, request: Cpu | None, steps: list[Step]) -> Cpu | None:
     policy = case.policy
     if policy.cpu_limit == "keep" or (now is None and not policy.add_missing_limits):
         if now is not None:
@@ -323,7 +321,7 @@ def _cpu_limit(
         return now
     if policy.cpu_limit == "none":
         if now is not None:
-            reason = "the policy sets no CPU limits: the request guarantees the share, a limit only throttles"
+            reason = "the policy sets no CPU limits: a request guarantees, a limit only throttles"
             steps.append(Step("remove", now.human(), "", reason))
         return None
     if request is None or "cpu" in case.unknown:
@@ -334,7 +332,9 @@ def _cpu_limit(
         steps.append(Step("ratio", "", amount.human(), f"{policy.cpu_limit_ratio:g} x the request"))
     else:
         amount = max(Cpu.from_cores(case.demand["cpu_limit"]), request)
-        steps.append(Step("demand", "", amount.human(), f"at a risk of {policy.cpu_limit_risk:.2%}"))
+        steps.append(
+            Step("demand", "", amount.human(), f"at a risk of {policy.cpu_limit_risk:.2%}")
+        )
     amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
     return _decide(case, now, amount, steps)
 
@@ -353,7 +353,9 @@ def _memory_limit(
             steps.append(Step("remove", now.human(), "", "the policy sets no memory limits"))
         return None
     if now is None and not policy.add_missing_limits:
-        reason = "none is declared, and a new limit can only kill: set add_missing_limits to get one"
+        reason = (
+            "none is declared, and a new limit can only kill: set add_missing_limits to get one"
+        )
         steps.append(Step("keep", "", "", reason))
         return None
     if policy.memory_limit == "request" and request is not None:
@@ -362,10 +364,19 @@ def _memory_limit(
     amount = Memory.from_bytes(case.demand["memory_limit"])
     risk = case.risk["memory_limit"]
     steps.append(
-        Step("demand", "", amount.human(), f"exceeded with a chance of {risk:.2%} until the next review")
+        Step(
+            "demand",
+            "",
+            amount.human(),
+            f"exceeded with a chance of {risk:.2%} until the next review",
+        )
     )
-    peak = _amount(Memory, case.evidence.memory.max or 0).scale(policy.memory_limit_headroom)
-    reason = f"at least {policy.memory_limit_headroom:g} x the highest peak seen: a limit reserves nothing"
+    seen = Memory.from_bytes(case.evidence.memory.max or 0)
+    peak = max(seen, case.evidence.oom_limit or seen).scale(policy.memory_limit_headroom)
+    reason = (
+        f"at least {policy.memory_limit_headroom:g} x the highest peak or the limit it was killed "
+        "at: a limit reserves nothing"
+    )
     amount = _step(steps, "headroom", amount, max(amount, peak), reason)
     if request is not None:
         amount = _step(steps, "request", amount, max(amount, request), "never below the request")
@@ -404,8 +415,11 @@ def _notes(case: _Case) -> tuple[str, ...]:
         at = f" at {seen.oom_limit.human()}" if seen.oom_limit else ""
         notes.append(f"OOM-killed {seen.oom_kills} times{at}; its need is above that limit")
     if seen.throttled >= 0.05:
-        notes.append(f"CPU-throttled in {seen.throttled:.0%} of the time; its need is higher than seen")
-    if seen.coverage < 0.9:
+        notes.append(
+            f"CPU-throttled in {seen.throttled:.0%} of the time; its need is higher than seen"
+        )
+    runs_always = case.spec.container_type != "init" and case.kind not in ("Job", "CronJob")
+    if seen.coverage < 0.9 and runs_always:
         notes.append(f"{1 - seen.coverage:.0%} of its time was not observed")
     if seen.days < 7:
         notes.append(f"only {seen.days:.1f} days of history")
@@ -416,9 +430,7 @@ def _amount(kind: type[Quantity], level: float) -> Quantity:
     return kind.from_cores(level) if issubclass(kind, Cpu) else kind.from_bytes(level)
 
 
-def _step(
-    steps: list[Step], name: str, before: Quantity, after: Quantity, reason: str
-) -> Quantity:
+def _step(steps: list[Step], name: str, before: Quantity, after: Quantity, reason: str) -> Quantity:
     if after != before:
         steps.append(Step(name, before.human(), after.human(), reason))
     return after
@@ -453,14 +465,15 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where]
     seen = ~(np.isnan(cpu) & np.isnan(memory))
     steps = np.unique(usage.sample_steps(index)[seen])
+    span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
     return Evidence(
         cpu=_quantiles(cpu),
         memory=_quantiles(memory),
         samples=int(seen.sum()),
         pods=int(usage.bounds[index + 1] - usage.bounds[index]),
-        days=len(steps) / usage.steps_per_day,
-        coverage=len(steps) / (int(steps[-1]) - int(steps[0]) + 1),
+        days=min(len(np.unique(steps // usage.steps_per_day)), span / usage.steps_per_day),
+        coverage=len(steps) / span,
         last_seen=usage.start + (int(steps[-1]) + 1) * usage.step,
         oom_kills=int(counts.events["oom_kill"][index]),
         oom_limit=None if np.isnan(limit) else Memory.from_bytes(float(limit)),

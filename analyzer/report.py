@@ -108,7 +108,9 @@ def load_report(path: Path) -> Report:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise OutputError(f"{path}: cannot be read ({error.strerror}); run `rightsize run` first") from error
+        raise OutputError(
+            f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"
+        ) from error
     try:
         report = msgspec.json.decode(text, type=Report, dec_hook=decode_quantity)
     except (msgspec.DecodeError, ValueError) as error:

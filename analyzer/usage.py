@@ -58,8 +58,8 @@ def validate_usage(frame: pd.DataFrame) -> pd.DataFrame:
     _require(frame, [*NAMES, "pod", "timestamp"], "usage")
     columns = {name: _text(frame, name, "usage") for name in [*NAMES, "pod"]}
     columns["timestamp"] = _times(frame, "timestamp", "usage")
-    for name, dtype in (("cpu_cores", "float32"), ("memory_bytes", "float64")):
-        columns[name] = _numbers(frame, name, "usage").astype(dtype)
+    columns["cpu_cores"] = _numbers(frame, "cpu_cores", "usage").astype("float32")
+    columns["memory_bytes"] = _numbers(frame, "memory_bytes", "usage")
     if "cpu_cores" not in frame and "memory_bytes" not in frame:
         raise RecordingError("the usage table has neither cpu_cores nor memory_bytes; add one")
     if columns["timestamp"].isna().any():
@@ -166,7 +166,7 @@ class Usage:
         frame, cell = frame[inside], cell[inside]
         keys = [*NAMES, "pod"]
         grouped = frame.groupby(keys, sort=True, observed=True)
-        series = grouped.ngroup().to_numpy(dtype=np.int64)
+        series = np.asarray(grouped.ngroup(), dtype=np.int64)
         names = grouped.size().index.to_frame(index=False)
         cpu = frame["cpu_cores"].to_numpy(dtype=np.float32)
         memory = frame["memory_bytes"].to_numpy(dtype=np.float32)
@@ -208,10 +208,12 @@ class Usage:
 
     @property
     def end(self) -> datetime:
+        """The end of the last step."""
         return self.start + self.steps * self.step
 
     @property
     def steps_per_day(self) -> int:
+        """How many steps make a day, at least one."""
         return max(1, round(timedelta(days=1) / self.step))
 
     @cached_property
@@ -262,17 +264,17 @@ class Usage:
         seen = ~(np.isnan(self.cpu_cores) & np.isnan(self.memory_bytes))
         series, steps = series[seen], steps[seen]
         refs = [self.containers[index] for index in self.container]
-        names = zip(
-            [*NAMES, "pod"],
-            zip(*((r.namespace, r.kind, r.workload, r.container) for r in refs), strict=True)
-            if refs
-            else [()] * 4,
-            strict=False,
-        )
-        columns: dict[str, Any] = {
-            name: pd.Categorical.from_codes(*_codes(values, series)) for name, values in names
+        names = {
+            "namespace": [ref.namespace for ref in refs],
+            "workload_kind": [ref.kind for ref in refs],
+            "workload": [ref.workload for ref in refs],
+            "container": [ref.container for ref in refs],
+            "pod": list(self.pods),
         }
-        columns["pod"] = pd.Categorical.from_codes(*_codes(self.pods, series))
+        columns: dict[str, Any] = {
+            name: pd.Categorical.from_codes(*_codes(values, series))
+            for name, values in names.items()
+        }
         start = pd.Timestamp(self.start).as_unit("s")
         columns["timestamp"] = start + pd.to_timedelta((steps + 1) * self.step.total_seconds(), "s")
         columns["cpu_cores"] = self.cpu_cores[seen]

@@ -75,6 +75,7 @@ class ContainerRef:
 
     @property
     def workload_ref(self) -> WorkloadRef:
+        """The workload it belongs to."""
         return WorkloadRef(self.cluster, self.namespace, self.kind, self.workload)
 
     def slug(self) -> str:

@@ -51,7 +51,8 @@ class Patchable:
 
 def patchable(report: Report) -> Iterator[Patchable]:
     """Every workload with changes that a patch of its object can carry, sorted."""
-    known = Counter(r.ref.workload_ref for r in [*report.recommendations, *report.skipped])
+    refs = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
+    known = Counter(ref.workload_ref for ref in refs)
     ordered = sorted(report.changed, key=lambda r: r.ref)
     for workload, group in groupby(ordered, key=lambda r: r.ref.workload_ref):
         changed = tuple(group)

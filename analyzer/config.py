@@ -1,0 +1,211 @@
+"""Settings of a run: defaults, a YAML file, ``RIGHTSIZE_*`` variables, flags; later ones win.
+
+Every value keeps its origin, so that ``rightsize config`` can say where it came from. Secrets are
+never settings: the settings name the files they are read from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+import yaml
+
+from analyzer.errors import ConfigError
+from analyzer.models import DEFAULT_MODEL
+from analyzer.policy import Policies, Policy, Rule
+from analyzer.quantity import decode_quantity
+from analyzer.sources import PrometheusSettings
+
+DEFAULT_FILE = "rightsize.yaml"
+ENVIRONMENT_PREFIX = "RIGHTSIZE_"
+
+_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration as Prometheus spells it: ``14d``, ``36h``, ``1h30m``. Raises ValueError."""
+    match = _DURATION.fullmatch(text.strip())
+    parts = [int(part or 0) for part in match.groups()] if match else []
+    if not any(parts):
+        raise ValueError(f"{text!r} is not a duration; write it like 14d, 36h or 5m")
+    weeks, days, hours, minutes, seconds = parts
+    return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where changes land."""
+
+    repo: str | None = None
+    """A checkout of the repository that declares the workloads."""
+    charts: str | None = None
+    """A folder with charts, for proving HelmRelease edits by rendering."""
+    variables: Mapping[str, str] = {}
+    """Values of ``${VAR}`` substitutions that the repository does not define."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a run."""
+
+    source: str | None = None
+    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``."""
+    cluster: str | None = None
+    """A name for the cluster; by default what the source says."""
+    window: str = "14d"
+    step: str | None = None
+    horizon: str = "7d"
+    """The time until the next review."""
+    model: str = DEFAULT_MODEL
+    risk_budget: bool = True
+    """Spend the cluster's expected overruns where they buy the most; off: equal risk for all."""
+    backtest: bool = True
+    output: str = "reports/latest"
+    formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
+    charts: bool = True
+    namespaces: tuple[str, ...] = ()
+    """Only these namespaces; empty: all."""
+    exclude_namespaces: tuple[str, ...] = ()
+    policy: Policy = Policy()
+    rules: tuple[Rule, ...] = ()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    git: GitSettings = GitSettings()
+
+    def __post_init__(self) -> None:
+        for text in (self.window, self.horizon, *([self.step] if self.step else [])):
+            parse_duration(text)
+        if parse_duration(self.window) < timedelta(hours=1):
+            raise ValueError(f"a window of {self.window} holds too little; use 14d")
+
+    @property
+    def policies(self) -> Policies:
+        """The policy of every container."""
+        return Policies(self.policy, self.rules)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective configuration and where each value came from, by dotted path."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def load_config(
+    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
+) -> Settings:
+    """Read and join all layers. `flags` are by dotted path; None means "not given".
+
+    Raises `ConfigError` with the file and the name for anything unknown or out of range.
+    """
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if path is not None:
+        _merge(tree, origins, _read_file(path), str(path))
+        _convert(tree, str(path))
+    for name, dotted in _variables():
+        if name in environment:
+            _put(tree, origins, dotted, yaml.safe_load(environment[name]), f"${name}")
+    for dotted, value in flags.items():
+        if value is not None and value != ():
+            _put(tree, origins, dotted, value, "flag")
+    return Settings(_convert(tree, "the settings"), origins)
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Every leaf of the configuration by its dotted path, as plain values."""
+    return dict(_leaves(msgspec.to_builtins(config, enc_hook=str)))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the configuration file."""
+    return msgspec.json.schema(Config, schema_hook=lambda _kind: {"type": "string"})
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        at = f", line {where.line + 1}" if where else ""
+        raise ConfigError(
+            f"{path}{at}: not valid YAML: {getattr(error, 'problem', error)}"
+        ) from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected settings by name, found a {type(tree).__name__}")
+    return tree
+
+
+def _merge(
+    tree: dict[str, Any], origins: dict[str, str], new: Mapping[str, Any], origin: str
+) -> None:
+    for dotted, value in _leaves(new):
+        _put(tree, origins, dotted, value, origin)
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        dotted = f"{above}{key}"
+        if isinstance(value, dict) and dotted in _SECTIONS:
+            yield from _leaves(value, f"{dotted}.")
+        else:
+            yield dotted, value
+
+
+def _put(
+    tree: dict[str, Any], origins: dict[str, str], dotted: str, value: Any, origin: str
+) -> None:
+    section, _, rest = dotted.partition(".")
+    *sections, leaf = [section, rest] if section in _SECTIONS and rest else [dotted]
+    place = tree
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[leaf] = value
+    origins[dotted] = origin
+
+
+_SECTIONS = {"policy": Policy, "prometheus": PrometheusSettings, "git": GitSettings}
+
+
+def _fields(kind: Any) -> list[str]:
+    return list(get_type_hints(kind))
+
+
+def _variables() -> Iterator[tuple[str, str]]:
+    for name in _fields(Config):
+        if name in _SECTIONS:
+            for leaf in _fields(_SECTIONS[name]):
+                yield f"{ENVIRONMENT_PREFIX}{name}__{leaf}".upper(), f"{name}.{leaf}"
+        else:
+            yield f"{ENVIRONMENT_PREFIX}{name}".upper(), name
+
+
+def _convert(tree: Mapping[str, Any], origin: str) -> Config:
+    try:
+        return msgspec.convert(tree, Config, dec_hook=decode_quantity)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{origin}: {_explain(str(error))}") from error
+
+
+def _explain(message: str) -> str:
+    """Take the message of msgspec, with the likely name where one was mistyped."""
+    unknown = re.search(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?", message)
+    if not unknown:
+        return message
+    section = re.split(r"[.\[]", unknown[2] or "", maxsplit=1)[0]
+    known = _fields(_SECTIONS.get(section, Rule if section == "rules" else Config))
+    close = difflib.get_close_matches(unknown[1], known, n=1)
+    place = f" in {section}" if section else ""
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+    return f"unknown setting {unknown[1]!r}{place}; {hint}"
