@@ -268,8 +268,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _cpu(value: Any) -> Cpu | None:
-    # A float from a series is off by its last bits: 0.1 + 2**-54 cores are 100m, not 101m.
-    return None if _missing(value) else Cpu.from_cores(round(float(value), 6))
+    return None if _missing(value) else Cpu.from_cores(float(value))
 
 
 def _memory(value: Any) -> Memory | None:

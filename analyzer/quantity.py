@@ -118,8 +118,11 @@ class Cpu(_Quantity):
 
     @classmethod
     def from_cores(cls, cores: float) -> Self:
-        """The smallest whole number of millicores that is at least `cores`."""
-        return cls(_ceil(_exact(cores) * 1000))
+        """The smallest whole number of millicores that is at least `cores`.
+
+        Less than half a microcore counts for nothing: 0.1 as a float is a little above 100m.
+        """
+        return cls(_ceil(round(_exact(cores), 6) * 1000))
 
     @property
     def millicores(self) -> int:

@@ -73,10 +73,16 @@ def test_canonical_text_is_exact(units: int) -> None:
 
 @given(st.floats(min_value=0, max_value=1e9))
 def test_floats_round_up(value: float) -> None:
-    """A float never becomes less than it was, and at most one unit more."""
-    for amount, exact in ((Memory.from_bytes(value), Fraction(value)),):
-        assert exact <= amount.units < exact + 1
-    assert Fraction(value) * 1000 <= Cpu.from_cores(value).units < Fraction(value) * 1000 + 1
+    """A float never becomes less than it was (to a microcore), and at most one unit more."""
+    exact, millicores = Fraction(value), Fraction(value) * 1000
+    assert exact <= Memory.from_bytes(value).units < exact + 1
+    assert millicores - Fraction(1, 1000) <= Cpu.from_cores(value).units < millicores + 1
+
+
+def test_float_noise_does_not_cost_a_unit() -> None:
+    """0.1 is a little more than a tenth in binary, and more so in 32 bits; both are 100m."""
+    assert Cpu.from_cores(0.1) == Cpu.from_cores(0.10000000149011612) == Cpu(100)
+    assert Cpu.from_cores(0.1001) == Cpu(101)
 
 
 @pytest.mark.parametrize(

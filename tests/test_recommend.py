@@ -1,0 +1,223 @@
+"""From demand to requests and limits: every rule of the policy, with hand-worked amounts."""
+
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+from tests.samples import MIB, START, demand, histories, meta, names, resources, steady
+
+from analyzer.policy import Policies, Policy
+from analyzer.quantity import Cpu, Resources
+from analyzer.recommend import Recommendation, recommend
+
+NOW = {
+    "cpu_request_cores": 1.0,
+    "cpu_limit_cores": 2.0,
+    "memory_request_bytes": 1024 * MIB,
+    "memory_limit_bytes": 2048 * MIB,
+}
+
+
+def one(
+    policy: Policy | None = None, *, cpu: float = 0.1, memory: float = 100 * MIB, **spec: object
+) -> Recommendation:
+    """The recommendation for a container that is set up as `NOW`, changed by `spec`."""
+    of = histories(specs=[{**names(), **NOW, **spec}])
+    (found,), skipped = recommend(of, demand(of, cpu, memory), Policies(policy or Policy()))
+    assert not skipped
+    return found
+
+
+def step(recommendation: Recommendation, target: str, name: str) -> str:
+    """The reason of a step of the trail, empty where there is no such step."""
+    return next((s.reason for s in recommendation.trail[target] if s.name == name), "")
+
+
+def test_requests_follow_demand_and_limits_stay_above_the_peak() -> None:
+    """0.1 cores and 100Mi of demand; the limit is 1.2 x the peak of 100Mi, the CPU limit goes."""
+    assert one().proposed == resources("100m", "100Mi", None, "120Mi")
+
+
+def test_demand_below_the_floor_gets_the_floor() -> None:
+    """Nothing is ever recommended below the policy's floors."""
+    found = one(cpu=0.0001, memory=MIB)
+    assert found.proposed.cpu_request == Cpu(5)
+    assert str(found.proposed.memory_request) == "16Mi"
+    assert step(found, "cpu_request", "floor")
+
+
+def test_a_ceiling_holds() -> None:
+    """Demand above the ceiling gets the ceiling, and the trail says so."""
+    found = one(Policy(cpu_ceiling=Cpu(500)), cpu=0.9)
+    assert found.proposed.cpu_request == Cpu(500)
+    assert step(found, "cpu_request", "ceiling")
+
+
+def test_a_small_difference_keeps_what_is_there() -> None:
+    """0.93 cores against 1 core declared is not worth a restart."""
+    found = one(cpu=0.93)
+    assert found.proposed.cpu_request == Cpu(1000)
+    assert "too small" in step(found, "cpu_request", "keep")
+
+
+def test_raise_only_never_lowers_but_raises() -> None:
+    """For critical workloads."""
+    policy = Policy(direction="raise")
+    assert one(policy).proposed.cpu_request == Cpu(1000)
+    assert one(policy, cpu=1.5).proposed.cpu_request == Cpu(1500)
+
+
+def test_lower_only_never_raises() -> None:
+    """Somebody wants savings alone."""
+    assert one(Policy(direction="lower"), cpu=1.5).proposed.cpu_request == Cpu(1000)
+
+
+def test_a_gradual_decrease_takes_several_runs() -> None:
+    """At most a quarter of 1 core in one run leaves 750m."""
+    found = one(Policy(max_decrease=0.25))
+    assert found.proposed.cpu_request == Cpu(750)
+    assert step(found, "cpu_request", "gradual")
+
+
+def test_the_limit_never_falls_below_the_request() -> None:
+    """Kubernetes rejects a request above its limit."""
+    found = one(memory=3000 * MIB)
+    limit, request = found.proposed.memory_limit, found.proposed.memory_request
+    assert limit is not None and request is not None and limit >= request
+
+
+def test_no_limit_is_added_where_none_is_declared() -> None:
+    """A new limit can only kill; it comes on demand alone."""
+    bare = {"memory_limit_bytes": None, "cpu_limit_cores": None}
+    assert one(**bare).proposed.memory_limit is None
+    assert "can only kill" in step(one(**bare), "memory_limit", "keep")
+    assert str(one(Policy(add_missing_limits=True), **bare).proposed.memory_limit) == "120Mi"
+
+
+def test_where_nothing_is_declared_requests_are() -> None:
+    """A container without any resources gets requests."""
+    found = one(**dict.fromkeys(NOW))
+    assert found.current == Resources()
+    assert found.proposed == resources("100m", "100Mi")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(cpu_limit="keep"), "2"),
+        (Policy(cpu_limit="ratio", cpu_limit_ratio=3), "300m"),
+        (Policy(cpu_limit="risk"), "100m"),
+        (Policy(cpu_limit="none"), "None"),
+    ],
+)
+def test_cpu_limits_by_policy(policy: Policy, expected: str) -> None:
+    """None, kept, a multiple of the request, or by risk."""
+    assert str(one(policy).proposed.cpu_limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(memory_limit="keep"), "2Gi"),
+        (Policy(memory_limit="request"), "100Mi"),
+        (Policy(memory_limit="none"), "None"),
+    ],
+)
+def test_memory_limits_by_policy(policy: Policy, expected: str) -> None:
+    """Kept, equal to the request, or none."""
+    assert str(one(policy).proposed.memory_limit) == expected
+
+
+def test_guaranteed_pods_stay_guaranteed_on_demand() -> None:
+    """With keep_qos, a request that equals its limit goes on doing so."""
+    equal = {"cpu_limit_cores": 1.0, "memory_limit_bytes": 1024 * MIB}
+    found = one(Policy(keep_qos=True), **equal).proposed
+    assert found == resources("100m", "120Mi", "100m", "120Mi")
+
+
+def test_a_resource_an_hpa_scales_on_is_left_alone() -> None:
+    """A new request would move the scale point; the other resource is still right-sized."""
+    hpa = '{"name": "web", "min": 2, "max": 5, "metrics": [{"resource": "cpu", "value": 80}]}'
+    found = one(hpa=hpa)
+    assert found.proposed.cpu_request == Cpu(1000)
+    assert "HPA web scales on cpu at 80 %" in step(found, "cpu_request", "hands off")
+    assert str(found.proposed.memory_request) == "100Mi"
+
+
+def test_a_short_history_lowers_nothing() -> None:
+    """Two days may have missed the weekly peak, but a need that was seen is real."""
+    of = histories(steady(days=2), specs=[{**names(), **NOW}], window=meta(days=2))
+    (lower,), _ = recommend(of, demand(of), Policies())
+    (higher,), _ = recommend(of, demand(of, cpu=2.0), Policies())
+    assert lower.proposed.cpu_request == Cpu(1000)
+    assert "only 2.0 days" in step(lower, "cpu_request", "keep")
+    assert higher.proposed.cpu_request == Cpu(2000)
+
+
+def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
+    """The samples show 100Mi, but it died at 512Mi: 1.2 x 512Mi = 614.4Mi, rounded up 640Mi."""
+    kill = {
+        **names(),
+        "timestamp": START + timedelta(days=3),
+        "kind": "oom_kill",
+        "value": 512 * MIB,
+    }
+    small = {"memory_request_bytes": 256 * MIB, "memory_limit_bytes": 512 * MIB}
+    of = histories(specs=[{**names(), **NOW, **small}], events=[kill])
+    (found,), _ = recommend(of, demand(of), Policies())
+    assert str(found.proposed.memory_limit) == "640Mi"
+    assert found.evidence.oom_kills == 1
+    assert any("OOM-killed 1 times at 512Mi" in note for note in found.notes)
+
+
+def test_no_request_exceeds_the_largest_node() -> None:
+    """A pod that fits nowhere would never start."""
+    node = {"name": "n1", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8192 * MIB}
+    of = histories(specs=[{**names(), **NOW}], window=meta(nodes=(node,)))
+    (found,), _ = recommend(of, demand(of, cpu=6.0), Policies())
+    assert found.proposed.cpu_request == Cpu(4000)
+    assert step(found, "cpu_request", "node")
+
+
+def test_what_one_resource_hides_the_other_still_gets() -> None:
+    """CPU without samples is kept; memory is recommended."""
+    of = histories(specs=[{**names(), **NOW}])
+    (found,), _ = recommend(of, demand(of, reasons={"cpu": "no CPU samples"}), Policies())
+    assert found.proposed.cpu_request == Cpu(1000)
+    assert step(found, "cpu_request", "keep") == "no CPU samples"
+    assert str(found.proposed.memory_request) == "100Mi"
+
+
+def test_every_container_comes_out_with_a_reason_where_skipped() -> None:
+    """In = recommended + skipped: unknown to the model, switched off, never observed."""
+    frame = steady()
+    three = [names(), names("off"), names("ghost")]
+    specs = [{**three[0], **NOW}, {**three[1], "annotations": '{"rightsize_io_direction": "off"}'}]
+    of = histories(
+        pd.concat([frame, frame.assign(container="off")]),
+        specs=[*specs, {**three[2]}],
+    )
+    found, skipped = recommend(of, demand(of), Policies())
+    assert [r.ref.container for r in found] == ["app"]
+    assert {s.ref.container: s.reason for s in skipped} == {
+        "off": "the policy switches it off",
+        "ghost": "no usage was observed in the window",
+    }
+    unknown = demand(of, reasons={"cpu": "too short", "memory": "too short"})
+    found, skipped = recommend(of, unknown, Policies())
+    assert not found and len(skipped) == 3
+
+
+def test_an_unusable_annotation_skips_its_container_only() -> None:
+    """A stranger's typo neither stops the run nor is passed over."""
+    of = histories(specs=[{**names(), "annotations": '{"rightsize_io_cpu_floor": "lots"}'}])
+    found, skipped = recommend(of, demand(of), Policies())
+    assert not found
+    assert "annotation of shop/Deployment/web/app" in skipped[0].reason
+
+
+def test_a_changed_amount_always_explains_itself() -> None:
+    """Every target that changes has a trail that ends at it."""
+    found = one()
+    for target in ("cpu_request", "cpu_limit", "memory_request", "memory_limit"):
+        assert found.trail[target]

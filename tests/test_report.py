@@ -1,0 +1,89 @@
+"""The report and its lossless JSON."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from analyzer.errors import OutputError
+from analyzer.history import Skipped
+from analyzer.quantity import Cpu
+from analyzer.report import Change, Landing, Report, dump_report, load_report
+from analyzer.workload import Selector
+from tests.samples import recommendation, ref, report, resources
+
+
+def whole() -> Report:
+    """A report in which every part is present."""
+    change = recommendation(resources("1", "1Gi", "2", "2Gi"), resources("100m", "512Mi"))
+    same = recommendation(resources("1"), resources("1"), of=ref(workload="api"))
+    return replace(
+        report(change, same, skipped=(Skipped(ref("x"), 'says "why" | <b>'),)),
+        created=datetime(2026, 11, 23, 6, tzinfo=UTC),
+        backtest=({"model": "trend", "overrun_week_share": 0.01},),
+        verdict="fine",
+        landings=(Landing("shop/Deployment/web/app", "edited", "proven", file="a.yaml"),),
+        changes=(Change("shop/web", "--- a\n", "From x\n"),),
+        warnings=("partial",),
+    )
+
+
+def test_json_is_lossless(tmp_path: Path) -> None:
+    """What is written is what is read, to the last digit, so that writers can work later."""
+    path = tmp_path / "run.json"
+    path.write_bytes(dump_report(whole()))
+    assert load_report(path) == whole()
+
+
+def test_amounts_are_text_a_person_can_read() -> None:
+    """Quantities stand in Kubernetes' notation."""
+    assert b'"memory_request": "512Mi"' in dump_report(whole())
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"not json", b'{"schema": "rightsize/v1"}'])
+def test_what_is_no_run_is_one_sentence(tmp_path: Path, text: bytes) -> None:
+    """The message says which file and what to do."""
+    path = tmp_path / "run.json"
+    path.write_bytes(text)
+    with pytest.raises(OutputError, match=r"run\.json: not a run of this version"):
+        load_report(path)
+
+
+def test_a_missing_run_is_one_sentence(tmp_path: Path) -> None:
+    """It names the command that makes one."""
+    with pytest.raises(OutputError, match="rightsize run"):
+        load_report(tmp_path / "run.json")
+
+
+def test_a_run_of_another_schema_is_refused(tmp_path: Path) -> None:
+    """A newer form is not guessed at."""
+    path = tmp_path / "run.json"
+    path.write_bytes(dump_report(replace(whole(), schema="rightsize/v9")))
+    with pytest.raises(OutputError, match="rightsize/v9"):
+        load_report(path)
+
+
+def test_totals_count_all_replicas() -> None:
+    """Three pods of 1 core now and 100m proposed."""
+    three = recommendation(resources("1"), resources("100m"), replicas=3)
+    assert report(three).totals["cpu_request"] == (3000, 300)
+    assert three.change("cpu_request") == -2700
+    assert report(three).changed == (three,)
+
+
+def test_selection_keeps_the_ledger_of_what_is_selected() -> None:
+    """Recommended and skipped are both narrowed."""
+    part = whole().select(Selector(workload="api"))
+    assert [r.ref.workload for r in part.recommendations] == ["api"]
+    assert not part.skipped
+    assert whole().select() == whole()
+
+
+def test_the_table_has_cores_and_bytes() -> None:
+    """One row per container, NaN where nothing is declared."""
+    frame = whole().to_frame()
+    assert frame["cpu_request_now"].tolist() == [1.0, 1.0]
+    assert frame["memory_limit_proposed"].isna().all()
+    assert frame["memory_request_proposed"][0] == 512 * 2**20
+    assert Cpu(1000).cores == frame["cpu_request_now"][0]
