@@ -17,11 +17,11 @@ from typing import Any, get_type_hints
 import msgspec
 import yaml
 
-from analyzer.errors import ConfigError
+from analyzer.errors import ConfigError, UsageError
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
-from analyzer.sources import PrometheusSettings
+from analyzer.sources.settings import PrometheusSettings
 
 DEFAULT_FILE = "rightsize.yaml"
 ENVIRONMENT_PREFIX = "RIGHTSIZE_"
@@ -71,10 +71,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     namespaces: tuple[str, ...] = ()
     """Only these namespaces; empty: all."""
     exclude_namespaces: tuple[str, ...] = ()
-    policy: Policy = Policy()
+    policy: Policy = msgspec.field(default_factory=Policy)
     rules: tuple[Rule, ...] = ()
-    prometheus: PrometheusSettings = PrometheusSettings()
-    git: GitSettings = GitSettings()
+    prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
+    git: GitSettings = msgspec.field(default_factory=GitSettings)
 
     def __post_init__(self) -> None:
         for text in (self.window, self.horizon, *([self.step] if self.step else [])):
@@ -119,7 +119,8 @@ def load_config(
 
 def flatten(config: Config) -> dict[str, Any]:
     """Every leaf of the configuration by its dotted path, as plain values."""
-    return dict(_leaves(msgspec.to_builtins(config, enc_hook=str)))
+    plain = msgspec.to_builtins(config, enc_hook=str, builtin_types=(timedelta,))
+    return {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
 
 
 def json_schema() -> dict[str, Any]:
@@ -192,10 +193,39 @@ def _variables() -> Iterator[tuple[str, str]]:
 
 
 def _convert(tree: Mapping[str, Any], origin: str) -> Config:
+    reader = tree.get("prometheus")
+    if isinstance(reader, dict):
+        tree = {**tree, "prometheus": _reader_settings(reader, origin)}
     try:
-        return msgspec.convert(tree, Config, dec_hook=decode_quantity)
-    except (msgspec.ValidationError, ValueError) as error:
+        return msgspec.convert(tree, Config, dec_hook=_decode, builtin_types=(timedelta,))
+    except (msgspec.ValidationError, UsageError, ValueError) as error:
         raise ConfigError(f"{origin}: {_explain(str(error))}") from error
+
+
+def _reader_settings(tree: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The prometheus section with its durations read, and without names nobody knows.
+
+    msgspec forbids unknown names in its own structs only, and reads durations as ISO 8601.
+    """
+    kinds = get_type_hints(PrometheusSettings)
+    read = {}
+    for name, value in tree.items():
+        if name not in kinds:
+            unknown = f"unknown field `{name}` - at `$.prometheus`"
+            raise ConfigError(f"{origin}: {_explain(unknown)}")
+        read[name] = value
+        if kinds[name] is timedelta and isinstance(value, str):
+            try:
+                read[name] = parse_duration(value)
+            except ValueError as error:
+                raise ConfigError(f"{origin}: prometheus.{name}: {error}") from error
+    return read
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    return decode_quantity(kind, value)
 
 
 def _explain(message: str) -> str:
