@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from html import escape
 
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
@@ -15,7 +16,7 @@ from analyzer.writers.manifest import why_not
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~$&])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|!~$])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -35,7 +36,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
 
 def markdown(text: str) -> str:
     """`text` from a stranger as inert Markdown: no markup, no HTML, one line."""
-    return _SPECIAL.sub(r"\\\1", _CONTROL.sub(" ", text))
+    return _SPECIAL.sub(r"\\\1", escape(_CONTROL.sub(" ", text), quote=False))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
