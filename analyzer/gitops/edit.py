@@ -104,11 +104,31 @@ def set_resources(text: str, address: Address, changes: Changes) -> str:
     where the text is not YAML.
     """
     refuse_file(text)
+    changed = _set_all(text, address, changes, frozenset())
+    exact = _rounded_above_limit(changed, address, changes)
+    if exact:
+        changed = _set_all(text, address, changes, exact)
+    _refuse_request_above_limit(changed, address)
+    return changed
+
+
+def _set_all(text: str, address: Address, changes: Changes, exact: frozenset[Field]) -> str:
     for field in FIELDS:
         if field in changes:
-            text = _set_field(text, address, field, changes[field])
-    _refuse_request_above_limit(text, address)
+            text = _set_field(text, address, field, changes[field], field in exact)
     return text
+
+
+def _rounded_above_limit(text: str, address: Address, changes: Changes) -> frozenset[Field]:
+    """The memory request, where only rounding up to its decimal unit put it above its limit."""
+    request, limit = changes.get("requests.memory"), changes.get("limits.memory")
+    if not isinstance(request, Memory) or not isinstance(limit, Memory) or request > limit:
+        return frozenset()
+    stated = declared(text, address)
+    written = read_memory(stated.get("requests.memory"))
+    ceiling = read_memory(stated.get("limits.memory"))
+    above = written is not None and ceiling is not None and written > ceiling
+    return frozenset({"requests.memory"}) if above else frozenset()
 
 
 def refuse_file(text: str) -> None:
@@ -132,7 +152,9 @@ def _refuse_request_above_limit(text: str, address: Address) -> None:
             )
 
 
-def _set_field(text: str, address: Address, field: Field, amount: Amount | None) -> str:
+def _set_field(
+    text: str, address: Address, field: Field, amount: Amount | None, exact: bool
+) -> str:
     documents = parse(text)
     if not 0 <= address.document < len(documents):
         raise EditRefused(
@@ -141,8 +163,8 @@ def _set_field(text: str, address: Address, field: Field, amount: Amount | None)
     root = documents[address.document].root
     if address.inner is not None:
         scalar = _Walk(text, root).to(address.path, "a block scalar")
-        return _set_inside(text, scalar, address.inner, field, amount)
-    return _Change(text, root, address.path).set(field, amount)
+        return _set_inside(text, scalar, address.inner, field, amount, exact)
+    return _Change(text, root, address.path, exact).set(field, amount)
 
 
 # --- finding the node, refusing what is shared or ambiguous -----------------------------------
@@ -195,7 +217,9 @@ def refuse_shared(node: Node, path: Path) -> None:
     """Raise `EditRefused` where a change of `node` would show in another place as well."""
     where = dotted(path) or "the document"
     if node.kind == "alias":
-        raise EditRefused(f"{where} is an alias; the values stand at its anchor, shared with others")
+        raise EditRefused(
+            f"{where} is an alias; the values stand at its anchor, shared with others"
+        )
     if node.shared:
         raise EditRefused(f"{where} carries the anchor &{node.anchor}, which other places reuse")
 
@@ -216,10 +240,11 @@ def _node_at(documents: list[Document], number: int, path: Path) -> Node | None:
 class _Change:
     """One change in one document, by splicing."""
 
-    def __init__(self, text: str, root: Node, path: Path) -> None:
+    def __init__(self, text: str, root: Node, path: Path, exact: bool) -> None:
         self.text = text
         self.root = root
         self.path = path
+        self.exact = exact
         self.newline = newline_of(text)
 
     def set(self, field: Field, amount: Amount | None) -> str:
@@ -245,7 +270,7 @@ class _Change:
             return self.text
         start, end = scalar_span(self.text, node)
         quote = node.style or ""
-        return splice(self.text, start, end, f"{quote}{spell(amount, old)}{quote}")
+        return splice(self.text, start, end, f"{quote}{self._spell(amount, old)}{quote}")
 
     def _readable(self, node: Node, path: Path) -> str:
         where = dotted(path)
@@ -284,7 +309,7 @@ class _Change:
         return _Walk(self.text, self.root).to(path, "a mapping")
 
     def _insert_flow(self, parent: Node, missing: Path, amount: Amount) -> str:
-        body = spell(amount, self._manner(amount))
+        body = self._spell(amount, self._manner(amount))
         for key in reversed(missing[1:]):
             body = f"{{ {key}: {body} }}"
         entry = f"{missing[0]}: {body}"
@@ -324,7 +349,10 @@ class _Change:
 
     def _lines(self, missing: Path, amount: Amount, indent: int, step: int) -> list[str]:
         heads = [f"{' ' * (indent + level * step)}{key}:" for level, key in enumerate(missing)]
-        return [*heads[:-1], f"{heads[-1]} {spell(amount, self._manner(amount))}"]
+        return [*heads[:-1], f"{heads[-1]} {self._spell(amount, self._manner(amount))}"]
+
+    def _spell(self, amount: Amount, like: str | None) -> str:
+        return spell(amount, None if self.exact else like)
 
     def _manner(self, amount: Amount) -> str | None:
         """How the same block already writes this resource, for a new field beside an old one."""
@@ -419,12 +447,14 @@ def resource_habits(root: Node) -> list[str]:
 # --- inside a block scalar --------------------------------------------------------------------
 
 
-def _set_inside(text: str, scalar: Node, inner: Address, field: Field, amount: Amount | None) -> str:
+def _set_inside(
+    text: str, scalar: Node, inner: Address, field: Field, amount: Amount | None, exact: bool
+) -> str:
     start, end = scalar_span(text, scalar)
     header, indent, lines = block_lines(text, start, end)
     newline = newline_of(text)
     content = "".join(lines)
-    changed = _set_field(content, inner, field, amount)
+    changed = _set_field(content, inner, field, amount, exact)
     indented = "".join(
         line if not line.strip("\r\n") else indent + line
         for line in changed.splitlines(keepends=True)
@@ -484,7 +514,11 @@ def line_end(text: str, offset: int) -> int:
 
 def column(text: str, offset: int) -> int:
     """How many characters stand before `offset` on its line."""
-    return offset - line_start(text, offset) - (1 if text.startswith("\ufeff") and not line_start(text, offset) else 0)
+    return (
+        offset
+        - line_start(text, offset)
+        - (1 if text.startswith("\ufeff") and not line_start(text, offset) else 0)
+    )
 
 
 def entry_end(text: str, value: Node) -> int:

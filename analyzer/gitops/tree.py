@@ -125,7 +125,9 @@ class Node:
                 continue
             seen.add(id(layer))
             yield layer
-            for source in reversed([value.resolved for key, value in layer.entries if key.is_merge]):
+            for source in reversed(
+                [value.resolved for key, value in layer.entries if key.is_merge]
+            ):
                 stack.extend(item.resolved for item in reversed(source.items or [source]))
 
     def at(self, *path: Key) -> Node | None:

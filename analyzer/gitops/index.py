@@ -1,0 +1,943 @@
+"""Every place in a repository that declares resources, and every release that could.
+
+An index also holds what it expects to be running because of the repository: one `Expectation` per
+container, with the place that decides its requests and limits and the rule by which that is known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path as FilePath
+from pathlib import PurePosixPath
+from typing import Literal
+
+import pandas as pd
+
+from analyzer.errors import GitOpsError
+from analyzer.gitops import custom
+from analyzer.gitops.chart import APP_TEMPLATE, Rendered, app_template, fullname
+from analyzer.gitops.edit import (
+    Address,
+    Changes,
+    EditRefused,
+    Field,
+    dotted,
+    fields_of,
+    set_resources,
+)
+from analyzer.gitops.objects import POD_PATHS, Object
+from analyzer.gitops.reach import Arrival, HelmSource, Patch, Reach, Route, find_reach
+from analyzer.gitops.repository import Repository, load_repository
+from analyzer.gitops.spelling import read_cpu, read_memory
+from analyzer.gitops.tree import Node, Path, YamlError, parse, plain, walk
+from analyzer.gitops.well_known import CHARTS
+from analyzer.quantity import Cpu, Memory
+
+Confidence = Literal["certain", "likely", "unproven"]
+HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
+_TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)
+_RESOURCES = re.compile(r"\w*resources?", re.IGNORECASE)
+_MEASURES = frozenset({"cpu", "memory"})
+_MAX_PLACES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The object whose text holds a place, and the Helm release it stands for, if any."""
+
+    kind: str
+    name: str
+    namespace: str
+    release: str | None = None
+    chart: str | None = None
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one `resources` mapping stands, or would be inserted.
+
+    `declared` is what it states now, as written. `reachable` is None where no root of the
+    repository could be found. `refusal` is why it cannot be edited, None where it can.
+    """
+
+    file: str
+    address: Address
+    owner: Owner
+    container: str | None = None
+    declared: tuple[tuple[Field, str], ...] = ()
+    present: bool = True
+    reachable: bool | None = None
+    refusal: str | None = None
+
+    @property
+    def editable(self) -> bool:
+        return self.refusal is None
+
+    @property
+    def where(self) -> str:
+        """File and path as people read them."""
+        return f"{self.file}: {dotted(self.address.full_path())}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The place as plain values, for JSON and tables."""
+        stated = dict(self.declared)
+        return {
+            "file": self.file,
+            "document": self.address.document,
+            "path": dotted(self.address.full_path()),
+            "in_block_scalar": self.address.inner is not None,
+            "namespace": self.owner.namespace,
+            "owner_kind": self.owner.kind,
+            "owner": self.owner.name,
+            "release": self.owner.release,
+            "chart": self.owner.chart,
+            "chart_version": self.owner.version,
+            "container": self.container,
+            "cpu_request": stated.get("requests.cpu"),
+            "memory_request": stated.get("requests.memory"),
+            "cpu_limit": stated.get("limits.cpu"),
+            "memory_limit": stated.get("limits.memory"),
+            "present": self.present,
+            "reachable": self.reachable,
+            "editable": self.editable,
+            "reason": self.refusal,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A container that the repository should make run, and the place that decides its resources."""
+
+    namespace: str
+    kind: str
+    workload: str | None
+    container: str
+    container_type: str | None
+    place: Place
+    rule: str
+    confidence: Confidence
+    route: Route
+    pattern: re.Pattern[str] | None = None
+    controller: str | None = None
+
+    def fits(self, kind: str, workload: str) -> bool:
+        """Whether a workload of that kind and name is the expected one."""
+        if kind != self.kind:
+            return False
+        if self.pattern is not None:
+            return self.pattern.fullmatch(workload) is not None
+        return self.workload == workload
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        workload = self.pattern.pattern if self.pattern is not None else self.workload or "?"
+        return (self.namespace, self.kind, workload, self.container)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the repository that a person should look at."""
+
+    kind: Literal["limit-only", "ignored", "shadowed", "duplicate", "shared"]
+    place: Place
+    message: str
+
+    def to_dict(self) -> dict[str, object]:
+        return {"kind": self.kind, "file": self.place.file, "where": self.place.where} | {
+            "message": self.message
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A Helm release: its names, its chart, its values from the weakest to the strongest."""
+
+    owner: Owner
+    route: Route
+    values: tuple[tuple[str, Address, Node], ...]
+    prefix: Path = ()
+    chart_folder: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.owner.release or self.owner.name
+
+    def merged(self) -> dict[str, object]:
+        """All values as Helm would merge them, under this release's prefix."""
+        merged: dict[str, object] = {}
+        for _, _, node in self.values:
+            found = plain(node)
+            if isinstance(found, dict):
+                merged = _merge(merged, found)
+        scope: object = merged
+        for key in self.prefix:
+            scope = scope.get(str(key), {}) if isinstance(scope, dict) else {}
+        return scope if isinstance(scope, dict) else {}
+
+    def locate(self, path: Path) -> tuple[str, Address, bool] | None:
+        """Where `path` has the last word: file, address and whether it is there already.
+
+        A path that is nowhere yet belongs beside its parent; None where not even that exists.
+        """
+        full = (*self.prefix, *path)
+        for present, wanted in ((True, full), (False, full[:-1])):
+            for file, address, node in reversed(self.values):
+                if node.at(*wanted) is not None:
+                    return file, address.below(*full), present
+        return None
+
+
+@dataclass(frozen=True)
+class RepositoryIndex:
+    """What `index_repository` found."""
+
+    repository: Repository
+    places: tuple[Place, ...]
+    expectations: tuple[Expectation, ...]
+    releases: tuple[Release, ...]
+    findings: tuple[Finding, ...]
+    rooted: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> FilePath:
+        return self.repository.root
+
+    @cached_property
+    def by_workload(self) -> dict[tuple[str, str], list[Expectation]]:
+        """Expectations by namespace and container name."""
+        found: dict[tuple[str, str], list[Expectation]] = {}
+        for expectation in self.expectations:
+            key = (expectation.namespace, expectation.container)
+            found.setdefault(key, []).append(expectation)
+        return found
+
+    @cached_property
+    def fed_by(self) -> dict[tuple[str, Address], list[Expectation]]:
+        """Expectations by their place: more than one where a place feeds several workloads."""
+        found: dict[tuple[str, Address], list[Expectation]] = {}
+        for expectation in self.expectations:
+            key = (expectation.place.file, expectation.place.address)
+            found.setdefault(key, []).append(expectation)
+        return found
+
+    def to_dicts(self) -> list[dict[str, object]]:
+        """The places as plain values, in the order of files and documents."""
+        return [place.to_dict() for place in self.places]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The places as a table, one row each."""
+        return pd.DataFrame(self.to_dicts(), columns=list(_EMPTY.to_dict()))
+
+
+_EMPTY = Place("", Address(0, ()), Owner("", "", ""))
+
+
+def index_repository(root: FilePath, *, entry: str | None = None) -> RepositoryIndex:
+    """Find every place below `root` that declares resources or could.
+
+    `entry` is the folder of one cluster's Flux or Argo CD root where a repository holds several.
+    Raises `GitOpsError` when `root` is no folder or `entry` is not in it.
+    """
+    repository = load_repository(root)
+    if entry is not None and entry.strip("/") not in repository.folders():
+        raise GitOpsError(f"expected the folder {entry} in {root}, found no YAML file below it")
+    return _Indexer(repository, find_reach(repository, entry)).run()
+
+
+@dataclass
+class _Indexer:
+    repository: Repository
+    reach: Reach
+    places: dict[tuple[str, Address], Place] = field(default_factory=dict)
+    expectations: list[Expectation] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def run(self) -> RepositoryIndex:
+        for arrival in self.reach.arrivals:
+            self._arrival(arrival)
+        for source in self.reach.helm:
+            self._helm_source(source)
+        for release in self.releases:
+            self._release(release)
+        self._block_scalars()
+        self._find_limit_only()
+        self._find_duplicates()
+        places = tuple(sorted(self.places.values(), key=_order))
+        return RepositoryIndex(
+            self.repository,
+            places,
+            tuple(self.expectations),
+            tuple(self.releases),
+            tuple(self.findings),
+            self.reach.rooted,
+            tuple(self.reach.notes),
+        )
+
+    # --- places ---
+
+    def _place(
+        self,
+        file: str,
+        address: Address,
+        owner: Owner,
+        container: str | None,
+        route: Route,
+    ) -> Place:
+        """The place at an address, made once however often it is met."""
+        key = (file, address)
+        known = self.places.get(key)
+        if known is not None:
+            return known
+        node = self._node(file, address)
+        stated = {} if node is None else fields_of(node)
+        place = Place(
+            file,
+            address,
+            owner,
+            container,
+            tuple(stated.items()),
+            node is not None,
+            route.reachable,
+        )
+        place = replace(place, refusal=self._refusal(place))
+        self.places[key] = place
+        return place
+
+    def _node(self, file: str, address: Address) -> Node | None:
+        documents = self.repository.files[file].documents
+        if address.document >= len(documents):
+            return None
+        node = documents[address.document].root.at(*address.path)
+        inner = address.inner
+        while inner is not None and node is not None:
+            try:
+                node = parse(node.value)[inner.document].root.at(*inner.path)
+            except (YamlError, IndexError):
+                return None
+            inner = inner.inner
+        return node
+
+    def _refusal(self, place: Place) -> str | None:
+        """Why the place cannot be edited, found by trying on the text in memory."""
+        generated = _generated_path(place.file, self.repository)
+        if generated is not None:
+            return generated
+        try:
+            set_resources(self.repository.files[place.file].text, place.address, _trial(place))
+        except (EditRefused, YamlError) as err:
+            return str(err)
+        return None
+
+    # --- what arrives ---
+
+    def _arrival(self, arrival: Arrival) -> None:
+        item = arrival.object
+        if item.is_workload:
+            self._pod_template(arrival, item.kind, arrival.name, POD_PATHS[item.kind])
+        elif item.group == HELM_RELEASE_GROUP and item.kind == "HelmRelease":
+            self._helm_release(arrival)
+        elif item.kind == "FluxInstance":
+            self._flux_patches(arrival, item.address.below("spec", "kustomize", "patches"))
+        else:
+            self._custom(arrival)
+
+    def _owner(self, arrival: Arrival) -> Owner:
+        return Owner(arrival.object.kind, arrival.name, arrival.namespace)
+
+    def _pod_template(self, arrival: Arrival, kind: str, workload: str, path: Path) -> None:
+        item, owner = arrival.object, self._owner(arrival)
+        for group in ("containers", "initContainers"):
+            for number, container in enumerate(item.node.sequence(*path, group)):
+                name = container.text("name")
+                if name is None:
+                    continue
+                at = (*path, group, number, "resources")
+                file, address = item.file, item.address.below(*at)
+                rule, confidence = "declared in its own manifest", "certain"
+                patched = self._patched(arrival, kind, path, group, name, number)
+                if patched is not None:
+                    file, address, rule, confidence = patched
+                place = self._place(file, address, owner, name, arrival.route)
+                self._expect(
+                    arrival.namespace,
+                    kind,
+                    workload,
+                    arrival.route.expand(name),
+                    _container_type(group, container),
+                    place,
+                    rule,
+                    confidence,  # type: ignore[arg-type]
+                    arrival.route,
+                )
+
+    def _patched(
+        self, arrival: Arrival, kind: str, path: Path, group: str, name: str, number: int
+    ) -> tuple[str, Address, str, str] | None:
+        """The patch that has the last word on a container's resources, if one touches them."""
+        found = None
+        for patch in arrival.route.patches:
+            if not patch.applies_to(arrival.object, arrival.namespace):
+                continue
+            address = _patch_address(patch, path, group, name, number)
+            if address is not None:
+                unsure = "labelSelector" in patch.target or "annotationSelector" in patch.target
+                found = (
+                    patch.file,
+                    address,
+                    f"set by the patch in {patch.file}",
+                    "unproven" if unsure else "certain",
+                )
+        return found
+
+    def _expect(
+        self,
+        namespace: str,
+        kind: str,
+        workload: str | None,
+        container: str,
+        container_type: str | None,
+        place: Place,
+        rule: str,
+        confidence: Confidence,
+        route: Route,
+        pattern: re.Pattern[str] | None = None,
+        controller: str | None = None,
+    ) -> None:
+        self.expectations.append(
+            Expectation(
+                namespace,
+                kind,
+                workload,
+                container,
+                container_type,
+                place,
+                rule,
+                confidence,
+                route,
+                pattern,
+                controller,
+            )
+        )
+
+    def _custom(self, arrival: Arrival) -> None:
+        item = arrival.object
+        for kind, workload, path in custom.pod_template(item.group, item.kind, item.node):
+            self._pod_template(arrival, kind, workload, path)
+        for rule in custom.rules_for(item.group, item.kind):
+            if item.node.at(*rule.path[:-1]) is None:
+                continue
+            address = item.address.below(*rule.path)
+            place = self._place(
+                item.file, address, self._owner(arrival), rule.container, arrival.route
+            )
+            self._expect(
+                arrival.namespace,
+                rule.workload_kind,
+                None,
+                rule.container,
+                "app",
+                place,
+                f"{item.kind} {arrival.name} declares it at {dotted(rule.path)}",
+                "certain",
+                arrival.route,
+                custom.workload_pattern(rule, arrival.name, item.node),
+            )
+
+    # --- Flux's own controllers ---
+
+    def _flux_patches(self, arrival: Arrival, address: Address) -> None:
+        """Patches on Flux's own Deployments, which exist nowhere in the repository."""
+        patches = arrival.object.node.sequence("spec", "kustomize", "patches")
+        self._controller_patches(
+            arrival.object.file, address, patches, self._owner(arrival), arrival.route
+        )
+
+    def _controller_patches(
+        self, file: str, address: Address, patches: Sequence[Node], owner: Owner, route: Route
+    ) -> None:
+        for number, entry in enumerate(patches):
+            body = entry.at("patch")
+            if body is None or body.kind != "scalar" or entry.text("target", "kind") != "Deployment":
+                continue
+            target = entry.text("target", "name") or ".*"
+            try:
+                documents, pattern = parse(body.value), re.compile(target)
+            except (YamlError, re.error):
+                continue
+            below = address.below(number, "patch")
+            for index, document in enumerate(documents):
+                inner = Address(index, ())
+                patch = Patch(file, _nest(below, inner), document.root, {})
+                self._controller_patch(patch, pattern, owner, route)
+
+    def _controller_patch(
+        self, patch: Patch, pattern: re.Pattern[str], owner: Owner, route: Route
+    ) -> None:
+        found = _patch_address(patch, POD_PATHS["Deployment"], "containers", "manager", 0)
+        if found is None:
+            return
+        place = self._place(patch.file, found, owner, "manager", route)
+        self._expect(
+            "flux-system",
+            "Deployment",
+            None,
+            "manager",
+            "app",
+            place,
+            "a patch on Flux's own controllers",
+            "certain",
+            route,
+            pattern,
+        )
+
+    # --- Helm ---
+
+    def _helm_release(self, arrival: Arrival) -> None:
+        node, item = arrival.object.node, arrival.object
+        target = node.text("spec", "targetNamespace")
+        namespace = arrival.route.expand(target) if target else arrival.namespace
+        release = node.text("spec", "releaseName")
+        if release is None:
+            release = f"{namespace}-{arrival.name}" if target else arrival.name
+        chart, version, folder = self._chart_of(arrival)
+        owner = Owner(
+            item.kind, arrival.name, namespace, arrival.route.expand(release), chart, version
+        )
+        values = [*self._values_from(arrival)]
+        inline = node.at("spec", "values")
+        if inline is not None:
+            values.append((item.file, item.address.below("spec", "values"), inline))
+        values += self._values_patches(arrival)
+        self.releases.append(Release(owner, arrival.route, tuple(values), (), folder))
+
+    def _chart_of(self, arrival: Arrival) -> tuple[str | None, str | None, str | None]:
+        """Chart name, version and, for one kept in this repository, its folder."""
+        spec = arrival.object.node.at("spec")
+        if spec is None:
+            return None, None, None
+        name = spec.text("chart", "spec", "chart")
+        if name is not None:
+            folder = name.removeprefix("./").strip("/")
+            local = f"{folder}/Chart.yaml" in self.repository.files
+            return (
+                PurePosixPath(folder).name,
+                spec.text("chart", "spec", "version"),
+                folder if local else None,
+            )
+        reference = spec.at("chartRef")
+        if reference is None:
+            return None, None, None
+        found = self._referenced(reference, arrival)
+        if found is None:
+            return None, None, None
+        node = found.node
+        if found.kind == "HelmChart":
+            return node.text("spec", "chart"), node.text("spec", "version"), None
+        url = node.text("spec", "url") or ""
+        version = node.text("spec", "ref", "tag") or node.text("spec", "ref", "semver")
+        return url.rstrip("/").rpartition("/")[2] or None, version, None
+
+    def _referenced(self, reference: Node, arrival: Arrival) -> Object | None:
+        kind, name = reference.text("kind"), arrival.route.expand(reference.text("name") or "")
+        namespace = reference.text("namespace") or arrival.namespace
+        fitting = [
+            other
+            for other in self._by_name.get((kind or "", name), ())
+            if other.namespace == namespace
+        ] or self._by_name.get((kind or "", name), [])
+        same = [other for other in fitting if other.route == arrival.route]
+        return (same or fitting)[0].object if fitting else None
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], list[Arrival]]:
+        found: dict[tuple[str, str], list[Arrival]] = {}
+        for arrival in self.reach.arrivals:
+            found.setdefault((arrival.object.kind, arrival.name), []).append(arrival)
+        return found
+
+    def _values_from(self, arrival: Arrival) -> Iterator[tuple[str, Address, Node]]:
+        for reference in arrival.object.node.sequence("spec", "valuesFrom"):
+            if reference.text("targetPath") is not None:
+                continue
+            kind = reference.text("kind") or "ConfigMap"
+            name = arrival.route.expand(reference.text("name") or "")
+            key = reference.text("valuesKey") or "values.yaml"
+            yield from self._generated_values(kind, name, key, arrival)
+            yield from self._config_map_values(kind, name, key, arrival)
+
+    def _generated_values(
+        self, kind: str, name: str, key: str, arrival: Arrival
+    ) -> Iterator[tuple[str, Address, Node]]:
+        files = [
+            file
+            for data, file in self.reach.generated.get((kind, name), ())
+            if data == key and file in self.repository.files
+        ]
+        folder = str(PurePosixPath(arrival.object.file).parent)
+        near = [file for file in files if file.startswith(f"{folder}/")]
+        for file in dict.fromkeys(near or files):
+            documents = self.repository.files[file].documents
+            if documents:
+                yield file, Address(0, ()), documents[0].root
+
+    def _config_map_values(
+        self, kind: str, name: str, key: str, arrival: Arrival
+    ) -> Iterator[tuple[str, Address, Node]]:
+        for other in self._by_name.get((kind, name), ()):
+            if other.namespace != arrival.namespace:
+                continue
+            scalar = other.object.node.at("data", key)
+            if scalar is None or scalar.kind != "scalar":
+                continue
+            try:
+                documents = parse(scalar.value)
+            except YamlError:
+                continue
+            if documents:
+                address = _nest(other.object.address.below("data", key), Address(0, ()))
+                yield other.object.file, address, documents[0].root
+
+    def _values_patches(self, arrival: Arrival) -> Iterator[tuple[str, Address, Node]]:
+        for patch in arrival.route.patches:
+            if patch.is_json or not patch.applies_to(arrival.object, arrival.namespace):
+                continue
+            values = patch.node.at("spec", "values")
+            if values is not None:
+                yield patch.file, patch.address.below("spec", "values"), values
+
+    def _helm_source(self, source: HelmSource) -> None:
+        values = []
+        for file, address in source.values:
+            node = self._node(file, address)
+            if node is not None:
+                values.append((file, address, node))
+        owner = Owner(
+            source.owner,
+            source.release,
+            source.namespace,
+            source.release,
+            source.chart,
+            source.version,
+        )
+        if source.chart_folder is None:
+            self.releases.append(Release(owner, source.route, tuple(values)))
+            return
+        for name, chart, version in self._dependencies(source.chart_folder):
+            part = replace(owner, chart=chart, version=version)
+            prefix: Path = (name,)
+            self.releases.append(Release(part, source.route, tuple(values), prefix))
+
+    def _dependencies(self, folder: str) -> Iterator[tuple[str, str, str | None]]:
+        """The charts an umbrella chart depends on: values key, chart name, version."""
+        documents = self.repository.files[f"{folder}/Chart.yaml"].documents
+        for entry in documents[0].root.sequence("dependencies") if documents else ():
+            name = entry.text("name") or ""
+            yield entry.text("alias") or name, name, entry.text("version")
+
+    def _release(self, release: Release) -> None:
+        values = release.merged()
+        known: set[tuple[str, Address]] = set()
+        if release.owner.chart == APP_TEMPLATE:
+            rendered = app_template(
+                release.name, release.owner.version, values, release.route.expand
+            )
+            rule = f"app-template {release.owner.version or '(version open)'} names it so"
+            known |= self._expect_rendered(release, rendered, rule)
+        elif release.owner.chart in CHARTS:
+            known |= self._expect_well_known(release, values)
+        self._flux_instance_values(release)
+        self._other_blocks(release, known)
+
+    def _expect_rendered(
+        self, release: Release, rendered: Iterable[Rendered], rule: str
+    ) -> set[tuple[str, Address]]:
+        known = set()
+        for container in rendered:
+            path = container.inherited or container.path
+            found = release.locate(path)
+            if found is None:
+                continue
+            file, address, _ = found
+            place = self._place(file, address, release.owner, container.container, release.route)
+            known.add((file, address))
+            self._expect(
+                release.owner.namespace,
+                container.kind,
+                container.workload,
+                container.container,
+                container.container_type,
+                place,
+                rule if container.inherited is None else f"{rule}, from its defaults",
+                "certain" if container.workload is not None else "likely",
+                release.route,
+                None,
+                container.controller,
+            )
+        return known
+
+    def _expect_well_known(
+        self, release: Release, values: Mapping[str, object]
+    ) -> set[tuple[str, Address]]:
+        chart = release.owner.chart or ""
+        known = set()
+        full = fullname(release.name, chart, values)
+        for rule in CHARTS[chart]:
+            found = release.locate(rule.path) or self._insertion(release, rule.path)
+            if found is None:
+                continue
+            file, address, _ = found
+            place = self._place(file, address, release.owner, rule.container, release.route)
+            known.add((file, address))
+            self._expect(
+                release.owner.namespace,
+                rule.kind,
+                rule.workload.format(release=release.name, fullname=full),
+                rule.container,
+                None,
+                place,
+                f"the chart {chart} reads it from {dotted(rule.path)}",
+                "likely",
+                release.route,
+            )
+        return known
+
+    def _insertion(self, release: Release, path: Path) -> tuple[str, Address, bool] | None:
+        """Where a path goes of which not even the parent exists: the strongest inline values."""
+        if not release.values:
+            return None
+        file, address, _ = release.values[-1]
+        return file, address.below(*release.prefix, *path), False
+
+    def _flux_instance_values(self, release: Release) -> None:
+        for file, address, node in release.values:
+            patches = node.sequence("instance", "kustomize", "patches")
+            below = address.below("instance", "kustomize", "patches")
+            if patches:
+                self._controller_patches(file, below, patches, release.owner, release.route)
+
+    def _other_blocks(self, release: Release, known: set[tuple[str, Address]]) -> None:
+        """Blocks among the values that no rule claims: unproven, or ignored by the chart."""
+        for file, address, node in release.values:
+            scope = node.at(*release.prefix) if release.prefix else node
+            if scope is None:
+                continue
+            base = address.below(*release.prefix)
+            for path, found in walk(scope):
+                if not path or not _is_block(str(path[-1]), found):
+                    continue
+                below = base.below(*path)
+                if (file, below) in known or _inside_known(file, below, known):
+                    continue
+                place = self._place(file, below, release.owner, None, release.route)
+                self._judge(release, place, path)
+
+    def _judge(self, release: Release, place: Place, path: Path) -> None:
+        key = str(path[-1])
+        if not _RESOURCES.fullmatch(key):
+            fix = "a misspelling of resources" if _TYPO.fullmatch(key) else "no resources key"
+            message = f"{dotted(path)} is {fix}; the chart ignores it"
+        elif release.owner.chart == APP_TEMPLATE and path[0] != "controllers" and len(path) < 3:
+            message = (
+                f"app-template ignores {dotted(path)}; "
+                "resources belong to controllers.<name>.containers.<name>.resources"
+            )
+        else:
+            return
+        self.findings.append(Finding("ignored", place, message))
+
+    # --- block scalars that nothing above claimed ---
+
+    def _block_scalars(self) -> None:
+        claimed = {(f, a.document, a.path) for f, a in self.places if a.inner is not None}
+        for file, source in self.repository.files.items():
+            if "resources:" not in source.text:
+                continue
+            for number, document in enumerate(source.documents):
+                for path, node in walk(document.root):
+                    inner = _inner_documents(node)
+                    if inner and (file, number, path) not in claimed:
+                        self._inner_places(file, Address(number, path), document.root, inner)
+
+    def _inner_places(
+        self, file: str, address: Address, root: Node, inner: Sequence[Node]
+    ) -> None:
+        owner = Owner(
+            root.text("kind") or "file",
+            root.text("metadata", "name") or file,
+            root.text("metadata", "namespace") or "",
+        )
+        reachable = (file in self.reach.files) if self.reach.rooted else None
+        for number, node in enumerate(inner):
+            for path, found in walk(node):
+                if path and _is_block(str(path[-1]), found):
+                    here = _nest(address, Address(number, path))
+                    route = Route("a block scalar", reachable=reachable)
+                    self._place(file, here, owner, None, route)
+
+    # --- findings ---
+
+    def _find_limit_only(self) -> None:
+        for place in self.places.values():
+            stated = dict(place.declared)
+            for resource in ("memory", "cpu"):
+                limit = stated.get(f"limits.{resource}")  # type: ignore[call-overload]
+                if limit is not None and f"requests.{resource}" not in stated:
+                    message = (
+                        f"limits.{resource} {limit} without a request: "
+                        f"Kubernetes requests {limit} as well"
+                    )
+                    self.findings.append(Finding("limit-only", place, message))
+
+    def _find_duplicates(self) -> None:
+        """Containers that two places declare, and places that decide for several containers."""
+        by_identity: dict[tuple[str, str, str, str], list[Expectation]] = {}
+        by_place: dict[tuple[str, Address], list[Expectation]] = {}
+        for expectation in self.expectations:
+            if expectation.place.reachable is False:
+                continue
+            by_identity.setdefault(expectation.identity, []).append(expectation)
+            key = (expectation.place.file, expectation.place.address)
+            by_place.setdefault(key, []).append(expectation)
+        for identity, found in by_identity.items():
+            places = {(e.place.file, e.place.address): e.place for e in found}
+            if len(places) > 1:
+                first, *others = places.values()
+                message = f"{'/'.join(identity)} is declared {len(places)} times: also at " + (
+                    ", ".join(other.where for other in others[:3])
+                )
+                self.findings.append(Finding("duplicate", first, message))
+        for found in by_place.values():
+            names = sorted({"/".join(e.identity) for e in found})
+            if len(names) > 1:
+                shown = ", ".join(names[:4])
+                self.findings.append(
+                    Finding("shared", found[0].place, f"decides for {len(names)}: {shown}")
+                )
+
+
+def _order(place: Place) -> tuple[str, int, str, str]:
+    inner = place.address.inner
+    return (place.file, place.address.document, dotted(place.address.path), str(inner))
+
+
+def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:
+    """Helm's merge: mappings key by key, everything else replaced, null removed."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _nest(outer: Address, inner: Address) -> Address:
+    """`inner` as an address inside the block scalar at `outer`."""
+    if outer.inner is not None:
+        return replace(outer, inner=_nest(outer.inner, inner))
+    return replace(outer, inner=inner)
+
+
+def _container_type(group: str, container: Node) -> str:
+    if group == "containers":
+        return "app"
+    return "sidecar" if container.text("restartPolicy") == "Always" else "init"
+
+
+def _patch_address(
+    patch: Patch, path: Path, group: str, name: str, number: int
+) -> Address | None:
+    """Where `patch` states the resources of a container; None where it leaves them alone."""
+    if patch.is_json:
+        return _json_address(patch, path, group, number)
+    for index, entry in enumerate(patch.node.sequence(*path, group)):
+        if entry.text("name") == name and entry.at("resources") is not None:
+            return patch.address.below(*path, group, index, "resources")
+    return None
+
+
+def _json_address(patch: Patch, path: Path, group: str, number: int) -> Address | None:
+    wanted = "/" + "/".join([*map(str, path), group, str(number), "resources"])
+    found = None
+    for index, operation in enumerate(patch.node.items):
+        target = operation.resolved.text("path") or ""
+        if target == wanted and operation.resolved.at("value") is not None:
+            found = patch.address.below(index, "value")
+        elif target.startswith(f"{wanted}/"):
+            # A single leaf: the address leads to no mapping, so that an edit of it is refused.
+            found = patch.address.below(index, "value", "resources")
+    return found
+
+
+def _is_block(key: str, node: Node) -> bool:
+    """Whether a mapping states CPU or memory requests or limits under a name that says so."""
+    if node.kind != "mapping":
+        return False
+    if not (_RESOURCES.fullmatch(key) or _TYPO.fullmatch(key)):
+        return False
+    return any(
+        name in _MEASURES
+        for part in ("requests", "limits")
+        for name, _ in node.mapping(part)
+    )
+
+
+def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) -> bool:
+    """Whether an address is below one that a rule claims."""
+    return any(
+        file == other and address.inner == claim.inner and address.path[: len(claim.path)] == claim.path
+        for other, claim in known
+    )
+
+
+def _inner_documents(node: Node) -> list[Node]:
+    """The YAML inside a block scalar that mentions resources; empty for everything else."""
+    if node.kind != "scalar" or node.style not in ("|", ">") or "resources:" not in node.value:
+        return []
+    try:
+        return [document.root for document in parse(node.value)]
+    except YamlError:
+        return []
+
+
+def _generated_path(file: str, repository: Repository) -> str | None:
+    """Why a file is not written by hand, by where it lies; None where nothing says so."""
+    path = PurePosixPath(file)
+    if path.name.startswith("gotk-components"):
+        return "flux bootstrap writes this file; change it by a patch"
+    if {"vendor", "node_modules"} & set(path.parts[:-1]):
+        return "a vendored file, overwritten by the next update"
+    for depth, part in enumerate(path.parts[:-1]):
+        folder = "/".join(path.parts[:depth])
+        chart = f"{folder}/Chart.yaml" if folder else "Chart.yaml"
+        if chart in repository.files and part == "templates":
+            return "a template of a Helm chart; its values decide"
+        if chart in repository.files and part == "charts":
+            return "a vendored chart, overwritten by the next update"
+    return None
+
+
+def _trial(place: Place) -> Changes:
+    """A change of every field the place states, or of one that it could state."""
+    changes: dict[Field, Cpu | Memory | None] = {}
+    for name, text in place.declared:
+        if name.endswith("cpu"):
+            changes[name] = (read_cpu(text) or Cpu(0)) + Cpu(1)
+        else:
+            changes[name] = (read_memory(text) or Memory(0)) + Memory(1)
+    if not changes:
+        return {"requests.memory": Memory(64 * 2**20)}
+    for resource in ("cpu", "memory"):
+        if f"requests.{resource}" in changes and f"limits.{resource}" in changes:
+            changes[f"requests.{resource}"] = changes[f"limits.{resource}"]  # type: ignore[index]
+    return changes

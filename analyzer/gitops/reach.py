@@ -1,0 +1,744 @@
+"""Which objects of a repository reach a cluster, by which route, and which are dead.
+
+Flux Kustomizations, kustomize folders, components, Argo CD Applications and ApplicationSets are
+followed from their roots as the controllers follow them. A route knows what is decided on the
+way: the namespace, the variables that are substituted, the patches that come on top.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from analyzer.gitops.edit import Address
+from analyzer.gitops.objects import Object, all_objects
+from analyzer.gitops.repository import Repository, join
+from analyzer.gitops.tree import Node, YamlError, parse
+
+KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+FLUX = "kustomize.toolkit.fluxcd.io"
+ARGO = "argoproj.io"
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?\}", re.ASCII)
+_ARGO_VARIABLE = re.compile(r"\{\{\s*\.?(?P<name>[\w.\[\]-]+)\s*\}\}", re.ASCII)
+_MAX_ROUTES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A kustomize patch: which objects it is for, and its body with its place in the file."""
+
+    file: str
+    address: Address
+    node: Node
+    target: Mapping[str, str]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether this is a list of JSON 6902 operations and not a piece of manifest."""
+        return self.node.kind == "sequence"
+
+    def applies_to(self, found: Object, namespace: str | None) -> bool:
+        """Whether the patch is meant for `found`, by kind, name and namespace.
+
+        A label selector cannot be judged without rendering and counts as a match.
+        """
+        own = found.namespace or namespace
+        wanted = self.target
+        return (
+            _fits(wanted.get("kind"), found.kind)
+            and _fits(wanted.get("name"), found.name)
+            and (own is None or _fits(wanted.get("namespace"), own))
+            and ("group" not in wanted or wanted["group"] == found.group)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How an object gets to the cluster, and what is decided on the way.
+
+    `namespace` overrides the object's own. `kustomization` names the Flux Kustomization and
+    `application` the Argo CD Application that applies it.
+    """
+
+    root: str
+    namespace: str | None = None
+    kustomization: tuple[str, str] | None = None
+    application: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+    patches: tuple[Patch, ...] = ()
+    prefix: str = ""
+    suffix: str = ""
+    folder: str = ""
+    reachable: bool | None = True
+
+    def expand(self, text: str) -> str:
+        """`text` with the variables this route knows put in; unknown ones stay."""
+        known = dict(self.variables)
+
+        def value(match: re.Match[str]) -> str:
+            return known.get(match["name"], match["default"] or match.group())
+
+        return _VARIABLE.sub(value, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One object on one route. An object on two routes arrives twice."""
+
+    object: Object
+    route: Route
+
+    @property
+    def namespace(self) -> str:
+        return self.route.expand(self.route.namespace or self.object.namespace or "default")
+
+    @property
+    def name(self) -> str:
+        name = self.route.expand(self.object.name)
+        return f"{self.route.prefix}{name}{self.route.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class HelmSource:
+    """Helm values that reach a cluster without being inside an object of their own.
+
+    An Argo CD Application over a chart folder, or kustomize's `helmCharts`. `values` are value
+    sources from the weakest to the strongest.
+    """
+
+    owner: str
+    file: str
+    release: str
+    namespace: str
+    chart: str
+    version: str | None
+    chart_folder: str | None
+    values: tuple[tuple[str, Address], ...]
+    route: Route
+
+
+@dataclass(slots=True)
+class Reach:
+    """All that reaches a cluster. `rooted` says whether a root was found at all."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    helm: list[HelmSource] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    generated: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
+    rooted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def _fits(pattern: str | None, value: str) -> bool:
+    """Whether a target's field, an anchored regular expression to kustomize, fits `value`."""
+    if not pattern or pattern == value:
+        return True
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return False
+
+
+def find_reach(repository: Repository, entry: str | None = None) -> Reach:
+    """Follow the repository from its roots. `entry` restricts the roots to one folder.
+
+    Roots are, in this order: what a Flux bootstrap or FluxInstance names, Flux Kustomizations
+    that lead to others, Argo CD Applications that no other one creates.
+    """
+    return _Walker(repository, entry).run()
+
+
+class _Walker:
+    """Follows kustomize folders, Flux Kustomizations and Argo CD Applications."""
+
+    def __init__(self, repository: Repository, entry: str | None) -> None:
+        self.repository = repository
+        self.entry = entry.strip("/") if entry else None
+        self.objects = all_objects(repository)
+        self.folders = repository.folders()
+        self.reach = Reach()
+        self._seen_flux: set[tuple[str, str, str]] = set()
+        self._seen_apps: set[tuple[str, str]] = set()
+        self._settings = self._config_maps()
+
+    def run(self) -> Reach:
+        for folder in self._flux_roots():
+            self.reach.rooted = True
+            self._flux_folder(folder, Route(f"Flux at {folder or '.'}"), 0)
+        if not self.reach.rooted:
+            self._flux_by_shape()
+        self._argo_roots()
+        self._leftovers()
+        return self.reach
+
+    # --- roots ---
+
+    def _within(self, path: str) -> bool:
+        return self.entry is None or path == self.entry or path.startswith(f"{self.entry}/")
+
+    def _flux_roots(self) -> list[str]:
+        found: list[str] = []
+        for file, objects in self.objects.items():
+            for item in objects:
+                folder = None
+                if item.group == FLUX and item.name == "flux-system" and item.kind == "Kustomization":
+                    folder = item.node.text("spec", "path")
+                elif item.kind == "FluxInstance":
+                    folder = item.node.text("spec", "sync", "path")
+                elif item.kind == "HelmRelease" and "flux-instance" in (
+                    item.name,
+                    item.node.text("spec", "chart", "spec", "chart"),
+                ):
+                    folder = item.node.text("spec", "values", "instance", "sync", "path")
+                if folder is not None:
+                    found.append(folder)
+            found += self._instance_values(file)
+        paths = [join("", folder) for folder in found]
+        return sorted({path for path in paths if path is not None and self._is_root(path)})
+
+    def _instance_values(self, file: str) -> list[str]:
+        """The sync path in a values file of the flux-instance chart, kept beside its release."""
+        source = self.repository.files[file]
+        if "sync:" not in source.text:
+            return []
+        found = [document.root.text("instance", "sync", "path") for document in source.documents]
+        return [path for path in found if path is not None]
+
+    def _is_root(self, path: str) -> bool:
+        return (path in self.folders or path in self.repository.files) and (
+            self.entry is None or self._within(path) or self.entry.startswith(path)
+        )
+
+    def _flux_by_shape(self) -> None:
+        """Without a bootstrap: the Kustomizations that nothing includes and that lead to others."""
+        flux = [
+            item
+            for objects in self.objects.values()
+            for item in objects
+            if item.group == FLUX and item.kind == "Kustomization" and self._within(item.file)
+        ]
+        below = {item.file: self._files_below(item) for item in flux}
+        files = {item.file for item in flux}
+        included = {name for item in flux for name in below[item.file] & files if name != item.file}
+        leading = [i for i in flux if i.file not in included and below[i.file] & (files - {i.file})]
+        lonely = [i for i in flux if i.file not in included]
+        for item in leading or (lonely if len(lonely) == len(flux) else []):
+            self.reach.rooted = True
+            self._flux_kustomization(Arrival(item, Route("Flux")), 0)
+
+    def _files_below(self, item: Object) -> set[str]:
+        folder = join("", item.node.text("spec", "path") or "")
+        if folder is None:
+            return set()
+        walker = _Walker.__new__(_Walker)
+        walker.__dict__.update(self.__dict__)
+        walker.reach = Reach()
+        walker._seen_flux = set()
+        walker._follow = False  # type: ignore[attr-defined]
+        walker._flux_folder(folder, Route("probe"), 0)
+        return walker.reach.files
+
+    _follow = True
+
+    def _leftovers(self) -> None:
+        """What no root leads to: dead where there is a root, undecided where there is none."""
+        reachable = False if self.reach.rooted else None
+        reached = set(self.reach.files)
+        for item in [i for objects in self.objects.values() for i in objects]:
+            if item.group == FLUX and item.kind == "Kustomization" and item.file not in reached:
+                route = Route("nothing that is applied", reachable=reachable)
+                self._flux_kustomization(Arrival(item, route), 0)
+        for folder in self._top_kustomizations():
+            self._kustomize(folder, Route(f"kustomization {folder}", reachable=reachable), 0)
+        for file in self.repository.files:
+            if file not in self.reach.files and not self._templated_file(file):
+                self._file(file, Route("a file of its own", reachable=reachable), 0)
+        if self.reach.rooted:
+            self.reach.files = reached
+
+    def _top_kustomizations(self) -> list[str]:
+        """Kustomize folders that were not followed yet and that no other one includes."""
+        left: dict[str, set[str]] = {}
+        for file in self.repository.files:
+            path = PurePosixPath(file)
+            if path.name not in KUSTOMIZATION_FILES or file in self.reach.files:
+                continue
+            folder = "" if str(path.parent) == "." else str(path.parent)
+            left[folder] = set()
+            for document in self.repository.files[file].documents:
+                if document.root.text("kind") == "Component":
+                    left.pop(folder, None)
+                    break
+                for key in ("resources", "bases"):
+                    names = [i.value for i in document.root.sequence(key) if "://" not in i.value]
+                    left[folder] |= {path for path in (join(folder, n) for n in names) if path}
+        included = set().union(*left.values()) if left else set()
+        return sorted(folder for folder in left if folder not in included)
+
+    # --- Flux ---
+
+    def _flux_kustomization(self, arrival: Arrival, depth: int) -> None:
+        item, spec = arrival.object, arrival.object.node
+        key = (item.file, str(item.address), arrival.namespace)
+        if not self._follow or key in self._seen_flux or depth > 20:
+            return
+        self._seen_flux.add(key)
+        path = arrival.route.expand(spec.text("spec", "path") or "")
+        folder = join("", path)
+        if folder is None or (folder not in self.folders and folder not in self.repository.files):
+            folder = self._artifact_folder(spec, path)
+        if folder is None:
+            self.reach.notes.append(f"{item}: its path {path[:80]} is not in this repository")
+            return
+        namespace = spec.text("spec", "targetNamespace")
+        route = Route(
+            root=f"Flux Kustomization {arrival.namespace}/{arrival.name}",
+            namespace=arrival.route.expand(namespace) if namespace else None,
+            kustomization=(arrival.namespace, arrival.name),
+            variables=self._variables(spec, arrival),
+            patches=tuple(self._patches(item.file, item.address, spec, ("spec",))),
+            folder=folder,
+            reachable=arrival.route.reachable,
+        )
+        components = [join(folder, node.value) for node in spec.sequence("spec", "components")]
+        extra = [p for c in components if c for p in self._component_patches(c, 0)]
+        route = replace(route, patches=(*extra, *route.patches))
+        self._flux_folder(folder, route, depth + 1)
+        for component in components:
+            if component is not None:
+                self._kustomize(component, route, depth + 1)
+
+    def _artifact_folder(self, spec: Node, path: str) -> str | None:
+        """The folder behind a path in an ExternalArtifact that an ArtifactGenerator copies."""
+        name = spec.text("spec", "sourceRef", "name")
+        if spec.text("spec", "sourceRef", "kind") != "ExternalArtifact":
+            return None
+        for objects in self.objects.values():
+            for item in objects:
+                if item.kind != "ArtifactGenerator":
+                    continue
+                for artifact in item.node.sequence("spec", "artifacts"):
+                    if artifact.text("name") == name:
+                        found = self._copied(artifact, path)
+                        if found is not None:
+                            return found
+        return None
+
+    def _copied(self, artifact: Node, path: str) -> str | None:
+        wanted = join("", path) or ""
+        for copy in artifact.sequence("copy"):
+            origin = (copy.text("from") or "").partition("/")[2].removesuffix("**").strip("/")
+            target = (copy.text("to") or "").partition("/")[2].strip("/")
+            if wanted == target or wanted.startswith(f"{target}/") or not target:
+                rest = wanted.removeprefix(target).strip("/")
+                folder = join(origin, rest)
+                if folder in self.folders:
+                    return folder
+        return None
+
+    def _variables(self, spec: Node, arrival: Arrival) -> tuple[tuple[str, str], ...]:
+        known: dict[str, str] = {}
+        for reference in spec.sequence("spec", "postBuild", "substituteFrom"):
+            if reference.text("kind") == "ConfigMap":
+                known.update(self._settings.get(reference.text("name") or "", {}))
+        for name, node in spec.mapping("spec", "postBuild", "substitute"):
+            if node.kind == "scalar":
+                known[name] = arrival.route.expand(node.value)
+        return tuple(sorted(known.items()))
+
+    def _config_maps(self) -> dict[str, dict[str, str]]:
+        return {
+            item.name: {k: v.value for k, v in item.node.mapping("data") if v.kind == "scalar"}
+            for objects in self.objects.values()
+            for item in objects
+            if item.kind == "ConfigMap" and item.group == ""
+        }
+
+    def _flux_folder(self, folder: str, route: Route, depth: int) -> None:
+        """A folder as kustomize-controller takes it: its kustomization, else all YAML below it."""
+        if self._kustomization_file(folder) is not None or folder in self.repository.files:
+            self._kustomize(folder, route, depth)
+            return
+        prefix = f"{folder}/" if folder else ""
+        nested = sorted(
+            str(PurePosixPath(name).parent)
+            for name in self.repository.files
+            if name.startswith(prefix) and PurePosixPath(name).name in KUSTOMIZATION_FILES
+        )
+        tops = [f for f in nested if not any(f.startswith(f"{other}/") for other in nested)]
+        for name in self.repository.files:
+            if name.startswith(prefix) and not any(name.startswith(f"{top}/") for top in tops):
+                self._file(name, route, depth)
+        for top in tops:
+            self._kustomize(top, route, depth + 1)
+
+    # --- kustomize ---
+
+    def _kustomization_file(self, folder: str) -> str | None:
+        for name in KUSTOMIZATION_FILES:
+            file = f"{folder}/{name}" if folder else name
+            if file in self.repository.files:
+                return file
+        return None
+
+    def _kustomize(self, target: str, route: Route, depth: int) -> None:
+        """A file or folder that a kustomization names as a resource."""
+        if target in self.repository.files:
+            self._file(target, route, depth)
+            return
+        file = self._kustomization_file(target)
+        if file is None or depth > 40 or len(self.reach.arrivals) > _MAX_ROUTES:
+            return
+        self.reach.files.add(file)
+        for number, document in enumerate(self.repository.files[file].documents):
+            self._kustomization(target, file, Address(number, ()), document.root, route, depth)
+
+    def _kustomization(
+        self, folder: str, file: str, address: Address, node: Node, route: Route, depth: int
+    ) -> None:
+        names = [item.value for item in node.sequence("components") if item.kind == "scalar"]
+        components = [path for path in (join(folder, name) for name in names) if path]
+        patches = [p for component in components for p in self._component_patches(component, 0)]
+        patches += self._patches(file, address, node, ())
+        inner = replace(
+            route,
+            namespace=route.namespace or node.text("namespace"),
+            patches=(*patches, *route.patches),
+            prefix=route.prefix + (node.text("namePrefix") or ""),
+            suffix=(node.text("nameSuffix") or "") + route.suffix,
+        )
+        self._generators(folder, node, inner)
+        for key in ("resources", "bases"):
+            for item in node.sequence(key):
+                target = join(folder, item.value) if "://" not in item.value else None
+                if target is not None:
+                    self._kustomize(target, inner, depth + 1)
+        for component in components:
+            self._kustomize(component, inner, depth + 1)
+        self._helm_charts(folder, file, address, node, inner)
+
+    def _component_patches(self, folder: str, depth: int) -> list[Patch]:
+        """A component's patches work on what includes it, not on its own resources alone."""
+        file = self._kustomization_file(folder)
+        if file is None or depth > 10:
+            return []
+        found: list[Patch] = []
+        for number, document in enumerate(self.repository.files[file].documents):
+            for item in document.root.sequence("components"):
+                below = join(folder, item.value)
+                found += self._component_patches(below, depth + 1) if below else []
+            found += self._patches(file, Address(number, ()), document.root, ())
+        return found
+
+    def _patches(
+        self, file: str, address: Address, node: Node, at: tuple[str, ...]
+    ) -> list[Patch]:
+        """The patches of a kustomization, or of a Flux Kustomization's `spec`, in their order."""
+        folder = str(PurePosixPath(file).parent) if "/" in file else ""
+        found: list[Patch] = []
+        for number, item in enumerate(node.sequence(*at, "patchesStrategicMerge")):
+            here = address.below(*at, "patchesStrategicMerge", number)
+            found += self._patch_body(file, here, item, folder, {})
+        for key in ("patches", "patchesJson6902"):
+            for number, item in enumerate(node.sequence(*at, key)):
+                target = {k: v.value for k, v in item.mapping("target") if v.kind == "scalar"}
+                inline = item.at("patch")
+                if inline is not None and inline.kind == "scalar":
+                    here = address.below(*at, key, number, "patch")
+                    found += self._inline(file, here, inline, target)
+                elif item.text("path") is not None:
+                    path = join(folder, item.text("path") or "")
+                    found += self._patch_file(path, target)
+        return found
+
+    def _patch_body(
+        self, file: str, address: Address, item: Node, folder: str, target: Mapping[str, str]
+    ) -> list[Patch]:
+        if "\n" in item.value:
+            return self._inline(file, address, item, target)
+        return self._patch_file(join(folder, item.value), target)
+
+    def _inline(
+        self, file: str, address: Address, scalar: Node, target: Mapping[str, str]
+    ) -> list[Patch]:
+        try:
+            documents = parse(scalar.value)
+        except YamlError:
+            return []
+        return [
+            Patch(
+                file,
+                Address(address.document, address.path, Address(number, ())),
+                document.root,
+                target or _own_target(document.root),
+            )
+            for number, document in enumerate(documents)
+        ]
+
+    def _patch_file(self, file: str | None, target: Mapping[str, str]) -> list[Patch]:
+        if file is None or file not in self.repository.files:
+            return []
+        self.reach.files.add(file)
+        return [
+            Patch(file, Address(number, ()), document.root, target or _own_target(document.root))
+            for number, document in enumerate(self.repository.files[file].documents)
+        ]
+
+    def _generators(self, folder: str, node: Node, route: Route) -> None:
+        """Remember which files a generated ConfigMap or Secret holds, for `valuesFrom`."""
+        for kind, key in (("ConfigMap", "configMapGenerator"), ("Secret", "secretGenerator")):
+            for item in node.sequence(key):
+                name = item.text("name") or ""
+                for entry in item.sequence("files"):
+                    left, equals, right = entry.value.partition("=")
+                    file = join(folder, right if equals else left)
+                    data = left if equals else PurePosixPath(left).name
+                    if file is not None:
+                        self.reach.generated.setdefault((kind, name), []).append((data, file))
+                        self.reach.files.add(file)
+
+    def _helm_charts(
+        self, folder: str, file: str, address: Address, node: Node, route: Route
+    ) -> None:
+        for number, chart in enumerate(node.sequence("helmCharts")):
+            name = chart.text("name") or ""
+            values: list[tuple[str, Address]] = []
+            if chart.text("valuesFile"):
+                path = join(folder, chart.text("valuesFile") or "")
+                if path in self.repository.files:
+                    values.append((str(path), Address(0, ())))
+                    self.reach.files.add(str(path))
+            if chart.at("valuesInline") is not None:
+                values.append((file, address.below("helmCharts", number, "valuesInline")))
+            namespace = chart.text("namespace") or route.namespace or "default"
+            self.reach.helm.append(
+                HelmSource(
+                    owner="kustomize helmCharts",
+                    file=file,
+                    release=chart.text("releaseName") or name,
+                    namespace=route.expand(namespace),
+                    chart=name,
+                    version=chart.text("version"),
+                    chart_folder=None,
+                    values=tuple(values),
+                    route=route,
+                )
+            )
+
+    def _file(self, file: str, route: Route, depth: int) -> None:
+        self.reach.files.add(file)
+        for item in self.objects.get(file, ()):
+            arrival = Arrival(item, route)
+            self.reach.arrivals.append(arrival)
+            if item.group == FLUX and item.kind == "Kustomization":
+                self._flux_kustomization(arrival, depth + 1)
+            elif item.group == ARGO and item.kind == "Application":
+                self._application(arrival, depth + 1)
+            elif item.group == ARGO and item.kind == "ApplicationSet":
+                self._application_set(arrival, depth + 1)
+
+    # --- Argo CD ---
+
+    def _argo_roots(self) -> None:
+        for objects in self.objects.values():
+            for item in objects:
+                known = any(arrival.object is item for arrival in self.reach.arrivals)
+                if item.group != ARGO or known or not self._within(item.file):
+                    continue
+                if item.kind in ("Application", "ApplicationSet") and not self._templated(item):
+                    self.reach.rooted = True
+                    self._file(item.file, Route("Argo CD"), 0)
+
+    def _templated(self, item: Object) -> bool:
+        """Whether the file is a chart's template, which Argo CD never sees as it stands."""
+        return self._templated_file(item.file)
+
+    def _templated_file(self, file: str) -> bool:
+        parts = PurePosixPath(file).parts
+        return any(
+            part == "templates" and "/".join((*parts[:depth], "Chart.yaml")) in self.repository.files
+            for depth, part in enumerate(parts)
+        )
+
+    def _application(self, arrival: Arrival, depth: int) -> None:
+        node, item = arrival.object.node, arrival.object
+        if depth > 20 or not self._follow:
+            return
+        namespace = node.text("spec", "destination", "namespace") or "default"
+        self._application_spec(
+            item, node.at("spec"), item.address.below("spec"), arrival.name, namespace, depth
+        )
+
+    def _application_spec(
+        self,
+        item: Object,
+        spec: Node | None,
+        address: Address,
+        name: str,
+        namespace: str,
+        depth: int,
+        path: str | None = None,
+    ) -> None:
+        key = (f"{item.file}#{address}", name)
+        if spec is None or key in self._seen_apps:
+            return
+        self._seen_apps.add(key)
+        reachable = None if not self.reach.rooted else True
+        route = Route(
+            f"Argo CD Application {name}",
+            namespace=namespace,
+            application=name,
+            reachable=reachable,
+        )
+        sources = [(spec.at("source"), address.below("source"))]
+        sources += [
+            (source, address.below("sources", number))
+            for number, source in enumerate(spec.sequence("sources"))
+        ]
+        for source, where in sources:
+            if source is not None:
+                self._argo_source(item, source, where, name, route, depth, path)
+
+    def _argo_source(
+        self,
+        item: Object,
+        source: Node,
+        address: Address,
+        name: str,
+        route: Route,
+        depth: int,
+        path: str | None,
+    ) -> None:
+        own = path if path is not None else source.text("path")
+        folder = join("", own) if own is not None else None
+        chart = source.text("chart")
+        is_chart_folder = folder is not None and f"{folder}/Chart.yaml" in self.repository.files
+        if chart is not None or is_chart_folder:
+            self._argo_helm(item, source, address, name, route, folder if is_chart_folder else None)
+        elif folder is not None and folder in self.folders:
+            if self._kustomization_file(folder) is not None:
+                extra = replace(route, folder=folder)
+                self._kustomize(folder, extra, depth + 1)
+            else:
+                recurse = source.flag("directory", "recurse") is True
+                self._argo_directory(folder, replace(route, folder=folder), recurse, depth)
+
+    def _argo_directory(self, folder: str, route: Route, recurse: bool, depth: int) -> None:
+        prefix = f"{folder}/" if folder else ""
+        for file in self.repository.files:
+            rest = file.removeprefix(prefix)
+            if file.startswith(prefix) and (recurse or "/" not in rest):
+                self._file(file, route, depth + 1)
+
+    def _argo_helm(
+        self,
+        item: Object,
+        source: Node,
+        address: Address,
+        name: str,
+        route: Route,
+        folder: str | None,
+    ) -> None:
+        values: list[tuple[str, Address]] = []
+        if folder is not None and f"{folder}/values.yaml" in self.repository.files:
+            values.append((f"{folder}/values.yaml", Address(0, ())))
+        for entry in source.sequence("helm", "valueFiles"):
+            reference = entry.value
+            if reference.startswith("$"):
+                reference = "/" + reference.partition("/")[2]
+            file = join(folder or "", reference)
+            if file in self.repository.files and (str(file), Address(0, ())) not in values:
+                values.append((str(file), Address(0, ())))
+        block = source.at("helm", "values")
+        if block is not None and block.kind == "scalar":
+            below = address.below("helm", "values")
+            values.append((item.file, Address(below.document, below.path, Address(0, ()))))
+        if source.at("helm", "valuesObject") is not None:
+            values.append((item.file, address.below("helm", "valuesObject")))
+        self.reach.files.update(file for file, _ in values)
+        self.reach.helm.append(
+            HelmSource(
+                owner="Application",
+                file=item.file,
+                release=source.text("helm", "releaseName") or name,
+                namespace=route.namespace or "default",
+                chart=source.text("chart") or PurePosixPath(folder or "").name,
+                version=source.text("targetRevision") if folder is None else None,
+                chart_folder=folder,
+                values=tuple(values),
+                route=route,
+            )
+        )
+
+    def _application_set(self, arrival: Arrival, depth: int) -> None:
+        item, node = arrival.object, arrival.object.node
+        spec = node.at("spec", "template", "spec")
+        if spec is None or not self._follow:
+            return
+        for parameters in self._parameters(node):
+            name = _fill(node.text("spec", "template", "metadata", "name") or "", parameters)
+            namespace = _fill(spec.text("destination", "namespace") or "default", parameters)
+            path = spec.text("source", "path")
+            self._application_spec(
+                item,
+                spec,
+                item.address.below("spec", "template", "spec"),
+                name,
+                namespace,
+                depth,
+                _fill(path, parameters) if path else None,
+            )
+
+    def _parameters(self, node: Node) -> Iterator[dict[str, str]]:
+        """What the generators that a repository alone decides would fill in."""
+        for generator in node.sequence("spec", "generators"):
+            for element in generator.sequence("list", "elements"):
+                yield {key: value.value for key, value in element.mapping()}
+            patterns = [d.text("path") or "" for d in generator.sequence("git", "directories")]
+            for folder in sorted(self.folders):
+                if any(_glob(folder, pattern) for pattern in patterns):
+                    yield _path_parameters(folder)
+            for entry in generator.sequence("git", "files"):
+                yield from self._file_parameters(entry.text("path") or "")
+
+    def _file_parameters(self, pattern: str) -> Iterator[dict[str, str]]:
+        for file, source in self.repository.files.items():
+            if _glob(file, pattern):
+                values = {k: v.value for d in source.documents for k, v in d.root.mapping()}
+                yield {**values, **_path_parameters(str(PurePosixPath(file).parent))}
+
+
+def _own_target(node: Node) -> dict[str, str]:
+    """What a strategic-merge patch is for, by its own kind and name."""
+    fields = {
+        "kind": node.text("kind"),
+        "name": node.text("metadata", "name"),
+        "namespace": node.text("metadata", "namespace"),
+    }
+    return {key: re.escape(value) for key, value in fields.items() if value is not None}
+
+
+def _path_parameters(folder: str) -> dict[str, str]:
+    base = PurePosixPath(folder).name
+    return {"path": folder, "path.path": folder, "path.basename": base}
+
+
+def _fill(text: str, parameters: Mapping[str, str]) -> str:
+    return _ARGO_VARIABLE.sub(lambda match: parameters.get(match["name"], match.group()), text)
+
+
+def _glob(path: str, pattern: str) -> bool:
+    """Whether `path` fits a pattern in which ``*`` stays within one folder, as Argo CD has it."""
+    parts, patterns = path.split("/"), pattern.strip("/").split("/")
+    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
+
+
+def by_namespace(arrivals: Sequence[Arrival]) -> dict[str, list[Arrival]]:
+    """Arrivals by the namespace they end up in."""
+    found: dict[str, list[Arrival]] = {}
+    for arrival in arrivals:
+        found.setdefault(arrival.namespace, []).append(arrival)
+    return found
