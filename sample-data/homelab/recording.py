@@ -1,0 +1,295 @@
+"""The sample as a recording: usage, specs and events of the first three weeks.
+
+Every value is what a reader of the cluster's Prometheus series finds (see `openmetrics`): a sample
+carries the end of its step, a restart the moment it happened, an image change the first sample
+of the new image.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from homelab.catalog import CLUSTER, NODES, Container, Workload
+from homelab.clock import END, OUTAGE, SAMPLE_STEPS, START, STEP_SECONDS, second_of
+from homelab.simulation import Pod, Run, replicas_over_time
+
+NAMES = ["namespace", "workload_kind", "workload", "container"]
+KEY = [*NAMES, "pod", "timestamp"]
+TIME = pa.timestamp("ms", tz="UTC")
+
+USAGE_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in [*NAMES, "pod"]]
+    + [("timestamp", TIME), ("cpu_cores", pa.float32()), ("memory_bytes", pa.float64())]
+)
+SPECS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in [*NAMES, "container_type"]]
+    + [("replicas", pa.int32())]
+    + [(f"cpu_{side}_cores", pa.float64()) for side in ("request", "limit")]
+    + [(f"memory_{side}_bytes", pa.float64()) for side in ("request", "limit")]
+    + [(name, pa.string()) for name in ("image", "labels", "annotations", "hpa")]
+    + [("first_seen", TIME), ("last_seen", TIME)]
+)
+EVENTS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in [*NAMES, "pod"]]
+    + [("timestamp", TIME), ("kind", pa.string()), ("value", pa.float64())]
+)
+
+
+def recording_files(runs: list[Run]) -> dict[str, bytes]:
+    """The files of the recording, by name."""
+    return {
+        "meta.json": _json(meta()),
+        "usage.parquet": _parquet(usage_table(runs), USAGE_SCHEMA),
+        "specs.parquet": _parquet(specs_table(runs), SPECS_SCHEMA),
+        "events.parquet": _parquet(events_table(runs), EVENTS_SCHEMA),
+    }
+
+
+def meta() -> dict[str, Any]:
+    """What the recording says of itself."""
+    return {
+        "format": 1,
+        "cluster": CLUSTER,
+        "step_seconds": STEP_SECONDS,
+        "start": START.isoformat(),
+        "end": END.isoformat(),
+        "source": "sample-data/generate.py",
+        "queries": [],
+        "warnings": [],
+        "nodes": [
+            {
+                "name": node.name,
+                "cpu_allocatable_cores": node.cores,
+                "memory_allocatable_bytes": node.memory,
+                "gpus": node.gpus,
+            }
+            for node in NODES
+        ],
+    }
+
+
+def usage_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per container, pod and observed step, sorted."""
+    parts = []
+    for run in runs:
+        seen = np.flatnonzero(run.observed()[: max(0, SAMPLE_STEPS - run.begin)])
+        parts.append(
+            pd.DataFrame(
+                container_names(run)
+                | {
+                    "pod": run.pod.name,
+                    "timestamp": moments(run.begin + seen + 1),
+                    "cpu_cores": run.cpu[seen].astype(np.float32),
+                    "memory_bytes": run.memory[seen],
+                }
+            )
+        )
+    return pd.concat(parts).sort_values(KEY, ignore_index=True)
+
+
+def specs_table(runs: list[Run]) -> pd.DataFrame:
+    """One row per container and period in which its workload ran one image."""
+    rows = []
+    for workload, pods in pods_by_workload(runs).items():
+        by_generation = groupby(sorted(pods, key=_age_order), lambda pod: pod.generation)
+        for _, group in by_generation:
+            period = list(group)
+            rows += [_spec(workload, container, period) for container in workload.containers]
+    return pd.DataFrame(rows).sort_values([*NAMES, "first_seen"], ignore_index=True)
+
+
+def pods_by_workload(runs: Iterable[Run]) -> dict[Workload, list[Pod]]:
+    """The pods that were seen in the sample, each once."""
+    found: dict[Workload, dict[str, Pod]] = {}
+    for run in runs:
+        if listed_steps(run.pod).size:
+            found.setdefault(run.pod.workload, {})[run.pod.uid] = run.pod
+    return {workload: list(pods.values()) for workload, pods in found.items()}
+
+
+def listed_steps(pod: Pod) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The steps of the sample in which the cluster's state listed `pod`, its node on or off."""
+    steps = np.arange(max(pod.begin, 0), min(pod.end, SAMPLE_STEPS))
+    return steps[(steps < OUTAGE[0]) | (steps >= OUTAGE[1])]
+
+
+def events_table(runs: list[Run]) -> pd.DataFrame:
+    """OOM kills, restarts, throttled steps and image changes, sorted."""
+    rows = [row for run in runs for row in (*_restarts(run), *_throttled(run))]
+    rows += _image_changes(runs)
+    columns = [*NAMES, "pod", "timestamp", "kind", "value"]
+    order = [*NAMES, "timestamp", "pod", "kind"]
+    return pd.DataFrame(rows, columns=columns).sort_values(order, ignore_index=True)
+
+
+def moments(steps: Any) -> pd.DatetimeIndex:
+    """The times at which steps begin."""
+    return pd.to_datetime(second_of(np.asarray(steps)), unit="s", utc=True)
+
+
+def moment(step: int) -> pd.Timestamp:
+    """The time at which `step` begins."""
+    return pd.Timestamp(second_of(step), unit="s", tz="UTC")
+
+
+def series_label(key: str) -> str:
+    """A Kubernetes label as kube-state-metrics spells it: without `label_`, in snake case."""
+    plain = re.sub(r"[^a-zA-Z0-9_]", "_", key)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", plain).lower()
+
+
+def workload_labels(workload: Workload) -> dict[str, str]:
+    """Labels on a workload's own metadata, beside those of its pods."""
+    if workload.form.startswith(("app-template", "chart:")):
+        return {
+            "app.kubernetes.io/managed-by": "Helm",
+            "helm.toolkit.fluxcd.io/name": workload.release,
+            "helm.toolkit.fluxcd.io/namespace": workload.namespace,
+        }
+    if workload.form == "none":
+        return {}
+    in_flux = workload.form.startswith("flux")
+    return {
+        "kustomize.toolkit.fluxcd.io/name": "flux-system" if in_flux else workload.app,
+        "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
+    }
+
+
+def known_labels(pod: Pod) -> dict[str, str]:
+    """Labels that Prometheus holds for a pod: its own, and its workload's where it has them.
+
+    kube-state-metrics was told to export all labels of pods and Deployments, and no others.
+    """
+    own = workload_labels(pod.workload) if pod.workload.kind == "Deployment" else {}
+    return {series_label(key): text for key, text in sorted((own | pod.labels).items())}
+
+
+def hpa_settings(workload: Workload) -> dict[str, Any] | None:
+    """The autoscaler of a workload as the specs table holds it."""
+    if workload.hpa is None:
+        return None
+    metric = {"resource": "cpu", "type": "Utilization", "value": workload.hpa.target}
+    return {
+        "name": workload.name,
+        "min": workload.hpa.minimum,
+        "max": workload.hpa.maximum,
+        "metrics": [metric],
+    }
+
+
+def replicas(workload: Workload, step: int) -> int | None:
+    """How many pods a workload is told to have in `step`; CronJobs have no such number."""
+    if workload.kind == "CronJob":
+        return None
+    if workload.hpa is not None:
+        return int(replicas_over_time(workload)[step])
+    return len(workload.nodes) if workload.kind == "DaemonSet" else workload.replicas
+
+
+def _spec(workload: Workload, container: Container, period: list[Pod]) -> dict[str, Any]:
+    newest = period[-1]
+    steps = np.concatenate([listed_steps(pod) for pod in period])
+    effective = container.effective()
+    hpa = hpa_settings(workload)
+    return {
+        "namespace": workload.namespace,
+        "workload_kind": workload.kind,
+        "workload": workload.name,
+        "container": container.name,
+        "container_type": container.role,
+        "replicas": replicas(workload, int(steps.max())),
+        "cpu_request_cores": effective["requests"].get("cpu"),
+        "cpu_limit_cores": effective["limits"].get("cpu"),
+        "memory_request_bytes": effective["requests"].get("memory"),
+        "memory_limit_bytes": effective["limits"].get("memory"),
+        "image": container.image.format(newest.generation + 3),
+        "labels": json.dumps(known_labels(newest), sort_keys=True),
+        "annotations": None,
+        "hpa": None if hpa is None else json.dumps(hpa, sort_keys=True),
+        "first_seen": moment(int(steps.min()) + 1),
+        "last_seen": moment(int(steps.max()) + 1),
+    }
+
+
+def _age_order(pod: Pod) -> tuple[int, int, str]:
+    return pod.generation, pod.begin, pod.name
+
+
+def container_names(run: Run) -> dict[str, str]:
+    namespace, kind, name = run.pod.workload.key
+    return {
+        "namespace": namespace,
+        "workload_kind": kind,
+        "workload": name,
+        "container": run.container.name,
+    }
+
+
+def _event(run: Run, step: int, kind: str, value: float | None = None) -> dict[str, Any]:
+    stamp = {"pod": run.pod.name, "timestamp": moment(step), "kind": kind, "value": value}
+    return container_names(run) | stamp
+
+
+def _restarts(run: Run) -> list[dict[str, Any]]:
+    limit = run.container.effective()["limits"].get("memory")
+    rows = []
+    for restart in run.restarts:
+        if restart.step <= SAMPLE_STEPS:
+            rows.append(_event(run, restart.step, "restart"))
+            if restart.oom:
+                rows.append(_event(run, restart.step, "oom_kill", limit))
+    return rows
+
+
+def _throttled(run: Run) -> list[dict[str, Any]]:
+    inside = run.throttled[: max(0, SAMPLE_STEPS - run.begin)]
+    seen = np.flatnonzero((inside > 0) & run.observed()[: len(inside)])
+    return [
+        _event(run, run.begin + int(step) + 1, "throttled", float(inside[step])) for step in seen
+    ]
+
+
+def _image_changes(runs: list[Run]) -> list[dict[str, Any]]:
+    """The first sample of each image of a container but its first."""
+    first: dict[tuple[str, ...], dict[str, tuple[int, str, Run]]] = {}
+    for run in runs:
+        steps = listed_steps(run.pod)
+        if steps.size:
+            images = first.setdefault(tuple(container_names(run).values()), {})
+            found = (int(steps[0]) + 1, run.pod.name, run)
+            images[run.image] = min(images.get(run.image, found), found, key=lambda f: f[:2])
+    return [
+        _event(run, step, "image_change")
+        for images in first.values()
+        for step, _, run in sorted(images.values(), key=lambda f: f[:2])[1:]
+    ]
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def _parquet(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    out = io.BytesIO()
+    packed = [name for name in ("timestamp",) if name in frame]
+    pq.write_table(
+        table.replace_schema_metadata(None),
+        out,
+        compression="zstd",
+        compression_level=12,
+        use_dictionary=[name for name in frame if name not in packed],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name in packed},
+        row_group_size=131_072,
+    )
+    return out.getvalue()
