@@ -33,20 +33,83 @@ _ROOK: tuple[tuple[str, str, str], ...] = (
 )
 RULES: tuple[Rule, ...] = (
     Rule("postgresql.cnpg.io", "Cluster", "Cluster", "{name}", "postgres", _SPEC),
-    Rule("monitoring.coreos.com", "Prometheus", "StatefulSet", "prometheus-{name}", "prometheus", _SPEC),
-    Rule("monitoring.coreos.com", "Alertmanager", "StatefulSet", "alertmanager-{name}", "alertmanager", _SPEC),
-    Rule("monitoring.coreos.com", "ThanosRuler", "StatefulSet", "thanos-ruler-{name}", "thanos-ruler", _SPEC),
+    Rule(
+        "monitoring.coreos.com",
+        "Prometheus",
+        "StatefulSet",
+        "prometheus-{name}",
+        "prometheus",
+        _SPEC,
+    ),
+    Rule(
+        "monitoring.coreos.com",
+        "Alertmanager",
+        "StatefulSet",
+        "alertmanager-{name}",
+        "alertmanager",
+        _SPEC,
+    ),
+    Rule(
+        "monitoring.coreos.com",
+        "ThanosRuler",
+        "StatefulSet",
+        "thanos-ruler-{name}",
+        "thanos-ruler",
+        _SPEC,
+    ),
     Rule("dragonflydb.io", "Dragonfly", "StatefulSet", "{name}", "dragonfly", _SPEC),
-    Rule("operator.victoriametrics.com", "VMSingle", "Deployment", "vmsingle-{name}", "vmsingle", _SPEC),
-    Rule("operator.victoriametrics.com", "VMAgent", "Deployment", "vmagent-{name}", "vmagent", _SPEC),
-    Rule("operator.victoriametrics.com", "VMAlert", "Deployment", "vmalert-{name}", "vmalert", _SPEC),
-    Rule("operator.victoriametrics.com", "VMAlertmanager", "StatefulSet", "vmalertmanager-{name}", "alertmanager", _SPEC),
+    Rule(
+        "operator.victoriametrics.com",
+        "VMSingle",
+        "Deployment",
+        "vmsingle-{name}",
+        "vmsingle",
+        _SPEC,
+    ),
+    Rule(
+        "operator.victoriametrics.com", "VMAgent", "Deployment", "vmagent-{name}", "vmagent", _SPEC
+    ),
+    Rule(
+        "operator.victoriametrics.com", "VMAlert", "Deployment", "vmalert-{name}", "vmalert", _SPEC
+    ),
+    Rule(
+        "operator.victoriametrics.com",
+        "VMAlertmanager",
+        "StatefulSet",
+        "vmalertmanager-{name}",
+        "alertmanager",
+        _SPEC,
+    ),
     *(
-        Rule("ceph.rook.io", "CephCluster", "Deployment", workload, container, ("spec", "resources", key), True)
+        Rule(
+            "ceph.rook.io",
+            "CephCluster",
+            "Deployment",
+            workload,
+            container,
+            ("spec", "resources", key),
+            True,
+        )
         for key, workload, container in _ROOK
     ),
-    Rule("ceph.rook.io", "CephFilesystem", "Deployment", "rook-ceph-mds-{name}-[a-z]+", "mds", ("spec", "metadataServer", "resources"), True),
-    Rule("ceph.rook.io", "CephObjectStore", "Deployment", "rook-ceph-rgw-{name}-[a-z]+", "rgw", ("spec", "gateway", "resources"), True),
+    Rule(
+        "ceph.rook.io",
+        "CephFilesystem",
+        "Deployment",
+        "rook-ceph-mds-{name}-[a-z]+",
+        "mds",
+        ("spec", "metadataServer", "resources"),
+        True,
+    ),
+    Rule(
+        "ceph.rook.io",
+        "CephObjectStore",
+        "Deployment",
+        "rook-ceph-rgw-{name}-[a-z]+",
+        "rgw",
+        ("spec", "gateway", "resources"),
+        True,
+    ),
     Rule("kafka.strimzi.io", "KafkaNodePool", "StrimziPodSet", "{cluster}-{name}", "kafka", _SPEC),
 )
 

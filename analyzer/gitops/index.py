@@ -466,7 +466,11 @@ class _Indexer:
     ) -> None:
         for number, entry in enumerate(patches):
             body = entry.at("patch")
-            if body is None or body.kind != "scalar" or entry.text("target", "kind") != "Deployment":
+            if (
+                body is None
+                or body.kind != "scalar"
+                or entry.text("target", "kind") != "Deployment"
+            ):
                 continue
             target = entry.text("target", "name") or ".*"
             try:
@@ -767,9 +771,7 @@ class _Indexer:
                     if inner and (file, number, path) not in claimed:
                         self._inner_places(file, Address(number, path), document.root, inner)
 
-    def _inner_places(
-        self, file: str, address: Address, root: Node, inner: Sequence[Node]
-    ) -> None:
+    def _inner_places(self, file: str, address: Address, root: Node, inner: Sequence[Node]) -> None:
         owner = Owner(
             root.text("kind") or "file",
             root.text("metadata", "name") or file,
@@ -854,9 +856,7 @@ def _container_type(group: str, container: Node) -> str:
     return "sidecar" if container.text("restartPolicy") == "Always" else "init"
 
 
-def _patch_address(
-    patch: Patch, path: Path, group: str, name: str, number: int
-) -> Address | None:
+def _patch_address(patch: Patch, path: Path, group: str, name: str, number: int) -> Address | None:
     """Where `patch` states the resources of a container; None where it leaves them alone."""
     if patch.is_json:
         return _json_address(patch, path, group, number)
@@ -886,16 +886,16 @@ def _is_block(key: str, node: Node) -> bool:
     if not (_RESOURCES.fullmatch(key) or _TYPO.fullmatch(key)):
         return False
     return any(
-        name in _MEASURES
-        for part in ("requests", "limits")
-        for name, _ in node.mapping(part)
+        name in _MEASURES for part in ("requests", "limits") for name, _ in node.mapping(part)
     )
 
 
 def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) -> bool:
     """Whether an address is below one that a rule claims."""
     return any(
-        file == other and address.inner == claim.inner and address.path[: len(claim.path)] == claim.path
+        file == other
+        and address.inner == claim.inner
+        and address.path[: len(claim.path)] == claim.path
         for other, claim in known
     )
 

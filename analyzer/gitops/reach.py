@@ -184,7 +184,11 @@ class _Walker:
         for file, objects in self.objects.items():
             for item in objects:
                 folder = None
-                if item.group == FLUX and item.name == "flux-system" and item.kind == "Kustomization":
+                if (
+                    item.group == FLUX
+                    and item.name == "flux-system"
+                    and item.kind == "Kustomization"
+                ):
                     folder = item.node.text("spec", "path")
                 elif item.kind == "FluxInstance":
                     folder = item.node.text("spec", "sync", "path")
@@ -433,9 +437,7 @@ class _Walker:
             found += self._patches(file, Address(number, ()), document.root, ())
         return found
 
-    def _patches(
-        self, file: str, address: Address, node: Node, at: tuple[str, ...]
-    ) -> list[Patch]:
+    def _patches(self, file: str, address: Address, node: Node, at: tuple[str, ...]) -> list[Patch]:
         """The patches of a kustomization, or of a Flux Kustomization's `spec`, in their order."""
         folder = str(PurePosixPath(file).parent) if "/" in file else ""
         found: list[Patch] = []
@@ -559,7 +561,8 @@ class _Walker:
     def _templated_file(self, file: str) -> bool:
         parts = PurePosixPath(file).parts
         return any(
-            part == "templates" and "/".join((*parts[:depth], "Chart.yaml")) in self.repository.files
+            part == "templates"
+            and "/".join((*parts[:depth], "Chart.yaml")) in self.repository.files
             for depth, part in enumerate(parts)
         )
 
