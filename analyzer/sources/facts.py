@@ -1,0 +1,339 @@
+"""What a cluster says about its containers beside their usage: settings, owners, nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from analyzer.errors import SourceError
+from analyzer.sources.decode import Batch
+from analyzer.sources.owners import ContainerName, Owners, PodName, container_name, own, pod_name
+from analyzer.sources.plan import Piece, plan
+from analyzer.sources.probe import Dialect
+from analyzer.sources.promql import Matchers, largest_by, left_open, one_of, over, selector
+from analyzer.sources.ragged import Grid
+from analyzer.sources.reader import Question, Reader
+from analyzer.sources.transport import (
+    BadQueryError,
+    Connection,
+    DeniedError,
+    NotFoundError,
+    TooBigError,
+)
+from analyzer.sources.window import DAY
+
+WorkloadName = tuple[str, str, str]
+"""Namespace, kind and name of a workload."""
+Timeline = list[tuple[float, float]]
+"""Times (Unix seconds, ends of steps) and values, in order of time."""
+
+_FIELDS = {
+    ("requests", "cpu"): "cpu_request_cores",
+    ("requests", "memory"): "memory_request_bytes",
+    ("limits", "cpu"): "cpu_limit_cores",
+    ("limits", "memory"): "memory_limit_bytes",
+}
+_RESOURCES = ("cpu", "memory")
+_CONTAINER = ("namespace", "pod", "container")
+_IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
+_OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
+_REPLICAS = {
+    "kube_deployment_spec_replicas": ("Deployment", "deployment"),
+    "kube_statefulset_replicas": ("StatefulSet", "statefulset"),
+    "kube_daemonset_status_desired_number_scheduled": ("DaemonSet", "daemonset"),
+}
+_DESCRIBED = {
+    "pod": ("Pod", "pod"),
+    "deployment": ("Deployment", "deployment"),
+    "statefulset": ("StatefulSet", "statefulset"),
+    "daemonset": ("DaemonSet", "daemonset"),
+    "cronjob": ("CronJob", "cronjob"),
+    "job": ("Job", "job_name"),
+}
+
+
+@dataclass
+class Facts:
+    """Everything that is known beside usage, by the names of the cluster."""
+
+    owners: Owners
+    types: dict[ContainerName, str] = field(default_factory=dict)
+    images: dict[ContainerName, list[str]] = field(default_factory=dict)
+    settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
+    """Requests and limits, by column name of the specs table."""
+    replicas: dict[WorkloadName, int] = field(default_factory=dict)
+    labels: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
+    annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
+    hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+
+
+def day_grids(start: datetime, end: datetime) -> list[Grid]:
+    """One grid of whole days up to `end`, and one of the rest before it, if any."""
+    days = (end - start) // DAY
+    rest = (end - start) - days * DAY
+    grids = [Grid(end - days * DAY, DAY, days)] if days else []
+    if rest:
+        grids.append(Grid(start, rest, 1))
+    return grids
+
+
+def read_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
+    """Who owned which pod at any time of the window.
+
+    Raises `SourceError` where there is no such series at all.
+    """
+    series = read_series(connection, dialect, grid, _OWNER_METRICS)
+    owners = Owners.from_series(series)
+    if not owners.pods:
+        raise SourceError(
+            f"{connection.url}: no series of {selector('kube_pod_owner', dialect.state)}; "
+            "rightsize needs kube-state-metrics to tell which workload a pod belongs to, let "
+            "Prometheus scrape it"
+        )
+    return owners
+
+
+def read_series(
+    connection: Connection, dialect: Dialect, grid: Grid, metrics: Sequence[str]
+) -> list[dict[str, str]]:
+    """The label sets of `metrics` over the window, duplicates included."""
+    selectors = [selector(metric, dialect.state) for metric in metrics]
+    start, end = grid.start.timestamp(), grid.end.timestamp()
+    try:
+        return connection.series(selectors, start, end)
+    except (TooBigError, NotFoundError, DeniedError, BadQueryError):
+        return _series_by_query(connection, selectors, grid)
+
+
+def _series_by_query(
+    connection: Connection, selectors: Sequence[str], grid: Grid
+) -> list[dict[str, str]]:
+    """The same by instant queries, day by day, where the series endpoint is closed or limited."""
+    found: dict[bytes, dict[str, str]] = {}
+    for day_grid in day_grids(grid.start, grid.end):
+        for step in range(day_grid.steps):
+            for series in selectors:
+                query = over("last_over_time", series, left_open(day_grid.step))
+                for sample in connection.instant(query, day_grid.time(step)):
+                    name = {"__name__": series.partition("{")[0]}
+                    labels = name | sample.labels
+                    found[orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)] = labels
+    return list(found.values())
+
+
+def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Which containers there were, of which type and image."""
+    metrics = ("kube_pod_container_info", "kube_pod_init_container_info")
+    for labels in sorted(read_series(connection, dialect, grid, metrics), key=_sorting):
+        name = container_name(labels)
+        kind = "app"
+        if labels["__name__"] == "kube_pod_init_container_info":
+            kind = "sidecar" if labels.get("restart_policy") == "Always" else "init"
+        facts.types[name] = kind
+        image = labels.get("image_spec") or labels.get("image") or ""
+        images = facts.images.setdefault(name, [])
+        if image and image not in images:
+            images.append(image)
+
+
+def read_settings(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Requests and limits of every container, app and init, day by day."""
+    new = [
+        _settings_question(dialect, part, f"kube_pod_{init}container_resource_{which}", which)
+        for part in day_grids(grid.start, grid.end)
+        for init in ("", "init_")
+        for which in ("requests", "limits")
+    ]
+    reader.ask(*new)
+    if not any(question.answers for question in new):
+        new = [
+            _old_settings_question(dialect, part, which, resource, unit)
+            for part in day_grids(grid.start, grid.end)
+            for which in ("requests", "limits")
+            for resource, unit in (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
+        ]
+        reader.ask(*new)
+    for question in new:
+        for rows in question.answers:
+            for name, column, timeline in rows:
+                columns = facts.settings.setdefault(name, {})
+                columns[column] = sorted(columns.get(column, []) + timeline)
+
+
+def _settings_question(
+    dialect: Dialect, grid: Grid, metric: str, which: str
+) -> Question[list[tuple[ContainerName, str, Timeline]]]:
+    def expression(more: Matchers) -> str:
+        series = selector(metric, (*dialect.state, one_of("resource", _RESOURCES), *more))
+        latest = over("last_over_time", series, left_open(grid.step))
+        return largest_by((*_IDENTITY, "resource"), latest)
+
+    def convert(batch: Batch, piece: Piece) -> list[tuple[ContainerName, str, Timeline]]:
+        return [
+            (container_name(labels), _FIELDS[which, labels["resource"]], timeline)
+            for labels, timeline in timelines(batch)
+            if labels.get("resource") in _RESOURCES
+        ]
+
+    pieces = plan(grid, {name: 4 * count for name, count in dialect.namespaces.items()}, 200_000)
+    return Question("requests and limits", expression, grid, pieces, convert)
+
+
+def _old_settings_question(
+    dialect: Dialect, grid: Grid, which: str, resource: str, unit: str
+) -> Question[list[tuple[ContainerName, str, Timeline]]]:
+    """The same as kube-state-metrics 1 named it."""
+
+    def expression(more: Matchers) -> str:
+        metric = f"kube_pod_container_resource_{which}_{unit}"
+        series = selector(metric, (*dialect.state, *more))
+        return largest_by(_IDENTITY, over("last_over_time", series, left_open(grid.step)))
+
+    def convert(batch: Batch, piece: Piece) -> list[tuple[ContainerName, str, Timeline]]:
+        column = _FIELDS[which, resource]
+        return [(container_name(labels), column, line) for labels, line in timelines(batch)]
+
+    pieces = plan(grid, dialect.namespaces, 200_000)
+    return Question("requests and limits", expression, grid, pieces, convert)
+
+
+def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
+    """Each series of a small batch with its points."""
+    position = 0
+    for text, count in zip(batch.labels, batch.counts.tolist(), strict=True):
+        where = slice(position, position + count)
+        position += count
+        points = zip(batch.times[where].tolist(), batch.values[where].tolist(), strict=True)
+        yield orjson.loads(text), list(points)
+
+
+def read_replicas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """How many replicas each workload is set to, at its latest within the window."""
+    length = left_open(grid.end - grid.start)
+    for metric, (kind, label) in _REPLICAS.items():
+        names = ("namespace", "exported_namespace", label, f"exported_{label}")
+        query = largest_by(names, over("last_over_time", selector(metric, dialect.state), length))
+        for sample in connection.instant(query, grid.end.timestamp()):
+            key = (own(sample.labels, "namespace"), kind, own(sample.labels, label))
+            facts.replicas[key] = int(sample.value)
+
+
+def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Labels and annotations of pods and workloads, as far as kube-state-metrics exports them."""
+    metrics = [f"kube_{thing}_{what}" for thing in _DESCRIBED for what in ("labels", "annotations")]
+    series = read_series(connection, dialect, grid, metrics)
+    for labels in sorted(series, key=_sorting):
+        _, thing, what = labels["__name__"].split("_", 2)
+        kind, label = _DESCRIBED[thing]
+        key = (own(labels, "namespace"), kind, own(labels, label))
+        prefix = "label_" if what == "labels" else "annotation_"
+        table = facts.labels if what == "labels" else facts.annotations
+        table.setdefault(key, {}).update(
+            {
+                name.removeprefix(prefix): value
+                for name, value in labels.items()
+                if name.startswith(prefix)
+            }
+        )
+
+
+def read_hpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """HorizontalPodAutoscalers with what they scale, between which replicas and on what."""
+    long, label = ("kube_horizontalpodautoscaler", "horizontalpodautoscaler")
+    values = _hpa_values(connection, dialect, grid, long)
+    if not values:
+        long, label = ("kube_hpa", "hpa")
+        values = _hpa_values(connection, dialect, grid, long)
+    by_name: dict[tuple[str, str], dict[str, Any]] = {}
+    for metric, labels, value in values:
+        key = own(labels, "namespace"), own(labels, label)
+        hpa = by_name.setdefault(key, {"name": key[1], "min": None, "max": None, "metrics": []})
+        match metric.removeprefix(long):
+            case "_info":
+                hpa["target"] = (
+                    labels.get("scaletargetref_kind", ""),
+                    labels.get("scaletargetref_name", ""),
+                )
+            case "_spec_min_replicas":
+                hpa["min"] = int(value)
+            case "_spec_max_replicas":
+                hpa["max"] = int(value)
+            case "_spec_target_metric":
+                hpa["metrics"].append(_hpa_metric(labels, value))
+    for (namespace, name), hpa in by_name.items():
+        # kube-state-metrics before 2.3 does not say what is scaled; equal names are the custom.
+        kind, target = hpa.pop("target", ("Deployment", name))
+        hpa["metrics"].sort(key=lambda metric: str(metric["resource"]))
+        facts.hpas[namespace, kind, target] = hpa
+
+
+def _hpa_metric(labels: Mapping[str, str], value: float) -> dict[str, Any]:
+    kind = labels.get("metric_target_type", "")
+    names = {"utilization": "Utilization", "average": "AverageValue", "value": "Value"}
+    return {
+        "resource": labels.get("metric_name", ""),
+        "type": names.get(kind, kind),
+        "value": value,
+    }
+
+
+def _hpa_values(
+    connection: Connection, dialect: Dialect, grid: Grid, prefix: str
+) -> list[tuple[str, dict[str, str], float]]:
+    found = []
+    for what in ("_info", "_spec_min_replicas", "_spec_max_replicas", "_spec_target_metric"):
+        metric = prefix + what
+        query = over("last_over_time", selector(metric, dialect.state), timedelta(hours=1))
+        unique: dict[tuple[str, ...], tuple[str, dict[str, str], float]] = {}
+        for sample in connection.instant(query, grid.end.timestamp()):
+            names = ("namespace", "exported_namespace", "horizontalpodautoscaler", "hpa")
+            more = ("metric_name", "metric_target_type", "scaletargetref_name")
+            key = tuple(sample.labels.get(name, "") for name in (*names, *more))
+            unique[key] = (metric, sample.labels, sample.value)
+        found += [unique[key] for key in sorted(unique)]
+    return found
+
+
+def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Allocatable CPU, memory and GPUs of every node at the end of the window."""
+    state = tuple(m for m in dialect.state if m.label != "namespace")
+    series = selector("kube_node_status_allocatable", state)
+    names = ("node", "exported_node", "resource")
+    query = largest_by(names, over("last_over_time", series, timedelta(hours=1)))
+    nodes: dict[str, dict[str, Any]] = {}
+    for sample in connection.instant(query, grid.end.timestamp()):
+        name = own(sample.labels, "node")
+        node = nodes.setdefault(
+            name,
+            {
+                "name": name,
+                "cpu_allocatable_cores": None,
+                "memory_allocatable_bytes": None,
+                "gpus": 0,
+            },
+        )
+        resource = sample.labels.get("resource", "")
+        if resource == "cpu":
+            node["cpu_allocatable_cores"] = sample.value
+        elif resource == "memory":
+            node["memory_allocatable_bytes"] = int(sample.value)
+        elif "gpu" in resource:
+            node["gpus"] += int(sample.value)
+    facts.nodes = [nodes[name] for name in sorted(nodes)]
+
+
+def _sorting(labels: Mapping[str, str]) -> bytes:
+    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
+
+
+def pod_key(pod: PodName) -> WorkloadName:
+    """Where labels of `pod` are kept in `Facts`."""
+    return pod[0], "Pod", pod[1]
+
+
+__all__ = ["Facts", "Timeline", "WorkloadName", "day_grids", "pod_key", "pod_name"]

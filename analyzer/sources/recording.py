@@ -1,0 +1,340 @@
+"""Recordings: usage on disk, as a folder of ``meta.json`` and zstd Parquet tables."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analyzer.errors import OutputError, RecordingError
+from analyzer.sources.ragged import Grid, join_days
+from analyzer.sources.window import Progress, Window, silent
+from analyzer.usage import (
+    NAMES,
+    Meta,
+    Recording,
+    Usage,
+    utc,
+    validate_events,
+    validate_specs,
+)
+
+FORMAT = 1
+_ROW_GROUP = 1_000_000
+_KEYS = [*NAMES, "pod"]
+
+
+@dataclass(frozen=True)
+class RecordingSource:
+    """A recording in the folder `path`."""
+
+    path: Path
+    progress: Progress = silent
+
+    def describe(self) -> str:
+        """Name the folder."""
+        return f"recording:{self.path}"
+
+    def read(self, window: Window) -> Recording:
+        """Return the part of the recording that lies in `window`, its end by default.
+
+        Raises `RecordingError` where the window and the recording have nothing in common, or the
+        window asks for another step than the recording has.
+        """
+        return cut_recording(load_recording(self.path), window)
+
+
+def load_recording(path: Path) -> Recording:
+    """Read a recording. Raises `RecordingError` saying what is broken, and where."""
+    _check_folder(path)
+    usage_file = path / "usage.parquet"
+    meta = _read_meta(path / "meta.json") if (path / "meta.json").exists() else None
+    if meta is None:
+        meta = _derive_meta(path)
+    usage = _load_usage(usage_file, meta)
+    specs = _read_table(path / "specs.parquet", optional=True)
+    events = _read_table(path / "events.parquet", optional=True)
+    recording = Recording(meta, usage)
+    if specs is not None:
+        recording = replace(recording, specs=_validated(validate_specs, specs, path))
+    if events is not None:
+        recording = replace(recording, events=_validated(validate_events, events, path))
+    return recording
+
+
+def save_recording(recording: Recording, path: Path) -> None:
+    """Write `recording` into the folder `path`, replacing one that is there, all or nothing.
+
+    Raises `OutputError` where that cannot be written, or `path` holds something else.
+    """
+    path = Path(path)
+    _check_target(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+            new = Path(scratch) / "new"
+            new.mkdir()
+            _write(recording, new)
+            if path.exists():
+                path.rename(Path(scratch) / "old")
+            new.rename(path)
+    except OSError as error:
+        raise OutputError(f"cannot write the recording {path}: {error}") from error
+
+
+def cut_recording(recording: Recording, window: Window) -> Recording:
+    """The part of `recording` inside `window`."""
+    meta = recording.meta
+    if window.step is not None and window.step != meta.step:
+        raise RecordingError(
+            f"the recording has steps of {meta.step}, not of {window.step}; leave the step out"
+        )
+    end = meta.end if window.end is None else utc(window.end)
+    stop = min(meta.steps, (end - meta.start) // meta.step)
+    begin = max(0, stop - window.length // meta.step)
+    if stop <= begin:
+        raise RecordingError(
+            f"the recording covers {meta.start} to {meta.end}, which the window that ends at "
+            f"{end} does not touch; ask for an end within it"
+        )
+    if (begin, stop) == (0, meta.steps):
+        return recording
+    usage = recording.usage.between(begin, stop)
+    start, end = usage.start, usage.end
+    events = recording.events
+    events = events[(events["timestamp"] > start) & (events["timestamp"] <= end)]
+    specs = recording.specs
+    specs = specs[~(specs["first_seen"] > end) & ~(specs["last_seen"] <= start)]
+    return replace(
+        recording,
+        meta=replace(meta, start=start, end=end),
+        usage=usage,
+        specs=specs.reset_index(drop=True),
+        events=events.reset_index(drop=True),
+    )
+
+
+def _check_folder(path: Path) -> None:
+    if not path.exists():
+        raise RecordingError(f"there is no recording {path}; give the folder that holds it")
+    if not path.is_dir():
+        raise RecordingError(f"{path} is a file; a recording is the folder with usage.parquet")
+    if not (path / "usage.parquet").is_file():
+        raise RecordingError(f"{path} holds no usage.parquet, so it is no recording")
+
+
+def _read_meta(path: Path) -> Meta:
+    try:
+        data = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise RecordingError(f"{path} is not readable JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RecordingError(f"{path} must hold a JSON object, found {type(data).__name__}")
+    version = data.get("format", data.get("format_version", FORMAT))
+    if version != FORMAT:
+        raise RecordingError(
+            f"{path} has format version {version!r}; this version reads {FORMAT}, "
+            "upgrade rightsize or record anew"
+        )
+    try:
+        return Meta(
+            cluster=str(data["cluster"]),
+            start=utc(datetime.fromisoformat(data["start"])),
+            end=utc(datetime.fromisoformat(data["end"])),
+            step=timedelta(seconds=float(data["step_seconds"])),
+            source=str(data.get("source", "")),
+            queries=_strings(data.get("queries")),
+            warnings=_strings(data.get("warnings")),
+            nodes=tuple(data.get("nodes") or ()),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise RecordingError(f"{path} lacks or garbles a field: {error}") from error
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if isinstance(value, dict):
+        value = value.values()
+    return tuple(str(item) for item in value or ())
+
+
+def _derive_meta(path: Path) -> Meta:
+    """Window and step from the times in the usage table, where nobody wrote them down."""
+    times = _column(path / "usage.parquet", "timestamp")
+    if not len(times):
+        raise RecordingError(f"{path / 'usage.parquet'} holds no samples")
+    seconds = np.unique(times.to_numpy().astype("datetime64[s]").astype(np.int64))
+    gaps = np.diff(seconds)
+    step = timedelta(seconds=int(np.bincount(gaps).argmax()) if len(gaps) else 300)
+    end = datetime.fromtimestamp(int(seconds[-1]), UTC)
+    first = datetime.fromtimestamp(int(seconds[0]), UTC)
+    steps = -((first - end) // step) + 1
+    return Meta(cluster=path.name, start=end - steps * step, end=end, step=step, source=str(path))
+
+
+def _column(path: Path, name: str) -> pa.ChunkedArray:
+    try:
+        return pq.read_table(path, columns=[name])[name]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise RecordingError(f"cannot read {name} of {path}: {error}") from error
+
+
+def _load_usage(path: Path, meta: Meta) -> Usage:
+    """Read the usage table in parts, so that it never stands in memory as rows."""
+    parts = []
+    for table in _row_groups(path):
+        frame = table.to_pandas(split_blocks=True, self_destruct=True, date_as_object=False)
+        parts.append(_validated_usage(frame, meta, path))
+    if not parts:
+        return join_days([], Grid(meta.start, meta.step, meta.steps))
+    if len(parts) == 1:
+        return parts[0]
+    return join_days(parts, Grid(meta.start, meta.step, meta.steps))
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
+
+
+def _validated_usage(frame: pd.DataFrame, meta: Meta, path: Path) -> Usage:
+    try:
+        return Usage.from_frame(frame, meta)
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+
+
+def _read_table(path: Path, *, optional: bool) -> pd.DataFrame | None:
+    if optional and not path.exists():
+        return None
+    try:
+        frame: pd.DataFrame = pq.read_table(path).to_pandas()
+        return frame
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
+
+
+def _validated(validate: Any, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    try:
+        return validate(frame)  # type: ignore[no-any-return]
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+
+
+def _check_target(path: Path) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputError(f"{path} is a file; give a folder for the recording")
+    strange = [entry.name for entry in path.iterdir() if entry.name not in _FILES]
+    if strange:
+        raise OutputError(
+            f"{path} holds {strange[0]}, which is no part of a recording; give another folder"
+        )
+
+
+_FILES = ("meta.json", "usage.parquet", "specs.parquet", "events.parquet")
+
+
+def _write(recording: Recording, folder: Path) -> None:
+    meta = recording.meta
+    data = {
+        "format": FORMAT,
+        "cluster": meta.cluster,
+        "start": meta.start.isoformat(),
+        "end": meta.end.isoformat(),
+        "step_seconds": meta.step.total_seconds(),
+        "source": meta.source,
+        "queries": list(meta.queries),
+        "warnings": list(meta.warnings),
+        "nodes": list(meta.nodes),
+    }
+    (folder / "meta.json").write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+    _write_usage(recording.usage, folder / "usage.parquet")
+    for name, frame in (("specs", recording.specs), ("events", recording.events)):
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    for file in folder.iterdir():
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.dictionary(pa.int32(), pa.string())) for name in _KEYS),
+        ("timestamp", pa.timestamp("ms", tz="UTC")),
+        ("cpu_cores", pa.float32()),
+        ("memory_bytes", pa.float64()),
+    ]
+)
+
+
+def _write_usage(usage: Usage, path: Path) -> None:
+    """Write series after series, about a million rows at a time."""
+    with pq.ParquetWriter(
+        path,
+        _SCHEMA,
+        compression="zstd",
+        compression_level=6,
+        use_dictionary=[*_KEYS, "memory_bytes", "cpu_cores"],
+    ) as writer:
+        for low, high in _groups(usage.offset):
+            writer.write_table(_usage_table(usage, low, high))
+
+
+def _groups(offset: Any) -> Iterator[tuple[int, int]]:
+    """Ranges of series with about `_ROW_GROUP` rows each."""
+    low = 0
+    while low < len(offset) - 1:
+        high = int(np.searchsorted(offset, offset[low] + _ROW_GROUP, side="right")) - 1
+        high = max(high, low + 1)
+        yield low, high
+        low = high
+
+
+def _usage_table(usage: Usage, low: int, high: int) -> pa.Table:
+    where = slice(int(usage.offset[low]), int(usage.offset[high]))
+    lengths = np.diff(usage.offset[low : high + 1])
+    step = np.arange(where.start, where.stop) + np.repeat(
+        usage.first[low:high] - usage.offset[low:high], lengths
+    )
+    cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where].astype(np.float64)
+    refs = [usage.containers[index] for index in usage.container[low:high]]
+    names = {
+        "namespace": [ref.namespace for ref in refs],
+        "workload_kind": [ref.kind for ref in refs],
+        "workload": [ref.workload for ref in refs],
+        "container": [ref.container for ref in refs],
+        "pod": list(usage.pods[low:high]),
+    }
+    columns = [_repeat(values, lengths) for values in names.values()]
+    start = int(usage.start.timestamp() * 1000)
+    milliseconds = start + (step + 1) * round(usage.step.total_seconds() * 1000)
+    columns.append(pa.array(milliseconds, pa.timestamp("ms", tz="UTC")))
+    columns.append(pa.array(cpu, pa.float32(), from_pandas=True))
+    columns.append(pa.array(memory, pa.float64(), from_pandas=True))
+    table = pa.Table.from_arrays(columns, schema=_SCHEMA)
+    seen = ~(np.isnan(cpu) & np.isnan(memory))
+    return table if seen.all() else table.filter(pa.array(seen))
+
+
+def _repeat(values: list[str], lengths: Any) -> pa.DictionaryArray:
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    codes = np.repeat(encoded.indices.to_numpy(), lengths).astype(np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), encoded.dictionary)
+
+
+__all__ = ["RecordingSource", "cut_recording", "load_recording", "save_recording"]

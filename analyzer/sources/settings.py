@@ -1,0 +1,72 @@
+"""How to reach a Prometheus and what to read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from analyzer.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusSettings:
+    """Everything that can be set about reading from a Prometheus.
+
+    Secrets come from files (`token_file`, `password_file`), which are read anew for each request,
+    so that a rotated token is picked up. `tenant` is sent as ``X-Scope-OrgID``. `parameters` are
+    added to every query, for example ``{"dedup": "true"}`` for Thanos.
+    """
+
+    token_file: Path | None = None
+    user: str | None = None
+    password_file: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tenant: str | None = None
+
+    ca_file: Path | None = None
+    client_certificate_file: Path | None = None
+    client_key_file: Path | None = None
+    insecure: bool = False
+    """Do not verify the server's certificate."""
+
+    timeout: timedelta = timedelta(seconds=60)
+    """For one request, from sending it to its last byte."""
+    deadline: timedelta = timedelta(minutes=30)
+    """For the whole read."""
+    attempts: int = 5
+    """How often one request is tried where the server is busy or the connection breaks."""
+    backoff: timedelta = timedelta(milliseconds=500)
+    """The wait before the second attempt, doubled for each further one, with jitter."""
+    parallel: int = 2
+    """Requests at a time; more made measured servers slower, not faster."""
+    compression: bool = False
+    """Ask for gzip; worth it on slow links only, it costs the server two to four times the CPU."""
+    max_points: int | None = None
+    """Points to ask for in one request; by default the server's own limits decide."""
+
+    cluster: str | None = None
+    """The name of the cluster; also the value of `cluster_label` where several share a store."""
+    cluster_label: str = "cluster"
+    usage_matchers: str | None = None
+    """Label matchers of cAdvisor's series where probing them finds the wrong ones."""
+    state_matchers: str | None = None
+    """Label matchers of kube-state-metrics' series, likewise."""
+    namespaces: tuple[str, ...] = ()
+    exclude_namespaces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.token_file is not None and self.user is not None:
+            raise UsageError("a bearer token and a user name exclude each other; give one of them")
+        if (self.user is None) != (self.password_file is None):
+            raise UsageError("basic authentication needs both a user and a password file")
+        if self.client_key_file is not None and self.client_certificate_file is None:
+            raise UsageError("a client key needs its client certificate")
+        for name in ("parallel", "attempts"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, found {getattr(self, name)}")
+        for name in ("timeout", "deadline"):
+            if getattr(self, name) <= timedelta(0):
+                raise UsageError(f"{name} must be positive, found {getattr(self, name)}")
