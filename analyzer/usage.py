@@ -351,6 +351,9 @@ def _text(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     column = frame[name]
     if name in NAMES and column.isna().any():
         raise RecordingError(f"the {table} table has rows without {name}; drop them")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # A file's dictionary is in order of appearance; whoever groups or sorts wants the names'.
+        column = column.cat.set_categories(sorted(column.cat.categories))
     return column
 
 
