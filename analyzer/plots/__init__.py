@@ -1,0 +1,40 @@
+"""Charts as PNG: one per container, one for the cluster, one for the backtest.
+
+matplotlib is loaded with the first use of a name, not with this package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analyzer.plots.batch import workload_charts
+    from analyzer.plots.png import encode_png, write_png
+    from analyzer.plots.portrait import Forecast
+    from analyzer.plots.words import describe
+    from analyzer.plots.workload import workload_figure
+
+__all__ = [
+    "Forecast",
+    "describe",
+    "encode_png",
+    "workload_charts",
+    "workload_figure",
+    "write_png",
+]
+
+_HOME = {
+    "Forecast": "portrait",
+    "describe": "words",
+    "encode_png": "png",
+    "workload_charts": "batch",
+    "workload_figure": "workload",
+    "write_png": "png",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,89 @@
+"""Figures as small PNG files: 256 colours, with alternative text, the same bytes every time."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from analyzer.errors import OutputError
+
+_COLORS = 256
+
+
+def encode_png(figure: Figure, description: str) -> bytes:
+    """`figure` as PNG with at most 256 colours and `description` as its alternative text.
+
+    The text goes into an iTXt chunk ``Description``. Equal figures give equal bytes: neither the
+    time nor the software is written.
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = _reduce_colors(np.asarray(canvas.buffer_rgba()))
+    info = PngInfo()
+    info.add_itxt("Description", description, lang="en")
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", pnginfo=info, compress_level=6)
+    return buffer.getvalue()
+
+
+def write_png(figure: Figure, path: Path, description: str) -> None:
+    """Write `encode_png` to `path` at once or not at all.
+
+    Raises `OutputError` where the folder cannot be written.
+    """
+    save_bytes(encode_png(figure, description), path)
+
+
+def save_bytes(content: bytes, path: Path) -> None:
+    """Put `content` at `path` by renaming, so that no reader meets half a file."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name[:40]}.", delete=False
+        ) as handle:
+            temporary = Path(handle.name)
+            handle.write(content)
+        # Temporary files are private; a result is as readable as the folder it lies in.
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: the chart cannot be written ({error.strerror}); choose another folder"
+        ) from error
+
+
+def _reduce_colors(rgba: npt.NDArray[np.uint8]) -> Image.Image:
+    """Indexed colours: the most frequent ones exactly, rare ones as their nearest.
+
+    Charts have few flat colours and many faint steps between them, so colours are counted in
+    cells of 5 bits a channel; the mean of a cell with a flat colour is that colour.
+    """
+    height, width = rgba.shape[:2]
+    packed = np.ascontiguousarray(rgba).view(np.uint32).ravel()
+    indices = np.zeros(height * width, dtype=np.uint8)
+    # Most of a page is its background: only the rest is worth looking at.
+    drawn = np.flatnonzero(packed != packed[0])
+    colors = rgba.reshape(-1, 4)[drawn, :3].astype(np.int64)
+    cell = (colors[:, 0] >> 3) << 10 | (colors[:, 1] >> 3) << 5 | colors[:, 2] >> 3
+    counts = np.bincount(cell, minlength=1 << 15)
+    used = np.flatnonzero(counts)
+    means = np.empty((len(used), 3))
+    for channel in range(3):
+        sums = np.bincount(cell, weights=colors[:, channel], minlength=1 << 15)
+        means[:, channel] = sums[used] / counts[used]
+    kept = np.argsort(-counts[used], kind="stable")[: _COLORS - 1]
+    palette = np.vstack([rgba[0, 0, :3], means[kept]])
+    distance = ((means[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)
+    lookup = np.zeros(1 << 15, dtype=np.uint8)
+    lookup[used] = distance.argmin(axis=1)
+    indices[drawn] = lookup[cell]
+    image = Image.fromarray(indices.reshape(height, width))
+    image.putpalette(np.round(palette).astype(np.uint8).tobytes())
+    return image

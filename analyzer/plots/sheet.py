@@ -1,0 +1,145 @@
+"""A page laid out in pixels: text, and panels with data axes, without pyplot or global settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+
+from analyzer.plots.style import DPI, SIZES, Palette
+from analyzer.plots.text import ELLIPSIS, font_path, shorten
+
+Array = npt.NDArray[np.float64]
+
+
+class Sheet:
+    """One figure of `width` x `height` pixels; positions count from its upper left corner."""
+
+    def __init__(self, width: int, height: int, palette: Palette) -> None:
+        self.width, self.height, self.palette = width, height, palette
+        self.figure = Figure(
+            figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=palette.background
+        )
+        self.canvas = FigureCanvasAgg(self.figure)
+        self._fonts: dict[tuple[float, bool], FontProperties] = {}
+
+    def font(self, size: float, *, bold: bool = False) -> FontProperties:
+        """The shipped font at `size` pixels."""
+        key = (size, bold)
+        if key not in self._fonts:
+            points = size * 72 / DPI
+            self._fonts[key] = FontProperties(fname=str(font_path(bold=bold)), size=points)
+        return self._fonts[key]
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = SIZES.text,
+        color: str | None = None,
+        bold: bool = False,
+        align: str = "left",
+        valign: str = "baseline",
+    ) -> Text:
+        """Put `text` with its baseline at `y`; never parsed as mathematics."""
+        return self.figure.text(
+            x / self.width,
+            1 - y / self.height,
+            text,
+            fontproperties=self.font(size, bold=bold),
+            color=color or self.palette.ink,
+            horizontalalignment=align,
+            verticalalignment=valign,
+            parse_math=False,
+            usetex=False,
+        )
+
+    def measure(self, text: str, size: float = SIZES.text, *, bold: bool = False) -> float:
+        """The width of `text` in pixels."""
+        renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]
+        font = self.font(size, bold=bold)
+        width, _, _ = renderer.get_text_width_height_descent(text, font, False)
+        return float(width)
+
+    def fit(self, text: str, room: float, size: float = SIZES.text, *, bold: bool = False) -> str:
+        """`text` with its middle left out until it is at most `room` pixels wide."""
+        width = self.measure(text, size, bold=bold)
+        length = len(text)
+        while width > room and length > 1:
+            length = min(length - 1, max(1, int(length * room / width)))
+            width = self.measure(shorten(text, length), size, bold=bold)
+        return shorten(text, length) if width <= room else ELLIPSIS
+
+    def panel(
+        self,
+        box: tuple[float, float, float, float],
+        x: tuple[float, float],
+        y: tuple[float, float],
+    ) -> Panel:
+        """Data axes in the pixel box (left, top, right, bottom)."""
+        left, top, right, bottom = box
+        axes = self.figure.add_axes(
+            (
+                left / self.width,
+                1 - bottom / self.height,
+                (right - left) / self.width,
+                (bottom - top) / self.height,
+            )
+        )
+        axes.set_axis_off()
+        # Plain limits: margins and ticks are laid out here, not by matplotlib.
+        axes.set_xlim(*x)
+        axes.set_ylim(*y)
+        axes.set_autoscale_on(False)
+        return Panel(self, axes, box, x, y)
+
+
+@dataclass
+class Panel:
+    """Data axes that know where their values lie on the sheet."""
+
+    sheet: Sheet
+    axes: Axes
+    box: tuple[float, float, float, float]
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def px(self, value: float) -> float:
+        """The horizontal position of `value` on the sheet."""
+        left, _, right, _ = self.box
+        return left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
+
+    def py(self, value: float) -> float:
+        """The vertical position of `value` on the sheet, from its upper edge."""
+        _, top, _, bottom = self.box
+        return bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)
+
+    def rules(
+        self,
+        values: Sequence[float],
+        *,
+        color: str,
+        width: float = 1.0,
+        vertical: bool = False,
+        style: str = "solid",
+        zorder: float = 0.5,
+    ) -> None:
+        """Straight lines across the panel at `values`."""
+        low, high = self.y if vertical else self.x
+        segments = [[(v, low), (v, high)] if vertical else [(low, v), (high, v)] for v in values]
+        self.axes.add_collection(
+            LineCollection(
+                segments, colors=color, linewidths=width, linestyles=style, zorder=zorder
+            ),
+            autolim=False,
+        )

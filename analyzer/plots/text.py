@@ -1,0 +1,121 @@
+"""Text on charts: names from strangers made harmless, and amounts as people read them."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from pathlib import Path
+
+from analyzer.models.demand import Resource
+from analyzer.quantity import Cpu, Memory
+
+ELLIPSIS = "…"
+MINUS = "−"
+
+
+def plain(text: str) -> str:
+    """`text` as one line of printable characters that the shipped font has.
+
+    Control and formatting characters (line breaks, bidirectional overrides) go; what has no glyph
+    becomes U+FFFD. Dollar signs stay: no text on a chart is ever parsed as mathematics.
+    """
+    known = _glyphs()
+    shown = []
+    for character in unicodedata.normalize("NFC", text):
+        if character.isspace():
+            shown.append(" ")
+        elif not unicodedata.category(character).startswith("C"):
+            shown.append(character if ord(character) in known else "\N{REPLACEMENT CHARACTER}")
+    return " ".join("".join(shown).split())
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(font_path(bold=False))).get_charmap())
+
+
+@cache
+def font_path(*, bold: bool) -> Path:
+    """The DejaVu Sans that matplotlib ships, so that every machine draws the same picture."""
+    import matplotlib as mpl
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return Path(mpl.get_data_path()) / "fonts" / "ttf" / name
+
+
+def shorten(text: str, length: int) -> str:
+    """`text` in at most `length` characters, with its middle left out: both ends tell most."""
+    if len(text) <= length:
+        return text
+    if length < 3:
+        return text[: max(length, 0)]
+    head = (length - 1 + 1) // 2
+    tail = length - 1 - head
+    return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
+
+
+def amount(quantity: Cpu | Memory | None) -> str:
+    """``420m``, ``1 core``, ``1.25 cores``, ``1.5Gi``, or ``none``."""
+    if quantity is None:
+        return "none"
+    text = quantity.human()
+    if isinstance(quantity, Memory) or text.endswith("m"):
+        return text
+    return f"{text} core" if text == "1" else f"{text} cores"
+
+
+def level_text(resource: Resource, value: float) -> str:
+    """A measured level (cores or bytes) to three digits: ``3.2m``, ``212m``, ``1.31 cores``."""
+    if resource == "cpu":
+        if value < 0.9995:
+            return f"{_digits(value * 1000)}m"
+        return f"{_digits(value)} cores"
+    for suffix, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if value >= size * 0.9995:
+            return f"{_digits(value / size)}{suffix}"
+    return f"{_digits(value)}B"
+
+
+def _digits(value: float) -> str:
+    if value >= 1000:
+        return f"{value:.0f}"
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def total_text(resource: Resource, units: int) -> str:
+    """A sum of millicores or bytes over many containers: ``3.5 cores``, ``640 MiB``, ``1.3 TiB``."""
+    if resource == "cpu":
+        cores = units / 1000
+        return "1 core" if units == 1000 else f"{_digits(cores)} cores"
+    for suffix, size in (("TiB", 2**40), ("GiB", 2**30)):
+        if units >= size:
+            return f"{_digits(units / size)} {suffix}"
+    return f"{_digits(units / 2**20)} MiB"
+
+
+def percent(share: float) -> str:
+    """A share as percent: ``0.5%``, ``12%``."""
+    value = share * 100
+    return f"{value:.0f}%" if value >= 1 or value == 0 else f"{value:.2g}%"
+
+
+def change_percent(now: int, new: int) -> str:
+    """The relative change, ``−58%`` or ``+120%``; a factor from six times on (``×8``)."""
+    if now and new / now >= 6:
+        return f"×{_digits(round(new / now, 1))}"
+    share = (new - now) / now
+    # A small change must not read as none, nor a large one as a loss of everything.
+    value = max(abs(share) * 100, 1) if share > -0.995 else 99
+    return f"{MINUS if share < 0 else '+'}{value:.0f}%"
+
+
+def grouped(count: int) -> str:
+    """A count with thin spaces between thousands: ``24 192``."""
+    return f"{count:,}".replace(",", "\N{THIN SPACE}")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 replica``, ``6 replicas``."""
+    return f"{grouped(count)} {noun}" if count == 1 else f"{grouped(count)} {noun}s"
