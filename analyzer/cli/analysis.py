@@ -1,0 +1,208 @@
+"""Commands that read usage and say what follows: run, recommend, explain, backtest, diff."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli.options import (
+    label_filter,
+    model_options,
+    moment,
+    selection_options,
+    settings_of,
+    source_options,
+)
+from analyzer.cli.show import FORMATS, plain, show_report
+from analyzer.cli.talk import Talk
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.recommend import Recommendation
+    from analyzer.report import Report
+
+PARTIAL, CHANGES = 3, 4
+_BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
+
+
+@click.command()
+@source_options
+@model_options
+@click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
+@click.option("--repo", type=Path, help="Checkout of the repository that declares workloads.")
+@click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs.")
+@click.option("--format", "formats", multiple=True, help="Only this output format (repeatable).")
+@click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
+@click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
+@click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
+@click.pass_context
+def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
+    """Do all of it: read, learn, recommend, find the place in Git, write patches and charts."""
+    config = settings_of(parameters).config
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        from analyzer.pipeline import run as run_pipeline
+
+        outcome = run_pipeline(config, moment(parameters["until"]), talk.progress)
+        report = outcome.report
+        for warning in [*report.meta.warnings, *report.warnings]:
+            talk.say(f"partial: {warning}", "warning")
+        if report.verdict:
+            talk.say(report.verdict)
+        edited = sum(landing.status == "edited" for landing in report.landings)
+        talk.say(
+            f"{len(report.recommendations)} containers: {len(report.changed)} to change, "
+            f"{len(report.skipped)} skipped"
+            + (f", {edited} edited in Git" if report.landings else "")
+        )
+    click.echo(str(outcome.folder / "summary.md"))
+    _leave(ctx, report, exit_code)
+
+
+@click.command()
+@source_options
+@model_options
+@selection_options
+@click.option("-o", "--output", "form", type=click.Choice(FORMATS), default="table")
+@click.option("--all", "everything", is_flag=True, help="Also what needs no change.")
+@click.option("--no-headers", is_flag=True, help="No header line.")
+@click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
+@click.argument("references", metavar="[REF]...", nargs=-1)
+@click.pass_context
+def recommend(  # noqa: PLR0913  # one parameter per option
+    ctx: click.Context,
+    /,
+    form: str,
+    everything: bool,
+    no_headers: bool,
+    exit_code: bool,
+    references: tuple[str, ...],
+    **parameters: Any,
+) -> None:
+    """Print recommended requests and limits; write nothing."""
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        report = _select(_analyze(parameters, talk), references, parameters)
+        if not report.recommendations and not report.skipped:
+            talk.say("nothing matches that selection", "warning")
+        for skipped in report.skipped:
+            talk.say(f"skipped {skipped.ref}: {skipped.reason}")
+    show_report(report, form, headers=not no_headers, everything=everything or bool(references))
+    _leave(ctx, report, exit_code)
+
+
+@click.command()
+@source_options
+@model_options
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of REF.")
+@click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
+@click.argument("reference", metavar="REF")
+@click.pass_context
+def explain(ctx: click.Context, /, reference: str, chart: Path | None, **parameters: Any) -> None:
+    """Show how the amounts of REF came about, step by step.
+
+    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/KIND/NAME or
+    NAMESPACE/KIND/NAME/CONTAINER.
+    """
+    from analyzer.pipeline import analyze_histories, draw_one, read
+    from analyzer.history import build_histories
+
+    config = settings_of(parameters).config
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        histories = build_histories(read(config, moment(parameters["until"]), talk.progress))
+        whole = analyze_histories(histories, config)
+        report = _select(whole, (reference,), parameters)
+        if not report.recommendations and not report.skipped:
+            raise UsageError(f"{plain(reference)}: no such container in {config.source}")
+        if chart is not None:
+            if len(report.recommendations) != 1:
+                raise UsageError(
+                    "--chart draws one container; name it: NAMESPACE/KIND/NAME/CONTAINER"
+                )
+            draw_one(report.recommendations[0], histories, chart)
+    for recommendation in report.recommendations:
+        click.echo(_explain(recommendation, report))
+    for skipped in report.skipped:
+        click.echo(f"{plain(str(skipped.ref))}\n  skipped: {plain(skipped.reason)}\n")
+    _leave(ctx, report, False)
+
+
+@click.command()
+@source_options
+@click.option("--train", metavar="14d", default="14d", help="History before each review.")
+@click.option("--horizon", metavar="7d", help="Time until the next review.")
+@click.option("--models", metavar="all|NAME,...", default="all", help="Which models to score.")
+@click.option("-o", "--output", "form", type=_BACKTEST_FORMATS, default="table")
+@click.option("--chart", type=Path, metavar="FILE.png", help="Draw the comparison into this file.")
+@click.pass_context
+def backtest(
+    ctx: click.Context,
+    /,
+    train: str,
+    models: str,
+    form: str,
+    chart: Path | None,
+    **parameters: Any,
+) -> None:
+    """Score models on the past: what would each have caused, and cost?"""
+    raise NotImplementedError
+
+
+def _analyze(parameters: dict[str, Any], talk: Talk) -> Report:
+    from analyzer.history import build_histories
+    from analyzer.pipeline import analyze_histories, read
+
+    config = settings_of(parameters).config
+    recording = read(config, moment(parameters["until"]), talk.progress)
+    return analyze_histories(build_histories(recording), config, talk.progress)
+
+
+def _select(report: Report, references: tuple[str, ...], parameters: dict[str, Any]) -> Report:
+    """The part of `report` that the arguments, ``-n`` and ``-l`` name."""
+    from analyzer.workload import Selector, parse_reference
+
+    namespace = parameters.get("namespace")
+    if namespace and parameters.get("all_namespaces"):
+        raise UsageError("-n and -A exclude each other; give one")
+    if references:
+        report = report.select(*(parse_reference(text, namespace) for text in references))
+    elif namespace:
+        report = report.select(Selector(namespace=namespace))
+    if not parameters.get("selector"):
+        return report
+    wanted = label_filter(parameters["selector"])
+    return replace(
+        report,
+        recommendations=tuple(r for r in report.recommendations if wanted(r.labels)),
+        skipped=(),
+    )
+
+
+def _explain(recommendation: Recommendation, report: Report) -> str:
+    """The trail of every amount, as indented text."""
+    from analyzer.cli.show import arrow
+    from analyzer.recommend import TARGETS
+
+    seen = recommendation.evidence
+    lines = [
+        str(recommendation.ref),
+        f"  {recommendation.container_type} container, {recommendation.replicas} replicas; "
+        f"{seen.days:.1f} days, {seen.samples} samples of {seen.pods} pods, "
+        f"{seen.coverage:.0%} of the time observed",
+        f"  model {report.model}, confidence {recommendation.confidence:.0%}",
+    ]
+    lines += [f"  note: {note}" for note in recommendation.notes]
+    for target in TARGETS:
+        lines.append(f"  {target.replace('_', ' ')}: {arrow(recommendation, target)}")
+        for step in recommendation.trail[target]:
+            amount = " -> ".join(part for part in (step.before, step.after) if part)
+            lines.append(f"    {step.name:<10} {amount:<20} {step.reason}".rstrip())
+    return "\n".join(plain(line) for line in lines) + "\n"
+
+
+def _leave(ctx: click.Context, report: Report, exit_code: bool) -> None:
+    """Leave with the exit code that fits the report."""
+    if report.meta.warnings or report.warnings:
+        ctx.exit(PARTIAL)
+    ctx.exit(CHANGES if exit_code and report.changed else 0)

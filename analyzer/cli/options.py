@@ -1,0 +1,132 @@
+"""Options that several commands share, and the settings they add up to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.config import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FLAGS = {
+    "source": "source",
+    "cluster": "cluster",
+    "window": "window",
+    "step": "step",
+    "horizon": "horizon",
+    "model": "model",
+    "output_folder": "output",
+    "formats": "formats",
+    "charts": "charts",
+    "with_backtest": "backtest",
+    "repo": "git.repo",
+    "helm_charts": "git.charts",
+    "namespaces": "namespaces",
+}
+"""Command-line parameters that are settings, with the setting's dotted path."""
+
+
+def source_options(command: Command) -> Command:
+    """Where usage comes from, and which part of it."""
+    options = [
+        click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml]."),
+        click.option("--source", metavar="KIND:WHERE", help="prometheus:URL or recording:DIR."),
+        click.option("-p", "--prometheus-url", metavar="URL", help="Short for --source."),
+        click.option("--cluster", metavar="NAME", help="What to call the cluster."),
+        click.option("--window", metavar="14d", help="How much history to read."),
+        click.option("--step", metavar="5m", help="Resolution of the history."),
+        click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
+        click.option("-q", "--quiet", is_flag=True, help="No talk on stderr."),
+        click.option(
+            "--log-format", type=click.Choice(["text", "json"]), help="How to talk on stderr."
+        ),
+    ]
+    return _apply(options, command)
+
+
+def model_options(command: Command) -> Command:
+    """How demand is learnt."""
+    options = [
+        click.option("--model", metavar="NAME", help="percentile, trend, pooled, vpa, krr, ..."),
+        click.option("--horizon", metavar="7d", help="Time until the next review."),
+    ]
+    return _apply(options, command)
+
+
+def selection_options(command: Command) -> Command:
+    """Which containers to show, with the names kubectl uses."""
+    options = [
+        click.option("-n", "--namespace", metavar="NAME", help="Only this namespace."),
+        click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces [default]."),
+        click.option("-l", "--selector", metavar="KEY=VALUE,...", help="Only these labels."),
+    ]
+    return _apply(options, command)
+
+
+def _apply(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def settings_of(parameters: dict[str, Any]) -> Settings:
+    """The effective settings of a command from its parameters, the environment and a file."""
+    from analyzer.config import DEFAULT_FILE, load_config
+
+    path = parameters.get("config_file") or os.environ.get("RIGHTSIZE_CONFIG")
+    if path is None and Path(DEFAULT_FILE).exists():
+        path = DEFAULT_FILE
+    given = {dotted: parameters.get(name) for name, dotted in _FLAGS.items()}
+    flags = {d: str(v) if isinstance(v, Path) else v for d, v in given.items()}
+    if parameters.get("prometheus_url"):
+        if flags["source"]:
+            raise UsageError("--source and --prometheus-url name two sources; give one")
+        flags["source"] = f"prometheus:{parameters['prometheus_url']}"
+    return load_config(None if path is None else Path(path), os.environ, flags)
+
+
+def moment(text: str | None) -> datetime:
+    """The time ``--until`` names, else now. The one place that reads the clock."""
+    from analyzer.usage import utc
+
+    if text is None:
+        return datetime.now().astimezone()
+    try:
+        return utc(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise UsageError(f"--until: {text!r} is not a time; write 2026-11-23T06:00Z") from error
+
+
+def label_filter(text: str | None) -> Callable[[Mapping[str, str]], bool]:
+    """A test of labels from ``-l``: ``key=value``, ``key!=value``, ``key``, joined by commas.
+
+    Keys may be written as in Kubernetes; the metrics hold them with underscores.
+    """
+    terms = [term.strip() for term in (text or "").split(",") if term.strip()]
+    checks = [_label_check(term) for term in terms]
+    return lambda labels: all(check(labels) for check in checks)
+
+
+def _label_check(term: str) -> Callable[[Mapping[str, str]], bool]:
+    if any(mark in term for mark in "() "):
+        raise UsageError(f"-l: {term!r} is not understood; write key=value, key!=value or key")
+    if "!=" in term:
+        key, _, value = term.partition("!=")
+        return lambda labels: labels.get(_key(key)) != value
+    if "=" in term:
+        key, _, value = term.replace("==", "=", 1).partition("=")
+        return lambda labels: labels.get(_key(key)) == value
+    return lambda labels: _key(term) in labels
+
+
+def _key(text: str) -> str:
+    return "".join(character if character.isalnum() else "_" for character in text.strip())

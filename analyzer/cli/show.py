@@ -1,0 +1,115 @@
+"""Results on stdout, in the formats of ``-o``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from analyzer.recommend import Recommendation
+    from analyzer.report import Report
+
+FORMATS = ("table", "wide", "json", "yaml", "csv", "markdown", "name")
+
+
+def plain(text: str) -> str:
+    """`text` without anything a terminal would act on."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = True) -> str:
+    """Rows in aligned columns, as kubectl prints them."""
+    lines = [[plain(cell) for cell in row] for row in ([head, *rows] if headers else rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def as_json(value: Any) -> str:
+    """One JSON object with its schema version."""
+    return json.dumps({"schema": "rightsize/v1", **value}, indent=2, ensure_ascii=False)
+
+
+def as_yaml(value: Any) -> str:
+    """The same as `as_json`, as YAML."""
+    import yaml
+
+    text: str = yaml.safe_dump({"schema": "rightsize/v1", **value}, sort_keys=False, width=1000)
+    return text.rstrip("\n")
+
+
+def show_report(
+    report: Report, form: str, *, headers: bool = True, everything: bool = False
+) -> None:
+    """Print recommendations in one of `FORMATS`; without `everything` only changes, in tables."""
+    from analyzer.report import to_plain
+
+    if form in ("json", "yaml"):
+        value = {
+            "cluster": report.meta.cluster,
+            "model": report.model,
+            "warnings": [*report.meta.warnings, *report.warnings],
+            "recommendations": [
+                to_plain(r) | {"changed": r.changed} for r in report.recommendations
+            ],
+            "skipped": to_plain(report.skipped),
+        }
+        click.echo(as_json(value) if form == "json" else as_yaml(value))
+    elif form == "csv":
+        from analyzer.writers.table import write_csv
+
+        click.echo(write_csv(report)["recommendations.csv"].decode(), nl=False)
+    elif form == "markdown":
+        from analyzer.writers.summary import write_summary
+
+        click.echo(write_summary(report)["summary.md"].decode(), nl=False)
+    else:
+        shown = [r for r in report.recommendations if everything or r.changed]
+        _show_rows(sorted(shown, key=lambda r: r.ref), form, headers)
+
+
+def _show_rows(shown: Sequence[Recommendation], form: str, headers: bool) -> None:
+    if form == "name":
+        for recommendation in shown:
+            click.echo(plain(str(recommendation.ref)))
+        return
+    head = ["NAMESPACE", "WORKLOAD", "CONTAINER", "CPU REQUEST", "CPU LIMIT"]
+    head += ["MEMORY REQUEST", "MEMORY LIMIT"]
+    head += (
+        ["CPU P95", "CPU MAX", "MEMORY MAX", "OOM", "DAYS", "FINDINGS"] if form == "wide" else []
+    )
+    rows = [_row(r, form) for r in shown]
+    if rows:
+        click.echo(columns(head, rows, headers))
+
+
+def _row(recommendation: Recommendation, form: str) -> list[str]:
+    from analyzer.quantity import Cpu, Memory
+    from analyzer.recommend import TARGETS
+
+    ref, seen = recommendation.ref, recommendation.evidence
+    row = [ref.namespace, f"{ref.kind.lower()}/{ref.workload}", ref.container]
+    row += [arrow(recommendation, target) for target in TARGETS]
+    if form == "wide":
+        row += [
+            "-" if seen.cpu.p95 is None else Cpu.from_cores(seen.cpu.p95).human(),
+            "-" if seen.cpu.max is None else Cpu.from_cores(seen.cpu.max).human(),
+            "-" if seen.memory.max is None else Memory.from_bytes(seen.memory.max).human(),
+            str(seen.oom_kills),
+            f"{seen.days:.1f}",
+            ",".join(dict.fromkeys(recommendation.findings.values())) or "-",
+        ]
+    return row
+
+
+def arrow(recommendation: Recommendation, target: str) -> str:
+    """``1Gi -> 512Mi``, or the one amount where nothing changes."""
+    now = getattr(recommendation.current, target)
+    new = getattr(recommendation.proposed, target)
+    texts = ["-" if amount is None else amount.human() for amount in (now, new)]
+    return texts[0] if now == new else " -> ".join(texts)

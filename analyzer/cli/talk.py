@@ -1,0 +1,83 @@
+"""Talking to the user on stderr: sentences, and progress where somebody watches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+
+class Talk:
+    """Says what goes on, on stderr.
+
+    On a terminal long steps show a bar; elsewhere each step is said once. With
+    ``log_format="json"`` every sentence is one JSON object on a line.
+    """
+
+    def __init__(
+        self, *, quiet: bool = False, log_format: str | None = None, stream: TextIO | None = None
+    ) -> None:
+        self.quiet = quiet
+        self.stream = stream or sys.stderr
+        self.as_json = log_format == "json"
+        self._bar: Any = None
+        self._task: Any = None
+        self._what = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def say(self, text: str, level: str = "info") -> None:
+        """Say one sentence; warnings are said even when quiet."""
+        if self.quiet and level == "info":
+            return
+        self._stop()
+        text = "".join(c if c.isprintable() else " " for c in text)
+        line = json.dumps({"level": level, "message": text}) if self.as_json else text
+        print(line, file=self.stream, flush=True)
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Step `what` has come to `done` of `total`."""
+        if self.quiet:
+            return
+        if self.as_json or not self.stream.isatty():
+            if what != self._what:
+                self._what = what
+                self.say(f"{what} ({total})" if total > 1 else what)
+            return
+        self._show(done, total, what)
+
+    def _show(self, done: int, total: int, what: str) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                console=Console(file=self.stream),
+                transient=True,
+            )
+            self._bar.start()
+        if what != self._what:
+            self._what = what
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(what, total=total)
+        self._bar.update(self._task, completed=done, total=total)
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = self._task = None
+            self._what = ""
