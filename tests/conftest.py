@@ -7,6 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No law is a matter of time: a busy machine is no counterexample. In CI examples are the same
+# every time, so that a failure there is one of the change at hand.
+settings.register_profile("rightsize", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("rightsize")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = REPOSITORY / ".tools" / "bin"
