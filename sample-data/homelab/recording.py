@@ -85,7 +85,7 @@ def usage_table(runs: Iterable[Run]) -> pd.DataFrame:
         seen = np.flatnonzero(run.observed()[: max(0, SAMPLE_STEPS - run.begin)])
         parts.append(
             pd.DataFrame(
-                container_names(run)
+                container_names(run.pod.workload, run.container)
                 | {
                     "pod": run.pod.name,
                     "timestamp": moments(run.begin + seen + 1),
@@ -212,7 +212,7 @@ def _spec(workload: Workload, container: Container, period: list[Pod]) -> dict[s
         "cpu_limit_cores": effective["limits"].get("cpu"),
         "memory_request_bytes": effective["requests"].get("memory"),
         "memory_limit_bytes": effective["limits"].get("memory"),
-        "image": container.image.format(newest.generation + 3),
+        "image": newest.image(container),
         "labels": json.dumps(known_labels(newest), sort_keys=True),
         "annotations": None,
         "hpa": None if hpa is None else json.dumps(hpa, sort_keys=True),
@@ -225,19 +225,27 @@ def _age_order(pod: Pod) -> tuple[int, int, str]:
     return pod.generation, pod.begin, pod.name
 
 
-def container_names(run: Run) -> dict[str, str]:
-    namespace, kind, name = run.pod.workload.key
+def container_names(workload: Workload, container: Container) -> dict[str, str]:
+    """The four columns that name a container."""
+    namespace, kind, name = workload.key
     return {
         "namespace": namespace,
         "workload_kind": kind,
         "workload": name,
-        "container": run.container.name,
+        "container": container.name,
     }
 
 
-def _event(run: Run, step: int, kind: str, value: float | None = None) -> dict[str, Any]:
-    stamp = {"pod": run.pod.name, "timestamp": moment(step), "kind": kind, "value": value}
-    return container_names(run) | stamp
+def _event(
+    workload: Workload, container: Container, pod: str, step: int, kind: str
+) -> dict[str, Any]:
+    stamp = {"pod": pod, "timestamp": moment(step), "kind": kind, "value": None}
+    return container_names(workload, container) | stamp
+
+
+def _run_event(run: Run, step: int, kind: str, value: float | None = None) -> dict[str, Any]:
+    event = _event(run.pod.workload, run.container, run.pod.name, step, kind)
+    return event | {"value": value}
 
 
 def _restarts(run: Run) -> list[dict[str, Any]]:
@@ -245,9 +253,9 @@ def _restarts(run: Run) -> list[dict[str, Any]]:
     rows = []
     for restart in run.restarts:
         if restart.step <= SAMPLE_STEPS:
-            rows.append(_event(run, restart.step, "restart"))
+            rows.append(_run_event(run, restart.step, "restart"))
             if restart.oom:
-                rows.append(_event(run, restart.step, "oom_kill", limit))
+                rows.append(_run_event(run, restart.step, "oom_kill", limit))
     return rows
 
 
@@ -255,24 +263,26 @@ def _throttled(run: Run) -> list[dict[str, Any]]:
     inside = run.throttled[: max(0, SAMPLE_STEPS - run.begin)]
     seen = np.flatnonzero((inside > 0) & run.observed()[: len(inside)])
     return [
-        _event(run, run.begin + int(step) + 1, "throttled", float(inside[step])) for step in seen
+        _run_event(run, run.begin + int(step) + 1, "throttled", float(inside[step]))
+        for step in seen
     ]
 
 
 def _image_changes(runs: list[Run]) -> list[dict[str, Any]]:
     """The first sample of each image of a container but its first."""
-    first: dict[tuple[str, ...], dict[str, tuple[int, str, Run]]] = {}
-    for run in runs:
-        steps = listed_steps(run.pod)
-        if steps.size:
-            images = first.setdefault(tuple(container_names(run).values()), {})
-            found = (int(steps[0]) + 1, run.pod.name, run)
-            images[run.image] = min(images.get(run.image, found), found, key=lambda f: f[:2])
-    return [
-        _event(run, step, "image_change")
-        for images in first.values()
-        for step, _, run in sorted(images.values(), key=lambda f: f[:2])[1:]
-    ]
+    rows = []
+    for workload, pods in pods_by_workload(runs).items():
+        for container in workload.containers:
+            first: dict[str, tuple[int, str]] = {}
+            for pod in pods:
+                image = pod.image(container)
+                found = int(listed_steps(pod)[0]) + 1, pod.name
+                first[image] = min(first.get(image, found), found)
+            rows += [
+                _event(workload, container, pod_name, step, "image_change")
+                for step, pod_name in sorted(first.values())[1:]
+            ]
+    return rows
 
 
 def _json(value: Any) -> bytes:

@@ -37,6 +37,10 @@ class Pod:
     owner: tuple[str, str]
     labels: dict[str, str]
 
+    def image(self, container: Container) -> str:
+        """The image that `container` runs in this pod."""
+        return container.image.format(self.generation + 3)
+
 
 @dataclass(frozen=True)
 class Restart:
@@ -64,11 +68,6 @@ class Run:
     memory: Array
     throttled: Array
     restarts: tuple[Restart, ...]
-
-    @property
-    def image(self) -> str:
-        """The image it ran."""
-        return self.container.image.format(self.pod.generation + 3)
 
     def observed(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which of its steps were scraped."""

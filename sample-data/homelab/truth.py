@@ -37,7 +37,11 @@ def truth_table(runs: list[Run]) -> pd.DataFrame:
     rows = []
     for key, group in groupby(_sorted(known), _key):
         run = next(group)
-        rows.append(container_names(run) | {"pattern": run.container.pattern} | needs.get(key, {}))
+        rows.append(
+            container_names(run.pod.workload, run.container)
+            | {"pattern": run.container.pattern}
+            | needs.get(key, {})
+        )
     frame = pd.DataFrame(rows).sort_values(NAMES, ignore_index=True)
     for name in ("memory_peak_bytes", "ideal_memory_request_bytes", "ideal_memory_limit_bytes"):
         frame[name] = frame[name].astype("Int64")
@@ -62,7 +66,7 @@ def _needs(runs: list[Run]) -> dict[str, Any]:
 
 
 def _key(run: Run) -> tuple[str, ...]:
-    return tuple(container_names(run).values())
+    return tuple(container_names(run.pod.workload, run.container).values())
 
 
 def _sorted(runs: list[Run]) -> list[Run]:
