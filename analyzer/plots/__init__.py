@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analyzer.plots.backtest import backtest_figure
     from analyzer.plots.batch import workload_charts
+    from analyzer.plots.cluster import cluster_figure, describe_cluster
     from analyzer.plots.png import encode_png, write_png
     from analyzer.plots.portrait import Forecast
     from analyzer.plots.words import describe
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Forecast",
+    "backtest_figure",
+    "cluster_figure",
     "describe",
+    "describe_cluster",
     "encode_png",
     "workload_charts",
     "workload_figure",
@@ -26,7 +31,10 @@ __all__ = [
 
 _HOME = {
     "Forecast": "portrait",
+    "backtest_figure": "backtest",
+    "cluster_figure": "cluster",
     "describe": "words",
+    "describe_cluster": "cluster",
     "encode_png": "png",
     "workload_charts": "batch",
     "workload_figure": "workload",

@@ -25,8 +25,8 @@ def encode_png(figure: Figure, description: str) -> bytes:
     time nor the software is written.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = _reduce_colors(np.asarray(canvas.buffer_rgba()))
+    canvas.draw()  # type: ignore[no-untyped-call]
+    image = _reduce_colors(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
     info = PngInfo()
     info.add_itxt("Description", description, lang="en")
     buffer = io.BytesIO()

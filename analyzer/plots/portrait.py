@@ -209,14 +209,15 @@ def _course(
     edges = np.searchsorted(bucket, np.arange(count + 1))
     sizes = np.diff(edges)
     full = sizes > 0
-    curves = []
-    for share in (0.5, 0.95, 1.0):
-        curve = np.full(count, np.nan)
-        ranks = np.maximum(np.ceil(share * sizes[full] - 1e-9).astype(np.int64) - 1, 0)
-        curve[full] = seen[edges[:-1][full] + ranks]
-        curves.append(curve)
-    times = (shown[0] + (np.arange(count) + 0.5) * width) * step_days
-    return Course(np.minimum(times, shown[1] * step_days), *curves, width=width * step_days)
+    times = np.minimum(shown[0] + (np.arange(count) + 0.5) * width, shown[1]) * step_days
+
+    def curve(share: float) -> Array:
+        ranks = np.ceil(share * sizes[full] - 1e-9).astype(np.int64) - 1
+        line = np.full(count, np.nan)
+        line[full] = seen[edges[:-1][full] + np.maximum(ranks, 0)]
+        return line
+
+    return Course(times, curve(0.5), curve(0.95), curve(1.0), width * step_days)
 
 
 def _row(
@@ -244,7 +245,9 @@ def _row(
     if course is not None:
         known = np.minimum(values[~np.isnan(values)], top)
         counts, _ = np.histogram(known, bins=_BINS, range=(0, top))
-    marks = tuple((n, v) for n in ("p50", "p95", "p99") if (v := getattr(seen, n)) is not None)
+    marks = tuple(
+        (n, v) for n in ("p50", "p95", "p99", "max") if (v := getattr(seen, n)) is not None
+    )
     return Row(
         resource=resource,
         course=course,

@@ -39,7 +39,7 @@ class Sheet:
             self._fonts[key] = FontProperties(fname=str(font_path(bold=bold)), size=points)
         return self._fonts[key]
 
-    def text(
+    def text(  # noqa: PLR0913  # one parameter per property
         self,
         x: float,
         y: float,

@@ -51,7 +51,7 @@ def shorten(text: str, length: int) -> str:
         return text
     if length < 3:
         return text[: max(length, 0)]
-    head = (length - 1 + 1) // 2
+    head = length // 2
     tail = length - 1 - head
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
 
@@ -85,10 +85,11 @@ def _digits(value: float) -> str:
 
 
 def total_text(resource: Resource, units: int) -> str:
-    """A sum of millicores or bytes over many containers: ``3.5 cores``, ``640 MiB``, ``1.3 TiB``."""
+    """A sum of millicores or bytes over many containers: ``45m CPU``, ``3.5 cores``, ``6 GiB``."""
     if resource == "cpu":
-        cores = units / 1000
-        return "1 core" if units == 1000 else f"{_digits(cores)} cores"
+        if units < 1000:
+            return f"{units}m CPU"
+        return "1 core" if units == 1000 else f"{_digits(units / 1000)} cores"
     for suffix, size in (("TiB", 2**40), ("GiB", 2**30)):
         if units >= size:
             return f"{_digits(units / size)} {suffix}"

@@ -133,7 +133,8 @@ def _duration(step: timedelta) -> str:
 
 def _outcome(recommendation: Recommendation) -> str:
     """What it saves or asks for over all replicas, and how sure it is."""
-    freed, added = [], []
+    freed: list[str] = []
+    added: list[str] = []
     for resource in RESOURCES:
         units = recommendation.change(f"{resource}_request")
         if units:
@@ -183,13 +184,19 @@ def held_back(recommendation: Recommendation) -> str:
 
 
 def _risk(recommendation: Recommendation) -> str:
-    risk = recommendation.stated_risk
+    """The stated risk of what was chosen; what is merely kept has none to state."""
+    now, new = recommendation.current, recommendation.proposed
+    risk = {
+        target: value
+        for target, value in recommendation.stated_risk.items()
+        if getattr(now, target) != getattr(new, target) and getattr(new, target) is not None
+    }
     parts = []
-    if recommendation.proposed.cpu_request is not None and "cpu_request" in risk:
+    if "cpu_request" in risk:
         parts.append(f"CPU above its request {percent(risk['cpu_request'])} of the time")
-    if recommendation.proposed.memory_limit is not None and "memory_limit" in risk:
+    if "memory_limit" in risk:
         parts.append(f"{percent(risk['memory_limit'])} chance of an OOM kill")
-    elif recommendation.proposed.memory_request is not None and "memory_request" in risk:
+    elif "memory_request" in risk:
         parts.append(f"memory above its request with {percent(risk['memory_request'])} chance")
     return f"stated risk: {', '.join(parts)}" if parts else ""
 

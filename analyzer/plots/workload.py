@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
-from analyzer.plots.portrait import Course, Forecast, Level, Portrait, Row, make_portrait
+from analyzer.plots.portrait import Array, Course, Forecast, Level, Portrait, Row, make_portrait
 from analyzer.plots.scale import day_ticks, spread
 from analyzer.plots.sheet import Panel, Sheet
 from analyzer.plots.style import SIZES, Palette, palette
@@ -31,6 +31,8 @@ _ROW_HEIGHT = 318
 _HEADING, _LANE, _AXES = 20, 40, 54
 _LABEL_GAP = 20.0
 _FOOTER = 1008
+_SHORT = 6
+"""Runs of at most so many pixels are drawn as stems."""
 
 _TITLES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
 
@@ -84,9 +86,14 @@ def _draw_headline(sheet: Sheet, words: Headline) -> None:
     x = float(_RIGHT)
     for verdict in reversed(words.verdicts):
         sheet.text(
-            x, 52, verdict.text, size=SIZES.verdict, color=tones[verdict.tone],
-            bold=True, align="right",
-        )  # fmt: skip
+            x,
+            52,
+            verdict.text,
+            size=SIZES.verdict,
+            color=tones[verdict.tone],
+            bold=True,
+            align="right",
+        )
         x -= sheet.measure(verdict.text, SIZES.verdict, bold=True) + 34
     title = sheet.fit(words.title, x - _LEFT, SIZES.title, bold=True)
     sheet.text(_LEFT, 52, title, size=SIZES.title, bold=True)
@@ -110,7 +117,7 @@ def _draw_row(sheet: Sheet, portrait: Portrait, row: Row, top: float) -> None:
         (begin, end + portrait.horizon),
         (0, row.scale.top),
     )
-    _draw_heading(sheet, portrait, row, top)
+    _draw_heading(over_time, portrait, row, top)
     _draw_value_axis(over_time, row)
     _draw_time_axis(over_time, portrait)
     if row.course is None:
@@ -131,25 +138,25 @@ def _draw_row(sheet: Sheet, portrait: Portrait, row: Row, top: float) -> None:
     _draw_levels(over_time, shares, row)
 
 
-def _draw_heading(sheet: Sheet, portrait: Portrait, row: Row, top: float) -> None:
+def _draw_heading(panel: Panel, portrait: Portrait, row: Row, top: float) -> None:
     """The row's title, and what the marks in it mean, one after the other."""
-    colors, y = sheet.palette, top + _HEADING
+    sheet, y = panel.sheet, top + _HEADING
     title = f"{_TITLES[row.resource]} · {row.scale.unit}"
     sheet.text(_LEFT, y, title, size=SIZES.heading, bold=True)
     x = _LEFT + sheet.measure(title, SIZES.heading, bold=True) + 28
     for kind, mark in _MARKS.items():
-        times = portrait.events.get(kind)
-        if times is None or not len(times) or row.resource not in mark.rows:
-            continue
-        color = _mark_color(kind, colors)
-        sheet.text(x, y, mark.symbol, size=SIZES.label, color=color)
-        text = counted(len(times), mark.noun)
-        sheet.text(x + 17, y, text, size=SIZES.label, color=color)
-        x += 17 + sheet.measure(text, SIZES.label) + 24
-    sheet.text(_HISTOGRAM_LEFT, y, "share of samples", size=SIZES.label, color=colors.muted)
+        count = len(_times_of(portrait, kind, row.resource))
+        if count:
+            text, color = counted(count, mark.noun), _mark_color(kind, panel)
+            sheet.text(x, y, mark.symbol, size=SIZES.label, color=color)
+            sheet.text(x + 17, y, text, size=SIZES.label, color=color)
+            x += 17 + sheet.measure(text, SIZES.label) + 24
+    muted = sheet.palette.muted
+    sheet.text(_HISTOGRAM_LEFT, y, "share of samples", size=SIZES.label, color=muted)
 
 
-def _mark_color(kind: str, colors: Palette) -> str:
+def _mark_color(kind: str, panel: Panel) -> str:
+    colors = panel.sheet.palette
     return colors.muted if kind == "image_change" else colors.warning
 
 
@@ -158,9 +165,14 @@ def _draw_value_axis(panel: Panel, row: Row) -> None:
     panel.rules(row.scale.ticks, color=colors.grid)
     for tick, label in zip(row.scale.ticks, row.scale.labels, strict=True):
         sheet.text(
-            _LEFT - 10, panel.py(tick), label, size=SIZES.label, color=colors.muted,
-            align="right", valign="center_baseline",
-        )  # fmt: skip
+            _LEFT - 10,
+            panel.py(tick),
+            label,
+            size=SIZES.label,
+            color=colors.muted,
+            align="right",
+            valign="center_baseline",
+        )
 
 
 def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
@@ -169,9 +181,13 @@ def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
     bottom = panel.box[3]
     for tick, label in zip(ticks, labels, strict=True):
         sheet.text(
-            panel.px(tick), bottom + 22, label, size=SIZES.label, color=colors.muted,
+            panel.px(tick),
+            bottom + 22,
+            label,
+            size=SIZES.label,
+            color=colors.muted,
             align="center",
-        )  # fmt: skip
+        )
     height = panel.y[1] * 5 / _ROW_HEIGHT
     panel.axes.add_collection(
         LineCollection(
@@ -179,7 +195,7 @@ def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
             colors=colors.muted,
             linewidths=0.8,
             clip_on=False,
-        ),  # fmt: skip
+        ),
         autolim=False,
     )
 
@@ -187,10 +203,13 @@ def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
 def _draw_absence(panel: Panel, row: Row) -> None:
     left, top, right, bottom = panel.box
     panel.sheet.text(
-        (left + right) / 2, (top + bottom) / 2,
+        (left + right) / 2,
+        (top + bottom) / 2,
         f"no {_TITLES[row.resource] if row.resource == 'cpu' else 'memory'} usage was observed",
-        color=panel.sheet.palette.muted, align="center", valign="center_baseline",
-    )  # fmt: skip
+        color=panel.sheet.palette.muted,
+        align="center",
+        valign="center_baseline",
+    )
 
 
 def _draw_gaps(panel: Panel, portrait: Portrait) -> None:
@@ -200,9 +219,13 @@ def _draw_gaps(panel: Panel, portrait: Portrait) -> None:
         panel.axes.axvspan(low, high, color=colors.gap, linewidth=0, zorder=0.1)
         if panel.px(high) - panel.px(low) > sheet.measure("no data", SIZES.small) + 8:
             sheet.text(
-                (panel.px(low) + panel.px(high)) / 2, panel.box[3] - 8, "no data",
-                size=SIZES.small, color=colors.muted, align="center",
-            )  # fmt: skip
+                (panel.px(low) + panel.px(high)) / 2,
+                panel.box[3] - 8,
+                "no data",
+                size=SIZES.small,
+                color=colors.muted,
+                align="center",
+            )
 
 
 def _draw_change(panel: Panel, row: Row) -> None:
@@ -222,24 +245,42 @@ def _draw_course(panel: Panel, course: Course) -> None:
     )
     axes.plot(course.times, course.peak, color=colors.peak, linewidth=0.9, zorder=2.1)
     axes.plot(
-        course.times, course.p50, color=colors.usage, linewidth=1.9, zorder=2.3,
+        course.times,
+        course.p50,
+        color=colors.usage,
+        linewidth=1.9,
+        zorder=2.3,
         solid_joinstyle="round",
-    )  # fmt: skip
-    # A bucket without neighbours makes no line: show it as a stem.
-    seen = np.concatenate([[False], course.seen, [False]])
-    alone = seen[1:-1] & ~seen[:-2] & ~seen[2:]
-    if alone.any():
-        stems = [
-            [(t, 0.0), (t, high)]
-            for t, high in zip(course.times[alone], course.peak[alone], strict=True)
-        ]
-        axes.add_collection(
-            LineCollection(stems, colors=colors.peak, linewidths=1.2, zorder=2.1), autolim=False
-        )
-        axes.plot(
-            course.times[alone], course.p50[alone], linestyle="none", marker="o",
-            markersize=2.8, color=colors.usage, markeredgewidth=0, zorder=2.4,
-        )  # fmt: skip
+    )
+    _draw_stems(panel, course)
+
+
+def _draw_stems(panel: Panel, course: Course) -> None:
+    """Runs too short to make a line of their own stand on a stem."""
+    seen = np.concatenate([[0], course.seen.astype(np.int8), [0]])
+    edges = np.flatnonzero(np.diff(seen))
+    stems, tops = [], []
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        if (high - low) * course.width * _per_day(panel) <= _SHORT:
+            highest = low + int(np.argmax(course.peak[low:high]))
+            time = float(course.times[highest])
+            stems.append([(time, 0.0), (time, float(course.peak[highest]))])
+            tops.append((time, float(course.p50[highest])))
+    if not stems:
+        return
+    colors = panel.sheet.palette
+    panel.axes.add_collection(
+        LineCollection(stems, colors=colors.peak, linewidths=1.4, zorder=2.1), autolim=False
+    )
+    panel.axes.plot(
+        *zip(*tops, strict=True),
+        linestyle="none",
+        marker="o",
+        markersize=3.4,
+        color=colors.usage,
+        markeredgewidth=0,
+        zorder=2.4,
+    )
 
 
 def _draw_forecast(panel: Panel, portrait: Portrait, row: Row) -> None:
@@ -248,60 +289,108 @@ def _draw_forecast(panel: Panel, portrait: Portrait, row: Row) -> None:
     axes, colors, now = panel.axes, panel.sheet.palette, portrait.span[1]
     panel.rules([now], color=colors.muted, vertical=True, style="dotted", width=1.2, zorder=2.5)
     panel.sheet.text(
-        panel.px(now) + 8, panel.box[1] - 8,
+        panel.px(now) + 8,
+        panel.box[1] - 8,
         f"forecast {portrait.horizon:.0f} d" if portrait.horizon >= 1 else "forecast",
-        size=SIZES.small, color=colors.muted,
-    )  # fmt: skip
+        size=SIZES.small,
+        color=colors.muted,
+    )
     outlook = row.outlook
     if outlook is None:
         return
     axes.fill_between(
-        outlook.times, outlook.low, outlook.high, color=colors.forecast_band, linewidth=0,
+        outlook.times,
+        outlook.low,
+        outlook.high,
+        color=colors.forecast_band,
+        linewidth=0,
         zorder=1.8,
-    )  # fmt: skip
+    )
     axes.plot(outlook.times, outlook.level, color=colors.forecast, linewidth=1.5, zorder=2.6)
     axes.plot(
-        outlook.times, outlook.trend, color=colors.forecast, linewidth=1.3, linestyle=(0, (5, 3)),
+        outlook.times,
+        outlook.trend,
+        color=colors.forecast,
+        linewidth=1.3,
+        linestyle=(0, (5, 3)),
         zorder=2.7,
-    )  # fmt: skip
+    )
 
 
 def _draw_events(panel: Panel, portrait: Portrait, row: Row, lane: float) -> None:
     """Marks in the lane above the panel; throttling as bars at its foot."""
-    colors = panel.sheet.palette
-    _, top, _, bottom = panel.box
-    height = panel.y[1] * (1 + (top - lane) / (bottom - top))
-    for kind, mark in reversed(_MARKS.items()):
-        times = portrait.events.get(kind)
-        if times is None or not len(times) or row.resource not in mark.rows:
+    for kind, mark in _MARKS.items():
+        times = _times_of(portrait, kind, row.resource)
+        if not len(times):
             continue
-        times = _apart(panel, times)
-        color = _mark_color(kind, colors)
         if kind == "throttled":
-            foot = panel.y[1] * 9 / (bottom - top)
-            panel.axes.add_collection(
-                LineCollection(
-                    [[(t, 0), (t, foot)] for t in times], colors=color, linewidths=1.8, zorder=4
-                ),
-                autolim=False,
-            )
+            _draw_throttling(panel, _apart(panel, times))
             continue
-        panel.axes.plot(
-            times, np.full(len(times), height), linestyle="none", marker=mark.marker, color=color,
-            markersize=6.2, markeredgewidth=0, clip_on=False, zorder=5,
-        )  # fmt: skip
+        if kind == "restart":
+            times = _without(times, portrait.events.get("oom_kill"), 12 / _per_day(panel))
+        _draw_marks(panel, _apart(panel, times), mark.marker, _mark_color(kind, panel), lane)
         if kind == "oom_kill":
             panel.rules(
-                [float(t) for t in times], color=color, vertical=True, style="dotted", width=0.9,
+                _apart(panel, times),
+                color=_mark_color(kind, panel),
+                vertical=True,
+                style="dotted",
+                width=0.9,
                 zorder=1.9,
-            )  # fmt: skip
+            )
 
 
-def _apart(panel: Panel, times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
+def _times_of(portrait: Portrait, kind: str, resource: Resource) -> Array:
+    times = portrait.events.get(kind)
+    return times if times is not None and resource in _MARKS[kind].rows else np.empty(0)
+
+
+def _without(times: Array, others: Array | None, reach: float) -> Array:
+    """`times` without those within `reach` days of one of `others`: a kill restarts anyway."""
+    if others is None or not len(others):
+        return times
+    distance = np.abs(times[:, None] - others[None, :]).min(axis=1)
+    kept: Array = times[distance > reach]
+    return kept
+
+
+def _per_day(panel: Panel) -> float:
+    return panel.px(1) - panel.px(0)
+
+
+def _apart(panel: Panel, times: Array) -> list[float]:
     """One time per three pixels: more marks than that look the same."""
-    pixels = np.round([panel.px(float(t)) / 3 for t in times])
+    pixels = np.round((times - panel.x[0]) * _per_day(panel) / 3)
     _, first = np.unique(pixels, return_index=True)
     return [float(times[k]) for k in first]
+
+
+def _draw_throttling(panel: Panel, times: list[float]) -> None:
+    foot = panel.y[1] * 9 / _ROW_HEIGHT
+    panel.axes.add_collection(
+        LineCollection(
+            [[(t, 0), (t, foot)] for t in times],
+            colors=panel.sheet.palette.warning,
+            linewidths=1.8,
+            zorder=4,
+        ),
+        autolim=False,
+    )
+
+
+def _draw_marks(panel: Panel, times: list[float], marker: str, color: str, lane: float) -> None:
+    height = panel.y[1] * (1 + (panel.box[1] - lane) / _ROW_HEIGHT)
+    panel.axes.plot(
+        times,
+        [height] * len(times),
+        linestyle="none",
+        marker=marker,
+        color=color,
+        markersize=6.2,
+        markeredgewidth=0,
+        clip_on=False,
+        zorder=5,
+    )
 
 
 def _draw_histogram(panel: Panel, row: Row) -> None:
@@ -317,21 +406,30 @@ def _draw_histogram(panel: Panel, row: Row) -> None:
 
 
 def _draw_quantiles(panel: Panel, row: Row) -> None:
-    """p50, p95 and p99 with their values, left of the histogram, never on top of each other."""
-    sheet, colors = panel.sheet, panel.sheet.palette
-    shown = [(name, value) for name, value in row.quantiles if row.scale.holds(value)]
-    wanted = [-panel.py(value) for _, value in shown]
-    places = spread(wanted, 17, -panel.box[3], -panel.box[1])
-    edge = panel.box[0]
-    for (name, value), place in zip(shown, places, strict=True):
+    """Quantiles with their values, left of the histogram, never on top of each other."""
+    sheet, ink, edge = panel.sheet, panel.sheet.palette.ink, panel.box[0]
+    above = [not row.scale.holds(value) for _, value in row.quantiles]
+    wanted = [
+        -(panel.box[1] - 6) if off else -panel.py(value)
+        for (_, value), off in zip(row.quantiles, above, strict=True)
+    ]
+    places = spread(wanted, 17, -panel.box[3], -(panel.box[1] - 6))
+    for (name, value), off, place in zip(row.quantiles, above, places, strict=True):
+        text = f"{name} {level_text(row.resource, value).removesuffix(' cores')}"
         sheet.text(
-            edge - 12, -place, f"{name} {level_text(row.resource, value).removesuffix(' cores')}",
-            size=13.5, color=colors.ink, align="right", valign="center_baseline",
-        )  # fmt: skip
-        _leader(panel, (edge - 9, -place), (edge, panel.py(value)), colors.ink)
-        panel.axes.plot(
-            [0, panel.x[1] * 0.07], [value, value], color=colors.ink, linewidth=1.5, zorder=3
+            edge - 12,
+            -place,
+            f"{text} ↑" if off else text,
+            size=13.5,
+            color=ink,
+            align="right",
+            valign="center_baseline",
         )
+        if not off:
+            _leader(panel, (edge - 9, -place), (edge, panel.py(value)), ink)
+            panel.axes.plot(
+                [0, panel.x[1] * 0.07], [value, value], color=ink, linewidth=1.5, zorder=3
+            )
 
 
 def _leader(panel: Panel, begin: tuple[float, float], end: tuple[float, float], color: str) -> None:
@@ -348,8 +446,10 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
     """Requests and limits as lines over both panels, each named at the right."""
     sheet, top = over_time.sheet, over_time.box[1]
     roles = {
-        "now": sheet.palette.now, "proposed": sheet.palette.proposed, "kept": sheet.palette.ink
-    }  # fmt: skip
+        "now": sheet.palette.now,
+        "proposed": sheet.palette.proposed,
+        "kept": sheet.palette.ink,
+    }
     levels = sorted(row.levels, key=lambda level: (level.value, level.limit))
     off = [level for level in levels if not row.scale.holds(level.value)]
     for level in levels:
@@ -364,9 +464,13 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
     for level, place in zip(levels, spread(wanted, _LABEL_GAP, *room), strict=True):
         color = roles[level.role]
         sheet.text(
-            _LABELS, -place, f"{level.text} ↑" if level in off else level.text,
-            size=SIZES.label, color=color, valign="center_baseline",
-        )  # fmt: skip
+            _LABELS,
+            -place,
+            f"{level.text} ↑" if level in off else level.text,
+            size=SIZES.label,
+            color=color,
+            valign="center_baseline",
+        )
         if level not in off and abs(place + over_time.py(level.value)) > 3:
             ends = (_HISTOGRAM_RIGHT, over_time.py(level.value)), (_LABELS - 3, -place)
             _leader(shares, *ends, color)

@@ -1,0 +1,274 @@
+"""The chart of a backtest: what each model would have cost, and whether it kept its word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analyzer.models.demand import RESOURCES, Resource
+from analyzer.plots.scale import spread
+from analyzer.plots.sheet import Panel, Sheet
+from analyzer.plots.style import SIZES, palette
+from analyzer.plots.text import counted, plain, shorten
+
+Array = npt.NDArray[np.float64]
+
+WIDTH, HEIGHT = 1650, 1230
+
+# Where things stand, in pixels from the upper left corner.
+_LEFT, _MIDDLE, _RIGHT = 60, 1010, 1600
+_ROWS = (150, 690)
+_PANEL = 400
+_PEERS = ("vpa", "krr", "autopilot")
+_REFERENCE = "current requests"
+_MOST_MODELS = 9
+_TITLES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
+_RISKS: dict[Resource, str] = {"cpu": "overrun_sample_share", "memory": "overrun_week_share"}
+_RISK_WORDS: dict[Resource, str] = {
+    "cpu": "share of samples above the request",
+    "memory": "share of container-weeks with a peak above the request",
+}
+
+
+class _Curve(NamedTuple):
+    """One model's sweep of one resource, ordered by risk."""
+
+    model: str
+    risk: Array
+    footprint: Array
+    stated: Array
+
+
+class _Look(NamedTuple):
+    color: str
+    style: str
+    width: float
+
+
+def backtest_figure(frame: pd.DataFrame, *, dark: bool = False) -> Figure:
+    """Draw a backtest, 1650 x 1230 pixels: footprint against risk, observed against stated risk.
+
+    `frame` has the columns model, resource, stated_risk (NaN where a model states none),
+    container_weeks, overrun_week_share, overrun_sample_share and footprint_to_usage; one row per
+    point of a model's sweep.
+    """
+    sheet = Sheet(WIDTH, HEIGHT, palette(dark=dark))
+    sheet.text(_LEFT, 56, "What each model costs, and risks", size=SIZES.title, bold=True)
+    weeks = int(frame["container_weeks"].max()) if len(frame) else 0
+    facts = f"walk-forward over {counted(weeks, 'container-week')} · lower left is better"
+    sheet.text(_LEFT, 92, facts, color=sheet.palette.muted)
+    models = _models(frame)
+    looks = _looks(sheet, models)
+    for resource, top in zip(RESOURCES, _ROWS, strict=True):
+        curves = [_curve(frame, model, resource) for model in models]
+        curves = [curve for curve in curves if len(curve.risk)]
+        _draw_cost(sheet, resource, curves, looks, top)
+        _draw_reliability(sheet, resource, curves, looks, top)
+    return sheet.figure
+
+
+def _models(frame: pd.DataFrame) -> list[str]:
+    """Our models first, then the peers, then what is requested now."""
+    names = list(dict.fromkeys(str(name) for name in frame["model"]))
+    return sorted(names, key=lambda name: (name == _REFERENCE, name in _PEERS))[:_MOST_MODELS]
+
+
+def _looks(sheet: Sheet, models: Sequence[str]) -> dict[str, _Look]:
+    """A colour and a line style per model; the first of ours is the strongest."""
+    colors = sheet.palette
+    own = [m for m in models if m not in _PEERS and m != _REFERENCE]
+    styles = ("solid", "dashed", "dotted", "dashdot")
+    looks = {
+        name: _Look(
+            colors.proposed if rank == 0 else colors.usage,
+            styles[rank % 4],
+            2.8 if not rank else 1.8,
+        )
+        for rank, name in enumerate(own)
+    }
+    hues = {"vpa": colors.now, "krr": colors.warning, "autopilot": colors.muted}
+    looks |= {
+        name: _Look(hues[name], style, 1.8)
+        for name, style in zip(_PEERS, ("dashed", "dashdot", "dotted"), strict=True)
+    }
+    looks[_REFERENCE] = _Look(colors.ink, "solid", 1.5)
+    return looks
+
+
+def _curve(frame: pd.DataFrame, model: str, resource: Resource) -> _Curve:
+    rows = frame[(frame["model"] == model) & (frame["resource"] == resource)]
+    columns = [_RISKS[resource], "footprint_to_usage", "stated_risk"]
+    table = rows[columns].to_numpy(dtype=np.float64)
+    table = table[~np.isnan(table[:, :2]).any(axis=1)]
+    table = table[np.argsort(table[:, 1], kind="stable")]
+    return _Curve(model, table[:, 0], table[:, 1], table[:, 2])
+
+
+def _draw_title(sheet: Sheet, x: float, top: float, title: str, note: str) -> None:
+    sheet.text(x, top, title, size=SIZES.heading, bold=True)
+    sheet.text(x, top + 24, note, size=SIZES.label, color=sheet.palette.muted)
+
+
+def _draw_cost(
+    sheet: Sheet,
+    resource: Resource,
+    curves: Sequence[_Curve],
+    looks: dict[str, _Look],
+    top: float,
+) -> None:
+    """Footprint over risk, both logarithmic, every curve named at its end."""
+    note = f"requested / used, against the {_RISK_WORDS[resource]}"
+    _draw_title(sheet, _LEFT, top, f"{_TITLES[resource]}: footprint", note)
+    box = (_LEFT + 70.0, top + 48.0, _MIDDLE - 270.0, top + 48.0 + _PANEL)
+    if not curves:
+        _draw_absence(sheet, box)
+        return
+    floor = _least_risk(curves)
+    risks = np.concatenate([np.maximum(c.risk, floor) for c in curves])
+    sizes = np.concatenate([c.footprint for c in curves])
+    sizes = sizes[sizes > 0]
+    panel = sheet.panel(
+        box,
+        (np.log10(risks.min()) - 0.05, np.log10(risks.max()) + 0.05),
+        (
+            np.log10(sizes.min()) - 0.03,
+            min(np.log10(sizes.max()), np.log10(sizes.min()) + 1.5) + 0.03,
+        ),
+    )
+    _draw_risk_ticks(panel, across=True)
+    _draw_size_ticks(panel)
+    ends = []
+    for curve in curves:
+        shown = curve.footprint > 0
+        x = np.log10(np.maximum(curve.risk[shown], floor))
+        y = np.log10(curve.footprint[shown])
+        _draw_curve(panel, x, y, looks.get(curve.model))
+        ends.append(float(y[np.argmax(x)]) if len(x) else panel.y[0])
+    _draw_names(panel, curves, ends, looks)
+
+
+def _least_risk(curves: Sequence[_Curve]) -> float:
+    """Where a logarithmic axis of risks ends: below it, no overrun was seen at all."""
+    risks = np.concatenate([curve.risk for curve in curves])
+    positive = risks[risks > 0]
+    return float(positive.min()) / 2 if len(positive) else 1e-4
+
+
+def _draw_curve(
+    panel: Panel,
+    x: Array,
+    y: Array,
+    look: _Look | None,
+) -> None:
+    look = look or _Look(panel.sheet.palette.muted, "solid", 1.5)
+    order = np.argsort(x, kind="stable")
+    panel.axes.plot(
+        x[order],
+        y[order],
+        color=look.color,
+        linestyle=look.style,
+        linewidth=look.width,
+        marker="o",
+        markersize=4.5 if len(x) > 1 else 8,
+        markeredgewidth=0,
+        zorder=3 + look.width / 10,
+    )
+
+
+def _draw_names(
+    panel: Panel, curves: Sequence[_Curve], ends: Sequence[float], looks: dict[str, _Look]
+) -> None:
+    sheet, edge = panel.sheet, panel.box[2]
+    wanted = [-panel.py(min(max(end, panel.y[0]), panel.y[1])) for end in ends]
+    for curve, place in zip(curves, spread(wanted, 21, -panel.box[3], -panel.box[1]), strict=True):
+        look = looks[curve.model]
+        sheet.text(
+            edge + 16,
+            -place,
+            shorten(plain(curve.model), 22),
+            size=SIZES.label,
+            color=look.color,
+            bold=look.width > 2,
+            valign="center_baseline",
+        )
+
+
+def _draw_reliability(
+    sheet: Sheet,
+    resource: Resource,
+    curves: Sequence[_Curve],
+    looks: dict[str, _Look],
+    top: float,
+) -> None:
+    """Observed against stated risk: above the line a model promises more than it keeps."""
+    note = "observed risk against stated; above the line: worse than promised"
+    _draw_title(sheet, _MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
+    box = (_MIDDLE + 70.0, top + 48.0, _RIGHT - 10.0, top + 48.0 + _PANEL)
+    stating = [curve for curve in curves if (curve.stated > 0).any()]
+    if not stating:
+        _draw_absence(sheet, box)
+        return
+    floor = _least_risk(stating)
+    both = [np.maximum(c.risk, floor) for c in stating] + [c.stated[c.stated > 0] for c in stating]
+    low, high = (float(np.log10(f(np.concatenate(both)))) for f in (np.min, np.max))
+    panel = sheet.panel(box, (low - 0.05, high + 0.05), (low - 0.05, high + 0.05))
+    _draw_risk_ticks(panel, across=True)
+    _draw_risk_ticks(panel, across=False)
+    panel.axes.plot(panel.x, panel.y, color=sheet.palette.ink, linewidth=1.2, zorder=2)
+    for curve in stating:
+        stated = curve.stated > 0
+        x, y = np.log10(curve.stated[stated]), np.log10(np.maximum(curve.risk[stated], floor))
+        _draw_curve(panel, x, y, looks.get(curve.model))
+
+
+def _draw_absence(sheet: Sheet, box: tuple[float, float, float, float]) -> None:
+    sheet.text(
+        (box[0] + box[2]) / 2,
+        (box[1] + box[3]) / 2,
+        "nothing was measured",
+        color=sheet.palette.muted,
+        align="center",
+    )
+
+
+def _draw_risk_ticks(panel: Panel, *, across: bool) -> None:
+    sheet, colors = panel.sheet, panel.sheet.palette
+    low, high = panel.x if across else panel.y
+    for share in (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
+        tick = float(np.log10(share))
+        if not low <= tick <= high:
+            continue
+        panel.rules([tick], color=colors.grid, vertical=across)
+        sheet.text(
+            panel.px(tick) if across else panel.box[0] - 10,
+            panel.box[3] + 22 if across else panel.py(tick),
+            f"{share * 100:g}%",
+            size=SIZES.label,
+            color=colors.muted,
+            align="center" if across else "right",
+            valign="baseline" if across else "center_baseline",
+        )
+
+
+def _draw_size_ticks(panel: Panel) -> None:
+    sheet, colors = panel.sheet, panel.sheet.palette
+    low, high = panel.y
+    wide = high - low > 0.7
+    for size in (0.5, 1, 2, 5, 10, 20, 50) if wide else (0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5):
+        tick = float(np.log10(size))
+        if low <= tick <= high:
+            panel.rules([tick], color=colors.grid)
+            sheet.text(
+                panel.box[0] - 10,
+                panel.py(tick),
+                f"{size:g}×",
+                size=SIZES.label,
+                color=colors.muted,
+                align="right",
+                valign="center_baseline",
+            )
