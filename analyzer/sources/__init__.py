@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from analyzer.errors import UsageError
+from analyzer.sources.imported import anonymise, import_frame, import_usage
 from analyzer.sources.prometheus import PrometheusSource
 from analyzer.sources.recording import RecordingSource, load_recording, save_recording
 from analyzer.sources.settings import PrometheusSettings
@@ -53,6 +54,9 @@ __all__ = [
     "RecordingSource",
     "Source",
     "Window",
+    "anonymise",
+    "import_frame",
+    "import_usage",
     "load_recording",
     "open_source",
     "save_recording",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from analyzer.errors import SourceError
 from analyzer.sources.decode import Batch
-from analyzer.sources.owners import ContainerName, Owners, PodName, container_name, own, pod_name
-from analyzer.sources.plan import Piece, plan
+from analyzer.sources.owners import ContainerName, Labels, Owners, PodName, container_name, own
+from analyzer.sources.plan import plan
 from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, largest_by, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
@@ -30,6 +30,8 @@ WorkloadName = tuple[str, str, str]
 """Namespace, kind and name of a workload."""
 Timeline = list[tuple[float, float]]
 """Times (Unix seconds, ends of steps) and values, in order of time."""
+Rows = list[tuple[dict[str, str], Timeline]]
+T = TypeVar("T")
 
 _FIELDS = {
     ("requests", "cpu"): "cpu_request_cores",
@@ -37,6 +39,10 @@ _FIELDS = {
     ("limits", "cpu"): "cpu_limit_cores",
     ("limits", "memory"): "memory_limit_bytes",
 }
+_TOGETHER = 200
+_POINTS = 200_000
+_INIT = ("", "init_")
+_IMAGE = ("image", "image_spec")
 _RESOURCES = ("cpu", "memory")
 _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
@@ -62,7 +68,7 @@ class Facts:
 
     owners: Owners
     types: dict[ContainerName, str] = field(default_factory=dict)
-    images: dict[ContainerName, list[str]] = field(default_factory=dict)
+    images: dict[ContainerName, list[tuple[float, str]]] = field(default_factory=dict)
     settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
     """Requests and limits, by column name of the specs table."""
     replicas: dict[WorkloadName, int] = field(default_factory=dict)
@@ -127,79 +133,121 @@ def _series_by_query(
 
 
 def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """Which containers there were, of which type and image."""
+    """Which containers there were, and of which type."""
     metrics = ("kube_pod_container_info", "kube_pod_init_container_info")
-    for labels in sorted(read_series(connection, dialect, grid, metrics), key=_sorting):
+    for labels in read_series(connection, dialect, grid, metrics):
         name = container_name(labels)
         kind = "app"
         if labels["__name__"] == "kube_pod_init_container_info":
             kind = "sidecar" if labels.get("restart_policy") == "Always" else "init"
         facts.types[name] = kind
-        image = labels.get("image_spec") or labels.get("image") or ""
-        images = facts.images.setdefault(name, [])
-        if image and image not in images:
-            images.append(image)
 
 
 def read_settings(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """Requests and limits of every container, app and init, day by day."""
-    new = [
-        _settings_question(dialect, part, f"kube_pod_{init}container_resource_{which}", which)
-        for part in day_grids(grid.start, grid.end)
-        for init in ("", "init_")
+    """Images, requests and limits of every container over time.
+
+    A pod keeps these for life, nearly always. So they are read once a day as they stand; over
+    the whole day for pods that were never met that way; and step by step for the few containers
+    that show more than one value under the same pod name.
+    """
+    parts = day_grids(grid.start, grid.end)
+    for part in parts:
+        _read_settings(reader, dialect, part, facts, _standing)
+    unmet = {name[:2] for name in facts.types} - {name[:2] for name in facts.images}
+    for names in batches(unmet):
+        for part in parts:
+            _read_settings(reader, dialect, part, facts, _lasting(part.step), names)
+    for names in batches(_changing(facts)):
+        _read_settings(reader, dialect, grid, facts, _standing, names)
+
+
+def batches(pods: Iterable[PodName]) -> Iterator[list[str]]:
+    """The names of `pods` in groups that fit into one matcher."""
+    names = sorted({name for _, name in pods})
+    for low in range(0, len(names), _TOGETHER):
+        yield names[low : low + _TOGETHER]
+
+
+def _standing(series: str) -> str:
+    return series
+
+
+def _lasting(length: timedelta) -> Callable[[str], str]:
+    return lambda series: over("last_over_time", series, left_open(length))
+
+
+def _changing(facts: Facts) -> set[PodName]:
+    """Pods of which some container has shown several images or settings."""
+    several = {name[:2] for name, line in facts.images.items() if len({v for _, v in line}) > 1}
+    for name, columns in facts.settings.items():
+        if any(len({value for _, value in line}) > 1 for line in columns.values()):
+            several.add(name[:2])
+    return several
+
+
+def _read_settings(
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    facts: Facts,
+    at: Callable[[str], str],
+    pods: Sequence[str] = (),
+) -> None:
+    only = (one_of("pod", pods),) if pods else ()
+    series = {"": len(pods)} if pods else dialect.namespaces
+    pieces = plan(grid, {name: 3 * count for name, count in series.items()}, _POINTS)
+
+    def ask(metric: str, more: Matchers, keep: Sequence[str], what: str) -> Question[Rows]:
+        def expression(shard: Matchers) -> str:
+            matchers = (*dialect.state, *more, *only, *shard)
+            return largest_by((*_IDENTITY, *keep), at(selector(metric, matchers)))
+
+        return Question(what, expression, grid, pieces, lambda batch, _: list(timelines(batch)))
+
+    wanted = (one_of("resource", _RESOURCES),)
+    images = [ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images") for kind in _INIT]
+    values = {
+        which: [
+            ask(f"kube_pod_{kind}container_resource_{which}", wanted, ("resource",), "settings")
+            for kind in _INIT
+        ]
         for which in ("requests", "limits")
-    ]
-    reader.ask(*new)
-    if not any(question.answers for question in new):
-        new = [
-            _old_settings_question(dialect, part, which, resource, unit)
-            for part in day_grids(grid.start, grid.end)
-            for which in ("requests", "limits")
-            for resource, unit in (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
-        ]
-        reader.ask(*new)
-    for question in new:
+    }
+    old = {
+        (which, resource): ask(f"kube_pod_container_resource_{which}_{unit}", (), (), "settings")
+        for which in ("requests", "limits")
+        for resource, unit in (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
+        if dialect.old_state
+    }
+    reader.ask(*images, *(question for both in values.values() for question in both), *old.values())
+    for labels, line in _answers(images):
+        image = labels.get("image_spec") or labels.get("image") or ""
+        add(facts.images.setdefault(container_name(labels), []), ((t, image) for t, _ in line))
+    for which, questions in values.items():
+        for labels, line in _answers(questions):
+            _add_setting(facts, labels, _FIELDS[which, labels["resource"]], line)
+    for key, question in old.items():
+        for labels, line in _answers([question]):
+            _add_setting(facts, labels, _FIELDS[key], line)
+
+
+def _answers(questions: Iterable[Question[Rows]]) -> Iterator[tuple[dict[str, str], Timeline]]:
+    for question in questions:
         for rows in question.answers:
-            for name, column, timeline in rows:
-                columns = facts.settings.setdefault(name, {})
-                columns[column] = sorted(columns.get(column, []) + timeline)
+            yield from rows
 
 
-def _settings_question(
-    dialect: Dialect, grid: Grid, metric: str, which: str
-) -> Question[list[tuple[ContainerName, str, Timeline]]]:
-    def expression(more: Matchers) -> str:
-        series = selector(metric, (*dialect.state, one_of("resource", _RESOURCES), *more))
-        latest = over("last_over_time", series, left_open(grid.step))
-        return largest_by((*_IDENTITY, "resource"), latest)
-
-    def convert(batch: Batch, piece: Piece) -> list[tuple[ContainerName, str, Timeline]]:
-        return [
-            (container_name(labels), _FIELDS[which, labels["resource"]], timeline)
-            for labels, timeline in timelines(batch)
-            if labels.get("resource") in _RESOURCES
-        ]
-
-    pieces = plan(grid, {name: 4 * count for name, count in dialect.namespaces.items()}, 200_000)
-    return Question("requests and limits", expression, grid, pieces, convert)
+def _add_setting(facts: Facts, labels: Labels, column: str, line: Timeline) -> None:
+    columns = facts.settings.setdefault(container_name(labels), {})
+    add(columns.setdefault(column, []), line)
 
 
-def _old_settings_question(
-    dialect: Dialect, grid: Grid, which: str, resource: str, unit: str
-) -> Question[list[tuple[ContainerName, str, Timeline]]]:
-    """The same as kube-state-metrics 1 named it."""
-
-    def expression(more: Matchers) -> str:
-        metric = f"kube_pod_container_resource_{which}_{unit}"
-        series = selector(metric, (*dialect.state, *more))
-        return largest_by(_IDENTITY, over("last_over_time", series, left_open(grid.step)))
-
-    def convert(batch: Batch, piece: Piece) -> list[tuple[ContainerName, str, Timeline]]:
-        column = _FIELDS[which, resource]
-        return [(container_name(labels), column, line) for labels, line in timelines(batch)]
-
-    pieces = plan(grid, dialect.namespaces, 200_000)
-    return Question("requests and limits", expression, grid, pieces, convert)
+def add(line: list[tuple[float, T]], more: Iterable[tuple[float, T]]) -> None:
+    """Put more points into a timeline; what is known of a time already stays."""
+    known = dict(line)
+    for time, value in more:
+        known.setdefault(time, value)
+    line[:] = sorted(known.items(), key=lambda point: point[0])
 
 
 def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
@@ -212,15 +260,25 @@ def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
         yield orjson.loads(text), list(points)
 
 
-def read_replicas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """How many replicas each workload is set to, at its latest within the window."""
-    length = left_open(grid.end - grid.start)
-    for metric, (kind, label) in _REPLICAS.items():
-        names = ("namespace", "exported_namespace", label, f"exported_{label}")
-        query = largest_by(names, over("last_over_time", selector(metric, dialect.state), length))
-        for sample in connection.instant(query, grid.end.timestamp()):
-            key = (own(sample.labels, "namespace"), kind, own(sample.labels, label))
-            facts.replicas[key] = int(sample.value)
+    for part in reversed(day_grids(grid.start, grid.end)):
+        pieces = plan(part, dialect.namespaces, _POINTS)
+        for metric, (kind, label) in _REPLICAS.items():
+            names = ("namespace", "exported_namespace", label, f"exported_{label}")
+            question = Question(
+                "replicas",
+                lambda more, metric=metric, names=names: largest_by(
+                    names, selector(metric, (*dialect.state, *more))
+                ),
+                part,
+                pieces,
+                lambda batch, _: list(timelines(batch)),
+            )
+            reader.ask(question)
+            for labels, line in _answers([question]):
+                key = (own(labels, "namespace"), kind, own(labels, label))
+                facts.replicas[key] = int(line[-1][1])
 
 
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
@@ -329,11 +387,3 @@ def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Fact
 
 def _sorting(labels: Mapping[str, str]) -> bytes:
     return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
-
-
-def pod_key(pod: PodName) -> WorkloadName:
-    """Where labels of `pod` are kept in `Facts`."""
-    return pod[0], "Pod", pod[1]
-
-
-__all__ = ["Facts", "Timeline", "WorkloadName", "day_grids", "pod_key", "pod_name"]

@@ -29,6 +29,7 @@ CPU_RULES = (
     "node_namespace_pod_container:container_cpu_usage_seconds_total:sum_irate",
 )
 MEMORY_RULE = "node_namespace_pod_container:container_memory_working_set_bytes"
+_OLD_REQUESTS = "kube_pod_container_resource_requests_memory_bytes"
 DEFAULT_STEP = timedelta(minutes=5)
 _REAL = (Matcher("container", "!=", ""), Matcher("container", "!=", "POD"))
 _WITH_IMAGE = (*_REAL, Matcher("image", "!=", ""))
@@ -58,6 +59,8 @@ class Dialect:
     memory_series: str = MEMORY_GAUGE
     max_samples: int | None = None
     cluster: str | None = None
+    old_state: bool = False
+    """Whether kube-state-metrics is a version 1, with other names for requests and limits."""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -115,9 +118,11 @@ def probe(
             f"cAdvisor's raw series are gone; usage comes from the recording rule {cpu_series}, "
             "whose peaks are smoother",
         )
+    state = (*common, *parse_matchers(settings.state_matchers or ""))
     return Dialect(
         usage=usage,
-        state=(*common, *parse_matchers(settings.state_matchers or "")),
+        state=state,
+        old_state=_any(connection, selector(_OLD_REQUESTS, state), moments),
         interval=find_interval(connection, selector(cpu_series, usage), moments),
         namespaces=_count_by_namespace(connection, selector(cpu_series, usage), moments),
         cpu_series=cpu_series,

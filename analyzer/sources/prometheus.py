@@ -11,7 +11,8 @@ import orjson
 from analyzer.errors import SourceError
 from analyzer.sources import facts as fact
 from analyzer.sources.decode import Batch
-from analyzer.sources.owners import Owners, container_name
+from analyzer.sources.events import build_events, read_events, restarted_pods
+from analyzer.sources.owners import Owners, PodName, container_name
 from analyzer.sources.plan import Piece, most_points, plan
 from analyzer.sources.probe import DEFAULT_STEP, Dialect, probe
 from analyzer.sources.ragged import Grid, Lanes, Origin, Runs, assemble, cut
@@ -70,10 +71,13 @@ class PrometheusSource:
         reader = Reader(connection, self.progress)
         facts = fact.Facts(fact.read_owners(connection, dialect, grid))
         cluster = dialect.cluster or self.settings.cluster or "cluster"
-        usage, queries = _read_usage(reader, dialect, grid, facts.owners, cluster, self.settings)
+        usage, queries, restarted = _read_usage(
+            reader, dialect, grid, facts.owners, cluster, self.settings
+        )
         fact.read_containers(connection, dialect, grid, facts)
         fact.read_settings(reader, dialect, grid, facts)
-        fact.read_replicas(connection, dialect, grid, facts)
+        events = read_events(reader, dialect, grid, facts, restarted)
+        fact.read_replicas(reader, dialect, grid, facts)
         fact.read_labels(connection, dialect, grid, facts)
         fact.read_hpas(connection, dialect, grid, facts)
         fact.read_nodes(connection, dialect, grid, facts)
@@ -87,7 +91,8 @@ class PrometheusSource:
             warnings=(*connection.warnings, *reader.lost),
             nodes=tuple(facts.nodes),
         )
-        return Recording(meta, usage, build_specs(facts, usage, grid, cluster))
+        specs, changes = build_specs(facts, usage, grid, cluster)
+        return Recording(meta, usage, specs, build_events(events, changes, facts))
 
 
 def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:
@@ -113,7 +118,7 @@ def _read_usage(
     owners: Owners,
     cluster: str,
     settings: PrometheusSettings,
-) -> tuple[Usage, tuple[str, ...]]:
+) -> tuple[Usage, tuple[str, ...], set[PodName]]:
     lanes = Lanes()
     points = most_points(dialect.max_samples, settings.max_points)
     pieces = plan(grid, dialect.namespaces, points)
@@ -131,7 +136,7 @@ def _read_usage(
             f"{reader.connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
             f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
         )
-    return usage, (cpu.expression(()), memory.expression(()))
+    return usage, (cpu.expression(()), memory.expression(())), restarted_pods(lanes)
 
 
 def _origins(lanes: Lanes, owners: Owners, cluster: str) -> Iterator[tuple[int, Origin]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pandas as pd
 
+from analyzer.sources.events import Event
 from analyzer.sources.facts import Facts
 from analyzer.sources.owners import ContainerName
 from analyzer.sources.ragged import Grid
@@ -30,6 +33,7 @@ class Stretch:
     kind: str
     image: str | None
     setting: Setting
+    newest: str = ""
 
     @property
     def same(self) -> tuple[str, str | None, Setting]:
@@ -37,16 +41,23 @@ class Stretch:
         return self.kind, self.image, self.setting
 
 
-def build_specs(facts: Facts, usage: Usage, grid: Grid, cluster: str) -> pd.DataFrame:
-    """The specs table of every container that was known or observed."""
+def build_specs(
+    facts: Facts, usage: Usage, grid: Grid, cluster: str
+) -> tuple[pd.DataFrame, list[Event]]:
+    """The specs table of every container that was known or observed, and their image changes."""
     seen = observed(usage, grid)
     stretches: dict[ContainerRef, list[Stretch]] = {}
     for name in sorted({*facts.types, *facts.settings, *seen}):
         kind, workload = facts.owners.workload(name[:2])
         ref = ContainerRef(cluster, name[0], kind, workload, name[2])
         stretches.setdefault(ref, []).extend(_stretches(facts, name, seen.get(name), grid))
-    rows = [row for ref in sorted(stretches) for row in _rows(facts, ref, stretches[ref])]
-    return validate_specs(pd.DataFrame(rows, columns=[*NAMES, *_ROW]))
+    rows: list[dict[str, Any]] = []
+    changes: list[Event] = []
+    for ref in sorted(stretches):
+        periods = _periods(stretches[ref])
+        rows += [_row(facts, ref, period) for period in periods]
+        changes += _image_changes(ref, periods)
+    return validate_specs(pd.DataFrame(rows, columns=[*NAMES, *_ROW])), changes
 
 
 _ROW = (
@@ -76,61 +87,66 @@ def observed(usage: Usage, grid: Grid) -> dict[ContainerName, tuple[float, float
 def _stretches(
     facts: Facts, name: ContainerName, seen: tuple[float, float] | None, grid: Grid
 ) -> Iterator[Stretch]:
-    columns = facts.settings.get(name, {})
-    times = sorted({time for timeline in columns.values() for time, _ in timeline})
-    settings: list[tuple[float, Setting]] = []
+    """The life of one container of one pod, cut where its image or settings change."""
+    columns = [dict(facts.settings.get(name, {}).get(column, ())) for column in _COLUMNS]
+    images = dict(facts.images.get(name, ()))
+    times = sorted({*images, *(time for column in columns for time in column)})
+    states: list[tuple[float, str | None, Setting]] = []
     for time in times:
-        setting = tuple(dict(columns.get(column, ())).get(time) for column in _COLUMNS)
-        if not settings or settings[-1][1] != setting:
-            settings.append((time, setting))
-    if not settings:
-        settings = [(grid.end.timestamp(), (None,) * len(_COLUMNS))]
-    end = times[-1] if times else grid.end.timestamp()
-    first, last = seen or (max(grid.start.timestamp(), settings[0][0] - 86400), end)
-    images = facts.images.get(name)
-    for index, (_, setting) in enumerate(settings):
-        begin = first if index == 0 else max(first, settings[index][0])
-        stop = last if index + 1 == len(settings) else min(last, settings[index + 1][0])
-        yield Stretch(
-            begin,
-            max(begin, stop),
-            name[1],
-            facts.types.get(name, "app"),
-            images[-1] if images else None,
-            setting,
-        )
+        state = (images.get(time), tuple(column.get(time) for column in columns))
+        if not states or states[-1][1:] != state:
+            states.append((time, *state))
+    if not states:
+        states = [(grid.end.timestamp(), None, (None,) * len(_COLUMNS))]
+    known = (times[0] - grid.step.total_seconds(), times[-1]) if times else (states[0][0],) * 2
+    first, last = seen or known
+    for index, (since, image, setting) in enumerate(states):
+        begin = first if index == 0 else max(first, since)
+        stop = last if index + 1 == len(states) else min(last, states[index + 1][0])
+        kind = facts.types.get(name, "app")
+        yield Stretch(begin, max(begin, stop), name[1], kind, image or None, setting)
 
 
-def _rows(facts: Facts, ref: ContainerRef, stretches: list[Stretch]) -> Iterator[dict[str, Any]]:
-    """Join neighbouring stretches that are the same, then add what holds for the workload."""
-    stretches.sort(key=lambda stretch: (stretch.first, stretch.last, stretch.pod))
-    periods: list[tuple[Stretch, float, str]] = []
-    for stretch in stretches:
-        if periods and periods[-1][0].same == stretch.same:
-            begin, last, _ = periods[-1]
-            periods[-1] = (begin, max(last, stretch.last), stretch.pod)
+def _periods(stretches: list[Stretch]) -> list[Stretch]:
+    """Join neighbouring stretches that are the same; a period names its newest pod."""
+    periods: list[Stretch] = []
+    for stretch in sorted(stretches, key=lambda s: (s.first, s.last, s.pod)):
+        if periods and periods[-1].same == stretch.same:
+            before = periods[-1]
+            periods[-1] = replace(before, last=max(before.last, stretch.last), newest=stretch.pod)
         else:
-            periods.append((stretch, stretch.last, stretch.pod))
+            periods.append(replace(stretch, newest=stretch.pod))
+    return periods
+
+
+def _image_changes(ref: ContainerRef, periods: list[Stretch]) -> Iterator[Event]:
+    """Each first appearance of another image, in the pod that had it first."""
+    known = [period for period in periods if period.image is not None]
+    for before, after in itertools.pairwise(known):
+        if after.image != before.image:
+            yield (ref.namespace, after.pod, ref.container), after.first, "image_change", math.nan
+
+
+def _row(facts: Facts, ref: ContainerRef, period: Stretch) -> dict[str, Any]:
     workload = (ref.namespace, ref.kind, ref.workload)
-    for stretch, last, pod in periods:
-        pod_name = (ref.namespace, "Pod", pod)
-        yield {
-            "namespace": ref.namespace,
-            "workload_kind": ref.kind,
-            "workload": ref.workload,
-            "container": ref.container,
-            "container_type": stretch.kind,
-            "replicas": facts.replicas.get(workload),
-            **dict(zip(_COLUMNS, stretch.setting, strict=True)),
-            "image": stretch.image,
-            "labels": _json({**facts.labels.get(workload, {}), **facts.labels.get(pod_name, {})}),
-            "annotations": _json(
-                {**facts.annotations.get(workload, {}), **facts.annotations.get(pod_name, {})}
-            ),
-            "hpa": _json(facts.hpas.get(workload, {})),
-            "first_seen": datetime.fromtimestamp(stretch.first, UTC),
-            "last_seen": datetime.fromtimestamp(last, UTC),
-        }
+    pod = (ref.namespace, "Pod", period.newest)
+    return {
+        "namespace": ref.namespace,
+        "workload_kind": ref.kind,
+        "workload": ref.workload,
+        "container": ref.container,
+        "container_type": period.kind,
+        "replicas": facts.replicas.get(workload),
+        **dict(zip(_COLUMNS, period.setting, strict=True)),
+        "image": period.image,
+        "labels": _json({**facts.labels.get(workload, {}), **facts.labels.get(pod, {})}),
+        "annotations": _json(
+            {**facts.annotations.get(workload, {}), **facts.annotations.get(pod, {})}
+        ),
+        "hpa": _json(facts.hpas.get(workload, {})),
+        "first_seen": datetime.fromtimestamp(period.first, UTC),
+        "last_seen": datetime.fromtimestamp(period.last, UTC),
+    }
 
 
 def _json(value: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,229 @@
+"""What happened to containers: restarts, OOM kills, throttling, image changes.
+
+Looking at every series closely would cost the server more than the usage itself, so each kind is
+looked for where it can have happened only: restarts in pods that show a second cgroup or a raised
+counter, throttling in pods whose throttled periods grew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from analyzer.sources.decode import Batch
+from analyzer.sources.facts import Facts, Rows, batches, day_grids, timelines
+from analyzer.sources.owners import ContainerName, PodName, container_name
+from analyzer.sources.plan import Piece, plan
+from analyzer.sources.probe import Dialect
+from analyzer.sources.promql import Matchers, duration, left_open, one_of, over, selector
+from analyzer.sources.ragged import Grid
+from analyzer.sources.reader import Question, Reader
+from analyzer.usage import NAMES, validate_events
+
+THROTTLED_SHARE = 0.05
+"""A step counts as throttled when at least this share of its CFS periods was."""
+_FEWEST_PERIODS = 15
+_RESTARTS = "kube_pod_container_status_restarts_total"
+_LAST_REASON = "kube_pod_container_status_last_terminated_reason"
+_REASON = "kube_pod_container_status_terminated_reason"
+_OOM_COUNTER = "container_oom_events_total"
+_THROTTLED = "container_cpu_cfs_throttled_periods_total"
+_PERIODS = "container_cpu_cfs_periods_total"
+_OOM = one_of("reason", ["OOMKilled"])
+_COLUMNS = (*NAMES, "pod", "timestamp", "kind", "value")
+
+Series = list[tuple[float, float]]
+Event = tuple[ContainerName, float, str, float]
+"""Container, Unix time, kind, value."""
+
+
+def read_events(
+    reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, restarted: Iterable[PodName]
+) -> list[Event]:
+    """Every restart, OOM kill and throttled step; `restarted` are pods known to have restarted."""
+    events = [*read_restarts(reader, dialect, grid, facts, set(restarted))]
+    if not dialect.from_rules:
+        events += read_throttling(reader, dialect, grid)
+    return events
+
+
+def read_restarts(
+    reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, suspects: set[PodName]
+) -> Iterator[Event]:
+    """Restarts by the counter of kube-state-metrics, and which of them were OOM kills.
+
+    The counter alone tells when; the reason of the last termination, at that very moment, tells
+    why. The reason stays up for as long as the pod lives, so it is never counted by itself, but
+    for pods that are not restarted at all.
+    """
+    suspects |= _raised(reader, dialect, grid)
+    finished = _first_seen(reader, dialect, grid, _REASON)
+    if not suspects and not finished:
+        return
+    counts = _raw(reader, dialect, grid, _RESTARTS, suspects)
+    reasons = _raw(reader, dialect, grid, _LAST_REASON, suspects, (_OOM,))
+    for name, samples in sorted(counts.items()):
+        killed = {time for time, value in reasons.get(name, ()) if value == 1}
+        for time in _rises(samples):
+            yield name, time, "restart", np.nan
+            if time in killed or any(0 <= other - time <= 120 for other in killed - {time}):
+                yield name, time, "oom_kill", limit_at(facts, name, time)
+    for name, time in sorted(finished.items()):
+        yield name, time, "oom_kill", limit_at(facts, name, time)
+
+
+def read_throttling(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
+    """Steps in which a container had to wait for its CPU limit, with the share of periods."""
+    pods = _throttled_pods(reader, dialect, grid)
+    largest: dict[tuple[ContainerName, float], float] = {}
+    window = dialect.rate_window(grid.step)
+
+    def expression(names: Sequence[str], more: Matchers) -> str:
+        matchers = (*dialect.usage, one_of("pod", names), *more)
+        waited = over("increase", selector(_THROTTLED, matchers), window)
+        whole = over("increase", selector(_PERIODS, matchers), window)
+        return f"({waited} / ({whole} > 0)) >= {THROTTLED_SHARE}"
+
+    for question in _by_pods(dialect, grid, pods, expression, "throttling"):
+        reader.ask(question)
+        for rows in question.answers:
+            for labels, samples in rows:
+                for time, value in samples:
+                    key = container_name(labels), time
+                    largest[key] = max(largest.get(key, 0.0), value)
+    for (name, time), value in sorted(largest.items()):
+        yield name, time, "throttled", min(1.0, value)
+
+
+def limit_at(facts: Facts, name: ContainerName, time: float) -> float:
+    """The memory limit that held at `time`, NaN where none is known."""
+    timeline = facts.settings.get(name, {}).get("memory_limit_bytes", [])
+    later = [value for moment, value in timeline if moment >= time]
+    return later[0] if later else (timeline[-1][1] if timeline else np.nan)
+
+
+def build_events(events: Iterable[Event], changes: Iterable[Event], facts: Facts) -> pd.DataFrame:
+    """The events table, each event with the workload that its pod belongs to."""
+    rows: list[dict[str, Any]] = []
+    for (namespace, pod, container), time, kind, value in (*events, *changes):
+        workload_kind, workload = facts.owners.workload((namespace, pod))
+        names = (namespace, workload_kind, workload, container, pod)
+        moment = datetime.fromtimestamp(round(time), UTC)
+        rows.append(dict(zip(_COLUMNS, (*names, moment, kind, value), strict=True)))
+    return validate_events(pd.DataFrame(rows, columns=list(_COLUMNS)))
+
+
+def _rises(samples: Series) -> Iterator[float]:
+    """When a counter rose; it starts anew at zero with each pod."""
+    before = None
+    for time, value in sorted(samples):
+        if before is not None and value > before:
+            yield time
+        before = value
+
+
+def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
+    """Pods whose restart counter changes from one day to the next."""
+    values: dict[PodName, set[float]] = {}
+    for part in day_grids(grid.start, grid.end):
+        question = _rows(
+            "restarts",
+            part,
+            lambda more: f"{selector(_RESTARTS, (*dialect.state, *more))} > 0",
+            plan(part, dialect.namespaces, 200_000),
+        )
+        reader.ask(question)
+        for rows in question.answers:
+            for labels, samples in rows:
+                pod = container_name(labels)[:2]
+                values.setdefault(pod, set()).update(value for _, value in samples)
+    return set(values)
+
+
+def _first_seen(
+    reader: Reader, dialect: Dialect, grid: Grid, metric: str
+) -> dict[ContainerName, float]:
+    """When containers that are never restarted (Jobs) were first seen killed for memory."""
+    question = _rows(
+        "OOM kills",
+        grid,
+        lambda more: f"{selector(metric, (*dialect.state, _OOM, *more))} == 1",
+        plan(grid, {"": 10}, 200_000),
+    )
+    reader.ask(question)
+    first: dict[ContainerName, float] = {}
+    for rows in question.answers:
+        for labels, samples in rows:
+            name = container_name(labels)
+            first[name] = min([first.get(name, np.inf), *(time for time, _ in samples)])
+    return first
+
+
+def _raw(
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    metric: str,
+    pods: set[PodName],
+    more: Matchers = (),
+) -> dict[ContainerName, Series]:
+    """The raw samples of `metric` for some pods over the window."""
+    found: dict[ContainerName, dict[float, float]] = {}
+    for names in batches(pods):
+        matchers = (*dialect.state, *more, one_of("pod", names))
+        for part in day_grids(grid.start, grid.end):
+            for step in range(part.steps):
+                # One scrape more than the day, so that a rise at midnight has its before.
+                length = part.step + timedelta(minutes=5)
+                query = f"{selector(metric, matchers)}[{duration(length)}]"
+                for labels, samples in reader.connection.raw(query, part.time(step)):
+                    known = found.setdefault(container_name(labels), {})
+                    for time, value in samples:
+                        known[time] = max(value, known.get(time, 0.0))
+    return {name: sorted(samples.items()) for name, samples in found.items()}
+
+
+def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
+    pods: set[PodName] = set()
+    for part in day_grids(grid.start, grid.end):
+        length = left_open(part.step)
+
+        def expression(more: Matchers, length: timedelta = length) -> str:
+            grown = over("increase", selector(_THROTTLED, (*dialect.usage, *more)), length)
+            return f"{grown} >= {_FEWEST_PERIODS}"
+
+        question = _rows("throttling", part, expression, plan(part, dialect.namespaces, 200_000))
+        reader.ask(question)
+        for rows in question.answers:
+            pods.update(container_name(labels)[:2] for labels, _ in rows)
+    return pods
+
+
+def _by_pods(
+    dialect: Dialect, grid: Grid, pods: set[PodName], expression: Any, what: str
+) -> Iterator[Question[Rows]]:
+    for names in batches(pods):
+        pieces = plan(grid, {"": len(names)}, 1_000_000)
+        yield _rows(what, grid, lambda more, names=names: expression(names, more), pieces)
+
+
+def _rows(what: str, grid: Grid, expression: Any, pieces: Sequence[Piece]) -> Question[Rows]:
+    def convert(batch: Batch, piece: Piece) -> Rows:
+        return list(timelines(batch))
+
+    return Question(what, expression, grid, pieces, convert)
+
+
+def restarted_pods(lanes: Iterable[bytes]) -> set[PodName]:
+    """Pods of which some container shows more than one cgroup, told by ``id`` or ``name``."""
+    cgroups: dict[ContainerName, set[str]] = {}
+    for text in lanes:
+        labels: Mapping[str, str] = orjson.loads(text)
+        cgroup = labels.get("id") or labels.get("name", "")
+        cgroups.setdefault(container_name(labels), set()).add(cgroup)
+    return {name[:2] for name, found in cgroups.items() if len(found) > 1}

@@ -1,0 +1,214 @@
+"""Usage tables from elsewhere, and recordings without names, for showing to strangers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+
+from analyzer.errors import RecordingError
+from analyzer.usage import (
+    NAMES,
+    Meta,
+    Recording,
+    Usage,
+    validate_events,
+    validate_specs,
+    validate_usage,
+)
+from analyzer.workload import ContainerRef
+
+_SERIES = "series_id"
+_SPEC_VALUES = (
+    "cpu_request_cores",
+    "cpu_limit_cores",
+    "memory_request_bytes",
+    "memory_limit_bytes",
+)
+
+
+def import_usage(
+    path: Path, *, cluster: str = "imported", step: timedelta | None = None
+) -> Recording:
+    """Read a CSV or Parquet table of usage as a recording.
+
+    Columns as in a recording's usage table; `series_id` instead of the names makes one container
+    of each series, and requests and limits beside the usage become its specs. Without `step` the
+    most frequent distance between neighbouring samples of a series is taken.
+    """
+    frame = _read(path)
+    if _SERIES in frame and "workload" not in frame:
+        frame = _name_series(frame)
+    if "pod" not in frame and "workload" in frame:
+        frame = frame.assign(pod=frame["workload"].astype(str) + "-0")
+    try:
+        return import_frame(frame, cluster=cluster, step=step, source=f"import:{path.name}")
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+
+
+def import_frame(
+    frame: pd.DataFrame, *, cluster: str, step: timedelta | None = None, source: str = "import"
+) -> Recording:
+    """Turn a usage table in memory into a recording. Raises `RecordingError` where it is none."""
+    usage = validate_usage(frame)
+    if usage.empty:
+        raise RecordingError("the table holds no rows")
+    length = step or _usual_gap(usage)
+    seconds = length.total_seconds()
+    times = usage["timestamp"].dt.as_unit("s").to_numpy().astype("datetime64[s]").astype(np.int64)
+    start = int((times.min() - 1) // seconds * seconds)
+    end = int(-(-times.max() // seconds) * seconds)
+    meta = Meta(
+        cluster=cluster,
+        start=datetime.fromtimestamp(start, UTC),
+        end=datetime.fromtimestamp(end, UTC),
+        step=length,
+        source=source,
+    )
+    specs = _specs(frame)
+    built = Usage.from_frame(usage, meta)
+    return Recording(meta, built) if specs is None else Recording(meta, built, specs)
+
+
+def anonymise(recording: Recording, key: bytes) -> Recording:
+    """`recording` with every name replaced by a pseudonym.
+
+    The same name gives the same pseudonym under the same `key`, and nothing can be told from it
+    without the key. Numbers and kinds stay; images keep only whether they changed; labels,
+    annotations and the texts of warnings are dropped. HPA metrics other than CPU and memory
+    lose their names too.
+    """
+    name = _pseudonyms(key)
+    refs = [_rename(ref, name) for ref in recording.usage.containers]
+    usage = _reorder(recording.usage, refs, name)
+    meta = replace(
+        recording.meta,
+        cluster=name("cluster", recording.meta.cluster),
+        source="anonymised",
+        queries=(),
+        warnings=tuple("a part of the data is missing" for _ in recording.meta.warnings),
+        nodes=tuple({**node, "name": name("node", node["name"])} for node in recording.meta.nodes),
+    )
+    specs = _rename_columns(recording.specs, name)
+    specs["image"] = [_optional(name, "image", value) for value in specs["image"]]
+    specs["labels"] = [None] * len(specs)
+    specs["annotations"] = [None] * len(specs)
+    specs["hpa"] = [_anonymous_hpa(value, name) for value in specs["hpa"]]
+    events = _rename_columns(recording.events, name)
+    return Recording(meta, usage, validate_specs(specs), validate_events(events))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise RecordingError(f"there is no table {path}; give a CSV or Parquet file")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, encoding="utf-8")
+    except (OSError, ValueError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _name_series(frame: pd.DataFrame) -> pd.DataFrame:
+    names = frame[_SERIES].astype(str)
+    return frame.assign(
+        namespace="imported",
+        workload_kind="Deployment",
+        workload=names,
+        container="main",
+        pod=names + "-0",
+    )
+
+
+def _usual_gap(usage: pd.DataFrame) -> timedelta:
+    ordered = usage.sort_values([*NAMES, "pod", "timestamp"], kind="stable")
+    gaps = ordered.groupby([*NAMES, "pod"], observed=True)["timestamp"].diff().dropna()
+    gaps = gaps[gaps > pd.Timedelta(0)]
+    if gaps.empty:
+        return timedelta(minutes=5)
+    seconds = int(gaps.dt.total_seconds().round().mode().iloc[0])
+    return timedelta(seconds=max(1, seconds))
+
+
+def _specs(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """The last requests and limits of each container, where the table has such columns."""
+    present = [name for name in _SPEC_VALUES if name in frame]
+    if not present:
+        return None
+    latest = frame.sort_values("timestamp").groupby(NAMES, observed=True)[present].last()
+    return validate_specs(latest.reset_index())
+
+
+def _pseudonyms(key: bytes) -> Callable[[str, Any], str]:
+    prefixes = {"namespace": "ns", "workload": "app", "container": "c"}
+
+    def name(kind: str, value: Any) -> str:
+        digest = hmac.new(key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return f"{prefixes.get(kind, kind)}-{digest.hexdigest()[:10]}"
+
+    return name
+
+
+def _rename(ref: ContainerRef, name: Callable[[str, Any], str]) -> ContainerRef:
+    return ContainerRef(
+        name("cluster", ref.cluster),
+        name("namespace", ref.namespace),
+        ref.kind,
+        name("workload", ref.workload),
+        name("container", ref.container),
+    )
+
+
+def _reorder(usage: Usage, refs: list[ContainerRef], name: Callable[[str, Any], str]) -> Usage:
+    """`usage` under new names, in their order."""
+    pods = [name("pod", pod) for pod in usage.pods]
+    containers = sorted(set(refs))
+    position = {ref: index for index, ref in enumerate(containers)}
+    owner = np.array([position[refs[index]] for index in usage.container], dtype=np.int64)
+    order = np.array(sorted(range(len(pods)), key=lambda s: (owner[s], pods[s])), dtype=np.int64)
+    lengths = np.diff(usage.offset)[order]
+    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    take = np.repeat(usage.offset[order] - offset[:-1], lengths) + np.arange(offset[-1])
+    return replace(
+        usage,
+        containers=tuple(containers),
+        container=owner[order],
+        pods=tuple(pods[index] for index in order),
+        first=usage.first[order],
+        offset=offset,
+        cpu_cores=usage.cpu_cores[take],
+        memory_bytes=usage.memory_bytes[take],
+    )
+
+
+def _rename_columns(frame: pd.DataFrame, name: Callable[[str, Any], str]) -> pd.DataFrame:
+    renamed = frame.copy()
+    for column in ("namespace", "workload", "container", "pod"):
+        if column in frame:
+            renamed[column] = [_optional(name, column, value) for value in frame[column]]
+    return renamed
+
+
+def _optional(name: Callable[[str, Any], str], kind: str, value: Any) -> str | None:
+    return name(kind, value) if isinstance(value, str) else None
+
+
+def _anonymous_hpa(value: Any, name: Callable[[str, Any], str]) -> str | None:
+    if not isinstance(value, str):
+        return None
+    hpa = orjson.loads(value)
+    hpa["name"] = name("hpa", hpa.get("name", ""))
+    for metric in hpa.get("metrics", []):
+        if metric.get("resource") not in ("cpu", "memory"):
+            metric["resource"] = name("metric", metric.get("resource", ""))
+    return orjson.dumps(hpa, option=orjson.OPT_SORT_KEYS).decode()
