@@ -6,14 +6,16 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
 from analyzer.plots.png import encode_png
 from analyzer.plots.portrait import Forecast, Portrait, make_portrait
+from analyzer.plots.sheet import Sheet
 from analyzer.plots.words import describe
-from analyzer.plots.workload import draw_portrait
+from analyzer.plots.workload import draw_portrait, workload_sheet
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 
@@ -79,8 +81,14 @@ def _orders(
         yield _Order(recommendation.ref, portrait, describe(recommendation), dark)
 
 
+@cache
+def _sheet(dark: bool) -> Sheet:
+    """One page per process and variant: making its axes anew costs more than drawing on it."""
+    return workload_sheet(dark=dark)
+
+
 def _draw(order: _Order) -> Chart:
-    figure = draw_portrait(order.portrait, dark=order.dark)
+    figure = draw_portrait(order.portrait, _sheet(order.dark))
     content = encode_png(figure, order.description)
     return Chart(order.ref, f"{order.ref.slug()}.png", content, order.description)
 

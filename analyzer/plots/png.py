@@ -45,14 +45,11 @@ def write_png(figure: Figure, path: Path, description: str) -> None:
 def save_bytes(content: bytes, path: Path) -> None:
     """Put `content` at `path` by renaming, so that no reader meets half a file."""
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name[:40]}.", delete=False
-        ) as handle:
-            temporary = Path(handle.name)
-            handle.write(content)
-        # Temporary files are private; a result is as readable as the folder it lies in.
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".chart-") as folder:
+            whole = Path(folder) / "chart.png"
+            with io.FileIO(whole, "wb") as handle:
+                handle.write(content)
+            whole.replace(path)
     except OSError as error:
         raise OutputError(
             f"{path}: the chart cannot be written ({error.strerror}); choose another folder"

@@ -30,6 +30,17 @@ class Sheet:
         )
         self.canvas = FigureCanvasAgg(self.figure)
         self._fonts: dict[tuple[float, bool], FontProperties] = {}
+        self._spare: list[Axes] = []
+
+    def clear(self) -> None:
+        """Make room for the next page; the axes, which are dear to make, are kept for it."""
+        for artist in [*self.figure.texts, *self.figure.patches, *self.figure.artists]:
+            artist.remove()
+        for axes in self.figure.axes:
+            for artist in [*axes.lines, *axes.collections, *axes.patches]:
+                artist.remove()
+            axes.containers.clear()
+        self._spare = list(self.figure.axes)
 
     def font(self, size: float, *, bold: bool = False) -> FontProperties:
         """The shipped font at `size` pixels."""
@@ -88,15 +99,18 @@ class Sheet:
     ) -> Panel:
         """Data axes in the pixel box (left, top, right, bottom)."""
         left, top, right, bottom = box
-        axes = self.figure.add_axes(
-            (
-                left / self.width,
-                1 - bottom / self.height,
-                (right - left) / self.width,
-                (bottom - top) / self.height,
-            )
+        place = (
+            left / self.width,
+            1 - bottom / self.height,
+            (right - left) / self.width,
+            (bottom - top) / self.height,
         )
-        axes.set_axis_off()
+        if self._spare:
+            axes = self._spare.pop(0)
+            axes.set_position(place)
+        else:
+            axes = self.figure.add_axes(place)
+            axes.set_axis_off()
         # Plain limits: margins and ticks are laid out here, not by matplotlib.
         axes.set_xlim(*x)
         axes.set_ylim(*y)

@@ -67,12 +67,17 @@ def workload_figure(
     was never observed leaves its row with a sentence instead of a curve.
     """
     portrait = make_portrait(histories, index, recommendation, forecasts)
-    return draw_portrait(portrait, dark=dark)
+    return draw_portrait(portrait, workload_sheet(dark=dark))
 
 
-def draw_portrait(portrait: Portrait, *, dark: bool = False) -> Figure:
-    """Draw what `make_portrait` summed up."""
-    sheet = Sheet(WIDTH, HEIGHT, palette(dark=dark))
+def workload_sheet(*, dark: bool = False) -> Sheet:
+    """An empty page for `draw_portrait`."""
+    return Sheet(WIDTH, HEIGHT, palette(dark=dark))
+
+
+def draw_portrait(portrait: Portrait, sheet: Sheet) -> Figure:
+    """Draw what `make_portrait` summed up on `sheet`, in place of what was there before."""
+    sheet.clear()
     _draw_headline(sheet, portrait.headline)
     for row, top in zip(portrait.rows, _ROW_TOPS, strict=True):
         _draw_row(sheet, portrait, row, top)
