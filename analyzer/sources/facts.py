@@ -12,7 +12,7 @@ import orjson
 from analyzer.errors import SourceError
 from analyzer.sources.decode import Batch
 from analyzer.sources.owners import ContainerName, Labels, Owners, PodName, container_name, own
-from analyzer.sources.plan import plan
+from analyzer.sources.plan import Piece, plan
 from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, largest_by, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
@@ -202,7 +202,7 @@ def _read_settings(
             matchers = (*dialect.state, *more, *only, *shard)
             return largest_by((*_IDENTITY, *keep), at(selector(metric, matchers)))
 
-        return Question(what, expression, grid, pieces, lambda batch, _: list(timelines(batch)))
+        return Question(what, expression, grid, pieces, _rows)
 
     wanted = (one_of("resource", _RESOURCES),)
     images = [ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images") for kind in _INIT]
@@ -237,6 +237,10 @@ def _answers(questions: Iterable[Question[Rows]]) -> Iterator[tuple[dict[str, st
             yield from rows
 
 
+def _rows(batch: Batch, piece: Piece) -> Rows:
+    return list(timelines(batch))
+
+
 def _add_setting(facts: Facts, labels: Labels, column: str, line: Timeline) -> None:
     columns = facts.settings.setdefault(container_name(labels), {})
     add(columns.setdefault(column, []), line)
@@ -266,15 +270,13 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
         pieces = plan(part, dialect.namespaces, _POINTS)
         for metric, (kind, label) in _REPLICAS.items():
             names = ("namespace", "exported_namespace", label, f"exported_{label}")
-            question = Question(
-                "replicas",
-                lambda more, metric=metric, names=names: largest_by(
-                    names, selector(metric, (*dialect.state, *more))
-                ),
-                part,
-                pieces,
-                lambda batch, _: list(timelines(batch)),
-            )
+
+            def expression(
+                more: Matchers, metric: str = metric, names: tuple[str, ...] = names
+            ) -> str:
+                return largest_by(names, selector(metric, (*dialect.state, *more)))
+
+            question = Question("replicas", expression, part, pieces, _rows)
             reader.ask(question)
             for labels, line in _answers([question]):
                 key = (own(labels, "namespace"), kind, own(labels, label))

@@ -115,12 +115,31 @@ def cut_recording(recording: Recording, window: Window) -> Recording:
     events = events[(events["timestamp"] > start) & (events["timestamp"] <= end)]
     specs = recording.specs
     specs = specs[~(specs["first_seen"] > end) & ~(specs["last_seen"] <= start)]
+    usage = _list_only(usage, specs)
     return replace(
         recording,
         meta=replace(meta, start=start, end=end),
         usage=usage,
         specs=specs.reset_index(drop=True),
         events=events.reset_index(drop=True),
+    )
+
+
+def _list_only(usage: Usage, specs: pd.DataFrame) -> Usage:
+    """`usage` without the containers that were gone, or not yet there, in its window."""
+    there = set(zip(*(specs[name] for name in NAMES), strict=True))
+    seen = set(usage.container.tolist())
+    kept = [
+        index
+        for index, ref in enumerate(usage.containers)
+        if index in seen or (ref.namespace, ref.kind, ref.workload, ref.container) in there
+    ]
+    position = np.full(len(usage.containers), -1, dtype=np.int64)
+    position[kept] = np.arange(len(kept))
+    return replace(
+        usage,
+        containers=tuple(usage.containers[index] for index in kept),
+        container=position[usage.container],
     )
 
 

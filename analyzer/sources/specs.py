@@ -55,7 +55,8 @@ def build_specs(
     changes: list[Event] = []
     for ref in sorted(stretches):
         periods = _periods(stretches[ref])
-        rows += [_row(facts, ref, period) for period in periods]
+        replicas = _replicas(facts, ref, stretches[ref])
+        rows += [_row(facts, ref, period, replicas) for period in periods]
         changes += _image_changes(ref, periods)
     return validate_specs(pd.DataFrame(rows, columns=[*NAMES, *_ROW])), changes
 
@@ -127,7 +128,16 @@ def _image_changes(ref: ContainerRef, periods: list[Stretch]) -> Iterator[Event]
             yield (ref.namespace, after.pod, ref.container), after.first, "image_change", math.nan
 
 
-def _row(facts: Facts, ref: ContainerRef, period: Stretch) -> dict[str, Any]:
+def _replicas(facts: Facts, ref: ContainerRef, stretches: list[Stretch]) -> int | None:
+    """What the workload is set to; for operators' and bare pods, how many there were last."""
+    known = facts.replicas.get((ref.namespace, ref.kind, ref.workload))
+    if known is not None or ref.kind in ("Job", "CronJob"):
+        return known
+    latest = max(stretch.last for stretch in stretches)
+    return len({stretch.pod for stretch in stretches if stretch.last == latest})
+
+
+def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None) -> dict[str, Any]:
     workload = (ref.namespace, ref.kind, ref.workload)
     pod = (ref.namespace, "Pod", period.newest)
     return {
@@ -136,7 +146,7 @@ def _row(facts: Facts, ref: ContainerRef, period: Stretch) -> dict[str, Any]:
         "workload": ref.workload,
         "container": ref.container,
         "container_type": period.kind,
-        "replicas": facts.replicas.get(workload),
+        "replicas": replicas,
         **dict(zip(_COLUMNS, period.setting, strict=True)),
         "image": period.image,
         "labels": _json({**facts.labels.get(workload, {}), **facts.labels.get(pod, {})}),
