@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import quopri
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from email.header import Header
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._/+@%,=~^-]+", re.ASCII)
 _NO_NEWLINE = "\\ No newline at end of file\n"
-_ZERO = "0" * 40
 
 Edits = Mapping[str, tuple[str, str]]
 
@@ -114,20 +112,13 @@ def mail(subject: str, body: str, edits: Edits, author: Author, number: int, tot
 
 
 def _quoted(message: str) -> str:
-    encoded = quopri.encodestring(message.replace("\r\n", "=0D\n").encode()) if False else b""
-    if not encoded:
-        parts = []
-        for line in message.split("\n"):
-            raw = line.encode()
-            parts.append(_quoted_line(raw))
-        return "\n".join(parts)
-    return encoded.decode("ascii")
+    """`message` as quoted-printable text, its carriage returns included."""
+    return "\n".join(_quoted_line(line.encode()) for line in message.split("\n"))
 
 
 def _quoted_line(raw: bytes) -> str:
     text = "".join(
-        chr(byte) if 32 < byte < 127 and byte != 61 or byte == 32 else f"={byte:02X}"
-        for byte in raw
+        chr(byte) if 32 <= byte < 127 and byte != ord("=") else f"={byte:02X}" for byte in raw
     )
     if text.endswith(" "):
         text = f"{text[:-1]}=20"

@@ -30,11 +30,13 @@ from analyzer.gitops.edit import (
 )
 from analyzer.gitops.objects import POD_PATHS, Object
 from analyzer.gitops.reach import Arrival, HelmSource, Patch, Reach, Route, find_reach
+from analyzer.gitops.render import Helm, RenderError, Tools, charts_in
 from analyzer.gitops.repository import Repository, load_repository
 from analyzer.gitops.spelling import read_cpu, read_memory
-from analyzer.gitops.tree import Node, Path, YamlError, parse, plain, walk
+from analyzer.gitops.tree import Document, Node, Path, YamlError, parse, plain, walk
 from analyzer.gitops.well_known import CHARTS
-from analyzer.quantity import Cpu, Memory
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.workload import ContainerRef
 
 Confidence = Literal["certain", "likely", "unproven"]
 HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
@@ -64,7 +66,8 @@ class Place:
     """Where one `resources` mapping stands, or would be inserted.
 
     `declared` is what it states now, as written. `reachable` is None where no root of the
-    repository could be found. `refusal` is why it cannot be edited, None where it can.
+    repository could be found. `refusal` is why it cannot be edited, None where it can;
+    `generated` says that the reason lies in where the file comes from.
     """
 
     file: str
@@ -75,6 +78,7 @@ class Place:
     present: bool = True
     reachable: bool | None = None
     refusal: str | None = None
+    generated: bool = False
 
     @property
     def editable(self) -> bool:
@@ -83,7 +87,17 @@ class Place:
     @property
     def where(self) -> str:
         """File and path as people read them."""
-        return f"{self.file}: {dotted(self.address.full_path())}"
+        return f"{self.file}: {self.path}"
+
+    @property
+    def path(self) -> str:
+        """The path alone; ``|`` stands where it enters a block scalar."""
+        return shown_path(self.address)
+
+    @property
+    def stated(self) -> Resources:
+        """What the place states, as amounts; a field that cannot be read counts as not stated."""
+        return amounts(dict(self.declared))
 
     def to_dict(self) -> dict[str, object]:
         """The place as plain values, for JSON and tables."""
@@ -91,7 +105,7 @@ class Place:
         return {
             "file": self.file,
             "document": self.address.document,
-            "path": dotted(self.address.full_path()),
+            "path": self.path,
             "in_block_scalar": self.address.inner is not None,
             "namespace": self.owner.namespace,
             "owner_kind": self.owner.kind,
@@ -135,6 +149,14 @@ class Expectation:
             return self.pattern.fullmatch(workload) is not None
         return self.workload == workload
 
+    def is_for(self, ref: ContainerRef) -> bool:
+        """Whether a live container is the expected one, its cluster aside."""
+        return (
+            self.namespace == ref.namespace
+            and self.container == ref.container
+            and self.fits(ref.kind, ref.workload)
+        )
+
     @property
     def identity(self) -> tuple[str, str, str, str]:
         workload = self.pattern.pattern if self.pattern is not None else self.workload or "?"
@@ -150,8 +172,11 @@ class Finding:
     message: str
 
     def to_dict(self) -> dict[str, object]:
-        return {"kind": self.kind, "file": self.place.file, "where": self.place.where} | {
-            "message": self.message
+        return {
+            "kind": self.kind,
+            "file": self.place.file,
+            "path": self.place.path,
+            "message": self.message,
         }
 
 
@@ -180,6 +205,18 @@ class Release:
         for key in self.prefix:
             scope = scope.get(str(key), {}) if isinstance(scope, dict) else {}
         return scope if isinstance(scope, dict) else {}
+
+    def with_documents(self, documents: Mapping[str, Sequence[Document]]) -> Release:
+        """The same release with some of its files in another state."""
+        return replace(
+            self,
+            values=tuple(
+                (file, address, node_at(documents[file], address) or node)
+                if file in documents
+                else (file, address, node)
+                for file, address, node in self.values
+            ),
+        )
 
     def locate(self, path: Path) -> tuple[str, Address, bool] | None:
         """Where `path` has the last word: file, address and whether it is there already.
@@ -240,22 +277,27 @@ class RepositoryIndex:
 _EMPTY = Place("", Address(0, ()), Owner("", "", ""))
 
 
-def index_repository(root: FilePath, *, entry: str | None = None) -> RepositoryIndex:
+def index_repository(
+    root: FilePath, *, entry: str | None = None, tools: Tools | None = None
+) -> RepositoryIndex:
     """Find every place below `root` that declares resources or could.
 
     `entry` is the folder of one cluster's Flux or Argo CD root where a repository holds several.
+    With `tools`, charts that are at hand and of which nothing is known are rendered once each to
+    learn which of their values decide what.
     Raises `GitOpsError` when `root` is no folder or `entry` is not in it.
     """
     repository = load_repository(root)
     if entry is not None and entry.strip("/") not in repository.folders():
         raise GitOpsError(f"expected the folder {entry} in {root}, found no YAML file below it")
-    return _Indexer(repository, find_reach(repository, entry)).run()
+    return _Indexer(repository, find_reach(repository, entry), tools or Tools()).run()
 
 
 @dataclass
 class _Indexer:
     repository: Repository
     reach: Reach
+    tools: Tools = field(default_factory=Tools)
     places: dict[tuple[str, Address], Place] = field(default_factory=dict)
     expectations: list[Expectation] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
@@ -308,29 +350,17 @@ class _Indexer:
             node is not None,
             route.reachable,
         )
-        place = replace(place, refusal=self._refusal(place))
+        generated = _generated_path(file, self.repository)
+        refusal = generated or self._refusal(place)
+        place = replace(place, refusal=refusal, generated=generated is not None)
         self.places[key] = place
         return place
 
     def _node(self, file: str, address: Address) -> Node | None:
-        documents = self.repository.files[file].documents
-        if address.document >= len(documents):
-            return None
-        node = documents[address.document].root.at(*address.path)
-        inner = address.inner
-        while inner is not None and node is not None:
-            try:
-                node = parse(node.value)[inner.document].root.at(*inner.path)
-            except (YamlError, IndexError):
-                return None
-            inner = inner.inner
-        return node
+        return node_at(self.repository.files[file].documents, address)
 
     def _refusal(self, place: Place) -> str | None:
         """Why the place cannot be edited, found by trying on the text in memory."""
-        generated = _generated_path(place.file, self.repository)
-        if generated is not None:
-            return generated
         try:
             set_resources(self.repository.files[place.file].text, place.address, _trial(place))
         except (EditRefused, YamlError) as err:
@@ -656,6 +686,8 @@ class _Indexer:
             )
             rule = f"app-template {release.owner.version or '(version open)'} names it so"
             known |= self._expect_rendered(release, rendered, rule)
+        elif (learned := self._learn(release, values)) is not None:
+            known |= learned
         elif release.owner.chart in CHARTS:
             known |= self._expect_well_known(release, values)
         self._flux_instance_values(release)
@@ -687,6 +719,63 @@ class _Indexer:
                 container.controller,
             )
         return known
+
+    @cached_property
+    def _helm(self) -> Helm | None:
+        if self.tools.helm is None:
+            return None
+        return Helm(self.tools.helm, charts_in([*self.tools.charts, self.repository.root]))
+
+    def _learn(
+        self, release: Release, values: Mapping[str, object]
+    ) -> set[tuple[str, Address]] | None:
+        """What rendering with odd amounts shows; None where the chart cannot be rendered."""
+        if self._helm is None or release.owner.chart is None:
+            return None
+        chart = self._helm.chart(release.owner.chart, release.owner.version)
+        if chart is None:
+            return None
+        try:
+            landed = self._helm.sentinels(chart, release.name, release.owner.namespace, values)
+        except RenderError as err:
+            self.reach.notes.append(f"{release.owner}: {err}")
+            return None
+        known: set[tuple[str, Address]] = set()
+        for path, sinks in landed.items():
+            found = release.locate(path) or self._insertion(release, path)
+            if found is None:
+                continue
+            file, address, present = found
+            if not sinks:
+                if present:
+                    self._ignored_by(release, file, address, path)
+                    known.add((file, address))
+                continue
+            known.add((file, address))
+            for sink in sorted(sinks):
+                place = self._place(file, address, release.owner, sink.container, release.route)
+                self._expect(
+                    release.owner.namespace,
+                    sink.kind,
+                    sink.workload,
+                    sink.container,
+                    None,
+                    place,
+                    f"an odd amount at {dotted(path)} landed there when {chart.name} "
+                    f"{chart.version} was rendered",
+                    "certain",
+                    release.route,
+                )
+        return known
+
+    def _ignored_by(self, release: Release, file: str, address: Address, path: Path) -> None:
+        place = self._place(file, address, release.owner, None, release.route)
+        if place.declared:
+            message = (
+                f"the chart {release.owner.chart} ignores {dotted(path)}, "
+                "or the part it is for is switched off"
+            )
+            self.findings.append(Finding("ignored", place, message))
 
     def _expect_well_known(
         self, release: Release, values: Mapping[str, object]
@@ -824,6 +913,35 @@ class _Indexer:
                 self.findings.append(
                     Finding("shared", found[0].place, f"decides for {len(names)}: {shown}")
                 )
+
+
+def node_at(documents: Sequence[Document], address: Address) -> Node | None:
+    """The node at an address, through block scalars; None where it breaks off."""
+    if not 0 <= address.document < len(documents):
+        return None
+    node = documents[address.document].root.at(*address.path)
+    if node is None or address.inner is None:
+        return node
+    try:
+        return node_at(parse(node.value), address.inner)
+    except YamlError:
+        return None
+
+
+def shown_path(address: Address) -> str:
+    """An address within its document, with ``|`` where it enters a block scalar."""
+    own = dotted(address.path)
+    return own if address.inner is None else f"{own} | {shown_path(address.inner)}"
+
+
+def amounts(stated: Mapping[Field, str]) -> Resources:
+    """Requests and limits as amounts; None where nothing readable is stated."""
+    return Resources(
+        cpu_request=read_cpu(stated.get("requests.cpu")),
+        cpu_limit=read_cpu(stated.get("limits.cpu")),
+        memory_request=read_memory(stated.get("requests.memory")),
+        memory_limit=read_memory(stated.get("limits.memory")),
+    )
 
 
 def _order(place: Place) -> tuple[str, int, str, str]:

@@ -6,8 +6,8 @@ text in memory, prove each edit. Nothing is written anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analyzer.gitops.diff import unified_diff
@@ -18,17 +18,19 @@ from analyzer.gitops.edit import (
     Changes,
     EditRefused,
     Field,
+    declared,
     set_resources,
 )
-from analyzer.gitops.index import Place, RepositoryIndex, index_repository
-from analyzer.gitops.spelling import read_cpu, read_memory
+from analyzer.gitops.index import Expectation, Place, RepositoryIndex, amounts, index_repository
+from analyzer.gitops.proof import Prover, Verdict
+from analyzer.gitops.render import Tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.tree import YamlError
-from analyzer.gitops.verify import TextProof, prove_text
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.gitops.verify import prove_text
+from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 
-_ATTRIBUTES: dict[Field, str] = {
+ATTRIBUTES: dict[Field, str] = {
     "requests.cpu": "cpu_request",
     "requests.memory": "memory_request",
     "limits.cpu": "cpu_limit",
@@ -61,11 +63,20 @@ class Edited:
     place: Place
     before: Resources
     after: Resources
+    written: Changes
     proof: tuple[str, ...]
 
     @property
     def ref(self) -> ContainerRef:
+        """The container this is about."""
         return self.change.ref
+
+    @property
+    def expectation(self) -> Expectation:
+        """The container as the repository foretells it."""
+        if self.trace.expectation is None:
+            raise ValueError(f"{self.ref} was edited without being foretold")
+        return self.trace.expectation
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +136,6 @@ class ChangePlan:
         return unified_diff(self.edits)
 
 
-def stated_resources(place: Place) -> Resources:
-    """What a place states, as amounts; a field that cannot be read counts as not stated."""
-    return resources_of(dict(place.declared))
-
-
-def resources_of(stated: Mapping[Field, str]) -> Resources:
-    """Requests and limits as amounts; None where nothing readable is stated."""
-    return Resources(
-        cpu_request=read_cpu(stated.get("requests.cpu")),
-        cpu_limit=read_cpu(stated.get("limits.cpu")),
-        memory_request=read_memory(stated.get("requests.memory")),
-        memory_limit=read_memory(stated.get("limits.memory")),
-    )
-
-
 def changes_for(place: Place, desired: DesiredChange) -> Changes:
     """The fields to write at a place so that `desired` comes about and nothing else.
 
@@ -147,10 +143,10 @@ def changes_for(place: Place, desired: DesiredChange) -> Changes:
     written and no request stands beside it, the request is written along with it: the proposed
     one, else the one in force now.
     """
-    stated = stated_resources(place)
+    stated = place.stated
     changes: dict[Field, Amount | None] = {}
     for name in FIELDS:
-        wanted: Amount | None = getattr(desired.proposed, _ATTRIBUTES[name])
+        wanted: Amount | None = getattr(desired.proposed, ATTRIBUTES[name])
         if name in desired.remove:
             changes[name] = None
         elif wanted is not None:
@@ -168,18 +164,67 @@ def changes_for(place: Place, desired: DesiredChange) -> Changes:
 
 
 def plan_changes(
-    root: Path, desired: Sequence[DesiredChange], *, entry: str | None = None
+    root: Path,
+    desired: Sequence[DesiredChange],
+    *,
+    tools: Tools | None = None,
+    entry: str | None = None,
 ) -> ChangePlan:
     """Trace, edit and prove every desired change in the repository at `root`, in memory.
+
+    `tools` names the programs and chart folders for the proof by rendering; without it the proof
+    rests on the text and on what is known of the charts. `entry` is the cluster's folder where a
+    repository holds several clusters.
 
     Every change has one outcome, in the order given. Raises `GitOpsError` when the repository
     cannot be read; everything else that stands in the way of an edit becomes `Advice`.
     """
-    index = index_repository(root, entry=entry)
+    index = index_repository(root, entry=entry, tools=tools)
+    return plan_on(index, desired, tools=tools)
+
+
+def plan_on(
+    index: RepositoryIndex, desired: Sequence[DesiredChange], *, tools: Tools | None = None
+) -> ChangePlan:
+    """As `plan_changes`, on an index that is there already."""
     traces = trace([_live(change) for change in desired], index)
-    planner = _Planner(index)
-    outcomes = tuple(planner.outcomes(list(zip(desired, traces, strict=True))))
-    return ChangePlan(index, outcomes, planner.edits())
+    outcomes = _Planner(index).outcomes(list(zip(desired, traces, strict=True)))
+    outcomes = _proven(index, outcomes, tools or Tools())
+    edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
+    files = index.repository.files
+    edits = {
+        file: (files[file].text, text)
+        for file, text in sorted(texts_after(index, edited).items())
+        if files[file].text != text
+    }
+    return ChangePlan(index, tuple(outcomes), edits)
+
+
+def texts_after(index: RepositoryIndex, changes: Iterable[Edited]) -> dict[str, str]:
+    """The files that `changes` touch, with these changes made and no others."""
+    wanted = {(edited.place.file, edited.place.address): edited.written for edited in changes}
+    texts: dict[str, str] = {}
+    for (file, address), fields in wanted.items():
+        text = texts.get(file, index.repository.files[file].text)
+        texts[file] = set_resources(text, address, fields)
+    return texts
+
+
+def _proven(index: RepositoryIndex, outcomes: Sequence[Outcome], tools: Tools) -> list[Outcome]:
+    """The outcomes with what rendering says added; an edit it contradicts becomes advice."""
+    edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
+    verdicts = iter(Prover(index, tools).verdicts(edited, texts_after(index, edited)))
+    return [
+        _judged(outcome, next(verdicts)) if isinstance(outcome, Edited) else outcome
+        for outcome in outcomes
+    ]
+
+
+def _judged(edited: Edited, verdict: Verdict) -> Outcome:
+    if verdict.holds is False:
+        reason = f"the edit could not be proven: {verdict.sentence}"
+        return Advice(edited.change, edited.trace, reason)
+    return replace(edited, proof=(*edited.proof, verdict.sentence))
 
 
 def _live(change: DesiredChange) -> LiveContainer:
@@ -192,25 +237,17 @@ Pair = tuple[DesiredChange, Trace]
 
 
 class _Planner:
-    """Edits place after place, keeping the texts as they are after all edits so far."""
+    """Turns each change into an edit that is proven on the text, or into advice."""
 
     def __init__(self, index: RepositoryIndex) -> None:
         self._index = index
-        self._texts: dict[str, str] = {}
-
-    def edits(self) -> dict[str, tuple[str, str]]:
-        before = self._index.repository.files
-        return {
-            file: (before[file].text, text)
-            for file, text in sorted(self._texts.items())
-            if text != before[file].text
-        }
 
     def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome]:
+        """One outcome for each pair of a change and its trace, in order."""
         by_place: dict[tuple[str, Address], list[int]] = {}
         found: dict[int, Outcome] = {}
         for position, (change, traced) in enumerate(pairs):
-            reason = self._not_editable(traced)
+            reason = _not_editable(traced)
             if reason is not None or traced.place is None:
                 found[position] = Advice(change, traced, reason or traced.reason)
             else:
@@ -218,21 +255,12 @@ class _Planner:
                 by_place.setdefault(key, []).append(position)
         for positions in by_place.values():
             group = [pairs[position] for position in positions]
-            for position, outcome in zip(positions, self._place(group), strict=True):
-                found[position] = outcome
+            found.update(zip(positions, self._place(group), strict=True))
         return [found[position] for position in range(len(pairs))]
 
-    def _not_editable(self, traced: Trace) -> str | None:
-        if traced.place is None:
-            return traced.reason
-        if traced.confidence == "unproven":
-            return f"the place is not proven: {traced.reason}"
-        return None
-
     def _place(self, group: Sequence[Pair]) -> list[Outcome]:
-        """One outcome for each change that leads to the same place."""
-        place = group[0][1].place
-        assert place is not None
+        """One outcome for each of the changes that lead to the same place."""
+        place = _place_of(group[0])
         wanted = [changes_for(place, change) for change, _ in group]
         problem = self._disagreement(place, group, wanted)
         if problem is not None:
@@ -245,21 +273,22 @@ class _Planner:
         """Why one edit cannot serve all that the place feeds; None where it can."""
         if any(other != wanted[0] for other in wanted[1:]):
             names = ", ".join(str(change.ref) for change, _ in group[:3])
-            return f"the place decides for {len(group)} containers that need different amounts: {names}"
-        fed = self._index.fed_by.get((place.file, place.address), [])
-        refs = [change.ref for change, _ in group]
-        for expectation in fed:
-            if expectation.place.reachable is False:
-                continue
-            if not any(_is(expectation, ref) for ref in refs):
-                return (
-                    "the place also decides for "
-                    f"{'/'.join(expectation.identity)}, for which nothing is proposed"
-                )
+            return (
+                f"the place decides for {len(group)} containers that need different amounts: "
+                f"{names}"
+            )
+        for expectation in self._index.fed_by.get((place.file, place.address), []):
+            if expectation.place.reachable is not False and not any(
+                expectation.is_for(change.ref) for change, _ in group
+            ):
+                other = "/".join(expectation.identity)
+                return f"the place also decides for {other}, for which nothing is proposed"
         return None
 
     def _edit(self, place: Place, group: Sequence[Pair], changes: Changes) -> list[Outcome]:
-        before = self._texts.get(place.file, self._index.repository.files[place.file].text)
+        before = self._index.repository.files[place.file].text
+        if place.refusal is not None and place.generated:
+            return [Advice(change, traced, place.refusal) for change, traced in group]
         try:
             after = set_resources(before, place.address, changes)
         except (EditRefused, YamlError) as err:
@@ -269,33 +298,23 @@ class _Planner:
         proof = prove_text(before, after, place.address, changes)
         if not proof.holds:
             return [Advice(c, t, f"the edit could not be proven: {proof}") for c, t in group]
-        self._texts[place.file] = after
-        return [self._edited(change, traced, place, after, proof) for change, traced in group]
-
-    def _edited(
-        self, change: DesiredChange, traced: Trace, place: Place, after: str, proof: TextProof
-    ) -> Edited:
-        from analyzer.gitops.edit import declared
-
-        return Edited(
-            change,
-            traced,
-            place,
-            stated_resources(place),
-            resources_of(declared(after, place.address)),
-            (str(proof),),
-        )
+        stated = amounts(declared(after, place.address))
+        return [
+            Edited(change, traced, place, place.stated, stated, changes, (str(proof),))
+            for change, traced in group
+        ]
 
 
-def _is(expectation: object, ref: ContainerRef) -> bool:
-    from analyzer.gitops.index import Expectation
-
-    assert isinstance(expectation, Expectation)
-    return (
-        expectation.namespace == ref.namespace
-        and expectation.container == ref.container
-        and expectation.fits(ref.kind, ref.workload)
-    )
+def _place_of(pair: Pair) -> Place:
+    place = pair[1].place
+    if place is None:
+        raise ValueError("a change without a place cannot be edited")
+    return place
 
 
-__all__ = ["Advice", "ChangePlan", "Cpu", "DesiredChange", "Edited", "Memory", "Unchanged"]
+def _not_editable(traced: Trace) -> str | None:
+    if traced.place is None:
+        return traced.reason
+    if traced.confidence == "unproven":
+        return f"the place is not proven: {traced.reason}"
+    return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analyzer.gitops.index import Confidence, Expectation, Place, RepositoryIndex
+from analyzer.gitops.index import Confidence, Expectation, Place, Release, RepositoryIndex
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 
@@ -19,7 +19,6 @@ _KUSTOMIZATION = ("kustomize_toolkit_fluxcd_io_name", "kustomize_toolkit_fluxcd_
 _INSTANCE = "app_kubernetes_io_instance"
 _APPLICATION = "argocd_argoproj_io_instance"
 _CONTROLLERS = ("app_kubernetes_io_controller", "app_kubernetes_io_component")
-_ROOK_ONLY_LABEL = "app_kubernetes_io_managed_by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Trace:
             "cluster": self.ref.cluster,
             "file": self.place.file if self.place else None,
             "document": self.place.address.document if self.place else None,
-            "path": self.place.to_dict()["path"] if self.place else None,
+            "path": self.place.path if self.place else None,
             "confidence": self.confidence,
             "reason": self.reason,
             "editable": self.place.editable if self.place else None,
@@ -196,7 +195,8 @@ def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Tr
     )
 
 
-def _labelled_release(container: LiveContainer, index: RepositoryIndex):  # type: ignore[no-untyped-def]
+def _labelled_release(container: LiveContainer, index: RepositoryIndex) -> Release | None:
+    """The one release that a container's labels name; None where none or several fit."""
     labels, ref = container.labels, container.ref
     name = labels.get(_RELEASE_NAME[0])
     instance = labels.get(_INSTANCE) or container.annotations.get("meta_helm_sh_release_name")
@@ -216,6 +216,4 @@ def _labelled_release(container: LiveContainer, index: RepositoryIndex):  # type
 
 def _states_current(place: Place, current: Resources | None) -> bool:
     """Whether a block states exactly what runs, the defaulted requests included."""
-    from analyzer.gitops.plan import stated_resources
-
-    return current is not None and stated_resources(place).effective() == current.effective()
+    return current is not None and place.stated.effective() == current.effective()
