@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from analyzer.errors import UsageError
+from analyzer.sources.doctor import Finding
 from analyzer.sources.imported import anonymise, import_frame, import_usage
 from analyzer.sources.prometheus import PrometheusSource
 from analyzer.sources.recording import RecordingSource, load_recording, save_recording
@@ -48,6 +49,7 @@ def open_source(
 
 __all__ = [
     "SOURCES",
+    "Finding",
     "Progress",
     "PrometheusSettings",
     "PrometheusSource",

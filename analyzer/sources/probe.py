@@ -35,6 +35,7 @@ _REAL = (Matcher("container", "!=", ""), Matcher("container", "!=", "POD"))
 _WITH_IMAGE = (*_REAL, Matcher("image", "!=", ""))
 _KUBELET = ("kubelet", "/metrics/cadvisor")
 _PROBES = 4
+_USUAL_INTERVALS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600)
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,15 @@ def find_interval(connection: Connection, series: str, moments: Sequence[datetim
     for moment in moments:
         counts = [sample.value for sample in connection.instant(query, moment.timestamp())]
         if counts and min(counts) >= 1:
-            return timedelta(seconds=max(1, round(3600 / min(counts))))
+            return _usual(3600 / min(counts))
     return timedelta(minutes=1)
+
+
+def _usual(seconds: float) -> timedelta:
+    """The interval that people write nearest to a measured one: a lost scrape makes 60 s 61 s."""
+    nearest = min(_USUAL_INTERVALS, key=lambda usual: abs(usual - seconds))
+    exact = nearest if abs(nearest - seconds) <= 0.1 * nearest else max(1, round(seconds))
+    return timedelta(seconds=exact)
 
 
 def find_scrapes(

@@ -11,6 +11,7 @@ import orjson
 from analyzer.errors import SourceError
 from analyzer.sources import facts as fact
 from analyzer.sources.decode import Batch
+from analyzer.sources.doctor import Finding, examine_prometheus
 from analyzer.sources.events import build_events, read_events, restarted_pods
 from analyzer.sources.owners import Owners, PodName, container_name
 from analyzer.sources.plan import Piece, most_points, plan
@@ -60,6 +61,11 @@ class PrometheusSource:
         """
         with self.connect() as connection:
             return self.read_from(connection, window)
+
+    def examine(self, end: datetime | None = None) -> list[Finding]:
+        """Say what the server has, what is missing and what to do about it; never raises."""
+        with self.connect() as connection:
+            return examine_prometheus(connection, self.settings, end)
 
     def read_from(self, connection: Connection, window: Window) -> Recording:
         """`read` through an open connection."""

@@ -250,6 +250,18 @@ def _tangled(parts: Sequence[Runs], layout: _Layout) -> npt.NDArray[np.bool_]:
     return tangled
 
 
+def overlapping(parts: Sequence[Runs]) -> bool:
+    """Whether some lane says two things of one step."""
+    if not parts:
+        return False
+    lane = np.concatenate([part.lane for part in parts])
+    first = np.concatenate([part.first for part in parts])
+    count = np.concatenate([part.count for part in parts])
+    order = np.lexsort((first, lane))
+    lane, first, count = lane[order], first[order], count[order]
+    return bool(((np.diff(lane) == 0) & (first[1:] < first[:-1] + count[:-1])).any())
+
+
 def _scatter(
     part: Runs,
     source: Ints,

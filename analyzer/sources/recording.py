@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analyzer.errors import OutputError, RecordingError
-from analyzer.sources.ragged import Grid, join_days
+from analyzer.sources.doctor import PROBLEM, Finding, examine_recording
+from analyzer.sources.usage_file import read_usage, write_usage
 from analyzer.sources.window import Progress, Window, silent
 from analyzer.usage import (
     NAMES,
@@ -30,8 +30,6 @@ from analyzer.usage import (
 )
 
 FORMAT = 1
-_ROW_GROUP = 1_000_000
-_KEYS = [*NAMES, "pod"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,13 @@ class RecordingSource:
     def describe(self) -> str:
         """Name the folder."""
         return f"recording:{self.path}"
+
+    def examine(self, end: datetime | None = None) -> list[Finding]:
+        """Say what the recording holds and lacks."""
+        try:
+            return examine_recording(load_recording(self.path))
+        except RecordingError as error:
+            return [Finding("recording", PROBLEM, str(error), "record anew")]
 
     def read(self, window: Window) -> Recording:
         """Return the part of the recording that lies in `window`, its end by default.
@@ -61,7 +66,7 @@ def load_recording(path: Path) -> Recording:
     meta = _read_meta(path / "meta.json") if (path / "meta.json").exists() else None
     if meta is None:
         meta = _derive_meta(path)
-    usage = _load_usage(usage_file, meta)
+    usage = read_usage(usage_file, meta)
     specs = _read_table(path / "specs.parquet", optional=True)
     events = _read_table(path / "events.parquet", optional=True)
     recording = Recording(meta, usage)
@@ -207,35 +212,6 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
         raise RecordingError(f"cannot read {name} of {path}: {error}") from error
 
 
-def _load_usage(path: Path, meta: Meta) -> Usage:
-    """Read the usage table in parts, so that it never stands in memory as rows."""
-    parts = []
-    for table in _row_groups(path):
-        frame = table.to_pandas(split_blocks=True, self_destruct=True, date_as_object=False)
-        parts.append(_validated_usage(frame, meta, path))
-    if not parts:
-        return join_days([], Grid(meta.start, meta.step, meta.steps))
-    if len(parts) == 1:
-        return parts[0]
-    return join_days(parts, Grid(meta.start, meta.step, meta.steps))
-
-
-def _row_groups(path: Path) -> Iterator[pa.Table]:
-    try:
-        with pq.ParquetFile(path) as file:
-            for number in range(file.num_row_groups):
-                yield file.read_row_group(number)
-    except (OSError, pa.ArrowException) as error:
-        raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
-
-
-def _validated_usage(frame: pd.DataFrame, meta: Meta, path: Path) -> Usage:
-    try:
-        return Usage.from_frame(frame, meta)
-    except RecordingError as error:
-        raise RecordingError(f"{path}: {error}") from error
-
-
 def _read_table(path: Path, *, optional: bool) -> pd.DataFrame | None:
     if optional and not path.exists():
         return None
@@ -258,14 +234,14 @@ def _check_target(path: Path) -> None:
         return
     if not path.is_dir():
         raise OutputError(f"{path} is a file; give a folder for the recording")
-    strange = [entry.name for entry in path.iterdir() if entry.name not in _FILES]
+    strange = [entry.name for entry in path.iterdir() if entry.name not in FILES]
     if strange:
         raise OutputError(
             f"{path} holds {strange[0]}, which is no part of a recording; give another folder"
         )
 
 
-_FILES = ("meta.json", "usage.parquet", "specs.parquet", "events.parquet")
+FILES = ("meta.json", "usage.parquet", "specs.parquet", "events.parquet")
 
 
 def _write(recording: Recording, folder: Path) -> None:
@@ -282,78 +258,13 @@ def _write(recording: Recording, folder: Path) -> None:
         "nodes": list(meta.nodes),
     }
     (folder / "meta.json").write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
-    _write_usage(recording.usage, folder / "usage.parquet")
+    write_usage(recording.usage, folder / "usage.parquet")
     for name, frame in (("specs", recording.specs), ("events", recording.events)):
         table = pa.Table.from_pandas(frame, preserve_index=False)
         pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
-
-
-_SCHEMA = pa.schema(
-    [
-        *((name, pa.dictionary(pa.int32(), pa.string())) for name in _KEYS),
-        ("timestamp", pa.timestamp("ms", tz="UTC")),
-        ("cpu_cores", pa.float32()),
-        ("memory_bytes", pa.float64()),
-    ]
-)
-
-
-def _write_usage(usage: Usage, path: Path) -> None:
-    """Write series after series, about a million rows at a time."""
-    with pq.ParquetWriter(
-        path,
-        _SCHEMA,
-        compression="zstd",
-        compression_level=6,
-        use_dictionary=[*_KEYS, "memory_bytes", "cpu_cores"],
-    ) as writer:
-        for low, high in _groups(usage.offset):
-            writer.write_table(_usage_table(usage, low, high))
-
-
-def _groups(offset: Any) -> Iterator[tuple[int, int]]:
-    """Ranges of series with about `_ROW_GROUP` rows each."""
-    low = 0
-    while low < len(offset) - 1:
-        high = int(np.searchsorted(offset, offset[low] + _ROW_GROUP, side="right")) - 1
-        high = max(high, low + 1)
-        yield low, high
-        low = high
-
-
-def _usage_table(usage: Usage, low: int, high: int) -> pa.Table:
-    where = slice(int(usage.offset[low]), int(usage.offset[high]))
-    lengths = np.diff(usage.offset[low : high + 1])
-    step = np.arange(where.start, where.stop) + np.repeat(
-        usage.first[low:high] - usage.offset[low:high], lengths
-    )
-    cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where].astype(np.float64)
-    refs = [usage.containers[index] for index in usage.container[low:high]]
-    names = {
-        "namespace": [ref.namespace for ref in refs],
-        "workload_kind": [ref.kind for ref in refs],
-        "workload": [ref.workload for ref in refs],
-        "container": [ref.container for ref in refs],
-        "pod": list(usage.pods[low:high]),
-    }
-    columns = [_repeat(values, lengths) for values in names.values()]
-    start = int(usage.start.timestamp() * 1000)
-    milliseconds = start + (step + 1) * round(usage.step.total_seconds() * 1000)
-    columns.append(pa.array(milliseconds, pa.timestamp("ms", tz="UTC")))
-    columns.append(pa.array(cpu, pa.float32(), from_pandas=True))
-    columns.append(pa.array(memory, pa.float64(), from_pandas=True))
-    table = pa.Table.from_arrays(columns, schema=_SCHEMA)
-    seen = ~(np.isnan(cpu) & np.isnan(memory))
-    return table if seen.all() else table.filter(pa.array(seen))
-
-
-def _repeat(values: list[str], lengths: Any) -> pa.DictionaryArray:
-    encoded = pa.array(values, pa.string()).dictionary_encode()
-    codes = np.repeat(encoded.indices.to_numpy(), lengths).astype(np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), encoded.dictionary)
 
 
 __all__ = ["RecordingSource", "cut_recording", "load_recording", "save_recording"]

@@ -458,7 +458,7 @@ def _reason(error: BaseException) -> str:
         if not isinstance(further, BaseException):
             break
         inner = further
-    text = str(inner).rpartition(">: ")[2]
+    text = re.sub(r"^\S*Connection(Pool)?\([^)]*\): |^<[^>]*>: ", "", str(inner))
     return " ".join(text.split())[:200] or type(inner).__name__
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from analyzer.errors import UsageError
 from analyzer.usage import Recording
+
+if TYPE_CHECKING:
+    from analyzer.sources.doctor import Finding
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what) while a source reads."""
@@ -48,6 +51,9 @@ class Source(Protocol):
 
     def describe(self) -> str:
         """Name the source for reports and messages; never holds a secret."""
+
+    def examine(self, end: datetime | None = None) -> list[Finding]:
+        """Say what the source has at `end`, what is missing and what to do; never raises."""
 
     def read(self, window: Window) -> Recording:
         """Return everything known about the window ``(end - length, end]``.

@@ -1,0 +1,172 @@
+"""Closed UTC days of one source, kept as recordings, so that a run fetches only what is new.
+
+A day is closed when its last sample can no longer change. Days outlive the retention of the
+server, so that trends see months. The folder is safe against two runs at once (a day appears by
+one rename, and the first one wins), a kill at any moment (what is not renamed is not there), a
+full disk (the day is fetched again next time) and damage (each day is sealed with digests).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+
+from analyzer.errors import OutputError, RecordingError
+from analyzer.sources.ragged import Grid
+from analyzer.sources.recording import FILES, load_recording, save_recording
+from analyzer.sources.window import DAY
+from analyzer.usage import Recording
+
+_LOG = logging.getLogger(__name__)
+_SEAL = "seal.json"
+_SCRATCH = ".writing-"
+_ABANDONED = 24 * 3600.0
+GRACE = timedelta(minutes=15)
+"""How long after midnight a day may still change: late scrapes, remote writes."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The days of one source, asked in one way; `identity` is everything that shapes an answer.
+
+    Another query, cluster, tenant or step makes another identity, and so another subfolder.
+    """
+
+    folder: Path
+    identity: tuple[str, ...]
+
+    @property
+    def home(self) -> Path:
+        """Where the days of this identity lie."""
+        digest = hashlib.sha256(orjson.dumps(self.identity)).hexdigest()[:20]
+        return self.folder / digest
+
+    def load(self, day: datetime) -> Recording | None:
+        """The day that begins at `day`, or None; a damaged one is removed and counts as none."""
+        path = self._path(day)
+        if not path.is_dir():
+            return None
+        try:
+            _check_seal(path)
+            recording = load_recording(path)
+        except (RecordingError, OSError) as error:
+            _LOG.warning("the cached day %s is damaged and fetched anew: %s", path, error)
+            _remove(path)
+            return None
+        return recording
+
+    def store(self, day: datetime, recording: Recording) -> bool:
+        """Keep a whole day; False where it is there already or cannot be written."""
+        path = self._path(day)
+        if path.is_dir():
+            return False
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            _clear_abandoned(self.home)
+            with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.home) as scratch:
+                new = Path(scratch) / "day"
+                save_recording(recording, new)
+                _seal(new)
+                new.rename(path)
+                _sync(self.home)
+        except (OSError, OutputError) as error:
+            if path.is_dir():
+                return False
+            _LOG.warning("the day %s could not be cached, reading goes on: %s", path.name, error)
+            return False
+        return True
+
+    def _path(self, day: datetime) -> Path:
+        return self.home / f"{day.astimezone(UTC):%Y-%m-%d}"
+
+
+def closed_days(grid: Grid, now: datetime) -> Iterator[tuple[datetime, int, int]]:
+    """The closed UTC days that lie wholly in `grid`, each with its steps ``low`` to ``high``.
+
+    None where days are no whole number of steps, or steps do not meet midnight.
+    """
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    if DAY % grid.step or (grid.start - epoch) % grid.step:
+        return
+    per_day = DAY // grid.step
+    day = epoch + -((epoch - grid.start) // DAY) * DAY
+    while day + DAY <= grid.end and day + DAY + GRACE <= now:
+        low = (day - grid.start) // grid.step
+        yield day, low, low + per_day
+        day += DAY
+
+
+def uncovered(grid: Grid, covered: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans of steps of `grid` that `covered` (sorted, disjoint) leaves open."""
+    spans = []
+    position = 0
+    for low, high in [*covered, (grid.steps, grid.steps)]:
+        if low > position:
+            spans.append((position, low))
+        position = high
+    return spans
+
+
+def _seal(path: Path) -> None:
+    digests = {name: _digest(path / name) for name in FILES if (path / name).exists()}
+    with (path / _SEAL).open("wb") as file:
+        file.write(orjson.dumps(digests))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_seal(path: Path) -> None:
+    try:
+        digests = orjson.loads((path / _SEAL).read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise RecordingError(f"{path / _SEAL} is damaged: {error}") from error
+    present = {name for name in FILES if (path / name).exists()}
+    if not isinstance(digests, dict) or set(digests) != present:
+        raise RecordingError(f"{path} lacks a file")
+    for name, digest in digests.items():
+        if _digest(path / name) != digest:
+            raise RecordingError(f"{path / name} is not what was written")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove(path: Path) -> None:
+    """Take a day away in one step, so that nobody meets it half removed."""
+    grave = path.with_name(f"{_SCRATCH}{path.name}-{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        path.rename(grave)
+    except FileNotFoundError:
+        return  # another run was faster
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def _clear_abandoned(home: Path) -> None:
+    """Remove what runs left behind that were killed while they wrote."""
+    for entry in home.glob(f"{_SCRATCH}*"):
+        try:
+            old = time.time() - entry.stat().st_mtime > _ABANDONED
+        except FileNotFoundError:
+            continue
+        if old:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
