@@ -12,17 +12,31 @@ import msgspec
 from analyzer import __version__
 from analyzer.config import Config, parse_duration
 from analyzer.errors import UsageError
-from analyzer.gitops.edit import Field, dotted
-from analyzer.gitops.plan import Advice, DesiredChange, Edited, Outcome, plan_changes
+from analyzer.gitops.edit import dotted
+from analyzer.gitops.index import index_repository
+from analyzer.gitops.plan import (
+    ATTRIBUTES,
+    Advice,
+    ChangePlan,
+    DesiredChange,
+    Edited,
+    Outcome,
+    plan_changes,
+)
+from analyzer.gitops.pull_request import Evidence as ProposalEvidence
+from analyzer.gitops.pull_request import mails, proposals
+from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.models import DEFAULT_MODEL, model_named
 from analyzer.output import check_target, publish, write_files
 from analyzer.policy import Policies
-from analyzer.recommend import TARGETS, Recommendation, recommend
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.recommend import Recommendation, recommend
 from analyzer.report import Change, Landing, Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
 from analyzer.writers import writer_named
+from analyzer.writers.manifest import changed_targets
 
 Progress = Callable[[int, int, str], None]
 
@@ -47,6 +61,7 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     target = Path(config.output)
     check_target(target)
     writers = [writer_named(name) for name in config.formats]
+    model_named(config.model)  # an unknown name is said before anything is read
     histories = build_histories(read(config, now, progress))
     report = replace(analyze_histories(histories, config, progress), created=utc(now))
     if config.git.repo is not None:
@@ -126,38 +141,74 @@ def analyze_histories(
 
 def land(report: Report, config: Config, progress: Progress = no_progress) -> Report:
     """Find the place of every change in the repository, edit it there and prove the edit."""
+    progress(0, 1, "finding the places in Git")
+    plan = plan_landing(report, config)
+    found = proposals(plan, evidence={r.ref: _evidence(r) for r in report.changed})
+    commits = mails(found, plan)
+    changes = tuple(
+        Change(name, proposal.branch, proposal.title, proposal.body, proposal.diff(), commit)
+        for proposal, (name, commit) in zip(found, commits.items(), strict=True)
+    )
+    landings = tuple(_landing(outcome) for outcome in plan.outcomes)
+    return replace(report, landings=landings, changes=changes, diff=plan.diff())
+
+
+def plan_landing(report: Report, config: Config) -> ChangePlan:
+    """Plan the edits of the configured repository, in memory."""
     if config.git.repo is None:
         raise UsageError("no repository is given; name its checkout with --repo")
-    progress(0, 1, "finding the places in Git")
-    plan = plan_changes(Path(config.git.repo), [_desired(r) for r in report.changed])
-    landings = tuple(_landing(outcome) for outcome in plan.outcomes)
-    changes = (Change("all", plan.diff(), ""),) if plan.edits else ()
-    return replace(report, landings=landings, changes=changes)
+    return plan_changes(Path(config.git.repo), [_desired(r) for r in report.changed])
+
+
+def trace_all(report: Report, config: Config) -> list[Trace]:
+    """The place of every container of the report, changed or not."""
+    if config.git.repo is None:
+        raise UsageError("no repository is given; name its checkout with --repo")
+    live = [
+        LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
+    ]
+    return trace(live, index_repository(Path(config.git.repo)))
 
 
 def _desired(recommendation: Recommendation) -> DesiredChange:
-    now, new = recommendation.current, recommendation.proposed
-    removed = [
-        FIELD[target]
-        for target in TARGETS
-        if getattr(now, target) is not None and getattr(new, target) is None
-    ]
+    """What has to be written: the targets that change, and no others."""
+    targets = changed_targets(recommendation)
+    new = {target: getattr(recommendation.proposed, target) for target in targets}
+    field_of = {target: name for name, target in ATTRIBUTES.items()}
     return DesiredChange(
         ref=recommendation.ref,
-        current=now,
-        proposed=new,
+        current=recommendation.current,
+        proposed=Resources(**new),
         labels=recommendation.labels,
         container_type=recommendation.container_type,
-        remove=frozenset(removed),
+        remove=frozenset(field_of[target] for target, amount in new.items() if amount is None),
     )
 
 
-FIELD: dict[str, Field] = {
-    "cpu_request": "requests.cpu",
-    "cpu_limit": "limits.cpu",
-    "memory_request": "requests.memory",
-    "memory_limit": "limits.memory",
-}
+def _evidence(recommendation: Recommendation) -> ProposalEvidence:
+    seen = recommendation.evidence
+    numbers = {
+        f"CPU {name}": Cpu.from_cores(value).human()
+        for name, value in (("p50", seen.cpu.p50), ("p95", seen.cpu.p95), ("max", seen.cpu.max))
+        if value is not None
+    }
+    numbers |= {
+        f"memory {name}": Memory.from_bytes(value).human()
+        for name, value in (("p95", seen.memory.p95), ("max", seen.memory.max))
+        if value is not None
+    }
+    numbers |= {
+        "OOM kills": str(seen.oom_kills),
+        "throttled": f"{seen.throttled:.0%}",
+        "days": f"{seen.days:.1f}",
+    }
+    risk = recommendation.stated_risk
+    stated = (
+        f"stated risk: CPU above its request {risk['cpu_request']:.1%} of the time; until the next "
+        f"review, memory above its request {risk['memory_request']:.1%} and above its limit "
+        f"{risk['memory_limit']:.1%}"
+    )
+    return ProposalEvidence(numbers=numbers, risk=stated, notes=recommendation.notes)
 
 
 def _landing(outcome: Outcome) -> Landing:
@@ -180,14 +231,27 @@ def _landing(outcome: Outcome) -> Landing:
 
 def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
     """Draw a chart of every recommended container and one of the cluster into `folder`."""
-    from analyzer.plots import workload_charts
+    from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
 
     folder.mkdir(parents=True, exist_ok=True)
+    progress(0, 1, "drawing the cluster")
+    recommendations, skipped = report.recommendations, report.skipped
+    figure = cluster_figure(recommendations, skipped, histories)
+    write_png(figure, folder / "cluster.png", describe_cluster(recommendations, skipped, histories))
     charts = workload_charts(
         histories,
-        report.recommendations,
+        recommendations,
         processes=2,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         (folder / chart.name).write_bytes(chart.content)
+
+
+def draw_one(recommendation: Recommendation, histories: Histories, path: Path) -> None:
+    """Draw the chart of one container into the file `path`."""
+    from analyzer.plots import describe, workload_figure, write_png
+
+    index = histories.position[recommendation.ref]
+    figure = workload_figure(histories, index, recommendation)
+    write_png(figure, path, describe(recommendation))

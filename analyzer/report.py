@@ -44,9 +44,16 @@ class Landing:
 
 @dataclass(frozen=True)
 class Change:
-    """The change of one application: its diff, and the commit that would carry it."""
+    """The change of one application, ready for review.
 
-    application: str
+    `commit` is a mailbox file for ``git am`` and `name` its file name; the commits of a report
+    stand on top of each other in order, each `diff` stands on the base alone.
+    """
+
+    name: str
+    branch: str
+    title: str
+    body: str
     diff: str
     commit: str
 
@@ -67,6 +74,8 @@ class Report:
     """The backtest in one sentence."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
+    diff: str = ""
+    """All changes of the repository as one unified diff."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA

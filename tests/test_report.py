@@ -24,7 +24,8 @@ def whole() -> Report:
         backtest=({"model": "trend", "overrun_week_share": 0.01},),
         verdict="fine",
         landings=(Landing("shop/Deployment/web/app", "edited", "proven", file="a.yaml"),),
-        changes=(Change("shop/web", "--- a\n", "From x\n"),),
+        changes=(Change("0001-x.patch", "b", "t", "body", "--- a\n", "From x\n"),),
+        diff="--- a\n",
         warnings=("partial",),
     )
 

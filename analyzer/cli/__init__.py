@@ -47,6 +47,7 @@ class _Rightsize(click.Group):
 
 
 @click.group(
+    "rightsize",
     cls=_Rightsize,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=_EPILOG,

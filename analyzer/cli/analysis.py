@@ -71,7 +71,7 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @click.pass_context
-def recommend(  # noqa: PLR0913  # one parameter per option
+def recommend(  # one parameter per option
     ctx: click.Context,
     /,
     form: str,
@@ -105,8 +105,8 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER.
     """
-    from analyzer.pipeline import analyze_histories, draw_one, read
     from analyzer.history import build_histories
+    from analyzer.pipeline import analyze_histories, draw_one, read
 
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:

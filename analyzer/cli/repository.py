@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.options import Command, model_options, moment, settings_of, source_options
-from analyzer.cli.show import as_json, columns
+from analyzer.cli.show import as_json, columns, plain
 from analyzer.cli.talk import Talk
-from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
+    from analyzer.config import Config
     from analyzer.report import Report
 
 
@@ -39,15 +39,15 @@ def index(repo: Path, form: str) -> None:
     if form == "json":
         click.echo(as_json({"places": places}))
         return
-    head = ["FILE", "DOC", "PATH", "WORKLOAD", "REACHABLE", "EDITABLE"]
+    head = ["FILE", "DOC", "PATH", "OWNER", "REACHABLE", "EDITABLE"]
     rows = [
         [
-            place["file"],
+            str(place["file"]),
             str(place["document"]),
-            place["path"],
-            place["workload"],
-            {True: "yes", False: "no", None: "?"}[place["reachable"]],
-            "yes" if place["editable"] else place["reason"],
+            str(place["path"]),
+            f"{place['owner_kind']} {place['namespace'] or '-'}/{place['owner']}",
+            "?" if place["reachable"] is None else "yes" if place["reachable"] else "no",
+            "yes" if place["editable"] else str(place["reason"]),
         ]
         for place in places
     ]
@@ -59,6 +59,16 @@ def index(repo: Path, form: str) -> None:
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
 def trace(form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
+    from analyzer.pipeline import trace_all
+
+    config, report = _settings_and_report(parameters)
+    traces = [trace.to_dict() for trace in trace_all(report, config)]
+    if form == "json":
+        click.echo(as_json({"traces": traces}))
+        return
+    head = ["CONTAINER", "FILE", "PATH", "CONFIDENCE", "REASON"]
+    keys = ["container", "file", "path", "confidence", "reason"]
+    click.echo(columns(head, [[str(row[key] or "-") for key in keys] for row in traces]))
 
 
 @click.command()
@@ -67,9 +77,12 @@ def trace(form: str, **parameters: Any) -> None:
 @click.pass_context
 def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
-    report = _landed(parameters)
-    click.echo("".join(change.diff for change in report.changes), nl=False)
-    ctx.exit(4 if exit_code and report.changes else 0)
+    from analyzer.pipeline import plan_landing
+
+    config, report = _settings_and_report(parameters)
+    text = plan_landing(report, config).diff()
+    click.echo(text, nl=False)
+    ctx.exit(4 if exit_code and text else 0)
 
 
 @click.command()
@@ -77,13 +90,46 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
 def patch(allow_dirty: bool, **parameters: Any) -> None:
     """Write the recommended changes into the repository's working tree."""
+    from analyzer.gitops.worktree import apply_to_worktree
+    from analyzer.pipeline import plan_landing
+
+    config, report = _settings_and_report(parameters)
+    plan = plan_landing(report, config)
+    for path in apply_to_worktree(plan.index.root, plan.edits, force=allow_dirty):
+        click.echo(str(path))
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        for advice in plan.advice:
+            talk.say(f"left to you: {advice.ref}: {advice.reason}")
 
 
 @click.command()
 @_report_options
-@click.option("--output", "folder", type=Path, required=True, help="Folder for the patch files.")
+@click.option("-o", "--output", "folder", type=Path, required=True, help="Folder to fill.")
 def pr(folder: Path, **parameters: Any) -> None:
-    """Write one commit per application as files for `git am`."""
+    """Write one commit per application: for `git am`, with a description to review by."""
+    from analyzer.output import publish, write_files
+    from analyzer.pipeline import land
+    from analyzer.writers.gitdiff import write_gitdiff
+
+    config, report = _settings_and_report(parameters)
+    landed = land(report, config)
+    with publish(folder) as fresh:
+        write_files(fresh, write_gitdiff(landed))
+    for change in landed.changes:
+        click.echo(f"{plain(change.branch)}  {plain(change.title)}")
 
 
-def _landed(parameters: dict[str, Any]) -> Report: ...
+def _settings_and_report(parameters: dict[str, Any]) -> tuple[Config, Report]:
+    """The settings, and the recommendations of an earlier run or of the source now."""
+    from analyzer.report import load_report
+
+    config = settings_of(parameters).config
+    run_json: Path | None = parameters["run_json"]
+    if run_json is not None:
+        return config, load_report(run_json)
+    from analyzer.history import build_histories
+    from analyzer.pipeline import analyze_histories, read
+
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        recording = read(config, moment(parameters["until"]), talk.progress)
+        return config, analyze_histories(build_histories(recording), config, talk.progress)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from analyzer.report import Report
-from analyzer.workload import slug
 
 
 def write_gitdiff(report: Report) -> dict[str, bytes]:
-    """One diff with everything, one per application, and one ready commit per application."""
+    """One diff with everything, and per application a diff, a commit and a description."""
     if not report.changes:
         return {}
-    files = {"git/all.diff": "".join(change.diff for change in report.changes).encode()}
-    for number, change in enumerate(report.changes, start=1):
-        name = slug(*change.application.split("/"))
-        files[f"git/{name}.diff"] = change.diff.encode()
-        files[f"git/{number:04d}-{name}.patch"] = change.commit.encode()
+    files = {"git/all.diff": report.diff.encode()}
+    for change in report.changes:
+        stem = change.name.removesuffix(".patch")
+        files[f"git/{stem}.patch"] = change.commit.encode()
+        files[f"git/{stem}.diff"] = change.diff.encode()
+        files[f"git/{stem}.md"] = f"# {change.title}\n\n{change.body}".encode()
     return files

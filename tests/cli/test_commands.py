@@ -1,0 +1,136 @@
+"""Every command on the sample cluster, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from analyzer.cli import main
+
+SAMPLE = Path(__file__).parents[2] / "sample-data"
+RECORDING = ["--source", f"recording:{SAMPLE}/recording"]
+
+
+def call(*words: str | Path) -> Result:
+    """Run the command line in this process; it must not fail."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_table_as_kubectl_prints_it() -> None:
+    """Aligned columns, a header, only changes, one namespace."""
+    lines = call("recommend", *RECORDING, "-n", "media").stdout.splitlines()
+    assert lines[0].split()[:3] == ["NAMESPACE", "WORKLOAD", "CONTAINER"]
+    assert len(lines) > 3
+    assert all(line.startswith("media ") for line in lines[1:])
+    assert any("deployment/sonarr" in line and "->" in line for line in lines)
+
+
+def test_every_output_format_says_the_same() -> None:
+    """Names, JSON, YAML and CSV agree on who is there."""
+    only = ["recommend", *RECORDING, "-n", "media", "--all", "-o"]
+    value = json.loads(call(*only, "json").stdout)
+    assert value["schema"] == "rightsize/v1"
+    refs = [r["ref"] for r in value["recommendations"]]
+    names = [f"{r['namespace']}/{r['kind']}/{r['workload']}/{r['container']}" for r in refs]
+    assert names == call(*only, "name").stdout.splitlines()
+    assert yaml.safe_load(call(*only, "yaml").stdout) == value
+    rows = list(csv.DictReader(io.StringIO(call(*only, "csv").stdout)))
+    assert [row["workload"] for row in rows] == [r["workload"] for r in refs]
+    assert call(*only, "markdown").stdout.startswith("# Right-sizing homelab")
+
+
+def test_labels_select() -> None:
+    """Keys may be written as in Kubernetes."""
+    key = "app.kubernetes.io/instance=sonarr"
+    found = call("recommend", *RECORDING, "-l", key, "--all", "-o", "name").stdout.splitlines()
+    assert found
+    assert all("/sonarr/" in name for name in found)
+
+
+def test_explain_shows_every_step() -> None:
+    """From usage to the amount, with a reason each."""
+    text = call("explain", *RECORDING, "media/sonarr").stdout
+    assert "memory request:" in text
+    assert "demand" in text
+    assert "at a risk of" in text
+
+
+def test_exit_code_tells_a_script_that_something_changes() -> None:
+    """4, on demand."""
+    result = CliRunner().invoke(main, ["recommend", *RECORDING, "--exit-code"])
+    assert result.exit_code == 4
+
+
+def test_a_run_twice_decides_the_same(tmp_path: Path) -> None:
+    """Equal input gives byte-identical patches, diffs and tables; the date stays in run.json."""
+    outputs = [tmp_path / "one", tmp_path / "two"]
+    for output in outputs:
+        call("run", *RECORDING, "--repo", SAMPLE / "gitops", "-o", output, "--no-charts", "-q")
+    files = [
+        {p.relative_to(o).as_posix(): p.read_bytes() for p in o.rglob("*") if p.is_file()}
+        for o in outputs
+    ]
+    assert set(files[0]) == set(files[1])
+    differing = {name for name in files[0] if files[0][name] != files[1][name]}
+    assert differing <= {"run.json", "summary.md", "SHA256SUMS"}
+    assert {"patches/kustomize/kustomization.yaml", "git/all.diff", "recommendations.csv"} <= set(
+        files[0]
+    )
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    """They answer at once: no pandas, scikit-learn or matplotlib is loaded."""
+    code = (
+        "import sys\nfrom analyzer.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('pandas','numpy','sklearn','matplotlib','pyarrow','rich') "
+        "if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_explains_itself(command: str) -> None:
+    """A sentence, its options, and no failure."""
+    assert call(command, "--help").stdout.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_command(shell: str) -> None:
+    """To be sourced by the shell."""
+    assert "rightsize" in call("completion", shell).stdout
+
+
+def test_config_shows_values_and_their_origin(tmp_path: Path) -> None:
+    """Who set what."""
+    path = tmp_path / "r.yaml"
+    path.write_text("window: 7d\n")
+    lines = call("config", "--config", path, "--cluster", "lab").stdout.splitlines()
+    found = {line.split()[0]: line.split()[1:] for line in lines}
+    assert found["window"] == ['"7d"', str(path)]
+    assert found["cluster"] == ['"lab"', "flag"]
+    assert found["horizon"] == ['"7d"', "default"]
+    assert "properties" in call("config", "--schema").stdout
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    """`rightsize ... | head -1` ends quietly."""
+    command = [sys.executable, "-m", "analyzer", "recommend", *RECORDING, "-q"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=SAMPLE.parent, env=os.environ
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
