@@ -39,35 +39,31 @@ def generated_files() -> dict[str, bytes]:
     return files | {"truth.csv": truth_file(runs)} | gitops_files()
 
 
-def differences() -> list[str]:
-    """What is missing, strange or different among the files in place, one sentence each."""
-    wanted = generated_files()
-    found = set(_files_in_place())
+def differences(folder: Path, wanted: dict[str, bytes]) -> list[str]:
+    """What is missing, strange or different in `folder`, one sentence each."""
+    found = set(_files_in(folder))
+    both = wanted.keys() & found
     missing = [f"{name} is missing" for name in wanted.keys() - found]
     strange = [f"{name} is not generated" for name in found - wanted.keys()]
-    changed = [
-        f"{name} differs"
-        for name in wanted.keys() & found
-        if (HERE / name).read_bytes() != wanted[name]
-    ]
+    changed = [f"{name} differs" for name in both if (folder / name).read_bytes() != wanted[name]]
     return sorted(missing + strange + changed)
 
 
-def _files_in_place() -> list[str]:
-    roots = [HERE / name for name in GENERATED]
+def _files_in(folder: Path) -> list[str]:
+    roots = [folder / name for name in GENERATED]
     files = [p for root in roots for p in ([root] if root.is_file() else root.rglob("*"))]
-    return [path.relative_to(HERE).as_posix() for path in files if path.is_file()]
+    return [path.relative_to(folder).as_posix() for path in files if path.is_file()]
 
 
 def _check() -> int:
-    found = differences()
+    found = differences(HERE, generated_files())
     print("\n".join(found) or "every generated file is as the generator writes it")
     return 1 if found else 0
 
 
 def _write() -> int:
     wanted = generated_files()
-    for name in _files_in_place():
+    for name in _files_in(HERE):
         if name not in wanted:
             (HERE / name).unlink()
     for name, content in wanted.items():

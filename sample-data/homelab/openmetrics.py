@@ -103,7 +103,7 @@ class Files:
 
     def write(self, labels: dict[str, str], grid: Grid, first: int, values: Sequence[str]) -> None:
         """Write one stretch of a series, whose first sample is scrape `first` of `grid`."""
-        low = max(first, self._steps[0] * grid.per_step)
+        low = max(first, self._steps[0] * grid.per_step + 1)
         values = values[max(0, low - first) :]
         high = low + len(values)
         self.samples += len(values)
@@ -135,8 +135,9 @@ def write_openmetrics(runs: list[Run], folder: Path, settings: Settings) -> list
     with ExitStack() as stack:
         files = Files(folder, settings.steps, stack)
         jobs = [KUBELET, DUPLICATE] if settings.duplicate else [KUBELET]
-        _write_usage(files, copied, Grid(settings.scrape), jobs)
-        _write_state(files, copied, Grid(settings.state), settings.steps)
+        state = Grid(settings.state)
+        _write_usage(files, copied, Grid(settings.scrape), state, jobs)
+        _write_state(files, copied, state, settings.steps)
         files.finish()
     return files.paths
 
@@ -194,7 +195,7 @@ def container_id(pod: Pod, container: Container, number: int) -> str:
 
 
 def _hex(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def segments(runs: Iterable[Run]) -> list[Segment]:
@@ -215,7 +216,10 @@ def stretches(begin: int, end: int, seen: npt.NDArray[np.bool_]) -> list[Span]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _write_usage(files: Files, runs: list[Run], grid: Grid, jobs: list[dict[str, str]]) -> None:
+def _write_usage(
+    files: Files, runs: list[Run], grid: Grid, coarse: Grid, jobs: list[dict[str, str]]
+) -> None:
+    """Every cAdvisor family; kills, which cAdvisor loses with the container, stay 0 and coarse."""
     lives = segments(runs)
     pods = _pod_totals(runs)
     families = (
@@ -228,11 +232,12 @@ def _write_usage(files: Files, runs: list[Run], grid: Grid, jobs: list[dict[str,
     )
     for name, kind in families:
         files.family(name, kind)
+        used = coarse if name == "container_oom_events_total" else grid
         for job in jobs:
             for life in lives:
-                _write_life(files, grid, job, life, name)
-            for pod, cpu, memory in pods:
-                _write_pod(files, grid, job, (pod, cpu, memory), name)
+                _write_life(files, used, job, life, name)
+            for total in pods:
+                _write_pod(files, used, job, total, name)
 
 
 def _write_life(files: Files, grid: Grid, job: dict[str, str], life: Segment, name: str) -> None:
@@ -305,7 +310,7 @@ def _integers(values: Ints) -> list[str]:
 
 
 def _cadvisor_labels(pod: Pod, container: str, runtime_id: str) -> dict[str, str]:
-    cgroup = f"/kubepods/burstable/pod{pod.uid}"
+    cgroup = f"/kubepods/burstable/pod{pod.uid[:8]}"
     return {
         "container": container,
         "id": f"{cgroup}/{runtime_id}" if runtime_id else cgroup,
