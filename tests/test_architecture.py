@@ -24,7 +24,7 @@ FLOORS = (
     ("backtest",),
     ("gitops",),
     ("report", "plots", "writers"),
-    ("output", "config", "pipeline", "fleet", "cli"),
+    ("output", "config", "pipeline", "fleet", "cli", "__main__"),
 )
 # Below, and still no business of theirs: usage is read without knowing what is made of it.
 FORBIDDEN = {"sources": {"models", "calibration"}}
