@@ -245,7 +245,9 @@ def _app_container(workload: Workload, container: Container, defaults: bool) -> 
         entry["env"] = {"TZ": Raw("${TIMEZONE}"), **dict(container.env)}
     if container.name == "app" and workload.kind != "CronJob":
         probe = {"enabled": True, "custom": False}
-        entry["probes"] = {"liveness": Anchored(probe, "probes"), "readiness": Raw("*probes")}
+        # Immich's release repeats an anchor, as people do and YAML allows.
+        anchor = f"{workload.controller}-probes" if workload.app == "authentik" else "probes"
+        entry["probes"] = {"liveness": Anchored(probe, anchor), "readiness": Raw(f"*{anchor}")}
     if container.declared() and not defaults:
         entry["resources"] = resources(workload, container)
     return entry

@@ -518,7 +518,7 @@ def _write_container_info(state: State, pod: Pod, container: Container, run: Run
         "container": container.name,
         "image": image,
         "image_spec": image,
-        "image_id": f"{image.rpartition(':')[0]}@sha256:{hashlib.sha256(image.encode()).hexdigest()}",
+        "image_id": f"{image.rpartition(':')[0]}@sha256:{_hex(image)}",
         "restart_policy": "Always" if container.role == "sidecar" else "",
     }
     borders = [r.step for r in run.restarts] if run else []

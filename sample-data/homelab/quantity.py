@@ -18,6 +18,6 @@ _FACTORS = {
 
 def amount(text: str) -> float:
     """The number `text` stands for: cores or bytes."""
-    suffix = next(end for end in _FACTORS if end and text.endswith(end) or not end)
+    suffix = next(end for end in _FACTORS if (end and text.endswith(end)) or not end)
     digits = text[: len(text) - len(suffix)] if suffix else text
     return float(Fraction(digits) * _FACTORS[suffix])

@@ -15,12 +15,13 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from homelab.catalog import CLUSTER, NODES, Container, Workload
-from homelab.clock import END, OUTAGE, SAMPLE_STEPS, START, STEP_SECONDS, second_of
+from homelab.clock import END, EPOCH, OUTAGE, SAMPLE_STEPS, START, STEP_SECONDS, second_of
 from homelab.simulation import Pod, Run, replicas_over_time
 
 NAMES = ["namespace", "workload_kind", "workload", "container"]
@@ -132,9 +133,9 @@ def events_table(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values(order, ignore_index=True)
 
 
-def moments(steps: Any) -> pd.DatetimeIndex:
+def moments(steps: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
     """The times at which steps begin."""
-    return pd.to_datetime(second_of(np.asarray(steps)), unit="s", utc=True)
+    return pd.DatetimeIndex((steps * STEP_SECONDS + EPOCH).astype("datetime64[s]"), tz="UTC")
 
 
 def moment(step: int) -> pd.Timestamp:
@@ -299,7 +300,7 @@ def _parquet(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
         compression="zstd",
         compression_level=12,
         use_dictionary=[name for name in frame if name not in packed],
-        column_encoding={name: "DELTA_BINARY_PACKED" for name in packed},
+        column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
         row_group_size=131_072,
     )
     return out.getvalue()

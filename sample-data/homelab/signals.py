@@ -77,7 +77,7 @@ def office_hours() -> Array:
 def sunday_morning() -> Array:
     """1 on Sundays from 03:00 to 05:30, else 0."""
     inside = (weekdays() == 6) & (hours() > 3) & (hours() < 5.5)
-    return inside.astype(np.float64)
+    return np.asarray(inside, dtype=np.float64)
 
 
 def daily_heights(rng: np.random.Generator, spread: float) -> Array:
@@ -91,8 +91,8 @@ def bursts(rng: np.random.Generator) -> Array:
     for begin in np.flatnonzero(rng.random(STEPS) < 4 / DAY):
         length = int(rng.integers(2, 14))
         fade = np.exp(-np.arange(length) / max(1, length / 2))
-        stop = min(STEPS, begin + length)
-        height[begin:stop] += min(1.5 * (1 + rng.pareto(1.6)), 40) * fade[: stop - begin]
+        top = min(1.5 * (1 + rng.pareto(1.6)), 40)
+        height[begin : begin + length] += top * fade[: STEPS - begin]
     return height
 
 

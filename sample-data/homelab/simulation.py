@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from homelab import signals
-from homelab.catalog import NODES, WORKLOADS, Container, Workload
+from homelab.catalog import WORKLOADS, Container, Workload
 from homelab.clock import DAY, NODE_DOWN, STEPS, Array, dice, observed, second_of, step_of
 
 Generator = np.random.Generator
@@ -106,7 +106,7 @@ def _workload_runs(workload: Workload) -> Iterator[Run]:
             init = container.role == "init"
             begin = pod.begin + (1 if starts_up and not init else 0)
             end = pod.begin + 1 if init else pod.end
-            if begin < 0 and init or min(end, STEPS) <= max(begin, 0):
+            if (begin < 0 and init) or min(end, STEPS) <= max(begin, 0):
                 continue
             yield _run(pod, container, (begin, end), loads[container.name], shares)
 
@@ -142,7 +142,8 @@ def _replicas(workload: Workload, loads: dict[str, signals.Load]) -> Array:
     window = 18  # scaling down waits for ninety minutes below
     padded = np.concatenate([np.full(window - 1, total[0]), total])
     recent = np.lib.stride_tricks.sliding_window_view(padded, window).max(axis=1)
-    return np.clip(np.ceil(recent / per_pod), workload.hpa.minimum, workload.hpa.maximum)
+    pods = np.clip(np.ceil(recent / per_pod), workload.hpa.minimum, workload.hpa.maximum)
+    return np.asarray(pods)
 
 
 def _stretches(alive: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[tuple[int, int]]:
@@ -257,7 +258,7 @@ def pod_labels(workload: Workload) -> dict[str, str]:
         }
     if workload.kind == "Cluster":
         return {"cnpg.io/cluster": workload.name, "cnpg.io/podRole": "instance"}
-    if workload.form == "flux" or workload.form == "flux-patch":
+    if workload.form in {"flux", "flux-patch"}:
         return {"app": workload.name, "app.kubernetes.io/part-of": "flux"}
     return {"app.kubernetes.io/name": workload.name}
 
@@ -332,8 +333,8 @@ def _throttle(container: Container, wanted: Array) -> tuple[Array, Array]:
     limit = container.effective()["limits"].get("cpu")
     if limit is None:
         return wanted, np.zeros(len(wanted))
-    got = np.round(np.minimum(wanted, 0.985 * limit), 4)
-    share = np.round(np.clip((wanted / limit - 0.7) * 0.8, 0, 0.95), 2)
+    got: Array = np.round(np.minimum(wanted, 0.985 * limit), 4)
+    share: Array = np.round(np.clip((wanted / limit - 0.7) * 0.8, 0, 0.95), 2)
     return got, np.where(share < THROTTLED_SHARE, 0.0, share)
 
 
@@ -346,8 +347,8 @@ def _kill(
 ) -> tuple[Array, list[Restart]]:
     """What memory was used under the limit, with a kill and a restart wherever it was reached.
 
-    `born` is the start of the run and the first step of the arrays. Nothing is killed just before or
-    while nobody looks.
+    `born` is the start of the run and the first step of the arrays. Nothing is killed while nobody
+    looks, or just before.
     """
     factor, noise = wants
     first, count = born[1], len(factor)

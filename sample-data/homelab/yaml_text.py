@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +84,7 @@ def _entry(value: Any, indent: int) -> list[str]:
             return [f" {_scalar(value)}"]
     if not value:
         return [" {}" if isinstance(value, Mapping) else " []"]
-    nested = isinstance(value, Sequence) and not isinstance(value, str)
-    return ["", *_lines(value, indent + 1 if not nested else indent + 1)]
+    return ["", *_lines(value, indent + 1)]
 
 
 def _scalar(value: str | float) -> str:

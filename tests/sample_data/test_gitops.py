@@ -25,9 +25,19 @@ def places() -> pd.DataFrame:
     return pd.read_csv(SAMPLE_DATA / "places.csv", dtype=str, keep_default_na=False)
 
 
+class Loader(yaml.SafeLoader):
+    """Reads an anchor that is defined again, as YAML allows and PyYAML does not."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Forget the former anchor of the same name."""
+        if not self.check_event(yaml.events.AliasEvent):
+            self.anchors.pop(self.peek_event().anchor, None)
+        return super().compose_node(parent, index)
+
+
 def documents(file: str) -> list[Any]:
     """The documents of one file of the repository."""
-    return list(yaml.safe_load_all((GITOPS / file).read_text()))
+    return list(yaml.load_all((GITOPS / file).read_text(), Loader))
 
 
 def follow(value: Any, path: str) -> Any:
@@ -46,14 +56,24 @@ def substituted(text: str) -> str:
     return re.sub(r"\$\{(\w+)\}", lambda found: settings["data"][found[1]], text)
 
 
+def millicores(text: str) -> int:
+    """Whole millicores."""
+    return Cpu.parse(text).millicores
+
+
+def count_bytes(text: str) -> int:
+    """Whole bytes."""
+    return Memory.parse(text).bytes
+
+
 def effective(block: dict[str, Any] | None) -> dict[str, int | None]:
     """Millicores and bytes as Kubernetes runs them: a missing request is the limit."""
     block = block or {}
     amounts: dict[str, int | None] = {}
-    for resource, parse in (("cpu", Cpu.parse), ("memory", Memory.parse)):
+    for resource, parse in (("cpu", millicores), ("memory", count_bytes)):
         sides = {side: block.get(f"{side}s", {}).get(resource) for side in ("limit", "request")}
         read = {
-            side: None if value is None else int(parse(substituted(str(value))))
+            side: None if value is None else parse(substituted(str(value)))
             for side, value in sides.items()
         }
         amounts[f"{resource}_limit"] = read["limit"]

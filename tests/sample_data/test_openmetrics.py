@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -155,11 +156,7 @@ def test_restarts_are_the_recorded_restarts(server: Server, events: pd.DataFrame
     for series in server.range(both):
         values = [(int(time), float(value)) for time, value in series["values"]]
         names = [series["metric"][key] for key in ("namespace", "container", "pod")]
-        found |= {
-            (*names, after[0])
-            for before, after in zip(values, values[1:], strict=False)
-            if after[1] > before[1]
-        }
+        found |= {(*names, after[0]) for before, after in pairwise(values) if after[1] > before[1]}
     expected = recorded(events[events["kind"] == "restart"], "value")
     assert len(expected) > 20
     assert found == set(expected.index)
