@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -95,6 +95,8 @@ class Histories:
     specs: tuple[tuple[Spec, ...], ...]
     events: pd.DataFrame
     skipped: tuple[Skipped, ...] = ()
+    known_daily: Daily | None = field(default=None, compare=False, repr=False)
+    """Daily summaries where a longer window has them already; else `daily` computes them."""
 
     def __len__(self) -> int:
         return len(self.usage.containers)
@@ -152,7 +154,48 @@ class Histories:
     @cached_property
     def daily(self) -> Daily:
         """Daily summaries of every container, computed once."""
-        return _summarise(self.usage)
+        return _summarise(self.usage) if self.known_daily is None else self.known_daily
+
+    def between(self, begin: int, stop: int) -> Histories:
+        """What was known at the end of step `stop`, from step `begin` on.
+
+        Every container stays listed, with no samples where it was not there. Events after `stop`
+        are gone, and so are settings first seen after it: nothing of the future is left but the
+        settings of a container whose source does not say since when they hold.
+        """
+        usage = self.usage.between(begin, stop)
+        end = usage.end
+        since = pd.Timestamp(usage.start)
+        moments = self.events["timestamp"]
+        events = self.events[(moments > since) & (moments <= pd.Timestamp(end))]
+        return Histories(
+            meta=replace(self.meta, start=usage.start, end=end),
+            usage=usage,
+            specs=tuple(
+                tuple(s for s in periods if s.first_seen is None or s.first_seen <= end)
+                for periods in self.specs
+            ),
+            events=events.reset_index(drop=True),
+            skipped=self.skipped,
+            known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
+        )
+
+    def _daily_between(self, begin: int, stop: int) -> Daily | None:
+        """The columns of `daily` that make up the steps, where both ends are ends of days."""
+        per_day = self.usage.steps_per_day
+        behind, length = self.usage.steps - stop, stop - begin
+        if behind % per_day or length % per_day:
+            return None
+        days = self.daily.samples.shape[1]
+        columns = slice(days - (behind + length) // per_day, days - behind // per_day)
+        daily = self.daily
+        return Daily(
+            daily.memory_peak[:, columns],
+            daily.cpu_mean[:, columns],
+            daily.cpu_p95[:, columns],
+            daily.cpu_peak[:, columns],
+            daily.samples[:, columns],
+        )
 
 
 def build_histories(recording: Recording) -> Histories:

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from analyzer.errors import UsageError
+from analyzer.models.autopilot import Autopilot
 from analyzer.models.demand import RESOURCES, RISKS, Demand, Model, Resource, Step
+from analyzer.models.krr import Krr
 from analyzer.models.percentile import Percentile
+from analyzer.models.pooled import Pooled
+from analyzer.models.vpa import Vpa
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -21,8 +25,14 @@ __all__ = [
     "model_named",
 ]
 
-MODELS: dict[str, Callable[[], Model]] = {"percentile": Percentile}
-DEFAULT_MODEL = "percentile"
+MODELS: dict[str, Callable[[], Model]] = {
+    "percentile": Percentile,
+    "pooled": Pooled,
+    "vpa": Vpa,
+    "krr": Krr,
+    "autopilot": Autopilot,
+}
+DEFAULT_MODEL = "pooled"
 
 
 def model_named(name: str) -> Model:

@@ -17,7 +17,10 @@ RESOURCES: tuple[Resource, ...] = ("cpu", "memory")
 Array = npt.NDArray[np.float64]
 
 RISKS: Array = np.array(
-    [0.001, 0.002, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5]
+    [
+        *(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.007),
+        *(0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5),
+    ]
 )
 """The risks at which every model states its demand, ascending; between them it is interpolated."""
 

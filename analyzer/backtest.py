@@ -1,0 +1,423 @@
+"""Walk-forward scoring: what would each model have caused, and cost, in the past?
+
+At every review the past is cut off, the models state their demand from it, and the horizon that
+followed is held against each point of their sweep: stated risks, or margins for the peers, which
+state none. Nothing of the future reaches a model: it gets a `Histories` that ends at the review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyzer.calibration import Judged, allot, apply, judge, learn, review_past
+from analyzer.errors import UsageError
+from analyzer.history import Histories
+from analyzer.models import MODELS, RESOURCES, RISKS, Demand, Model, Resource, model_named
+
+Array = npt.NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+Recommender = Callable[[Histories], Mapping[str, Array]]
+"""A whole policy: levels by ``cpu_request``, ``memory_request`` and ``memory_limit``, NaN: none."""
+
+MARGINS: Array = np.exp(np.linspace(np.log(0.6), np.log(48.0), 56))
+"""The sweep of peers: what they would recommend without margin, times each of these."""
+CURRENT = "current requests"
+CPU_OVERRUN = 0.05
+"""A week overruns the CPU request where usage is above it for more than this share of it."""
+CPU_ORACLE = 0.95
+WORTH_CHANGING = 0.10
+LEAST_TRAIN = timedelta(days=3)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model at one point of its sweep for one resource; arrays have one entry per container.
+
+    `stated_risk` is NaN for peers and for what is set now, `margin` for everything else.
+    """
+
+    model: str
+    resource: Resource
+    stated_risk: float
+    margin: float
+    weeks: Array
+    overruns: Array
+    samples: Array
+    samples_over: Array
+    footprint: Array
+    usage: Array
+    oracle: Array
+    changes: Array
+    reversals: Array
+    by_review: tuple[float, ...] = ()
+    """The share of overrun weeks (memory) or samples (CPU) at each review, oldest first."""
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """Every row of a backtest, and the words for it."""
+
+    rows: tuple[Row, ...]
+    train: timedelta
+    horizon: timedelta
+    reviews: int
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict per row, with plain numbers; None where there is none."""
+        return [_sum_up(row) for row in self.rows]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One line per model, resource and point of the sweep."""
+        return pd.DataFrame(self.to_dicts())
+
+    def curve(self, model: str, resource: Resource) -> pd.DataFrame:
+        """Overrun against footprint of one model, by falling footprint."""
+        frame = self.to_frame()
+        chosen = frame[(frame["model"] == model) & (frame["resource"] == resource)]
+        return chosen.sort_values("footprint_to_usage", ascending=False)
+
+    def footprint_at(self, model: str, resource: Resource, overrun: float) -> float:
+        """Footprint to usage where the model overruns that often (memory: weeks, CPU: samples).
+
+        Interpolated on its sweep; NaN where the sweep does not reach there.
+        """
+        column = "overrun_week_share" if resource == "memory" else "overrun_sample_share"
+        curve = self.curve(model, resource)
+        return interpolate(
+            curve[column].to_numpy(), curve["footprint_to_usage"].to_numpy(), overrun
+        )
+
+    def verdict(self) -> str:
+        """The backtest in a sentence or two, at the risks that are the default."""
+        return _verdict(self)
+
+
+@dataclass
+class _Tally:
+    """Sums of one row while reviews go by."""
+
+    count: int
+    sums: dict[str, Array] = field(default_factory=dict)
+    applied: Array = field(init=False)
+    direction: Array = field(init=False)
+    by_review: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in _SUMS:
+            self.sums[name] = np.zeros(self.count)
+        self.applied = np.full(self.count, np.nan)
+        self.direction = np.zeros(self.count)
+
+
+_SUMS = (
+    "weeks",
+    "overruns",
+    "samples",
+    "samples_over",
+    "footprint",
+    "usage",
+    "oracle",
+    "changes",
+    "reversals",
+)
+
+
+@dataclass(frozen=True)
+class _Future:
+    """What came after a review, per container; `sorted` are its samples in rising order."""
+
+    sorted: tuple[npt.NDArray[np.float32], ...]
+    mean: Array
+    oracle: Array
+    pods: Array
+
+
+def backtest(
+    histories: Histories,
+    models: Sequence[str] = tuple(MODELS),
+    train: timedelta = timedelta(days=14),
+    horizon: timedelta = timedelta(days=7),
+    *,
+    recommenders: Mapping[str, Recommender] | None = None,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Score `models` at every review that fits: whole horizons back from the end.
+
+    Each model sees `train` before a review; one that learns from earlier weeks sees those too.
+    ``pooled`` is scored with its risk budget, and as ``pooled-equal`` with equal risks.
+    Raises `UsageError` where the history holds no review.
+    """
+    stops = review_stops(histories, train, horizon)
+    tallies: dict[tuple[str, Resource, float, float], _Tally] = {}
+    past: dict[str, list[Judged]] = {}
+    made = {name: model_named(name) for name in models}
+    for number, stop in enumerate(stops):
+        ahead = histories.between(stop, stop + _steps(histories, horizon))
+        futures = {resource: _look(ahead, resource) for resource in RESOURCES}
+        for name, model in made.items():
+            if progress is not None:
+                progress(number, len(stops), f"review {number + 1}, {name}")
+            points = _state(
+                model, histories, stop, train, horizon, past.setdefault(name, []), ahead
+            )
+            _score(tallies, points, futures)
+        seen = histories.between(stop - _steps(histories, train), stop)
+        points = {(CURRENT, r, np.nan, np.nan): v for r, v in _current(seen).items()}
+        for name, recommend in (recommenders or {}).items():
+            for target, level in recommend(seen).items():
+                resource: Resource = "cpu" if target.startswith("cpu") else "memory"
+                label = name if target.endswith("request") else f"{name}, limits"
+                points[label, resource, np.nan, np.nan] = level
+        _score(tallies, points, futures)
+    if progress is not None:
+        progress(len(stops), len(stops), "backtest")
+    rows = tuple(
+        Row(*key, **tally.sums, by_review=tuple(tally.by_review)) for key, tally in tallies.items()
+    )
+    return BacktestResult(rows, train, horizon, len(stops))
+
+
+def review_stops(histories: Histories, train: timedelta, horizon: timedelta) -> list[int]:
+    """The step after which each review is held, oldest first."""
+    if horizon < timedelta(days=1) or train < timedelta(days=1):
+        raise UsageError("a backtest needs a train and a horizon of one day or more")
+    ahead, back = _steps(histories, horizon), _steps(histories, train)
+    # A recording that misses its first hours still holds the first review.
+    slack = histories.usage.steps_per_day // 2
+    stops = list(range(histories.usage.steps - ahead, back - slack - 1, -ahead))[::-1]
+    if not stops:
+        days = histories.usage.steps / histories.usage.steps_per_day
+        need = (train + horizon) / timedelta(days=1)
+        raise UsageError(
+            f"a backtest with {train.days} days before and {horizon.days} days after a review "
+            f"needs {need:g} days of history, found {days:.1f}; give a shorter --train or --horizon"
+        )
+    return stops
+
+
+def interpolate(overrun: Array, footprint: Array, wanted: float) -> float:
+    """The footprint at an overrun of `wanted` on a curve; NaN where it does not reach."""
+    order = np.lexsort((footprint, overrun))
+    overrun, footprint = overrun[order], footprint[order]
+    if not len(overrun) or not overrun[0] <= wanted <= overrun[-1]:
+        return float("nan")
+    return float(np.interp(wanted, overrun, footprint))
+
+
+def _steps(histories: Histories, length: timedelta) -> int:
+    return round(length / histories.usage.step)
+
+
+def _state(
+    model: Model,
+    histories: Histories,
+    stop: int,
+    train: timedelta,
+    horizon: timedelta,
+    past: list[Judged],
+    ahead: Histories,
+) -> dict[tuple[str, Resource, float, float], Array]:
+    """The levels of one model at one review, at every point of its sweep.
+
+    `ahead` is what came after; it is judged last, for the reviews that follow this one.
+    """
+    begin = stop - _steps(histories, train)
+    if getattr(model, "sweep", "risk") == "margin":
+        plain = type(model)(plain=True)  # type: ignore[call-arg]
+        demand = plain.fit(histories.between(begin, stop), horizon)
+        return {
+            (model.name, resource, np.nan, float(margin)): demand.levels[resource][:, 0] * margin
+            for resource in RESOURCES
+            for margin in MARGINS
+        }
+    learns = getattr(model, "learns", False)
+    if not learns:
+        demand = model.fit(histories.between(begin, stop), horizon)
+        return _equal(model.name, demand)
+    model = type(model)(window=train)  # type: ignore[call-arg]
+    known = histories.between(0, stop)
+    demand = model.fit(known, horizon)
+    if not past:
+        past.extend(review_past(model, known, horizon)[::-1])
+    stated = apply(demand, learn(past))
+    past.append(judge(demand, ahead))
+    return _equal(f"{model.name}-equal", stated) | _budgeted(model.name, stated)
+
+
+def _equal(name: str, demand: Demand) -> dict[tuple[str, Resource, float, float], Array]:
+    return {
+        (name, resource, float(risk), np.nan): demand.levels[resource][:, column]
+        for resource in RESOURCES
+        for column, risk in enumerate(RISKS)
+    }
+
+
+def _budgeted(name: str, demand: Demand) -> dict[tuple[str, Resource, float, float], Array]:
+    points = {}
+    for resource in RESOURCES:
+        levels = demand.levels[resource]
+        for risk in RISKS:
+            due = np.full(len(levels), risk)
+            risks = allot(levels, due, np.ones(len(levels)))
+            points[name, resource, float(risk), np.nan] = demand.at(resource, risks)
+    return points
+
+
+def _current(histories: Histories) -> dict[Resource, Array]:
+    """Requests as declared at the review; NaN where none is."""
+    cpu, memory = np.full(len(histories), np.nan), np.full(len(histories), np.nan)
+    for index in range(len(histories)):
+        now = histories.spec(index).resources.effective()
+        if now.cpu_request is not None:
+            cpu[index] = now.cpu_request.cores
+        if now.memory_request is not None:
+            memory[index] = now.memory_request.bytes
+    return {"cpu": cpu, "memory": memory}
+
+
+def _look(ahead: Histories, resource: Resource) -> _Future:
+    usage = ahead.usage
+    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
+    count = len(ahead)
+    mean, oracle, pods = (np.full(count, np.nan) for _ in range(3))
+    samples = []
+    for index in range(count):
+        where = usage.span(index)
+        present = ~np.isnan(values[where])
+        seen = np.sort(values[where][present])
+        samples.append(seen)
+        if len(seen):
+            mean[index] = seen.mean(dtype=np.float64)
+            rank = int(np.ceil(CPU_ORACLE * len(seen))) - 1 if resource == "cpu" else -1
+            oracle[index] = seen[rank]
+            pods[index] = len(seen) / len(np.unique(usage.sample_steps(index)[present]))
+    return _Future(tuple(samples), mean, oracle, pods)
+
+
+def _score(
+    tallies: dict[tuple[str, Resource, float, float], _Tally],
+    points: Mapping[tuple[str, Resource, float, float], Array],
+    futures: Mapping[Resource, _Future],
+) -> None:
+    """Add what came of all points at one review; all points of a resource are looked up at once."""
+    for resource in RESOURCES:
+        keys = [key for key in points if key[1] == resource]
+        if not keys:
+            continue
+        levels = np.stack([points[key] for key in keys], axis=1)
+        future = futures[resource]
+        above = np.full(levels.shape, np.nan)
+        number = np.array([len(values) for values in future.sorted], dtype=np.float64)
+        for index, values in enumerate(future.sorted):
+            if len(values):
+                # Compared in the samples' own precision, or a level equal to a peak falls below.
+                cut = np.searchsorted(values, levels[index].astype(np.float32), side="right")
+                above[index] = len(values) - cut
+        for column, key in enumerate(keys):
+            tally = tallies.setdefault(key, _Tally(len(levels)))
+            _add(tally, resource, levels[:, column], above[:, column], number, future)
+
+
+def _add(
+    tally: _Tally, resource: Resource, level: Array, above: Array, number: Array, future: _Future
+) -> None:
+    judged = ~np.isnan(level) & (number > 0)
+    over = above > (CPU_OVERRUN * number if resource == "cpu" else 0)
+    sums = tally.sums
+    for name, values in (
+        ("weeks", np.ones(len(level))),
+        ("overruns", over.astype(np.float64)),
+        ("samples", number),
+        ("samples_over", above),
+        ("footprint", level * future.pods),
+        ("usage", future.mean * future.pods),
+        ("oracle", future.oracle * future.pods),
+    ):
+        sums[name][judged] += values[judged]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves = judged & (np.abs(level / tally.applied - 1) > WORTH_CHANGING)
+    way = np.sign(level - tally.applied)
+    sums["changes"][moves] += 1
+    sums["reversals"][moves & (tally.direction * way < 0)] += 1
+    tally.direction[moves] = way[moves]
+    renew = moves | (judged & np.isnan(tally.applied))
+    tally.applied[renew] = level[renew]
+    count = number[judged].sum() if resource == "cpu" else judged.sum()
+    share = (above if resource == "cpu" else over)[judged].sum() / max(count, 1)
+    tally.by_review.append(float(share))
+
+
+def _sum_up(row: Row) -> dict[str, Any]:
+    weeks, used = row.weeks.sum(), row.usage.sum()
+    kept = (row.usage > 0) & (row.footprint > 0)
+    ratio = np.log(row.footprint[kept] / row.usage[kept])
+    return {
+        "model": row.model,
+        "resource": row.resource,
+        "stated_risk": _number(row.stated_risk),
+        "margin": _number(row.margin),
+        "container_weeks": int(weeks),
+        "overrun_week_share": _number(row.overruns.sum() / weeks if weeks else np.nan),
+        "overrun_sample_share": _number(
+            row.samples_over.sum() / row.samples.sum() if row.samples.sum() else np.nan
+        ),
+        "footprint_to_usage": _number(row.footprint.sum() / used if used else np.nan),
+        "footprint_to_oracle": _number(
+            row.footprint.sum() / row.oracle.sum() if row.oracle.sum() else np.nan
+        ),
+        "footprint_geometric": _number(np.exp(ratio.mean()) if len(ratio) else np.nan),
+        "changes_per_week": _number(row.changes.sum() / weeks if weeks else np.nan),
+        "reversals_per_week": _number(row.reversals.sum() / weeks if weeks else np.nan),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _verdict(result: BacktestResult) -> str:
+    frame = result.to_frame()
+    if frame.empty:
+        return ""
+    days = result.horizon.days
+    head = f"On the last {result.reviews} review{'s' if result.reviews > 1 else ''} of {days} days"
+    parts = []
+    for resource, risk in (("memory", 0.1), ("cpu", 0.05)):
+        chosen = frame[frame["resource"] == resource]
+        ours = _pick(chosen, "pooled", "stated_risk", risk)
+        if ours is None:
+            continue
+        word = "overran in" if resource == "memory" else "was above the request for"
+        column = "overrun_week_share" if resource == "memory" else "overrun_sample_share"
+        unit = "of container-weeks" if resource == "memory" else "of the time"
+        text = (
+            f"{'memory' if resource == 'memory' else 'CPU'} {word} {ours[column]:.1%} {unit} "
+            f"at {ours['footprint_to_usage']:.2f} x usage"
+        )
+        now = chosen[chosen["model"] == CURRENT]
+        if len(now) and now.iloc[0]["container_weeks"]:
+            row = now.iloc[0]
+            text += f" (requests now: {row[column]:.1%} at {row['footprint_to_usage']:.2f} x"
+            for name, margin in (("vpa", 1.15), ("krr", 1.15 if resource == "memory" else 1.0)):
+                peer = _pick(chosen, name, "margin", margin)
+                if peer is not None:
+                    label = name.upper()
+                    text += f"; {label}: {peer[column]:.1%} at {peer['footprint_to_usage']:.2f} x"
+            text += ")"
+        parts.append(text)
+    return f"{head}, {'; '.join(parts)}." if parts else ""
+
+
+def _pick(frame: pd.DataFrame, model: str, column: str, near: float) -> Mapping[str, Any] | None:
+    chosen = frame[(frame["model"] == model) & frame[column].notna()]
+    if chosen.empty:
+        return None
+    nearest = (np.log(chosen[column].astype(float) / near)).abs().idxmin()
+    return dict(chosen.loc[nearest])

@@ -1,0 +1,239 @@
+"""Stated risks that come true, and a budget of risk spent where margins are cheap.
+
+`calibrate` looks at reviews in the past of the same cluster: what was stated then, and what came.
+Where levels stated at 10 % were exceeded 6 times in a hundred, 10 % is from now on read further
+out on the same curve. `spend` then lets the risk of single containers differ, so that the cluster
+as a whole overruns as often as it was told to, for as few bytes and cores as that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+
+from analyzer.history import Histories
+from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Model, Resource, Step
+from analyzer.quantity import Cpu, Memory
+
+PRIOR_OVERRUNS = 2.0
+"""The model's own statement weighs as much as this many overruns seen."""
+MOST_PER_REVIEW = 60.0
+"""Containers of one week share its shocks: they count as no more than this many."""
+MOST_CORRECTION = 6.0
+LEAST_PAST = timedelta(days=3)
+
+LEAST_SHARE, MOST_SHARE = 1 / 20, 8.0
+"""Caps: no container gets less than a twentieth or more than eight times the risk it is due."""
+HIGHEST_RISK = 0.5
+
+Judged = Mapping[Resource, Array]
+"""Per resource (containers, len(RISKS)): the share of the time (CPU) or whether at all (memory)
+usage was above the level stated at each risk; NaN where nothing was stated or seen."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """At which risk of the model to read a level, so that `RISKS` come true."""
+
+    read_at: Mapping[Resource, Array]
+    observed: Mapping[Resource, Array]
+    reviews: int
+    containers: int
+
+
+def judge(demand: Demand, future: Histories) -> Judged:
+    """What came of `demand` in `future`, the time after it was stated."""
+    usage = future.usage
+    cpu = np.full((len(future), len(RISKS)), np.nan)
+    memory = np.full((len(future), len(RISKS)), np.nan)
+    for index in range(len(future)):
+        where = usage.span(index)
+        cpu[index] = share_above(usage.cpu_cores[where], demand.levels["cpu"][index])
+        peaks = usage.memory_bytes[where]
+        if len(peaks) and not np.isnan(peaks).all():
+            stated = demand.levels["memory"][index]
+            memory[index] = np.where(np.isnan(stated), np.nan, np.nanmax(peaks) > stated)
+    return {"cpu": cpu, "memory": memory}
+
+
+def share_above(values: np.ndarray, levels: Array) -> Array:
+    """The share of `values` (NaN: not seen) above each of `levels`; NaN where either is none."""
+    seen = np.sort(values[~np.isnan(values)])
+    if not len(seen):
+        return np.full(len(levels), np.nan)
+    above = 1.0 - np.searchsorted(seen, levels, side="right") / len(seen)
+    return np.where(np.isnan(levels), np.nan, above)
+
+
+def review_past(
+    model: Model, histories: Histories, horizon: timedelta, most: int = 4
+) -> list[Judged]:
+    """What came of `model` at up to `most` reviews in the past of `histories`, newest first.
+
+    Reviews lie whole horizons before the end and know at least three days. None where the
+    history is too short, which leaves the model's own statement as it is.
+    """
+    usage = histories.usage
+    ahead, least = round(horizon / usage.step), round(LEAST_PAST / usage.step)
+    found = []
+    stop = usage.steps - ahead
+    while stop >= least and len(found) < most:
+        demand = model.fit(histories.between(0, stop), horizon)
+        found.append(judge(demand, histories.between(stop, stop + ahead)))
+        stop -= ahead
+    return found
+
+
+def learn(judged: Sequence[Judged]) -> Calibration:
+    """The correction that past reviews call for, held back where they are few.
+
+    At each risk the observed share is drawn towards the stated one as if two overruns had been
+    seen as stated. Containers of one review count as at most sixty, because a node upgrade or a
+    Monday hits many at once.
+    """
+    read_at, observed, most = {}, {}, 0
+    for resource in RESOURCES:
+        overruns, trials, seen, count = np.zeros(len(RISKS)), 0.0, np.zeros(len(RISKS)), 0
+        for review in judged:
+            rows = review[resource]
+            rows = rows[~np.isnan(rows).any(axis=1)]
+            if len(rows):
+                weight = min(1.0, MOST_PER_REVIEW / len(rows))
+                overruns += weight * rows.sum(axis=0)
+                seen += rows.sum(axis=0)
+                trials += weight * len(rows)
+                count += len(rows)
+        drawn = (overruns + PRIOR_OVERRUNS) / (trials + PRIOR_OVERRUNS / RISKS)
+        drawn = np.clip(drawn, RISKS / MOST_CORRECTION, RISKS * MOST_CORRECTION)
+        drawn = np.maximum.accumulate(drawn) * (1 + 1e-9 * np.arange(len(RISKS)))
+        log_risk, log_drawn = np.log(RISKS), np.log(drawn)
+        # Beyond the ends of the table the last correction goes on.
+        wanted = np.interp(log_risk, log_drawn, log_risk)
+        wanted = np.where(log_risk < log_drawn[0], log_risk - log_drawn[0] + log_risk[0], wanted)
+        wanted = np.where(log_risk > log_drawn[-1], log_risk - log_drawn[-1] + log_risk[-1], wanted)
+        read_at[resource] = np.clip(np.exp(wanted), RISKS[0], RISKS[-1])
+        observed[resource] = seen / max(count, 1)
+        most = max(most, count)
+    return Calibration(read_at, observed, len(judged), most)
+
+
+def apply(demand: Demand, calibration: Calibration) -> Demand:
+    """`demand` with every stated risk read where the past says it comes true."""
+    if not calibration.reviews or not calibration.containers:
+        return demand
+    levels, trails = {}, {}
+    for resource in RESOURCES:
+        columns = [demand.at(resource, float(risk)) for risk in calibration.read_at[resource]]
+        levels[resource] = np.stack(columns, axis=1)
+        step = _calibration_step(calibration, resource)
+        trails[resource] = tuple(
+            (*trail, step) if trail else trail for trail in demand.trails[resource]
+        )
+    return replace(demand, levels=levels, trails=trails)
+
+
+def calibrate(model: Model, demand: Demand, histories: Histories) -> Demand:
+    """`demand`, as `model` stated it for `histories`, with risks that held in their past."""
+    return apply(demand, learn(review_past(model, histories, demand.horizon)))
+
+
+def _calibration_step(calibration: Calibration, resource: Resource) -> Step:
+    at = int(np.searchsorted(RISKS, 0.1 if resource == "memory" else 0.05))
+    share = calibration.observed[resource][at]
+    what = "of peaks" if resource == "memory" else "of the time"
+    reason = (
+        f"in {calibration.reviews} past reviews here {share:.1%} {what} lay above what was "
+        f"stated at {RISKS[at]:.0%}, so that risk is read at {calibration.read_at[resource][at]:.1%}"
+    )
+    return Step("calibrate", "", "", reason)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Risks per container and resource, and the demand whose trails say what they cost."""
+
+    risks: Mapping[Resource, Array]
+    demand: Demand
+
+
+def spend(
+    demand: Demand, due: Mapping[Resource, Array | float], replicas: Array | None = None
+) -> Spent:
+    """Give every container its own risk, so that all together bear the risk they are due.
+
+    `due` is the risk each container would get under equal risks, `replicas` how many pods a level
+    is paid for. The sum of risks stays the sum of those due; among all such choices within the
+    caps this one reserves the least. Containers without a statement keep what they are due.
+    """
+    count = len(demand.levels["cpu"])
+    pods = np.ones(count) if replicas is None else np.maximum(replicas, 1.0)
+    risks: dict[Resource, Array] = {}
+    trails: dict[Resource, tuple[tuple[Step, ...], ...]] = {}
+    for resource in RESOURCES:
+        own = np.broadcast_to(np.asarray(due[resource], dtype=np.float64), count).copy()
+        risks[resource] = allot(demand.levels[resource], own, pods)
+        trails[resource] = _budget_trails(demand, resource, own, risks[resource])
+    return Spent(risks, replace(demand, trails=trails))
+
+
+def allot(levels: Array, due: Array, pods: Array) -> Array:
+    """The risks that reserve least: one price for risk, paid by every container alike.
+
+    `levels` has the shape (containers, len(RISKS)). For a price ``p`` per unit of risk each
+    container takes the risk that minimises ``pods * level + p * risk``; `p` is found by bisection
+    so that the risks add up to those due.
+    """
+    risks = due.copy()
+    rows = np.flatnonzero(~np.isnan(levels).any(axis=1))
+    if len(rows) < 2:
+        return risks
+    scale = np.exp(np.linspace(np.log(LEAST_SHARE), np.log(MOST_SHARE), 64))
+    choices = np.clip(due[rows, None] * scale, RISKS[0], HIGHEST_RISK)
+    cost = pods[rows, None] * _interpolate(levels[rows], choices)
+    budget = due[rows].sum()
+    span = np.nanmax(cost) - np.nanmin(cost)
+    low, high = -30.0, np.log(span / RISKS[0] + 1) + 10
+    best = np.zeros(len(rows), dtype=np.int64)
+    for _ in range(60):
+        middle = (low + high) / 2
+        chosen = (cost + np.exp(middle) * choices).argmin(axis=1)
+        if choices[np.arange(len(rows)), chosen].sum() > budget:
+            low = middle
+        else:
+            high, best = middle, chosen
+    risks[rows] = choices[np.arange(len(rows)), best]
+    return risks
+
+
+def _interpolate(levels: Array, risks: Array) -> Array:
+    """Levels of each row at its own risks, linear in the logarithm of the risk."""
+    right = np.clip(np.searchsorted(RISKS, risks), 1, len(RISKS) - 1)
+    share = np.log(risks / RISKS[right - 1]) / np.log(RISKS[right] / RISKS[right - 1])
+    rows = np.arange(len(levels))[:, None]
+    result: Array = (1 - share) * levels[rows, right - 1] + share * levels[rows, right]
+    return result
+
+
+def _budget_trails(
+    demand: Demand, resource: Resource, due: Array, risks: Array
+) -> tuple[tuple[Step, ...], ...]:
+    before, after = demand.at(resource, due), demand.at(resource, risks)
+    kind = Cpu.from_cores if resource == "cpu" else Memory.from_bytes
+    trails = []
+    for index, trail in enumerate(demand.trails[resource]):
+        if not trail or np.isnan(before[index]) or np.isclose(risks[index], due[index]):
+            trails.append(trail)
+            continue
+        old, new = kind(float(before[index])).human(), kind(float(after[index])).human()
+        bought = due[index] - risks[index]
+        reason = (
+            f"margin is cheap here: it buys {bought:.2%} less risk than the {due[index]:.2%} due"
+            if bought > 0
+            else f"margin is dear here: {-bought:.2%} more risk than the {due[index]:.2%} due, "
+            "which cheaper containers bear"
+        )
+        trails.append((*trail, Step("budget", old, new, reason)))
+    return tuple(trails)

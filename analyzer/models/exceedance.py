@@ -1,0 +1,57 @@
+"""Chances of an overrun, from a container's own past, its drift, and jumps all share.
+
+A chance of an overrun is a function of the level, and a level at a risk is its inverse. Both
+resources take it from smoothed history: each value seen counts as a spread in the logarithm,
+because next week is not a copy of this one. Own history alone is too sure of itself: it cannot
+hold the jump that has not happened yet. So a few containers in a hundred are expected to jump,
+and how far is a matter of the cluster, not of the container.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analyzer.models.demand import RISKS, Array
+
+STEP = 0.04
+"""Resolution of levels in the logarithm: 4 %, and interpolated between."""
+_LOGIT_PER_SD = 0.6
+"""A logistic spread of 0.6 sigma has about the tails of Student's t with three degrees."""
+_CHUNK = 512
+
+
+def tail(distance: Array, spread: Array | float) -> Array:
+    """The logistic chance that a value spread around zero lies above `distance`."""
+    scaled = np.clip(distance / (spread * _LOGIT_PER_SD), -60, 60)
+    result: Array = 1.0 / (1.0 + np.exp(scaled))
+    return result
+
+
+def smoothed(points: Array, weights: Array, grid: Array, spread: Array) -> Array:
+    """The share of time above each level.
+
+    `points` (containers, k) are logarithms of values seen, NaN where there is none, `weights`
+    theirs, `grid` (containers, g) logarithms of levels, `spread` (containers,) the drift.
+    """
+    seen = ~np.isnan(points)
+    mass = np.where(seen, np.broadcast_to(weights, points.shape), 0.0)
+    mass = mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
+    above = np.zeros(grid.shape)
+    for column in range(points.shape[1]):
+        distance = grid - np.where(seen[:, column], points[:, column], 0.0)[:, None]
+        above += mass[:, column : column + 1] * tail(distance, spread[:, None])
+    return above
+
+
+def levels_at(grid: Array, chance: Array) -> Array:
+    """The logarithm of the level that is exceeded with each of `RISKS`.
+
+    `grid` and `chance` have the shape (containers, g), chances falling along the grid. Between
+    two levels the logarithm of the chance is taken as straight; ends are kept.
+    """
+    wanted = np.log(RISKS)
+    logs = np.log(np.maximum(chance, 1e-12))
+    found = np.empty((len(grid), len(RISKS)))
+    for row in range(len(grid)):
+        found[row] = np.interp(-wanted, -logs[row], grid[row])
+    return found

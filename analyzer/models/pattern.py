@@ -1,0 +1,325 @@
+"""What kind of history a container has: growth, leak, shift, daily and weekly rhythm, or none.
+
+Everything but the leaks is tested for all containers at once on daily summaries, in logarithms,
+so that "10 % a week" means the same for 50 MiB and 50 GiB. Thresholds ask for both significance
+and size, because a fortnight holds fourteen daily values and a cluster thousands of containers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from analyzer.history import Histories
+from analyzer.models.demand import RESOURCES, Array, Resource
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+LEAST_DAYS_FOR_TREND = 6
+TREND_P_VALUE = 0.005
+LEAST_TREND = 0.08
+"""Growth over the window, in logarithms, that is worth the word."""
+LEAST_SHIFT = 0.14
+SHIFT_IN_SPREADS = 6.0
+DAYS_AFTER_SHIFT = 3
+WEEKLY_P_VALUE = 0.001
+LEAST_RHYTHM = 0.12
+DAILY_SHARE = 0.35
+YOUNG_DAYS = 3
+IDLE_CORES = 0.002
+BURSTY_CPU = 12.0
+BURSTY_MEMORY = 2.0
+_BLOCKS = 12
+"""Blocks of two hours make a day's profile."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The patterns of one resource; every array has one entry per container.
+
+    `slope` is in logarithms per day and zero where growth is not significant, `p_value` its
+    two-sided significance, `since` the first day column after the last level shift (0 without
+    one), `shift` the ratio of the level after it to the one before (1 without one).
+    """
+
+    findings: tuple[str, ...]
+    slope: Array
+    p_value: Array
+    since: Ints
+    shift: Array
+
+
+def recognise(histories: Histories) -> dict[Resource, Pattern]:
+    """The pattern of every container, per resource."""
+    daily = histories.daily
+    values: dict[Resource, Array] = {"cpu": daily.cpu_mean, "memory": daily.memory_peak}
+    floor = {"cpu": 1e-4, "memory": 2.0**16}
+    leaks = find_leaks(histories)
+    found: dict[Resource, Pattern] = {}
+    for resource in RESOURCES:
+        logs = np.log(np.maximum(values[resource], floor[resource]))
+        found[resource] = _recognise_one(
+            histories, resource, logs, leaks if resource == "memory" else np.zeros_like(leaks)
+        )
+    return found
+
+
+def _recognise_one(histories: Histories, resource: Resource, logs: Array, leaks: Bools) -> Pattern:
+    slope, p_value = trend(logs)
+    since, shift = last_shift(logs)
+    shifted, weekly = since > 0, weekly_rhythm(logs)
+    days = (~np.isnan(logs)).sum(axis=1)
+    grows = (p_value < TREND_P_VALUE) & (np.abs(slope) * days >= LEAST_TREND) & ~shifted
+    grows &= ~weekly
+    words = np.full(len(logs), "steady", dtype=object)
+    words[_bursty(histories, resource)] = "bursty"
+    words[daily_rhythm(histories, resource)] = "daily"
+    words[weekly] = "weekly"
+    words[grows & (slope > 0)] = "growth"
+    words[grows & (slope < 0)] = "decline"
+    words[shifted] = "shift"
+    words[leaks] = "leak"
+    words[_idle(histories, resource)] = "idle"
+    words[_young(logs)] = "young"
+    moving = grows & ~leaks
+    return Pattern(
+        findings=tuple(str(word) for word in words),
+        slope=np.where(moving, slope, 0.0),
+        p_value=p_value,
+        since=np.where(leaks, 0, since),
+        shift=np.where(shifted & ~leaks, shift, 1.0),
+    )
+
+
+def trend(logs: Array) -> tuple[Array, Array]:
+    """Theil-Sen slope per day, and the Mann-Kendall significance of it.
+
+    `logs` has one row per container and one column per day, NaN where nothing was seen. The
+    variance of Kendall's sum is inflated by ``(1 + r) / (1 - r)`` with `r` the residuals'
+    correlation from day to day (von Storch 1999), never deflated. Rows with fewer than six days
+    have slope 0 and p-value 1.
+    """
+    count = (~np.isnan(logs)).sum(axis=1)
+    earlier, later = np.triu_indices(logs.shape[1], 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows without any pair
+        rises = logs[:, later] - logs[:, earlier]
+        slope = np.nanmedian(rises / (later - earlier), axis=1)
+        residual = logs - slope[:, None] * np.arange(logs.shape[1])
+        residual -= np.nanmedian(residual, axis=1, keepdims=True)
+        shared = np.nanmean(residual[:, 1:] * residual[:, :-1], axis=1)
+        correlation = np.clip(shared / np.nanmean(residual**2, axis=1), 0.0, 0.8)
+    score = np.nansum(np.sign(rises), axis=1)
+    variance = count * (count - 1) * (2 * count + 5) / 18.0
+    variance = variance * (1 + np.nan_to_num(correlation)) / (1 - np.nan_to_num(correlation))
+    z = np.sign(score) * np.maximum(np.abs(score) - 1, 0) / np.sqrt(np.maximum(variance, 1))
+    p_value = 2 * stats.norm.sf(np.abs(z))
+    enough = count >= LEAST_DAYS_FOR_TREND
+    return np.where(enough, slope, 0.0), np.where(enough, p_value, 1.0)
+
+
+def last_shift(logs: Array) -> tuple[Ints, Array]:
+    """The first day after a clear, lasting change of level, and the ratio it changed by.
+
+    The split is where two medians fit best. It counts where the change is at least 15 %, six
+    times the spread around the two levels, and a straight line fits clearly worse. At least three
+    days lie on either side.
+    """
+    rows, days = logs.shape
+    since, ratio = np.zeros(rows, dtype=np.int64), np.ones(rows)
+    best, best_jump, best_spread = np.full(rows, np.inf), np.zeros(rows), np.ones(rows)
+    seen = ~np.isnan(logs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows with nothing on one side
+        for split in range(DAYS_AFTER_SHIFT, days - DAYS_AFTER_SHIFT + 1):
+            before, after = logs[:, :split], logs[:, split:]
+            low, high = np.nanmedian(before, axis=1), np.nanmedian(after, axis=1)
+            error = np.nansum(np.abs(before - low[:, None]), axis=1)
+            error += np.nansum(np.abs(after - high[:, None]), axis=1)
+            enough = seen[:, :split].sum(axis=1) >= DAYS_AFTER_SHIFT
+            enough &= seen[:, split:].sum(axis=1) >= DAYS_AFTER_SHIFT
+            better = enough & (error < best)
+            best[better], since[better] = error[better], split
+            best_jump[better] = (high - low)[better]
+            best_spread[better] = (error / np.maximum(seen.sum(axis=1) - 2, 1))[better]
+        line = _line_error(logs)
+    clear = (np.abs(best_jump) >= LEAST_SHIFT) & (best < 0.6 * line)
+    clear &= np.abs(best_jump) >= SHIFT_IN_SPREADS * best_spread
+    since[~clear] = 0
+    ratio[clear] = np.exp(best_jump[clear])
+    return since, ratio
+
+
+def _line_error(logs: Array) -> Array:
+    slope, _ = trend(logs)
+    residual = logs - slope[:, None] * np.arange(logs.shape[1])
+    residual -= np.nanmedian(residual, axis=1, keepdims=True)
+    error: Array = np.nansum(np.abs(residual), axis=1)
+    return error
+
+
+def weekly_rhythm(logs: Array) -> Bools:
+    """Whether the days of the week differ, by an F test on detrended days; needs two weeks."""
+    rows, days = logs.shape
+    if days < 14:
+        return np.zeros(rows, dtype=bool)
+    whole = logs[:, days - days // 7 * 7 :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
+        slope, _ = trend(whole)
+        flat = whole - slope[:, None] * np.arange(whole.shape[1])
+        flat = flat - np.nanmean(flat, axis=1, keepdims=True)
+        weeks = flat.reshape(rows, -1, 7)
+        profile = np.nanmean(weeks, axis=1)
+        between = weeks.shape[1] * np.nansum(profile**2, axis=1) / 6
+        within = np.nansum((weeks - profile[:, None, :]) ** 2, axis=(1, 2))
+        within = within / (whole.shape[1] - 7) + 1e-6
+        spread = np.nanmax(profile, axis=1) - np.nanmin(profile, axis=1)
+    p_value = stats.f.sf(between / within, 6, whole.shape[1] - 7)
+    complete = ~np.isnan(whole).any(axis=1)
+    result: Bools = complete & (p_value < WEEKLY_P_VALUE) & (spread >= LEAST_RHYTHM)
+    return result
+
+
+def daily_rhythm(histories: Histories, resource: Resource) -> Bools:
+    """Whether the hours of the day differ alike on most days; needs four days.
+
+    Compares the variance of the mean profile of two-hour blocks with that of single days: pure
+    noise leaves one part in the number of days, a rhythm most of it.
+    """
+    profiles = block_means(histories, resource)
+    rows, days, _ = profiles.shape
+    if days < 4:
+        return np.zeros(rows, dtype=bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # days without samples
+        flat = profiles - np.nanmean(profiles, axis=2, keepdims=True)
+        count = (~np.isnan(flat)).all(axis=2).sum(axis=1)
+        mean = np.nanmedian(flat, axis=1)
+        share = np.nanmean(mean**2, axis=1) / (np.nanmean(flat**2, axis=(1, 2)) + 1e-5)
+        spread = np.nanmax(mean, axis=1) - np.nanmin(mean, axis=1)
+    result: Bools = (count >= 4) & (spread >= LEAST_RHYTHM)
+    result &= share >= np.maximum(DAILY_SHARE, 4.0 / np.maximum(count, 1))
+    return result
+
+
+def block_means(histories: Histories, resource: Resource) -> Array:
+    """Logarithms of means over two hours, of all pods: (containers, days, 12); NaN: not seen."""
+    usage = histories.usage
+    per_day = usage.steps_per_day
+    days = -(-usage.steps // per_day)
+    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
+    lengths = np.diff(usage.offset)
+    step = np.arange(len(values)) - np.repeat(usage.offset[:-1] - usage.first, lengths)
+    step += days * per_day - usage.steps
+    block = step // per_day * _BLOCKS + step % per_day * _BLOCKS // per_day
+    block += np.repeat(usage.container, lengths) * (days * _BLOCKS)
+    seen = ~np.isnan(values)
+    size = len(histories) * days * _BLOCKS
+    total = np.bincount(block[seen], weights=values[seen], minlength=size)
+    count = np.bincount(block[seen], minlength=size)
+    floor = 1e-4 if resource == "cpu" else 2.0**16
+    with np.errstate(invalid="ignore"):
+        means = np.log(np.maximum(total / np.where(count, count, np.nan), floor))
+    return means.reshape(len(histories), days, _BLOCKS)
+
+
+def find_leaks(histories: Histories) -> Bools:
+    """Whether memory climbs through a pod's life, falls at its end, and climbs again.
+
+    A life is the stretch between two restarts (or two sudden falls by a quarter) of one pod. It
+    takes two lives of half a day or more, nearly all of which climb steadily by 10 % or more.
+    """
+    leaks = np.zeros(len(histories), dtype=bool)
+    restarts = _restart_steps(histories)
+    for index in range(len(histories)):
+        leaks[index] = _leaks(histories, index, restarts.get(index, {}))
+    return leaks
+
+
+def _restart_steps(histories: Histories) -> dict[int, dict[str, list[int]]]:
+    events = histories.events
+    chosen = events[events["kind"].isin(["restart", "oom_kill"])]
+    since = (chosen["timestamp"] - pd.Timestamp(histories.usage.start)) / histories.usage.step
+    found: dict[int, dict[str, list[int]]] = {}
+    for index, pod, step in zip(chosen["index"], chosen["pod"], since, strict=True):
+        found.setdefault(int(index), {}).setdefault(str(pod), []).append(int(np.ceil(step)))
+    return found
+
+
+def _leaks(histories: Histories, index: int, restarts: dict[str, list[int]]) -> bool:
+    usage = histories.usage
+    per_hour = max(1, usage.steps_per_day // 24)
+    climbs, tops, bottoms = [], [], []
+    for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
+        low, high = int(usage.offset[series]), int(usage.offset[series + 1])
+        if high - low < 12 * per_hour:
+            continue
+        cuts = [s - int(usage.first[series]) for s in restarts.get(usage.pods[series], [])]
+        for life in _lives(usage.memory_bytes[low:high], cuts, per_hour):
+            rise = _steady_rise(life)
+            climbs.append(rise)
+            bottoms.append(float(life[0]))
+            tops.append(float(life[-1]))
+    if len(climbs) < 2:
+        return False
+    long_enough = np.array(climbs)
+    falls = np.array(bottoms[1:]) < 0.9 * np.array(tops[:-1])
+    return bool((long_enough >= 0.10).mean() >= 0.8 and falls.mean() >= 0.8)
+
+
+def _lives(memory: npt.NDArray[np.float32], cuts: list[int], per_hour: int) -> list[Array]:
+    """Hourly peaks of each life of one pod; lives under half a day are left out."""
+    inside = sorted(c for c in cuts if 0 < c < len(memory))
+    lives = []
+    for part in np.split(memory, inside):
+        usable = len(part) // per_hour * per_hour
+        if usable < 12 * per_hour:
+            continue
+        block = part[:usable].reshape(-1, per_hour)
+        hours = np.fmax.reduce(block, axis=1).astype(np.float64)
+        hours = hours[~np.isnan(hours)]
+        falls = np.flatnonzero(hours[1:] < 0.75 * hours[:-1]) + 1
+        lives += [life for life in np.split(hours, falls) if len(life) >= 12]
+    return lives
+
+
+def _steady_rise(life: Array) -> float:
+    """How much a life climbs as a fraction of its start; 0 where it does not climb steadily."""
+    parts = np.array([np.median(part) for part in np.array_split(life, 6)])
+    if (np.diff(parts) <= 0).sum() > 1 or parts[0] <= 0:
+        return 0.0
+    return float(parts[-1] / parts[0] - 1)
+
+
+def _bursty(histories: Histories, resource: Resource) -> Bools:
+    daily = histories.daily
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
+        if resource == "cpu":
+            typical = np.maximum(np.nanmedian(daily.cpu_mean, axis=1), 1e-3)
+            return np.asarray(np.nanmax(daily.cpu_peak, axis=1) > BURSTY_CPU * typical)
+        typical = np.nanmedian(daily.memory_peak, axis=1)
+        return np.asarray(np.nanmax(daily.memory_peak, axis=1) > BURSTY_MEMORY * typical)
+
+
+def _idle(histories: Histories, resource: Resource) -> Bools:
+    if resource != "cpu":
+        return np.zeros(len(histories), dtype=bool)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
+        return np.asarray(np.nanmax(histories.daily.cpu_p95, axis=1) < IDLE_CORES)
+
+
+def _young(logs: Array) -> Bools:
+    """First seen within the last three days of a longer window."""
+    seen = ~np.isnan(logs)
+    first = np.where(seen.any(axis=1), seen.argmax(axis=1), logs.shape[1])
+    age = logs.shape[1] - first
+    return np.asarray((age <= YOUNG_DAYS) & (logs.shape[1] > YOUNG_DAYS) & (age > 0))

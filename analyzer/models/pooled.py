@@ -1,0 +1,339 @@
+"""The pooled model: every container by its own past, and by what its cluster has in common.
+
+CPU. The coming share of time above a level is the past one, smoothed: each quantile of the window
+counts as spread by the drift from week to week (3 %), and one part in fifty as spread widely.
+
+Memory. The peak until the next review stays below a level where neither of two things happens.
+(1) A day like those seen: the chance that one day's peak lies above the level, from the daily
+peaks of the window smoothed by their drift, over the days of the horizon (half of them count,
+neighbours being alike). (2) A jump beyond anything seen: with the chance ``epsilon`` there is
+one, and it reaches ``x`` times the highest peak with the chance ``x ** -alpha``. Containers that
+already showed their heights jump less often, large ones less far:
+``epsilon = e0 * exp(-1.5 * (volatility - 0.3))``, ``alpha = a0 * (peak / median peak) ** 0.2``.
+
+``e0`` and ``a0`` are learnt from what the cluster's containers did in earlier weeks, as gamma and
+beta posteriors (closed forms) with priors worth 200 container-weeks. That many parameters and no
+more: models with a dozen features learnt on one cluster's past fortnight lost to fixed priors on
+the next one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from analyzer.history import Histories
+from analyzer.models.censoring import (
+    cpu_limits,
+    kill_floors,
+    raise_above_kills,
+    raise_above_throttling,
+    throttled_shares,
+)
+from analyzer.models.coverage import confidence, reasons
+from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
+from analyzer.models.exceedance import levels_at, smoothed
+from analyzer.models.pattern import Pattern, recognise
+from analyzer.quantity import Cpu, Memory
+
+CPU_SHARES = 1 - np.array(
+    [
+        *(0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.07, 0.05, 0.04, 0.03, 0.02),
+        *(0.015, 0.01, 0.007, 0.005, 0.003, 0.002, 0.001, 0.0005, 0.0),
+    ]
+)
+"""Quantiles that stand for a window of CPU samples, dense where it matters."""
+CPU_DRIFT, CPU_WIDE, CPU_WIDE_SHARE = 0.03, 0.5, 0.02
+LEAST_CORES = 1e-4
+
+MEMORY_DRIFT = 0.1
+HALF_LIFE_DAYS = 14.0
+SHARE_OF_DAYS = 0.5
+"""Of the days of the horizon, how many count as independent."""
+BEFORE_SHIFT = 0.05
+"""Days before a level shift keep this share of their weight."""
+LEAST_BYTES = 2.0**16
+
+JUMP_CHANCE, JUMP_STEEPNESS = 0.2, 2.0
+JUMP_BY_VOLATILITY, TYPICAL_VOLATILITY, STEEPNESS_BY_SIZE = 1.5, 0.3, 0.2
+PRIOR_WEEKS = 200.0
+
+_CPU_GRID = np.arange(-3.0, 4.0, 0.04)
+_MEMORY_GRID = np.arange(-2.5, 5.0, 0.04)
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Jumps:
+    """How often and how far the containers of a cluster jump beyond their highest peak."""
+
+    chance: float = JUMP_CHANCE
+    steepness: float = JUMP_STEEPNESS
+    weeks: int = 0
+    """Container-weeks they were learnt from, on top of the prior."""
+
+
+class Pooled:
+    """Own history smoothed by drift, plus jumps as frequent and far as the cluster's."""
+
+    name = "pooled"
+    learns = True
+    """Uses what lies before the window to learn, where there is any."""
+
+    def __init__(self, window: timedelta = timedelta(days=14)) -> None:
+        self.window = window
+
+    def fit(self, histories: Histories, horizon: timedelta) -> Demand:
+        """State demand from the last `window` of `histories`, learning from all of it."""
+        jumps = learn_jumps(histories, self.window, horizon)
+        recent = last(histories, self.window)
+        patterns = recognise(recent)
+        why = reasons(recent)
+        cpu = _cpu_levels(recent, patterns["cpu"], horizon)
+        memory = _memory_levels(recent, patterns["memory"], horizon, jumps)
+        levels: dict[Resource, Array] = {"cpu": cpu, "memory": memory}
+        for resource in RESOURCES:
+            levels[resource][list(why[resource])] = np.nan
+        return Demand(
+            model=self.name,
+            horizon=horizon,
+            levels=levels,
+            trails={
+                "cpu": _cpu_trails(recent, levels["cpu"], patterns["cpu"], horizon),
+                "memory": _memory_trails(
+                    recent, levels["memory"], patterns["memory"], horizon, jumps
+                ),
+            },
+            reasons=why,
+            findings={resource: patterns[resource].findings for resource in RESOURCES},
+            confidence=confidence(recent),
+        )
+
+
+def last(histories: Histories, window: timedelta) -> Histories:
+    """The last `window` of `histories`, or all of it where it is shorter."""
+    steps = round(window / histories.usage.step)
+    total = histories.usage.steps
+    return histories if steps >= total else histories.between(total - steps, total)
+
+
+def learn_jumps(histories: Histories, window: timedelta, horizon: timedelta) -> Jumps:
+    """How containers jumped in the past of `histories`, shrunk towards what clusters do.
+
+    Every whole horizon before the end is a trial: the days before it, `window` at most and three
+    at least, against its peak.
+    """
+    peaks = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
+    ahead, back = max(1, horizon // timedelta(days=1)), max(1, window // timedelta(days=1))
+    happened = expected = heights = 0.0
+    weeks = 0
+    stop = peaks.shape[1]
+    while stop - ahead >= 3:
+        past, future = (
+            peaks[:, max(0, stop - ahead - back) : stop - ahead],
+            peaks[:, stop - ahead : stop],
+        )
+        usable = ((~np.isnan(past)).sum(axis=1) >= 3) & (~np.isnan(future)).any(axis=1)
+        if usable.any():
+            top, chance, steepness = _jump_shape(past[usable], Jumps())
+            above = np.nanmax(future[usable], axis=1) - top
+            far = above > 2 * MEMORY_DRIFT
+            happened += float(far.sum())
+            expected += float((chance * np.exp(-steepness * 2 * MEMORY_DRIFT)).sum())
+            relative = steepness / JUMP_STEEPNESS
+            heights += float((relative * (above - 2 * MEMORY_DRIFT))[far].sum())
+            weeks += int(usable.sum())
+        stop -= ahead
+    share = PRIOR_WEEKS * JUMP_CHANCE
+    chance = JUMP_CHANCE * (share + happened) / (share + expected)
+    steepness = (share + happened) / (share / JUMP_STEEPNESS + heights)
+    return Jumps(float(np.clip(chance, 0.02, 0.6)), float(np.clip(steepness, 1.0, 6.0)), weeks)
+
+
+def _jump_shape(logs: Array, jumps: Jumps) -> tuple[Array, Array, Array]:
+    """Highest peak (log), chance of a jump and its steepness, per container."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
+        top = np.nanmax(logs, axis=1)
+        volatility = np.nanstd(logs, axis=1)
+        middle = np.nanmedian(top)
+    calm = np.exp(-JUMP_BY_VOLATILITY * (volatility - TYPICAL_VOLATILITY))
+    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -1.0, 1.0))
+    return top, np.clip(jumps.chance * calm, 0.01, 0.8), jumps.steepness * size
+
+
+def _memory_levels(
+    histories: Histories, pattern: Pattern, horizon: timedelta, jumps: Jumps
+) -> Array:
+    days = horizon / timedelta(days=1)
+    logs = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
+    ahead = moved(logs, pattern, days)
+    age = np.arange(logs.shape[1])[::-1]
+    weights = np.exp2(-age / HALF_LIFE_DAYS) * np.where(
+        np.arange(logs.shape[1]) < pattern.since[:, None], BEFORE_SHIFT, 1.0
+    )
+    shaped = np.where(np.arange(logs.shape[1]) < pattern.since[:, None], np.nan, ahead)
+    top, chance, steepness = _jump_shape(shaped, jumps)
+    levels = np.full((len(logs), len(RISKS)), np.nan)
+    for rows in _chunks(~np.isnan(top)):
+        grid = top[rows, None] + _MEMORY_GRID
+        drift = np.full(len(rows), MEMORY_DRIFT)
+        day = smoothed(ahead[rows], weights[rows], grid, drift)
+        alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * max(days * SHARE_OF_DAYS, 0.5)
+        beyond = np.maximum(_MEMORY_GRID, 0)
+        jump = chance[rows, None] * np.exp(-steepness[rows, None] * beyond)
+        levels[rows] = np.exp(levels_at(grid, -np.expm1(alike + np.log1p(-jump))))
+    return raise_above_kills(levels, kill_floors(histories))
+
+
+def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> Array:
+    points = np.log(np.maximum(cpu_points(histories, pattern.since), LEAST_CORES))
+    # Growth moves the whole window to the middle of the horizon.
+    days = histories.daily.samples.shape[1]
+    points += (pattern.slope * (days + horizon / timedelta(days=1)) / 2)[:, None]
+    base = points[:, int(np.searchsorted(CPU_SHARES, 0.95))]
+    weights = np.diff(np.concatenate([[0.0], CPU_SHARES]))
+    levels = np.full((len(points), len(RISKS)), np.nan)
+    for rows in _chunks(~np.isnan(base)):
+        grid = base[rows, None] + _CPU_GRID
+        drift, wide = np.full(len(rows), CPU_DRIFT), np.full(len(rows), CPU_WIDE)
+        near = smoothed(points[rows], weights, grid, drift)
+        far = smoothed(points[rows], weights, grid, wide)
+        chance = (1 - CPU_WIDE_SHARE) * near + CPU_WIDE_SHARE * far
+        levels[rows] = np.exp(levels_at(grid, chance))
+    return raise_above_throttling(levels, cpu_limits(histories), throttled_shares(histories))
+
+
+def moved(logs: Array, pattern: Pattern, days: float) -> Array:
+    """Daily peaks as they would be at the end of the horizon, were growth to go on."""
+    age = np.arange(logs.shape[1])[::-1]
+    # A decline is no promise: it moves nothing.
+    rise = np.maximum(pattern.slope, 0.0)[:, None] * (age + days)
+    result: Array = logs + rise
+    return result
+
+
+def cpu_points(histories: Histories, since: np.ndarray) -> Array:
+    """Quantiles of all samples at `CPU_SHARES` in cores, from the day column `since` on."""
+    usage = histories.usage
+    days = histories.daily.samples.shape[1]
+    points = np.full((len(histories), len(CPU_SHARES)), np.nan)
+    for index in range(len(histories)):
+        values = usage.cpu_cores[usage.span(index)]
+        if since[index]:
+            first = usage.steps - (days - int(since[index])) * usage.steps_per_day
+            values = values[usage.sample_steps(index) >= first]
+        values = np.sort(values)
+        count = len(values) - int(np.isnan(values).sum())
+        if count:
+            rank = np.ceil(CPU_SHARES * count).astype(np.int64) - 1
+            points[index] = values[np.clip(rank, 0, count - 1)]
+    return points
+
+
+def _chunks(wanted: np.ndarray) -> list[np.ndarray]:
+    rows = np.flatnonzero(wanted)
+    return [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+
+
+def _cpu_trails(
+    histories: Histories, levels: Array, pattern: Pattern, horizon: timedelta
+) -> tuple[tuple[Step, ...], ...]:
+    p95 = histories.daily.cpu_p95
+    throttled = throttled_shares(histories)
+    trails: list[tuple[Step, ...]] = []
+    for index in range(len(levels)):
+        if np.isnan(levels[index]).any():
+            trails.append(())
+            continue
+        before = _typical(p95[index], int(pattern.since[index]))
+        steps = [
+            Step("p95", "", _cores(before), f"the p95 of a typical day, of {_days(p95[index])}"),
+            *pattern_steps(pattern, index, horizon),
+        ]
+        if throttled[index] >= 0.01:
+            reason = f"throttled in {throttled[index]:.0%} of the time: the need is higher"
+            steps.append(Step("throttled", "", "", reason))
+        after = float(levels[index][np.searchsorted(RISKS, 0.05)])
+        reason = "the level that 5 % of next week lies above, with drift from week to week"
+        steps.append(Step("outlook", _cores(before), _cores(after), reason))
+        trails.append(tuple(steps))
+    return tuple(trails)
+
+
+def _memory_trails(
+    histories: Histories, levels: Array, pattern: Pattern, horizon: timedelta, jumps: Jumps
+) -> tuple[tuple[Step, ...], ...]:
+    peaks, floors = histories.daily.memory_peak, kill_floors(histories)
+    learnt = (
+        f"as {jumps.weeks} earlier container-weeks here and elsewhere suggest"
+        if jumps.weeks
+        else "as clusters elsewhere suggest: there is too little history here to learn from"
+    )
+    trails: list[tuple[Step, ...]] = []
+    for index in range(len(levels)):
+        if np.isnan(levels[index]).any():
+            trails.append(())
+            continue
+        peak = float(np.nanmax(peaks[index]))
+        reason = f"the highest peak of {_days(peaks[index])}"
+        steps = [Step("peak", "", _bytes(peak), reason), *pattern_steps(pattern, index, horizon)]
+        if not np.isnan(floors[index]):
+            reason = "it was OOM-killed: the need is above the limit it was killed at"
+            steps.append(Step("killed", "", _bytes(float(floors[index])), reason))
+        after = float(levels[index][np.searchsorted(RISKS, 0.1)])
+        reason = f"the peak that one week in ten exceeds, {learnt}"
+        steps.append(Step("outlook", _bytes(peak), _bytes(after), reason))
+        trails.append(tuple(steps))
+    return tuple(trails)
+
+
+def pattern_steps(pattern: Pattern, index: int, horizon: timedelta) -> tuple[Step, ...]:
+    """What the pattern of one container means for its demand, in plain words."""
+    word, slope = pattern.findings[index], pattern.slope[index]
+    if word == "leak":
+        reason = "climbs through each pod's life and falls at its restart: a leak, not growth"
+        return (Step("leak", "", "", reason),)
+    if word == "shift":
+        reason = (
+            f"moved to {pattern.shift[index]:.2f} x its level {_ago(pattern, index)}; "
+            "what was before hardly counts"
+        )
+        return (Step("shift", "", "", reason),)
+    if slope > 0:
+        week = np.expm1(7 * slope)
+        days = horizon / timedelta(days=1)
+        reason = (
+            f"grows {week:.1%} a week (p = {max(pattern.p_value[index], 1e-4):.4f}); "
+            f"so {np.expm1(days * slope):+.1%} by the end of the {days:.0f} days ahead"
+        )
+        return (Step("growth", "", "", reason),)
+    if word in ("daily", "weekly"):
+        return (Step(word, "", "", f"has a {word} rhythm, which the window holds"),)
+    return ()
+
+
+def _ago(pattern: Pattern, index: int) -> str:
+    return f"on day {int(pattern.since[index]) + 1} of the window"
+
+
+def _typical(values: Array, since: int) -> float:
+    kept = values[since:]
+    kept = values if np.isnan(kept).all() else kept
+    return float(np.nanmedian(kept))
+
+
+def _days(values: Array) -> str:
+    count = int((~np.isnan(values)).sum())
+    return "1 day" if count == 1 else f"{count} days"
+
+
+def _cores(value: float) -> str:
+    return Cpu.from_cores(value).human()
+
+
+def _bytes(value: float) -> str:
+    return Memory.from_bytes(value).human()
