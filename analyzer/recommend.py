@@ -218,6 +218,7 @@ def _recommend_one(ref: ContainerRef, case: _Case, demand: Demand, index: int) -
         memory_limit=_memory_limit(case, current.memory_limit, memory_request, trail),
     )
     proposed = _fit_together(current, proposed, case.policy, trail)
+    proposed = _keep_lone_limit(current, proposed, trail["memory_limit"])
     confidence = demand.confidence[index] if demand.confidence is not None else 1.0
     return Recommendation(
         ref=ref,
@@ -406,6 +407,19 @@ def _fit_together(
             reason = "request = limit, as now, keeps the QoS class"
             steps.append(Step("qos", _text(limit), level.human(), reason))
     return proposed
+
+
+def _keep_lone_limit(current: Resources, proposed: Resources, steps: list[Step]) -> Resources:
+    """Leave a memory limit that would be lowered alone.
+
+    A limit reserves nothing, so lowering it by itself buys nothing for its restart and its risk.
+    """
+    now, new = current.memory_limit, proposed.memory_limit
+    alone = replace(proposed, memory_limit=now) == current
+    if now is None or new is None or new >= now or not alone:
+        return proposed
+    steps.append(Step("keep", new.human(), now.human(), "lowering a limit alone frees nothing"))
+    return current
 
 
 def _notes(case: _Case) -> tuple[str, ...]:

@@ -86,6 +86,13 @@ def test_the_limit_never_falls_below_the_request() -> None:
     assert limit is not None and request is not None and limit >= request
 
 
+def test_a_memory_limit_is_not_lowered_for_its_own_sake() -> None:
+    """Requests fit as they are: lowering the limit would restart the pod and free nothing."""
+    found = one(cpu=1.0, memory=1024 * MIB, cpu_limit_cores=None)
+    assert not found.changed
+    assert "frees nothing" in [s.reason for s in found.trail["memory_limit"]][-1]
+
+
 def test_no_limit_is_added_where_none_is_declared() -> None:
     """A new limit can only kill; it comes on demand alone."""
     bare = {"memory_limit_bytes": None, "cpu_limit_cores": None}
