@@ -103,7 +103,7 @@ def _first_app_template(
 def _fullname(
     release: str, values: Mapping[str, object], expand: Callable[[str], str]
 ) -> str | None:
-    scope = _mapping(values.get("global"))
+    scope = _scope(values)
     full = scope.get("fullnameOverride") or values.get("fullnameOverride")
     if full:
         return _tidy(_template(str(full), release, expand))
@@ -142,7 +142,7 @@ def _controller_name(
         return _second_name(base, key, controller)
     if major == 3:
         return _third_name(base, key, controller, count, release, expand)
-    always = _mapping(values.get("global")).get("alwaysAppendIdentifierToResourceName") is True
+    always = _scope(values).get("alwaysAppendIdentifierToResourceName") is True
     return _fourth_name(base, key, controller, count > 1 or always, release, expand)
 
 
@@ -232,6 +232,11 @@ def _type(group: str, container: Mapping[str, object]) -> ContainerType:
     if group == "containers":
         return "app"
     return "sidecar" if container.get("restartPolicy") == "Always" else "init"
+
+
+def _scope(values: Mapping[str, object]) -> Mapping[str, object]:
+    found = values.get("global")
+    return found if isinstance(found, dict) else {}
 
 
 def _mapping(value: object) -> dict[str, dict[str, object]]:

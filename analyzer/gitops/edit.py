@@ -56,6 +56,12 @@ class Address:
         """All keys from the outermost document to the mapping."""
         return self.path if self.inner is None else (*self.path, *self.inner.full_path())
 
+    def into(self, inner: Address) -> Address:
+        """The address of something inside the block scalar that this address leads to."""
+        if self.inner is None:
+            return Address(self.document, self.path, inner)
+        return Address(self.document, self.path, self.inner.into(inner))
+
     def below(self, *keys: Key) -> Address:
         """The address of something further down."""
         if self.inner is None:

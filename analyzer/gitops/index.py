@@ -18,7 +18,7 @@ import pandas as pd
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops import custom
-from analyzer.gitops.chart import APP_TEMPLATE, Rendered, app_template, fullname
+from analyzer.gitops.chart import APP_TEMPLATE, Rendered, app_template
 from analyzer.gitops.edit import (
     Address,
     Changes,
@@ -29,7 +29,8 @@ from analyzer.gitops.edit import (
     set_resources,
 )
 from analyzer.gitops.objects import POD_PATHS, Object
-from analyzer.gitops.reach import Arrival, HelmSource, Patch, Reach, Route, find_reach
+from analyzer.gitops.reach import FLUX, find_reach
+from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route
 from analyzer.gitops.render import Helm, RenderError, Tools, charts_in
 from analyzer.gitops.repository import Repository, load_repository
 from analyzer.gitops.spelling import read_cpu, read_memory
@@ -39,6 +40,7 @@ from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 
 Confidence = Literal["certain", "likely", "unproven"]
+FLUX_NAMESPACE = "flux-system"
 HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
 _TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)
 _RESOURCES = re.compile(r"\w*resources?", re.IGNORECASE)
@@ -376,7 +378,9 @@ class _Indexer:
         elif item.group == HELM_RELEASE_GROUP and item.kind == "HelmRelease":
             self._helm_release(arrival)
         elif item.kind == "FluxInstance":
-            self._flux_patches(arrival, item.address.below("spec", "kustomize", "patches"))
+            self._flux_patches(arrival, ("spec", "kustomize", "patches"))
+        elif item.group == FLUX and item.kind == "Kustomization":
+            self._flux_patches(arrival, ("spec", "patches"))
         else:
             self._custom(arrival)
 
@@ -484,12 +488,14 @@ class _Indexer:
 
     # --- Flux's own controllers ---
 
-    def _flux_patches(self, arrival: Arrival, address: Address) -> None:
+    def _flux_patches(self, arrival: Arrival, path: Path) -> None:
         """Patches on Flux's own Deployments, which exist nowhere in the repository."""
-        patches = arrival.object.node.sequence("spec", "kustomize", "patches")
-        self._controller_patches(
-            arrival.object.file, address, patches, self._owner(arrival), arrival.route
-        )
+        item = arrival.object
+        if arrival.namespace == FLUX_NAMESPACE:
+            address, patches = item.address.below(*path), item.node.sequence(*path)
+            self._controller_patches(
+                item.file, address, patches, self._owner(arrival), arrival.route
+            )
 
     def _controller_patches(
         self, file: str, address: Address, patches: Sequence[Node], owner: Owner, route: Route
@@ -510,7 +516,7 @@ class _Indexer:
             below = address.below(number, "patch")
             for index, document in enumerate(documents):
                 inner = Address(index, ())
-                patch = Patch(file, _nest(below, inner), document.root, {})
+                patch = Patch(file, below.into(inner), document.root, {})
                 self._controller_patch(patch, pattern, owner, route)
 
     def _controller_patch(
@@ -521,7 +527,7 @@ class _Indexer:
             return
         place = self._place(patch.file, found, owner, "manager", route)
         self._expect(
-            "flux-system",
+            FLUX_NAMESPACE,
             "Deployment",
             None,
             "manager",
@@ -637,7 +643,7 @@ class _Indexer:
             except YamlError:
                 continue
             if documents:
-                address = _nest(other.object.address.below("data", key), Address(0, ()))
+                address = other.object.address.below("data", key).into(Address(0, ()))
                 yield other.object.file, address, documents[0].root
 
     def _values_patches(self, arrival: Arrival) -> Iterator[tuple[str, Address, Node]]:
@@ -782,19 +788,19 @@ class _Indexer:
     ) -> set[tuple[str, Address]]:
         chart = release.owner.chart or ""
         known = set()
-        full = fullname(release.name, chart, values)
         for rule in CHARTS[chart]:
             found = release.locate(rule.path) or self._insertion(release, rule.path)
             if found is None:
                 continue
             file, address, _ = found
-            place = self._place(file, address, release.owner, rule.container, release.route)
+            workload, container = rule.names(release.name, chart, values)
+            place = self._place(file, address, release.owner, container, release.route)
             known.add((file, address))
             self._expect(
                 release.owner.namespace,
                 rule.kind,
-                rule.workload.format(release=release.name, fullname=full),
-                rule.container,
+                workload,
+                container,
                 None,
                 place,
                 f"the chart {chart} reads it from {dotted(rule.path)}",
@@ -870,7 +876,7 @@ class _Indexer:
         for number, node in enumerate(inner):
             for path, found in walk(node):
                 if path and _is_block(str(path[-1]), found):
-                    here = _nest(address, Address(number, path))
+                    here = address.into(Address(number, path))
                     route = Route("a block scalar", reachable=reachable)
                     self._place(file, here, owner, None, route)
 
@@ -959,13 +965,6 @@ def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object
         else:
             merged[key] = value
     return merged
-
-
-def _nest(outer: Address, inner: Address) -> Address:
-    """`inner` as an address inside the block scalar at `outer`."""
-    if outer.inner is not None:
-        return replace(outer, inner=_nest(outer.inner, inner))
-    return replace(outer, inner=inner)
 
 
 def _container_type(group: str, container: Node) -> str:

@@ -7,139 +7,22 @@ way: the namespace, the variables that are substituted, the patches that come on
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
+from analyzer.gitops.argo import GROUP as ARGO
+from analyzer.gitops.argo import Follower
 from analyzer.gitops.edit import Address
 from analyzer.gitops.objects import Object, all_objects
 from analyzer.gitops.repository import Repository, join
+from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route
 from analyzer.gitops.tree import Node, YamlError, parse
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 FLUX = "kustomize.toolkit.fluxcd.io"
-ARGO = "argoproj.io"
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?\}", re.ASCII)
-_ARGO_VARIABLE = re.compile(r"\{\{\s*\.?(?P<name>[\w.\[\]-]+)\s*\}\}", re.ASCII)
-_MAX_ROUTES = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A kustomize patch: which objects it is for, and its body with its place in the file."""
-
-    file: str
-    address: Address
-    node: Node
-    target: Mapping[str, str]
-
-    @property
-    def is_json(self) -> bool:
-        """Whether this is a list of JSON 6902 operations and not a piece of manifest."""
-        return self.node.kind == "sequence"
-
-    def applies_to(self, found: Object, namespace: str | None) -> bool:
-        """Whether the patch is meant for `found`, by kind, name and namespace.
-
-        A label selector cannot be judged without rendering and counts as a match.
-        """
-        own = found.namespace or namespace
-        wanted = self.target
-        return (
-            _fits(wanted.get("kind"), found.kind)
-            and _fits(wanted.get("name"), found.name)
-            and (own is None or _fits(wanted.get("namespace"), own))
-            and ("group" not in wanted or wanted["group"] == found.group)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """How an object gets to the cluster, and what is decided on the way.
-
-    `namespace` overrides the object's own. `kustomization` names the Flux Kustomization and
-    `application` the Argo CD Application that applies it.
-    """
-
-    root: str
-    namespace: str | None = None
-    kustomization: tuple[str, str] | None = None
-    application: str | None = None
-    variables: tuple[tuple[str, str], ...] = ()
-    patches: tuple[Patch, ...] = ()
-    prefix: str = ""
-    suffix: str = ""
-    folder: str = ""
-    reachable: bool | None = True
-
-    def expand(self, text: str) -> str:
-        """`text` with the variables this route knows put in; unknown ones stay."""
-        known = dict(self.variables)
-
-        def value(match: re.Match[str]) -> str:
-            return known.get(match["name"], match["default"] or match.group())
-
-        return _VARIABLE.sub(value, text)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One object on one route. An object on two routes arrives twice."""
-
-    object: Object
-    route: Route
-
-    @property
-    def namespace(self) -> str:
-        return self.route.expand(self.route.namespace or self.object.namespace or "default")
-
-    @property
-    def name(self) -> str:
-        name = self.route.expand(self.object.name)
-        return f"{self.route.prefix}{name}{self.route.suffix}"
-
-
-@dataclass(frozen=True, slots=True)
-class HelmSource:
-    """Helm values that reach a cluster without being inside an object of their own.
-
-    An Argo CD Application over a chart folder, or kustomize's `helmCharts`. `values` are value
-    sources from the weakest to the strongest.
-    """
-
-    owner: str
-    file: str
-    release: str
-    namespace: str
-    chart: str
-    version: str | None
-    chart_folder: str | None
-    values: tuple[tuple[str, Address], ...]
-    route: Route
-
-
-@dataclass(slots=True)
-class Reach:
-    """All that reaches a cluster. `rooted` says whether a root was found at all."""
-
-    arrivals: list[Arrival] = field(default_factory=list)
-    helm: list[HelmSource] = field(default_factory=list)
-    files: set[str] = field(default_factory=set)
-    generated: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
-    rooted: bool = False
-    notes: list[str] = field(default_factory=list)
-
-
-def _fits(pattern: str | None, value: str) -> bool:
-    """Whether a target's field, an anchored regular expression to kustomize, fits `value`."""
-    if not pattern or pattern == value:
-        return True
-    try:
-        return re.fullmatch(pattern, value) is not None
-    except re.error:
-        return False
+_MAX_ARRIVALS = 20_000
 
 
 def find_reach(repository: Repository, entry: str | None = None) -> Reach:
@@ -148,26 +31,34 @@ def find_reach(repository: Repository, entry: str | None = None) -> Reach:
     Roots are, in this order: what a Flux bootstrap or FluxInstance names, Flux Kustomizations
     that lead to others, Argo CD Applications that no other one creates.
     """
-    return _Walker(repository, entry).run()
+    return _Walker(repository, entry, all_objects(repository)).run()
 
 
 class _Walker:
     """Follows kustomize folders, Flux Kustomizations and Argo CD Applications."""
 
-    def __init__(self, repository: Repository, entry: str | None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        entry: str | None,
+        objects: dict[str, list[Object]],
+        *,
+        follow: bool = True,
+    ) -> None:
         self.repository = repository
         self.entry = entry.strip("/") if entry else None
-        self.objects = all_objects(repository)
+        self.objects = objects
         self.folders = repository.folders()
         self.reach = Reach()
+        self._follow = follow
+        self._argo = Follower(self)
         self._seen_flux: set[tuple[str, str, str]] = set()
-        self._seen_apps: set[tuple[str, str]] = set()
         self._settings = self._config_maps()
 
     def run(self) -> Reach:
         for folder in self._flux_roots():
             self.reach.rooted = True
-            self._flux_folder(folder, Route(f"Flux at {folder or '.'}"), 0)
+            self.flux_folder(folder, Route(f"Flux at {folder or '.'}"), 0)
         if not self.reach.rooted:
             self._flux_by_shape()
         self._argo_roots()
@@ -234,18 +125,39 @@ class _Walker:
             self._flux_kustomization(Arrival(item, Route("Flux")), 0)
 
     def _files_below(self, item: Object) -> set[str]:
+        """The files that a Flux Kustomization applies itself, those of others not followed."""
         folder = join("", item.node.text("spec", "path") or "")
         if folder is None:
             return set()
-        walker = _Walker.__new__(_Walker)
-        walker.__dict__.update(self.__dict__)
-        walker.reach = Reach()
-        walker._seen_flux = set()
-        walker._follow = False  # type: ignore[attr-defined]
-        walker._flux_folder(folder, Route("probe"), 0)
-        return walker.reach.files
+        probe = _Walker(self.repository, self.entry, self.objects, follow=False)
+        probe.flux_folder(folder, Route("probe"), 0)
+        return probe.reach.files
 
-    _follow = True
+    def _argo_roots(self) -> None:
+        arrived = {id(arrival.object) for arrival in self.reach.arrivals}
+        for file, objects in self.objects.items():
+            if not self._within(file) or self._templated(file):
+                continue
+            for item in objects:
+                wanted = item.kind in ("Application", "ApplicationSet") and item.group == ARGO
+                if wanted and id(item) not in arrived:
+                    self.reach.rooted = True
+                    self.take_file(file, Route("Argo CD"), 0)
+                    break
+            for number, document in enumerate(self.repository.files[file].documents):
+                for scope in ((), ("argocd-apps",)):
+                    root, address = document.root.at(*scope), Address(number, scope)
+                    if root is not None and "generators:" in self.repository.files[file].text:
+                        self.reach.rooted |= self._argo.values_of_argocd_apps(file, address, root)
+
+    def _templated(self, file: str) -> bool:
+        """Whether the file is a chart's template, which nobody applies as it stands."""
+        parts = PurePosixPath(file).parts
+        return any(
+            part == "templates"
+            and "/".join((*parts[:depth], "Chart.yaml")) in self.repository.files
+            for depth, part in enumerate(parts)
+        )
 
     def _leftovers(self) -> None:
         """What no root leads to: dead where there is a root, undecided where there is none."""
@@ -256,10 +168,10 @@ class _Walker:
                 route = Route("nothing that is applied", reachable=reachable)
                 self._flux_kustomization(Arrival(item, route), 0)
         for folder in self._top_kustomizations():
-            self._kustomize(folder, Route(f"kustomization {folder}", reachable=reachable), 0)
+            self.take_folder(folder, Route(f"kustomization {folder}", reachable=reachable), 0)
         for file in self.repository.files:
-            if file not in self.reach.files and not self._templated_file(file):
-                self._file(file, Route("a file of its own", reachable=reachable), 0)
+            if file not in self.reach.files and not self._templated(file):
+                self.take_file(file, Route("a file of its own", reachable=reachable), 0)
         if self.reach.rooted:
             self.reach.files = reached
 
@@ -310,10 +222,10 @@ class _Walker:
         components = [join(folder, node.value) for node in spec.sequence("spec", "components")]
         extra = [p for c in components if c for p in self._component_patches(c, 0)]
         route = replace(route, patches=(*extra, *route.patches))
-        self._flux_folder(folder, route, depth + 1)
+        self.flux_folder(folder, route, depth + 1)
         for component in components:
             if component is not None:
-                self._kustomize(component, route, depth + 1)
+                self.take_folder(component, route, depth + 1)
 
     def _artifact_folder(self, spec: Node, path: str) -> str | None:
         """The folder behind a path in an ExternalArtifact that an ArtifactGenerator copies."""
@@ -361,10 +273,10 @@ class _Walker:
             if item.kind == "ConfigMap" and item.group == ""
         }
 
-    def _flux_folder(self, folder: str, route: Route, depth: int) -> None:
+    def flux_folder(self, folder: str, route: Route, depth: int) -> None:
         """A folder as kustomize-controller takes it: its kustomization, else all YAML below it."""
-        if self._kustomization_file(folder) is not None or folder in self.repository.files:
-            self._kustomize(folder, route, depth)
+        if self.kustomization_file(folder) is not None or folder in self.repository.files:
+            self.take_folder(folder, route, depth)
             return
         prefix = f"{folder}/" if folder else ""
         nested = sorted(
@@ -375,26 +287,26 @@ class _Walker:
         tops = [f for f in nested if not any(f.startswith(f"{other}/") for other in nested)]
         for name in self.repository.files:
             if name.startswith(prefix) and not any(name.startswith(f"{top}/") for top in tops):
-                self._file(name, route, depth)
+                self.take_file(name, route, depth)
         for top in tops:
-            self._kustomize(top, route, depth + 1)
+            self.take_folder(top, route, depth + 1)
 
     # --- kustomize ---
 
-    def _kustomization_file(self, folder: str) -> str | None:
+    def kustomization_file(self, folder: str) -> str | None:
         for name in KUSTOMIZATION_FILES:
             file = f"{folder}/{name}" if folder else name
             if file in self.repository.files:
                 return file
         return None
 
-    def _kustomize(self, target: str, route: Route, depth: int) -> None:
+    def take_folder(self, target: str, route: Route, depth: int) -> None:
         """A file or folder that a kustomization names as a resource."""
         if target in self.repository.files:
-            self._file(target, route, depth)
+            self.take_file(target, route, depth)
             return
-        file = self._kustomization_file(target)
-        if file is None or depth > 40 or len(self.reach.arrivals) > _MAX_ROUTES:
+        file = self.kustomization_file(target)
+        if file is None or depth > 40 or len(self.reach.arrivals) > _MAX_ARRIVALS:
             return
         self.reach.files.add(file)
         for number, document in enumerate(self.repository.files[file].documents):
@@ -419,14 +331,14 @@ class _Walker:
             for item in node.sequence(key):
                 target = join(folder, item.value) if "://" not in item.value else None
                 if target is not None:
-                    self._kustomize(target, inner, depth + 1)
+                    self.take_folder(target, inner, depth + 1)
         for component in components:
-            self._kustomize(component, inner, depth + 1)
+            self.take_folder(component, inner, depth + 1)
         self._helm_charts(folder, file, address, node, inner)
 
     def _component_patches(self, folder: str, depth: int) -> list[Patch]:
         """A component's patches work on what includes it, not on its own resources alone."""
-        file = self._kustomization_file(folder)
+        file = self.kustomization_file(folder)
         if file is None or depth > 10:
             return []
         found: list[Patch] = []
@@ -519,7 +431,6 @@ class _Walker:
             self.reach.helm.append(
                 HelmSource(
                     owner="kustomize helmCharts",
-                    file=file,
                     release=chart.text("releaseName") or name,
                     namespace=route.expand(namespace),
                     chart=name,
@@ -530,188 +441,17 @@ class _Walker:
                 )
             )
 
-    def _file(self, file: str, route: Route, depth: int) -> None:
+    def take_file(self, file: str, route: Route, depth: int) -> None:
         self.reach.files.add(file)
         for item in self.objects.get(file, ()):
             arrival = Arrival(item, route)
             self.reach.arrivals.append(arrival)
             if item.group == FLUX and item.kind == "Kustomization":
                 self._flux_kustomization(arrival, depth + 1)
-            elif item.group == ARGO and item.kind == "Application":
-                self._application(arrival, depth + 1)
-            elif item.group == ARGO and item.kind == "ApplicationSet":
-                self._application_set(arrival, depth + 1)
-
-    # --- Argo CD ---
-
-    def _argo_roots(self) -> None:
-        for objects in self.objects.values():
-            for item in objects:
-                known = any(arrival.object is item for arrival in self.reach.arrivals)
-                if item.group != ARGO or known or not self._within(item.file):
-                    continue
-                if item.kind in ("Application", "ApplicationSet") and not self._templated(item):
-                    self.reach.rooted = True
-                    self._file(item.file, Route("Argo CD"), 0)
-
-    def _templated(self, item: Object) -> bool:
-        """Whether the file is a chart's template, which Argo CD never sees as it stands."""
-        return self._templated_file(item.file)
-
-    def _templated_file(self, file: str) -> bool:
-        parts = PurePosixPath(file).parts
-        return any(
-            part == "templates"
-            and "/".join((*parts[:depth], "Chart.yaml")) in self.repository.files
-            for depth, part in enumerate(parts)
-        )
-
-    def _application(self, arrival: Arrival, depth: int) -> None:
-        node, item = arrival.object.node, arrival.object
-        if depth > 20 or not self._follow:
-            return
-        namespace = node.text("spec", "destination", "namespace") or "default"
-        self._application_spec(
-            item, node.at("spec"), item.address.below("spec"), arrival.name, namespace, depth
-        )
-
-    def _application_spec(
-        self,
-        item: Object,
-        spec: Node | None,
-        address: Address,
-        name: str,
-        namespace: str,
-        depth: int,
-        path: str | None = None,
-    ) -> None:
-        key = (f"{item.file}#{address}", name)
-        if spec is None or key in self._seen_apps:
-            return
-        self._seen_apps.add(key)
-        reachable = None if not self.reach.rooted else True
-        route = Route(
-            f"Argo CD Application {name}",
-            namespace=namespace,
-            application=name,
-            reachable=reachable,
-        )
-        sources = [(spec.at("source"), address.below("source"))]
-        sources += [
-            (source, address.below("sources", number))
-            for number, source in enumerate(spec.sequence("sources"))
-        ]
-        for source, where in sources:
-            if source is not None:
-                self._argo_source(item, source, where, name, route, depth, path)
-
-    def _argo_source(
-        self,
-        item: Object,
-        source: Node,
-        address: Address,
-        name: str,
-        route: Route,
-        depth: int,
-        path: str | None,
-    ) -> None:
-        own = path if path is not None else source.text("path")
-        folder = join("", own) if own is not None else None
-        chart = source.text("chart")
-        is_chart_folder = folder is not None and f"{folder}/Chart.yaml" in self.repository.files
-        if chart is not None or is_chart_folder:
-            self._argo_helm(item, source, address, name, route, folder if is_chart_folder else None)
-        elif folder is not None and folder in self.folders:
-            if self._kustomization_file(folder) is not None:
-                extra = replace(route, folder=folder)
-                self._kustomize(folder, extra, depth + 1)
-            else:
-                recurse = source.flag("directory", "recurse") is True
-                self._argo_directory(folder, replace(route, folder=folder), recurse, depth)
-
-    def _argo_directory(self, folder: str, route: Route, recurse: bool, depth: int) -> None:
-        prefix = f"{folder}/" if folder else ""
-        for file in self.repository.files:
-            rest = file.removeprefix(prefix)
-            if file.startswith(prefix) and (recurse or "/" not in rest):
-                self._file(file, route, depth + 1)
-
-    def _argo_helm(
-        self,
-        item: Object,
-        source: Node,
-        address: Address,
-        name: str,
-        route: Route,
-        folder: str | None,
-    ) -> None:
-        values: list[tuple[str, Address]] = []
-        if folder is not None and f"{folder}/values.yaml" in self.repository.files:
-            values.append((f"{folder}/values.yaml", Address(0, ())))
-        for entry in source.sequence("helm", "valueFiles"):
-            reference = entry.value
-            if reference.startswith("$"):
-                reference = "/" + reference.partition("/")[2]
-            file = join(folder or "", reference)
-            if file in self.repository.files and (str(file), Address(0, ())) not in values:
-                values.append((str(file), Address(0, ())))
-        block = source.at("helm", "values")
-        if block is not None and block.kind == "scalar":
-            below = address.below("helm", "values")
-            values.append((item.file, Address(below.document, below.path, Address(0, ()))))
-        if source.at("helm", "valuesObject") is not None:
-            values.append((item.file, address.below("helm", "valuesObject")))
-        self.reach.files.update(file for file, _ in values)
-        self.reach.helm.append(
-            HelmSource(
-                owner="Application",
-                file=item.file,
-                release=source.text("helm", "releaseName") or name,
-                namespace=route.namespace or "default",
-                chart=source.text("chart") or PurePosixPath(folder or "").name,
-                version=source.text("targetRevision") if folder is None else None,
-                chart_folder=folder,
-                values=tuple(values),
-                route=route,
-            )
-        )
-
-    def _application_set(self, arrival: Arrival, depth: int) -> None:
-        item, node = arrival.object, arrival.object.node
-        spec = node.at("spec", "template", "spec")
-        if spec is None or not self._follow:
-            return
-        for parameters in self._parameters(node):
-            name = _fill(node.text("spec", "template", "metadata", "name") or "", parameters)
-            namespace = _fill(spec.text("destination", "namespace") or "default", parameters)
-            path = spec.text("source", "path")
-            self._application_spec(
-                item,
-                spec,
-                item.address.below("spec", "template", "spec"),
-                name,
-                namespace,
-                depth,
-                _fill(path, parameters) if path else None,
-            )
-
-    def _parameters(self, node: Node) -> Iterator[dict[str, str]]:
-        """What the generators that a repository alone decides would fill in."""
-        for generator in node.sequence("spec", "generators"):
-            for element in generator.sequence("list", "elements"):
-                yield {key: value.value for key, value in element.mapping()}
-            patterns = [d.text("path") or "" for d in generator.sequence("git", "directories")]
-            for folder in sorted(self.folders):
-                if any(_glob(folder, pattern) for pattern in patterns):
-                    yield _path_parameters(folder)
-            for entry in generator.sequence("git", "files"):
-                yield from self._file_parameters(entry.text("path") or "")
-
-    def _file_parameters(self, pattern: str) -> Iterator[dict[str, str]]:
-        for file, source in self.repository.files.items():
-            if _glob(file, pattern):
-                values = {k: v.value for d in source.documents for k, v in d.root.mapping()}
-                yield {**values, **_path_parameters(str(PurePosixPath(file).parent))}
+            elif self._follow and item.group == ARGO and item.kind == "Application":
+                self._argo.application(arrival, depth + 1)
+            elif self._follow and item.group == ARGO and item.kind == "ApplicationSet":
+                self._argo.application_set(arrival, depth + 1)
 
 
 def _own_target(node: Node) -> dict[str, str]:
@@ -722,26 +462,3 @@ def _own_target(node: Node) -> dict[str, str]:
         "namespace": node.text("metadata", "namespace"),
     }
     return {key: re.escape(value) for key, value in fields.items() if value is not None}
-
-
-def _path_parameters(folder: str) -> dict[str, str]:
-    base = PurePosixPath(folder).name
-    return {"path": folder, "path.path": folder, "path.basename": base}
-
-
-def _fill(text: str, parameters: Mapping[str, str]) -> str:
-    return _ARGO_VARIABLE.sub(lambda match: parameters.get(match["name"], match.group()), text)
-
-
-def _glob(path: str, pattern: str) -> bool:
-    """Whether `path` fits a pattern in which ``*`` stays within one folder, as Argo CD has it."""
-    parts, patterns = path.split("/"), pattern.strip("/").split("/")
-    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
-
-
-def by_namespace(arrivals: Sequence[Arrival]) -> dict[str, list[Arrival]]:
-    """Arrivals by the namespace they end up in."""
-    found: dict[str, list[Arrival]] = {}
-    for arrival in arrivals:
-        found.setdefault(arrival.namespace, []).append(arrival)
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -16,7 +15,6 @@ from analyzer.gitops.tree import Document, YamlError, parse
 MAX_BYTES = 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
 _SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", ".terraform", ".idea", ".vscode"})
-_WORTH_PARSING = re.compile(r"(?m)^\s*[\"']?(?:kind|resources|values|dependencies)[\"']?\s*:")
 _TIMEOUT = 60.0
 
 
@@ -114,8 +112,6 @@ def _read(root: Path, name: str) -> Source | str:
         return "not UTF-8 text"
     except OSError as err:
         return f"cannot be read: {err.strerror}"
-    if not _WORTH_PARSING.search(text):
-        return Source(name, text, ())
     try:
         return Source(name, text, tuple(parse(text)))
     except YamlError as err:

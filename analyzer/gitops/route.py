@@ -1,0 +1,128 @@
+"""How objects of a repository reach a cluster: routes, and what is decided on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from analyzer.gitops.edit import Address
+from analyzer.gitops.objects import Object
+from analyzer.gitops.tree import Node
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?\}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A kustomize patch: which objects it is for, and its body with its place in the file."""
+
+    file: str
+    address: Address
+    node: Node
+    target: Mapping[str, str]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether this is a list of JSON 6902 operations and not a piece of manifest."""
+        return self.node.kind == "sequence"
+
+    def applies_to(self, found: Object, namespace: str | None) -> bool:
+        """Whether the patch is meant for `found`, by kind, name and namespace.
+
+        A label selector cannot be judged without rendering and counts as a match.
+        """
+        own = found.namespace or namespace
+        wanted = self.target
+        return (
+            _fits(wanted.get("kind"), found.kind)
+            and _fits(wanted.get("name"), found.name)
+            and (own is None or _fits(wanted.get("namespace"), own))
+            and ("group" not in wanted or wanted["group"] == found.group)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How an object gets to the cluster, and what is decided on the way.
+
+    `namespace` overrides the object's own. `kustomization` names the Flux Kustomization and
+    `application` the Argo CD Application that applies it.
+    """
+
+    root: str
+    namespace: str | None = None
+    kustomization: tuple[str, str] | None = None
+    application: str | None = None
+    variables: tuple[tuple[str, str], ...] = ()
+    patches: tuple[Patch, ...] = ()
+    prefix: str = ""
+    suffix: str = ""
+    folder: str = ""
+    reachable: bool | None = True
+
+    def expand(self, text: str) -> str:
+        """`text` with the variables this route knows put in; unknown ones stay."""
+        known = dict(self.variables)
+
+        def value(match: re.Match[str]) -> str:
+            return known.get(match["name"], match["default"] or match.group())
+
+        return _VARIABLE.sub(value, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One object on one route. An object on two routes arrives twice."""
+
+    object: Object
+    route: Route
+
+    @property
+    def namespace(self) -> str:
+        return self.route.expand(self.route.namespace or self.object.namespace or "default")
+
+    @property
+    def name(self) -> str:
+        name = self.route.expand(self.object.name)
+        return f"{self.route.prefix}{name}{self.route.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class HelmSource:
+    """Helm values that reach a cluster without being inside an object of their own.
+
+    An Argo CD Application over a chart folder, or kustomize's `helmCharts`. `values` are value
+    sources from the weakest to the strongest.
+    """
+
+    owner: str
+    release: str
+    namespace: str
+    chart: str
+    version: str | None
+    chart_folder: str | None
+    values: tuple[tuple[str, Address], ...]
+    route: Route
+
+
+@dataclass(slots=True)
+class Reach:
+    """All that reaches a cluster. `rooted` says whether a root was found at all."""
+
+    arrivals: list[Arrival] = field(default_factory=list)
+    helm: list[HelmSource] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    generated: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
+    rooted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def _fits(pattern: str | None, value: str) -> bool:
+    """Whether a target's field, an anchored regular expression to kustomize, fits `value`."""
+    if not pattern or pattern == value:
+        return True
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return False
