@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from analyzer.gitops.edit import Address
-from analyzer.gitops.objects import Object
 from analyzer.gitops.repository import Repository, join
 from analyzer.gitops.route import Arrival, HelmSource, Reach, Route
 from analyzer.gitops.tree import Node

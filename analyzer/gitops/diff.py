@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.header import Header
 
@@ -35,8 +35,9 @@ def _file_diff(file: str, before: str, after: str) -> str:
     return f"diff --git {old} {new}\n--- {_ended(old)}\n+++ {_ended(new)}\n{body}"
 
 
-def _hunks(lines: object) -> list[str]:
-    return list(lines)[2:]  # type: ignore[call-overload,no-any-return]
+def _hunks(lines: Iterable[str]) -> list[str]:
+    """A diff without its two header lines."""
+    return list(lines)[2:]
 
 
 def _ended(name: str) -> str:
@@ -44,7 +45,7 @@ def _ended(name: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines ended by ``\\n`` alone, so that a lone carriage return stays inside its line."""
+    r"""Lines ended by ``\n`` alone, so that a lone carriage return stays inside its line."""
     return (
         text.splitlines(keepends=True) if "\r" not in text else re.findall(r"[^\n]*\n|[^\n]+", text)
     )

@@ -19,6 +19,10 @@ from analyzer.quantity import Cpu, Memory
 
 Field = Literal["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]
 FIELDS: tuple[Field, ...] = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+REQUEST_AND_LIMIT: tuple[tuple[Field, Field], ...] = (
+    ("requests.cpu", "limits.cpu"),
+    ("requests.memory", "limits.memory"),
+)
 Amount = Cpu | Memory
 Changes = Mapping[Field, Amount | None]
 
@@ -32,7 +36,7 @@ _BLOCK_HEADER = re.compile(r"[|>](?P<flags>[-+0-9]*)[ \t]*(?:#[^\r\n]*)?(?P<newl
 _DEFAULT_STEP = 2
 
 
-class EditRefused(GitOpsError):
+class EditRefusedError(GitOpsError):
     """This place cannot be edited safely; the text is the reason, fit to be shown."""
 
 
@@ -106,7 +110,7 @@ def set_resources(text: str, address: Address, changes: Changes) -> str:
 
     A field that maps to None is removed; one already stated as the same amount is left as
     written. A missing `resources` block is inserted in the file's own indentation and order.
-    Raises `EditRefused` with the reason where the change would not be safe, and `YamlError`
+    Raises `EditRefusedError` with the reason where the change would not be safe, and `YamlError`
     where the text is not YAML.
     """
     refuse_file(text)
@@ -138,22 +142,24 @@ def _rounded_above_limit(text: str, address: Address, changes: Changes) -> froze
 
 
 def refuse_file(text: str) -> None:
-    """Raise `EditRefused` where a whole file is off limits: encrypted or generated."""
+    """Raise `EditRefusedError` where a whole file is off limits: encrypted or generated."""
     if _GENERATED.search(text[:_HEAD]):
-        raise EditRefused("the file says that it is generated; change what generates it")
+        raise EditRefusedError("the file says that it is generated; change what generates it")
     for document in parse(text):
         if document.root.child("sops") is not None:
-            raise EditRefused("the file is encrypted with SOPS, and an edit would break its seal")
+            raise EditRefusedError(
+                "the file is encrypted with SOPS, and an edit would break its seal"
+            )
 
 
 def _refuse_request_above_limit(text: str, address: Address) -> None:
     stated = declared(text, address)
-    for resource, read in (("cpu", read_cpu), ("memory", read_memory)):
-        request = read(stated.get(f"requests.{resource}"))  # type: ignore[call-overload]
-        limit = read(stated.get(f"limits.{resource}"))  # type: ignore[call-overload]
+    cpu = read_cpu(stated.get("requests.cpu")), read_cpu(stated.get("limits.cpu"))
+    memory = read_memory(stated.get("requests.memory")), read_memory(stated.get("limits.memory"))
+    for name, request, limit in (("cpu", *cpu), ("memory", *memory)):
         if request is not None and limit is not None and request > limit:
-            raise EditRefused(
-                f"the {resource} request would be {request}, above the limit of {limit} that "
+            raise EditRefusedError(
+                f"the {name} request would be {request}, above the limit of {limit} that "
                 "stands beside it; change both"
             )
 
@@ -163,7 +169,7 @@ def _set_field(
 ) -> str:
     documents = parse(text)
     if not 0 <= address.document < len(documents):
-        raise EditRefused(
+        raise EditRefusedError(
             f"the file has {len(documents)} documents, and none is number {address.document}"
         )
     root = documents[address.document].root
@@ -184,10 +190,10 @@ class _Walk:
         self.root = root
 
     def to(self, path: Path, expected: str) -> Node:
-        """The node at `path`. Raises `EditRefused` where the path breaks off or is shared."""
+        """The node at `path`. Raises `EditRefusedError` where the path breaks off or is shared."""
         node, rest = self.deepest(path)
         if rest:
-            raise EditRefused(f"expected {expected} at {dotted(path)}, found nothing there")
+            raise EditRefusedError(f"expected {expected} at {dotted(path)}, found nothing there")
         return node
 
     def deepest(self, path: Path) -> tuple[Node, Path]:
@@ -205,14 +211,14 @@ class _Walk:
     def _step(self, node: Node, key: Key, path: Path) -> Node | None:
         if node.kind == "sequence" and isinstance(key, int):
             if not 0 <= key < len(node.items):
-                raise EditRefused(f"{dotted(path)} is past the end of its list")
+                raise EditRefusedError(f"{dotted(path)} is past the end of its list")
             return node.items[key]
         if node.kind != "mapping":
             found = "nothing (null)" if node.is_null else f"a {node.kind}"
-            raise EditRefused(f"expected a mapping above {dotted(path)}, found {found}")
+            raise EditRefusedError(f"expected a mapping above {dotted(path)}, found {found}")
         pairs = node.pairs(key)
         if len(pairs) > 1:
-            raise EditRefused(f"{dotted(path)} is written {len(pairs)} times; keep one")
+            raise EditRefusedError(f"{dotted(path)} is written {len(pairs)} times; keep one")
         if not pairs:
             refuse_merge(node, path)
             return None
@@ -220,20 +226,24 @@ class _Walk:
 
 
 def refuse_shared(node: Node, path: Path) -> None:
-    """Raise `EditRefused` where a change of `node` would show in another place as well."""
+    """Raise `EditRefusedError` where a change of `node` would show in another place as well."""
     where = dotted(path) or "the document"
     if node.kind == "alias":
-        raise EditRefused(
+        raise EditRefusedError(
             f"{where} is an alias; the values stand at its anchor, shared with others"
         )
     if node.shared:
-        raise EditRefused(f"{where} carries the anchor &{node.anchor}, which other places reuse")
+        raise EditRefusedError(
+            f"{where} carries the anchor &{node.anchor}, which other places reuse"
+        )
 
 
 def refuse_merge(node: Node, path: Path) -> None:
-    """Raise `EditRefused` where a merge key may supply what the path asks for."""
+    """Raise `EditRefusedError` where a merge key may supply what the path asks for."""
     if any(key.is_merge for key, _ in node.entries):
-        raise EditRefused(f"{dotted(path[:-1]) or 'the document'} takes entries from a merge key")
+        raise EditRefusedError(
+            f"{dotted(path[:-1]) or 'the document'} takes entries from a merge key"
+        )
 
 
 def _node_at(documents: list[Document], number: int, path: Path) -> Node | None:
@@ -267,7 +277,9 @@ class _Change:
         """A `resources` that exists but is no plain mapping must not get a sibling."""
         node = self.root.at(*self.path)
         if node is not None and node.kind != "mapping":
-            raise EditRefused(f"expected a mapping at {dotted(self.path)}, found a {node.kind}")
+            raise EditRefusedError(
+                f"expected a mapping at {dotted(self.path)}, found a {node.kind}"
+            )
 
     def _replace(self, node: Node, path: Path, amount: Amount) -> str:
         old = self._readable(node, path)
@@ -281,26 +293,26 @@ class _Change:
     def _readable(self, node: Node, path: Path) -> str:
         where = dotted(path)
         if node.kind != "scalar" or node.style in ("|", ">"):
-            raise EditRefused(f"expected a quantity at {where}, found something else")
+            raise EditRefusedError(f"expected a quantity at {where}, found something else")
         if node.is_null:
-            raise EditRefused(f"{where} is null, which may be there to undo a default")
+            raise EditRefusedError(f"{where} is null, which may be there to undo a default")
         if node.tag is not None and node.tag != "!":
-            raise EditRefused(f"{where} carries the tag {node.tag}")
+            raise EditRefusedError(f"{where} carries the tag {node.tag}")
         if "${" in node.value or "{{" in node.value:
-            raise EditRefused(
+            raise EditRefusedError(
                 f"{where} is {node.value[:60]!r}, which is filled in elsewhere; change it there"
             )
         if not is_clear(node.value):
-            raise EditRefused(f"{where} is {node.value[:60]!r}, which is no plain quantity")
+            raise EditRefusedError(f"{where} is {node.value[:60]!r}, which is no plain quantity")
         return node.value
 
     # --- inserting ---
 
     def _insert(self, parent: Node, path: Path, missing: Path, amount: Amount) -> str:
         if parent.is_null:
-            raise EditRefused(f"{dotted(path)} is null, which may be there to undo a default")
+            raise EditRefusedError(f"{dotted(path)} is null, which may be there to undo a default")
         if parent.kind != "mapping" or any(isinstance(key, int) for key in missing):
-            raise EditRefused(f"expected a mapping at {dotted(path)}, found a {parent.kind}")
+            raise EditRefusedError(f"expected a mapping at {dotted(path)}, found a {parent.kind}")
         if parent.flow and not parent.entries and self._can_open(path):
             return self._open_empty(parent, path, missing, amount)
         if parent.flow:
@@ -320,7 +332,8 @@ class _Change:
             body = f"{{ {key}: {body} }}"
         entry = f"{missing[0]}: {body}"
         if parent.entries:
-            return splice(self.text, *(2 * (parent.entries[-1][1].end,)), f", {entry}")
+            at = parent.entries[-1][1].end
+            return splice(self.text, at, at, f", {entry}")
         return splice(self.text, *scalar_span(self.text, parent), f"{{ {entry} }}")
 
     def _open_empty(self, parent: Node, path: Path, missing: Path, amount: Amount) -> str:
@@ -419,7 +432,7 @@ class _Change:
             return self._remove_flow(parent, key, value)
         start, end = line_start(self.text, key.start), entry_end(self.text, value)
         if self.text[start : key.start].strip():
-            raise EditRefused(f"{dotted(path)} shares its line with the start of a list item")
+            raise EditRefusedError(f"{dotted(path)} shares its line with the start of a list item")
         return splice(self.text, start, end, "")
 
     def _remove_flow(self, parent: Node, key: Node, value: Node) -> str:
@@ -466,28 +479,28 @@ def _set_inside(
         for line in changed.splitlines(keepends=True)
     )
     if newline == "\n" and "\r" in indented:
-        raise EditRefused("the block scalar mixes line endings")
+        raise EditRefusedError("the block scalar mixes line endings")
     return splice(text, start, end, header + indented)
 
 
 def block_lines(text: str, start: int, end: int) -> tuple[str, str, list[str]]:
     """A literal block scalar taken apart: its header line, its indentation, its bare lines.
 
-    Raises `EditRefused` for any other scalar and for spacing that would not come back the same.
+    Raises `EditRefusedError` for any other scalar and for spacing that would not come back the same.
     """
     raw = text[start:end]
     header = _BLOCK_HEADER.match(raw)
     if header is None or not raw.startswith("|"):
-        raise EditRefused("the values stand in a string that is no literal block (|)")
+        raise EditRefusedError("the values stand in a string that is no literal block (|)")
     body = raw[header.end() :].splitlines(keepends=True)
     first = next((line for line in body if line.strip()), "")
     indent = " " * (len(first) - len(first.lstrip(" ")))
     if any(char.isdigit() for char in header["flags"]):
-        raise EditRefused("the block scalar states its own indentation")
+        raise EditRefusedError("the block scalar states its own indentation")
     lines = [line[len(indent) :] if line.startswith(indent) else line for line in body]
     again = "".join(line if not line.strip("\r\n") else indent + line for line in lines)
     if again != "".join(body):
-        raise EditRefused("the block scalar has lines of odd spacing that would be lost")
+        raise EditRefusedError("the block scalar has lines of odd spacing that would be lost")
     return header.group(), indent, lines
 
 
@@ -500,7 +513,7 @@ def splice(text: str, start: int, end: int, replacement: str) -> str:
 
 
 def newline_of(text: str) -> str:
-    """The line ending of the first line; ``\\n`` where there is only one line."""
+    r"""The line ending of the first line; ``\n`` where there is only one line."""
     first = text.find("\n")
     return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
 
@@ -554,7 +567,7 @@ __all__ = [
     "Address",
     "Amount",
     "Changes",
-    "EditRefused",
+    "EditRefusedError",
     "Field",
     "YamlError",
     "block_lines",

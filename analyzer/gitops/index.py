@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
-from typing import Literal
 
 import pandas as pd
 
@@ -20,217 +19,40 @@ from analyzer.errors import GitOpsError
 from analyzer.gitops import custom
 from analyzer.gitops.chart import APP_TEMPLATE, Rendered, app_template
 from analyzer.gitops.edit import (
+    REQUEST_AND_LIMIT,
     Address,
     Changes,
-    EditRefused,
+    EditRefusedError,
     Field,
     dotted,
     fields_of,
     set_resources,
 )
 from analyzer.gitops.objects import POD_PATHS, Object
+from analyzer.gitops.place import (
+    Confidence,
+    Expectation,
+    Finding,
+    Owner,
+    Place,
+    Release,
+    node_at,
+)
 from analyzer.gitops.reach import FLUX, find_reach
-from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route
 from analyzer.gitops.render import Helm, RenderError, Tools, charts_in
 from analyzer.gitops.repository import Repository, load_repository
+from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route
 from analyzer.gitops.spelling import read_cpu, read_memory
-from analyzer.gitops.tree import Document, Node, Path, YamlError, parse, plain, walk
+from analyzer.gitops.tree import Node, Path, YamlError, parse, walk
 from analyzer.gitops.well_known import CHARTS
-from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.workload import ContainerRef
+from analyzer.quantity import Cpu, Memory
 
-Confidence = Literal["certain", "likely", "unproven"]
 FLUX_NAMESPACE = "flux-system"
 HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
 _TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)
 _RESOURCES = re.compile(r"\w*resources?", re.IGNORECASE)
 _MEASURES = frozenset({"cpu", "memory"})
 _MAX_PLACES = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The object whose text holds a place, and the Helm release it stands for, if any."""
-
-    kind: str
-    name: str
-    namespace: str
-    release: str | None = None
-    chart: str | None = None
-    version: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one `resources` mapping stands, or would be inserted.
-
-    `declared` is what it states now, as written. `reachable` is None where no root of the
-    repository could be found. `refusal` is why it cannot be edited, None where it can;
-    `generated` says that the reason lies in where the file comes from.
-    """
-
-    file: str
-    address: Address
-    owner: Owner
-    container: str | None = None
-    declared: tuple[tuple[Field, str], ...] = ()
-    present: bool = True
-    reachable: bool | None = None
-    refusal: str | None = None
-    generated: bool = False
-
-    @property
-    def editable(self) -> bool:
-        return self.refusal is None
-
-    @property
-    def where(self) -> str:
-        """File and path as people read them."""
-        return f"{self.file}: {self.path}"
-
-    @property
-    def path(self) -> str:
-        """The path alone; ``|`` stands where it enters a block scalar."""
-        return shown_path(self.address)
-
-    @property
-    def stated(self) -> Resources:
-        """What the place states, as amounts; a field that cannot be read counts as not stated."""
-        return amounts(dict(self.declared))
-
-    def to_dict(self) -> dict[str, object]:
-        """The place as plain values, for JSON and tables."""
-        stated = dict(self.declared)
-        return {
-            "file": self.file,
-            "document": self.address.document,
-            "path": self.path,
-            "in_block_scalar": self.address.inner is not None,
-            "namespace": self.owner.namespace,
-            "owner_kind": self.owner.kind,
-            "owner": self.owner.name,
-            "release": self.owner.release,
-            "chart": self.owner.chart,
-            "chart_version": self.owner.version,
-            "container": self.container,
-            "cpu_request": stated.get("requests.cpu"),
-            "memory_request": stated.get("requests.memory"),
-            "cpu_limit": stated.get("limits.cpu"),
-            "memory_limit": stated.get("limits.memory"),
-            "present": self.present,
-            "reachable": self.reachable,
-            "editable": self.editable,
-            "reason": self.refusal,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """A container that the repository should make run, and the place that decides its resources."""
-
-    namespace: str
-    kind: str
-    workload: str | None
-    container: str
-    container_type: str | None
-    place: Place
-    rule: str
-    confidence: Confidence
-    route: Route
-    pattern: re.Pattern[str] | None = None
-    controller: str | None = None
-
-    def fits(self, kind: str, workload: str) -> bool:
-        """Whether a workload of that kind and name is the expected one."""
-        if kind != self.kind:
-            return False
-        if self.pattern is not None:
-            return self.pattern.fullmatch(workload) is not None
-        return self.workload == workload
-
-    def is_for(self, ref: ContainerRef) -> bool:
-        """Whether a live container is the expected one, its cluster aside."""
-        return (
-            self.namespace == ref.namespace
-            and self.container == ref.container
-            and self.fits(ref.kind, ref.workload)
-        )
-
-    @property
-    def identity(self) -> tuple[str, str, str, str]:
-        workload = self.pattern.pattern if self.pattern is not None else self.workload or "?"
-        return (self.namespace, self.kind, workload, self.container)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something in the repository that a person should look at."""
-
-    kind: Literal["limit-only", "ignored", "shadowed", "duplicate", "shared"]
-    place: Place
-    message: str
-
-    def to_dict(self) -> dict[str, object]:
-        return {
-            "kind": self.kind,
-            "file": self.place.file,
-            "path": self.place.path,
-            "message": self.message,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A Helm release: its names, its chart, its values from the weakest to the strongest."""
-
-    owner: Owner
-    route: Route
-    values: tuple[tuple[str, Address, Node], ...]
-    prefix: Path = ()
-    chart_folder: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.owner.release or self.owner.name
-
-    def merged(self) -> dict[str, object]:
-        """All values as Helm would merge them, under this release's prefix."""
-        merged: dict[str, object] = {}
-        for _, _, node in self.values:
-            found = plain(node)
-            if isinstance(found, dict):
-                merged = _merge(merged, found)
-        scope: object = merged
-        for key in self.prefix:
-            scope = scope.get(str(key), {}) if isinstance(scope, dict) else {}
-        return scope if isinstance(scope, dict) else {}
-
-    def with_documents(self, documents: Mapping[str, Sequence[Document]]) -> Release:
-        """The same release with some of its files in another state."""
-        return replace(
-            self,
-            values=tuple(
-                (file, address, node_at(documents[file], address) or node)
-                if file in documents
-                else (file, address, node)
-                for file, address, node in self.values
-            ),
-        )
-
-    def locate(self, path: Path) -> tuple[str, Address, bool] | None:
-        """Where `path` has the last word: file, address and whether it is there already.
-
-        A path that is nowhere yet belongs beside its parent; None where not even that exists.
-        """
-        full = (*self.prefix, *path)
-        for present, wanted in ((True, full), (False, full[:-1])):
-            for file, address, node in reversed(self.values):
-                if node.at(*wanted) is not None:
-                    return file, address.below(*full), present
-        return None
 
 
 @dataclass(frozen=True)
@@ -365,7 +187,7 @@ class _Indexer:
         """Why the place cannot be edited, found by trying on the text in memory."""
         try:
             set_resources(self.repository.files[place.file].text, place.address, _trial(place))
-        except (EditRefused, YamlError) as err:
+        except (EditRefusedError, YamlError) as err:
             return str(err)
         return None
 
@@ -396,28 +218,31 @@ class _Indexer:
                     continue
                 at = (*path, group, number, "resources")
                 file, address = item.file, item.address.below(*at)
-                rule, confidence = "declared in its own manifest", "certain"
-                patched = self._patched(arrival, kind, path, group, name, number)
+                rule = "declared in its own manifest"
+                confidence: Confidence = "certain"
+                patched = self._patched(arrival, path, group, name, number)
                 if patched is not None:
                     file, address, rule, confidence = patched
                 place = self._place(file, address, owner, name, arrival.route)
-                self._expect(
-                    arrival.namespace,
-                    kind,
-                    workload,
-                    arrival.route.expand(name),
-                    _container_type(group, container),
-                    place,
-                    rule,
-                    confidence,  # type: ignore[arg-type]
-                    arrival.route,
+                self.expectations.append(
+                    Expectation(
+                        arrival.namespace,
+                        kind,
+                        workload,
+                        arrival.route.expand(name),
+                        _container_type(group, container),
+                        place,
+                        rule,
+                        confidence,
+                        arrival.route,
+                    )
                 )
 
     def _patched(
-        self, arrival: Arrival, kind: str, path: Path, group: str, name: str, number: int
-    ) -> tuple[str, Address, str, str] | None:
+        self, arrival: Arrival, path: Path, group: str, name: str, number: int
+    ) -> tuple[str, Address, str, Confidence] | None:
         """The patch that has the last word on a container's resources, if one touches them."""
-        found = None
+        found: tuple[str, Address, str, Confidence] | None = None
         for patch in arrival.route.patches:
             if not patch.applies_to(arrival.object, arrival.namespace):
                 continue
@@ -432,36 +257,6 @@ class _Indexer:
                 )
         return found
 
-    def _expect(
-        self,
-        namespace: str,
-        kind: str,
-        workload: str | None,
-        container: str,
-        container_type: str | None,
-        place: Place,
-        rule: str,
-        confidence: Confidence,
-        route: Route,
-        pattern: re.Pattern[str] | None = None,
-        controller: str | None = None,
-    ) -> None:
-        self.expectations.append(
-            Expectation(
-                namespace,
-                kind,
-                workload,
-                container,
-                container_type,
-                place,
-                rule,
-                confidence,
-                route,
-                pattern,
-                controller,
-            )
-        )
-
     def _custom(self, arrival: Arrival) -> None:
         item = arrival.object
         for kind, workload, path in custom.pod_template(item.group, item.kind, item.node):
@@ -473,17 +268,19 @@ class _Indexer:
             place = self._place(
                 item.file, address, self._owner(arrival), rule.container, arrival.route
             )
-            self._expect(
-                arrival.namespace,
-                rule.workload_kind,
-                None,
-                rule.container,
-                "app",
-                place,
-                f"{item.kind} {arrival.name} declares it at {dotted(rule.path)}",
-                "certain",
-                arrival.route,
-                custom.workload_pattern(rule, arrival.name, item.node),
+            self.expectations.append(
+                Expectation(
+                    arrival.namespace,
+                    rule.workload_kind,
+                    None,
+                    rule.container,
+                    "app",
+                    place,
+                    f"{item.kind} {arrival.name} declares it at {dotted(rule.path)}",
+                    "certain",
+                    arrival.route,
+                    custom.workload_pattern(rule, arrival.name, item.node),
+                )
             )
 
     # --- Flux's own controllers ---
@@ -525,18 +322,22 @@ class _Indexer:
         found = _patch_address(patch, POD_PATHS["Deployment"], "containers", "manager", 0)
         if found is None:
             return
+        # Flux may apply its own controllers by another Kustomization than the one that patches.
+        route = replace(route, kustomization=None)
         place = self._place(patch.file, found, owner, "manager", route)
-        self._expect(
-            FLUX_NAMESPACE,
-            "Deployment",
-            None,
-            "manager",
-            "app",
-            place,
-            "a patch on Flux's own controllers",
-            "certain",
-            route,
-            pattern,
+        self.expectations.append(
+            Expectation(
+                FLUX_NAMESPACE,
+                "Deployment",
+                None,
+                "manager",
+                "app",
+                place,
+                "a patch on Flux's own controllers",
+                "certain",
+                route,
+                pattern,
+            )
         )
 
     # --- Helm ---
@@ -711,18 +512,20 @@ class _Indexer:
             file, address, _ = found
             place = self._place(file, address, release.owner, container.container, release.route)
             known.add((file, address))
-            self._expect(
-                release.owner.namespace,
-                container.kind,
-                container.workload,
-                container.container,
-                container.container_type,
-                place,
-                rule if container.inherited is None else f"{rule}, from its defaults",
-                "certain" if container.workload is not None else "likely",
-                release.route,
-                None,
-                container.controller,
+            self.expectations.append(
+                Expectation(
+                    release.owner.namespace,
+                    container.kind,
+                    container.workload,
+                    container.container,
+                    container.container_type,
+                    place,
+                    rule if container.inherited is None else f"{rule}, from its defaults",
+                    "certain" if container.workload is not None else "likely",
+                    release.route,
+                    None,
+                    container.controller,
+                )
             )
         return known
 
@@ -760,17 +563,19 @@ class _Indexer:
             known.add((file, address))
             for sink in sorted(sinks):
                 place = self._place(file, address, release.owner, sink.container, release.route)
-                self._expect(
-                    release.owner.namespace,
-                    sink.kind,
-                    sink.workload,
-                    sink.container,
-                    None,
-                    place,
-                    f"an odd amount at {dotted(path)} landed there when {chart.name} "
-                    f"{chart.version} was rendered",
-                    "certain",
-                    release.route,
+                self.expectations.append(
+                    Expectation(
+                        release.owner.namespace,
+                        sink.kind,
+                        sink.workload,
+                        sink.container,
+                        None,
+                        place,
+                        f"an odd amount at {dotted(path)} landed there when {chart.name} "
+                        f"{chart.version} was rendered",
+                        "certain",
+                        release.route,
+                    )
                 )
         return known
 
@@ -796,16 +601,18 @@ class _Indexer:
             workload, container = rule.names(release.name, chart, values)
             place = self._place(file, address, release.owner, container, release.route)
             known.add((file, address))
-            self._expect(
-                release.owner.namespace,
-                rule.kind,
-                workload,
-                container,
-                None,
-                place,
-                f"the chart {chart} reads it from {dotted(rule.path)}",
-                "likely",
-                release.route,
+            self.expectations.append(
+                Expectation(
+                    release.owner.namespace,
+                    rule.kind,
+                    workload,
+                    container,
+                    None,
+                    place,
+                    f"the chart {chart} reads it from {dotted(rule.path)}",
+                    "likely",
+                    release.route,
+                )
             )
         return known
 
@@ -885,11 +692,11 @@ class _Indexer:
     def _find_limit_only(self) -> None:
         for place in self.places.values():
             stated = dict(place.declared)
-            for resource in ("memory", "cpu"):
-                limit = stated.get(f"limits.{resource}")  # type: ignore[call-overload]
-                if limit is not None and f"requests.{resource}" not in stated:
+            for request_field, limit_field in REQUEST_AND_LIMIT:
+                limit = stated.get(limit_field)
+                if limit is not None and request_field not in stated:
                     message = (
-                        f"limits.{resource} {limit} without a request: "
+                        f"{limit_field} {limit} without a request: "
                         f"Kubernetes requests {limit} as well"
                     )
                     self.findings.append(Finding("limit-only", place, message))
@@ -921,50 +728,9 @@ class _Indexer:
                 )
 
 
-def node_at(documents: Sequence[Document], address: Address) -> Node | None:
-    """The node at an address, through block scalars; None where it breaks off."""
-    if not 0 <= address.document < len(documents):
-        return None
-    node = documents[address.document].root.at(*address.path)
-    if node is None or address.inner is None:
-        return node
-    try:
-        return node_at(parse(node.value), address.inner)
-    except YamlError:
-        return None
-
-
-def shown_path(address: Address) -> str:
-    """An address within its document, with ``|`` where it enters a block scalar."""
-    own = dotted(address.path)
-    return own if address.inner is None else f"{own} | {shown_path(address.inner)}"
-
-
-def amounts(stated: Mapping[Field, str]) -> Resources:
-    """Requests and limits as amounts; None where nothing readable is stated."""
-    return Resources(
-        cpu_request=read_cpu(stated.get("requests.cpu")),
-        cpu_limit=read_cpu(stated.get("limits.cpu")),
-        memory_request=read_memory(stated.get("requests.memory")),
-        memory_limit=read_memory(stated.get("limits.memory")),
-    )
-
-
 def _order(place: Place) -> tuple[str, int, str, str]:
     inner = place.address.inner
     return (place.file, place.address.document, dotted(place.address.path), str(inner))
-
-
-def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:
-    """Helm's merge: mappings key by key, everything else replaced, null removed."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
-            merged[key] = _merge(below, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _container_type(group: str, container: Node) -> str:
@@ -1054,7 +820,7 @@ def _trial(place: Place) -> Changes:
             changes[name] = (read_memory(text) or Memory(0)) + Memory(1)
     if not changes:
         return {"requests.memory": Memory(64 * 2**20)}
-    for resource in ("cpu", "memory"):
-        if f"requests.{resource}" in changes and f"limits.{resource}" in changes:
-            changes[f"requests.{resource}"] = changes[f"limits.{resource}"]  # type: ignore[index]
+    for request, limit in REQUEST_AND_LIMIT:
+        if request in changes and limit in changes:
+            changes[request] = changes[limit]
     return changes

@@ -13,15 +13,17 @@ from pathlib import Path
 from analyzer.gitops.diff import unified_diff
 from analyzer.gitops.edit import (
     FIELDS,
+    REQUEST_AND_LIMIT,
     Address,
     Amount,
     Changes,
-    EditRefused,
+    EditRefusedError,
     Field,
     declared,
     set_resources,
 )
-from analyzer.gitops.index import Expectation, Place, RepositoryIndex, amounts, index_repository
+from analyzer.gitops.index import RepositoryIndex, index_repository
+from analyzer.gitops.place import Expectation, Place, amounts
 from analyzer.gitops.proof import Prover, Verdict
 from analyzer.gitops.render import Tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
@@ -152,14 +154,11 @@ def changes_for(place: Place, desired: DesiredChange) -> Changes:
         elif wanted is not None:
             changes[name] = wanted
     effective = desired.current.effective()
-    for resource in ("cpu", "memory"):
-        request: Field = f"requests.{resource}"  # type: ignore[assignment]
-        limit: Field = f"limits.{resource}"  # type: ignore[assignment]
-        missing = getattr(stated, f"{resource}_request") is None and request not in changes
-        if changes.get(limit) is not None and missing:
-            keep = getattr(effective, f"{resource}_request")
-            if keep is not None:
-                changes[request] = min(keep, changes[limit])  # type: ignore[type-var]
+    for request, limit in REQUEST_AND_LIMIT:
+        ceiling, keep = changes.get(limit), getattr(effective, ATTRIBUTES[request])
+        stated_already = getattr(stated, ATTRIBUTES[request]) is not None
+        if ceiling is not None and keep is not None and not stated_already:
+            changes.setdefault(request, min(keep, ceiling))
     return {name: changes[name] for name in FIELDS if name in changes}
 
 
@@ -291,7 +290,7 @@ class _Planner:
             return [Advice(change, traced, place.refusal) for change, traced in group]
         try:
             after = set_resources(before, place.address, changes)
-        except (EditRefused, YamlError) as err:
+        except (EditRefusedError, YamlError) as err:
             return [Advice(change, traced, str(err)) for change, traced in group]
         if after == before:
             return [Unchanged(change, traced) for change, traced in group]

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from analyzer.gitops.index import Expectation, Place, Release, RepositoryIndex
+from analyzer.gitops.index import RepositoryIndex
+from analyzer.gitops.place import Expectation, Place, Release
 from analyzer.gitops.reach import KUSTOMIZATION_FILES
 from analyzer.gitops.render import (
     Chart,
     Helm,
     Kustomize,
-    Rendering,
     RenderError,
+    Rendering,
     Sink,
     Tools,
     charts_in,

@@ -396,9 +396,9 @@ def _default_keys(folder: Path, prefix: KeyPath) -> Iterator[KeyPath]:
 def _node_keys(root: Node) -> Iterator[KeyPath]:
     for path, node in walk(root):
         mapping = node.kind == "mapping" or node.is_null
-        if path and mapping and all(isinstance(key, str) for key in path):
-            if _RESOURCES.fullmatch(str(path[-1])):
-                yield path
+        keys = bool(path) and all(isinstance(key, str) for key in path)
+        if keys and mapping and _RESOURCES.fullmatch(str(path[-1])):
+            yield path
 
 
 def _resource_keys(values: Mapping[str, object], prefix: KeyPath = ()) -> Iterator[KeyPath]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analyzer.gitops.index import Confidence, Expectation, Place, Release, RepositoryIndex
+from analyzer.gitops.index import RepositoryIndex
+from analyzer.gitops.place import Confidence, Expectation, Place, Release
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -29,6 +29,8 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
 
 # libyaml where PyYAML was built with it, as its wheels are; the same events, fifty times slower,
 # where it was not.
+# The stubs of PyYAML leave out what its events carry.
+_Event = Any
 _Parser = getattr(yaml, "CLoader", yaml.Loader)
 
 
@@ -106,8 +108,9 @@ class Node:
         """
         node = self.resolved
         if node.kind == "sequence":
-            inside = isinstance(key, int) and 0 <= key < len(node.items)
-            return node.items[key].resolved if inside else None  # type: ignore[index]
+            if not isinstance(key, int) or not 0 <= key < len(node.items):
+                return None
+            return node.items[key].resolved
         if node.kind != "mapping":
             return None
         for layer in node.layers():
@@ -117,7 +120,7 @@ class Node:
         return None
 
     def layers(self) -> Iterator[Node]:
-        """This mapping, then those that ``<<`` copies in, nearest first, each one once."""
+        """The mapping itself, then those that ``<<`` copies in, nearest first, each one once."""
         stack, seen = [self.resolved], set()
         while stack:
             layer = stack.pop()
@@ -212,7 +215,7 @@ class _Builder:
         self._root: Node | None = None
         self._explicit_start = False
 
-    def take(self, event: yaml.Event) -> None:
+    def take(self, event: _Event) -> None:
         kind = type(event)
         if kind is yaml.ScalarEvent:
             self._place(self._scalar(event))
@@ -231,7 +234,7 @@ class _Builder:
             root = self._root if self._root is not None else Node("scalar", 0, 0)
             self.documents.append(Document(root, self._explicit_start, bool(event.explicit)))
 
-    def _new(self, kind: Kind, event: yaml.Event) -> Node:
+    def _new(self, kind: Kind, event: _Event) -> Node:
         start = event.start_mark.index + self._offset
         node = Node(kind, start, event.end_mark.index + self._offset)
         node.tag = getattr(event, "tag", None)
@@ -241,13 +244,13 @@ class _Builder:
             self._anchors[anchor] = node
         return node
 
-    def _scalar(self, event: yaml.Event) -> Node:
+    def _scalar(self, event: _Event) -> Node:
         node = self._new("scalar", event)
         node.value = event.value
         node.style = event.style
         return node
 
-    def _alias(self, event: yaml.Event) -> Node:
+    def _alias(self, event: _Event) -> Node:
         node = self._new("alias", event)
         target = self._anchors.get(event.anchor)
         if target is None:
@@ -258,7 +261,7 @@ class _Builder:
         target.shared = True
         return node
 
-    def _open(self, kind: Kind, event: yaml.Event) -> None:
+    def _open(self, kind: Kind, event: _Event) -> None:
         node = self._new(kind, event)
         node.flow = bool(event.flow_style)
         self._place(node)
@@ -267,7 +270,7 @@ class _Builder:
         self._stack.append(node)
         self._keys.append(None)
 
-    def _close(self, event: yaml.Event) -> None:
+    def _close(self, event: _Event) -> None:
         node = self._stack.pop()
         self._keys.pop()
         if node.flow:
