@@ -33,7 +33,10 @@ def plain(text: str) -> str:
 def _glyphs() -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
-    return frozenset(FT2Font(str(font_path(bold=False))).get_charmap())
+    regular, heavy = (
+        frozenset(FT2Font(str(font_path(bold=bold))).get_charmap()) for bold in (False, True)
+    )
+    return regular & heavy
 
 
 @cache

@@ -1,0 +1,148 @@
+"""The chart of a cluster, and that of a backtest."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analyzer.history import Histories, Skipped
+from analyzer.plots import backtest_figure, cluster_figure, describe_cluster
+from analyzer.recommend import Recommendation, observe
+from tests.plots.scenes import daily
+from tests.plots.test_workload import overlaps, words
+from tests.samples import histories, meta, recommendation, ref, resources
+
+NODES = tuple(
+    {"name": f"n{k}", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8 * 2.0**30}
+    for k in range(3)
+)
+
+
+def cluster(
+    namespaces: int, nodes: tuple[dict[str, object], ...] = NODES
+) -> tuple[list[Recommendation], Histories]:
+    """One container a namespace: every third one is raised, the others give back."""
+    frame = pd.concat(
+        [daily(pods=1, seed=k).assign(namespace=f"space-{k}") for k in range(namespaces)]
+    )
+    of = histories(frame, window=meta(nodes=nodes))
+    found = []
+    for index, seen in enumerate(observe(of)):
+        up = index % 3 == 2
+        now, new = resources("1", "1Gi"), resources("400m", "384Mi")
+        made = recommendation(new if up else now, now if up else new, of=of.containers[index])
+        found.append(replace(made, evidence=seen))
+    return found, of
+
+
+def draw(found: list[Recommendation], of: Histories, skipped: int = 0) -> Figure:
+    gone = [Skipped(ref(f"gone-{k}"), "no samples") for k in range(skipped)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = cluster_figure(found, gone, of)
+        FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.mark.parametrize("namespaces", [1, 3, 9, 14])
+def test_no_text_covers_another_on_the_cluster_chart(namespaces: int) -> None:
+    """From one namespace to more than there is room for."""
+    assert overlaps(draw(*cluster(namespaces), skipped=2)) == []
+
+
+def test_the_cluster_verdict_counts_and_sums() -> None:
+    """Two of three give back 600m and 640Mi, one asks for as much: 600m and 640Mi are left."""
+    figure = draw(*cluster(3), skipped=2)
+    shown = words(figure)
+    assert "−600m CPU (−25%)" in shown
+    assert "−640 MiB (−26%)" in shown
+    assert "5 containers · 3 to change (2 less, 1 more, 0 both ways) · 2 skipped" in shown
+
+
+def test_small_namespaces_are_summed_as_others() -> None:
+    """Fourteen namespaces: seven by name, seven together."""
+    shown = words(draw(*cluster(14)))
+    assert "7 others" in shown
+    assert sum(text.startswith("space-") for text in shown) == 7
+
+
+def test_headroom_without_nodes_compares_with_requests() -> None:
+    """Unknown nodes are said, not guessed."""
+    shown = words(draw(*cluster(2, nodes=())))
+    assert "nodes are unknown · share of what is requested now" in shown
+    assert not any("By sum alone" in text for text in shown)
+
+
+def test_an_empty_cluster_is_drawn() -> None:
+    """No recommendation at all: the chart says so instead of failing."""
+    _, of = cluster(1)
+    assert "no CPU request to compare with" in words(draw([], of))
+
+
+def test_the_cluster_is_described_in_words() -> None:
+    """Alternative text names the cluster, both changes and the counts."""
+    found, of = cluster(3)
+    text = describe_cluster(found, [], of)
+    assert text.startswith("Cluster lab: CPU requests 2.4 cores → 1.8 cores (−25%)")
+
+
+def sweep(models: list[str]) -> pd.DataFrame:
+    """A backtest's rows: peers state no risk."""
+    rows = [
+        {
+            "model": model,
+            "resource": resource,
+            "stated_risk": np.nan if model in ("vpa", "krr") else risk,
+            "margin": 0.0,
+            "container_weeks": 1200,
+            "overrun_week_share": risk * 1.2,
+            "overrun_sample_share": risk / 2,
+            "footprint_to_usage": (1 + rank) * (1.2 - 0.1 * np.log(risk)),
+        }
+        for rank, model in enumerate(models)
+        for resource in ("cpu", "memory")
+        for risk in (0.0, 0.01, 0.05, 0.2)
+        if risk
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        ["pooled"],
+        ["pooled", "pooled-equal", "percentile", "trend", "vpa", "krr", "autopilot"],
+        ["a" * 80, "cost $x$", "krr"],
+    ],
+)
+def test_no_text_covers_another_on_the_backtest_chart(models: list[str]) -> None:
+    """One model or many, and names of any length."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = backtest_figure(sweep(models))
+    assert overlaps(figure) == []
+    assert "walk-forward over 1\N{THIN SPACE}200 container-weeks · lower left is better" in words(
+        figure
+    )
+
+
+def test_a_backtest_that_measured_nothing_says_so() -> None:
+    """No rows, or only NaN: words instead of curves."""
+    empty = sweep(["pooled"])
+    for frame in (empty.iloc[:0], empty.assign(footprint_to_usage=np.nan)):
+        assert "nothing was measured" in words(backtest_figure(frame))
+
+
+def test_risks_of_zero_have_a_place_on_the_logarithmic_axis() -> None:
+    """A sweep that never overran is drawn at the axis' end."""
+    frame = sweep(["pooled", "vpa"])
+    frame[["overrun_week_share", "overrun_sample_share"]] = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "pooled" in words(backtest_figure(frame))

@@ -1,0 +1,98 @@
+"""PNG files: small, described, and the same every time."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from analyzer.errors import OutputError
+from analyzer.plots import describe, encode_png, workload_charts, workload_figure, write_png
+from tests.plots.scenes import SCENES
+
+Told = tuple[int, int, str]
+CASES = ("lowered", "no cpu", "events", "gap", "lowered")
+
+
+def chart(name: str = "lowered") -> tuple[bytes, str]:
+    of, recommended = SCENES[name]()
+    text = describe(recommended)
+    return encode_png(workload_figure(of, 0, recommended), text), text
+
+
+def test_the_alternative_text_is_in_the_file() -> None:
+    """An iTXt chunk Description carries what the picture says."""
+    content, text = chart()
+    image = Image.open(io.BytesIO(content))
+    assert b"iTXtDescription\0" in content
+    assert image.text["Description"] == text  # type: ignore[attr-defined]
+    assert "CPU 1 core → 420m (−58%)" in text
+
+
+def test_a_chart_has_the_promised_size_and_at_most_256_colours() -> None:
+    """1650 x 1035 pixels, indexed, and small."""
+    content, _ = chart()
+    image = Image.open(io.BytesIO(content))
+    assert image.size == (1650, 1035)
+    assert image.mode == "P"
+    assert len(content) < 150_000
+
+
+def test_equal_input_gives_equal_bytes() -> None:
+    """No time, no software version, no leftovers of an earlier chart."""
+    assert chart()[0] == chart()[0]
+    assert b"Software" not in chart()[0] and b"tIME" not in chart()[0]
+
+
+def test_flat_colours_survive_the_reduction() -> None:
+    """The background and large areas keep their very colour among thousands of others."""
+    figure = Figure(figsize=(4, 3), dpi=100, facecolor="#123457")
+    axes = figure.add_axes((0.5, 0, 0.5, 1))
+    axes.set_axis_off()
+    axes.imshow(np.random.default_rng(1).random((60, 60, 3)))
+    image = Image.open(io.BytesIO(encode_png(figure, ""))).convert("RGB")
+    assert image.getpixel((2, 2)) == (0x12, 0x34, 0x57)
+
+
+def test_a_written_file_is_whole_and_alone(tmp_path: Path) -> None:
+    """Nothing but the chart is left in the folder; an older one is replaced."""
+    of, recommended = SCENES["lowered"]()
+    target = tmp_path / "web.png"
+    target.write_bytes(b"old")
+    write_png(workload_figure(of, 0, recommended), target, describe(recommended))
+    assert [path.name for path in tmp_path.iterdir()] == ["web.png"]
+    assert target.read_bytes() == chart()[0]
+
+
+def test_a_folder_that_is_not_there_is_said_in_one_sentence(tmp_path: Path) -> None:
+    """The error names the file and what to do."""
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_png(Figure(), tmp_path / "missing" / "web.png", "")
+
+
+def test_a_batch_draws_what_single_figures_do() -> None:
+    """A page used again, in this process or in two others, gives the bytes of a fresh one."""
+    for name in CASES:
+        of, recommended = SCENES[name]()
+        told: list[Told] = []
+        several = [recommended] * 3
+
+        def tell(done: int, total: int, name: str, told: list[Told] = told) -> None:
+            told.append((done, total, name))
+
+        charts = list(workload_charts(of, several, progress=tell))
+        assert [c.content for c in charts] == [chart(name)[0]] * 3
+        assert told == [(k, 3, str(recommended.ref)) for k in (1, 2, 3)]
+        assert charts[0].name == f"{recommended.ref.slug()}.png"
+
+
+def test_processes_change_nothing_about_the_bytes() -> None:
+    """Two processes return the charts in order, byte for byte."""
+    of, recommended = SCENES["lowered"]()
+    content, text = chart()
+    charts = list(workload_charts(of, [recommended] * 3, processes=2))
+    assert [(c.content, c.description) for c in charts] == [(content, text)] * 3
