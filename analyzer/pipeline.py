@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from analyzer import __version__
+from analyzer.backtest import LEAST_TRAIN, backtest
+from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration
 from analyzer.errors import UsageError
 from analyzer.gitops.edit import dotted
@@ -26,12 +30,12 @@ from analyzer.gitops.plan import (
 from analyzer.gitops.pull_request import Evidence as ProposalEvidence
 from analyzer.gitops.pull_request import mails, proposals
 from analyzer.gitops.trace import LiveContainer, Trace, trace
-from analyzer.history import Histories, build_histories, check_ledger
-from analyzer.models import DEFAULT_MODEL, model_named
+from analyzer.history import Histories, Skipped, build_histories, check_ledger
+from analyzer.models import DEFAULT_MODEL, Model, model_named
 from analyzer.output import check_target, publish, write_files
 from analyzer.policy import Policies
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.recommend import Recommendation, recommend
+from analyzer.recommend import Recommendation, due_risks, recommend
 from analyzer.report import Change, Landing, Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
@@ -119,24 +123,76 @@ def analyze_histories(
     histories: Histories, config: Config, progress: Progress = no_progress
 ) -> Report:
     """Fit, calibrate, recommend and judge. Containers in = recommended + skipped."""
-    horizon = parse_duration(config.horizon)
     progress(0, 3, "learning demand")
-    demand = model_named(config.model).fit(histories, horizon)
-    progress(1, 3, "recommending")
-    recommendations, skipped = recommend(histories, demand, config.policies)
+    recommendations, skipped = _decide(histories, config)
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in recommendations],
         [s.ref for s in skipped],
     )
-    return Report(
+    report = Report(
         meta=histories.meta,
         model=config.model,
-        horizon=horizon,
+        horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
         version=__version__,
     )
+    return judge(report, histories, config, progress) if config.backtest else report
+
+
+def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation], list[Skipped]]:
+    """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
+    model = model_named(config.model)
+    demand = model.fit(histories, parse_duration(config.horizon))
+    if not states_risk(model):
+        return recommend(histories, demand, config.policies)
+    demand = calibrate(model, demand, histories)
+    if not config.risk_budget:
+        return recommend(histories, demand, config.policies)
+    replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
+    spent = spend(demand, due_risks(histories, config.policies), replicas)
+    return recommend(histories, spent.demand, config.policies, spent.risks)
+
+
+def states_risk(model: Model) -> bool:
+    """Whether the model's levels follow a stated risk; a peer's come with its fixed margin."""
+    return getattr(model, "sweep", "risk") == "risk"
+
+
+def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
+    """Add what the same policy would have caused on this very history, beside its peers."""
+    horizon = parse_duration(config.horizon)
+    length = histories.usage.steps * histories.usage.step
+    train = min(timedelta(days=14), length - horizon)
+    if train < LEAST_TRAIN:
+        short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
+        return replace(report, verdict=short)
+    result = backtest(
+        histories,
+        models=tuple(dict.fromkeys([config.model, "vpa", "krr"])),
+        train=train,
+        horizon=horizon,
+        recommenders={"this policy": lambda past: _levels(_decide(past, config)[0], past)},
+        progress=progress,
+    )
+    return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
+
+
+def _levels(
+    recommendations: Sequence[Recommendation], histories: Histories
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The proposed amounts per target as arrays over the containers; NaN where there is none."""
+    targets = ("cpu_request", "memory_request", "memory_limit")
+    levels = {target: np.full(len(histories), np.nan) for target in targets}
+    for recommendation in recommendations:
+        index = histories.position[recommendation.ref]
+        for target in targets:
+            amount = getattr(recommendation.proposed, target)
+            if amount is not None:
+                scale = 1000 if target.startswith("cpu") else 1
+                levels[target][index] = amount.units / scale
+    return levels
 
 
 def land(report: Report, config: Config, progress: Progress = no_progress) -> Report:

@@ -6,7 +6,7 @@ something leaves a `Step` in the trail of the amount it concerns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -115,8 +115,8 @@ def recommend(
     `request_risks` gives each container its own risk (the spent risk budget); without it the
     policies' risks hold for all alike. Containers in = recommended + skipped.
     """
-    evidence = observe(histories)
     chosen, skipped = _choose_policies(histories, demand, policies)
+    evidence = observe(histories, chosen)
     risks = _risks(chosen, len(histories), request_risks)
     levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
     node = largest_node(histories)
@@ -136,10 +136,23 @@ def recommend(
     return recommendations, [*histories.skipped, *skipped]
 
 
-def observe(histories: Histories) -> list[Evidence]:
-    """Sum up what was observed of every container."""
+def due_risks(histories: Histories, policies: Policies) -> dict[Resource, Array]:
+    """The risk that each container's policy allows its requests, before any is traded."""
+    risks = {resource: np.empty(len(histories)) for resource in RESOURCES}
+    for index, ref in enumerate(histories.containers):
+        try:
+            policy = policies.of(ref, histories.spec(index).annotations)
+        except ConfigError:
+            policy = policies.default  # `recommend` skips it, with the reason
+        risks["cpu"][index] = policy.cpu_request_risk
+        risks["memory"][index] = policy.memory_request_risk
+    return risks
+
+
+def observe(histories: Histories, indices: Iterable[int]) -> dict[int, Evidence]:
+    """Sum up what was observed of the containers at `indices`, each seen at least once."""
     counts = _count_events(histories)
-    return [_observe_one(histories, index, counts) for index in range(len(histories))]
+    return {index: _observe_one(histories, index, counts) for index in indices}
 
 
 def largest_node(histories: Histories) -> Resources:
