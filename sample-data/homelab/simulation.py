@@ -333,9 +333,10 @@ def _throttle(container: Container, wanted: Array) -> tuple[Array, Array]:
     limit = container.effective()["limits"].get("cpu")
     if limit is None:
         return wanted, np.zeros(len(wanted))
-    got: Array = np.round(np.minimum(wanted, 0.985 * limit), 4)
-    share: Array = np.round(np.clip((wanted / limit - 0.7) * 0.8, 0, 0.95), 2)
-    return got, np.where(share < THROTTLED_SHARE, 0.0, share)
+    got = np.round(np.minimum(wanted, 0.985 * limit), 4)
+    share = np.round(np.clip((wanted / limit - 0.7) * 0.8, 0, 0.95), 2)
+    notable = np.where(share < THROTTLED_SHARE, 0.0, share)
+    return np.asarray(got, np.float64), np.asarray(notable, np.float64)
 
 
 def _kill(
