@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from analyzer.sources.promql import Matcher, Matchers, literal, one_of
 from analyzer.sources.ragged import Grid
 
-MOST_POINTS = 1_500_000
-"""Points in one request at most; more buys nothing and costs the server memory."""
+MOST_POINTS = 500_000
+"""Points in one request at most: a day of 1,700 containers. More saves neither side any CPU, but
+took the measured server from 360 to 860 MB."""
 MOST_STEPS = 11_000
 """Prometheus refuses more points per series in one range query."""
 _SHARE_OF_SAMPLES = 0.4

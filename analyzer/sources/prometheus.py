@@ -10,19 +10,23 @@ import orjson
 
 from analyzer.errors import SourceError
 from analyzer.sources import facts as fact
+from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.decode import Batch
 from analyzer.sources.doctor import Finding, examine_prometheus
 from analyzer.sources.events import build_events, read_events, restarted_pods
-from analyzer.sources.owners import Owners, PodName, container_name
+from analyzer.sources.joined import join_recordings
+from analyzer.sources.owners import Owners, container_name
 from analyzer.sources.plan import Piece, most_points, plan
 from analyzer.sources.probe import DEFAULT_STEP, Dialect, probe
+from analyzer.sources.promql import selector
 from analyzer.sources.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.reader import Question, Reader
+from analyzer.sources.recording import FORMAT, cut_recording
 from analyzer.sources.settings import PrometheusSettings
 from analyzer.sources.specs import build_specs
 from analyzer.sources.transport import Connection, redact
-from analyzer.sources.window import Progress, Window, silent
-from analyzer.usage import Meta, Recording, Usage, utc
+from analyzer.sources.window import DAY, Progress, Window, silent
+from analyzer.usage import Meta, Recording, utc
 from analyzer.workload import ContainerRef
 
 _SCRAPE_LABELS = (
@@ -70,34 +74,85 @@ class PrometheusSource:
     def read_from(self, connection: Connection, window: Window) -> Recording:
         """`read` through an open connection."""
         connection.start_clock()
-        now = connection.now()
-        end = datetime.fromtimestamp(now, UTC) if window.end is None else utc(window.end)
+        now = datetime.fromtimestamp(connection.now(), UTC)
+        end = now if window.end is None else utc(window.end)
         dialect = probe(connection, self.settings, end - window.length, end)
         grid = fit_grid(end, window, dialect)
-        reader = Reader(connection, self.progress)
-        facts = fact.Facts(fact.read_owners(connection, dialect, grid))
         cluster = dialect.cluster or self.settings.cluster or "cluster"
-        usage, queries, restarted = _read_usage(
-            reader, dialect, grid, facts.owners, cluster, self.settings
+        span = _Span(Reader(connection, self.progress), dialect, self.settings, cluster)
+        parts = self._read_parts(span, grid, now)
+        if not parts:
+            raise SourceError(
+                f"{connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
+                f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
+            )
+        warnings = (*connection.warnings, *span.reader.lost)
+        queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
+        meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
+        return join_recordings(parts, meta)
+
+    def _read_parts(self, span: _Span, grid: Grid, now: datetime) -> list[Recording]:
+        """The window in recordings that follow one another, from the cache where it has them."""
+        if self.settings.cache is None:
+            whole = span.read(grid)
+            return [] if whole is None else [whole]
+        cache = Cache(self.settings.cache, self._identity(span, grid))
+        days = list(closed_days(grid, now))
+        known = {low: day for begin, low, _ in days if (day := cache.load(begin)) is not None}
+        covered = [(low, high) for _, low, high in days if low in known]
+        for low, high in uncovered(grid, covered):
+            part = span.read(Grid(grid.start + low * grid.step, grid.step, high - low))
+            if part is None:
+                continue
+            known[low] = part
+            if not (span.reader.lost or span.reader.connection.warnings):
+                for begin, first, last in days:
+                    if low <= first and last <= high:
+                        cache.store(begin, cut_recording(part, Window(begin + DAY, DAY)))
+        return [known[low] for low in sorted(known)]
+
+    def _identity(self, span: _Span, grid: Grid) -> tuple[str, ...]:
+        """Everything that shapes what a day looks like."""
+        return (
+            str(FORMAT),
+            self.describe(),
+            span.cluster,
+            self.settings.tenant or "",
+            span.dialect.cpu(grid.step),
+            span.dialect.memory(grid.step),
+            selector("kube_pod_owner", span.dialect.state),
+            *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
         )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Reads stretches of time that were not read before."""
+
+    reader: Reader
+    dialect: Dialect
+    settings: PrometheusSettings
+    cluster: str
+
+    def read(self, grid: Grid) -> Recording | None:
+        """Everything about `grid`; None where no usage is left of that time."""
+        connection, dialect = self.reader.connection, self.dialect
+        lanes = Lanes()
+        cpu, memory = _read_usage(self.reader, dialect, grid, lanes, self.settings)
+        if not len(lanes):
+            return None
+        facts = fact.Facts(fact.read_owners(connection, dialect, grid))
+        origins = dict(_origins(lanes, facts.owners, self.cluster))
+        usage = assemble(grid, cpu, memory, origins)
         fact.read_containers(connection, dialect, grid, facts)
-        fact.read_settings(reader, dialect, grid, facts)
-        events = read_events(reader, dialect, grid, facts, restarted)
-        fact.read_replicas(reader, dialect, grid, facts)
+        fact.read_settings(self.reader, dialect, grid, facts)
+        events = read_events(self.reader, dialect, grid, facts, restarted_pods(lanes))
+        fact.read_replicas(self.reader, dialect, grid, facts)
         fact.read_labels(connection, dialect, grid, facts)
         fact.read_hpas(connection, dialect, grid, facts)
         fact.read_nodes(connection, dialect, grid, facts)
-        meta = Meta(
-            cluster=cluster,
-            start=grid.start,
-            end=grid.end,
-            step=grid.step,
-            source=self.describe(),
-            queries=queries,
-            warnings=(*connection.warnings, *reader.lost),
-            nodes=tuple(facts.nodes),
-        )
-        specs, changes = build_specs(facts, usage, grid, cluster)
+        specs, changes = build_specs(facts, usage, grid, self.cluster)
+        meta = Meta(self.cluster, grid.start, grid.end, grid.step, nodes=tuple(facts.nodes))
         return Recording(meta, usage, specs, build_events(events, changes, facts))
 
 
@@ -118,14 +173,9 @@ def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:
 
 
 def _read_usage(
-    reader: Reader,
-    dialect: Dialect,
-    grid: Grid,
-    owners: Owners,
-    cluster: str,
-    settings: PrometheusSettings,
-) -> tuple[Usage, tuple[str, ...], set[PodName]]:
-    lanes = Lanes()
+    reader: Reader, dialect: Dialect, grid: Grid, lanes: Lanes, settings: PrometheusSettings
+) -> tuple[list[Runs], list[Runs]]:
+    """The runs of CPU and of memory, whoever they belong to."""
     points = most_points(dialect.max_samples, settings.max_points)
     pieces = plan(grid, dialect.namespaces, points)
 
@@ -135,14 +185,7 @@ def _read_usage(
     cpu = Question("CPU", lambda more: dialect.cpu(grid.step, more), grid, pieces, convert)
     memory = Question("memory", lambda more: dialect.memory(grid.step, more), grid, pieces, convert)
     reader.ask(cpu, memory)
-    origins = dict(_origins(lanes, owners, cluster))
-    usage = assemble(grid, cpu.answers, memory.answers, origins)
-    if not len(usage.pods):
-        raise SourceError(
-            f"{reader.connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
-            f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
-        )
-    return usage, (cpu.expression(()), memory.expression(())), restarted_pods(lanes)
+    return cpu.answers, memory.answers
 
 
 def _origins(lanes: Lanes, owners: Owners, cluster: str) -> Iterator[tuple[int, Origin]]:

@@ -57,6 +57,9 @@ class PrometheusSettings:
     namespaces: tuple[str, ...] = ()
     exclude_namespaces: tuple[str, ...] = ()
 
+    cache: Path | None = None
+    """A folder that keeps closed UTC days, so that they are asked for once only."""
+
     def __post_init__(self) -> None:
         if self.token_file is not None and self.user is not None:
             raise UsageError("a bearer token and a user name exclude each other; give one of them")
