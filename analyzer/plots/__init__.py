@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from analyzer.plots.batch import workload_charts
     from analyzer.plots.cluster import cluster_figure, describe_cluster
     from analyzer.plots.png import encode_png, write_png
-    from analyzer.plots.portrait import Forecast
     from analyzer.plots.words import describe
-    from analyzer.plots.workload import workload_figure
+    from analyzer.plots.workload import Forecast, workload_figure
 
 __all__ = [
     "Forecast",
@@ -30,7 +29,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "Forecast": "portrait",
+    "Forecast": "workload",
     "backtest_figure": "backtest",
     "cluster_figure": "cluster",
     "describe": "words",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
-from analyzer.plots.png import encode_png
-from analyzer.plots.portrait import Forecast, Portrait, make_portrait
-from analyzer.plots.sheet import Sheet
+from analyzer.plots.drawing import portrait_png
+from analyzer.plots.portrait import Portrait
 from analyzer.plots.words import describe
-from analyzer.plots.workload import draw_portrait, workload_sheet
+from analyzer.plots.workload import Forecast, make_portrait
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 
@@ -39,10 +38,14 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
+    """A chart to draw."""
+
     ref: ContainerRef
     portrait: Portrait
     description: str
-    dark: bool
+
+    def finished(self, content: bytes) -> Chart:
+        return Chart(self.ref, f"{self.ref.slug()}.png", content, self.description)
 
 
 def workload_charts(
@@ -60,8 +63,8 @@ def workload_charts(
     samples stay here: workers get the few numbers that a chart shows. The bytes are the same
     either way. `progress` is told how many are done, of how many, and the last one's name.
     """
-    orders = _orders(histories, recommendations, forecaster, dark)
-    charts = map(_draw, orders) if processes <= 1 else _draw_apart(orders, processes)
+    orders = _orders(histories, recommendations, forecaster)
+    charts = _draw_here(orders, dark) if processes <= 1 else _draw_apart(orders, dark, processes)
     for done, chart in enumerate(charts, start=1):
         if progress is not None:
             progress(done, len(recommendations), str(chart.ref))
@@ -72,37 +75,35 @@ def _orders(
     histories: Histories,
     recommendations: Sequence[Recommendation],
     forecaster: Forecaster | None,
-    dark: bool,
 ) -> Iterator[_Order]:
     for recommendation in recommendations:
         index = histories.position[recommendation.ref]
         forecasts = forecaster(index) if forecaster is not None else None
         portrait = make_portrait(histories, index, recommendation, forecasts)
-        yield _Order(recommendation.ref, portrait, describe(recommendation), dark)
+        yield _Order(recommendation.ref, portrait, describe(recommendation))
 
 
-@cache
-def _sheet(dark: bool) -> Sheet:
-    """One page per process and variant: making its axes anew costs more than drawing on it."""
-    return workload_sheet(dark=dark)
+def _draw_here(orders: Iterable[_Order], dark: bool) -> Iterator[Chart]:
+    for order in orders:
+        yield order.finished(portrait_png(order.portrait, order.description, dark=dark))
 
 
-def _draw(order: _Order) -> Chart:
-    figure = draw_portrait(order.portrait, _sheet(order.dark))
-    content = encode_png(figure, order.description)
-    return Chart(order.ref, f"{order.ref.slug()}.png", content, order.description)
-
-
-def _draw_apart(orders: Iterable[_Order], processes: int) -> Iterator[Chart]:
+def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterator[Chart]:
     """Draw in other processes, in order, with a few portraits under way."""
+    orders = iter(orders)
     # Spawned, not forked: the caller may run threads, whose locks a fork would freeze.
     context = multiprocessing.get_context("spawn")
-    orders = iter(orders)
+    waiting: deque[tuple[_Order, Future[bytes]]] = deque()
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        waiting: list[Future[Chart]] = [
-            pool.submit(_draw, order) for order in islice(orders, processes * _IN_FLIGHT)
-        ]
+
+        def hand_out(count: int) -> None:
+            for order in islice(orders, count):
+                content = pool.submit(portrait_png, order.portrait, order.description, dark=dark)
+                waiting.append((order, content))
+
+        hand_out(processes * _IN_FLIGHT)
         while waiting:
-            chart = waiting.pop(0).result()
-            waiting += [pool.submit(_draw, order) for order in islice(orders, 1)]
+            order, content = waiting.popleft()
+            chart = order.finished(content.result())
+            hand_out(1)
             yield chart

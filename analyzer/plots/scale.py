@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.models.demand import Resource
+if TYPE_CHECKING:
+    from analyzer.models.demand import Resource
 
 Array = npt.NDArray[np.float64]
 

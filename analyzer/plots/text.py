@@ -5,9 +5,12 @@ from __future__ import annotations
 import unicodedata
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from analyzer.models.demand import Resource
 from analyzer.quantity import Cpu, Memory
+
+if TYPE_CHECKING:
+    from analyzer.models.demand import Resource
 
 ELLIPSIS = "…"
 MINUS = "−"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 from analyzer.models.demand import RESOURCES, Resource
+from analyzer.plots.portrait import Headline, Tone, Verdict
 from analyzer.plots.text import (
     amount,
     change_percent,
@@ -20,32 +19,10 @@ from analyzer.plots.text import (
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import Recommendation
 
-Tone = Literal["less", "more", "same"]
-
 _NAMES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
 _NAME_LENGTH = 60
 _HOLDING = ("keep", "hands off", "direction")
 """Steps that leave an amount as it is although the demand speaks for another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What happens to one resource."""
-
-    text: str
-    tone: Tone
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """The words above a workload chart."""
-
-    title: str
-    verdicts: tuple[Verdict, ...]
-    facts: str
-    outcome: str
-    remark: str
-    risk: str
 
 
 def headline(recommendation: Recommendation, cluster: str, step: timedelta) -> Headline:

@@ -38,7 +38,7 @@ def scene(
     """One container with its evidence as `recommend` would observe it."""
     of = histories(usage, events=events)
     found = recommendation(now, new, of=of.containers[0], replicas=replicas)
-    return of, replace(found, evidence=observe(of)[0])
+    return of, replace(found, evidence=observe(of, [0])[0])
 
 
 def daily(days: float = 14, pods: int = 2, seed: int = 1) -> pd.DataFrame:

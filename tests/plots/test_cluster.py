@@ -33,7 +33,7 @@ def cluster(
     )
     of = histories(frame, window=meta(nodes=nodes))
     found = []
-    for index, seen in enumerate(observe(of)):
+    for index, seen in observe(of, range(len(of))).items():
         up = index % 3 == 2
         now, new = resources("1", "1Gi"), resources("400m", "384Mi")
         made = recommendation(new if up else now, now if up else new, of=of.containers[index])

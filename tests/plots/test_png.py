@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +98,13 @@ def test_processes_change_nothing_about_the_bytes() -> None:
     content, text = chart()
     charts = list(workload_charts(of, [recommended] * 3, processes=2))
     assert [(c.content, c.description) for c in charts] == [(content, text)] * 3
+
+
+def test_drawing_alone_loads_no_pandas() -> None:
+    """A process that only draws must start quickly: no tables, no models."""
+    code = (
+        "import sys, analyzer.plots.drawing; "
+        "print(sorted({'pandas', 'sklearn', 'scipy', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analyzer.plots import workload_figure
-from analyzer.plots.portrait import make_portrait
+from analyzer.plots.workload import make_portrait
 from tests.plots.scenes import SCENES, expected
 
 
@@ -150,3 +150,11 @@ def test_quantiles_per_bucket_are_those_of_all_pods() -> None:
     assert course.p50[0] == first[5]
     assert course.p95[0] == first[11]
     assert course.peak[0] == first[11]
+
+
+def test_the_search_for_overlaps_finds_one() -> None:
+    """The law of the labels can be broken."""
+    figure = draw("unchanged")
+    figure.text(0.07, 0.9, "in the way")
+    figure.text(0.99, 0.5, "over the edge of the page")
+    assert {"in the way", "over the edge of the page"} <= {pair[0] for pair in overlaps(figure)}

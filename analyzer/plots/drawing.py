@@ -1,0 +1,541 @@
+"""Draw one container: what it used, what it asks for, what it should ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from analyzer.plots.png import encode_png
+from analyzer.plots.portrait import Array, Course, Headline, Level, Portrait, Row
+from analyzer.plots.scale import day_ticks, spread
+from analyzer.plots.sheet import Panel, Sheet
+from analyzer.plots.style import SIZES, Palette, palette
+from analyzer.plots.text import counted, level_text
+
+if TYPE_CHECKING:
+    from analyzer.models.demand import Resource
+
+WIDTH, HEIGHT = 1650, 1035
+
+# Where things stand, in pixels from the upper left corner.
+_LEFT, _TIME_RIGHT = 104, 1085
+_HISTOGRAM_LEFT, _HISTOGRAM_RIGHT = 1186, 1376
+_LABELS, _RIGHT = 1388, 1626
+_ROW_TOPS = (136, 556)
+_ROW_HEIGHT = 318
+_HEADING, _LANE, _AXES = 20, 40, 54
+_LABEL_GAP = 20.0
+_FOOTER = 1008
+_SHORT = 6
+"""Runs of at most so many pixels are drawn as stems."""
+
+_TITLES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
+
+
+class _Mark(NamedTuple):
+    symbol: str
+    marker: str
+    noun: str
+    rows: tuple[Resource, ...]
+
+
+_MARKS = {
+    "oom_kill": _Mark("✖", "X", "OOM kill", ("memory",)),
+    "restart": _Mark("▲", "^", "restart", ("memory",)),
+    "image_change": _Mark("◆", "D", "image change", ("cpu", "memory")),
+    "throttled": _Mark("▮", "|", "throttled step", ("cpu",)),
+}
+"""How events look, most serious first."""
+
+
+def workload_sheet(*, dark: bool = False) -> Sheet:
+    """An empty page for `draw_portrait`."""
+    return Sheet(WIDTH, HEIGHT, palette(dark=dark))
+
+
+def draw_portrait(portrait: Portrait, sheet: Sheet) -> Figure:
+    """Draw what `make_portrait` summed up on `sheet`, in place of what was there before."""
+    sheet.clear()
+    _draw_headline(sheet, portrait.headline)
+    for row, top in zip(portrait.rows, _ROW_TOPS, strict=True):
+        _draw_row(sheet, portrait, row, top)
+    _draw_footer(sheet, portrait)
+    return sheet.figure
+
+
+def portrait_png(portrait: Portrait, description: str, *, dark: bool = False) -> bytes:
+    """Draw and encode `portrait` on a page that this process keeps for the next one."""
+    return encode_png(draw_portrait(portrait, _kept_sheet(dark)), description)
+
+
+@cache
+def _kept_sheet(dark: bool) -> Sheet:
+    # Making a page's axes anew costs about a fifth of a chart.
+    return workload_sheet(dark=dark)
+
+
+def _draw_headline(sheet: Sheet, words: Headline) -> None:
+    colors = sheet.palette
+    tones = {"less": colors.proposed, "more": colors.warning, "same": colors.muted}
+    x = float(_RIGHT)
+    for verdict in reversed(words.verdicts):
+        sheet.text(
+            x,
+            52,
+            verdict.text,
+            size=SIZES.verdict,
+            color=tones[verdict.tone],
+            bold=True,
+            align="right",
+        )
+        x -= sheet.measure(verdict.text, SIZES.verdict, bold=True) + 34
+    title = sheet.fit(words.title, x - _LEFT, SIZES.title, bold=True)
+    sheet.text(_LEFT, 52, title, size=SIZES.title, bold=True)
+    _draw_pair(sheet, 86, words.facts, words.outcome)
+    _draw_pair(sheet, 112, words.remark, words.risk)
+
+
+def _draw_pair(sheet: Sheet, y: float, left: str, right: str) -> None:
+    """One line of text at each margin; the left one gives way."""
+    color = sheet.palette.muted
+    sheet.text(_RIGHT, y, right, color=color, align="right")
+    room = _RIGHT - _LEFT - sheet.measure(right) - 30
+    sheet.text(_LEFT, y, sheet.fit(left, room), color=color)
+
+
+def _draw_row(sheet: Sheet, portrait: Portrait, row: Row, top: float) -> None:
+    axes_top, axes_bottom = top + _AXES, top + _AXES + _ROW_HEIGHT
+    begin, end = portrait.span
+    over_time = sheet.panel(
+        (_LEFT, axes_top, _TIME_RIGHT, axes_bottom),
+        (begin, end + portrait.horizon),
+        (0, row.scale.top),
+    )
+    _draw_heading(over_time, portrait, row, top)
+    _draw_value_axis(over_time, row)
+    _draw_time_axis(over_time, portrait)
+    if row.course is None:
+        _draw_absence(over_time, row)
+    else:
+        _draw_gaps(over_time, portrait)
+        _draw_change(over_time, row)
+        _draw_course(over_time, row.course)
+        _draw_forecast(over_time, portrait, row)
+    _draw_events(over_time, portrait, row, top + _LANE)
+    shares = sheet.panel(
+        (_HISTOGRAM_LEFT, axes_top, _HISTOGRAM_RIGHT, axes_bottom),
+        (0, max(1e-9, float(row.shares.max()))),
+        (0, row.scale.top),
+    )
+    _draw_histogram(shares, row)
+    _draw_quantiles(shares, row)
+    _draw_levels(over_time, shares, row)
+
+
+def _draw_heading(panel: Panel, portrait: Portrait, row: Row, top: float) -> None:
+    """The row's title, and what the marks in it mean, one after the other."""
+    sheet, y = panel.sheet, top + _HEADING
+    title = f"{_TITLES[row.resource]} · {row.scale.unit}"
+    sheet.text(_LEFT, y, title, size=SIZES.heading, bold=True)
+    x = _LEFT + sheet.measure(title, SIZES.heading, bold=True) + 28
+    for kind, mark in _MARKS.items():
+        count = len(_times_of(portrait, kind, row.resource))
+        if count:
+            text, color = counted(count, mark.noun), _mark_color(kind, panel)
+            sheet.text(x, y, mark.symbol, size=SIZES.label, color=color)
+            sheet.text(x + 17, y, text, size=SIZES.label, color=color)
+            x += 17 + sheet.measure(text, SIZES.label) + 24
+    muted = sheet.palette.muted
+    sheet.text(_HISTOGRAM_LEFT, y, "share of samples", size=SIZES.label, color=muted)
+
+
+def _mark_color(kind: str, panel: Panel) -> str:
+    colors = panel.sheet.palette
+    return colors.muted if kind == "image_change" else colors.warning
+
+
+def _draw_value_axis(panel: Panel, row: Row) -> None:
+    sheet, colors = panel.sheet, panel.sheet.palette
+    panel.rules(row.scale.ticks, color=colors.grid)
+    for tick, label in zip(row.scale.ticks, row.scale.labels, strict=True):
+        sheet.text(
+            _LEFT - 10,
+            panel.py(tick),
+            label,
+            size=SIZES.label,
+            color=colors.muted,
+            align="right",
+            valign="center_baseline",
+        )
+
+
+def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
+    sheet, colors = panel.sheet, panel.sheet.palette
+    ticks, labels = day_ticks(portrait.start, *panel.x, most=11)
+    bottom = panel.box[3]
+    for tick, label in zip(ticks, labels, strict=True):
+        sheet.text(
+            panel.px(tick),
+            bottom + 22,
+            label,
+            size=SIZES.label,
+            color=colors.muted,
+            align="center",
+        )
+    height = panel.y[1] * 5 / _ROW_HEIGHT
+    panel.axes.add_collection(
+        LineCollection(
+            [[(tick, 0), (tick, -height)] for tick in ticks],
+            colors=colors.muted,
+            linewidths=0.8,
+            clip_on=False,
+        ),
+        autolim=False,
+    )
+
+
+def _draw_absence(panel: Panel, row: Row) -> None:
+    left, top, right, bottom = panel.box
+    panel.sheet.text(
+        (left + right) / 2,
+        (top + bottom) / 2,
+        f"no {_TITLES[row.resource] if row.resource == 'cpu' else 'memory'} usage was observed",
+        color=panel.sheet.palette.muted,
+        align="center",
+        valign="center_baseline",
+    )
+
+
+def _draw_gaps(panel: Panel, portrait: Portrait) -> None:
+    """Grey where nothing was seen, named where there is room for a word."""
+    sheet, colors = panel.sheet, panel.sheet.palette
+    for low, high in portrait.gaps:
+        panel.axes.axvspan(low, high, color=colors.gap, linewidth=0, zorder=0.1)
+        if panel.px(high) - panel.px(low) > sheet.measure("no data", SIZES.small) + 8:
+            sheet.text(
+                (panel.px(low) + panel.px(high)) / 2,
+                panel.box[3] - 8,
+                "no data",
+                size=SIZES.small,
+                color=colors.muted,
+                align="center",
+            )
+
+
+def _draw_change(panel: Panel, row: Row) -> None:
+    """The area between the request now and the new one."""
+    if row.change is None:
+        return
+    now, new = (min(value, row.scale.top) for value in row.change)
+    colors = panel.sheet.palette
+    color = colors.freed if new < now else colors.added
+    panel.axes.axhspan(min(now, new), max(now, new), color=color, linewidth=0, zorder=0.2)
+
+
+def _draw_course(panel: Panel, course: Course) -> None:
+    axes, colors = panel.axes, panel.sheet.palette
+    axes.fill_between(
+        course.times, course.p50, course.p95, color=colors.band, linewidth=0, zorder=2
+    )
+    axes.plot(course.times, course.peak, color=colors.peak, linewidth=0.9, zorder=2.1)
+    axes.plot(
+        course.times,
+        course.p50,
+        color=colors.usage,
+        linewidth=1.9,
+        zorder=2.3,
+        solid_joinstyle="round",
+    )
+    _draw_stems(panel, course)
+
+
+def _draw_stems(panel: Panel, course: Course) -> None:
+    """Runs too short to make a line of their own stand on a stem."""
+    seen = np.concatenate([[0], course.seen.astype(np.int8), [0]])
+    edges = np.flatnonzero(np.diff(seen))
+    stems, tops = [], []
+    for low, high in zip(edges[::2], edges[1::2], strict=True):
+        if (high - low) * course.width * _per_day(panel) <= _SHORT:
+            highest = low + int(np.argmax(course.peak[low:high]))
+            time = float(course.times[highest])
+            stems.append([(time, 0.0), (time, float(course.peak[highest]))])
+            tops.append((time, float(course.p50[highest])))
+    if not stems:
+        return
+    colors = panel.sheet.palette
+    panel.axes.add_collection(
+        LineCollection(stems, colors=colors.peak, linewidths=1.4, zorder=2.1), autolim=False
+    )
+    panel.axes.plot(
+        *zip(*tops, strict=True),
+        linestyle="none",
+        marker="o",
+        markersize=3.4,
+        color=colors.usage,
+        markeredgewidth=0,
+        zorder=2.4,
+    )
+
+
+def _draw_forecast(panel: Panel, portrait: Portrait, row: Row) -> None:
+    if portrait.horizon <= 0:
+        return
+    axes, colors, now = panel.axes, panel.sheet.palette, portrait.span[1]
+    panel.rules([now], color=colors.muted, vertical=True, style="dotted", width=1.2, zorder=2.5)
+    panel.sheet.text(
+        panel.px(now) + 8,
+        panel.box[1] - 8,
+        f"forecast {portrait.horizon:.0f} d" if portrait.horizon >= 1 else "forecast",
+        size=SIZES.small,
+        color=colors.muted,
+    )
+    outlook = row.outlook
+    if outlook is None:
+        return
+    axes.fill_between(
+        outlook.times,
+        outlook.low,
+        outlook.high,
+        color=colors.forecast_band,
+        linewidth=0,
+        zorder=1.8,
+    )
+    axes.plot(outlook.times, outlook.level, color=colors.forecast, linewidth=1.5, zorder=2.6)
+    axes.plot(
+        outlook.times,
+        outlook.trend,
+        color=colors.forecast,
+        linewidth=1.3,
+        linestyle=(0, (5, 3)),
+        zorder=2.7,
+    )
+
+
+def _draw_events(panel: Panel, portrait: Portrait, row: Row, lane: float) -> None:
+    """Marks in the lane above the panel; throttling as bars at its foot."""
+    for kind, mark in _MARKS.items():
+        times = _times_of(portrait, kind, row.resource)
+        if not len(times):
+            continue
+        if kind == "throttled":
+            _draw_throttling(panel, _apart(panel, times))
+            continue
+        if kind == "restart":
+            times = _without(times, portrait.events.get("oom_kill"), 12 / _per_day(panel))
+        _draw_marks(panel, _apart(panel, times), mark.marker, _mark_color(kind, panel), lane)
+        if kind == "oom_kill":
+            panel.rules(
+                _apart(panel, times),
+                color=_mark_color(kind, panel),
+                vertical=True,
+                style="dotted",
+                width=0.9,
+                zorder=1.9,
+            )
+
+
+def _times_of(portrait: Portrait, kind: str, resource: Resource) -> Array:
+    times = portrait.events.get(kind)
+    return times if times is not None and resource in _MARKS[kind].rows else np.empty(0)
+
+
+def _without(times: Array, others: Array | None, reach: float) -> Array:
+    """`times` without those within `reach` days of one of `others`: a kill restarts anyway."""
+    if others is None or not len(others):
+        return times
+    distance = np.abs(times[:, None] - others[None, :]).min(axis=1)
+    kept: Array = times[distance > reach]
+    return kept
+
+
+def _per_day(panel: Panel) -> float:
+    return panel.px(1) - panel.px(0)
+
+
+def _apart(panel: Panel, times: Array) -> list[float]:
+    """One time per three pixels: more marks than that look the same."""
+    pixels = np.round((times - panel.x[0]) * _per_day(panel) / 3)
+    _, first = np.unique(pixels, return_index=True)
+    return [float(times[k]) for k in first]
+
+
+def _draw_throttling(panel: Panel, times: list[float]) -> None:
+    foot = panel.y[1] * 9 / _ROW_HEIGHT
+    panel.axes.add_collection(
+        LineCollection(
+            [[(t, 0), (t, foot)] for t in times],
+            colors=panel.sheet.palette.warning,
+            linewidths=1.8,
+            zorder=4,
+        ),
+        autolim=False,
+    )
+
+
+def _draw_marks(panel: Panel, times: list[float], marker: str, color: str, lane: float) -> None:
+    height = panel.y[1] * (1 + (panel.box[1] - lane) / _ROW_HEIGHT)
+    panel.axes.plot(
+        times,
+        [height] * len(times),
+        linestyle="none",
+        marker=marker,
+        color=color,
+        markersize=6.2,
+        markeredgewidth=0,
+        clip_on=False,
+        zorder=5,
+    )
+
+
+def _draw_histogram(panel: Panel, row: Row) -> None:
+    colors = panel.sheet.palette
+    height = row.scale.top / len(row.shares)
+    middles = (np.arange(len(row.shares)) + 0.5) * height
+    used = row.shares > 0
+    # The rarest bin stays visible.
+    widths = np.maximum(row.shares[used], panel.x[1] * 0.012)
+    low, high = middles[used] - 0.41 * height, middles[used] + 0.41 * height
+    corners = [
+        [(0.0, bottom), (width, bottom), (width, top), (0.0, top)]
+        for width, bottom, top in zip(widths, low, high, strict=True)
+    ]
+    panel.axes.add_collection(
+        PolyCollection(corners, facecolors=colors.bars, linewidths=0, zorder=1), autolim=False
+    )
+
+
+def _draw_quantiles(panel: Panel, row: Row) -> None:
+    """Quantiles with their values, left of the histogram, never on top of each other."""
+    sheet, ink, edge = panel.sheet, panel.sheet.palette.ink, panel.box[0]
+    above = [not row.scale.holds(value) for _, value in row.quantiles]
+    wanted = [
+        -(panel.box[1] - 6) if off else -panel.py(value)
+        for (_, value), off in zip(row.quantiles, above, strict=True)
+    ]
+    places = spread(wanted, 17, -panel.box[3], -(panel.box[1] - 6))
+    for (name, value), off, place in zip(row.quantiles, above, places, strict=True):
+        text = f"{name} {level_text(row.resource, value).removesuffix(' cores')}"
+        sheet.text(
+            edge - 12,
+            -place,
+            f"{text} ↑" if off else text,
+            size=13.5,
+            color=ink,
+            align="right",
+            valign="center_baseline",
+        )
+        if not off:
+            _leader(panel, (edge - 9, -place), (edge, panel.py(value)), ink)
+            panel.axes.plot(
+                [0, panel.x[1] * 0.07], [value, value], color=ink, linewidth=1.5, zorder=3
+            )
+
+
+def _leader(panel: Panel, begin: tuple[float, float], end: tuple[float, float], color: str) -> None:
+    """A thin line on the sheet, from a label to what it names."""
+    left, top, right, bottom = panel.box
+    xs = [(x - left) / (right - left) for x, _ in (begin, end)]
+    ys = [(bottom - y) / (bottom - top) for _, y in (begin, end)]
+    panel.axes.plot(
+        xs, ys, transform=panel.axes.transAxes, color=color, linewidth=0.8, clip_on=False
+    )
+
+
+def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
+    """Requests and limits as lines over both panels, each named at the right."""
+    sheet, top = over_time.sheet, over_time.box[1]
+    roles = {
+        "now": sheet.palette.now,
+        "proposed": sheet.palette.proposed,
+        "kept": sheet.palette.ink,
+    }
+    levels = sorted(row.levels, key=lambda level: (level.value, level.limit))
+    off = [level for level in levels if not row.scale.holds(level.value)]
+    for level in levels:
+        if row.scale.holds(level.value):
+            for panel in (over_time, shares):
+                _draw_level(panel, level, roles[level.role])
+    wanted = [
+        -over_time.py(level.value) if level not in off else -(top - 2 - 3 * off.index(level))
+        for level in levels
+    ]
+    room = -(over_time.box[3] + 4), -(top - 34)
+    for level, place in zip(levels, spread(wanted, _LABEL_GAP, *room), strict=True):
+        color = roles[level.role]
+        sheet.text(
+            _LABELS,
+            -place,
+            f"{level.text} ↑" if level in off else level.text,
+            size=SIZES.label,
+            color=color,
+            valign="center_baseline",
+        )
+        if level not in off and abs(place + over_time.py(level.value)) > 3:
+            ends = (_HISTOGRAM_RIGHT, over_time.py(level.value)), (_LABELS - 3, -place)
+            _leader(shares, *ends, color)
+
+
+def _draw_level(panel: Panel, level: Level, color: str) -> None:
+    panel.rules(
+        [level.value],
+        color=color,
+        width=1.7 if level.limit else 2.6,
+        style="dotted" if level.limit else "solid",
+        zorder=3.2 if level.limit else 3.1,
+    )
+
+
+def _draw_footer(sheet: Sheet, portrait: Portrait) -> None:
+    """A key to what this very chart shows."""
+    colors = sheet.palette
+    minutes = portrait.bucket_minutes
+    bucket = f"{minutes:g} min" if minutes < 120 else f"{minutes / 60:g} h"
+    x = float(_LEFT)
+    for kind, color, text in _key(portrait, bucket, colors):
+        if kind == "area":
+            sheet.figure.add_artist(_swatch(sheet, x, color, 13))
+        else:
+            sheet.figure.add_artist(_swatch(sheet, x, color, 3 if kind == "line" else 1.5))
+        sheet.text(x + 29, _FOOTER, text, size=SIZES.small, color=colors.muted)
+        x += 29 + sheet.measure(text, SIZES.small) + 26
+
+
+def _swatch(sheet: Sheet, x: float, color: str, height: float) -> Rectangle:
+    middle = _FOOTER - 5
+    return Rectangle(
+        (x / sheet.width, 1 - (middle + height / 2) / sheet.height),
+        22 / sheet.width,
+        height / sheet.height,
+        facecolor=color,
+        linewidth=0,
+        transform=sheet.figure.transFigure,
+    )
+
+
+def _key(portrait: Portrait, bucket: str, colors: Palette) -> Sequence[tuple[str, str, str]]:
+    entries = []
+    if any(row.course is not None for row in portrait.rows):
+        entries += [
+            ("line", colors.usage, f"median of all pods per {bucket}"),
+            ("area", colors.band, "to p95"),
+            ("thin", colors.peak, "maximum"),
+        ]
+    changes = [row.change for row in portrait.rows if row.change is not None]
+    if any(new < now for now, new in changes):
+        entries.append(("area", colors.freed, "given back"))
+    if any(new > now for now, new in changes):
+        entries.append(("area", colors.added, "asked for in addition"))
+    if any(row.outlook is not None for row in portrait.rows):
+        entries += [
+            ("thin", colors.forecast, "forecast (dashed: trend)"),
+            ("area", colors.forecast_band, "80% band"),
+        ]
+    if portrait.gaps:
+        entries.append(("area", colors.gap, "no data"))
+    return entries
