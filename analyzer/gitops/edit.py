@@ -486,7 +486,7 @@ def _set_inside(
 def block_lines(text: str, start: int, end: int) -> tuple[str, str, list[str]]:
     """A literal block scalar taken apart: its header line, its indentation, its bare lines.
 
-    Raises `EditRefusedError` for any other scalar and for spacing that would not come back the same.
+    Raises `EditRefusedError` for any other scalar, and for spacing that would not come back.
     """
     raw = text[start:end]
     header = _BLOCK_HEADER.match(raw)

@@ -6,7 +6,7 @@ text in memory, prove each edit. Nothing is written anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -168,26 +168,33 @@ def plan_changes(
     *,
     tools: Tools | None = None,
     entry: str | None = None,
+    live: Collection[ContainerRef] | None = None,
 ) -> ChangePlan:
     """Trace, edit and prove every desired change in the repository at `root`, in memory.
 
     `tools` names the programs and chart folders for the proof by rendering; without it the proof
     rests on the text and on what is known of the charts. `entry` is the cluster's folder where a
-    repository holds several clusters.
+    repository holds several clusters. `live` are all containers that run, those without a desired
+    change included: a place that also decides for one of these is not edited. Where it is not
+    given, every container that the repository foretells counts as running.
 
     Every change has one outcome, in the order given. Raises `GitOpsError` when the repository
     cannot be read; everything else that stands in the way of an edit becomes `Advice`.
     """
     index = index_repository(root, entry=entry, tools=tools)
-    return plan_on(index, desired, tools=tools)
+    return plan_on(index, desired, tools=tools, live=live)
 
 
 def plan_on(
-    index: RepositoryIndex, desired: Sequence[DesiredChange], *, tools: Tools | None = None
+    index: RepositoryIndex,
+    desired: Sequence[DesiredChange],
+    *,
+    tools: Tools | None = None,
+    live: Collection[ContainerRef] | None = None,
 ) -> ChangePlan:
     """As `plan_changes`, on an index that is there already."""
     traces = trace([_live(change) for change in desired], index)
-    outcomes = _Planner(index).outcomes(list(zip(desired, traces, strict=True)))
+    outcomes = _Planner(index, live).outcomes(list(zip(desired, traces, strict=True)))
     outcomes = _proven(index, outcomes, tools or Tools())
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
     files = index.repository.files
@@ -200,10 +207,14 @@ def plan_on(
 
 
 def texts_after(index: RepositoryIndex, changes: Iterable[Edited]) -> dict[str, str]:
-    """The files that `changes` touch, with these changes made and no others."""
+    """The files that `changes` touch, with these changes made and no others.
+
+    Places are edited in the order of their addresses, so that the same set of changes always
+    gives the same texts.
+    """
     wanted = {(edited.place.file, edited.place.address): edited.written for edited in changes}
     texts: dict[str, str] = {}
-    for (file, address), fields in wanted.items():
+    for (file, address), fields in sorted(wanted.items(), key=lambda item: str(item[0])):
         text = texts.get(file, index.repository.files[file].text)
         texts[file] = set_resources(text, address, fields)
     return texts
@@ -238,8 +249,11 @@ Pair = tuple[DesiredChange, Trace]
 class _Planner:
     """Turns each change into an edit that is proven on the text, or into advice."""
 
-    def __init__(self, index: RepositoryIndex) -> None:
+    def __init__(
+        self, index: RepositoryIndex, live: Collection[ContainerRef] | None = None
+    ) -> None:
         self._index = index
+        self._live = live
 
     def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome]:
         """One outcome for each pair of a change and its trace, in order."""
@@ -277,12 +291,16 @@ class _Planner:
                 f"{names}"
             )
         for expectation in self._index.fed_by.get((place.file, place.address), []):
-            if expectation.place.reachable is not False and not any(
-                expectation.is_for(change.ref) for change, _ in group
-            ):
+            proposed = any(expectation.is_for(change.ref) for change, _ in group)
+            if self._runs(expectation) and not proposed:
                 other = "/".join(expectation.identity)
                 return f"the place also decides for {other}, for which nothing is proposed"
         return None
+
+    def _runs(self, expectation: Expectation) -> bool:
+        if self._live is None:
+            return expectation.place.reachable is not False
+        return any(expectation.is_for(ref) for ref in self._live)
 
     def _edit(self, place: Place, group: Sequence[Pair], changes: Changes) -> list[Outcome]:
         before = self._index.repository.files[place.file].text

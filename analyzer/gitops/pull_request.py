@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analyzer.gitops.diff import Author, mail_series, one_line, unified_diff
+from analyzer.gitops.edit import Address
 from analyzer.gitops.plan import ATTRIBUTES, ChangePlan, Edited, texts_after
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
@@ -75,8 +76,11 @@ def proposals(
     then not held up by what needs thought.
     """
     groups: dict[tuple[str, ...], list[Edited]] = {}
+    homes: dict[tuple[str, Address], tuple[str, ...]] = {}
     for edited in plan.edited:
-        key = _group(edited, grouping)
+        # Two containers of one place are one edit, so they share the proposal of the first.
+        home = (edited.place.file, edited.place.address)
+        key = homes.setdefault(home, _group(edited, grouping))
         if split_directions:
             key = (*key, direction_of([edited]))
         groups.setdefault(key, []).append(edited)
