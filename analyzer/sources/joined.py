@@ -38,10 +38,11 @@ def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
     specs = _join_specs([part.specs for part in parts])
     events = [part.events for part in parts if not part.events.empty]
     borders = _changes_across(specs, [part.meta.start for part in parts[1:]])
-    joined = pd.concat([*events, *borders], ignore_index=True) if events or borders else None
-    if joined is None:
+    if not events and not borders:
         return Recording(meta, usage, specs)
-    return Recording(meta, usage, specs, validate_events(joined))
+    joined = pd.concat([*events, *borders], ignore_index=True)
+    known = joined.duplicated([*NAMES, "timestamp", "kind"]) & (joined["kind"] == "image_change")
+    return Recording(meta, usage, specs, validate_events(joined[~known]))
 
 
 def _join_specs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -63,7 +64,7 @@ def _join_specs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _changes_across(specs: pd.DataFrame, borders: Sequence[Any]) -> list[pd.DataFrame]:
     """Image changes between the last row of one part and the first of the next.
 
-    Within a part they were found already. Which pod had the new image first is not known here.
+    One that a part knows already, with the pod that had the new image first, is kept instead.
     """
     before = specs.groupby(NAMES, sort=False)[["image", "last_seen"]].shift(1)
     changed = before["image"].notna() & specs["image"].notna() & (before["image"] != specs["image"])

@@ -36,6 +36,11 @@ class Stretch:
     newest: str = ""
 
     @property
+    def described(self) -> bool:
+        """Whether kube-state-metrics said anything of it."""
+        return self.image is not None or any(value is not None for value in self.setting)
+
+    @property
     def same(self) -> tuple[str, str | None, Setting]:
         """What must be equal for two stretches to be one period."""
         return self.kind, self.image, self.setting
@@ -109,10 +114,18 @@ def _stretches(
 
 
 def _periods(stretches: list[Stretch]) -> list[Stretch]:
-    """Join neighbouring stretches that are the same; a period names its newest pod."""
+    """Join neighbouring stretches that are the same; a period names its newest pod.
+
+    A pod too young to have been described yet belongs to the period that runs.
+    """
     periods: list[Stretch] = []
+    described = any(stretch.described for stretch in stretches)
     for stretch in sorted(stretches, key=lambda s: (s.first, s.last, s.pod)):
-        if periods and periods[-1].same == stretch.same:
+        if described and not stretch.described:
+            if periods:
+                last = max(periods[-1].last, stretch.last)
+                periods[-1] = replace(periods[-1], last=last)
+        elif periods and periods[-1].same == stretch.same:
             before = periods[-1]
             periods[-1] = replace(before, last=max(before.last, stretch.last), newest=stretch.pod)
         else:

@@ -1,0 +1,265 @@
+"""What comes out of a real Prometheus is what went in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+
+from analyzer.errors import SourceError, UsageError
+from analyzer.sources import PrometheusSettings, PrometheusSource, Window, open_source
+from analyzer.usage import NAMES, Recording
+from tests.sources.conftest import ROOT
+from tests.sources.smallcluster import END, MIB, ODD_IMAGE
+
+TWO_DAYS = Window(END, timedelta(days=2))
+
+
+@pytest.fixture(scope="module")
+def small(small_server: str) -> Recording:
+    return PrometheusSource(small_server).read(TWO_DAYS)
+
+
+def samples(recording: Recording, workload: str, pod: str | None = None) -> pd.DataFrame:
+    frame = recording.usage.to_frame()
+    chosen = frame["workload"] == workload
+    return frame[chosen & (frame["pod"] == pod)] if pod else frame[chosen]
+
+
+def spec(recording: Recording, workload: str, container: str) -> pd.DataFrame:
+    specs = recording.specs
+    return specs[(specs["workload"] == workload) & (specs["container"] == container)]
+
+
+def test_every_container_is_found_under_its_workload(small: Recording) -> None:
+    """Owner series alone tell the workload: Deployment, Rollout, CronJob, operator, bare pod."""
+    assert [str(ref) for ref in small.usage.containers] == [
+        "shop/Cluster/pg/postgres",
+        "shop/CronJob/backup/backup",
+        "shop/Deployment/web/proxy",
+        "shop/Deployment/web/web",
+        "shop/Pod/toolbox/a.b",
+        "shop/Rollout/roll/roll",
+        "shop/StatefulSet/db/db",
+        "shop/StatefulSet/ha/ha",
+    ]
+
+
+def test_a_whole_and_sound_read_has_no_warnings(small: Recording) -> None:
+    """Partial is said of partial data only."""
+    assert small.meta.warnings == ()
+
+
+def test_values_are_those_that_were_scraped(small: Recording) -> None:
+    """CPU is the mean rate and memory the maximum of each step, for each pod in its life."""
+    first = samples(small, "web", "web-1-aaaaa")
+    second = samples(small, "web", "web-2-bbbbb")
+    second = second[second["container"] == "web"]
+    np.testing.assert_allclose(first["cpu_cores"], 0.1, rtol=1e-5)
+    np.testing.assert_allclose(second["cpu_cores"], 0.2, rtol=1e-5)
+    assert set(first["memory_bytes"]) == {100 * MIB}
+    assert set(second["memory_bytes"]) == {150 * MIB}
+    assert len(first) in (288, 289)  # one day; in backfilled data a series lingers one lookback
+    assert second["timestamp"].max() == pd.Timestamp(END)
+
+
+def test_a_restart_in_place_neither_doubles_nor_resets(small: Recording) -> None:
+    """Two cgroups of one container: memory is their maximum, CPU never their wild sum."""
+    db = samples(small, "db")
+    assert db["cpu_cores"].max() < 0.6
+    assert db["memory_bytes"].max() == 500 * MIB
+    assert db["memory_bytes"].iloc[-1] == 300 * MIB
+
+
+def test_the_halves_of_an_ha_pair_fill_each_others_gaps(small: Recording) -> None:
+    """Each replica missed an hour; together they missed nothing, and nothing counts twice."""
+    pair = samples(small, "ha")
+    assert len(pair) == 2 * 288
+    np.testing.assert_allclose(pair["cpu_cores"].dropna(), 0.25, rtol=1e-5)
+    assert pair["cpu_cores"].notna().all()
+
+
+def test_settings_are_periods_with_their_images(small: Recording) -> None:
+    """A rollout that changes image and request begins a new period, and is an event."""
+    web = spec(small, "web", "web")
+    assert list(web["image"]) == ["web:1", "web:2"]
+    assert list(web["cpu_request_cores"]) == [0.5, 0.25]
+    changes = small.events[small.events["kind"] == "image_change"]
+    assert list(changes["pod"]) == ["web-2-bbbbb"]
+    db = spec(small, "db", "db").iloc[0]
+    assert (db["memory_request_bytes"], db["memory_limit_bytes"]) == (256 * MIB, 512 * MIB)
+
+
+def test_short_lived_pods_keep_their_settings(small: Recording) -> None:
+    """A Job that ran half an hour between two daily looks is asked for by name."""
+    assert spec(small, "backup", "backup").iloc[0]["memory_request_bytes"] == 64 * MIB
+
+
+def test_native_sidecars_and_init_containers_are_told_apart(small: Recording) -> None:
+    """restart_policy=Always makes an init container a sidecar."""
+    assert spec(small, "web", "proxy").iloc[0]["container_type"] == "sidecar"
+    assert spec(small, "web", "migrate").iloc[0]["container_type"] == "init"
+
+
+def test_strange_label_values_survive(small: Recording) -> None:
+    """Quotes, backslashes, line breaks and umlauts come out as they went in."""
+    assert spec(small, "toolbox", "a.b").iloc[0]["image"] == ODD_IMAGE
+
+
+def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
+    """Facts beside usage are those of the end of the window."""
+    web = spec(small, "web", "web").iloc[-1]
+    assert web["replicas"] == 3
+    assert orjson.loads(web["labels"]) == {"app": "web-2"}
+    assert orjson.loads(web["hpa"]) == {
+        "name": "web",
+        "min": 2,
+        "max": 5,
+        "metrics": [{"resource": "cpu", "type": "Utilization", "value": 80.0}],
+    }
+    assert small.meta.nodes == (
+        {
+            "name": "n1",
+            "cpu_allocatable_cores": 4.0,
+            "memory_allocatable_bytes": 8 * 2**30,
+            "gpus": 1,
+        },
+    )
+
+
+def test_an_oom_kill_is_a_restart_with_the_limit_it_hit(small: Recording) -> None:
+    """One rise of the counter is one restart; the reason, up for hours, is no second kill."""
+    db = small.events[small.events["workload"] == "db"]
+    kills = db[db["kind"] == "oom_kill"]
+    assert len(db[db["kind"] == "restart"]) == 1
+    assert list(kills["value"]) == [512 * MIB]
+    noon = pd.Timestamp(END) - pd.Timedelta(hours=12)
+    assert pd.Timedelta(0) <= kills["timestamp"].iloc[0] - noon <= pd.Timedelta(minutes=1)
+
+
+def test_throttled_steps_carry_their_share(small: Recording) -> None:
+    """A tenth of the periods waited for ten minutes: two steps of 10 %."""
+    events = small.events[small.events["kind"] == "throttled"]
+    assert events["value"].max() == pytest.approx(0.1, rel=0.02)
+    assert len(events) in (2, 3)
+
+
+def test_splitting_changes_nothing(small: Recording, small_server: str) -> None:
+    """Reading in pieces of 600 points gives what reading in one gives."""
+    pieces = PrometheusSource(small_server, PrometheusSettings(max_points=600)).read(TWO_DAYS)
+    assert pieces.usage.pods == small.usage.pods
+    np.testing.assert_array_equal(pieces.usage.cpu_cores, small.usage.cpu_cores)
+    np.testing.assert_array_equal(pieces.usage.memory_bytes, small.usage.memory_bytes)
+    pd.testing.assert_frame_equal(pieces.specs, small.specs)
+    pd.testing.assert_frame_equal(pieces.events, small.events)
+
+
+def test_compression_changes_nothing(small: Recording, small_server: str) -> None:
+    """gzip is a matter of the line, not of the numbers."""
+    zipped = PrometheusSource(small_server, PrometheusSettings(compression=True)).read(TWO_DAYS)
+    np.testing.assert_array_equal(zipped.usage.cpu_cores, small.usage.cpu_cores)
+
+
+def test_namespaces_can_be_left_out(small_server: str) -> None:
+    """Where everything is excluded the sentence says which selector found nothing."""
+    settings = PrometheusSettings(exclude_namespaces=("shop",))
+    with pytest.raises(SourceError, match="namespaces"):
+        PrometheusSource(small_server, settings).read(TWO_DAYS)
+
+
+def test_a_window_without_data_names_the_newest_sample(small_server: str) -> None:
+    """An empty window is an error that says where the data ends."""
+    window = Window(END - timedelta(days=300), timedelta(days=1))
+    with pytest.raises(SourceError, match="newest sample is of 2026-11-2[23]"):
+        PrometheusSource(small_server).read(window)
+
+
+def test_a_window_longer_than_the_history_is_no_error(small_server: str) -> None:
+    """Asking for 30 days of 2 gives 2, and the window keeps its length."""
+    recording = PrometheusSource(small_server).read(Window(END, timedelta(days=30)))
+    assert recording.meta.steps == 30 * 288
+    assert len(samples(recording, "pg")) == 2 * 288
+
+
+def test_the_unreachable_is_one_sentence() -> None:
+    """Nobody listens on port 1."""
+    with pytest.raises(SourceError, match="cannot be reached: .*refused"):
+        PrometheusSource("http://127.0.0.1:1").read(TWO_DAYS)
+
+
+def test_passwords_in_urls_are_never_shown() -> None:
+    """Neither the description nor the error holds what stands before the @."""
+    source = PrometheusSource("http://user:secret@127.0.0.1:1")
+    with pytest.raises(SourceError) as caught:
+        source.read(TWO_DAYS)
+    assert "secret" not in str(caught.value) + source.describe()
+
+
+@pytest.mark.parametrize("text", ["nonsense", "prometheus:", "ftp://x", "recording:"])
+def test_unknown_sources_are_refused(text: str) -> None:
+    """The text before the colon must name a source."""
+    with pytest.raises(UsageError, match="names no source"):
+        open_source(text)
+
+
+def test_a_url_without_a_host_is_refused() -> None:
+    """prometheus:localhost:9090 lacks its http://."""
+    with pytest.raises(UsageError, match="no URL of a Prometheus"):
+        open_source("prometheus:localhost:9090").read(TWO_DAYS)
+
+
+def test_the_sample_cluster_is_the_same_read_either_way(sample_server: str) -> None:
+    """Prometheus and the recording give the same containers, values, settings and events."""
+    window = Window(END, timedelta(days=1))
+    want = open_source(f"recording:{ROOT / 'sample-data' / 'recording'}").read(window)
+    settings = PrometheusSettings(cluster=want.meta.cluster)
+    got = PrometheusSource(sample_server, settings).read(window)
+    assert got.meta.warnings == ()
+    assert got.usage.pods == want.usage.pods
+    seen = [want.usage.containers[index] for index in want.usage.container]
+    assert [got.usage.containers[index] for index in got.usage.container] == seen
+    np.testing.assert_array_equal(got.usage.first, want.usage.first)
+    np.testing.assert_allclose(got.usage.cpu_cores, want.usage.cpu_cores, atol=1e-5)
+    np.testing.assert_allclose(got.usage.memory_bytes, want.usage.memory_bytes, rtol=1e-6)
+    columns = [*NAMES, "container_type", "replicas", "image"]
+    columns += [c for c in want.specs if c.startswith(("cpu_", "memory_"))]
+    ordered = [
+        recording.specs[columns].sort_values([*NAMES, "image"]).reset_index(drop=True)
+        for recording in (got, want)
+    ]
+    pd.testing.assert_frame_equal(*ordered, check_dtype=False)
+    counts = [recording.events.groupby("kind").size().to_dict() for recording in (got, want)]
+    assert counts[0] == counts[1]
+    assert {"oom_kill", "restart", "throttled"} <= set(counts[0])
+
+
+def test_progress_ends_where_it_says(small_server: str) -> None:
+    """done reaches total for everything that is read."""
+    heard: list[tuple[int, int, str]] = []
+    PrometheusSource(small_server, progress=lambda *args: heard.append(args)).read(TWO_DAYS)
+    assert heard
+    assert all(done <= total for done, total, _ in heard)
+    assert heard[-1][0] == heard[-1][1]
+
+
+def test_the_cache_answers_for_closed_days(small_server: str, tmp_path: Path) -> None:
+    """A second read gives the same, from fewer bytes of the server."""
+    settings = PrometheusSettings(cache=tmp_path)
+    window = Window(END + timedelta(hours=1), timedelta(days=2, hours=1))
+    plain = PrometheusSource(small_server).read(window)
+    sizes = []
+    for _ in range(2):
+        with PrometheusSource(small_server, settings).connect() as connection:
+            got = PrometheusSource(small_server, settings).read_from(connection, window)
+            sizes.append(connection.statistics["bytes"])
+        assert got.usage.pods == plain.usage.pods
+        np.testing.assert_array_equal(got.usage.cpu_cores, plain.usage.cpu_cores)
+        np.testing.assert_array_equal(got.usage.memory_bytes, plain.usage.memory_bytes)
+        pd.testing.assert_frame_equal(
+            got.events.drop(columns="pod"), plain.events.drop(columns="pod"), check_dtype=False
+        )
+    assert sizes[1] < sizes[0] / 3
