@@ -626,8 +626,10 @@ def _fewest_nodes(
     nodes: Sequence[Mapping[str, Any]], requested: Mapping[Resource, float]
 ) -> int | None:
     """How many of the largest nodes hold `requested` by sum; None where all together do not."""
-    cpu = sorted((float(n["cpu_allocatable_cores"]) * 1000 for n in nodes), reverse=True)
-    memory = sorted((float(n["memory_allocatable_bytes"]) for n in nodes), reverse=True)
+    cpu, memory = (
+        sorted((float(node.get(key) or 0) * unit for node in nodes), reverse=True)
+        for key, unit in (("cpu_allocatable_cores", 1000), ("memory_allocatable_bytes", 1))
+    )
     for count in range(1, len(nodes) + 1):
         enough = sum(memory[:count]) >= requested["memory"]
         if sum(cpu[:count]) >= requested["cpu"] and enough:

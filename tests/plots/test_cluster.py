@@ -79,6 +79,12 @@ def test_headroom_without_nodes_compares_with_requests() -> None:
     assert not any("By sum alone" in text for text in shown)
 
 
+def test_nodes_that_tell_only_half_are_counted_with_that_half() -> None:
+    """A node without memory facts gives none; two cores and 2Gi fit on one of the others."""
+    shown = words(draw(*cluster(2, nodes=(*NODES, {"name": "odd", "cpu_allocatable_cores": 4.0}))))
+    assert "By sum alone, requests fill 1 of 4 nodes, now and after." in shown
+
+
 def test_an_empty_cluster_is_drawn() -> None:
     """No recommendation at all: the chart says so instead of failing."""
     _, of = cluster(1)
