@@ -26,6 +26,10 @@ Progress = Callable[[int, int, str], None]
 Recommender = Callable[[Histories], Mapping[str, Array]]
 """A whole policy: levels by ``cpu_request``, ``memory_request`` and ``memory_limit``, NaN: none."""
 
+_Point = tuple[str, Resource, float, float]
+Points = dict[_Point, Array]
+"""Levels of all containers by model, resource, stated risk and margin (NaN: not of its sweep)."""
+
 MARGINS: Array = np.exp(np.linspace(np.log(0.6), np.log(48.0), 56))
 """The sweep of peers: what they would recommend without margin, times each of these."""
 CURRENT = "current requests"
@@ -130,6 +134,17 @@ _SUMS = (
 
 
 @dataclass(frozen=True)
+class _Review:
+    """One review: all that was known, the part a model is given, and what came."""
+
+    known: Histories
+    seen: Histories
+    ahead: Histories
+    train: timedelta
+    horizon: timedelta
+
+
+@dataclass(frozen=True)
 class _Future:
     """What came after a review, per container; `sorted` are its samples in rising order."""
 
@@ -155,33 +170,39 @@ def backtest(
     Raises `UsageError` where the history holds no review.
     """
     stops = review_stops(histories, train, horizon)
-    tallies: dict[tuple[str, Resource, float, float], _Tally] = {}
+    tallies: dict[_Point, _Tally] = {}
     past: dict[str, list[Judged]] = {}
     made = {name: model_named(name) for name in models}
     for number, stop in enumerate(stops):
-        ahead = histories.between(stop, stop + _steps(histories, horizon))
-        futures = {resource: _look(ahead, resource) for resource in RESOURCES}
+        review = _Review(
+            histories.between(0, stop),
+            histories.between(stop - _steps(histories, train), stop),
+            histories.between(stop, stop + _steps(histories, horizon)),
+            train,
+            horizon,
+        )
+        futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
         for name, model in made.items():
             if progress is not None:
                 progress(number, len(stops), f"review {number + 1}, {name}")
-            points = _state(
-                model, histories, stop, train, horizon, past.setdefault(name, []), ahead
-            )
-            _score(tallies, points, futures)
-        seen = histories.between(stop - _steps(histories, train), stop)
-        points = {(CURRENT, r, np.nan, np.nan): v for r, v in _current(seen).items()}
-        for name, recommend in (recommenders or {}).items():
-            for target, level in recommend(seen).items():
-                resource: Resource = "cpu" if target.startswith("cpu") else "memory"
-                label = name if target.endswith("request") else f"{name}, limits"
-                points[label, resource, np.nan, np.nan] = level
-        _score(tallies, points, futures)
+            _score(tallies, _state(review, model, past.setdefault(name, [])), futures)
+        _score(tallies, _declared(review, recommenders or {}), futures)
     if progress is not None:
         progress(len(stops), len(stops), "backtest")
-    rows = tuple(
-        Row(*key, **tally.sums, by_review=tuple(tally.by_review)) for key, tally in tallies.items()
-    )
+    rows = tuple(_row(point, tally) for point, tally in tallies.items())
     return BacktestResult(rows, train, horizon, len(stops))
+
+
+def _row(point: _Point, tally: _Tally) -> Row:
+    model, resource, stated_risk, margin = point
+    return Row(
+        model=model,
+        resource=resource,
+        stated_risk=stated_risk,
+        margin=margin,
+        by_review=tuple(tally.by_review),
+        **{name: tally.sums[name] for name in _SUMS},
+    )
 
 
 def review_stops(histories: Histories, train: timedelta, horizon: timedelta) -> list[int]:
@@ -204,7 +225,8 @@ def review_stops(histories: Histories, train: timedelta, horizon: timedelta) -> 
 
 def interpolate(overrun: Array, footprint: Array, wanted: float) -> float:
     """The footprint at an overrun of `wanted` on a curve; NaN where it does not reach."""
-    order = np.lexsort((footprint, overrun))
+    # Of points that overrun alike only the cheapest counts.
+    order = np.lexsort((-footprint, overrun))
     overrun, footprint = overrun[order], footprint[order]
     if not len(overrun) or not overrun[0] <= wanted <= overrun[-1]:
         return float("nan")
@@ -215,43 +237,29 @@ def _steps(histories: Histories, length: timedelta) -> int:
     return round(length / histories.usage.step)
 
 
-def _state(
-    model: Model,
-    histories: Histories,
-    stop: int,
-    train: timedelta,
-    horizon: timedelta,
-    past: list[Judged],
-    ahead: Histories,
-) -> dict[tuple[str, Resource, float, float], Array]:
-    """The levels of one model at one review, at every point of its sweep.
-
-    `ahead` is what came after; it is judged last, for the reviews that follow this one.
-    """
-    begin = stop - _steps(histories, train)
+def _state(review: _Review, model: Model, past: list[Judged]) -> Points:
+    """The levels of one model at one review, at every point of its sweep."""
     if getattr(model, "sweep", "risk") == "margin":
         plain = type(model)(plain=True)  # type: ignore[call-arg]
-        demand = plain.fit(histories.between(begin, stop), horizon)
+        demand = plain.fit(review.seen, review.horizon)
         return {
             (model.name, resource, np.nan, float(margin)): demand.levels[resource][:, 0] * margin
             for resource in RESOURCES
             for margin in MARGINS
         }
-    learns = getattr(model, "learns", False)
-    if not learns:
-        demand = model.fit(histories.between(begin, stop), horizon)
-        return _equal(model.name, demand)
-    model = type(model)(window=train)  # type: ignore[call-arg]
-    known = histories.between(0, stop)
-    demand = model.fit(known, horizon)
+    if not getattr(model, "learns", False):
+        return _equal(model.name, model.fit(review.seen, review.horizon))
+    model = type(model)(window=review.train)  # type: ignore[call-arg]
+    demand = model.fit(review.known, review.horizon)
     if not past:
-        past.extend(review_past(model, known, horizon)[::-1])
+        past.extend(review_past(model, review.known, review.horizon))
     stated = apply(demand, learn(past))
-    past.append(judge(demand, ahead))
+    # What comes is judged after it was stated, for the reviews that follow this one.
+    past.append(judge(demand, review.ahead))
     return _equal(f"{model.name}-equal", stated) | _budgeted(model.name, stated)
 
 
-def _equal(name: str, demand: Demand) -> dict[tuple[str, Resource, float, float], Array]:
+def _equal(name: str, demand: Demand) -> Points:
     return {
         (name, resource, float(risk), np.nan): demand.levels[resource][:, column]
         for resource in RESOURCES
@@ -259,14 +267,28 @@ def _equal(name: str, demand: Demand) -> dict[tuple[str, Resource, float, float]
     }
 
 
-def _budgeted(name: str, demand: Demand) -> dict[tuple[str, Resource, float, float], Array]:
-    points = {}
+def _budgeted(name: str, demand: Demand) -> Points:
+    points: Points = {}
     for resource in RESOURCES:
         levels = demand.levels[resource]
         for risk in RISKS:
             due = np.full(len(levels), risk)
             risks = allot(levels, due, np.ones(len(levels)))
             points[name, resource, float(risk), np.nan] = demand.at(resource, risks)
+    return points
+
+
+def _declared(review: _Review, recommenders: Mapping[str, Recommender]) -> Points:
+    """What was declared at the review, and what whole policies would have declared."""
+    points: Points = {
+        (CURRENT, resource, np.nan, np.nan): levels
+        for resource, levels in _current(review.seen).items()
+    }
+    for name, recommend in recommenders.items():
+        for target, levels in recommend(review.seen).items():
+            resource: Resource = "cpu" if target.startswith("cpu") else "memory"
+            label = name if target.endswith("request") else f"{name}, limits"
+            points[label, resource, np.nan, np.nan] = levels
     return points
 
 
@@ -302,8 +324,8 @@ def _look(ahead: Histories, resource: Resource) -> _Future:
 
 
 def _score(
-    tallies: dict[tuple[str, Resource, float, float], _Tally],
-    points: Mapping[tuple[str, Resource, float, float], Array],
+    tallies: dict[_Point, _Tally],
+    points: Points,
     futures: Mapping[Resource, _Future],
 ) -> None:
     """Add what came of all points at one review; all points of a resource are looked up at once."""
@@ -419,5 +441,5 @@ def _pick(frame: pd.DataFrame, model: str, column: str, near: float) -> Mapping[
     chosen = frame[(frame["model"] == model) & frame[column].notna()]
     if chosen.empty:
         return None
-    nearest = (np.log(chosen[column].astype(float) / near)).abs().idxmin()
-    return dict(chosen.loc[nearest])
+    distance = np.abs(np.log(chosen[column].to_numpy(dtype=np.float64) / near))
+    return dict(chosen.iloc[int(distance.argmin())])

@@ -18,15 +18,15 @@ from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Model, Resource, Step
 from analyzer.quantity import Cpu, Memory
 
-PRIOR_OVERRUNS = 2.0
+PRIOR_OVERRUNS = 3.0
 """The model's own statement weighs as much as this many overruns seen."""
-MOST_PER_REVIEW = 60.0
+MOST_PER_REVIEW = 12.0
 """Containers of one week share its shocks: they count as no more than this many."""
 MOST_CORRECTION = 6.0
 LEAST_PAST = timedelta(days=3)
 
-LEAST_SHARE, MOST_SHARE = 1 / 20, 8.0
-"""Caps: no container gets less than a twentieth or more than eight times the risk it is due."""
+LEAST_SHARE, MOST_SHARE = 1 / 50, 16.0
+"""Caps: no container gets less than a fiftieth or more than sixteen times the risk it is due."""
 HIGHEST_RISK = 0.5
 
 Judged = Mapping[Resource, Array]
@@ -78,7 +78,7 @@ def review_past(
     """
     usage = histories.usage
     ahead, least = round(horizon / usage.step), round(LEAST_PAST / usage.step)
-    found = []
+    found: list[Judged] = []
     stop = usage.steps - ahead
     while stop >= least and len(found) < most:
         demand = model.fit(histories.between(0, stop), horizon)
@@ -90,8 +90,8 @@ def review_past(
 def learn(judged: Sequence[Judged]) -> Calibration:
     """The correction that past reviews call for, held back where they are few.
 
-    At each risk the observed share is drawn towards the stated one as if two overruns had been
-    seen as stated. Containers of one review count as at most sixty, because a node upgrade or a
+    At each risk the observed share is drawn towards the stated one as if three overruns had been
+    seen as stated. Containers of one review count as at most twelve, because a node upgrade or a
     Monday hits many at once.
     """
     read_at, observed, most = {}, {}, 0
@@ -146,7 +146,7 @@ def _calibration_step(calibration: Calibration, resource: Resource) -> Step:
     what = "of peaks" if resource == "memory" else "of the time"
     reason = (
         f"in {calibration.reviews} past reviews here {share:.1%} {what} lay above what was "
-        f"stated at {RISKS[at]:.0%}, so that risk is read at {calibration.read_at[resource][at]:.1%}"
+        f"stated at {RISKS[at]:.0%}, so it is read at {calibration.read_at[resource][at]:.1%}"
     )
     return Step("calibrate", "", "", reason)
 

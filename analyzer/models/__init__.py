@@ -11,6 +11,7 @@ from analyzer.models.demand import RESOURCES, RISKS, Demand, Model, Resource, St
 from analyzer.models.krr import Krr
 from analyzer.models.percentile import Percentile
 from analyzer.models.pooled import Pooled
+from analyzer.models.trend import Trend
 from analyzer.models.vpa import Vpa
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 MODELS: dict[str, Callable[[], Model]] = {
     "percentile": Percentile,
+    "trend": Trend,
     "pooled": Pooled,
     "vpa": Vpa,
     "krr": Krr,

@@ -50,7 +50,8 @@ def throttled_shares(histories: Histories) -> Array:
 def raise_above_kills(levels: Array, floors: Array) -> Array:
     """`levels` with those at a risk of 10 % or less at or above `floors`."""
     bound = np.where(np.isnan(floors), -np.inf, floors)[:, None]
-    return np.where(RISKS <= RISK_OF_LIMITS, np.maximum(levels, bound), levels)
+    rare = RISKS <= RISK_OF_LIMITS
+    return np.where(rare, np.maximum(levels, bound), levels)
 
 
 def raise_above_throttling(levels: Array, limits: Array, shares: Array) -> Array:
@@ -59,7 +60,7 @@ def raise_above_throttling(levels: Array, limits: Array, shares: Array) -> Array
     A throttled sample says only that more was wanted. `limits` in cores, NaN where none is set.
     """
     bound = np.where((shares > 0) & ~np.isnan(limits), limits * (1 + AFTER_THROTTLING), -np.inf)
-    hidden = RISKS <= shares[:, None]
+    hidden = shares[:, None] >= RISKS
     return np.where(hidden, np.maximum(levels, bound[:, None]), levels)
 
 

@@ -59,7 +59,9 @@ LEAST_BYTES = 2.0**16
 
 JUMP_CHANCE, JUMP_STEEPNESS = 0.2, 2.0
 JUMP_BY_VOLATILITY, TYPICAL_VOLATILITY, STEEPNESS_BY_SIZE = 1.5, 0.3, 0.2
-PRIOR_WEEKS = 200.0
+PRIOR_WEEKS = 300.0
+MOST_PER_REVIEW = 60.0
+"""Containers of one week share its shocks: they count as no more than this many."""
 
 _CPU_GRID = np.arange(-3.0, 4.0, 0.04)
 _MEMORY_GRID = np.arange(-2.5, 5.0, 0.04)
@@ -68,12 +70,15 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Jumps:
-    """How often and how far the containers of a cluster jump beyond their highest peak."""
+    """What the chance of a jump is taken from: the prior, and corrections learnt on top of it.
 
-    chance: float = JUMP_CHANCE
-    steepness: float = JUMP_STEEPNESS
+    `weights` multiply the prior's log-odds and the features of `_features`, `offset` is added.
+    """
+
+    offset: float = 0.0
+    weights: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 0.0)
     weeks: int = 0
-    """Container-weeks they were learnt from, on top of the prior."""
+    """Container-weeks they were learnt from."""
 
 
 class Pooled:
@@ -121,48 +126,82 @@ def last(histories: Histories, window: timedelta) -> Histories:
 
 
 def learn_jumps(histories: Histories, window: timedelta, horizon: timedelta) -> Jumps:
-    """How containers jumped in the past of `histories`, shrunk towards what clusters do.
+    """Which containers jump, from the past of `histories`, shrunk towards what holds elsewhere.
 
     Every whole horizon before the end is a trial: the days before it, `window` at most and three
-    at least, against its peak.
+    at least, against its peak. A logistic regression learns from them and from as many made-up
+    trials as `PRIOR_WEEKS` say, which turn out exactly as the prior states.
     """
+    from sklearn.linear_model import LogisticRegression  # loaded where it is used: it is heavy
+
+    features, jumped, weights, weeks = _trials(histories, window, horizon)
+    if not weeks:
+        return Jumps()
+    prior = _chance(features[:, 0])
+    made_up = PRIOR_WEEKS / len(features)
+    regression = LogisticRegression(C=1.0, max_iter=200).fit(
+        np.concatenate([features] * 3),
+        np.concatenate([jumped, np.ones(len(prior)), np.zeros(len(prior))]),
+        np.concatenate([weights, made_up * prior, made_up * (1 - prior)]),
+    )
+    return Jumps(
+        float(regression.intercept_[0]), tuple(float(w) for w in regression.coef_[0]), weeks
+    )
+
+
+def _trials(
+    histories: Histories, window: timedelta, horizon: timedelta
+) -> tuple[Array, Array, Array, int]:
+    """Features, whether a jump followed, weights, and how many container-weeks there were."""
     peaks = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
     ahead, back = max(1, horizon // timedelta(days=1)), max(1, window // timedelta(days=1))
-    happened = expected = heights = 0.0
-    weeks = 0
-    stop = peaks.shape[1]
-    while stop - ahead >= 3:
-        past, future = (
-            peaks[:, max(0, stop - ahead - back) : stop - ahead],
-            peaks[:, stop - ahead : stop],
-        )
+    features, jumped, weights = [np.zeros((0, 5))], [np.zeros(0)], [np.zeros(0)]
+    for stop in range(peaks.shape[1], ahead + 2, -ahead):
+        past = peaks[:, max(0, stop - ahead - back) : stop - ahead]
+        future = peaks[:, stop - ahead : stop]
         usable = ((~np.isnan(past)).sum(axis=1) >= 3) & (~np.isnan(future)).any(axis=1)
-        if usable.any():
-            top, chance, steepness = _jump_shape(past[usable], Jumps())
-            above = np.nanmax(future[usable], axis=1) - top
-            far = above > 2 * MEMORY_DRIFT
-            happened += float(far.sum())
-            expected += float((chance * np.exp(-steepness * 2 * MEMORY_DRIFT)).sum())
-            relative = steepness / JUMP_STEEPNESS
-            heights += float((relative * (above - 2 * MEMORY_DRIFT))[far].sum())
-            weeks += int(usable.sum())
-        stop -= ahead
-    share = PRIOR_WEEKS * JUMP_CHANCE
-    chance = JUMP_CHANCE * (share + happened) / (share + expected)
-    steepness = (share + happened) / (share / JUMP_STEEPNESS + heights)
-    return Jumps(float(np.clip(chance, 0.02, 0.6)), float(np.clip(steepness, 1.0, 6.0)), weeks)
+        if not usable.any():
+            continue
+        top, known, _ = _jump_features(past[usable], ahead)
+        features.append(known)
+        jumped.append((np.nanmax(future[usable], axis=1) > top).astype(np.float64))
+        weights.append(np.full(len(top), min(1.0, MOST_PER_REVIEW / len(top))))
+    weeks = sum(len(part) for part in jumped)
+    return np.concatenate(features), np.concatenate(jumped), np.concatenate(weights), weeks
 
 
-def _jump_shape(logs: Array, jumps: Jumps) -> tuple[Array, Array, Array]:
-    """Highest peak (log), chance of a jump and its steepness, per container."""
+def _jump_features(logs: Array, days: float) -> tuple[Array, Array, Array]:
+    """Highest peak (log), features for the chance of a jump, and the steepness of its height.
+
+    The first feature is the prior's log-odds, so that weights of one and zeros are the prior.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
         top = np.nanmax(logs, axis=1)
         volatility = np.nanstd(logs, axis=1)
         middle = np.nanmedian(top)
-    calm = np.exp(-JUMP_BY_VOLATILITY * (volatility - TYPICAL_VOLATILITY))
-    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -1.0, 1.0))
-    return top, np.clip(jumps.chance * calm, 0.01, 0.8), jumps.steepness * size
+        height = top - np.nanmedian(logs, axis=1)
+        faded = top - np.fmax.reduce(logs[:, -7:], axis=1)
+    size = np.clip(top - middle, -5.0, 5.0)
+    weekly = JUMP_CHANCE * np.exp(-JUMP_BY_VOLATILITY * (volatility - TYPICAL_VOLATILITY))
+    weekly = np.clip(weekly, 0.01, 0.8)
+    chance = -np.expm1(np.log1p(-weekly) * days / 7)
+    features = np.stack(
+        [
+            np.log(chance / (1 - chance)),
+            np.minimum(volatility, 1.0),
+            size / 5.0,
+            np.clip(height, 0.0, 2.0) / 2.0,
+            np.clip(np.nan_to_num(faded), 0.0, 2.0) / 2.0,
+        ],
+        axis=1,
+    )
+    steepness = JUMP_STEEPNESS * np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -1.0, 1.0))
+    return top, features, steepness
+
+
+def _chance(log_odds: Array) -> Array:
+    return 1.0 / (1.0 + np.exp(-log_odds))
 
 
 def _memory_levels(
@@ -176,7 +215,8 @@ def _memory_levels(
         np.arange(logs.shape[1]) < pattern.since[:, None], BEFORE_SHIFT, 1.0
     )
     shaped = np.where(np.arange(logs.shape[1]) < pattern.since[:, None], np.nan, ahead)
-    top, chance, steepness = _jump_shape(shaped, jumps)
+    top, features, steepness = _jump_features(shaped, days)
+    chance = _chance(features @ np.array(jumps.weights) + jumps.offset)
     levels = np.full((len(logs), len(RISKS)), np.nan)
     for rows in _chunks(~np.isnan(top)):
         grid = top[rows, None] + _MEMORY_GRID
