@@ -363,6 +363,11 @@ class _Change:
         last = self._predecessor(parent)
         at = entry_end(self.text, last)
         if at == len(self.text) and not self.text.endswith(("\n", "\r")):
+            if _last_leaf(last).style in ("|", ">"):
+                raise EditRefusedError(
+                    "the file ends inside a block scalar without a final newline; adding one "
+                    "would change its text"
+                )
             return self.text + self.newline + block
         return splice(self.text, at, at, block + self.newline)
 

@@ -247,7 +247,8 @@ class _Builder:
     def _scalar(self, event: _Event) -> Node:
         node = self._new("scalar", event)
         node.value = event.value
-        node.style = event.style
+        # libyaml calls a plain scalar "" in places where the Python parser says None.
+        node.style = event.style or None
         return node
 
     def _alias(self, event: _Event) -> Node:
