@@ -531,9 +531,12 @@ def _key(portrait: Portrait, bucket: str, colors: Palette) -> Sequence[tuple[str
         entries.append(("area", colors.freed, "given back"))
     if any(new > now for now, new in changes):
         entries.append(("area", colors.added, "asked for in addition"))
-    if any(row.outlook is not None for row in portrait.rows):
+    outlooks = [row.outlook for row in portrait.rows if row.outlook is not None]
+    if outlooks:
+        trend = not all(np.isnan(outlook.trend).all() for outlook in outlooks)
+        words = "forecast of CPU p95, memory peak" + (" (dashed: trend)" if trend else "")
         entries += [
-            ("thin", colors.forecast, "forecast (dashed: trend)"),
+            ("thin", colors.forecast, words),
             ("area", colors.forecast_band, "80% band"),
         ]
     if portrait.gaps:

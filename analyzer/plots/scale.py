@@ -20,7 +20,7 @@ _MEMORY_UNITS = (("Ti", KIB**4), ("Gi", KIB**3), ("Mi", KIB**2), ("Ki", KIB))
 _REQUEST_REACH = 4.0
 """A request is on the scale up to this many times what is used: a quarter is left for usage."""
 _LIMIT_REACH = 2.2
-_SPIKE = 4.0
+_SPIKE = 3.0
 """Peaks beyond this many times the 99th percentile are cut off and named instead."""
 
 

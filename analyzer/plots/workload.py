@@ -29,7 +29,7 @@ _SPARSE_KINDS = ("Job", "CronJob")
 
 
 class Forecast(Protocol):
-    """What a model expects of one resource: cores or bytes at each of `times` (UTC).
+    """What a model expects of p95 CPU or peak memory: cores or bytes at each of `times` (UTC).
 
     `low` and `high` bound the 80 % band around `level`; `trend` is a straight line or NaN.
     """

@@ -31,8 +31,8 @@ def test_a_request_far_above_usage_is_left_off_the_scale() -> None:
 
 
 def test_a_single_spike_does_not_flatten_everything() -> None:
-    """A peak of 10 cores above a 99th percentile of 0.1 is cut off at four times the latter."""
-    assert choose_top(10.0, 0.1, [0.1], []) == pytest.approx(0.4 * 1.06)
+    """A peak of 10 cores above a 99th percentile of 0.1 is cut off at three times the latter."""
+    assert choose_top(10.0, 0.1, [0.1], []) == pytest.approx(0.3 * 1.06)
 
 
 def test_no_usage_at_all_still_has_a_scale() -> None:
