@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.sample_server import build_slice, serve
 
 # No law is a matter of time: a busy machine is no counterexample. In CI examples are the same
 # every time, so that a failure there is one of the change at hand.
@@ -101,3 +104,15 @@ def evaluation() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recorded traces in {folder}; name their folder in RIGHTSIZE_EVALUATION")
     return folder
+
+
+@pytest.fixture(scope="session")
+def slice_server(
+    tmp_path_factory: pytest.TempPathFactory, prometheus: Path, promtool: Path
+) -> Iterator[str]:
+    """The address of a real Prometheus that holds two weeks of a part of the sample cluster."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    blocks = build_slice(shared / "sample-slice", promtool)
+    with serve(prometheus, blocks, tmp_path_factory.mktemp("prometheus")) as url:
+        yield url

@@ -20,7 +20,7 @@ from analyzer.sources.facts import Facts, Rows, batches, day_grids, timelines
 from analyzer.sources.owners import ContainerName, PodName, container_name
 from analyzer.sources.plan import Piece, plan
 from analyzer.sources.probe import Dialect
-from analyzer.sources.promql import Matchers, duration, left_open, one_of, over, selector
+from analyzer.sources.promql import Matchers, any_of, duration, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.reader import Question, Reader
 from analyzer.usage import NAMES, validate_events
@@ -28,9 +28,11 @@ from analyzer.usage import NAMES, validate_events
 THROTTLED_SHARE = 0.05
 """A step counts as throttled when at least this share of its CFS periods was."""
 _FEWEST_PERIODS = 15
-_RESTARTS = "kube_pod_container_status_restarts_total"
-_LAST_REASON = "kube_pod_container_status_last_terminated_reason"
-_REASON = "kube_pod_container_status_terminated_reason"
+# Native sidecars are init containers to Kubernetes, and have families of their own.
+_RESTARTS, _LAST_REASON, _REASON = (
+    tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
+    for what in ("restarts_total", "last_terminated_reason", "terminated_reason")
+)
 _OOM_COUNTER = "container_oom_events_total"
 _THROTTLED = "container_cpu_cfs_throttled_periods_total"
 _PERIODS = "container_cpu_cfs_periods_total"
@@ -134,7 +136,7 @@ def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
         question = _rows(
             "restarts",
             part,
-            lambda more: f"{selector(_RESTARTS, (*dialect.state, *more))} > 0",
+            lambda more: f"{any_of(_RESTARTS, (*dialect.state, *more))} > 0",
             plan(part, dialect.namespaces, 200_000),
         )
         reader.ask(question)
@@ -146,13 +148,13 @@ def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
 
 
 def _first_seen(
-    reader: Reader, dialect: Dialect, grid: Grid, metric: str
+    reader: Reader, dialect: Dialect, grid: Grid, metrics: Sequence[str]
 ) -> dict[ContainerName, float]:
     """When containers that are never restarted (Jobs) were first seen killed for memory."""
     question = _rows(
         "OOM kills",
         grid,
-        lambda more: f"{selector(metric, (*dialect.state, _OOM, *more))} == 1",
+        lambda more: f"{any_of(metrics, (*dialect.state, _OOM, *more))} == 1",
         plan(grid, {"": 10}, 200_000),
     )
     reader.ask(question)
@@ -168,11 +170,11 @@ def _raw(
     reader: Reader,
     dialect: Dialect,
     grid: Grid,
-    metric: str,
+    metrics: Sequence[str],
     pods: set[PodName],
     more: Matchers = (),
 ) -> dict[ContainerName, Series]:
-    """The raw samples of `metric` for some pods over the window."""
+    """The raw samples of `metrics` for some pods over the window."""
     found: dict[ContainerName, dict[float, float]] = {}
     for names in batches(pods):
         matchers = (*dialect.state, *more, one_of("pod", names))
@@ -180,7 +182,7 @@ def _raw(
             for step in range(part.steps):
                 # One scrape more than the day, so that a rise at midnight has its before.
                 length = part.step + timedelta(minutes=5)
-                query = f"{selector(metric, matchers)}[{duration(length)}]"
+                query = f"{any_of(metrics, matchers)}[{duration(length)}]"
                 for labels, samples in reader.connection.raw(query, part.time(step)):
                     known = found.setdefault(container_name(labels), {})
                     for time, value in samples:

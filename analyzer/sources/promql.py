@@ -119,6 +119,12 @@ def selector(metric: str, matchers: Sequence[Matcher] = ()) -> str:
     return f"{metric}{{{inner}}}" if inner else metric
 
 
+def any_of(metrics: Iterable[str], matchers: Sequence[Matcher] = ()) -> str:
+    """``{__name__=~"a|b",c="d"}``: the series of several metrics at once."""
+    inner = dict.fromkeys(str(matcher) for matcher in (one_of("__name__", metrics), *matchers))
+    return f"{{{','.join(inner)}}}"
+
+
 def duration(length: timedelta) -> str:
     """A PromQL duration in the largest single unit that is exact: ``5m``, ``90s``, ``299999ms``."""
     milliseconds = length // timedelta(milliseconds=1)

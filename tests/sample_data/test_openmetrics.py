@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,26 +10,12 @@ import pandas as pd
 import pytest
 import requests
 
+from tests.sample_server import DAYS, SLICE
+
 SAMPLE_DATA = Path(__file__).resolve().parents[2] / "sample-data"
 NAMES = ["namespace", "workload_kind", "workload", "container"]
-DAYS = 14
 END = pd.Timestamp("2026-11-23", tz="UTC")
 START = END - pd.Timedelta(days=DAYS)
-SLICE = {
-    "authentik-server",  # autoscaled
-    "bazarr",  # killed
-    "frigate",  # restarted, has limits of another resource nearby
-    "ingress-nginx-internal-controller",  # some pods on the node that fails
-    "ollama",  # GPU
-    "old-wiki",  # vanished
-    "postgres",  # pods of a custom resource
-    "qbittorrent",  # native sidecar
-    "recyclarr",  # CronJob
-    "sabnzbd",  # throttled
-    "sonarr",  # init container, image change
-    "unpackerr",  # churned
-    "zigbee2mqtt",  # StatefulSet
-}
 CONTAINERS = 'job="kubelet",container!="",container!="POD",image!=""'
 
 
@@ -59,47 +41,9 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, prometheus: Path, promtool: Path
-) -> Iterator[Server]:
+def server(slice_server: str) -> Server:
     """A Prometheus that was backfilled with some workloads of the sample."""
-    from homelab import command, openmetrics, simulation
-
-    folder = tmp_path_factory.mktemp("prometheus")
-    runs = [run for run in simulation.simulate() if run.pod.workload.name in SLICE]
-    openmetrics.write_openmetrics(runs, folder / "om", openmetrics.Settings(days=DAYS))
-    arguments = ["backfill", str(folder / "om"), str(folder / "data"), "--promtool", str(promtool)]
-    assert command.main(arguments) == 0
-    (folder / "empty.yml").write_text("{}")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    flags = [
-        f"--config.file={folder / 'empty.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address={address}",
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([str(prometheus), *flags], stdout=log, stderr=log)
-    try:
-        _wait_until_ready(f"http://{address}", process, folder / "log")
-        yield Server(f"http://{address}")
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen, log: Path) -> None:
-    for _ in range(300):
-        assert process.poll() is None, log.read_text()
-        try:
-            if requests.get(f"{url}/-/ready", timeout=1).ok:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"Prometheus was not ready in time: {log.read_text()}")
+    return Server(slice_server)
 
 
 def samples(result: list[dict]) -> pd.Series:
