@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -22,6 +22,7 @@ from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
 from analyzer.sources.settings import PrometheusSettings
+from analyzer.usage import utc
 
 DEFAULT_FILE = "rightsize.yaml"
 ENVIRONMENT_PREFIX = "RIGHTSIZE_"
@@ -37,6 +38,14 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is not a duration; write it like 14d, 36h or 5m")
     weeks, days, hours, minutes, seconds = parts
     return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def parse_time(text: str) -> datetime:
+    """A time in ISO 8601, in UTC unless it says otherwise. Raises ValueError."""
+    try:
+        return utc(datetime.fromisoformat(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a time; write it like 2026-11-23T06:00Z") from error
 
 
 class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +66,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``."""
     cluster: str | None = None
     """A name for the cluster; by default what the source says."""
-    window: str = "14d"
+    window: str | None = None
+    """How much history to read; by default all of a recording, and 14d of a server."""
+    until: str | None = None
+    """The end of the window, ISO 8601; by default now, or the end of a recording."""
     step: str | None = None
     horizon: str = "7d"
     """The time until the next review."""
@@ -77,9 +89,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     git: GitSettings = msgspec.field(default_factory=GitSettings)
 
     def __post_init__(self) -> None:
-        for text in (self.window, self.horizon, *([self.step] if self.step else [])):
-            parse_duration(text)
-        if parse_duration(self.window) < timedelta(hours=1):
+        for text in (self.window, self.horizon, self.step):
+            if text is not None:
+                parse_duration(text)
+        if self.until is not None:
+            parse_time(self.until)
+        if self.window is not None and parse_duration(self.window) < timedelta(hours=1):
             raise ValueError(f"a window of {self.window} holds too little; use 14d")
 
     @property

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analyzer import __version__
 from analyzer.backtest import LEAST_TRAIN, backtest
 from analyzer.calibration import calibrate, spend
-from analyzer.config import Config, parse_duration
+from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.gitops.edit import dotted
 from analyzer.gitops.index import index_repository
@@ -115,8 +115,27 @@ def read(config: Config, now: datetime, progress: Progress = no_progress) -> Rec
     """Read the configured window up to `now`; a recording is read up to its own end."""
     source = source_of(config, progress)
     step = None if config.step is None else parse_duration(config.step)
-    end = None if str(config.source).startswith("recording:") else utc(now)
-    return source.read(Window(end=end, length=parse_duration(config.window), step=step))
+    recorded = str(config.source).startswith("recording:")
+    window = Window(
+        end=parse_time(config.until) if config.until else None if recorded else utc(now),
+        length=parse_duration(config.window or ("520w" if recorded else "14d")),
+        step=step,
+    )
+    recording = source.read(window)
+    if config.cluster is None or config.cluster == recording.meta.cluster:
+        return recording
+    return rename(recording, config.cluster)
+
+
+def rename(recording: Recording, cluster: str) -> Recording:
+    """The same recording under another cluster name."""
+    usage = recording.usage
+    containers = tuple(replace(ref, cluster=cluster) for ref in usage.containers)
+    return replace(
+        recording,
+        meta=replace(recording.meta, cluster=cluster),
+        usage=replace(usage, containers=containers),
+    )
 
 
 def analyze_histories(

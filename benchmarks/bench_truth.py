@@ -67,7 +67,7 @@ def judge(recommendation: Recommendation, truth: pd.Series) -> Verdict:
 
 def verdicts(model: str | None) -> Iterator[Verdict]:
     """Analyse the sample and judge every container that has a truth."""
-    config = load_config(None, {}, {"model": model, "window": "21d"}).config
+    config = load_config(None, {}, {"model": model, "backtest": False}).config
     histories = build_histories(load_recording(SAMPLE / "recording"))
     truth = pd.read_csv(SAMPLE / "truth.csv").set_index(NAMES)
     for recommendation in analyze_histories(histories, config).recommendations:

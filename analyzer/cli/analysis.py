@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +13,17 @@ import click
 from analyzer.cli.options import (
     label_filter,
     model_options,
-    moment,
+    now,
     selection_options,
     settings_of,
     source_options,
 )
-from analyzer.cli.show import FORMATS, plain, show_report
+from analyzer.cli.show import FORMATS, as_json, columns, plain, show_report
 from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
+    from analyzer.backtest import BacktestResult
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
@@ -45,7 +48,7 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         from analyzer.pipeline import run as run_pipeline
 
-        outcome = run_pipeline(config, moment(parameters["until"]), talk.progress)
+        outcome = run_pipeline(config, now(), talk.progress)
         report = outcome.report
         for warning in [*report.meta.warnings, *report.warnings]:
             talk.say(f"partial: {warning}", "warning")
@@ -110,7 +113,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        histories = build_histories(read(config, moment(parameters["until"]), talk.progress))
+        histories = build_histories(read(config, now(), talk.progress))
         whole = analyze_histories(histories, config)
         report = _select(whole, (reference,), parameters)
         if not report.recommendations and not report.skipped:
@@ -145,8 +148,69 @@ def backtest(
     chart: Path | None,
     **parameters: Any,
 ) -> None:
-    """Score models on the past: what would each have caused, and cost?"""
-    raise NotImplementedError
+    """Score models on the past: what would each have caused, and cost?
+
+    At every review the past is cut off, each model states its demand, and the horizon that followed
+    is held against it. Peers are swept over their margin, models over their stated risk.
+    """
+    from analyzer.backtest import backtest as score
+    from analyzer.config import parse_duration
+    from analyzer.history import build_histories
+    from analyzer.models import MODELS
+    from analyzer.pipeline import read
+
+    config = settings_of(parameters).config
+    names = tuple(MODELS) if models == "all" else tuple(models.split(","))
+    try:
+        before = parse_duration(train)
+    except ValueError as error:
+        raise UsageError(f"--train: {error}") from error
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        recording = read(config, now(), talk.progress)
+        ahead = parse_duration(config.horizon)
+        result = score(build_histories(recording), names, before, ahead, progress=talk.progress)
+        talk.say(result.verdict())
+    if chart is not None:
+        from analyzer.plots import backtest_figure, write_png
+
+        write_png(backtest_figure(result.to_frame()), chart, result.verdict())
+    _show_backtest(result, form)
+    ctx.exit(PARTIAL if recording.meta.warnings else 0)
+
+
+_SHOWN = (0.2, 0.1, 0.05, 0.02, 0.01)
+
+
+def _show_backtest(result: BacktestResult, form: str) -> None:
+    """Print every row, or as a table the points people ask for."""
+    if form == "json":
+        head = {
+            "train_days": result.train / timedelta(days=1),
+            "horizon_days": result.horizon / timedelta(days=1),
+            "reviews": result.reviews,
+        }
+        click.echo(as_json({**head, "results": result.to_dicts()}))
+        return
+    from analyzer.models import RESOURCES
+
+    frame = result.to_frame()
+    if form == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+        return
+    names = list(dict.fromkeys(frame["model"]))
+    heading = ["MODEL", *(f"AT {share:.0%}" for share in _SHOWN)]
+    for resource in RESOURCES:
+        seen = "overrun weeks" if resource == "memory" else "samples above"
+        rows = [
+            [name, *(_ratio(result.footprint_at(name, resource, share)) for share in _SHOWN)]
+            for name in names
+        ]
+        click.echo(f"{resource}: recommended / used, where so many {seen} are seen")
+        click.echo(columns(heading, rows) + "\n")
+
+
+def _ratio(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def _analyze(parameters: dict[str, Any], talk: Talk) -> Report:
@@ -154,7 +218,7 @@ def _analyze(parameters: dict[str, Any], talk: Talk) -> Report:
     from analyzer.pipeline import analyze_histories, read
 
     config = settings_of(parameters).config
-    recording = read(config, moment(parameters["until"]), talk.progress)
+    recording = read(config, now(), talk.progress)
     return analyze_histories(build_histories(recording), config, talk.progress)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.options import moment, settings_of, source_options
+from analyzer.cli.options import now, settings_of, source_options
 from analyzer.cli.show import as_json, columns
 from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
@@ -30,7 +30,7 @@ def record(ctx: click.Context, /, folder: Path, anonymise: bool, **parameters: A
 
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        recording = read(config, moment(parameters["until"]), talk.progress)
+        recording = read(config, now(), talk.progress)
         if anonymise:
             # A fresh key each time: pseudonyms of two recordings cannot be joined.
             recording = without_names(recording, secrets.token_bytes(32))
@@ -74,7 +74,7 @@ def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     from analyzer.pipeline import source_of
 
     config = settings_of(parameters).config
-    findings = source_of(config).examine(moment(parameters["until"]))
+    findings = source_of(config).examine(now())
     if form == "json":
         from analyzer.report import to_plain
 

@@ -22,6 +22,7 @@ _FLAGS = {
     "cluster": "cluster",
     "window": "window",
     "step": "step",
+    "until": "until",
     "horizon": "horizon",
     "model": "model",
     "output_folder": "output",
@@ -94,16 +95,9 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
     return load_config(None if path is None else Path(path), os.environ, flags)
 
 
-def moment(text: str | None) -> datetime:
-    """The time ``--until`` names, else now. The one place that reads the clock."""
-    from analyzer.usage import utc
-
-    if text is None:
-        return datetime.now().astimezone()
-    try:
-        return utc(datetime.fromisoformat(text))
-    except ValueError as error:
-        raise UsageError(f"--until: {text!r} is not a time; write 2026-11-23T06:00Z") from error
+def now() -> datetime:
+    """The time. The one place that reads the clock."""
+    return datetime.now().astimezone()
 
 
 def label_filter(text: str | None) -> Callable[[Mapping[str, str]], bool]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.options import Command, model_options, moment, settings_of, source_options
+from analyzer.cli.options import Command, model_options, now, settings_of, source_options
 from analyzer.cli.show import as_json, columns, plain
 from analyzer.cli.talk import Talk
 
@@ -131,5 +131,5 @@ def _settings_and_report(parameters: dict[str, Any]) -> tuple[Config, Report]:
     from analyzer.pipeline import analyze_histories, read
 
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        recording = read(config, moment(parameters["until"]), talk.progress)
+        recording = read(config, now(), talk.progress)
         return config, analyze_histories(build_histories(recording), config, talk.progress)
