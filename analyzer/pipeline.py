@@ -31,7 +31,9 @@ from analyzer.gitops.pull_request import Evidence as ProposalEvidence
 from analyzer.gitops.pull_request import mails, proposals
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
-from analyzer.models import DEFAULT_MODEL, Model, model_named
+from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
+from analyzer.models.forecast import Forecast, forecast
+from analyzer.models.pattern import recognise
 from analyzer.output import check_target, publish, write_files
 from analyzer.policy import Policies
 from analyzer.quantity import Cpu, Memory, Resources
@@ -43,6 +45,9 @@ from analyzer.writers import writer_named
 from analyzer.writers.manifest import changed_targets
 
 Progress = Callable[[int, int, str], None]
+
+MANY_CHARTS = 40
+"""From so many charts on, a second process earns what it costs to start."""
 
 
 def no_progress(done: int, total: int, what: str) -> None:
@@ -316,17 +321,33 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
     charts = workload_charts(
         histories,
         recommendations,
-        processes=2,
+        forecaster=forecaster(histories, report.horizon),
+        processes=2 if len(recommendations) > MANY_CHARTS else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         (folder / chart.name).write_bytes(chart.content)
 
 
-def draw_one(recommendation: Recommendation, histories: Histories, path: Path) -> None:
+def forecaster(
+    histories: Histories, horizon: timedelta
+) -> Callable[[int], dict[Resource, Forecast]]:
+    """What gives the forecasts of the container at an index, for its chart."""
+    patterns = recognise(histories)
+
+    def of(index: int) -> dict[Resource, Forecast]:
+        return {r: forecast(histories, index, r, horizon, patterns[r]) for r in RESOURCES}
+
+    return of
+
+
+def draw_one(
+    recommendation: Recommendation, histories: Histories, horizon: timedelta, path: Path
+) -> None:
     """Draw the chart of one container into the file `path`."""
     from analyzer.plots import describe, workload_figure, write_png
 
     index = histories.position[recommendation.ref]
-    figure = workload_figure(histories, index, recommendation)
+    forecasts = forecaster(histories, horizon)(index)
+    figure = workload_figure(histories, index, recommendation, forecasts)
     write_png(figure, path, describe(recommendation))

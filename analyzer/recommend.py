@@ -169,6 +169,9 @@ def largest_node(histories: Histories) -> Resources:
     )
 
 
+_NAMES: dict[Resource, str] = {"cpu": "CPU", "memory": "memory"}
+
+
 def _resource(target: str) -> Resource:
     return "cpu" if target.startswith("cpu") else "memory"
 
@@ -265,7 +268,7 @@ def _request(
     hpa = case.spec.hpa
     if policy.hpa == "hands-off" and hpa is not None and resource in hpa.targets:
         reason = (
-            f"the HPA {hpa.name} scales on {resource} at {hpa.targets[resource]:g} % of the "
+            f"the HPA {hpa.name} scales on {_NAMES[resource]} at {hpa.targets[resource]:g} % of the "
             "request, so a new request would move its scale point"
         )
         steps.append(Step("hands off", _text(now), _text(now), reason))

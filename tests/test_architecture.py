@@ -36,7 +36,7 @@ MAY_READ_ENVIRONMENT = {"sources", "gitops", "output", "config", "pipeline", "fl
 MAY_REACH_OUT = {"sources", "gitops", "fleet", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "sources", "gitops", "report", "output", "config", "pipeline", "fleet", "cli"
+    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "fleet", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {

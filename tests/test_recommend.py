@@ -147,7 +147,7 @@ def test_a_resource_an_hpa_scales_on_is_left_alone() -> None:
     hpa = '{"name": "web", "min": 2, "max": 5, "metrics": [{"resource": "cpu", "value": 80}]}'
     found = one(hpa=hpa)
     assert found.proposed.cpu_request == Cpu(1000)
-    assert "HPA web scales on cpu at 80 %" in step(found, "cpu_request", "hands off")
+    assert "HPA web scales on CPU at 80 %" in step(found, "cpu_request", "hands off")
     assert str(found.proposed.memory_request) == "100Mi"
 
 

@@ -123,7 +123,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
                 raise UsageError(
                     "--chart draws one container; name it: NAMESPACE/KIND/NAME/CONTAINER"
                 )
-            draw_one(report.recommendations[0], histories, chart)
+            draw_one(report.recommendations[0], histories, report.horizon, chart)
     for recommendation in report.recommendations:
         click.echo(_explain(recommendation, report))
     for skipped in report.skipped:
