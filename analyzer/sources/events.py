@@ -23,11 +23,13 @@ from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, any_of, duration, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.reader import Question, Reader
+from analyzer.sources.transport import Connection, TooBigError
 from analyzer.usage import NAMES, validate_events
 
 THROTTLED_SHARE = 0.05
 """A step counts as throttled when at least this share of its CFS periods was."""
 _FEWEST_PERIODS = 15
+_SHORTEST = timedelta(minutes=10)
 # Native sidecars are init containers to Kubernetes, and have families of their own.
 _RESTARTS, _LAST_REASON, _REASON = (
     tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
@@ -177,17 +179,38 @@ def _raw(
     """The raw samples of `metrics` for some pods over the window."""
     found: dict[ContainerName, dict[float, float]] = {}
     for names in batches(pods):
-        matchers = (*dialect.state, *more, one_of("pod", names))
         for part in day_grids(grid.start, grid.end):
             for step in range(part.steps):
-                # One scrape more than the day, so that a rise at midnight has its before.
+                # Five minutes more than the day, so that a rise at midnight has its before.
                 length = part.step + timedelta(minutes=5)
-                query = f"{any_of(metrics, matchers)}[{duration(length)}]"
-                for labels, samples in reader.connection.raw(query, part.time(step)):
+                matchers = (*dialect.state, *more)
+                query = (any_of(metrics, matchers), names, part.time(step), length)
+                for labels, samples in _ask_raw(reader.connection, query):
                     known = found.setdefault(container_name(labels), {})
                     for time, value in samples:
                         known[time] = max(value, known.get(time, 0.0))
     return {name: sorted(samples.items()) for name, samples in found.items()}
+
+
+def _ask_raw(
+    connection: Connection, query: tuple[str, Sequence[str], float, timedelta]
+) -> list[tuple[dict[str, str], Series]]:
+    """Raw samples of some pods up to a time; in halves, by pods then by time, where too many."""
+    series, pods, end, length = query
+    text = f"{series[:-1]},{one_of('pod', pods)}}}[{duration(length)}]"
+    try:
+        return connection.raw(text, end)
+    except TooBigError:
+        middle = len(pods) // 2
+        if middle:
+            halves = [(series, part, end, length) for part in (pods[:middle], pods[middle:])]
+        elif length > _SHORTEST:
+            half = length / 2
+            before = end - half.total_seconds()
+            halves = [(series, pods, before, half), (series, pods, end, half)]
+        else:
+            raise
+    return [row for half in halves for row in _ask_raw(connection, half)]
 
 
 def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:

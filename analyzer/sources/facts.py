@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -255,13 +256,13 @@ def add(line: list[tuple[float, T]], more: Iterable[tuple[float, T]]) -> None:
 
 
 def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
-    """Each series of a small batch with its points."""
+    """Each series of a small batch with those of its points that are numbers."""
     position = 0
     for text, count in zip(batch.labels, batch.counts.tolist(), strict=True):
         where = slice(position, position + count)
         position += count
         points = zip(batch.times[where].tolist(), batch.values[where].tolist(), strict=True)
-        yield orjson.loads(text), list(points)
+        yield orjson.loads(text), [point for point in points if math.isfinite(point[1])]
 
 
 def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
@@ -280,7 +281,8 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
             reader.ask(question)
             for labels, line in _answers([question]):
                 key = (own(labels, "namespace"), kind, own(labels, label))
-                facts.replicas[key] = int(line[-1][1])
+                if line:
+                    facts.replicas[key] = int(line[-1][1])
 
 
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:

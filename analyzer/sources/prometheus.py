@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ from analyzer.sources import facts as fact
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.decode import Batch
 from analyzer.sources.doctor import Finding, examine_prometheus
-from analyzer.sources.events import build_events, read_events, restarted_pods
+from analyzer.sources.events import Event, build_events, read_events, restarted_pods
 from analyzer.sources.joined import join_recordings
 from analyzer.sources.owners import Owners, container_name
 from analyzer.sources.plan import Piece, most_points, plan
@@ -144,13 +144,24 @@ class _Span:
         facts = fact.Facts(fact.read_owners(connection, dialect, grid))
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins)
-        fact.read_containers(connection, dialect, grid, facts)
-        fact.read_settings(self.reader, dialect, grid, facts)
-        events = read_events(self.reader, dialect, grid, facts, restarted_pods(lanes))
-        fact.read_replicas(self.reader, dialect, grid, facts)
-        fact.read_labels(connection, dialect, grid, facts)
-        fact.read_hpas(connection, dialect, grid, facts)
-        fact.read_nodes(connection, dialect, grid, facts)
+        events: list[Event] = []
+        steps: dict[str, Callable[[], object]] = {
+            "the types of containers": lambda: fact.read_containers(
+                connection, dialect, grid, facts
+            ),
+            "images, requests and limits": lambda: fact.read_settings(
+                self.reader, dialect, grid, facts
+            ),
+            "events": lambda: events.extend(
+                read_events(self.reader, dialect, grid, facts, restarted_pods(lanes))
+            ),
+            "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
+            "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
+            "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
+            "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
+        }
+        for what, step in steps.items():
+            self.reader.attempt(what, step)
         specs, changes = build_specs(facts, usage, grid, self.cluster)
         meta = Meta(self.cluster, grid.start, grid.end, grid.step, nodes=tuple(facts.nodes))
         return Recording(meta, usage, specs, build_events(events, changes, facts))

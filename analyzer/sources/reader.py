@@ -85,6 +85,13 @@ class Reader:
                     done += 1
                     self._tell(done, total, question.what)
 
+    def attempt(self, what: str, read: Callable[[], object]) -> None:
+        """Call `read`; where it fails for good, note that `what` is missing and go on."""
+        try:
+            read()
+        except (TooBigError, BusyError, MalformedError, DeadlineError) as error:
+            self.lost.append(f"{what} could not be read: {error}")
+
     def _fetch(self, question: Question[T], piece: Piece) -> list[T]:
         grid = question.grid
         times = (grid.time(piece.low), grid.time(piece.high - 1), grid.step.total_seconds())

@@ -498,6 +498,9 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
     elif auth is not None:
         session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
     session.verify = not settings.insecure
+    if settings.insecure:
+        # It was asked for; a warning per request would say nothing new.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if settings.ca_file is not None and not settings.insecure:
         session.verify = str(_existing(settings.ca_file, "certificate authority"))
     if settings.client_certificate_file is not None:

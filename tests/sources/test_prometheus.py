@@ -159,7 +159,7 @@ def test_splitting_changes_nothing(small: Recording, small_server: str) -> None:
 
 
 def test_compression_changes_nothing(small: Recording, small_server: str) -> None:
-    """gzip is a matter of the line, not of the numbers."""
+    """Gzip is a matter of the line, not of the numbers."""
     zipped = PrometheusSource(small_server, PrometheusSettings(compression=True)).read(TWO_DAYS)
     np.testing.assert_array_equal(zipped.usage.cpu_cores, small.usage.cpu_cores)
 
@@ -174,7 +174,7 @@ def test_namespaces_can_be_left_out(small_server: str) -> None:
 def test_a_window_without_data_names_the_newest_sample(small_server: str) -> None:
     """An empty window is an error that says where the data ends."""
     window = Window(END - timedelta(days=300), timedelta(days=1))
-    with pytest.raises(SourceError, match="newest sample is of 2026-11-2[23]"):
+    with pytest.raises(SourceError, match=r"newest sample is of 2026-11-2[23]"):
         PrometheusSource(small_server).read(window)
 
 
@@ -187,7 +187,7 @@ def test_a_window_longer_than_the_history_is_no_error(small_server: str) -> None
 
 def test_the_unreachable_is_one_sentence() -> None:
     """Nobody listens on port 1."""
-    with pytest.raises(SourceError, match="cannot be reached: .*refused"):
+    with pytest.raises(SourceError, match=r"cannot be reached: .*refused"):
         PrometheusSource("http://127.0.0.1:1").read(TWO_DAYS)
 
 
@@ -226,19 +226,19 @@ def test_the_sample_cluster_is_the_same_read_either_way(sample_server: str) -> N
     np.testing.assert_allclose(got.usage.cpu_cores, want.usage.cpu_cores, atol=1e-5)
     np.testing.assert_allclose(got.usage.memory_bytes, want.usage.memory_bytes, rtol=1e-6)
     columns = [*NAMES, "container_type", "replicas", "image"]
-    columns += [c for c in want.specs if c.startswith(("cpu_", "memory_"))]
-    ordered = [
+    columns += [str(c) for c in want.specs if str(c).startswith(("cpu_", "memory_"))]
+    left, right = (
         recording.specs[columns].sort_values([*NAMES, "image"]).reset_index(drop=True)
         for recording in (got, want)
-    ]
-    pd.testing.assert_frame_equal(*ordered, check_dtype=False)
+    )
+    pd.testing.assert_frame_equal(left, right, check_dtype=False)
     counts = [recording.events.groupby("kind").size().to_dict() for recording in (got, want)]
     assert counts[0] == counts[1]
     assert {"oom_kill", "restart", "throttled"} <= set(counts[0])
 
 
 def test_progress_ends_where_it_says(small_server: str) -> None:
-    """done reaches total for everything that is read."""
+    """Done reaches total for everything that is read."""
     heard: list[tuple[int, int, str]] = []
     PrometheusSource(small_server, progress=lambda *args: heard.append(args)).read(TWO_DAYS)
     assert heard

@@ -5,6 +5,7 @@ Never a wrong one: each test compares with what a calm read of the same server g
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+import requests
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
@@ -21,6 +23,7 @@ from analyzer.usage import Recording, Usage
 from tests.sources.conftest import program, prometheus
 from tests.sources.smallcluster import END
 from tests.sources.weather import Fault, Weather, cut_off, drip, hang, proxy, refuse, rewrite
+from tests.sources.weather_tls import tls_front
 
 WINDOW = Window(END, timedelta(days=2))
 QUICK: dict[str, Any] = {"backoff": timedelta(milliseconds=5), "max_points": 2000}
@@ -114,8 +117,6 @@ def _doubled(body: bytes) -> bytes:
 
 
 def _spaced(body: bytes) -> bytes:
-    import json
-
     return json.dumps(orjson.loads(body), indent=1).encode()
 
 
@@ -181,7 +182,9 @@ def test_a_part_that_stays_lost_is_named(small_server: str) -> None:
     assert np.isnan(got.usage.memory_bytes).all()
     assert not np.isnan(got.usage.cpu_cores).all()
     assert got.meta.warnings
-    assert all("memory" in warning and "UTC could not be read" in warning for warning in got.meta.warnings)
+    assert all(
+        "memory" in warning and "UTC could not be read" in warning for warning in got.meta.warnings
+    )
 
 
 REFUSALS = {
@@ -218,7 +221,7 @@ def test_a_login_page_is_named(small_server: str) -> None:
 def test_credentials_do_not_follow_a_redirect(small_server: str) -> None:
     """A redirect to another host is refused, and named."""
     away = refuse(302, "", Location="https://login.example/?next=x")
-    with pytest.raises(SourceError, match="redirects to https://login.example"):
+    with pytest.raises(SourceError, match=r"redirects to https://login.example"):
         read(small_server, Weather(away, path="/query", times=1000))
 
 
@@ -239,7 +242,7 @@ def test_a_request_has_its_time_and_no_more(
 
 def test_the_whole_read_has_its_deadline(small_server: str) -> None:
     """A server that is always busy ends in an error after the deadline, not never."""
-    with pytest.raises(SourceError, match="deadline|overloaded"):
+    with pytest.raises(SourceError, match=r"deadline|overloaded"):
         read(
             small_server,
             Weather(refuse(429, "later", Retry_After="600"), times=10**6),
@@ -250,15 +253,13 @@ def test_the_whole_read_has_its_deadline(small_server: str) -> None:
 def test_a_server_that_always_hangs_is_given_up(small_server: str) -> None:
     """Splitting does not go on for ever when nothing ever arrives."""
     weather = Weather(hang(2), times=10**6)
-    with pytest.raises(SourceError, match="in time|within"):
+    with pytest.raises(SourceError, match=r"in time|within"):
         read(small_server, weather, timeout=timedelta(seconds=0.3))
     assert weather.met < 20
 
 
 @pytest.fixture(scope="module")
-def stingy_server(
-    small_blocks: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def stingy_server(small_blocks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prometheus that loads 700 samples a query at most."""
     with prometheus(
         small_blocks, tmp_path_factory.mktemp("stingy"), "--query.max-samples=700"
@@ -289,8 +290,7 @@ def test_secrets_and_tenants_travel_in_headers(small_server: str, tmp_path: Path
         settings = PrometheusSettings(token_file=token, tenant="team", headers={"X-Extra": "1"})
         with PrometheusSource(url, settings).connect() as connection:
             connection.now()
-            session = connection._session
-            request = session.prepare_request(__import__("requests").Request("GET", url))
+            request = connection._session.prepare_request(requests.Request("GET", url))
             assert request.headers["Authorization"] == "Bearer second"
             assert request.headers["X-Scope-OrgID"] == "team"
             assert request.headers["X-Extra"] == "1"
@@ -298,9 +298,7 @@ def test_secrets_and_tenants_travel_in_headers(small_server: str, tmp_path: Path
     assert "first" not in repr(settings)
 
 
-def test_a_private_certificate_is_refused_unless_named(
-    small_server: str, tmp_path: Path
-) -> None:
+def test_a_private_certificate_is_refused_unless_named(small_server: str, tmp_path: Path) -> None:
     """TLS is verified by default; ca_file names a private authority."""
     openssl = program("openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
@@ -309,10 +307,8 @@ def test_a_private_certificate_is_refused_unless_named(
     subprocess.run(
         [*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
     )
-    from tests.sources.weather_tls import tls_front
-
     with tls_front(small_server, certificate, key) as url:
-        with pytest.raises(SourceError, match="TLS.*ca_file"):
+        with pytest.raises(SourceError, match=r"TLS.*ca_file"):
             PrometheusSource(url).read(WINDOW)
         trusted = PrometheusSettings(ca_file=certificate)
         assert PrometheusSource(url, trusted).read(WINDOW).usage.pods

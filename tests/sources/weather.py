@@ -50,57 +50,63 @@ class Weather:
             return True
 
 
+class _Forwarding(BaseHTTPRequestHandler):
+    """Forwards to `real` and lets `sky` change the answer."""
+
+    protocol_version = "HTTP/1.1"
+    real: str
+    sky: Weather
+
+    def log_message(self, *args: object) -> None:
+        return
+
+    def do_POST(self) -> None:
+        self.forward()
+
+    def do_GET(self) -> None:
+        self.forward()
+
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        upstream = http.client.HTTPConnection(urlsplit(self.real).netloc)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+        upstream.request(self.command, self.path, body, headers)
+        response = upstream.getresponse()
+        answer = Answer(response.status, {}, response.read())
+        answer.headers["Content-Type"] = response.getheader("Content-Type", "")
+        upstream.close()
+        if self.sky.applies(self.path, body):
+            answer = self.sky.fault(answer)
+        with contextlib.suppress(OSError):
+            self.give(answer)
+
+    def give(self, answer: Answer) -> None:
+        time.sleep(answer.hang)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if answer.pause:
+            for position in range(1024):
+                self.wfile.write(answer.body[position : position + 1])
+                self.wfile.flush()
+                time.sleep(answer.pause)
+            self.wfile.write(answer.body[1024:])
+        elif answer.cut_after is not None:
+            self.wfile.write(answer.body[: answer.cut_after])
+            self.close_connection = True
+            self.connection.shutdown(2)
+        else:
+            self.wfile.write(answer.body)
+
+
 @contextlib.contextmanager
 def proxy(url: str, weather: Weather) -> Iterator[str]:
     """A proxy to `url` under `weather`; yields its URL."""
-    parts = urlsplit(url)
-    assert parts.hostname
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-        def do_POST(self) -> None:
-            self.forward()
-
-        def do_GET(self) -> None:
-            self.forward()
-
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            upstream = http.client.HTTPConnection(parts.hostname or "", parts.port)
-            headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
-            upstream.request(self.command, self.path, body, headers)
-            response = upstream.getresponse()
-            answer = Answer(response.status, {}, response.read())
-            answer.headers["Content-Type"] = response.getheader("Content-Type", "")
-            upstream.close()
-            if weather.applies(self.path, body):
-                answer = weather.fault(answer)
-            with contextlib.suppress(OSError):
-                self.give(answer)
-
-        def give(self, answer: Answer) -> None:
-            time.sleep(answer.hang)
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            if answer.pause:
-                for position in range(1024):
-                    self.wfile.write(answer.body[position : position + 1])
-                    self.wfile.flush()
-                    time.sleep(answer.pause)
-                self.wfile.write(answer.body[1024:])
-            elif answer.cut_after is not None:
-                self.wfile.write(answer.body[: answer.cut_after])
-                self.close_connection = True
-                self.connection.shutdown(2)
-            else:
-                self.wfile.write(answer.body)
+    class Handler(_Forwarding):
+        real, sky = url, weather
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
