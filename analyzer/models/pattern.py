@@ -25,6 +25,7 @@ LEAST_DAYS_FOR_TREND = 6
 TREND_P_VALUE = 0.005
 LEAST_TREND = 0.08
 """Growth over the window, in logarithms, that is worth the word."""
+TREND_IN_SPREADS = 3.5
 LEAST_SHIFT = 0.14
 SHIFT_IN_SPREADS = 6.0
 DAYS_AFTER_SHIFT = 3
@@ -73,10 +74,11 @@ def recognise(histories: Histories) -> dict[Resource, Pattern]:
 def _recognise_one(histories: Histories, resource: Resource, logs: Array, leaks: Bools) -> Pattern:
     slope, p_value = trend(logs)
     since, shift = last_shift(logs)
+    clear = np.abs(slope) * logs.shape[1] >= TREND_IN_SPREADS * _spread_around(logs, slope)
     shifted, weekly = since > 0, weekly_rhythm(logs)
     days = (~np.isnan(logs)).sum(axis=1)
     grows = (p_value < TREND_P_VALUE) & (np.abs(slope) * days >= LEAST_TREND) & ~shifted
-    grows &= ~weekly
+    grows &= clear & ~weekly
     words = np.full(len(logs), "steady", dtype=object)
     words[_bursty(histories, resource)] = "bursty"
     words[daily_rhythm(histories, resource)] = "daily"
@@ -148,7 +150,7 @@ def last_shift(logs: Array) -> tuple[Ints, Array]:
             best[better], since[better] = error[better], split
             best_jump[better] = (high - low)[better]
             best_spread[better] = (error / np.maximum(seen.sum(axis=1) - 2, 1))[better]
-        line = _line_error(logs)
+        line = _line_error(logs, trend(logs)[0])
     clear = (np.abs(best_jump) >= LEAST_SHIFT) & (best < 0.6 * line)
     clear &= np.abs(best_jump) >= SHIFT_IN_SPREADS * best_spread
     since[~clear] = 0
@@ -156,10 +158,18 @@ def last_shift(logs: Array) -> tuple[Ints, Array]:
     return since, ratio
 
 
-def _line_error(logs: Array) -> Array:
-    slope, _ = trend(logs)
+def _spread_around(logs: Array, slope: Array) -> Array:
+    """Mean absolute residual of each row around its line, times 1.25: sigma, if it were normal."""
+    days = np.maximum((~np.isnan(logs)).sum(axis=1), 1)
+    result: Array = 1.25 * _line_error(logs, slope) / days
+    return result
+
+
+def _line_error(logs: Array, slope: Array) -> Array:
     residual = logs - slope[:, None] * np.arange(logs.shape[1])
-    residual -= np.nanmedian(residual, axis=1, keepdims=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
+        residual -= np.nanmedian(residual, axis=1, keepdims=True)
     error: Array = np.nansum(np.abs(residual), axis=1)
     return error
 
@@ -257,6 +267,7 @@ def _leaks(histories: Histories, index: int, restarts: dict[str, list[int]]) -> 
     usage = histories.usage
     per_hour = max(1, usage.steps_per_day // 24)
     climbs, tops, bottoms = [], [], []
+    told = bool(restarts)
     for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
         low, high = int(usage.offset[series]), int(usage.offset[series + 1])
         if high - low < 12 * per_hour:
@@ -267,7 +278,9 @@ def _leaks(histories: Histories, index: int, restarts: dict[str, list[int]]) -> 
             climbs.append(rise)
             bottoms.append(float(life[0]))
             tops.append(float(life[-1]))
-    if len(climbs) < 2:
+        told |= bool(climbs) and series > int(usage.bounds[index])
+    # A fall that no restart explains may be chance: such lives take a third one to convince.
+    if len(climbs) < (2 if told else 3):
         return False
     long_enough = np.array(climbs)
     falls = np.array(bottoms[1:]) < 0.9 * np.array(tops[:-1])
