@@ -46,9 +46,7 @@ def _ended(name: str) -> str:
 
 def _lines(text: str) -> list[str]:
     r"""Lines ended by ``\n`` alone, so that a lone carriage return stays inside its line."""
-    return (
-        text.splitlines(keepends=True) if "\r" not in text else re.findall(r"[^\n]*\n|[^\n]+", text)
-    )
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def quote_path(path: str) -> str:

@@ -56,7 +56,11 @@ class _Walker:
         self._settings = self._config_maps()
 
     def run(self) -> Reach:
-        for folder in self._flux_roots():
+        """Follow the roots, then look at what none of them leads to."""
+        for file in self._bootstraps():
+            self.reach.rooted = True
+            self.take_file(file, Route("Flux"), 0)
+        for folder in self._synced_folders():
             self.reach.rooted = True
             self.flux_folder(folder, Route(f"Flux at {folder or '.'}"), 0)
         if not self.reach.rooted:
@@ -70,42 +74,39 @@ class _Walker:
     def _within(self, path: str) -> bool:
         return self.entry is None or path == self.entry or path.startswith(f"{self.entry}/")
 
-    def _flux_roots(self) -> list[str]:
-        found: list[str] = []
+    def _is_root(self, path: str | None) -> bool:
+        if path is None or (path not in self.folders and path not in self.repository.files):
+            return False
+        return self.entry is None or self._within(path) or self.entry.startswith(path)
+
+    def _bootstraps(self) -> list[str]:
+        """The files that `flux bootstrap` writes: a Kustomization that applies its own folder."""
+        return sorted(
+            file
+            for file, objects in self.objects.items()
+            for item in objects
+            if (item.group, item.kind, item.name) == (FLUX, "Kustomization", "flux-system")
+            and self._is_root(join("", item.node.text("spec", "path") or ""))
+        )
+
+    def _synced_folders(self) -> list[str]:
+        """The folders that a FluxInstance, or the chart that makes one, syncs from."""
+        found: list[str | None] = []
         for file, objects in self.objects.items():
             for item in objects:
-                folder = None
-                if (
-                    item.group == FLUX
-                    and item.name == "flux-system"
-                    and item.kind == "Kustomization"
-                ):
-                    folder = item.node.text("spec", "path")
-                elif item.kind == "FluxInstance":
-                    folder = item.node.text("spec", "sync", "path")
-                elif item.kind == "HelmRelease" and "flux-instance" in (
-                    item.name,
-                    item.node.text("spec", "chart", "spec", "chart"),
-                ):
-                    folder = item.node.text("spec", "values", "instance", "sync", "path")
-                if folder is not None:
-                    found.append(folder)
-            found += self._instance_values(file)
-        paths = [join("", folder) for folder in found]
-        return sorted({path for path in paths if path is not None and self._is_root(path)})
-
-    def _instance_values(self, file: str) -> list[str]:
-        """The sync path in a values file of the flux-instance chart, kept beside its release."""
-        source = self.repository.files[file]
-        if "sync:" not in source.text:
-            return []
-        found = [document.root.text("instance", "sync", "path") for document in source.documents]
-        return [path for path in found if path is not None]
-
-    def _is_root(self, path: str) -> bool:
-        return (path in self.folders or path in self.repository.files) and (
-            self.entry is None or self._within(path) or self.entry.startswith(path)
-        )
+                spec = item.node.at("spec")
+                if spec is None:
+                    continue
+                if item.kind == "FluxInstance":
+                    found.append(spec.text("sync", "path"))
+                elif item.kind == "HelmRelease":
+                    found.append(spec.text("values", "instance", "sync", "path"))
+            # The values of the flux-instance chart may lie in a file beside its release.
+            if "sync:" in self.repository.files[file].text:
+                documents = self.repository.files[file].documents
+                found += [d.root.text("instance", "sync", "path") for d in documents]
+        paths = {join("", path) for path in found if path is not None}
+        return sorted(path for path in paths if path is not None and self._is_root(path))
 
     def _flux_by_shape(self) -> None:
         """Without a bootstrap: the Kustomizations that nothing includes and that lead to others."""

@@ -32,7 +32,9 @@ def plant(tmp_path: Path) -> Plant:
 def git(tmp_path: Path) -> Git:
     """Run git in a folder as a fixed person, whatever this machine's settings are."""
 
-    def run(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def run(
+        folder: Path, *arguments: str, given: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         identity = ["-c", "user.name=A Person", "-c", "user.email=person@example.org"]
         return subprocess.run(
             ["git", *identity, "-c", "init.defaultBranch=main", *arguments],

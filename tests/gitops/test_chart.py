@@ -37,7 +37,9 @@ def test_workloads_are_named_by_the_rules_of_their_version(
     version: str, controllers: dict[str, object], workloads: list[str | None]
 ) -> None:
     """One enabled controller takes the release's name; several add theirs."""
-    assert [workload for _, workload, _ in names("web", version, controllers=controllers)] == workloads
+    assert [
+        workload for _, workload, _ in names("web", version, controllers=controllers)
+    ] == workloads
 
 
 def test_kinds_types_and_overridden_names() -> None:

@@ -50,9 +50,7 @@ BLOCK = dedent("""
 
 def test_only_the_values_change() -> None:
     """Comments, padding, quotes and everything around stay character for character."""
-    wanted = (
-        BLOCK.replace("250m", "35m").replace('"1Gi"', '"200Mi"').replace("2Gi\n", "900Mi\n")
-    )
+    wanted = BLOCK.replace("250m", "35m").replace('"1Gi"', '"200Mi"').replace("2Gi\n", "900Mi\n")
     assert set_resources(BLOCK, HERE, ALL) == wanted
 
 
@@ -202,10 +200,7 @@ def test_refusals_say_why(text: str, reason: str) -> None:
     changes: Changes = {"limits.memory": Memory(64 * MI)}
     if "above" in reason:
         changes = {"requests.memory": Memory(200 * MI)}
-    if "nothing there" in reason:
-        address = Address(1, ("app", "resources"))
-    else:
-        address = HERE
+    address = Address(1, ("app", "resources")) if "nothing there" in reason else HERE
     with pytest.raises(EditRefusedError, match=reason):
         set_resources(text, address, changes)
 
@@ -266,12 +261,14 @@ def _files(draw: st.DrawFn) -> tuple[str, Address]:
                 "  resources: {limits: {memory: 2Gi}}",
                 "  resources:\n    limits:\n      memory: 2G # why",
                 "  resources:\n    # first\n    requests:\n      cpu: '0.5'\n      memory: 64M",
-                "  resources:\n      limits:\n          cpu: 8\n          memory: \"20Gi\"",
+                '  resources:\n      limits:\n          cpu: 8\n          memory: "20Gi"',
             ]
         )
     )
     lines = ["app:", "  image: x", *noise[:split], *filter(None, [block]), *noise[split:]]
-    text = "\n".join(lines) + draw(st.sampled_from(["\n", "", "\n\n", "\n---\nother: 1\n", "\n...\n"]))
+    text = "\n".join(lines) + draw(
+        st.sampled_from(["\n", "", "\n\n", "\n---\nother: 1\n", "\n...\n"])
+    )
     document = draw(st.integers(0, 1))
     if document:
         text = draw(st.sampled_from(["# c\n---\nfirst: 1\n---\n", "first: {a: 1}\n---\n"])) + text
@@ -281,9 +278,7 @@ def _files(draw: st.DrawFn) -> tuple[str, Address]:
 
 
 @given(file=_files(), changes=_AMOUNTS)
-def test_every_edit_is_proven_or_refused(
-    file: tuple[str, Address], changes: Changes
-) -> None:
+def test_every_edit_is_proven_or_refused(file: tuple[str, Address], changes: Changes) -> None:
     """Over odd files: an edit either passes the proof, states what was asked, or is refused."""
     text, address = file
     try:
@@ -302,8 +297,8 @@ def test_an_independent_loader_sees_the_intended_leaves_alone(
     """PyYAML's own loader, where it can read the file, finds no other difference."""
     text, address = file
     try:
-        before = list(yaml.load_all(text, yaml.BaseLoader))  # noqa: S506 - builds text only
-        after = list(yaml.load_all(set_resources(text, address, changes), yaml.BaseLoader))  # noqa: S506
+        before = list(yaml.load_all(text, yaml.BaseLoader))
+        after = list(yaml.load_all(set_resources(text, address, changes), yaml.BaseLoader))
     except (EditRefusedError, yaml.YAMLError):
         return
     for documents in (before, after):

@@ -26,7 +26,11 @@ def test_live_and_dead_are_told_apart(plant: Plant, flux: dict[str, str]) -> Non
 
 def test_a_place_says_all_about_itself(plant: Plant, flux: dict[str, str]) -> None:
     """The namespace comes from the Flux Kustomization; amounts are kept as written."""
-    place = next(p for p in index_repository(plant(flux)).to_dicts() if p["container"] == "app" and p["reachable"])
+    place = next(
+        p
+        for p in index_repository(plant(flux)).to_dicts()
+        if p["container"] == "app" and p["reachable"]
+    )
     assert json.loads(json.dumps(place)) == {
         "file": "kubernetes/apps/media/sonarr/app/helmrelease.yaml",
         "document": 0,
@@ -59,10 +63,13 @@ def test_a_limit_without_a_request_is_found(plant: Plant, flux: dict[str, str]) 
 def test_ignored_blocks_are_found_with_the_likely_fix(plant: Plant, flux: dict[str, str]) -> None:
     """A misspelt key and a block where the chart never looks are both called out."""
     name = "kubernetes/apps/media/sonarr/app/helmrelease.yaml"
-    flux[name] = flux[name].rstrip() + """
+    flux[name] = (
+        flux[name].rstrip()
+        + """
             reasources: {limits: {memory: 1Gi}}
             resources: {limits: {memory: 1Gi}}
         """
+    )
     messages = [f.message for f in index_repository(plant(flux)).findings if f.kind == "ignored"]
     assert len(messages) == 2
     assert any("misspelling" in m for m in messages)
@@ -117,7 +124,10 @@ def test_argo_cd_values_are_found_wherever_they_are(plant: Plant) -> None:
     index = index_repository(root)
     found = {(e.namespace, e.workload): e.place.path for e in index.expectations}
     assert found == {
-        ("apps", "object"): "spec.source.helm.valuesObject.controllers.main.containers.main.resources",
+        (
+            "apps",
+            "object",
+        ): "spec.source.helm.valuesObject.controllers.main.containers.main.resources",
         ("apps", "block"): "spec.source.helm.values | controllers.main.containers.main.resources",
         ("umbrella", "umbrella"): "app-template.controllers.main.containers.main.resources",
     }
@@ -166,9 +176,7 @@ def test_the_last_patch_has_the_last_word(plant: Plant) -> None:
     (expected,) = index_repository(root).expectations
     assert expected.namespace == "prod"
     assert expected.place.file == "prod/kustomization.yaml"
-    assert expected.place.path == (
-        "patches[0].patch | spec.template.spec.containers[0].resources"
-    )
+    assert expected.place.path == ("patches[0].patch | spec.template.spec.containers[0].resources")
 
 
 def test_a_single_leaf_of_a_json_patch_is_not_editable(plant: Plant) -> None:

@@ -52,5 +52,5 @@ def test_memory_is_never_written_below_its_amount(size: int, like: str | None) -
 
 @pytest.mark.parametrize("text", ["0100", "1_000", "1:30", "0x10", "1e3", "+1", "1 Gi", "${A}", ""])
 def test_what_readers_disagree_on_is_not_clear(text: str) -> None:
-    """Octals, sexagesimals, underscores and the like mean different numbers to different readers."""
+    """Octals, sexagesimals and underscores mean different numbers to different readers."""
     assert not is_clear(text)

@@ -61,21 +61,32 @@ SABOTEURS: dict[str, Sabotage] = {
     "drops a blank line": lambda text: text.replace("kept\n\n", "kept\n"),
     "changes indentation of a sibling": lambda text: text.replace("  note", "  note "),
     "changes line endings": lambda text: text.replace("\n", "\r\n"),
-    "changes one line ending": lambda text: text.replace("image: x   # two   spaces\n", "image: x   # two   spaces\r\n"),
+    "changes one line ending": lambda text: text.replace(
+        "image: x   # two   spaces\n", "image: x   # two   spaces\r\n"
+    ),
     "adds a byte order mark": lambda text: "\ufeff" + text,
-    "hits another leaf as well": lambda text: text.replace("        memory: 2Gi", "        memory: 900Mi", 1),
-    "hits another document as well": lambda text: text.replace("second:\n  resources:\n    limits:\n      memory: 2Gi", "second:\n  resources:\n    limits:\n      memory: 900Mi"),
+    "hits another leaf as well": lambda text: text.replace(
+        "        memory: 2Gi", "        memory: 900Mi", 1
+    ),
+    "hits another document as well": lambda text: text.replace(
+        "second:\n  resources:\n    limits:\n      memory: 2Gi",
+        "second:\n  resources:\n    limits:\n      memory: 900Mi",
+    ),
     "renames a key": lambda text: text.replace("  image:", "  Image:"),
     "adds an entry": lambda text: text.replace("  image:", "  new: 1\n  image:"),
     "removes an entry": lambda text: text.replace('  note: "quoted"\n', ""),
     "repeats a key": lambda text: text.replace('  note: "quoted"\n', '  note: "quoted"\n' * 2),
-    "swaps two entries": lambda text: text.replace('  note: "quoted"\n  list: [1,  2]\n', '  list: [1,  2]\n  note: "quoted"\n'),
+    "swaps two entries": lambda text: text.replace(
+        '  note: "quoted"\n  list: [1,  2]\n', '  list: [1,  2]\n  note: "quoted"\n'
+    ),
     "adds an anchor": lambda text: text.replace("note: ", "note: &n "),
     "adds a tag": lambda text: text.replace("note: ", "note: !!str "),
     "cuts the file short": lambda text: text[: len(text) // 2],
     "breaks the syntax": lambda text: text.replace("  note:", "note :\n :"),
     "empties the file": lambda text: "",
-    "adds a field nobody asked for": lambda text: text.replace("      memory: 900Mi\n", "      memory: 900Mi\n      cpu: 1\n", 1).replace("      memory: 64Mi\n", "      memory: 64Mi\n      ephemeral-storage: 1Gi\n", 1),
+    "adds a field nobody asked for": lambda text: text.replace(
+        "      memory: 900Mi\n", "      memory: 900Mi\n      cpu: 1\n", 1
+    ).replace("      memory: 64Mi\n", "      memory: 64Mi\n      ephemeral-storage: 1Gi\n", 1),
 }
 
 
@@ -86,7 +97,9 @@ def test_the_honest_edits_pass() -> None:
 
 
 @pytest.mark.parametrize("name", SABOTEURS)
-@pytest.mark.parametrize(("good", "changes"), [(GOOD, CHANGES), (GROWN, INSERTED)], ids=["set", "insert"])
+@pytest.mark.parametrize(
+    ("good", "changes"), [(GOOD, CHANGES), (GROWN, INSERTED)], ids=["set", "insert"]
+)
 def test_sabotage_is_caught(name: str, good: str, changes: Changes) -> None:
     """An otherwise right edit with one thing broken in passing does not pass."""
     broken = SABOTEURS[name](good)
@@ -104,8 +117,14 @@ def test_sabotage_is_caught(name: str, good: str, changes: Changes) -> None:
         ("writes a wrong amount", GOOD.replace("900Mi", "901Mi")),
         ("writes less by another unit", GOOD.replace("900Mi", "900M")),
         ("writes more by another unit", GOOD.replace("900Mi", "1Gi")),
-        ("hits the wrong leaf", set_resources(TEXT, Address(0, ("app", "other", "resources")), CHANGES)),
-        ("hits the wrong document", set_resources(TEXT, Address(1, ("second", "resources")), CHANGES)),
+        (
+            "hits the wrong leaf",
+            set_resources(TEXT, Address(0, ("app", "other", "resources")), CHANGES),
+        ),
+        (
+            "hits the wrong document",
+            set_resources(TEXT, Address(1, ("second", "resources")), CHANGES),
+        ),
         ("adds quotes", GOOD.replace("35m", '"35m"')),
         ("moves the block", GOOD.replace("  note:", "  Note:")),
     ],
@@ -131,7 +150,10 @@ def test_rewriting_an_amount_that_was_right_is_caught() -> None:
 
 def test_sabotage_inside_a_block_scalar_is_caught() -> None:
     """The proof looks through block scalars on both levels."""
-    outer = "p:\n  - patch: |\n      # c\n      spec:\n        resources:\n          limits:\n            memory: 1Gi\n    k: 1\n"
+    outer = (
+        "p:\n  - patch: |\n      # c\n      spec:\n        resources:\n"
+        "          limits:\n            memory: 1Gi\n    k: 1\n"
+    )
     address = Address(0, ("p", 0, "patch"), Address(0, ("spec", "resources")))
     changes: Changes = {"limits.memory": Memory(64 * MI)}
     good = set_resources(outer, address, changes)

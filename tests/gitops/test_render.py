@@ -1,0 +1,205 @@
+"""The proof by rendering, with the real helm and kubectl and a chart written here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analyzer.gitops.index import index_repository
+from analyzer.gitops.plan import Advice, DesiredChange, Edited, plan_changes
+from analyzer.gitops.render import (
+    Helm,
+    Kustomize,
+    RenderError,
+    Sink,
+    Tools,
+    charts_in,
+    compare,
+    find_chart,
+)
+from analyzer.quantity import Memory, Resources
+from analyzer.workload import ContainerRef
+
+from .conftest import Plant
+
+CHART = {
+    "charts/small/Chart.yaml": "apiVersion: v2\nname: small\nversion: 1.2.3\n",
+    "charts/small/values.yaml": """
+        # one that is used, one that is not, one that two containers share
+        server: {resources: {}}
+        forgotten: {resources: {}}
+        shared: {resources: {}}
+        """,
+    "charts/small/templates/all.yaml": """
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: {{ .Release.Name }}-server}
+        spec:
+          template:
+            metadata:
+              annotations: {random: "{{ randAlphaNum 8 }}"}
+            spec:
+              containers:
+                - {name: server, image: x, resources: {{ toJson .Values.server.resources }} }
+                - {name: one, image: x, resources: {{ toJson .Values.shared.resources }} }
+                - {name: two, image: x, resources: {{ toJson .Values.shared.resources }} }
+        """,
+}
+RELEASE = """
+    apiVersion: helm.toolkit.fluxcd.io/v2
+    kind: HelmRelease
+    metadata: {name: web, namespace: apps}
+    spec:
+      chart: {spec: {chart: small, version: 1.2.3}}
+      values:
+        server:
+          resources:
+            limits:
+              memory: 2Gi
+        forgotten:
+          resources:
+            limits:
+              memory: 1Gi
+    """
+
+
+def desired(container: str, amount: str = "900Mi", workload: str = "web-server") -> DesiredChange:
+    ref = ContainerRef("home", "apps", "Deployment", workload, container)
+    current = Resources(memory_limit=Memory.parse("2Gi"), memory_request=Memory.parse("2Gi"))
+    value = Memory.parse(amount)
+    return DesiredChange(ref, current, Resources(memory_request=value, memory_limit=value))
+
+
+@pytest.fixture
+def charts(plant: Plant) -> Path:
+    return plant(CHART) / "charts"
+
+
+def test_charts_are_found_by_name_and_version(charts: Path) -> None:
+    """Folders are searched; a version that differs is another chart."""
+    found = charts_in([charts])
+    assert find_chart(found, "small", "1.2.3") is not None
+    assert find_chart(found, "small", "1.2.4") is None
+    assert find_chart(found, "small", "1.x") is not None
+    assert find_chart(found, "other", None) is None
+
+
+def test_odd_amounts_show_where_values_land(helm: Path, charts: Path) -> None:
+    """One rendering tells which path feeds which container, and which feeds none."""
+    found = charts_in([charts])
+    landed = Helm(helm, found).sentinels(found[0], "web", "apps", {})
+    server, one, two = (Sink("Deployment", "web-server", n) for n in ("server", "one", "two"))
+    assert landed == {
+        ("server", "resources"): frozenset({server}),
+        ("forgotten", "resources"): frozenset(),
+        ("shared", "resources"): frozenset({one, two}),
+    }
+
+
+def test_an_unknown_chart_at_hand_is_learned_edited_and_proven(helm: Path, plant: Plant) -> None:
+    """Trace, edit and proof rest on rendering alone; generated text elsewhere is no difference."""
+    root = plant({**CHART, "apps/web.yaml": RELEASE})
+    plan = plan_changes(root, [desired("server")], tools=Tools(helm=helm))
+    (outcome,) = plan.outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert "odd amount" in outcome.trace.reason
+    assert outcome.proof[-1].endswith("1 of 3 containers changed, as intended")
+    assert plan.edits["apps/web.yaml"][1].count("900Mi") == 2
+
+
+def test_a_path_the_chart_ignores_is_called_out(helm: Path, plant: Plant) -> None:
+    """A block that lands nowhere is a finding, never a place."""
+    index = index_repository(plant({**CHART, "apps/web.yaml": RELEASE}), tools=Tools(helm=helm))
+    ignored = [f for f in index.findings if f.kind == "ignored"]
+    assert [f.place.path for f in ignored] == ["spec.values.forgotten.resources"]
+
+
+def test_a_block_that_two_containers_share_needs_both_to_agree(helm: Path, plant: Plant) -> None:
+    """One place, two containers: edited when both want the same, else advice with the reason."""
+    root = plant({**CHART, "apps/web.yaml": RELEASE})
+    tools = Tools(helm=helm)
+    alone = plan_changes(root, [desired("one")], tools=tools).outcomes
+    assert isinstance(alone[0], Advice) and "also decides for" in alone[0].reason
+    apart = plan_changes(root, [desired("one"), desired("two", "800Mi")], tools=tools).outcomes
+    assert all(isinstance(o, Advice) and "different amounts" in o.reason for o in apart)
+    agreed = plan_changes(root, [desired("one"), desired("two")], tools=tools)
+    assert all(isinstance(o, Edited) for o in agreed.outcomes)
+    assert len(agreed.edits) == 1
+
+
+def test_a_rendering_that_contradicts_makes_advice(helm: Path, plant: Plant) -> None:
+    """Where a known rule says one thing and the chart does another, the chart is right."""
+    chart = {
+        name.replace("small", "podinfo"): text.replace("name: small", "name: podinfo")
+        .replace("version: 1.2.3", "version: 6.0.0")
+        .replace(".Values.server.resources", '(dict "limits" (dict "memory" "1Gi"))')
+        for name, text in CHART.items()
+    }
+    release = RELEASE.replace("chart: small, version: 1.2.3", "chart: podinfo, version: 6.0.0")
+    release = release.replace("name: web,", "name: podinfo,").replace(
+        "        server:\n", "        resources: {limits: {memory: 2Gi}}\n        server:\n"
+    )
+    root = plant({**chart, "apps/web.yaml": release})
+    change = desired("podinfo", workload="podinfo")
+    blind = plan_changes(root, [change]).outcomes[0]
+    assert isinstance(blind, Edited) and "not rendered" in blind.proof[-1]
+    seeing = plan_changes(root, [change], tools=Tools(helm=helm)).outcomes[0]
+    assert isinstance(seeing, Advice)
+
+
+def test_kustomize_shows_that_one_container_changes(kubectl: Path, plant: Plant) -> None:
+    """A plain Deployment behind a kustomization is built before and after."""
+    deployment = """
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web-server}
+        spec:
+          template:
+            spec:
+              containers:
+                - name: server
+                  image: x
+                  resources:
+                    limits:
+                      memory: 2Gi
+                - {name: other, image: y}
+        """
+    root = plant(
+        {
+            "ks.yaml": """
+                apiVersion: kustomize.toolkit.fluxcd.io/v1
+                kind: Kustomization
+                metadata: {name: flux-system, namespace: flux-system}
+                spec: {path: ./apps, targetNamespace: apps}
+                """,
+            "apps/kustomization.yaml": "resources: [web.yaml]\n",
+            "apps/web.yaml": deployment,
+        }
+    )
+    plan = plan_changes(root, [desired("server")], tools=Tools(kubectl=kubectl))
+    (outcome,) = plan.outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.proof[-1] == (
+        "rendered with kubectl kustomize: 1 of 2 containers changed, as intended"
+    )
+
+
+def test_what_else_changes_is_noticed(kubectl: Path) -> None:
+    """A comparison names whatever differs besides the resources of the intended container."""
+    texts = {
+        "kustomization.yaml": "resources: [a.yaml]\n",
+        "a.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n"
+        "    - {name: c, image: x, resources: {limits: {memory: 1Gi}}}\n",
+    }
+    kustomize = Kustomize(kubectl, texts)
+    before = kustomize.build("", {})
+    other = kustomize.build("", {"a.yaml": texts["a.yaml"].replace("image: x", "image: y")})
+    holds, sentence = compare(before, other).judge(frozenset())
+    assert not holds and "Pod//a changed as well" in sentence
+
+
+def test_a_failing_program_is_an_error_in_words(kubectl: Path) -> None:
+    """What kubectl said is handed on, on one line."""
+    with pytest.raises(RenderError, match="kubectl failed"):
+        Kustomize(kubectl, {"kustomization.yaml": "resources: [missing.yaml]\n"}).build("", {})
