@@ -282,13 +282,20 @@ def _evidence(recommendation: Recommendation) -> ProposalEvidence:
         "throttled": f"{seen.throttled:.0%}",
         "days": f"{seen.days:.1f}",
     }
-    risk = recommendation.stated_risk
-    stated = (
-        f"stated risk: CPU above its request {risk['cpu_request']:.1%} of the time; until the next "
-        f"review, memory above its request {risk['memory_request']:.1%} and above its limit "
-        f"{risk['memory_limit']:.1%}"
+    return ProposalEvidence(
+        numbers=numbers, risk=_risk_text(recommendation), notes=recommendation.notes
     )
-    return ProposalEvidence(numbers=numbers, risk=stated, notes=recommendation.notes)
+
+
+def _risk_text(recommendation: Recommendation) -> str:
+    words = {
+        "cpu_request": "CPU above its request {:.1%} of the time",
+        "memory_request": "{:.1%} chance of memory above its request until the next review",
+        "memory_limit": "{:.1%} chance of an OOM kill until then",
+    }
+    stated = recommendation.stated_risk
+    parts = [text.format(stated[target]) for target, text in words.items() if target in stated]
+    return f"stated risk: {', '.join(parts)}" if parts else ""
 
 
 def _landing(outcome: Outcome) -> Landing:

@@ -56,8 +56,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """No amount falls by more than this share of itself in one run."""
     min_change: float = 0.10
     """A smaller relative change is not worth a restart."""
-    min_change_cpu: Cpu = msgspec.field(default_factory=lambda: Cpu(10))
-    min_change_memory: Memory = msgspec.field(default_factory=lambda: Memory(16 * 1024**2))
+    min_change_cpu: Cpu = msgspec.field(default_factory=lambda: Cpu(20))
+    min_change_memory: Memory = msgspec.field(default_factory=lambda: Memory(32 * 1024**2))
     keep_qos: bool = False
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
     hpa: Literal["hands-off", "ignore"] = "hands-off"

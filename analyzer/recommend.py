@@ -70,7 +70,8 @@ class Recommendation:
     trail: Mapping[str, tuple[Step, ...]]
     """Per entry of `TARGETS`, the steps from demand to the proposed amount."""
     stated_risk: Mapping[str, float]
-    """Per target, the chance (memory) or the share of the time (CPU) of an overrun."""
+    """Per target with an amount, the chance (memory, until the next review) or the share of the
+    time (CPU) of more than that amount, as proposed; absent where the model states none."""
     findings: Mapping[str, str]
     """Per resource, what its history looks like."""
     confidence: float
@@ -102,6 +103,8 @@ class _Case:
     unknown: Mapping[Resource, str]
     node: Resources
     risk: Mapping[str, float]
+    finding: str
+    """What the history of the memory looks like."""
 
 
 def recommend(
@@ -131,6 +134,7 @@ def recommend(
             unknown=_unknown(demand, index),
             node=node,
             risk={target: float(risks[target][index]) for target in TARGETS},
+            finding=demand.findings["memory"][index] if "memory" in demand.findings else "",
         )
         recommendations.append(_recommend_one(histories.containers[index], case, demand, index))
     return recommendations, [*histories.skipped, *skipped]
@@ -243,7 +247,7 @@ def _recommend_one(ref: ContainerRef, case: _Case, demand: Demand, index: int) -
         current=current,
         proposed=proposed,
         trail={target: tuple(steps) for target, steps in trail.items()},
-        stated_risk=case.risk,
+        stated_risk=_stated_risk(proposed, demand, index),
         findings={r: demand.findings[r][index] for r in RESOURCES if r in demand.findings},
         confidence=float(confidence),
         evidence=case.evidence,
@@ -251,6 +255,19 @@ def _recommend_one(ref: ContainerRef, case: _Case, demand: Demand, index: int) -
         labels=case.spec.labels,
         image=case.spec.image,
     )
+
+
+def _stated_risk(proposed: Resources, demand: Demand, index: int) -> dict[str, float]:
+    """The risk of what is proposed in the end, after rounding, floors and what was kept."""
+    stated = {}
+    for target in TARGETS:
+        amount = getattr(proposed, target)
+        if amount is not None:
+            level = amount.cores if isinstance(amount, Cpu) else float(amount.bytes)
+            risk = demand.risk_of(_resource(target), index, level)
+            if risk is not None:
+                stated[target] = risk
+    return stated
 
 
 def _request(
@@ -268,8 +285,8 @@ def _request(
     hpa = case.spec.hpa
     if policy.hpa == "hands-off" and hpa is not None and resource in hpa.targets:
         reason = (
-            f"the HPA {hpa.name} scales on {_NAMES[resource]} at {hpa.targets[resource]:g} % of the "
-            "request, so a new request would move its scale point"
+            f"the HPA {hpa.name} scales on {_NAMES[resource]} at {hpa.targets[resource]:g} % "
+            "of the request, so a new request would move its scale point"
         )
         steps.append(Step("hands off", _text(now), _text(now), reason))
         return now
@@ -378,18 +395,18 @@ def _memory_limit(
     if policy.memory_limit == "request" and request is not None:
         steps.append(Step("request", "", request.human(), "the policy sets limit = request"))
         return _decide(case, now, request, steps)
+    return _learned_memory_limit(case, now, request, steps)
+
+
+def _learned_memory_limit(
+    case: _Case, now: Memory | None, request: Memory | None, steps: list[Step]
+) -> Memory | None:
+    """The limit that follows from demand and from the highest peak, and whether to change to it."""
+    policy, risk = case.policy, case.risk["memory_limit"]
     amount = Memory.from_bytes(case.demand["memory_limit"])
-    risk = case.risk["memory_limit"]
-    steps.append(
-        Step(
-            "demand",
-            "",
-            amount.human(),
-            f"exceeded with a chance of {risk:.2%} until the next review",
-        )
-    )
-    seen = Memory.from_bytes(case.evidence.memory.max or 0)
-    peak = max(seen, case.evidence.oom_limit or seen).scale(policy.memory_limit_headroom)
+    reason = f"exceeded with a chance of {risk:.2%} until the next review"
+    steps.append(Step("demand", "", amount.human(), reason))
+    peak = _room_above_peak(case)
     reason = (
         f"at least {policy.memory_limit_headroom:g} x the highest peak or the limit it was killed "
         "at: a limit reserves nothing"
@@ -401,7 +418,33 @@ def _memory_limit(
         ceiling = max(policy.memory_ceiling, request or policy.memory_ceiling)
         amount = _step(steps, "ceiling", amount, min(amount, ceiling), "the policy's ceiling")
     amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
-    return _decide(case, now, amount, steps)
+    if now is None or amount <= now:
+        return _decide(case, now, amount, steps)
+    if peak <= now and _has_held(case, now, request):
+        reason = f"it has held: no kill, and {policy.memory_limit_headroom:g} x the highest peak"
+        steps.append(Step("keep", amount.human(), now.human(), reason))
+        return now
+    # However small the step up, below it lies a kill: no threshold, but for those who only lower.
+    return _decide(case, now, amount, steps) if policy.direction == "lower" else amount
+
+
+def _room_above_peak(case: _Case) -> Memory:
+    """The highest peak seen, or the limit at a kill where that is higher, with headroom."""
+    seen = Memory.from_bytes(case.evidence.memory.max or 0)
+    return max(seen, case.evidence.oom_limit or seen).scale(case.policy.memory_limit_headroom)
+
+
+def _has_held(case: _Case, now: Memory, request: Memory | None) -> bool:
+    """Whether raising a memory limit with room above every peak would answer nothing seen.
+
+    A model that allows for jumps it has never seen here would raise most limits; one that never
+    killed stays. Memory that climbs is not to be waited for.
+    """
+    return (
+        case.evidence.oom_kills == 0
+        and case.finding not in ("growth", "leak")
+        and (request is None or request <= now)
+    )
 
 
 def _fit_together(

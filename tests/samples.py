@@ -77,21 +77,30 @@ def histories(
 
 
 def demand(
-    of: Histories, cpu: float = 0.1, memory: float = 100 * MIB, reasons: Mapping[str, str] = {}
+    of: Histories,
+    cpu: float = 0.1,
+    memory: float = 100 * MIB,
+    *,
+    rare_memory: float | None = None,
+    reasons: Mapping[str, str] = {},
 ) -> Demand:
-    """A demand that is the same at every risk; `reasons` makes a resource unknown."""
+    """A demand that is the same at every risk, but for `rare_memory` at risks of 3 % and less.
+
+    `reasons` makes a resource unknown.
+    """
     count = len(of)
-    values = {"cpu": cpu, "memory": memory}
+    rare = memory if rare_memory is None else rare_memory
+    values = {"cpu": np.full(len(RISKS), cpu), "memory": np.where(RISKS > 0.03, memory, rare)}
     return Demand(
         model="flat",
         horizon=timedelta(days=7),
         levels={
-            r: np.full((count, len(RISKS)), np.nan if r in reasons else values[r])
+            r: np.tile(np.full(len(RISKS), np.nan) if r in reasons else values[r], (count, 1))
             for r in RESOURCES
         },
         trails={r: ((Step("flat", "", "", "for the test"),),) * count for r in RESOURCES},
         reasons={r: dict.fromkeys(range(count), reasons[r]) for r in RESOURCES if r in reasons},
-        findings={r: ("steady",) * count for r in RESOURCES},
+        findings=dict.fromkeys(RESOURCES, ("steady",) * count),
         confidence=np.ones(count),
     )
 

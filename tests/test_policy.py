@@ -68,8 +68,8 @@ def test_the_ceiling_wins_over_the_floor() -> None:
         (Cpu(1000), Cpu(1060), True),
         (Cpu(1000), Cpu(1040), False),
         (Memory(1024 * MIB), Memory(1000 * MIB), False),
-        (Memory(40 * MIB), Memory(32 * MIB), False),
-        (Memory(64 * MIB), Memory(48 * MIB), True),
+        (Memory(64 * MIB), Memory(48 * MIB), False),
+        (Memory(96 * MIB), Memory(64 * MIB), True),
         (Cpu(100), Cpu(100), False),
     ],
 )

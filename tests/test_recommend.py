@@ -1,14 +1,15 @@
 """From demand to requests and limits: every rule of the policy, with hand-worked amounts."""
 
 from datetime import timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
-from tests.samples import MIB, START, demand, histories, meta, names, resources, steady
 
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import Cpu, Resources
 from analyzer.recommend import Recommendation, recommend
+from tests.samples import MIB, START, demand, histories, meta, names, resources, steady
 
 NOW = {
     "cpu_request_cores": 1.0,
@@ -19,11 +20,17 @@ NOW = {
 
 
 def one(
-    policy: Policy | None = None, *, cpu: float = 0.1, memory: float = 100 * MIB, **spec: object
+    policy: Policy | None = None,
+    *,
+    cpu: float = 0.1,
+    memory: float = 100 * MIB,
+    rare_memory: float | None = None,
+    **spec: Any,
 ) -> Recommendation:
     """The recommendation for a container that is set up as `NOW`, changed by `spec`."""
     of = histories(specs=[{**names(), **NOW, **spec}])
-    (found,), skipped = recommend(of, demand(of, cpu, memory), Policies(policy or Policy()))
+    stated = demand(of, cpu, memory, rare_memory=rare_memory)
+    (found,), skipped = recommend(of, stated, Policies(policy or Policy()))
     assert not skipped
     return found
 
@@ -91,6 +98,23 @@ def test_a_memory_limit_is_not_lowered_for_its_own_sake() -> None:
     found = one(cpu=1.0, memory=1024 * MIB, cpu_limit_cores=None)
     assert not found.changed
     assert "frees nothing" in [s.reason for s in found.trail["memory_limit"]][-1]
+
+
+def test_a_limit_that_has_held_is_not_raised_for_what_was_never_seen() -> None:
+    """The model allows for 3Gi, but 2Gi left room above every peak and never killed."""
+    kept = one(memory=1024 * MIB, cpu=1.0, rare_memory=3072 * MIB, cpu_limit_cores=None)
+    assert not kept.changed
+    assert "it has held" in step(kept, "memory_limit", "keep")
+    tight = {"memory_limit_bytes": 110 * MIB, "memory_request_bytes": 100 * MIB}
+    assert str(one(rare_memory=300 * MIB, **tight).proposed.memory_limit) == "304Mi"
+
+
+def test_the_stated_risk_is_that_of_the_amount_proposed() -> None:
+    """2Gi is half way from 3Gi, exceeded with 3 %, to 1Gi, with 5 %: sqrt(3 % x 5 %) = 3.87 %."""
+    kept = one(memory=1024 * MIB, cpu=1.0, rare_memory=3072 * MIB, cpu_limit_cores=None)
+    assert kept.stated_risk["memory_limit"] == pytest.approx(0.0387, abs=1e-4)
+    assert "cpu_limit" not in kept.stated_risk
+    assert "cpu_request" not in kept.stated_risk  # the same at every risk: none is stated
 
 
 def test_no_limit_is_added_where_none_is_declared() -> None:
@@ -175,6 +199,15 @@ def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
     assert str(found.proposed.memory_limit) == "640Mi"
     assert found.evidence.oom_kills == 1
     assert any("OOM-killed 1 times at 512Mi" in note for note in found.notes)
+
+
+def test_a_limit_is_raised_by_however_little_where_it_killed() -> None:
+    """20Mi killed: 24Mi is a step too small for a request, but not here."""
+    kill = {**names(), "timestamp": START, "kind": "oom_kill", "value": 20 * MIB}
+    tiny = {"memory_request_bytes": 16 * MIB, "memory_limit_bytes": 20 * MIB}
+    of = histories(steady(memory=19 * MIB), [{**names(), **NOW, **tiny}], [kill])
+    (found,), _ = recommend(of, demand(of, memory=19 * MIB), Policies())
+    assert str(found.proposed.memory_limit) == "24Mi"
 
 
 def test_no_request_exceeds_the_largest_node() -> None:

@@ -73,6 +73,18 @@ class Demand:
         result: Array = (1 - share) * levels[rows, right - 1] + share * levels[rows, right]
         return result
 
+    def risk_of(self, resource: Resource, index: int, level: float) -> float | None:
+        """The risk of container `index` at `level`: what `at` turned around.
+
+        Levels beyond the table give its ends. None where no risk is stated: the model cannot
+        tell, or says the same at every risk.
+        """
+        levels = self.levels[resource][index]
+        if np.isnan(levels).any() or levels[0] <= levels[-1]:
+            return None
+        # np.interp wants rising abscissae, and levels fall with the risk.
+        return float(np.exp(np.interp(level, levels[::-1], np.log(RISKS)[::-1])))
+
 
 class Model(Protocol):
     """A way to turn histories into demand. All containers are fitted at once."""

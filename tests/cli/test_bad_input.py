@@ -132,7 +132,11 @@ def test_a_server_that_refuses(locked: str, output: Path) -> None:
         (["recommend", "-n", "a", "-A", "--source", f"recording:{SAMPLE}/recording"], 2, "exclude"),
         (["recommend", "-l", "a in (b)", "--source", f"recording:{SAMPLE}/recording"], 2, "-l:"),
         (["explain", "a//b", "--source", f"recording:{SAMPLE}/recording"], 2, "names no workload"),
-        (["explain", "none/x", "--source", f"recording:{SAMPLE}/recording"], 2, "no such container"),
+        (
+            ["explain", "none/x", "--source", f"recording:{SAMPLE}/recording"],
+            2,
+            "no such container",
+        ),
         (["diff", "--from", "none.json", "--repo", "."], 1, "none.json: cannot be read"),
     ],
 )
