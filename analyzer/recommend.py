@@ -22,6 +22,9 @@ from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
 
+NOTABLE_THROTTLING = 0.05
+"""From this share of throttled steps on, CPU usage is a lower bound of the need."""
+
 TARGETS = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 """The four amounts of a container, in the order they are shown in."""
 
@@ -318,7 +321,7 @@ def _decide(
         steps.append(Step("declare", "", amount.human(), "nothing is declared now"))
         return amount
     if amount < now:
-        held = _why_not_lower(case)
+        held = _why_not_lower(case, "cpu" if isinstance(now, Cpu) else "memory")
         if held:
             steps.append(Step("keep", amount.human(), now.human(), held))
             return now
@@ -336,7 +339,7 @@ def _decide(
     return amount
 
 
-def _why_not_lower(case: _Case) -> str:
+def _why_not_lower(case: _Case, resource: Resource) -> str:
     if case.policy.direction == "raise":
         return "the policy only raises"
     if case.evidence.days < case.policy.min_days_to_lower:
@@ -344,6 +347,8 @@ def _why_not_lower(case: _Case) -> str:
             f"only {case.evidence.days:.1f} days were observed; "
             f"nothing is lowered before {case.policy.min_days_to_lower:g}"
         )
+    if resource == "cpu" and case.evidence.throttled >= NOTABLE_THROTTLING:
+        return "it was throttled at its limit, so its need is above anything seen"
     return ""
 
 
@@ -487,7 +492,7 @@ def _notes(case: _Case) -> tuple[str, ...]:
     if seen.oom_kills:
         at = f" at {seen.oom_limit.human()}" if seen.oom_limit else ""
         notes.append(f"OOM-killed {seen.oom_kills} times{at}; its need is above that limit")
-    if seen.throttled >= 0.05:
+    if seen.throttled >= NOTABLE_THROTTLING:
         notes.append(
             f"CPU-throttled in {seen.throttled:.0%} of the time; its need is higher than seen"
         )

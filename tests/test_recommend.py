@@ -210,6 +210,23 @@ def test_a_limit_is_raised_by_however_little_where_it_killed() -> None:
     assert str(found.proposed.memory_limit) == "24Mi"
 
 
+def test_a_throttled_container_keeps_its_cpu_request() -> None:
+    """What it used was what it was given: 0.1 cores seen say nothing about 1 core requested."""
+    waits = [
+        {
+            **names(),
+            "timestamp": START + timedelta(minutes=5 * k),
+            "kind": "throttled",
+            "value": 0.5,
+        }
+        for k in range(1, 301)
+    ]
+    of = histories(specs=[{**names(), **NOW}], events=waits)
+    (found,), _ = recommend(of, demand(of), Policies())
+    assert found.proposed.cpu_request == Cpu(1000)
+    assert "throttled" in step(found, "cpu_request", "keep")
+
+
 def test_no_request_exceeds_the_largest_node() -> None:
     """A pod that fits nowhere would never start."""
     node = {"name": "n1", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8192 * MIB}
