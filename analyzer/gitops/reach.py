@@ -8,8 +8,10 @@ way: the namespace, the variables that are substituted, the patches that come on
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from analyzer.gitops.argo import GROUP as ARGO
@@ -109,21 +111,28 @@ class _Walker:
         return sorted(path for path in paths if path is not None and self._is_root(path))
 
     def _flux_by_shape(self) -> None:
-        """Without a bootstrap: the Kustomizations that nothing includes and that lead to others."""
+        """Without a bootstrap: the Kustomizations that nothing includes and that lead to others.
+
+        What lies beside such a one in its folder was applied along with it.
+        """
         flux = [
             item
             for objects in self.objects.values()
             for item in objects
             if item.group == FLUX and item.kind == "Kustomization" and self._within(item.file)
         ]
-        below = {item.file: self._files_below(item) for item in flux}
         files = {item.file for item in flux}
-        included = {name for item in flux for name in below[item.file] & files if name != item.file}
-        leading = [i for i in flux if i.file not in included and below[i.file] & (files - {i.file})]
-        lonely = [i for i in flux if i.file not in included]
-        for item in leading or (lonely if len(lonely) == len(flux) else []):
-            self.reach.rooted = True
-            self._flux_kustomization(Arrival(item, Route("Flux")), 0)
+        below: dict[str, set[str]] = {file: set() for file in files}
+        for item in flux:
+            if not self._is_foreign(item.node):
+                below[item.file] |= (self._files_below(item) & files) - {item.file}
+        included = set().union(*below.values()) if below else set()
+        free = sorted(files - included)
+        leading = {PurePosixPath(file).parent for file in free if below[file]}
+        for file in free:
+            if PurePosixPath(file).parent in leading or not included:
+                self.reach.rooted = True
+                self.take_file(file, Route("Flux"), 0)
 
     def _files_below(self, item: Object) -> set[str]:
         """The files that a Flux Kustomization applies itself, those of others not followed."""
@@ -203,6 +212,8 @@ class _Walker:
         if not self._follow or key in self._seen_flux or depth > 20:
             return
         self._seen_flux.add(key)
+        if self._is_foreign(spec):
+            return
         path = arrival.route.expand(spec.text("spec", "path") or "")
         folder = join("", path)
         if folder is None or (folder not in self.folders and folder not in self.repository.files):
@@ -227,6 +238,29 @@ class _Walker:
         for component in components:
             if component is not None:
                 self.take_folder(component, route, depth + 1)
+
+    def _is_foreign(self, spec: Node) -> bool:
+        """Whether a Flux Kustomization takes its path from another repository than this one."""
+        kind = spec.text("spec", "sourceRef", "kind")
+        name = spec.text("spec", "sourceRef", "name")
+        if kind in ("OCIRepository", "Bucket"):
+            return True
+        return kind == "GitRepository" and name in self._foreign_sources
+
+    @cached_property
+    def _foreign_sources(self) -> set[str]:
+        """The GitRepository objects declared here that do not stand for this repository.
+
+        The one that most Flux Kustomizations refer to is this repository.
+        """
+        every = [item for objects in self.objects.values() for item in objects]
+        used = Counter(
+            item.node.text("spec", "sourceRef", "name")
+            for item in every
+            if item.group == FLUX and item.kind == "Kustomization"
+        )
+        own = {"flux-system", *(name for name, _ in used.most_common(1))}
+        return {item.name for item in every if item.kind == "GitRepository"} - own
 
     def _artifact_folder(self, spec: Node, path: str) -> str | None:
         """The folder behind a path in an ExternalArtifact that an ArtifactGenerator copies."""

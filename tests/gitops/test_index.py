@@ -262,3 +262,24 @@ def test_the_frame_has_a_row_for_each_place(plant: Plant, flux: dict[str, str]) 
     full = index_repository(plant(flux)).to_frame()
     assert len(full) == 3
     assert list(full["memory_limit"].dropna()) == ["1Gi", "2Gi"]
+
+
+def test_a_path_in_another_repository_is_not_followed(plant: Plant, flux: dict[str, str]) -> None:
+    """A Kustomization over somebody else's source says nothing about the folders here."""
+    flux["kubernetes/apps/media/other.yaml"] = """
+        apiVersion: source.toolkit.fluxcd.io/v1
+        kind: GitRepository
+        metadata: {name: other, namespace: flux-system}
+        spec: {url: "https://example.org/other"}
+        ---
+        apiVersion: kustomize.toolkit.fluxcd.io/v1
+        kind: Kustomization
+        metadata: {name: other, namespace: flux-system}
+        spec:
+          path: ./kubernetes/apps/media/radarr/app
+          sourceRef: {kind: GitRepository, name: other}
+        """
+    name = "kubernetes/apps/media/kustomization.yaml"
+    flux[name] = flux[name].rstrip() + "\n          - ./other.yaml\n"
+    index = index_repository(plant(flux))
+    assert {p.owner.name for p in index.places if p.reachable} == {"sonarr"}
