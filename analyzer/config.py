@@ -80,6 +80,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
     charts: bool = True
+    most_charts: int = 200
+    """Draw this many containers at most, the largest changes first."""
     namespaces: tuple[str, ...] = ()
     """Only these namespaces; empty: all."""
     exclude_namespaces: tuple[str, ...] = ()

@@ -80,7 +80,7 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
         for write in writers:
             write_files(folder, write(report))
         if config.charts:
-            draw(report, histories, folder / "charts", progress)
+            draw(report, histories, folder / "charts", config.most_charts, progress)
     return Run(report, target)
 
 
@@ -316,8 +316,8 @@ def _landing(outcome: Outcome) -> Landing:
     return landing
 
 
-def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
-    """Draw a chart of every recommended container and one of the cluster into `folder`."""
+def draw(report: Report, histories: Histories, folder: Path, most: int, progress: Progress) -> None:
+    """Draw the cluster and `most` of its containers, the largest changes first, into `folder`."""
     from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -325,11 +325,12 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
     recommendations, skipped = report.recommendations, report.skipped
     figure = cluster_figure(recommendations, skipped, histories)
     write_png(figure, folder / "cluster.png", describe_cluster(recommendations, skipped, histories))
+    shown = sorted(recommendations, key=lambda r: (-r.weight, r.ref))[:most]
     charts = workload_charts(
         histories,
-        recommendations,
+        shown,
         forecaster=forecaster(histories, report.horizon),
-        processes=2 if len(recommendations) > MANY_CHARTS else 1,
+        processes=2 if len(shown) > MANY_CHARTS else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:

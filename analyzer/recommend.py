@@ -93,6 +93,12 @@ class Recommendation:
         now, new = getattr(self.current, target), getattr(self.proposed, target)
         return ((new.units if new else 0) - (now.units if now else 0)) * self.replicas
 
+    @property
+    def weight(self) -> float:
+        """How large its change of requests is; a core counts like 4 GiB, as on most nodes."""
+        cpu, memory = self.change("cpu_request"), self.change("memory_request")
+        return abs(cpu) / 1000 + abs(memory) / (4 * 1024**3)
+
 
 @dataclass(frozen=True)
 class _Case:

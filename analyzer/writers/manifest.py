@@ -16,6 +16,7 @@ from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
 from analyzer.workload import WorkloadRef
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times faster where libyaml is there
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 _POD_SPEC = ("spec", "template", "spec")
@@ -107,7 +108,9 @@ def changed_targets(recommendation: Recommendation) -> list[str]:
 
 def dump_yaml(value: Any) -> bytes:
     """Block-style YAML in insertion order, every doubtful scalar quoted."""
-    text: str = yaml.safe_dump(value, sort_keys=False, default_flow_style=False, width=1000)
+    text: str = yaml.dump(
+        value, Dumper=_DUMPER, sort_keys=False, default_flow_style=False, width=1000
+    )
     return text.encode()
 
 

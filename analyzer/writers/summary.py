@@ -115,15 +115,8 @@ def _evidence(report: Report) -> str:
     return f"## How this would have done\n\n{markdown(report.verdict)}"
 
 
-def _weight(recommendation: Recommendation) -> float:
-    """Size of a change: a core counts like 4 GiB, the usual ratio of nodes."""
-    return abs(recommendation.change("cpu_request")) / 1000 + abs(
-        recommendation.change("memory_request")
-    ) / (4 * 1024**3)
-
-
 def _changes(report: Report) -> str:
-    changed = sorted(report.changed, key=lambda r: (-_weight(r), r.ref))
+    changed = sorted(report.changed, key=lambda r: (-r.weight, r.ref))
     if not changed:
         return "## Changes\n\nNothing is worth changing."
     rows = [
