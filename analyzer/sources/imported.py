@@ -65,7 +65,9 @@ def import_frame(
         raise RecordingError("the table holds no rows")
     length = step or _usual_gap(usage)
     seconds = length.total_seconds()
-    times = usage["timestamp"].dt.as_unit("s").to_numpy().astype("datetime64[s]").astype(np.int64)
+    times = (
+        usage["timestamp"].dt.tz_localize(None).to_numpy().astype("datetime64[s]").astype(np.int64)
+    )
     start = int((times.min() - 1) // seconds * seconds)
     end = int(-(-times.max() // seconds) * seconds)
     meta = Meta(

@@ -138,7 +138,7 @@ class _Span:
         """Everything about `grid`; None where no usage is left of that time."""
         connection, dialect = self.reader.connection, self.dialect
         lanes = Lanes()
-        cpu, memory = _read_usage(self.reader, dialect, grid, lanes, self.settings)
+        cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
         if not len(lanes):
             return None
         facts = fact.Facts(fact.read_owners(connection, dialect, grid))
@@ -183,7 +183,7 @@ def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:
     return Grid(end - steps * step, step, steps)
 
 
-def _read_usage(
+def read_runs(
     reader: Reader, dialect: Dialect, grid: Grid, lanes: Lanes, settings: PrometheusSettings
 ) -> tuple[list[Runs], list[Runs]]:
     """The runs of CPU and of memory, whoever they belong to."""

@@ -23,6 +23,8 @@ from analyzer.sources.decode import Batch, MalformedError
 from analyzer.usage import Floats, Ints, Usage
 from analyzer.workload import ContainerRef
 
+_AT_ONCE = 65_536
+
 Merge = Callable[[Floats, Floats], Floats]
 
 
@@ -273,10 +275,21 @@ def _scatter(
     count = part.count[chosen]
     if not len(count):
         return
+    source = source[chosen]
     target = layout.offset[row[chosen]] + part.first[chosen] - layout.first[row[chosen]]
     ends = np.cumsum(count)
-    steps = np.arange(ends[-1]) - np.repeat(ends - count, count)
-    out[np.repeat(target, count) + steps] = part.values[np.repeat(source[chosen], count) + steps]
+    low = 0
+    while low < len(count):
+        # A few thousand points at a time, because every index takes twice a value's memory.
+        begin = ends[low] - count[low]
+        high = max(low + 1, int(np.searchsorted(ends, begin + _AT_ONCE)))
+        some = slice(low, high)
+        steps = np.arange(ends[high - 1] - begin) - np.repeat(
+            ends[some] - count[some] - begin, count[some]
+        )
+        values = part.values[np.repeat(source[some], count[some]) + steps]
+        out[np.repeat(target[some], count[some]) + steps] = values
+        low = high
 
 
 def _merge_row(

@@ -181,6 +181,8 @@ def _read_meta(path: Path) -> Meta:
             warnings=_strings(data.get("warnings")),
             nodes=tuple(data.get("nodes") or ()),
         )
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
     except (KeyError, ValueError, TypeError) as error:
         raise RecordingError(f"{path} lacks or garbles a field: {error}") from error
 

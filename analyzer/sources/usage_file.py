@@ -46,8 +46,8 @@ def read_usage(path: Path, meta: Meta) -> Usage:
     cpu: list[Runs] = []
     memory: list[Runs] = []
     try:
+        _check_columns(pq.read_schema(path).names)
         with pq.ParquetFile(path, read_dictionary=_KEYS) as file:
-            _check_columns(file.schema_arrow.names)
             for number in range(file.num_row_groups):
                 runs = _runs(file.read_row_group(number), grid, lanes)
                 cpu.append(runs[0])

@@ -217,17 +217,22 @@ def _backfill_block(cluster: Cluster, folder: Path, low: int, high: int) -> int:
     return samples
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class Prometheus:
     """Debian's Prometheus over a folder of blocks, on a free loopback port."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, port: int | None = None) -> None:
         self.folder, self.flags = folder, flags
+        self.port = port or free_port()
 
     def __enter__(self) -> Prometheus:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{self.port}"
         config = self.folder / "prometheus.yml"
         config.write_text("global: {}\n")
         self.process = subprocess.Popen(
@@ -235,7 +240,7 @@ class Prometheus:
                 "prometheus",
                 f"--config.file={config}",
                 f"--storage.tsdb.path={self.folder}",
-                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.listen-address=127.0.0.1:{self.port}",
                 "--storage.tsdb.retention.time=100y",
                 "--log.level=error",
                 *self.flags,
@@ -256,6 +261,11 @@ class Prometheus:
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+    def peak_megabytes(self) -> float:
+        """The most memory that the server has had so far."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def cpu_seconds(self) -> float:
         """CPU that the server has used so far."""

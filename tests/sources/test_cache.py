@@ -1,0 +1,194 @@
+"""The cache never returns anything but what was stored, whatever happens to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analyzer.sources import PrometheusSettings, PrometheusSource, Window, load_recording
+from analyzer.sources.cache import Cache, closed_days, uncovered
+from analyzer.sources.ragged import Grid
+from analyzer.sources.recording import cut_recording
+from analyzer.usage import Recording
+from tests.sources.conftest import ROOT
+from tests.sources.smallcluster import END
+
+DAY = timedelta(days=1)
+STEP = timedelta(minutes=5)
+FIRST = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def day() -> Recording:
+    return cut_recording(
+        load_recording(ROOT / "sample-data" / "recording"), Window(FIRST + DAY, DAY)
+    )
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    return Cache(tmp_path / "cache", ("server", "query"))
+
+
+def same(left: Recording | None, right: Recording) -> bool:
+    return (
+        left is not None
+        and left.usage.pods == right.usage.pods
+        and np.array_equal(left.usage.cpu_cores, right.usage.cpu_cores, equal_nan=True)
+        and np.array_equal(left.usage.memory_bytes, right.usage.memory_bytes, equal_nan=True)
+    )
+
+
+def test_what_is_stored_is_loaded(cache: Cache, day: Recording) -> None:
+    """Once stored, a day stays; storing again changes nothing."""
+    assert cache.load(FIRST) is None
+    assert cache.store(FIRST, day)
+    assert same(cache.load(FIRST), day)
+    assert not cache.store(FIRST, day)
+
+
+def test_another_question_has_another_answer(cache: Cache, day: Recording) -> None:
+    """A changed query, tenant or step never meets the days of the old one."""
+    cache.store(FIRST, day)
+    assert Cache(cache.folder, ("server", "another query")).load(FIRST) is None
+
+
+@pytest.mark.parametrize("name", ["usage.parquet", "specs.parquet", "meta.json", "seal.json"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_damage_is_seen_and_cleared(cache: Cache, day: Recording, name: str, damage: str) -> None:
+    """One changed byte, a lost tail or a lost file: the day is gone, and can be stored anew."""
+    cache.store(FIRST, day)
+    file = cache.home / "2026-11-20" / name
+    data = bytearray(file.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    elif damage == "truncate":
+        file.write_bytes(data[:-7])
+    else:
+        file.unlink()
+    assert cache.load(FIRST) is None
+    assert cache.store(FIRST, day)
+    assert same(cache.load(FIRST), day)
+
+
+def test_two_runs_at_once_store_one_day(cache: Cache, day: Recording) -> None:
+    """Of many writers one wins, and readers meet nothing or all of it."""
+
+    def store_and_load(number: int) -> bool:
+        cache.store(FIRST, day)
+        return same(cache.load(FIRST), day)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(store_and_load, range(12)))
+    assert [entry.name for entry in cache.home.iterdir()] == ["2026-11-20"]
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path, day: Recording) -> None:
+    """A run goes on without its cache; here a file stands where the folder should be."""
+    (tmp_path / "cache").write_text("in the way")
+    cache = Cache(tmp_path / "cache", ("x",))
+    assert not cache.store(FIRST, day)
+    assert cache.load(FIRST) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_no_failure(tmp_path: Path, day: Recording) -> None:
+    """When nothing more can be written the day is not there, and nothing is left behind."""
+    script = """
+        import resource, sys
+        from datetime import timedelta
+        from pathlib import Path
+        from analyzer.sources import Window, load_recording
+        from analyzer.sources.cache import Cache
+        from analyzer.sources.recording import cut_recording
+        import signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        whole = load_recording(Path(sys.argv[1]))
+        day = cut_recording(whole, Window(length=timedelta(days=1)))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        cache = Cache(Path(sys.argv[2]), ("x",))
+        assert not cache.store(day.meta.start, day)
+        assert cache.load(day.meta.start) is None
+        assert not any(cache.home.iterdir())
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    sample = ROOT / "sample-data" / "recording"
+    subprocess.run([*command, str(sample), str(tmp_path)], check=True, cwd=ROOT)
+
+
+def test_what_killed_runs_left_is_cleared_when_old(cache: Cache, day: Recording) -> None:
+    """Young leftovers may belong to a run that still writes."""
+    cache.home.mkdir(parents=True)
+    for name, age in (("old", 2 * 86_400), ("young", 60)):
+        left = cache.home / f".writing-{name}"
+        left.mkdir()
+        moment = left.stat().st_mtime - age
+        os.utime(left, (moment, moment))
+    cache.store(FIRST, day)
+    names = {entry.name for entry in cache.home.iterdir()}
+    assert names == {".writing-young", "2026-11-20"}
+
+
+def test_a_run_killed_fifty_times_loses_nothing(small_server: str, tmp_path: Path) -> None:
+    """Killed at random moments, the cache holds whole days or none, and the next run is right."""
+    script = """
+        import os, random, signal, sys, time
+        from datetime import datetime, timedelta
+        from pathlib import Path
+        from analyzer.sources import PrometheusSettings, PrometheusSource, Window
+        url, folder, end = sys.argv[1], Path(sys.argv[2]), datetime.fromisoformat(sys.argv[3])
+        source = PrometheusSource(url, PrometheusSettings(cache=folder))
+        window = Window(end, timedelta(days=2))
+        random.seed(5)
+        killed = 0
+        for turn in range(50):
+            for day in folder.glob("*/*-*"):
+                if turn % 5 == 0 and not day.name.startswith("."):
+                    day.rename(day.with_name(".writing-" + str(turn) + day.name))
+            child = os.fork()
+            if not child:
+                source.read(window)
+                os._exit(0)
+            time.sleep(random.uniform(0, 0.35))
+            os.kill(child, signal.SIGKILL)
+            killed += os.waitpid(child, 0)[1] == signal.SIGKILL
+        print(killed)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    words = [small_server, str(tmp_path), END.isoformat()]
+    done = subprocess.run([*command, *words], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert int(done.stdout) > 10
+    window = Window(END, timedelta(days=2))
+    plain = PrometheusSource(small_server).read(window)
+    settings = PrometheusSettings(cache=tmp_path)
+    for _ in range(2):
+        assert same(PrometheusSource(small_server, settings).read(window), plain)
+
+
+def test_only_whole_and_settled_days_are_closed() -> None:
+    """Neither the day that runs, nor one cut by the window, nor one that ended just now."""
+    grid = Grid(FIRST - timedelta(hours=3), STEP, 3 * 288)
+    end = FIRST + 2 * DAY + timedelta(hours=21)
+    assert [d for d, _, _ in closed_days(grid, end)] == [FIRST, FIRST + DAY]
+    just_after = FIRST + 2 * DAY + timedelta(minutes=5)
+    assert [d for d, _, _ in closed_days(grid, just_after)] == [FIRST]
+    assert next(closed_days(grid, end)) == (FIRST, 36, 36 + 288)
+    odd = Grid(FIRST, timedelta(minutes=7), 1000)
+    assert not list(closed_days(odd, end))
+
+
+def test_what_is_not_covered_is_asked() -> None:
+    """The spans between known days, at both ends too."""
+    grid = Grid(FIRST, STEP, 100)
+    assert uncovered(grid, []) == [(0, 100)]
+    assert uncovered(grid, [(10, 20), (20, 30), (50, 60)]) == [(0, 10), (30, 50), (60, 100)]
+    assert uncovered(grid, [(0, 100)]) == []
