@@ -10,19 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from analyzer.errors import GitOpsError
-from analyzer.gitops.spelling import is_clear, read_cpu, read_memory, spell
+from analyzer.gitops.spelling import (
+    FIELDS,
+    REQUEST_AND_LIMIT,
+    Field,
+    is_clear,
+    read_cpu,
+    read_memory,
+    spell,
+)
 from analyzer.gitops.tree import Document, Key, Node, Path, YamlError, parse, scalar_span, walk
 from analyzer.quantity import Cpu, Memory
 
-Field = Literal["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]
-FIELDS: tuple[Field, ...] = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
-REQUEST_AND_LIMIT: tuple[tuple[Field, Field], ...] = (
-    ("requests.cpu", "limits.cpu"),
-    ("requests.memory", "limits.memory"),
-)
 Amount = Cpu | Memory
 Changes = Mapping[Field, Amount | None]
 
@@ -569,6 +570,7 @@ def _last_leaf(node: Node) -> Node:
 
 __all__ = [
     "FIELDS",
+    "REQUEST_AND_LIMIT",
     "Address",
     "Amount",
     "Changes",

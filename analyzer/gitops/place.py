@@ -9,7 +9,7 @@ from typing import Literal
 
 from analyzer.gitops.edit import Address, Field, dotted
 from analyzer.gitops.route import Route
-from analyzer.gitops.spelling import read_cpu, read_memory
+from analyzer.gitops.spelling import amounts
 from analyzer.gitops.tree import Document, Node, Path, YamlError, parse, plain
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
@@ -219,16 +219,6 @@ def shown_path(address: Address) -> str:
     """An address within its document, with ``|`` where it enters a block scalar."""
     own = dotted(address.path)
     return own if address.inner is None else f"{own} | {shown_path(address.inner)}"
-
-
-def amounts(stated: Mapping[Field, str]) -> Resources:
-    """Requests and limits as amounts; None where nothing readable is stated."""
-    return Resources(
-        cpu_request=read_cpu(stated.get("requests.cpu")),
-        cpu_limit=read_cpu(stated.get("limits.cpu")),
-        memory_request=read_memory(stated.get("requests.memory")),
-        memory_limit=read_memory(stated.get("limits.memory")),
-    )
 
 
 def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:

@@ -23,9 +23,10 @@ from analyzer.gitops.edit import (
     set_resources,
 )
 from analyzer.gitops.index import RepositoryIndex, index_repository
-from analyzer.gitops.place import Expectation, Place, amounts
+from analyzer.gitops.place import Expectation, Place
 from analyzer.gitops.proof import Prover, Verdict
 from analyzer.gitops.render import Tools
+from analyzer.gitops.spelling import amounts
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.tree import YamlError
 from analyzer.gitops.verify import prove_text

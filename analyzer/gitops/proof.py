@@ -25,6 +25,7 @@ from analyzer.gitops.render import (
 )
 from analyzer.gitops.repository import join
 from analyzer.gitops.tree import Document, Node, parse
+from analyzer.quantity import Resources
 
 _KUSTOMIZE_LISTS = ("resources", "bases", "components", "crds", "generators", "transformers")
 
@@ -45,6 +46,9 @@ class Claim(Protocol):
 
     @property
     def expectation(self) -> Expectation: ...
+
+    @property
+    def after(self) -> Resources: ...
 
 
 class Prover:
@@ -89,7 +93,7 @@ class Prover:
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
             return Verdict(None, f"not rendered: {shown} is not at hand")
-        intended = frozenset(sink_of(claim.expectation) for claim in group)
+        intended = {sink_of(claim.expectation): claim.after for claim in group}
         return self._compare(self._helm, chart, releases[0], documents, intended)
 
     def _chart(self, release: Release) -> Chart | None:
@@ -106,7 +110,7 @@ class Prover:
         chart: Chart,
         release: Release,
         documents: Mapping[str, list[Document]],
-        intended: frozenset[Sink],
+        intended: Mapping[Sink, Resources],
     ) -> Verdict:
         def render(which: Release) -> Rendering:
             return helm.render(chart, which.name, which.owner.namespace, which.merged())
@@ -133,7 +137,7 @@ class Prover:
         if remote is not None:
             return Verdict(None, f"not rendered: {remote} lies outside the repository")
         kustomize = Kustomize(self._tools.kubectl, self._texts)
-        intended = frozenset(sink_of(claim.expectation) for claim in group)
+        intended = {sink_of(claim.expectation): claim.after for claim in group}
         try:
             comparison = compare(kustomize.build(folder, {}), kustomize.build(folder, texts))
         except RenderError as err:

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops import custom
-from analyzer.gitops.edit import Address
+from analyzer.gitops.edit import FIELDS, Address, Field
 from analyzer.gitops.objects import POD_PATHS, Object, objects_of
 from analyzer.gitops.repository import Source
+from analyzer.gitops.spelling import amounts
 from analyzer.gitops.tree import Node, YamlError, parse, plain, walk
 from analyzer.gitops.tree import Path as KeyPath
+from analyzer.quantity import Resources
 
 _TIMEOUT = 120.0
 _BUDGET = 5_000_000
@@ -139,20 +141,36 @@ class Comparison:
     """What differs between two renderings."""
 
     program: str
-    total: int
+    after: Mapping[Sink, object]
     changed: frozenset[Sink]
     elsewhere: tuple[str, ...]
 
-    def judge(self, intended: frozenset[Sink]) -> tuple[bool, str]:
-        """Whether exactly the intended containers changed, and the sentence that says so."""
-        count = f"{len(self.changed)} of {self.total} containers changed"
+    def judge(self, intended: Mapping[Sink, Resources]) -> tuple[bool, str]:
+        """Whether exactly the intended containers changed, to the intended amounts; in words."""
+        rendered = f"rendered with {self.program}"
+        count = f"{len(self.changed)} of {len(self.after)} containers changed"
         if self.elsewhere:
-            return False, f"rendered with {self.program}: {self.elsewhere[0]} changed as well"
-        if self.changed != intended:
-            odd = sorted(self.changed ^ intended)
-            what = f"not as intended: {', '.join(map(str, odd[:3]))}"
-            return False, f"rendered with {self.program}: {count}, {what}"
-        return True, f"rendered with {self.program}: {count}, as intended"
+            return False, f"{rendered}: {self.elsewhere[0]} changed as well"
+        if self.changed != intended.keys():
+            odd = sorted(self.changed ^ intended.keys())
+            return False, f"{rendered}: {count}, not as intended: {', '.join(map(str, odd[:3]))}"
+        for sink, wanted in sorted(intended.items()):
+            found = amounts(_stated(self.after.get(sink)))
+            if found != wanted:
+                return False, f"{rendered}: {sink} would get other amounts than the file states"
+        return True, f"{rendered}: {count}, as intended"
+
+
+def _stated(resources: object) -> dict[Field, str]:
+    """The requests and limits of a rendered container, as written."""
+    found: dict[Field, str] = {}
+    for field in FIELDS:
+        part, name = field.split(".")
+        amounts_of_part = resources.get(part) if isinstance(resources, Mapping) else None
+        value = amounts_of_part.get(name) if isinstance(amounts_of_part, Mapping) else None
+        if value is not None:
+            found[field] = str(value)
+    return found
 
 
 def compare(before: Rendering, after: Rendering, noise: Iterable[object] = ()) -> Comparison:
@@ -169,7 +187,7 @@ def compare(before: Rendering, after: Rendering, noise: Iterable[object] = ()) -
         for key in sorted(left.keys() | right.keys())
         if key not in skip and left.get(key) != right.get(key)
     ]
-    return Comparison(after.program, len(new), changed, tuple(elsewhere))
+    return Comparison(after.program, new, changed, tuple(elsewhere))
 
 
 def noise_of(first: Rendering, second: Rendering) -> list[tuple[str, str, str, int]]:

@@ -7,10 +7,18 @@ takes over the unit family of the old one where that costs no precision that mat
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Literal
 
 from analyzer.errors import UsageError
-from analyzer.quantity import Cpu, Memory
+from analyzer.quantity import Cpu, Memory, Resources
 
+Field = Literal["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]
+FIELDS: tuple[Field, ...] = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
+REQUEST_AND_LIMIT: tuple[tuple[Field, Field], ...] = (
+    ("requests.cpu", "limits.cpu"),
+    ("requests.memory", "limits.memory"),
+)
 # What every reader takes for the same number: no leading zeros (octal to YAML 1.1), no signs, no
 # underscores, no exponent.
 _CLEAR = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?(?:m|k|[KMGTPE]i?)?", re.ASCII)
@@ -73,3 +81,13 @@ def read_memory(text: str | None) -> Memory | None:
         return None if text is None else Memory.parse(text)
     except UsageError:
         return None
+
+
+def amounts(stated: Mapping[Field, str]) -> Resources:
+    """Requests and limits as amounts; None where nothing readable is stated."""
+    return Resources(
+        cpu_request=read_cpu(stated.get("requests.cpu")),
+        cpu_limit=read_cpu(stated.get("limits.cpu")),
+        memory_request=read_memory(stated.get("requests.memory")),
+        memory_limit=read_memory(stated.get("limits.memory")),
+    )

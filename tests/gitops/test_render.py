@@ -195,7 +195,7 @@ def test_what_else_changes_is_noticed(kubectl: Path) -> None:
     kustomize = Kustomize(kubectl, texts)
     before = kustomize.build("", {})
     other = kustomize.build("", {"a.yaml": texts["a.yaml"].replace("image: x", "image: y")})
-    holds, sentence = compare(before, other).judge(frozenset())
+    holds, sentence = compare(before, other).judge({})
     assert not holds and "Pod//a changed as well" in sentence
 
 
@@ -203,3 +203,18 @@ def test_a_failing_program_is_an_error_in_words(kubectl: Path) -> None:
     """What kubectl said is handed on, on one line."""
     with pytest.raises(RenderError, match="kubectl failed"):
         Kustomize(kubectl, {"kustomization.yaml": "resources: [missing.yaml]\n"}).build("", {})
+
+
+def test_the_right_container_with_the_wrong_amount_is_not_proven(kubectl: Path) -> None:
+    """Which containers change is half of the proof; to what they change is the other."""
+    pod = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n"
+        "    - {name: c, image: x, resources: {limits: {memory: 1Gi}}}\n"
+    )
+    kustomize = Kustomize(kubectl, {"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": pod})
+    after = kustomize.build("", {"a.yaml": pod.replace("1Gi", "2Gi")})
+    comparison = compare(kustomize.build("", {}), after)
+    sink = Sink("Pod", "a", "c")
+    assert comparison.judge({sink: Resources(memory_limit=Memory.parse("2048Mi"))})[0]
+    assert not comparison.judge({sink: Resources(memory_limit=Memory.parse("3Gi"))})[0]
+    assert not comparison.judge({})[0]
