@@ -122,7 +122,7 @@ def read(config: Config, now: datetime, progress: Progress = no_progress) -> Rec
     step = None if config.step is None else parse_duration(config.step)
     recorded = str(config.source).startswith("recording:")
     window = Window(
-        end=parse_time(config.until) if config.until else None if recorded else utc(now),
+        end=window_end(config, now),
         length=parse_duration(config.window or ("520w" if recorded else "14d")),
         step=step,
     )
@@ -130,6 +130,13 @@ def read(config: Config, now: datetime, progress: Progress = no_progress) -> Rec
     if config.cluster is None or config.cluster == recording.meta.cluster:
         return recording
     return rename(recording, config.cluster)
+
+
+def window_end(config: Config, now: datetime) -> datetime | None:
+    """Where the window ends: as configured, else now; None for the end of a recording."""
+    if config.until is not None:
+        return parse_time(config.until)
+    return None if str(config.source).startswith("recording:") else utc(now)
 
 
 def rename(recording: Recording, cluster: str) -> Recording:

@@ -71,10 +71,10 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
 @click.pass_context
 def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Say what the source has, what is missing, and what to do about it."""
-    from analyzer.pipeline import source_of
+    from analyzer.pipeline import source_of, window_end
 
     config = settings_of(parameters).config
-    findings = source_of(config).examine(now())
+    findings = source_of(config).examine(window_end(config, now()))
     if form == "json":
         from analyzer.report import to_plain
 

@@ -87,9 +87,9 @@ def output(tmp_path: Path) -> Path:
 
 def unchanged(output: Path) -> bool:
     """Whether the earlier result is still there, alone."""
-    return (output / "run.json").read_text() == "earlier" and set(
+    return (output / "run.json").read_text() == "earlier" and {
         path.name for path in output.parent.iterdir()
-    ) <= {"latest", ".latest.lock"}
+    } <= {"latest", ".latest.lock"}
 
 
 def test_an_unreachable_server(output: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_broken_recording(table: str, damage: str, tmp_path: Path, output: Pat
     )
     result = call("recommend", "--source", f"recording:{broken}")
     assert result.exit_code == 1, result.output
-    assert table.split(".")[0] in sentence(result)
+    assert table.partition(".")[0] in sentence(result)
     shutil.rmtree(broken)
     assert unchanged(output)
 

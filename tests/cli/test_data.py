@@ -1,0 +1,102 @@
+"""Commands about usage data: a server recorded, tables imported, sources examined."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from click.testing import CliRunner, Result
+
+from analyzer.cli import main
+from analyzer.sources import load_recording
+from tests.sample_server import SAMPLE_DATA, SLICE
+
+UNTIL = "2026-11-23T00:00:00Z"
+
+
+def call(*words: str | Path) -> Result:
+    """Run the command line in this process; it must not fail."""
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def names(folder: Path) -> list[str]:
+    """What `recommend` says of a recording, by name."""
+    source = f"recording:{folder}"
+    done = call("recommend", "--source", source, "--all", "-q", "-o", "name")
+    return done.stdout.splitlines()
+
+
+def test_a_server_is_recorded_and_replayed(slice_server: str, tmp_path: Path) -> None:
+    """The recording knows every workload that the server knew."""
+    folder = tmp_path / "kept"
+    call("record", "-p", slice_server, "--until", UNTIL, "--window", "3d", "-q", folder)
+    assert {name.split("/")[2] for name in names(folder)} == SLICE - {"old-wiki"}
+
+
+def test_an_anonymised_recording_names_nobody(tmp_path: Path) -> None:
+    """No name of the cluster is left in any file, and the numbers are still there."""
+    folder = tmp_path / "kept"
+    source = f"recording:{SAMPLE_DATA / 'recording'}"
+    call("record", "--source", source, "--anonymise", "-q", folder)
+    recording = load_recording(folder)
+    texts = [str(ref) for ref in recording.usage.containers]
+    texts += [str(row) for row in recording.specs.itertuples()] + [recording.meta.cluster]
+    everything = " ".join([*texts, *recording.usage.pods])
+    for name in ("sonarr", "media", "homelab", "postgres"):
+        assert name not in everything
+    original = load_recording(SAMPLE_DATA / "recording")
+    assert len(recording.usage.containers) == len(original.usage.containers)
+    assert recording.usage.cpu_cores.size == original.usage.cpu_cores.size
+
+
+def test_a_table_of_series_becomes_a_recording(tmp_path: Path) -> None:
+    """One container per series_id, whatever else the table lacks."""
+    times = pd.date_range("2026-11-01", periods=288 * 5, freq="5min", tz="UTC")
+    parts = [
+        pd.DataFrame({"series_id": s, "timestamp": times, "cpu_cores": 0.1, "memory_bytes": 1e8})
+        for s in ("a", "b")
+    ]
+    pd.concat(parts).to_csv(tmp_path / "usage.csv", index=False)
+    call("import", tmp_path / "usage.csv", tmp_path / "imported", "--cluster", "mine")
+    recording = load_recording(tmp_path / "imported")
+    assert len(recording.usage.containers) == 2
+    assert recording.meta.cluster == "mine"
+    assert recording.meta.step.total_seconds() == 300
+
+
+def test_the_backtest_has_every_key_for_every_model(tmp_path: Path) -> None:
+    """One object with `results`, as the design fixes it."""
+    source = f"recording:{SAMPLE_DATA / 'recording'}"
+    done = call(
+        "backtest", "--source", source, "--train", "14d", "--horizon", "7d", "-q", "-o", "json"
+    )
+    value = json.loads(done.stdout)
+    assert value["schema"] == "rightsize/v1"
+    keys = {
+        *("model", "resource", "stated_risk", "container_weeks", "overrun_week_share"),
+        *("overrun_sample_share", "footprint_to_usage", "footprint_to_oracle", "changes_per_week"),
+    }
+    assert all(keys <= set(row) for row in value["results"])
+    assert {row["resource"] for row in value["results"]} == {"cpu", "memory"}
+    assert {"pooled", "percentile", "vpa", "krr", "autopilot"} <= {
+        row["model"] for row in value["results"]
+    }
+
+
+def test_doctor_examines_servers_and_recordings(slice_server: str) -> None:
+    """A table with what was found and what to do; nothing is wrong with these two."""
+    for source in (f"prometheus:{slice_server}", f"recording:{SAMPLE_DATA / 'recording'}"):
+        done = CliRunner().invoke(main, ["doctor", "--source", source, "--until", UNTIL])
+        assert done.stdout.splitlines()[0].split() == [
+            "STATUS",
+            "CHECK",
+            "FOUND",
+            "WHAT",
+            "TO",
+            "DO",
+        ]
+        assert "problem" not in {line.split()[0] for line in done.stdout.splitlines()}
+        assert done.exit_code == 0
