@@ -29,6 +29,8 @@ from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import Meta, Recording, utc
 from analyzer.workload import ContainerRef
 
+_FEW = 0.01
+"""A share of pods without owner that is no news: they lived between two scrapes."""
 _SCRAPE_LABELS = (
     "job",
     "metrics_path",
@@ -162,6 +164,12 @@ class _Span:
         }
         for what, step in steps.items():
             self.reader.attempt(what, step)
+        strangers = facts.owners.unknown
+        if len(strangers) > _FEW * len(facts.owners.pods):
+            self.reader.lost.append(
+                f"{len(strangers)} pods have no owner series and stand for themselves, for example "
+                f"{'/'.join(min(strangers))}; let kube-state-metrics see all pods"
+            )
         specs, changes = build_specs(facts, usage, grid, self.cluster)
         meta = Meta(self.cluster, grid.start, grid.end, grid.step, nodes=tuple(facts.nodes))
         return Recording(meta, usage, specs, build_events(events, changes, facts))

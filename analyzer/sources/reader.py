@@ -20,7 +20,10 @@ from analyzer.sources.transport import (
     TooBigError,
 )
 
-_HOPELESS = 4
+_HOPELESS = 64
+"""Refusals in a row after which splitting is given up; twice what the deepest split takes."""
+_WEIGHT = 16
+"""A request that timed out counts for so many: four in a row are enough."""
 
 T = TypeVar("T")
 Expression = Callable[[Matchers], str]
@@ -72,7 +75,7 @@ class Reader:
                         failures = 0
                         self._succeeded += 1
                     except TooBigError as error:
-                        failures += isinstance(error, TimedOutError)
+                        failures += _WEIGHT if isinstance(error, TimedOutError) else 1
                         halves = split(piece)
                         if halves is None or failures >= _HOPELESS:
                             self._give_up(question, piece, error)

@@ -25,6 +25,8 @@ class PrometheusSettings:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     parameters: Mapping[str, str] = field(default_factory=dict)
     tenant: str | None = None
+    aws_region: str | None = None
+    """Sign requests for Amazon Managed Prometheus in this region (SigV4)."""
 
     ca_file: Path | None = None
     client_certificate_file: Path | None = None
@@ -63,6 +65,8 @@ class PrometheusSettings:
     def __post_init__(self) -> None:
         if self.token_file is not None and self.user is not None:
             raise UsageError("a bearer token and a user name exclude each other; give one of them")
+        if self.aws_region is not None and (self.token_file or self.user):
+            raise UsageError("signing for AWS excludes a token or user; leave one of them out")
         if (self.user is None) != (self.password_file is None):
             raise UsageError("basic authentication needs both a user and a password file")
         if self.client_key_file is not None and self.client_certificate_file is None:

@@ -35,12 +35,13 @@ from analyzer.sources.decode import (
     read_warnings,
 )
 from analyzer.sources.settings import PrometheusSettings
+from analyzer.sources.sigv4 import SigV4
 
 _READ_SIZE = 1 << 20
 _LONGEST_WAIT = 30.0
 _REDIRECTS = 3
 _LIMIT_WORDS = re.compile(
-    r"too many samples|11,000 points|exceed|limit|cannot select more|too large|maximum|too long"
+    r"too many samples|11,000 points|exceed|\blimit\b|cannot select more|too large|maximum|too long"
     r"|timed out|timeout",
     re.IGNORECASE,
 )
@@ -175,9 +176,11 @@ class Connection(PrometheusConnect):  # type: ignore[misc]  # the client ships n
 
     def now(self) -> float:
         """The server's own clock, in Unix seconds."""
-        body = self._persist(lambda: self._decode_json("/api/v1/query", {"query": "time()"}))
-        read_envelope(body, "scalar")
-        return float(body["data"]["result"][1])
+        # A bare time() is a scalar to Prometheus and a vector to VictoriaMetrics.
+        form = {"query": "vector(time())", "nocache": "1"}
+        body = self._persist(lambda: self._decode_json("/api/v1/query", form))
+        read_envelope(body, "vector")
+        return float(body["data"]["result"][0]["value"][1])
 
     def raw(self, query: str, at: float) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
         """The raw samples of a range selector (``metric{...}[1d]``) up to Unix time `at`."""
@@ -365,7 +368,8 @@ def classify(status: int, kind: str, said: str, wait: float | None = None) -> So
 
     `kind` is Prometheus' ``errorType``, `said` the sentence about the answer.
     """
-    limited = bool(_LIMIT_WORDS.search(said.partition(": ")[2]))
+    text = said.partition(": ")[2]
+    limited = bool(_LIMIT_WORDS.search(text)) and "parse error" not in text
     if status in (408, 413, 504) or (status in (400, 422, 500) and limited):
         return TooBigError(f"{said}; the query is larger than the server allows")
     if status == 503 and (kind == "timeout" or "timed out" in said):
@@ -491,7 +495,9 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
     session.headers["Accept-Encoding"] = "gzip" if settings.compression else "identity"
     if settings.tenant is not None:
         session.headers["X-Scope-OrgID"] = settings.tenant
-    if settings.token_file is not None:
+    if settings.aws_region is not None:
+        session.auth = SigV4(settings.aws_region)
+    elif settings.token_file is not None:
         session.auth = _BearerFile(settings.token_file)
     elif settings.user is not None and settings.password_file is not None:
         session.auth = _PasswordFile(settings.user, settings.password_file)

@@ -37,15 +37,14 @@ WAYS = {
 }
 
 
-def read_whole(url: str, days: float, cache: Path | None) -> dict[str, float]:
+def read_whole(url: str, days: float, cache: Path | None, points: int | None) -> dict[str, float]:
     from analyzer.sources import PrometheusSettings, PrometheusSource, Window
 
-    source = PrometheusSource(url, PrometheusSettings(cache=cache))
+    source = PrometheusSource(url, PrometheusSettings(cache=cache, max_points=points))
     with source.connect() as connection:
         window = Window(datetime.fromtimestamp(END, UTC), timedelta(days=days))
         recording = source.read_from(connection, window)
-    points = 2 * len(recording.usage.cpu_cores)
-    return {"points": points, **connection.statistics}
+    return {"points": 2 * len(recording.usage.cpu_cores), **connection.statistics}
 
 
 def read_usage(url: str, days: float) -> dict[str, float]:
@@ -102,7 +101,7 @@ def child(arguments: argparse.Namespace) -> None:
             found = read_stock(arguments.url, cluster)
         case way:
             cache = arguments.cache if way in ("cold", "warm") else None
-            found = read_whole(arguments.url, arguments.days, cache)
+            found = read_whole(arguments.url, arguments.days, cache, arguments.points)
     found |= {
         "client": time.process_time() - begin,
         "wall": time.monotonic() - wall,
@@ -165,6 +164,7 @@ def main() -> None:
     parser.add_argument("--state-interval", type=int, default=120)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
+    parser.add_argument("--points", type=int, help="points in one request")
     parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:

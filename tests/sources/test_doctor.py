@@ -90,7 +90,8 @@ def test_a_clock_that_is_off_is_seen(small_server: str) -> None:
 
     def ahead(body: bytes) -> bytes:
         answer = orjson.loads(body)
-        answer["data"]["result"][1] = str(float(answer["data"]["result"][1]) + 3600)
+        value = answer["data"]["result"][0]["value"]
+        value[1] = str(float(value[1]) + 3600)
         return orjson.dumps(answer)
 
     with proxy(small_server, Weather(rewrite(ahead), path="/query", times=1)) as url:

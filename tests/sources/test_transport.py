@@ -1,0 +1,126 @@
+"""What an answer means, and how requests are signed and addressed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from analyzer.errors import SourceError, UsageError
+from analyzer.sources import PrometheusSettings
+from analyzer.sources.sigv4 import SigV4
+from analyzer.sources.transport import (
+    BadQueryError,
+    BusyError,
+    Connection,
+    DeniedError,
+    NotFoundError,
+    TooBigError,
+    classify,
+    redact,
+    split_credentials,
+)
+
+LOAD = "query processing would load too many samples into memory in query execution"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "text", "meaning"),
+    [
+        (422, "execution", LOAD, TooBigError),
+        (400, "bad_data", "exceeded maximum resolution of 11,000 points", TooBigError),
+        (503, "timeout", "query timed out in expression evaluation", TooBigError),
+        (504, "", "upstream request timeout", TooBigError),
+        (413, "", "", TooBigError),
+        (408, "", "", TooBigError),
+        # Mimir and Cortex
+        (422, "", "the query exceeded the maximum number of series (err-mimir-max-s", TooBigError),
+        (422, "", "the query time range exceeds the limit (query length: 721h)", TooBigError),
+        (429, "too_many_requests", "too many outstanding requests", BusyError),
+        (401, "", "no org id", DeniedError),
+        # Thanos
+        (422, "execution", "expanding series: exceeded series limit: 1000", TooBigError),
+        # VictoriaMetrics
+        (422, "422", "the number of matching timeseries exceeds 300000", TooBigError),
+        (503, "503", "cannot handle more than 8 concurrent requests", BusyError),
+        (500, "", "internal error", BusyError),
+        (502, "", "bad gateway", BusyError),
+        (503, "", "no healthy upstream", BusyError),
+        (403, "", "forbidden", DeniedError),
+        (404, "", "page not found", NotFoundError),
+        (400, "bad_data", 'parse error: unexpected "}"', BadQueryError),
+        (400, "bad_data", "parse error: 1:4: x_limits exceeds the limit", BadQueryError),
+        (422, "execution", "vector cannot contain metrics with the same labelset", BadQueryError),
+    ],
+)
+def test_answers_are_told_apart(
+    status: int, kind: str, text: str, meaning: type[SourceError]
+) -> None:
+    """Split what is too big, wait for the busy, never repeat what cannot help."""
+    said = f"http://x answered {status}: {text}"
+    assert type(classify(status, kind, said)) is meaning
+
+
+def test_urls_lose_their_credentials_and_slash() -> None:
+    """What is kept is fit to be shown."""
+    url = "https://us%40er:pa%3Ass@host:9/path/?x=1"
+    assert split_credentials(url) == ("https://host:9/path", ("us@er", "pa:ss"))
+    assert redact(url) == "https://host:9/path/?x=1"
+    assert split_credentials("http://[::1]:9090/")[0] == "http://[::1]:9090"
+
+
+@pytest.mark.parametrize("url", ["host:9090", "ftp://host", "http://", "http://host:port", ""])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UsageError):
+        split_credentials(url)
+
+
+def test_settings_that_exclude_each_other_are_refused(tmp_path: Path) -> None:
+    """One way to say who asks."""
+    with pytest.raises(UsageError):
+        PrometheusSettings(token_file=tmp_path, user="u", password_file=tmp_path)
+    with pytest.raises(UsageError):
+        PrometheusSettings(user="u")
+    with pytest.raises(UsageError):
+        PrometheusSettings(client_key_file=tmp_path)
+    with pytest.raises(UsageError):
+        PrometheusSettings(attempts=0)
+
+
+@pytest.mark.parametrize("content", ["", "two\nlines", None])
+def test_a_bad_token_file_is_named_and_not_shown(tmp_path: Path, content: str | None) -> None:
+    """Absent, empty, or more than a token."""
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+    connection = Connection("http://127.0.0.1:1", PrometheusSettings(token_file=path))
+    with pytest.raises(SourceError, match="token file") as caught:
+        connection.now()
+    assert "two" not in str(caught.value)
+
+
+def test_a_header_that_cannot_be_sent_is_not_shown() -> None:
+    """The value may be a secret."""
+    settings = PrometheusSettings(headers={"X-Key": "secret\nvalue"})
+    with pytest.raises(SourceError, match="header") as caught:
+        Connection("http://127.0.0.1:1", settings).now()
+    assert "secret" not in str(caught.value) + repr(settings)
+
+
+def test_the_signature_is_that_of_the_published_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """get-vanilla of AWS' SigV4 test suite."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    sign = SigV4("us-east-1", "service", lambda: datetime(2015, 8, 30, 12, 36, tzinfo=UTC))
+    request = requests.Request("GET", "https://example.amazonaws.com/", auth=sign).prepare()
+    assert str(request.headers["Authorization"]).endswith(
+        "SignedHeaders=host;x-amz-date, "
+        "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
+    )
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(SourceError, match="AWS_ACCESS_KEY_ID"):
+        requests.Request("GET", "https://example.amazonaws.com/", auth=sign).prepare()
