@@ -41,7 +41,7 @@ from analyzer.gitops.place import (
 from analyzer.gitops.reach import FLUX, find_reach
 from analyzer.gitops.render import Helm, RenderError, Tools, charts_in
 from analyzer.gitops.repository import Repository, load_repository
-from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route
+from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route, name_pattern
 from analyzer.gitops.spelling import read_cpu, read_memory
 from analyzer.gitops.tree import Node, Path, YamlError, parse, walk
 from analyzer.gitops.well_known import CHARTS
@@ -133,7 +133,16 @@ class _Indexer:
         for source in self.reach.helm:
             self._helm_source(source)
         for release in self.releases:
-            self._release(release)
+            before = len(self.expectations)
+            try:
+                self._release(release)
+            except YamlError as err:
+                self.reach.notes.append(f"{release.owner}: {err}")
+            if release.overruled is not None:
+                self.expectations[before:] = [
+                    replace(e, confidence="unproven", rule=f"{release.overruled}; {e.rule}")
+                    for e in self.expectations[before:]
+                ]
         self._block_scalars()
         self._find_limit_only()
         self._find_duplicates()
@@ -306,9 +315,12 @@ class _Indexer:
             ):
                 continue
             target = entry.text("target", "name") or ".*"
+            pattern = name_pattern(target)
             try:
-                documents, pattern = parse(body.value), re.compile(target)
-            except (YamlError, re.error):
+                documents = parse(body.value)
+            except YamlError:
+                continue
+            if pattern is None:
                 continue
             below = address.below(number, "patch")
             for index, document in enumerate(documents):
@@ -358,7 +370,8 @@ class _Indexer:
         if inline is not None:
             values.append((item.file, item.address.below("spec", "values"), inline))
         values += self._values_patches(arrival)
-        self.releases.append(Release(owner, arrival.route, tuple(values), (), folder))
+        overruled = _post_rendered(node)
+        self.releases.append(Release(owner, arrival.route, tuple(values), (), folder, overruled))
 
     def _chart_of(self, arrival: Arrival) -> tuple[str | None, str | None, str | None]:
         """Chart name, version and, for one kept in this repository, its folder."""
@@ -644,7 +657,11 @@ class _Indexer:
                 if (file, below) in known or _inside_known(file, below, known):
                     continue
                 place = self._place(file, below, release.owner, None, release.route)
-                self._judge(release, place, path)
+                if release.shadowed(file, below, path):
+                    message = f"{dotted(path)} is stated again by stronger values, which win"
+                    self.findings.append(Finding("shadowed", place, message))
+                else:
+                    self._judge(release, place, path)
 
     def _judge(self, release: Release, place: Place, path: Path) -> None:
         key = str(path[-1])
@@ -731,6 +748,17 @@ class _Indexer:
 def _order(place: Place) -> tuple[str, int, str, str]:
     inner = place.address.inner
     return (place.file, place.address.document, dotted(place.address.path), str(inner))
+
+
+def _post_rendered(release: Node) -> str | None:
+    """What to say of a HelmRelease whose post-renderers touch resources; None where none does."""
+    renderers = release.at("spec", "postRenderers")
+    if renderers is None:
+        return None
+    touched = any(
+        "resources" in node.value or path[-1:] == ("resources",) for path, node in walk(renderers)
+    )
+    return "a post-renderer of the release changes resources as well" if touched else None
 
 
 def _container_type(group: str, container: Node) -> str:

@@ -153,13 +153,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A Helm release: its names, its chart, its values from the weakest to the strongest."""
+    """A Helm release: its names, its chart, its values from the weakest to the strongest.
+
+    `overruled` says what else has a hand in its resources, so that its values prove nothing.
+    """
 
     owner: Owner
     route: Route
     values: tuple[tuple[str, Address, Node], ...]
     prefix: Path = ()
     chart_folder: str | None = None
+    overruled: str | None = None
 
     @property
     def name(self) -> str:
@@ -188,6 +192,12 @@ class Release:
                 for file, address, node in self.values
             ),
         )
+
+    def shadowed(self, file: str, address: Address, path: Path) -> bool:
+        """Whether stronger values state `path` (without the prefix) as well."""
+        names = [(name, below.below(*self.prefix, *path)) for name, below, _ in self.values]
+        stronger = self.values[names.index((file, address)) + 1 :]
+        return any(node.at(*self.prefix, *path) is not None for _, _, node in stronger)
 
     def locate(self, path: Path) -> tuple[str, Address, bool] | None:
         """Where `path` has the last word: file, address and whether it is there already.

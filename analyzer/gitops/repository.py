@@ -83,7 +83,10 @@ def _listed_by_git(root: Path) -> list[str] | None:
     # fsmonitor is a program a repository's own configuration may name: never start it.
     command = [git, "-c", "core.fsmonitor=false", "ls-files", "-z"]
     command += ["--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=root, capture_output=True, timeout=_TIMEOUT, check=False)
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as err:
+        raise GitOpsError(f"git did not list the files of {root} in {_TIMEOUT:.0f} s") from err
     if done.returncode != 0:
         return None
     return [os.fsdecode(name) for name in set(done.stdout.split(b"\0")) if name]

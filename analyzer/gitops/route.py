@@ -10,6 +10,9 @@ from analyzer.gitops.edit import Address
 from analyzer.gitops.objects import Object
 from analyzer.gitops.tree import Node
 
+_REPEATED_GROUP = re.compile(r"\)[*+?{]|\\\d|\(\?")
+_MAX_REPETITIONS = 3
+_MAX_PATTERN = 500
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?\}", re.ASCII)
 
 
@@ -119,10 +122,26 @@ class Reach:
 
 
 def _fits(pattern: str | None, value: str) -> bool:
-    """Whether a target's field, an anchored regular expression to kustomize, fits `value`."""
+    """Whether a target's field, an anchored regular expression to kustomize, fits `value`.
+
+    What cannot be judged counts as fitting, as a label selector does.
+    """
     if not pattern or pattern == value:
         return True
+    compiled = name_pattern(pattern)
+    return compiled is None or compiled.fullmatch(value) is not None
+
+
+def name_pattern(text: str) -> re.Pattern[str] | None:
+    """A pattern for names out of a file; None where it is none, or could take forever to match.
+
+    Patterns come from strangers. A repeated group can make matching exponential, so only plain
+    ones are taken: alternatives, classes and a few repetitions of single characters.
+    """
+    repetitions = len(re.findall(r"[*+{]", text))
+    if _REPEATED_GROUP.search(text) or repetitions > _MAX_REPETITIONS or len(text) > _MAX_PATTERN:
+        return None
     try:
-        return re.fullmatch(pattern, value) is not None
+        return re.compile(text)
     except re.error:
-        return False
+        return None

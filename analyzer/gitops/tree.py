@@ -310,22 +310,24 @@ def plain(node: Node, budget: int = 20_000) -> object:
     """The node as Python values: dict, list, str, int, bool and None.
 
     Floats stay text, because quantities are read from them. Aliases are followed, up to `budget`
-    nodes in all; raises `YamlError` beyond that, which is how an alias bomb ends.
+    nodes in all and `MAX_DEPTH` levels; raises `YamlError` beyond, which is how an alias bomb ends.
     """
     remaining = [budget]
 
-    def convert(found: Node) -> object:
+    def convert(found: Node, depth: int) -> object:
         remaining[0] -= 1
         if remaining[0] < 0:
             raise YamlError(f"expected a manifest, found more than {budget} nodes behind aliases")
+        if depth > MAX_DEPTH:
+            raise YamlError(f"expected a manifest, found more than {MAX_DEPTH} levels of aliases")
         found = found.resolved
         if found.kind == "mapping":
-            return {key: convert(value) for key, value in found.mapping()}
+            return {key: convert(value, depth + 1) for key, value in found.mapping()}
         if found.kind == "sequence":
-            return [convert(item) for item in found.items]
+            return [convert(item, depth + 1) for item in found.items]
         return _scalar_value(found)
 
-    return convert(node)
+    return convert(node, 0)
 
 
 def _scalar_value(node: Node) -> object:

@@ -283,3 +283,90 @@ def test_a_path_in_another_repository_is_not_followed(plant: Plant, flux: dict[s
     flux[name] = flux[name].rstrip() + "\n          - ./other.yaml\n"
     index = index_repository(plant(flux))
     assert {p.owner.name for p in index.places if p.reachable} == {"sonarr"}
+
+
+def test_post_renderers_make_values_unproven(plant: Plant, flux: dict[str, str]) -> None:
+    """Where the release itself patches resources after rendering, its values are only a hint."""
+    name = "kubernetes/apps/media/sonarr/app/helmrelease.yaml"
+    flux[name] = flux[name].replace(
+        "          values:\n",
+        "          postRenderers:\n"
+        "            - kustomize:\n"
+        "                patches:\n"
+        "                  - patch: |\n"
+        "                      - op: remove\n"
+        "                        path: /spec/template/spec/containers/0/resources\n"
+        "          values:\n",
+        1,
+    )
+    found = index_repository(plant(flux)).expectations
+    assert {e.confidence for e in found if e.place.reachable} == {"unproven"}
+
+
+def test_weaker_values_that_are_stated_again_are_shadowed(
+    plant: Plant, flux: dict[str, str]
+) -> None:
+    """Inline values win over a values file; the block in the file is called out."""
+    folder = "kubernetes/apps/media/sonarr/app"
+    flux[f"{folder}/helmrelease.yaml"] = flux[f"{folder}/helmrelease.yaml"].replace(
+        "          values:\n",
+        "          valuesFrom: [{kind: ConfigMap, name: sonarr-values}]\n          values:\n",
+        1,
+    )
+    flux[f"{folder}/kustomization.yaml"] = flux[f"{folder}/kustomization.yaml"].rstrip() + (
+        "\n        configMapGenerator:\n"
+        "          - {name: sonarr-values, files: [values.yaml=./more.yaml]}\n"
+    )
+    flux[f"{folder}/more.yaml"] = (
+        "controllers: {sonarr: {containers: {app: {resources: {limits: {memory: 5Gi}}}, "
+        "exporter: {resources: {limits: {memory: 1Gi}}}}}}\n"
+    )
+    index = index_repository(plant(flux))
+    shadowed = [f.place for f in index.findings if f.kind == "shadowed"]
+    assert [(p.file.rpartition("/")[2], p.path) for p in shadowed] == [
+        ("more.yaml", "controllers.sonarr.containers.app.resources")
+    ]
+    files = {
+        e.container: e.place.file.rpartition("/")[2]
+        for e in index.expectations
+        if e.place.reachable
+    }
+    assert files == {"app": "helmrelease.yaml", "exporter": "more.yaml"}
+
+
+def test_a_hostile_repository_is_indexed_all_the_same(plant: Plant, flux: dict[str, str]) -> None:
+    """Alias bombs, endless patterns and deep chains cost one note each, not the run."""
+    name = "kubernetes/apps/media/sonarr/app/helmrelease.yaml"
+    bomb = "a0: &a0 [x, x]\n" + "".join(
+        f"            a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+    )
+    chain = "            c0: &c0 [x]\n" + "".join(
+        f"            c{n}: &c{n} [*c{n - 1}]\n" for n in range(1, 3000)
+    )
+    flux["kubernetes/apps/media/bomb.yaml"] = (
+        flux[name]
+        .replace("            controllers:\n", f"            {bomb}            controllers:\n", 1)
+        .replace("name: sonarr", "name: bomb")
+    )
+    flux["kubernetes/apps/media/chain.yaml"] = (
+        flux[name]
+        .replace("            controllers:\n", f"{chain}            controllers:\n", 1)
+        .replace("name: sonarr", "name: chain")
+    )
+    listed = "kubernetes/apps/media/kustomization.yaml"
+    flux[listed] = (
+        flux[listed].rstrip()
+        + """
+          - ./bomb.yaml
+          - ./chain.yaml
+        patches:
+          - target: {kind: HelmRelease, name: "(s+)+(o+)+$"}
+            patch: |
+              apiVersion: helm.toolkit.fluxcd.io/v2
+              kind: HelmRelease
+              metadata: {name: any}
+        """
+    )
+    index = index_repository(plant(flux))
+    assert len([note for note in index.notes if "aliases" in note]) == 2
+    assert {p.owner.name for p in index.places if p.reachable} >= {"sonarr"}
