@@ -160,13 +160,18 @@ class Spent:
 
 
 def spend(
-    demand: Demand, due: Mapping[Resource, Array | float], replicas: Array | None = None
+    demand: Demand,
+    due: Mapping[Resource, Array | float],
+    replicas: Array | None = None,
+    *,
+    most: float = MOST_SHARE,
 ) -> Spent:
     """Give every container its own risk, so that all together bear the risk they are due.
 
     `due` is the risk each container would get under equal risks, `replicas` how many pods a level
-    is paid for. The sum of risks stays the sum of those due; among all such choices within the
-    caps this one reserves the least. Containers without a statement keep what they are due.
+    is paid for; no container gets more than `most` times its due. The sum of risks stays the sum
+    of those due; among all such choices within the caps this one reserves the least. Containers
+    without a statement keep what they are due.
     """
     count = len(demand.levels["cpu"])
     pods = np.ones(count) if replicas is None else np.maximum(replicas, 1.0)
@@ -174,12 +179,12 @@ def spend(
     trails: dict[Resource, tuple[tuple[Step, ...], ...]] = {}
     for resource in RESOURCES:
         own = np.broadcast_to(np.asarray(due[resource], dtype=np.float64), count).copy()
-        risks[resource] = allot(demand.levels[resource], own, pods)
+        risks[resource] = allot(demand.levels[resource], own, pods, most=most)
         trails[resource] = _budget_trails(demand, resource, own, risks[resource])
     return Spent(risks, replace(demand, trails=trails))
 
 
-def allot(levels: Array, due: Array, pods: Array) -> Array:
+def allot(levels: Array, due: Array, pods: Array, *, most: float = MOST_SHARE) -> Array:
     """The risks that reserve least: one price for risk, paid by every container alike.
 
     `levels` has the shape (containers, len(RISKS)). For a price ``p`` per unit of risk each
@@ -190,7 +195,7 @@ def allot(levels: Array, due: Array, pods: Array) -> Array:
     rows = np.flatnonzero(~np.isnan(levels).any(axis=1))
     if len(rows) < 2:
         return risks
-    scale = np.exp(np.linspace(np.log(LEAST_SHARE), np.log(MOST_SHARE), 64))
+    scale = np.exp(np.linspace(np.log(LEAST_SHARE), np.log(most), 64))
     choices = np.clip(due[rows, None] * scale, RISKS[0], HIGHEST_RISK)
     cost = pods[rows, None] * _interpolate(levels[rows], choices)
     budget = due[rows].sum()

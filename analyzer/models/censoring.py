@@ -9,10 +9,9 @@ from analyzer.models.demand import RISKS, Array
 
 AFTER_KILL = 0.2
 """How far above the limit it was killed at; shared out among repeated kills, see below."""
-AFTER_THROTTLING = 0.25
+LEAST_AFTER_THROTTLING, AFTER_THROTTLING = 0.25, 1.5
+"""A container throttled in half of its CFS periods is taken to want 1.75 times its limit."""
 NEAR_LIMIT = 0.8
-RISK_OF_LIMITS = 0.1
-"""Levels at this risk or below are what requests and limits of memory rest on."""
 
 
 def kill_floors(histories: Histories) -> Array:
@@ -38,6 +37,16 @@ def kill_floors(histories: Histories) -> Array:
     return floors
 
 
+def throttling(histories: Histories) -> Array:
+    """How hard each container was throttled: the mean share of CFS periods, where it was at all."""
+    events = histories.events
+    throttled = events[(events["kind"] == "throttled") & events["value"].notna()]
+    index = throttled["index"].to_numpy(dtype=np.int64)
+    total = np.bincount(index, weights=throttled["value"], minlength=len(histories))
+    result: Array = total / np.maximum(np.bincount(index, minlength=len(histories)), 1)
+    return np.minimum(result, 1.0)
+
+
 def throttled_shares(histories: Histories) -> Array:
     """The share of each container's observed steps that were throttled."""
     events = histories.events
@@ -48,18 +57,20 @@ def throttled_shares(histories: Histories) -> Array:
 
 
 def raise_above_kills(levels: Array, floors: Array) -> Array:
-    """`levels` with those at a risk of 10 % or less at or above `floors`."""
+    """`levels`, at every risk at or above `floors` (NaN: none)."""
     bound = np.where(np.isnan(floors), -np.inf, floors)[:, None]
-    rare = RISKS <= RISK_OF_LIMITS
-    return np.where(rare, np.maximum(levels, bound), levels)
+    return np.maximum(levels, bound)
 
 
-def raise_above_throttling(levels: Array, limits: Array, shares: Array) -> Array:
-    """`levels` with those as rare as the throttling at least a quarter above the CPU limit.
+def raise_above_throttling(levels: Array, histories: Histories) -> Array:
+    """`levels` of CPU, with those as rare as the throttling well above the declared limit.
 
-    A throttled sample says only that more was wanted. `limits` in cores, NaN where none is set.
+    A throttled sample says only that more was wanted; how much more, that the share of throttled
+    periods tells roughly. The next review sees more.
     """
-    bound = np.where((shares > 0) & ~np.isnan(limits), limits * (1 + AFTER_THROTTLING), -np.inf)
+    limits, shares = cpu_limits(histories), throttled_shares(histories)
+    more = np.maximum(AFTER_THROTTLING * throttling(histories), LEAST_AFTER_THROTTLING)
+    bound = np.where((shares > 0) & ~np.isnan(limits), limits * (1 + more), -np.inf)
     hidden = shares[:, None] >= RISKS
     return np.where(hidden, np.maximum(levels, bound[:, None]), levels)
 

@@ -47,7 +47,8 @@ class Krr:
         limits = kills.groupby("index")["value"].max().dropna()
         hit = limits.index.to_numpy(dtype=np.int64)
         memory[hit] = np.fmax(memory[hit], OOM_BUFFER * limits.to_numpy())
-        cpu = np.maximum(np.ceil(np.maximum(cpu, LEAST_CPU) * 1000 - 1e-6) / 1000, LEAST_CPU)
+        # Up to a millicore, but for the last bits of single precision.
+        cpu = np.maximum(np.ceil(np.maximum(cpu, LEAST_CPU) * 1000 - 1e-3) / 1000, LEAST_CPU)
         memory = np.ceil(np.maximum(memory, LEAST_MEMORY) / 1024**2) * 1024**2
         return flat_demand(self.name, histories, horizon, cpu, memory)
 

@@ -17,6 +17,7 @@ from scipy import stats
 
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Array, Resource
+from analyzer.usage import Usage
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -38,6 +39,7 @@ BURSTY_CPU = 12.0
 BURSTY_MEMORY = 2.0
 _BLOCKS = 12
 """Blocks of two hours make a day's profile."""
+_PIECE = 500
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def last_shift(logs: Array) -> tuple[Ints, Array]:
     rows, days = logs.shape
     since, ratio = np.zeros(rows, dtype=np.int64), np.ones(rows)
     best, best_jump, best_spread = np.full(rows, np.inf), np.zeros(rows), np.ones(rows)
+    best_low = np.zeros(rows)
     seen = ~np.isnan(logs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # rows with nothing on one side
@@ -148,14 +151,24 @@ def last_shift(logs: Array) -> tuple[Ints, Array]:
             enough &= seen[:, split:].sum(axis=1) >= DAYS_AFTER_SHIFT
             better = enough & (error < best)
             best[better], since[better] = error[better], split
-            best_jump[better] = (high - low)[better]
+            best_low[better], best_jump[better] = low[better], (high - low)[better]
             best_spread[better] = (error / np.maximum(seen.sum(axis=1) - 2, 1))[better]
         line = _line_error(logs, trend(logs)[0])
     clear = (np.abs(best_jump) >= LEAST_SHIFT) & (best < 0.6 * line)
     clear &= np.abs(best_jump) >= SHIFT_IN_SPREADS * best_spread
+    clear &= ~_nearer_to_before(logs, since, best_low, best_low + best_jump)
     since[~clear] = 0
     ratio[clear] = np.exp(best_jump[clear])
     return since, ratio
+
+
+def _nearer_to_before(logs: Array, since: Ints, before: Array, after: Array) -> Bools:
+    """Whether the first day after the split still belongs to the level before it.
+
+    The split is then forced by the least number of days on either side, and too late a change.
+    """
+    first = logs[np.arange(len(logs)), np.minimum(since, logs.shape[1] - 1)]
+    return np.asarray(np.abs(first - before) < np.abs(first - after))
 
 
 def _spread_around(logs: Array, slope: Array) -> Array:
@@ -222,22 +235,37 @@ def daily_rhythm(histories: Histories, resource: Resource) -> Bools:
 def block_means(histories: Histories, resource: Resource) -> Array:
     """Logarithms of means over two hours, of all pods: (containers, days, 12); NaN: not seen."""
     usage = histories.usage
-    per_day = usage.steps_per_day
-    days = -(-usage.steps // per_day)
+    days = -(-usage.steps // usage.steps_per_day)
     values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
-    lengths = np.diff(usage.offset)
-    step = np.arange(len(values)) - np.repeat(usage.offset[:-1] - usage.first, lengths)
+    means = np.empty((len(histories), days * _BLOCKS))
+    # In pieces: index arrays of forty million samples would take gigabytes.
+    for begin in range(0, len(histories), _PIECE):
+        end = min(begin + _PIECE, len(histories))
+        means[begin:end] = _block_means_of(usage, values, begin, end, days)
+    floor = 1e-4 if resource == "cpu" else 2.0**16
+    return np.log(np.maximum(means, floor)).reshape(len(histories), days, _BLOCKS)
+
+
+def _block_means_of(
+    usage: Usage, values: npt.NDArray[np.float32], begin: int, end: int, days: int
+) -> Array:
+    """Plain means per block of the containers from `begin` up to `end`."""
+    per_day = usage.steps_per_day
+    series = slice(int(usage.bounds[begin]), int(usage.bounds[end]))
+    offset = usage.offset[series.start : series.stop + 1]
+    lengths = np.diff(offset)
+    step = np.arange(offset[0], offset[-1]) + np.repeat(usage.first[series] - offset[:-1], lengths)
     step += days * per_day - usage.steps
     block = step // per_day * _BLOCKS + step % per_day * _BLOCKS // per_day
-    block += np.repeat(usage.container, lengths) * (days * _BLOCKS)
-    seen = ~np.isnan(values)
-    size = len(histories) * days * _BLOCKS
-    total = np.bincount(block[seen], weights=values[seen], minlength=size)
+    block += np.repeat(usage.container[series] - begin, lengths) * (days * _BLOCKS)
+    part = values[offset[0] : offset[-1]]
+    seen = ~np.isnan(part)
+    size = (end - begin) * days * _BLOCKS
+    total = np.bincount(block[seen], weights=part[seen], minlength=size)
     count = np.bincount(block[seen], minlength=size)
-    floor = 1e-4 if resource == "cpu" else 2.0**16
     with np.errstate(invalid="ignore"):
-        means = np.log(np.maximum(total / np.where(count, count, np.nan), floor))
-    return means.reshape(len(histories), days, _BLOCKS)
+        means: Array = total / np.where(count, count, np.nan)
+    return means.reshape(end - begin, days * _BLOCKS)
 
 
 def find_leaks(histories: Histories) -> Bools:

@@ -19,11 +19,9 @@ import numpy as np
 
 from analyzer.history import Histories
 from analyzer.models.censoring import (
-    cpu_limits,
     kill_floors,
     raise_above_kills,
     raise_above_throttling,
-    throttled_shares,
 )
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
@@ -34,6 +32,9 @@ from analyzer.quantity import Cpu, Memory
 HALF_LIFE_DAYS = 7.0
 LEAST_SPREAD = 0.05
 """No workload's daily peak is steadier than 5 %, however few days suggest it."""
+
+MOST_SPREAD = 0.25
+"""Whoever varies more has shown its heights; beyond them the tail is no longer than this."""
 
 
 class Percentile:
@@ -50,9 +51,7 @@ class Percentile:
         }
         for index in range(len(histories)):
             levels["cpu"][index] = cpu_levels(histories, index)
-        levels["cpu"] = raise_above_throttling(
-            levels["cpu"], cpu_limits(histories), throttled_shares(histories)
-        )
+        levels["cpu"] = raise_above_throttling(levels["cpu"], histories)
         levels["memory"] = raise_above_kills(levels["memory"], kill_floors(histories))
         for resource in RESOURCES:
             levels[resource][list(why[resource])] = np.nan
@@ -126,7 +125,7 @@ def peak_levels(peaks: Array, horizon: timedelta) -> Array:
         top, centre = np.nanmax(logs, axis=1), np.nanmedian(logs, axis=1)
         excess = np.nanmean(np.maximum(logs - centre[:, None], 0.0), axis=1) * 2
     count = (~np.isnan(peaks)).sum(axis=1)
-    spread = np.minimum(excess + LEAST_SPREAD * (1 + 4 / np.maximum(count, 1)), 0.7)
+    spread = np.minimum(excess + LEAST_SPREAD * (1 + 4 / np.maximum(count, 1)), MOST_SPREAD)
     # The peak of `days` days exceeds a level with the chance r where one day does with r / days;
     # the highest peak of `count` days stands for a daily chance of one in count + 1.
     reach = np.log(days / RISKS)[None, :] - np.log(count + 1.0)[:, None]

@@ -5,7 +5,7 @@ counts as spread by the drift from week to week (3 %), and one part in fifty as 
 
 Memory. The peak until the next review stays below a level where neither of two things happens.
 (1) A day like those seen: the chance that one day's peak lies above the level, from the daily
-peaks of the window smoothed by their drift (10 %), over the days of the horizon (half of them
+peaks of the window smoothed by their drift (3 to 10 %), over the days of the horizon (half of them
 count, neighbours being alike). (2) A jump beyond anything seen, which no single history can tell
 of: with the chance ``epsilon`` there is one, and it reaches ``x`` times the highest peak with the
 chance ``x ** -alpha``. Jumps are rare and short (6 % a week, alpha 3.5) for the calm, which have
@@ -14,7 +14,7 @@ nothing to jump with, and for the wild, which have shown it already; frequent an
 
 The chance of a jump is corrected by a logistic regression over all containers of the cluster,
 learnt from what they did in earlier weeks and shrunk to the prior above as if it had been seen on
-300 container-weeks. No more than that: models with a dozen free features, learnt on one
+600 container-weeks. No more than that: models with a dozen free features, learnt on one
 fortnight of a cluster, lost to the fixed prior in the next.
 """
 
@@ -28,7 +28,6 @@ import numpy as np
 
 from analyzer.history import Histories
 from analyzer.models.censoring import (
-    cpu_limits,
     kill_floors,
     raise_above_kills,
     raise_above_throttling,
@@ -50,7 +49,8 @@ CPU_SHARES = 1 - np.array(
 CPU_DRIFT, CPU_WIDE, CPU_WIDE_SHARE = 0.03, 0.5, 0.02
 LEAST_CORES = 1e-4
 
-MEMORY_DRIFT = 0.1
+LEAST_DRIFT, MOST_DRIFT = 0.03, 0.1
+"""Drift of daily peaks: as far as they vary, within these."""
 HALF_LIFE_DAYS = 14.0
 SHARE_OF_DAYS = 0.5
 """Of the days of the horizon, how many count as independent."""
@@ -63,9 +63,12 @@ STEEPEST, LESS_STEEP, STEEPNESS_BY_SIZE = 3.5, 1.5, 0.2
 RESTLESS, RESTLESS_WIDTH = 0.17, 0.7
 """Containers whose daily peaks vary by 17 % jump most: calmer ones are bounded by what they do,
 wilder ones have shown their heights already."""
+FAR = 0.2
+"""A jump is told from drift where it goes this much beyond the highest peak, in logarithms."""
+MOST_CHANCE = 0.9
 ASSUMED_DAYS = 2.0
 """Calm takes evidence: as many days of the most restless kind are assumed on top of those seen."""
-PRIOR_WEEKS = 300.0
+PRIOR_WEEKS = 600.0
 MOST_PER_REVIEW = 60.0
 """Containers of one week share its shocks: they count as no more than this many."""
 
@@ -158,7 +161,7 @@ def learn_jumps(histories: Histories, window: timedelta, horizon: timedelta) -> 
 def _trials(
     histories: Histories, window: timedelta, horizon: timedelta
 ) -> tuple[Array, Array, Array, int]:
-    """Features, whether a jump followed, weights, and how many container-weeks there were."""
+    """Features, whether a far jump followed, weights, and how many container-weeks there were."""
     peaks = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
     ahead, back = max(1, horizon // timedelta(days=1)), max(1, window // timedelta(days=1))
     features, jumped, weights = [np.zeros((0, 5))], [np.zeros(0)], [np.zeros(0)]
@@ -170,14 +173,14 @@ def _trials(
             continue
         top, known, _ = _jump_features(past[usable], ahead)
         features.append(known)
-        jumped.append((np.nanmax(future[usable], axis=1) > top).astype(np.float64))
+        jumped.append((np.nanmax(future[usable], axis=1) > top + FAR).astype(np.float64))
         weights.append(np.full(len(top), min(1.0, MOST_PER_REVIEW / len(top))))
     weeks = sum(len(part) for part in jumped)
     return np.concatenate(features), np.concatenate(jumped), np.concatenate(weights), weeks
 
 
 def _jump_features(logs: Array, days: float) -> tuple[Array, Array, Array]:
-    """Highest peak (log), features for the chance of a jump, and the steepness of its height.
+    """Highest peak (log), features for the chance of a far jump, and the steepness of its height.
 
     The first feature is the prior's log-odds, so that weights of one and zeros are the prior.
     """
@@ -193,10 +196,12 @@ def _jump_features(logs: Array, days: float) -> tuple[Array, Array, Array]:
     )
     restless = np.exp(-(np.log(volatility / RESTLESS) ** 2) / (2 * RESTLESS_WIDTH**2))
     weekly = LEAST_CHANCE + MORE_CHANCE * restless
-    chance = -np.expm1(np.log1p(-weekly) * days / 7)
+    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -1.0, 1.0))
+    steepness = (STEEPEST - LESS_STEEP * restless) * size
+    far = -np.expm1(np.log1p(-weekly) * days / 7) * np.exp(-FAR * steepness)
     features = np.stack(
         [
-            np.log(chance / (1 - chance)),
+            np.log(far / (1 - far)),
             np.minimum(volatility, 1.0),
             np.clip(top - middle, -5.0, 5.0) / 5.0,
             np.clip(height, 0.0, 2.0) / 2.0,
@@ -204,8 +209,7 @@ def _jump_features(logs: Array, days: float) -> tuple[Array, Array, Array]:
         ],
         axis=1,
     )
-    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -1.0, 1.0))
-    return top, features, (STEEPEST - LESS_STEEP * restless) * size
+    return top, features, steepness
 
 
 def _chance(log_odds: Array) -> Array:
@@ -224,11 +228,12 @@ def _memory_levels(
     )
     shaped = np.where(np.arange(logs.shape[1]) < pattern.since[:, None], np.nan, ahead)
     top, features, steepness = _jump_features(shaped, days)
-    chance = _chance(features @ np.array(jumps.weights) + jumps.offset)
+    far = _chance(features @ np.array(jumps.weights) + jumps.offset)
+    chance = np.minimum(far * np.exp(FAR * steepness), MOST_CHANCE)
     levels = np.full((len(logs), len(RISKS)), np.nan)
     for rows in _chunks(~np.isnan(top)):
         grid = top[rows, None] + _MEMORY_GRID
-        drift = np.full(len(rows), MEMORY_DRIFT)
+        drift = np.clip(features[rows, 1], LEAST_DRIFT, MOST_DRIFT)
         day = smoothed(ahead[rows], weights[rows], grid, drift)
         alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * max(days * SHARE_OF_DAYS, 0.5)
         beyond = np.maximum(_MEMORY_GRID, 0)
@@ -252,7 +257,7 @@ def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> A
         far = smoothed(points[rows], weights, grid, wide)
         chance = (1 - CPU_WIDE_SHARE) * near + CPU_WIDE_SHARE * far
         levels[rows] = np.exp(levels_at(grid, chance))
-    return raise_above_throttling(levels, cpu_limits(histories), throttled_shares(histories))
+    return raise_above_throttling(levels, histories)
 
 
 def moved(logs: Array, pattern: Pattern, days: float) -> Array:

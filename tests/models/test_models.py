@@ -1,0 +1,183 @@
+"""What every model promises, and what sets each of them apart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analyzer.errors import UsageError
+from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, model_named
+from analyzer.models.percentile import day_errors, peak_levels
+from analyzer.models.pooled import Jumps, Pooled, learn_jumps
+from tests.models.test_pattern import containers, noise
+from tests.samples import MIB, START, STEP, histories, meta, names, steady
+
+WEEK = timedelta(days=7)
+
+
+def wandering(count: int = 40) -> np.ndarray:
+    """Memory of unlike containers that vary from day to day."""
+    size = np.exp(np.random.default_rng(5).normal(19, 1.5, count))
+    return size[:, None] * np.exp(noise(0.99, 0.1, count=count))
+
+
+def test_the_default_is_a_model() -> None:
+    """What runs without a choice is one of those that can be chosen."""
+    assert DEFAULT_MODEL in MODELS
+
+
+def test_an_unknown_model_names_the_known() -> None:
+    """A mistyped name is answered with those there are."""
+    with pytest.raises(UsageError, match="no model 'pool'; known are percentile, trend, pooled"):
+        model_named("pool")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_levels_fall_as_the_risk_rises(name: str) -> None:
+    """Bearing more risk never needs more; and a level is positive and finite."""
+    demand = model_named(name).fit(containers(wandering()), WEEK)
+    for resource in RESOURCES:
+        levels = demand.levels[resource]
+        assert np.isfinite(levels).all()
+        assert (levels > 0).all()
+        assert (np.diff(levels, axis=1) <= 1e-9 * levels[:, 1:]).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_equal_input_gives_equal_output(name: str) -> None:
+    """Fitting twice states the same to the last bit."""
+    of = containers(wandering())
+    first, second = (model_named(name).fit(of, WEEK) for _ in range(2))
+    for resource in RESOURCES:
+        np.testing.assert_array_equal(first.levels[resource], second.levels[resource])
+    assert first.trails == second.trails
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_demand_scales_with_usage(name: str) -> None:
+    """Four times the usage of everybody is four times the demand, floors of peers aside."""
+    peer = name in ("vpa", "krr")
+    model = type(model_named(name))(plain=True) if peer else model_named(name)  # type: ignore[call-arg]
+    memory = wandering(20) * 1e2
+    once, more = (model.fit(containers(memory * f), WEEK).levels["memory"] for f in (1, 4))
+    # The VPA rounds up to buckets, one of which is 5 % wide.
+    np.testing.assert_allclose(more / once, 4, rtol=0.051 if name == "vpa" else 1e-3)
+
+
+def test_what_was_never_seen_has_a_reason_and_no_level() -> None:
+    """A resource without samples is not guessed."""
+    demand = Pooled().fit(histories(steady(memory=np.nan)), WEEK)
+    assert np.isnan(demand.levels["memory"]).all()
+    assert demand.reasons["memory"][0] == "no memory usage was observed in the window"
+    assert np.isfinite(demand.levels["cpu"]).all()
+
+
+def test_a_vanished_workload_is_not_sized() -> None:
+    """Not seen for four days, it seems gone; a CronJob is allowed to pause."""
+    usage = steady(days=10)
+    gone = Pooled().fit(histories(usage), WEEK)
+    assert gone.reasons["cpu"][0] == "no sample in the last 4 days: it seems gone"
+    pausing = Pooled().fit(histories(usage.assign(workload_kind="CronJob")), WEEK)
+    assert not pausing.reasons["cpu"]
+
+
+def test_half_an_hour_is_no_history() -> None:
+    """Six samples of five minutes tell nothing yet."""
+    days = 6 * STEP / timedelta(days=1)
+    demand = Pooled().fit(histories(steady(days=days), window=meta(days)), WEEK)
+    assert demand.reasons["memory"][0] == "only 30 minutes of history; it takes an hour"
+
+
+def test_little_history_means_wider_margins() -> None:
+    """The same steady usage, seen for two days or for fourteen."""
+    short = Pooled().fit(histories(steady(days=2), window=meta(2)), WEEK)
+    long = Pooled().fit(histories(), WEEK)
+    at = [float(d.at("memory", 0.05)[0]) for d in (short, long)]
+    assert at[0] > at[1] > 100 * MIB
+
+
+def test_many_pods_need_what_the_highest_needs() -> None:
+    """Memory goes by the highest pod, CPU by all pods alike."""
+    low, high = steady(memory=100 * MIB), steady(memory=300 * MIB).assign(pod="web-2")
+    both = Pooled().fit(histories(pd.concat([low, high])), WEEK)
+    alone = Pooled().fit(histories(high), WEEK)
+    np.testing.assert_allclose(both.levels["memory"], alone.levels["memory"])
+
+
+def test_growth_moves_demand_to_the_end_of_the_horizon() -> None:
+    """Growing 20 % a week, the highest peak ahead is 20 % above the last one."""
+    course = np.exp(np.log(1.2) / 7 * np.arange(14 * 288) / 288)
+    of = containers(np.tile(3e8 * course, (3, 1)))
+    for name in ("pooled", "trend"):
+        demand = model_named(name).fit(of, WEEK)
+        assert demand.findings["memory"][0] == "growth"
+        assert demand.at("memory", 0.1)[0] > 3e8 * course[-1] * 1.2
+        assert any(step.name == "growth" for step in demand.trails["memory"][0])
+
+
+def test_what_came_before_a_shift_hardly_counts() -> None:
+    """Halved for good a week ago: CPU demand is that of the last week."""
+    memory = np.where(np.arange(14 * 288) < 7 * 288, 6e8, 3e8) * np.ones((3, 1))
+    demand = Pooled().fit(containers(memory), WEEK)
+    assert demand.findings["cpu"][0] == "shift"
+    # 3e8 bytes stand for 0.3 cores; 5 % of the time may lie above, with some drift.
+    assert 0.3 < demand.at("cpu", 0.05)[0] < 0.33
+
+
+def test_without_a_past_jumps_are_the_prior() -> None:
+    """Three days hold no whole week to learn from."""
+    assert learn_jumps(containers(wandering()[:, : 3 * 288]), WEEK * 2, WEEK) == Jumps()
+
+
+def test_a_cluster_that_jumps_states_more() -> None:
+    """Two steep rises of all at once make the next one more likely for everybody."""
+    calm = 3e8 * np.exp(noise(0.9, 0.02, count=60))
+    jumpy = calm.copy()
+    jumpy[:, 10 * 288 : 11 * 288] *= 3
+    jumpy[:, 17 * 288 : 18 * 288] *= 9
+    features = np.array([1.0, 0.1, 0.0, 0.0, 0.0])
+    scores = []
+    for memory in (calm, jumpy):
+        learnt = learn_jumps(containers(memory), WEEK * 2, WEEK)
+        scores.append(float(features @ np.array(learnt.weights) + learnt.offset))
+    assert scores[1] > scores[0]
+
+
+def test_days_that_differ_widen_the_error() -> None:
+    """288 samples a day count as one where days differ: shares 0 and 1 make an error of 1/2."""
+    values = np.concatenate([np.zeros(288), np.ones(288)])
+    day = np.repeat([0, 1], 288)
+    assert day_errors(values, np.ones(576), day, np.array([0.5]))[0] == pytest.approx(0.5)
+    alike = np.tile([0.0, 1.0], 288)
+    assert day_errors(alike, np.ones(576), day, np.array([0.5]))[0] == pytest.approx(0.0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(1e6, 1e10), min_size=2, max_size=20))
+def test_peak_levels_lie_above_the_median(peaks: list[float]) -> None:
+    """A week's peak is never expected below the median day's."""
+    levels = peak_levels(np.array([peaks]), WEEK)[0]
+    assert (levels >= np.median(peaks) * 0.999).all()
+
+
+def test_two_periods_of_settings_do_not_reach_back() -> None:
+    """Cut at a day, histories hold neither samples nor events nor settings from after it."""
+    specs = [
+        {**names(), "image": "a", "first_seen": START, "last_seen": START + timedelta(days=7)},
+        {**names(), "image": "b", "first_seen": START + timedelta(days=7)},
+    ]
+    events = [
+        {**names(), "timestamp": START + timedelta(days=d), "kind": "restart"} for d in (2, 9)
+    ]
+    cut = histories(specs=specs, events=events).between(0, 5 * 288)
+    assert cut.spec(0).image == "a"
+    assert len(cut.events) == 1
+    assert cut.usage.end == START + timedelta(days=5)
+    np.testing.assert_array_equal(
+        cut.daily.memory_peak, histories(steady(days=5), window=meta(5)).daily.memory_peak
+    )

@@ -1,0 +1,130 @@
+"""Patterns on synthetic truth: what is there is found, and what is not there is not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from scipy.signal import lfilter
+
+from analyzer.history import Histories, build_histories
+from analyzer.models.pattern import last_shift, recognise, trend, weekly_rhythm
+from analyzer.usage import Meta, Recording, Usage
+from tests.samples import START, STEP, ref
+
+Array = npt.NDArray[np.float64]
+COUNT, DAYS = 120, 21
+TIME = np.arange(DAYS * 288) / 288
+
+
+def noise(memory: float, spread: float, seed: int = 1, count: int = COUNT) -> Array:
+    """Stationary, autocorrelated, heavy-tailed: AR(1) with Student-t shocks of three degrees."""
+    rng = np.random.default_rng(seed)
+    shocks = rng.standard_t(3, (count, len(TIME) + 500)) * spread * np.sqrt((1 - memory**2) / 3)
+    return np.asarray(lfilter([1.0], [1.0, -memory], shocks, axis=1)[:, 500:])
+
+
+def containers(memory: Array) -> Histories:
+    """One pod per row of `memory`, with CPU in proportion."""
+    count, steps = memory.shape
+    usage = Usage(
+        start=START,
+        step=STEP,
+        steps=steps,
+        containers=tuple(ref(workload=f"w{i:04d}") for i in range(count)),
+        container=np.arange(count),
+        pods=tuple(f"p{i}" for i in range(count)),
+        first=np.zeros(count, dtype=np.int64),
+        offset=np.arange(count + 1) * steps,
+        cpu_cores=(memory / 1e9).astype(np.float32).ravel(),
+        memory_bytes=memory.astype(np.float32).ravel(),
+    )
+    return build_histories(Recording(Meta("lab", START, START + steps * STEP, STEP), usage))
+
+
+def words(course: Array | float, **kind: float) -> list[str]:
+    """What memory with that course (in logarithms) and noise on it is called."""
+    settings = {"memory": 0.98, "spread": 0.04, **kind}
+    memory = 3e8 * np.exp(course + noise(settings["memory"], settings["spread"]))
+    return list(recognise(containers(memory))["memory"].findings)
+
+
+@pytest.mark.parametrize(
+    ("word", "course"),
+    [
+        ("growth", np.log(1.2) / 7 * TIME),
+        ("shift", np.where(TIME > 12, 0.4, 0.0)),
+        ("shift", np.where(TIME > 10, -0.5, 0.0)),
+        ("daily", 0.3 * np.sin(2 * np.pi * TIME)),
+        ("weekly", np.where(TIME.astype(int) % 7 >= 5, -0.5, 0.0)),
+        ("leak", np.log1p(0.8 * (TIME % 4) / 4)),
+    ],
+)
+def test_a_clear_pattern_is_recognised(word: str, course: Array) -> None:
+    """At least 95 % of clear cases get their word."""
+    spread = 0.01 if word == "leak" else 0.04
+    found = words(course, spread=spread)
+    assert np.mean([each == word for each in found]) >= 0.95
+
+
+@pytest.mark.parametrize(("memory", "spread"), [(0.9, 0.05), (0.98, 0.1), (0.99, 0.05)])
+def test_noise_raises_no_alarm(memory: float, spread: float) -> None:
+    """At most 2 % of stationary, autocorrelated, heavy-tailed histories get a pattern's word."""
+    found = words(0.0, memory=memory, spread=spread)
+    alarms = {"growth", "decline", "shift", "leak", "daily", "weekly"}
+    assert np.mean([each in alarms for each in found]) <= 0.02
+
+
+def test_slope_is_the_median_of_pairs() -> None:
+    """A line with one outlier: every pair without it says 0.1 a day."""
+    logs = 0.1 * np.arange(10.0)
+    logs[4] = 9.0
+    slope, p_value = trend(logs[None, :])
+    assert slope[0] == pytest.approx(0.1)
+    assert p_value[0] < 0.05
+
+
+def test_few_days_have_no_trend() -> None:
+    """Five days are too few, however straight they are."""
+    slope, p_value = trend(np.arange(5.0)[None, :])
+    assert (slope[0], p_value[0]) == (0.0, 1.0)
+
+
+def test_a_shift_is_dated_and_measured() -> None:
+    """Seven days at 1, seven at e: the eighth day is the first, the ratio e."""
+    since, ratio = last_shift(np.concatenate([np.zeros(7), np.ones(7)])[None, :])
+    assert since[0] == 7
+    assert ratio[0] == pytest.approx(np.e)
+
+
+def test_two_high_days_are_no_shift() -> None:
+    """A change must have lasted three days."""
+    since, ratio = last_shift(np.concatenate([np.zeros(12), np.ones(2)])[None, :])
+    assert (since[0], ratio[0]) == (0, 1.0)
+
+
+def test_one_week_has_no_weekly_rhythm() -> None:
+    """What was seen once is no rhythm."""
+    assert not weekly_rhythm(np.array([[0.0, 0, 0, 0, 0, -1, -1]] * 2))[0]
+
+
+def test_restarts_tell_a_leak_from_two_lives() -> None:
+    """Two climbs with a reported restart between them are a leak; without it, not yet."""
+    time = np.arange(6 * 288) / 288
+    memory = 3e8 * (1 + 0.6 * (time % 3) / 3)[None, :]
+    silent = containers(memory)
+    told = pd.DataFrame(
+        {
+            "pod": ["p0"],
+            "timestamp": [pd.Timestamp(START + timedelta(days=3))],
+            "kind": ["restart"],
+            "value": [np.nan],
+            "index": [0],
+        }
+    )
+    assert recognise(silent)["memory"].findings[0] != "leak"
+    known = Histories(silent.meta, silent.usage, silent.specs, told)
+    assert recognise(known)["memory"].findings[0] == "leak"

@@ -1,0 +1,78 @@
+"""Histories: joined per container, cut in time, and nothing lost on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyzer.history import check_ledger
+from analyzer.quantity import Memory
+from tests.samples import MIB, START, histories, meta, names, ref, steady
+
+
+def test_a_container_known_but_never_seen_is_skipped_with_a_reason() -> None:
+    """Specs without a sample come out as skipped, not silently."""
+    of = histories(specs=[names(), names(workload="idle")])
+    assert [s.ref for s in of.skipped] == [ref(workload="idle")]
+    assert of.skipped[0].reason == "no usage was observed in the window"
+
+
+def test_the_settings_seen_last_hold_now() -> None:
+    """Of two periods, the later one is the spec."""
+    periods = [
+        {**names(), "memory_request_bytes": 2 * MIB, "last_seen": START + timedelta(days=9)},
+        {**names(), "memory_request_bytes": 1 * MIB, "last_seen": START + timedelta(days=3)},
+    ]
+    of = histories(specs=periods)
+    assert of.spec(0).resources.memory_request == Memory(2 * MIB)
+    assert len(of.specs[0]) == 2
+
+
+def test_days_count_back_from_the_end() -> None:
+    """2.5 days are three columns; the last one is whole, the first one half."""
+    daily = histories(steady(2.5), window=meta(2.5)).daily
+    assert daily.samples.tolist() == [[144, 288, 288]]
+
+
+def test_daily_summaries_take_the_highest_pod() -> None:
+    """Memory is the peak of any pod, CPU is over all samples of all pods."""
+    two = pd.concat(
+        [steady(1, cpu=0.1, memory=MIB), steady(1, cpu=0.3, memory=5 * MIB).assign(pod="web-2")]
+    )
+    daily = histories(two, window=meta(1)).daily
+    assert daily.memory_peak[0, 0] == 5 * MIB
+    assert daily.cpu_mean[0, 0] == pytest.approx(0.2)
+    assert daily.cpu_peak[0, 0] == pytest.approx(0.3)
+    assert daily.samples[0, 0] == 576
+
+
+def test_a_cut_at_days_reuses_the_summaries() -> None:
+    """Cut where days end, summaries are those of the long window; elsewhere they are redone."""
+    rng = np.random.default_rng(2)
+    of = histories(steady(6, memory=rng.uniform(1, 9, 6 * 288) * MIB), window=meta(6))
+    aligned, shifted = of.between(288, 4 * 288), of.between(100, 1000)
+    np.testing.assert_array_equal(aligned.daily.memory_peak, of.daily.memory_peak[:, 1:4])
+    assert shifted.known_daily is None
+    assert shifted.daily.memory_peak.shape == (1, 4)
+
+
+def test_every_container_stays_listed_in_a_cut() -> None:
+    """One that came later has no samples before; indices stay the same."""
+    late = steady(2).assign(workload="late")
+    late["timestamp"] += timedelta(days=10)
+    of = histories(pd.concat([steady(), late]))
+    cut = of.between(0, 5 * 288)
+    assert cut.containers == of.containers
+    assert cut.daily.samples.sum(axis=1).tolist() == [0, 5 * 288]
+
+
+def test_the_ledger_notices_a_loss() -> None:
+    """Containers in = recommended + skipped, each once."""
+    check_ledger([ref(), ref("b")], [ref()], [ref("b")])
+    with pytest.raises(AssertionError, match="2 containers came in, 1 came out"):
+        check_ledger([ref(), ref("b")], [ref()], [])
+    with pytest.raises(AssertionError, match="some twice"):
+        check_ledger([ref()], [ref()], [ref()])
