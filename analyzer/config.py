@@ -76,6 +76,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     model: str = DEFAULT_MODEL
     risk_budget: bool = True
     """Spend the cluster's expected overruns where they buy the most; off: equal risk for all."""
+    risk_budget_cap: float = 3.0
+    """No container gets more than this many times the risk it would get if all were equal."""
     backtest: bool = True
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
@@ -94,6 +96,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for text in (self.window, self.horizon, self.step):
             if text is not None:
                 parse_duration(text)
+        if not 1 < self.risk_budget_cap <= 10:
+            found = f"{self.risk_budget_cap:g}"
+            raise ValueError(f"risk_budget_cap must lie above 1 and at most at 10, found {found}")
         if self.until is not None:
             parse_time(self.until)
         if self.window is not None and parse_duration(self.window) < timedelta(hours=1):

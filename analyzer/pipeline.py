@@ -182,7 +182,8 @@ def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation],
     if not config.risk_budget:
         return recommend(histories, demand, config.policies)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
-    spent = spend(demand, due_risks(histories, config.policies), replicas)
+    due = due_risks(histories, config.policies)
+    spent = spend(demand, due, replicas, most=config.risk_budget_cap)
     return recommend(histories, spent.demand, config.policies, spent.risks)
 
 

@@ -50,6 +50,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     memory_ceiling: Memory | None = None
 
     direction: Literal["both", "raise", "lower", "off"] = "both"
+    min_samples: int = 10
+    """With fewer samples than this, nothing is recommended at all."""
     min_days_to_lower: float = 3.0
     """With fewer observed days than this, nothing is lowered."""
     max_decrease: float = 1.0

@@ -134,8 +134,13 @@ def recommend(
     node = largest_node(histories)
     recommendations = []
     for index, policy in chosen.items():
+        ref, samples = histories.containers[index], evidence[index].samples
+        if samples < policy.min_samples:
+            few = f"only {samples} samples were seen; at least {policy.min_samples} are needed"
+            skipped.append(Skipped(ref, few))
+            continue
         case = _Case(
-            kind=histories.containers[index].kind,
+            kind=ref.kind,
             policy=policy,
             spec=histories.spec(index),
             evidence=evidence[index],
@@ -145,7 +150,7 @@ def recommend(
             risk={target: float(risks[target][index]) for target in TARGETS},
             finding=demand.findings["memory"][index] if "memory" in demand.findings else "",
         )
-        recommendations.append(_recommend_one(histories.containers[index], case, demand, index))
+        recommendations.append(_recommend_one(ref, case, demand, index))
     return recommendations, [*histories.skipped, *skipped]
 
 

@@ -185,6 +185,14 @@ def test_a_short_history_lowers_nothing() -> None:
     assert higher.proposed.cpu_request == Cpu(2000)
 
 
+def test_a_handful_of_samples_is_no_history() -> None:
+    """An init container seen for 45 minutes in all is skipped, with the count."""
+    of = histories(steady(days=9 / 288), specs=[{**names(), **NOW}])
+    found, (skipped,) = recommend(of, demand(of), Policies())
+    assert not found
+    assert skipped.reason == "only 9 samples were seen; at least 10 are needed"
+
+
 def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
     """The samples show 100Mi, but it died at 512Mi: 1.2 x 512Mi = 614.4Mi, rounded up 640Mi."""
     kill = {
