@@ -11,6 +11,7 @@ from analyzer.errors import SourceError
 from analyzer.sources.promql import (
     Matcher,
     Matchers,
+    any_of,
     duration,
     equals,
     left_open,
@@ -138,8 +139,9 @@ def find_cluster(
     connection: Connection, settings: PrometheusSettings, start: datetime, end: datetime
 ) -> str | None:
     """The value of the cluster label to ask for; None where the series carry no such label."""
+    usage = any_of((CPU_COUNTER, *CPU_RULES))
     found = connection.label_values(
-        settings.cluster_label, CPU_COUNTER, start.timestamp(), end.timestamp()
+        settings.cluster_label, usage, start.timestamp(), end.timestamp()
     )
     if not found:
         return None

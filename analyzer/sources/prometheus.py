@@ -88,7 +88,7 @@ class PrometheusSource:
                 f"{connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
                 f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
             )
-        warnings = (*connection.warnings, *span.reader.lost)
+        warnings = (*dialect.notes, *connection.warnings, *span.reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
         return join_recordings(parts, meta)
