@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.evidence import Evidence, Quantiles
 from analyzer.history import Histories, Skipped, build_histories
 from analyzer.models.demand import RESOURCES, RISKS, Demand, Step
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.recommend import TARGETS, Evidence, Quantiles, Recommendation
+from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef

@@ -20,7 +20,7 @@ FLOORS = (
     ("models",),
     ("calibration",),
     ("sources",),
-    ("policy", "recommend"),
+    ("evidence", "policy", "recommend"),
     ("backtest",),
     ("gitops",),
     ("report", "plots", "writers"),
@@ -266,7 +266,7 @@ def test_imports_from_below_and_from_the_left_are_fine(
         ("policy.py", "import subprocess"),
         ("writers/html.py", "from urllib.request import urlopen"),
         ("writers/html.py", "from pathlib import Path\nPath('x').write_text('')"),
-        ("plots.py", "x = open('run.json')"),
+        ("recommend.py", "x = open('run.json')"),
     ],
 )
 def test_a_touch_of_the_world_is_found(tmp_path: Path, name: str, text: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from analyzer.evidence import Quantiles
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.drawing import draw_portrait, workload_sheet
@@ -18,7 +19,7 @@ from analyzer.plots.scale import choose_top, make_scale
 from analyzer.plots.text import amount
 from analyzer.plots.words import headline
 from analyzer.quantity import Cpu, Memory
-from analyzer.recommend import Quantiles, Recommendation
+from analyzer.recommend import Recommendation
 
 Array = npt.NDArray[np.float64]
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.evidence import observe
 from analyzer.history import Histories
 from analyzer.quantity import Resources
-from analyzer.recommend import Recommendation, observe
+from analyzer.recommend import Recommendation
 from tests.samples import MIB, START, histories, names, recommendation, resources, steady
 
 

@@ -11,9 +11,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analyzer.evidence import observe
 from analyzer.history import Histories, Skipped
 from analyzer.plots import backtest_figure, cluster_figure, describe_cluster
-from analyzer.recommend import Recommendation, observe
+from analyzer.recommend import Recommendation
 from tests.plots.scenes import daily
 from tests.plots.test_workload import overlaps, words
 from tests.samples import histories, meta, recommendation, ref, resources

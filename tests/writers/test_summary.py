@@ -64,7 +64,9 @@ def test_what_did_not_land_says_why() -> None:
         Landing("a", "edited", "proven"),
         Landing("b", "advice", "the value comes from a variable", file="x/y.yaml"),
     )
-    text = text_of(DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "diff", "commit"),))
+    text = text_of(
+        DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "diff", "commit"),)
+    )
     assert "1 containers are edited in 1 applications" in text
     assert "| b | x/y.yaml | the value comes from a variable |" in text
 
