@@ -477,37 +477,44 @@ def _set_inside(
 ) -> str:
     start, end = scalar_span(text, scalar)
     header, indent, lines = block_lines(text, start, end)
-    newline = newline_of(text)
-    content = "".join(lines)
-    changed = _set_field(content, inner, field, amount, exact)
-    indented = "".join(
-        line if not line.strip("\r\n") else indent + line
-        for line in changed.splitlines(keepends=True)
+    raw = text[start + len(header) : end].splitlines(keepends=True)
+    changed = _set_field("".join(lines), inner, field, amount, exact).splitlines(keepends=True)
+    first, last = _unchanged(lines, changed)
+    middle = [f"{indent}{line}" for line in changed[first : len(changed) - last]]
+    return splice(
+        text, start, end, header + "".join([*raw[:first], *middle, *raw[len(raw) - last :]])
     )
-    if newline == "\n" and "\r" in indented:
-        raise EditRefusedError("the block scalar mixes line endings")
-    return splice(text, start, end, header + indented)
+
+
+def _unchanged(before: list[str], after: list[str]) -> tuple[int, int]:
+    """How many lines at the start, and how many at the end, two texts have in common."""
+    shortest = min(len(before), len(after))
+    first = next((i for i in range(shortest) if before[i] != after[i]), shortest)
+    rest = shortest - first
+    last = next((i for i in range(rest) if before[-1 - i] != after[-1 - i]), rest)
+    return first, last
 
 
 def block_lines(text: str, start: int, end: int) -> tuple[str, str, list[str]]:
     """A literal block scalar taken apart: its header line, its indentation, its bare lines.
 
-    Raises `EditRefusedError` for any other scalar, and for spacing that would not come back.
+    Blank lines are left as they are, since their spaces may be fewer than the indentation.
+    Raises `EditRefusedError` for any other scalar.
     """
     raw = text[start:end]
     header = _BLOCK_HEADER.match(raw)
     if header is None or not raw.startswith("|"):
         raise EditRefusedError("the values stand in a string that is no literal block (|)")
+    if any(char.isdigit() for char in header["flags"]):
+        raise EditRefusedError("the block scalar states its own indentation")
     body = raw[header.end() :].splitlines(keepends=True)
     first = next((line for line in body if line.strip()), "")
     indent = " " * (len(first) - len(first.lstrip(" ")))
-    if any(char.isdigit() for char in header["flags"]):
-        raise EditRefusedError("the block scalar states its own indentation")
-    lines = [line[len(indent) :] if line.startswith(indent) else line for line in body]
-    again = "".join(line if not line.strip("\r\n") else indent + line for line in lines)
-    if again != "".join(body):
-        raise EditRefusedError("the block scalar has lines of odd spacing that would be lost")
-    return header.group(), indent, lines
+    return (
+        header.group(),
+        indent,
+        [line.removeprefix(indent) if line.strip() else line for line in body],
+    )
 
 
 # --- text -------------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ class _Walker:
         self._argo = Follower(self)
         self._seen_flux: set[tuple[str, str, str]] = set()
         self._settings = self._config_maps()
+        # Paths count from the repository's root, or from a folder that is packaged as a whole.
+        self._bases = [""]
 
     def run(self) -> Reach:
         """Follow the roots, then look at what none of them leads to."""
@@ -107,8 +109,19 @@ class _Walker:
             if "sync:" in self.repository.files[file].text:
                 documents = self.repository.files[file].documents
                 found += [d.root.text("instance", "sync", "path") for d in documents]
-        paths = {join("", path) for path in found if path is not None}
+        paths = {self._synced(path) for path in found if path is not None}
         return sorted(path for path in paths if path is not None and self._is_root(path))
+
+    def _synced(self, path: str) -> str | None:
+        """The folder behind a sync path, also where only a part of the repository is packaged."""
+        wanted = join("", path)
+        if wanted is None or wanted in self.folders:
+            return wanted
+        fitting = [folder for folder in self.folders if folder.endswith(f"/{wanted}")]
+        if len(fitting) != 1:
+            return None
+        self._bases.append(fitting[0].removesuffix(f"/{wanted}"))
+        return fitting[0]
 
     def _flux_by_shape(self) -> None:
         """Without a bootstrap: the Kustomizations that nothing includes and that lead to others.
@@ -215,9 +228,7 @@ class _Walker:
         if self._is_foreign(spec):
             return
         path = arrival.route.expand(spec.text("spec", "path") or "")
-        folder = join("", path)
-        if folder is None or (folder not in self.folders and folder not in self.repository.files):
-            folder = self._artifact_folder(spec, path)
+        folder = self._folder(path) or self._artifact_folder(spec, path)
         if folder is None:
             self.reach.notes.append(f"{item}: its path {path[:80]} is not in this repository")
             return
@@ -242,25 +253,37 @@ class _Walker:
     def _is_foreign(self, spec: Node) -> bool:
         """Whether a Flux Kustomization takes its path from another repository than this one."""
         kind = spec.text("spec", "sourceRef", "kind")
-        name = spec.text("spec", "sourceRef", "name")
+        name = spec.text("spec", "sourceRef", "name") or ""
         if kind in ("OCIRepository", "Bucket"):
-            return True
-        return kind == "GitRepository" and name in self._foreign_sources
+            return name not in self._own_sources
+        declared = any(
+            item.kind == "GitRepository" and item.name == name
+            for objects in self.objects.values()
+            for item in objects
+        )
+        return kind == "GitRepository" and declared and name not in self._own_sources
 
     @cached_property
-    def _foreign_sources(self) -> set[str]:
-        """The GitRepository objects declared here that do not stand for this repository.
+    def _own_sources(self) -> set[str]:
+        """The names of the sources that stand for this repository.
 
-        The one that most Flux Kustomizations refer to is this repository.
+        Flux's default name, and the one that most Flux Kustomizations refer to.
         """
-        every = [item for objects in self.objects.values() for item in objects]
         used = Counter(
-            item.node.text("spec", "sourceRef", "name")
-            for item in every
+            item.node.text("spec", "sourceRef", "name") or ""
+            for objects in self.objects.values()
+            for item in objects
             if item.group == FLUX and item.kind == "Kustomization"
         )
-        own = {"flux-system", *(name for name, _ in used.most_common(1))}
-        return {item.name for item in every if item.kind == "GitRepository"} - own
+        return {"flux-system", *(name for name, _ in used.most_common(1))}
+
+    def _folder(self, path: str) -> str | None:
+        """The folder or file that a path in this repository's source means; None without one."""
+        for base in self._bases:
+            folder = join(base, path.removeprefix("/"))
+            if folder is not None and (folder in self.folders or folder in self.repository.files):
+                return folder
+        return None
 
     def _artifact_folder(self, spec: Node, path: str) -> str | None:
         """The folder behind a path in an ExternalArtifact that an ArtifactGenerator copies."""

@@ -308,3 +308,19 @@ def test_an_independent_loader_sees_the_intended_leaves_alone(
             resources.get(part, {}).pop(name, None)
         assert not any(resources.get(part) for part in ("requests", "limits"))
     assert before == after
+
+
+def test_blank_lines_of_odd_spacing_survive_in_block_scalars() -> None:
+    """Lines of too few or too many spaces are kept as they are around the edited line."""
+    text = (
+        "p: |\n    a: 1\n  \n    resources:\n      \n      limits:\n        memory: 1Gi\n \nq: 1\n"
+    )
+    address = Address(0, ("p",), Address(0, ("resources",)))
+    changes: Changes = {"limits.memory": Memory(64 * MI), "requests.cpu": Cpu(10)}
+    edited = set_resources(text, address, changes)
+    wanted = text.replace("1Gi", "64Mi").replace(
+        "      limits:\n", "      requests:\n        cpu: 10m\n      limits:\n"
+    )
+    assert edited == wanted
+    assert prove_text(text, edited, address, changes).holds
+    assert not prove_text(text, edited.replace("\n  \n", "\n\n"), address, changes).holds

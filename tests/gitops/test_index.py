@@ -370,3 +370,19 @@ def test_a_hostile_repository_is_indexed_all_the_same(plant: Plant, flux: dict[s
     index = index_repository(plant(flux))
     assert len([note for note in index.notes if "aliases" in note]) == 2
     assert {p.owner.name for p in index.places if p.reachable} >= {"sonarr"}
+
+
+def test_a_repository_packaged_in_part_is_followed(plant: Plant, flux: dict[str, str]) -> None:
+    """Where an artifact holds one folder, every path counts from that folder."""
+    flux["kubernetes/flux/cluster.yaml"] = """
+        apiVersion: fluxcd.controlplane.io/v1
+        kind: FluxInstance
+        metadata: {name: flux, namespace: flux-system}
+        spec: {sync: {kind: OCIRepository, url: "oci://example.org/x", path: ./apps}}
+        """
+    for name, text in flux.items():
+        flux[name] = text.replace("./kubernetes/apps", "./apps").replace(
+            "kind: GitRepository, name: flux-system", "kind: OCIRepository, name: flux-system"
+        )
+    index = index_repository(plant(flux))
+    assert {p.owner.name for p in index.places if p.reachable} == {"sonarr"}
