@@ -29,9 +29,10 @@ from analyzer.sources.window import DAY
 
 WorkloadName = tuple[str, str, str]
 """Namespace, kind and name of a workload."""
-Timeline = list[tuple[float, float]]
+Timeline = Sequence[tuple[float, float]]
 """Times (Unix seconds, ends of steps) and values, in order of time."""
 Rows = list[tuple[dict[str, str], Timeline]]
+K = TypeVar("K")
 T = TypeVar("T")
 
 _FIELDS = {
@@ -45,6 +46,7 @@ _POINTS = 200_000
 _INIT = ("", "init_")
 _IMAGE = ("image", "image_spec")
 _RESOURCES = ("cpu", "memory")
+_OLD_UNITS = (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
 _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
 _OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
@@ -69,7 +71,7 @@ class Facts:
 
     owners: Owners
     types: dict[ContainerName, str] = field(default_factory=dict)
-    images: dict[ContainerName, list[tuple[float, str]]] = field(default_factory=dict)
+    images: dict[ContainerName, Sequence[tuple[float, str]]] = field(default_factory=dict)
     settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
     """Requests and limits, by column name of the specs table."""
     replicas: dict[WorkloadName, int] = field(default_factory=dict)
@@ -77,6 +79,20 @@ class Facts:
     annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    _lines: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def note(
+        self, table: dict[K, Sequence[tuple[float, T]]], key: K, more: Iterable[tuple[float, T]]
+    ) -> None:
+        """Put points into the timeline of `key`; what is known of a time already stays.
+
+        Equal timelines are kept once: thousands of pods share a life and a setting.
+        """
+        known = dict(table.get(key, ()))
+        for time, value in more:
+            known.setdefault(time, value)
+        line = tuple(sorted(known.items(), key=lambda point: point[0]))
+        table[key] = self._lines.setdefault(line, line)
 
 
 def day_grids(start: datetime, end: datetime) -> list[Grid]:
@@ -205,54 +221,39 @@ def _read_settings(
 
         return Question(what, expression, grid, pieces, _rows)
 
+    # One question at a time, so that the answers of one only stand in memory as objects.
+    for kind in _INIT:
+        question = ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images")
+        for labels, line in _answers(reader, question):
+            image = labels.get("image_spec") or labels.get("image") or ""
+            facts.note(facts.images, container_name(labels), [(time, image) for time, _ in line])
     wanted = (one_of("resource", _RESOURCES),)
-    images = [ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images") for kind in _INIT]
-    values = {
-        which: [
-            ask(f"kube_pod_{kind}container_resource_{which}", wanted, ("resource",), "settings")
-            for kind in _INIT
-        ]
-        for which in ("requests", "limits")
-    }
-    old = {
-        (which, resource): ask(f"kube_pod_container_resource_{which}_{unit}", (), (), "settings")
-        for which in ("requests", "limits")
-        for resource, unit in (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
-        if dialect.old_state
-    }
-    reader.ask(*images, *(question for both in values.values() for question in both), *old.values())
-    for labels, line in _answers(images):
-        image = labels.get("image_spec") or labels.get("image") or ""
-        add(facts.images.setdefault(container_name(labels), []), ((t, image) for t, _ in line))
-    for which, questions in values.items():
-        for labels, line in _answers(questions):
-            _add_setting(facts, labels, _FIELDS[which, labels["resource"]], line)
-    for key, question in old.items():
-        for labels, line in _answers([question]):
-            _add_setting(facts, labels, _FIELDS[key], line)
+    for which in ("requests", "limits"):
+        for kind in _INIT:
+            metric = f"kube_pod_{kind}container_resource_{which}"
+            question = ask(metric, wanted, ("resource",), which)
+            for labels, line in _answers(reader, question):
+                _note_setting(facts, labels, _FIELDS[which, labels["resource"]], line)
+        for resource, unit in _OLD_UNITS if dialect.old_state else ():
+            question = ask(f"kube_pod_container_resource_{which}_{unit}", (), (), which)
+            for labels, line in _answers(reader, question):
+                _note_setting(facts, labels, _FIELDS[which, resource], line)
 
 
-def _answers(questions: Iterable[Question[Rows]]) -> Iterator[tuple[dict[str, str], Timeline]]:
-    for question in questions:
-        for rows in question.answers:
-            yield from rows
+def _answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str, str], Timeline]]:
+    """Ask, and hand out series by series what came back."""
+    reader.ask(question)
+    for rows in question.answers:
+        yield from rows
 
 
 def _rows(batch: Batch, piece: Piece) -> Rows:
     return list(timelines(batch))
 
 
-def _add_setting(facts: Facts, labels: Labels, column: str, line: Timeline) -> None:
+def _note_setting(facts: Facts, labels: Labels, column: str, line: Timeline) -> None:
     columns = facts.settings.setdefault(container_name(labels), {})
-    add(columns.setdefault(column, []), line)
-
-
-def add(line: list[tuple[float, T]], more: Iterable[tuple[float, T]]) -> None:
-    """Put more points into a timeline; what is known of a time already stays."""
-    known = dict(line)
-    for time, value in more:
-        known.setdefault(time, value)
-    line[:] = sorted(known.items(), key=lambda point: point[0])
+    facts.note(columns, column, line)
 
 
 def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
@@ -278,8 +279,7 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
                 return largest_by(names, selector(metric, (*dialect.state, *more)))
 
             question = Question("replicas", expression, part, pieces, _rows)
-            reader.ask(question)
-            for labels, line in _answers([question]):
+            for labels, line in _answers(reader, question):
                 key = (own(labels, "namespace"), kind, own(labels, label))
                 if line:
                     facts.replicas[key] = int(line[-1][1])
