@@ -2,6 +2,7 @@
 
 CPU. The coming share of time above a level is the past one, smoothed: each quantile of the window
 counts as spread by the drift from week to week (3 %), and one part in fifty as spread widely.
+Where the containers of a cluster have alike tails, each is told from all of them.
 
 Memory. The peak until the next review stays below a level where neither of two things happens.
 (1) A day like those seen: the chance that one day's peak lies above the level, from the daily
@@ -48,6 +49,11 @@ CPU_SHARES = 1 - np.array(
 """Quantiles that stand for a window of CPU samples, dense where it matters."""
 CPU_DRIFT, CPU_WIDE, CPU_WIDE_SHARE = 0.03, 0.5, 0.02
 LEAST_CORES = 1e-4
+TAIL_NOISE = 0.15
+"""How far the tail of a week, relative to its p95, strays by chance, in logarithms."""
+LEAST_TO_SHARE = 10
+"""With fewer containers there is no telling how much their tails differ."""
+_P95 = int(np.searchsorted(CPU_SHARES, 0.95))
 
 LEAST_DRIFT, MOST_DRIFT = 0.03, 0.1
 """Drift of daily peaks: as far as they vary, within these."""
@@ -247,7 +253,8 @@ def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> A
     # Growth moves the whole window to the middle of the horizon.
     days = histories.daily.samples.shape[1]
     points += (pattern.slope * (days + horizon / timedelta(days=1)) / 2)[:, None]
-    base = points[:, int(np.searchsorted(CPU_SHARES, 0.95))]
+    points = share_tails(points)
+    base = points[:, _P95]
     weights = np.diff(np.concatenate([[0.0], CPU_SHARES]))
     levels = np.full((len(points), len(RISKS)), np.nan)
     for rows in _chunks(~np.isnan(base)):
@@ -267,6 +274,24 @@ def moved(logs: Array, pattern: Pattern, days: float) -> Array:
     rise = np.maximum(pattern.slope, 0.0)[:, None] * (age + days)
     result: Array = logs + rise
     return result
+
+
+def share_tails(points: Array) -> Array:
+    """`points` with what lies above each p95 drawn to the cluster's mean, as far as that is fair.
+
+    Empirical Bayes: where tails differ between containers with variance ``t²``, each keeps
+    ``t² / (t² + noise²)`` of its own. Unlike containers keep theirs; alike ones share one, which
+    is better known than any. `points` are logarithms of quantiles at `CPU_SHARES`.
+    """
+    tails = points[:, _P95 + 1 :] - points[:, _P95 : _P95 + 1]
+    known = ~np.isnan(tails).any(axis=1)
+    if known.sum() < LEAST_TO_SHARE:
+        return points
+    mean, variance = tails[known].mean(axis=0), tails[known].var(axis=0)
+    own = variance / (variance + TAIL_NOISE**2)
+    shared = points.copy()
+    shared[:, _P95 + 1 :] = points[:, _P95 : _P95 + 1] + mean + own * (tails - mean)
+    return shared
 
 
 def cpu_points(histories: Histories, since: np.ndarray) -> Array:

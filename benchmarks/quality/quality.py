@@ -185,7 +185,7 @@ def reliability(result: BacktestResult) -> None:
                     & (frame["resource"] == resource)
                     & (frame["stated_risk"] == risk)
                 ]
-                seen = float(rows[column].iloc[0] or np.nan)
+                seen = float(rows[column].iloc[0])
                 last = next(
                     r.by_review[-1]
                     for r in result.rows
@@ -195,25 +195,25 @@ def reliability(result: BacktestResult) -> None:
             print(f"    {resource:<7} {model:<13} stated: observed  " + "   ".join(cells))
 
 
-def volatile_groups(result: BacktestResult) -> None:
-    """Observed overrun at a stated 10 % (memory), by how far peaks lie above mean use."""
+def volatile_groups(result: BacktestResult, histories: Histories) -> None:
+    """Observed overrun at a stated 10 % (memory), by how daily peaks varied before any review."""
     row = next(
         r
         for r in result.rows
         if (r.model, r.resource, r.stated_risk) == ("pooled-equal", "memory", 0.1)
     )
-    known = row.weeks > 0
-    if not known.any():
+    past = histories.daily.memory_peak[:, : result.train // timedelta(days=1)]
+    varied = np.array([np.nanstd(np.log(p)) if (p > 0).sum() > 2 else np.nan for p in past])
+    known = (row.weeks > 0) & ~np.isnan(varied)
+    if known.sum() < 30:
         return
-    height = row.oracle[known] / row.usage[known]
-    edges = np.quantile(height, [0, 1 / 3, 2 / 3, 1])
+    edges = np.quantile(varied[known], [0, 1 / 3, 2 / 3, 1])
     shares = []
     for low, high in itertools.pairwise(edges):
-        inside = (height >= low) & (height <= high)
-        shares.append(row.overruns[known][inside].sum() / row.weeks[known][inside].sum())
-    print(
-        "    calm, middle and spiky third at stated 10 %: " + ", ".join(f"{s:.1%}" for s in shares)
-    )
+        inside = known & (varied >= low) & (varied <= high)
+        shares.append(row.overruns[inside].sum() / row.weeks[inside].sum())
+    cells = ", ".join(f"{share:.1%}" for share in shares)
+    print(f"    calm, middle and restless third of the past, at stated 10 %: {cells}")
 
 
 def synthetic(kind: str, rng: np.random.Generator, days: int, count: int = 400) -> Array:
@@ -302,7 +302,7 @@ def main(names: list[str]) -> None:
         for resource in ("memory", "cpu"):
             compare(result, resource)
         reliability(result)
-        volatile_groups(result)
+        volatile_groups(result, histories)
     if not names:
         print("\nsynthetic truth")
         patterns()

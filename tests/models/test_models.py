@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analyzer.errors import UsageError
 from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, model_named
 from analyzer.models.percentile import day_errors, peak_levels
-from analyzer.models.pooled import Jumps, Pooled, learn_jumps
+from analyzer.models.pooled import CPU_SHARES, Jumps, Pooled, learn_jumps, share_tails
 from tests.models.test_pattern import containers, noise
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
 
@@ -129,6 +129,17 @@ def test_what_came_before_a_shift_hardly_counts() -> None:
     assert 0.3 < demand.at("cpu", 0.05)[0] < 0.33
 
 
+def test_alike_tails_are_shared_and_unlike_ones_kept() -> None:
+    """Tails that differ by 0.01 move to their mean; tails that differ by 3 stay where they are."""
+    for spread, kept in ((0.01, 0.05), (3.0, 0.95)):
+        points = np.zeros((20, len(CPU_SHARES)))
+        points[:, -1] = np.where(np.arange(20) % 2, 1 + spread, 1 - spread)
+        moved = share_tails(points)[:, -1]
+        share = (moved[1] - moved[0]) / (2 * spread)
+        assert abs(share - round(share)) <= 0.05
+        assert bool(share > kept) == (spread == 3.0)
+
+
 def test_without_a_past_jumps_are_the_prior() -> None:
     """Three days hold no whole week to learn from."""
     assert learn_jumps(containers(wandering()[:, : 3 * 288]), WEEK * 2, WEEK) == Jumps()
@@ -140,7 +151,7 @@ def test_a_cluster_that_jumps_states_more() -> None:
     jumpy = calm.copy()
     jumpy[:, 10 * 288 : 11 * 288] *= 3
     jumpy[:, 17 * 288 : 18 * 288] *= 9
-    features = np.array([1.0, 0.1, 0.0, 0.0, 0.0])
+    features = np.array([-2.2, 0.07, 0.0, 0.0, 0.0])
     scores = []
     for memory in (calm, jumpy):
         learnt = learn_jumps(containers(memory), WEEK * 2, WEEK)
