@@ -52,10 +52,8 @@ pytest: setup ## The tests alone; PYTEST_ARGS="-k name" narrows them
 lock: setup ## Resolve the dependencies anew into the two hashed lock files
 	@scripts/lock
 
-bench: setup ## Run the benchmarks
-	@shopt -s nullglob; scripts=(benchmarks/bench_*.py); \
-	if (( $${#scripts[@]} == 0 )); then echo "no benchmark (benchmarks/bench_*.py) here" >&2; exit 1; fi; \
-	for script in "$${scripts[@]}"; do echo "== $$script"; $(VENV_PYTHON) "$$script"; done
+bench: tools ## Run every benchmark in its small size (benchmarks/README.md has the real ones)
+	@scripts/bench
 
 clean: ## Remove what these targets made: .venv, .tools, caches, the demo's output
 	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports/demo

@@ -1,6 +1,6 @@
 """Recommendations on the sample cluster beside what its generator knows of the week after.
 
-    python benchmarks/bench_truth.py [--model NAME] [--all]
+    python benchmarks/truth/bench_truth.py [--model NAME] [--all]
 
 Prints, per pattern, how many containers would have been killed at the proposed memory limit or
 would have outgrown their request, and the footprint against the ideal; then every container that
@@ -22,7 +22,7 @@ from analyzer.pipeline import analyze_histories
 from analyzer.recommend import Recommendation
 from analyzer.sources import load_recording
 
-SAMPLE = Path(__file__).parent.parent / "sample-data"
+SAMPLE = Path(__file__).parents[2] / "sample-data"
 NAMES = ["namespace", "workload_kind", "workload", "container"]
 
 
