@@ -23,7 +23,7 @@ class Walker(Protocol):
     """What following an Application needs of the one who walks the folders."""
 
     repository: Repository
-    folders: set[str]
+    folders: frozenset[str]
     reach: Reach
 
     def take_file(self, file: str, route: Route, depth: int) -> None:

@@ -247,7 +247,7 @@ def refuse_merge(node: Node, path: Path) -> None:
         )
 
 
-def _node_at(documents: list[Document], number: int, path: Path) -> Node | None:
+def _node_at(documents: Sequence[Document], number: int, path: Path) -> Node | None:
     return documents[number].root.at(*path) if 0 <= number < len(documents) else None
 
 

@@ -112,7 +112,7 @@ def index_repository(
     Raises `GitOpsError` when `root` is no folder or `entry` is not in it.
     """
     repository = load_repository(root)
-    if entry is not None and entry.strip("/") not in repository.folders():
+    if entry is not None and entry.strip("/") not in repository.folders:
         raise GitOpsError(f"expected the folder {entry} in {root}, found no YAML file below it")
     return _Indexer(repository, find_reach(repository, entry), tools or Tools()).run()
 

@@ -84,7 +84,9 @@ class Prover:
 
     # --- helm ---
 
-    def _release(self, group: Sequence[Claim], documents: Mapping[str, list[Document]]) -> Verdict:
+    def _release(
+        self, group: Sequence[Claim], documents: Mapping[str, Sequence[Document]]
+    ) -> Verdict:
         owner = group[0].place.owner
         if self._helm is None:
             return Verdict(None, "not rendered: there is no helm on PATH")
@@ -109,7 +111,7 @@ class Prover:
         helm: Helm,
         chart: Chart,
         release: Release,
-        documents: Mapping[str, list[Document]],
+        documents: Mapping[str, Sequence[Document]],
         intended: Mapping[Sink, Resources],
     ) -> Verdict:
         def render(which: Release) -> Rendering:

@@ -50,7 +50,7 @@ class _Walker:
         self.repository = repository
         self.entry = entry.strip("/") if entry else None
         self.objects = objects
-        self.folders = repository.folders()
+        self.folders = repository.folders
         self.reach = Reach()
         self._follow = follow
         self._argo = Follower(self)

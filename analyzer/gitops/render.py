@@ -226,7 +226,7 @@ def _run(command: Sequence[str], home: Path) -> str:
 
 def _objects(text: str, program: str) -> Rendering:
     try:
-        source = Source("rendered", text, tuple(parse(text)))
+        source = Source("rendered", text, parse(text))
     except YamlError as err:
         raise RenderError(f"{program} wrote something that is no YAML: {err}") from err
     return Rendering(program, tuple(objects_of(source)))

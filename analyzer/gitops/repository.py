@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
@@ -27,7 +28,7 @@ class Source:
     documents: tuple[Document, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repository:
     """The readable YAML of a repository, and why the rest was left out.
 
@@ -38,7 +39,8 @@ class Repository:
     files: Mapping[str, Source]
     unread: Mapping[str, str] = field(default_factory=dict)
 
-    def folders(self) -> set[str]:
+    @cached_property
+    def folders(self) -> frozenset[str]:
         """Every folder that holds a YAML file, and those above it; the root is ``""``."""
         found = {""}
         for file in self.files:
@@ -46,7 +48,7 @@ class Repository:
             while parent != ".":
                 found.add(parent)
                 parent = str(PurePosixPath(parent).parent)
-        return found
+        return frozenset(found)
 
 
 def load_repository(root: Path) -> Repository:
@@ -116,7 +118,7 @@ def _read(root: Path, name: str) -> Source | str:
     except OSError as err:
         return f"cannot be read: {err.strerror}"
     try:
-        return Source(name, text, tuple(parse(text)))
+        return Source(name, text, parse(text))
     except YamlError as err:
         if "{{" in text or "{%" in text:
             return "a template, not YAML until it is rendered"

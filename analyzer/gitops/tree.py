@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal
 
 import yaml
@@ -186,7 +187,9 @@ class Document:
         self.explicit_end = explicit_end
 
 
-def parse(text: str) -> list[Document]:
+# An edit and its proof read the same text several times in a row; trees are never changed.
+@lru_cache(maxsize=4)
+def parse(text: str) -> tuple[Document, ...]:
     """Read every document of a stream. Raises `YamlError` where the text is not YAML."""
     offset = len(_BOM) if text.startswith(_BOM) else 0
     builder = _Builder(offset)
@@ -200,7 +203,7 @@ def parse(text: str) -> list[Document]:
         raise YamlError(f"expected YAML, found text that does not parse: {first_line}") from err
     finally:
         parser.dispose()
-    return builder.documents
+    return tuple(builder.documents)
 
 
 class _Builder:
