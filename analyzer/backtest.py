@@ -33,6 +33,8 @@ Points = dict[_Point, Array]
 MARGINS: Array = np.exp(np.linspace(np.log(0.6), np.log(48.0), 56))
 """The sweep of peers: what they would recommend without margin, times each of these."""
 CURRENT = "current requests"
+AS_IT_COMES = " as it comes"
+"""Ends the name of a peer with its own margin and floors, beside its sweep."""
 CPU_OVERRUN = 0.05
 """A week overruns the CPU request where usage is above it for more than this share of it."""
 CPU_ORACLE = 0.95
@@ -240,13 +242,7 @@ def _steps(histories: Histories, length: timedelta) -> int:
 def _state(review: _Review, model: Model, past: list[Judged]) -> Points:
     """The levels of one model at one review, at every point of its sweep."""
     if getattr(model, "sweep", "risk") == "margin":
-        plain = type(model)(plain=True)  # type: ignore[call-arg]
-        demand = plain.fit(review.seen, review.horizon)
-        return {
-            (model.name, resource, np.nan, float(margin)): demand.levels[resource][:, 0] * margin
-            for resource in RESOURCES
-            for margin in MARGINS
-        }
+        return _swept(model, review) | _as_it_comes(model, review)
     if not getattr(model, "learns", False):
         return _equal(model.name, model.fit(review.seen, review.horizon))
     model = type(model)(window=review.train)  # type: ignore[call-arg]
@@ -257,6 +253,26 @@ def _state(review: _Review, model: Model, past: list[Judged]) -> Points:
     # What comes is judged after it was stated, for the reviews that follow this one.
     past.append(judge(demand, review.ahead))
     return _equal(f"{model.name}-equal", stated) | _budgeted(model.name, stated)
+
+
+def _swept(model: Model, review: _Review) -> Points:
+    """A peer's bare statistic, without its own margin and floors, times each margin."""
+    plain = type(model)(plain=True)  # type: ignore[call-arg]
+    demand = plain.fit(review.seen, review.horizon)
+    return {
+        (model.name, resource, np.nan, float(margin)): demand.levels[resource][:, 0] * margin
+        for resource in RESOURCES
+        for margin in MARGINS
+    }
+
+
+def _as_it_comes(model: Model, review: _Review) -> Points:
+    """What a peer recommends with its defaults, floors and all: one point, off its sweep."""
+    demand = model.fit(review.seen, review.horizon)
+    return {
+        (model.name + AS_IT_COMES, resource, np.nan, np.nan): demand.levels[resource][:, 0]
+        for resource in RESOURCES
+    }
 
 
 def _equal(name: str, demand: Demand) -> Points:
@@ -406,35 +422,35 @@ def _number(value: float) -> float | None:
 
 def _verdict(result: BacktestResult) -> str:
     frame = result.to_frame()
-    if frame.empty:
+    parts = [_verdict_on(frame, resource) for resource in ("memory", "cpu")] if len(frame) else []
+    said = "; ".join(part for part in parts if part)
+    many = "s" if result.reviews > 1 else ""
+    head = f"On the last {result.reviews} review{many} of {result.horizon.days} days"
+    return f"{head}, {said}." if said else ""
+
+
+def _verdict_on(frame: pd.DataFrame, resource: Resource) -> str:
+    """One resource at its default risk, beside what is declared now and the peers."""
+    chosen = frame[frame["resource"] == resource]
+    ours = _pick(chosen, "pooled", "stated_risk", 0.1 if resource == "memory" else 0.05)
+    if ours is None:
         return ""
-    days = result.horizon.days
-    head = f"On the last {result.reviews} review{'s' if result.reviews > 1 else ''} of {days} days"
-    parts = []
-    for resource, risk in (("memory", 0.1), ("cpu", 0.05)):
-        chosen = frame[frame["resource"] == resource]
-        ours = _pick(chosen, "pooled", "stated_risk", risk)
-        if ours is None:
-            continue
-        word = "overran in" if resource == "memory" else "was above the request for"
-        column = "overrun_week_share" if resource == "memory" else "overrun_sample_share"
-        unit = "of container-weeks" if resource == "memory" else "of the time"
-        text = (
-            f"{'memory' if resource == 'memory' else 'CPU'} {word} {ours[column]:.1%} {unit} "
-            f"at {ours['footprint_to_usage']:.2f} x usage"
-        )
-        now = chosen[chosen["model"] == CURRENT]
-        if len(now) and now.iloc[0]["container_weeks"]:
-            row = now.iloc[0]
-            text += f" (requests now: {row[column]:.1%} at {row['footprint_to_usage']:.2f} x"
-            for name, margin in (("vpa", 1.15), ("krr", 1.15 if resource == "memory" else 1.0)):
-                peer = _pick(chosen, name, "margin", margin)
-                if peer is not None:
-                    label = name.upper()
-                    text += f"; {label}: {peer[column]:.1%} at {peer['footprint_to_usage']:.2f} x"
-            text += ")"
-        parts.append(text)
-    return f"{head}, {'; '.join(parts)}." if parts else ""
+    column, text = "overrun_sample_share", "CPU was above the request for {} of the time"
+    if resource == "memory":
+        column, text = "overrun_week_share", "memory overran in {} of container-weeks"
+    others = []
+    for name, label in (
+        (CURRENT, "requests now"),
+        (f"vpa{AS_IT_COMES}", "VPA"),
+        (f"krr{AS_IT_COMES}", "KRR"),
+    ):
+        row = chosen[(chosen["model"] == name) & (chosen["container_weeks"] > 0)]
+        if len(row):
+            share, ratio = row.iloc[0][column], row.iloc[0]["footprint_to_usage"]
+            others.append(f"{label}: {share:.1%} at {ratio:.2f} x")
+    beside = f" ({'; '.join(others)})" if others else ""
+    ratio = ours["footprint_to_usage"]
+    return f"{text.format(f'{ours[column]:.1%}')} at {ratio:.2f} x usage{beside}"
 
 
 def _pick(frame: pd.DataFrame, model: str, column: str, near: float) -> Mapping[str, Any] | None:

@@ -128,10 +128,7 @@ def apply(demand: Demand, calibration: Calibration) -> Demand:
     for resource in RESOURCES:
         columns = [demand.at(resource, float(risk)) for risk in calibration.read_at[resource]]
         levels[resource] = np.stack(columns, axis=1)
-        step = _calibration_step(calibration, resource)
-        trails[resource] = tuple(
-            (*trail, step) if trail else trail for trail in demand.trails[resource]
-        )
+        trails[resource] = _calibration_trails(demand, levels[resource], calibration, resource)
     return replace(demand, levels=levels, trails=trails)
 
 
@@ -140,15 +137,27 @@ def calibrate(model: Model, demand: Demand, histories: Histories) -> Demand:
     return apply(demand, learn(review_past(model, histories, demand.horizon)))
 
 
-def _calibration_step(calibration: Calibration, resource: Resource) -> Step:
+def _calibration_trails(
+    demand: Demand, levels: Array, calibration: Calibration, resource: Resource
+) -> tuple[tuple[Step, ...], ...]:
     at = int(np.searchsorted(RISKS, 0.1 if resource == "memory" else 0.05))
     share = calibration.observed[resource][at]
     what = "of peaks" if resource == "memory" else "of the time"
+    reviews = "1 past review" if calibration.reviews == 1 else f"{calibration.reviews} past reviews"
     reason = (
-        f"in {calibration.reviews} past reviews here {share:.1%} {what} lay above what was "
+        f"in {reviews} here {share:.1%} {what} lay above what was "
         f"stated at {RISKS[at]:.0%}, so it is read at {calibration.read_at[resource][at]:.1%}"
     )
-    return Step("calibrate", "", "", reason)
+    kind = Cpu.from_cores if resource == "cpu" else Memory.from_bytes
+    trails = []
+    for index, trail in enumerate(demand.trails[resource]):
+        before, after = float(demand.levels[resource][index, at]), float(levels[index, at])
+        if trail and not np.isnan(before):
+            step = Step("calibrate", kind(before).human(), kind(after).human(), reason)
+            trails.append((*trail, step))
+        else:
+            trails.append(trail)
+    return tuple(trails)
 
 
 @dataclass(frozen=True)

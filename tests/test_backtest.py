@@ -54,6 +54,11 @@ def test_a_steady_container_is_scored_by_hand() -> None:
     """KRR's bare statistic times a margin of m overruns below 1 and costs m times the use."""
     result = backtest(histories(steady(21), window=meta(21)), ["krr"])
     for row in result.to_dicts():
+        if row["model"] == "krr as it comes":
+            # 100 MiB plus 15 %, and exactly 0.1 cores.
+            assert row["footprint_to_usage"] == pytest.approx(
+                1.15 if row["resource"] == "memory" else 1.0, rel=1e-5
+            )
         if row["model"] == "krr":
             assert row["container_weeks"] == 1
             assert row["footprint_to_usage"] == pytest.approx(row["margin"], rel=1e-5)
@@ -77,7 +82,7 @@ def test_a_peer_is_swept_by_margin_and_a_model_by_risk() -> None:
     result = backtest(containers(wandering(10)), ["pooled", "vpa"])
     frame = result.to_frame()
     assert set(result.to_dicts()[0]) >= KEYS
-    assert set(frame["model"]) == {"pooled", "pooled-equal", "vpa", CURRENT}
+    assert set(frame["model"]) == {"pooled", "pooled-equal", "vpa", "vpa as it comes", CURRENT}
     risks = frame[(frame["model"] == "pooled") & (frame["resource"] == "cpu")]["stated_risk"]
     margins = frame[(frame["model"] == "vpa") & (frame["resource"] == "cpu")]["margin"]
     assert sorted(risks) == pytest.approx(RISKS.tolist())
