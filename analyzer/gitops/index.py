@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from pathlib import PurePosixPath
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops import custom
@@ -47,12 +46,14 @@ from analyzer.gitops.tree import Node, Path, YamlError, parse, walk
 from analyzer.gitops.well_known import CHARTS
 from analyzer.quantity import Cpu, Memory
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FLUX_NAMESPACE = "flux-system"
 HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
 _TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)
 _RESOURCES = re.compile(r"\w*resources?", re.IGNORECASE)
 _MEASURES = frozenset({"cpu", "memory"})
-_MAX_PLACES = 50_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class RepositoryIndex:
 
     def to_frame(self) -> pd.DataFrame:
         """The places as a table, one row each."""
+        import pandas as pd
+
         return pd.DataFrame(self.to_dicts(), columns=list(_EMPTY.to_dict()))
 
 

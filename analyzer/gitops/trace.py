@@ -75,7 +75,7 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     ref = container.ref
     named = index.by_workload.get((ref.namespace, ref.container), [])
     fitting = [e for e in named if e.fits(ref.kind, ref.workload)]
-    fitting += [e for e in named if e.workload is None and e.pattern is None and e.kind == ref.kind]
+    fitting += [e for e in named if _named_by_labels(container, e)]
     if not fitting:
         return _without_expectation(container, index)
     live = [e for e in fitting if e.place.reachable is not False]
@@ -118,6 +118,13 @@ def _agreeing(
         else:
             objections.append(objection)
     return agreeing, "; ".join(dict.fromkeys(objections))
+
+
+def _named_by_labels(container: LiveContainer, candidate: Expectation) -> bool:
+    """Whether labels vouch for a candidate whose workload's name a template leaves open."""
+    nameless = candidate.workload is None and candidate.pattern is None
+    same_kind = candidate.kind == container.ref.kind
+    return nameless and same_kind and _confirmation(container, candidate) is not None
 
 
 def _contradiction(container: LiveContainer, candidate: Expectation) -> str | None:

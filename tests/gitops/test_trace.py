@@ -59,6 +59,19 @@ def test_a_label_that_disagrees_outweighs_a_name_that_fits(
     assert "other" in found.reason
 
 
+def test_a_name_left_open_needs_a_label(plant: Plant, flux: dict[str, str]) -> None:
+    """Where a template decides the workload's name, only the release's label vouches for it."""
+    name = "kubernetes/apps/media/sonarr/app/helmrelease.yaml"
+    flux[name] = flux[name].replace(
+        "              sonarr:\n",
+        '              sonarr:\n                nameOverride: "{{ .Values.x }}"\n',
+        1,
+    )
+    index = index_repository(plant(flux))
+    assert trace_one(live(workload="sonarr-any"), index).place is None
+    assert trace_one(live(workload="sonarr-any", **LABELS), index).confidence == "likely"
+
+
 def test_dead_declarations_are_no_places(index: RepositoryIndex) -> None:
     """A container whose only declaration nothing reaches gets the reason, not the place."""
     found = trace_one(live(workload="radarr"), index)
