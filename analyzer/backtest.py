@@ -74,6 +74,8 @@ class BacktestResult:
     train: timedelta
     horizon: timedelta
     reviews: int
+    peers: tuple[Row, ...] = ()
+    """Peers with their own margin and floors: one row per peer and resource, for the verdict."""
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dict per row, with plain numbers; None where there is none."""
@@ -192,7 +194,9 @@ def backtest(
     if progress is not None:
         progress(len(stops), len(stops), "backtest")
     rows = tuple(_row(point, tally) for point, tally in tallies.items())
-    return BacktestResult(rows, train, horizon, len(stops))
+    swept = tuple(row for row in rows if not row.model.endswith(AS_IT_COMES))
+    defaults = tuple(row for row in rows if row.model.endswith(AS_IT_COMES))
+    return BacktestResult(swept, train, horizon, len(stops), defaults)
 
 
 def _row(point: _Point, tally: _Tally) -> Row:
@@ -252,7 +256,7 @@ def _state(review: _Review, model: Model, past: list[Judged]) -> Points:
     stated = apply(demand, learn(past))
     # What comes is judged after it was stated, for the reviews that follow this one.
     past.append(judge(demand, review.ahead))
-    return _equal(f"{model.name}-equal", stated) | _budgeted(model.name, stated)
+    return _budgeted(model.name, stated) | _equal(f"{model.name}-equal", stated)
 
 
 def _swept(model: Model, review: _Review) -> Points:
@@ -421,7 +425,7 @@ def _number(value: float) -> float | None:
 
 
 def _verdict(result: BacktestResult) -> str:
-    frame = result.to_frame()
+    frame = pd.DataFrame([_sum_up(row) for row in (*result.rows, *result.peers)])
     parts = [_verdict_on(frame, resource) for resource in ("memory", "cpu")] if len(frame) else []
     said = "; ".join(part for part in parts if part)
     many = "s" if result.reviews > 1 else ""

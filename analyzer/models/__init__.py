@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 MODELS: dict[str, Callable[[], Model]] = {
-    "percentile": Percentile,
-    "trend": Trend,
     "pooled": Pooled,
+    "trend": Trend,
+    "percentile": Percentile,
     "vpa": Vpa,
     "krr": Krr,
     "autopilot": Autopilot,

@@ -33,7 +33,7 @@ def test_the_default_is_a_model() -> None:
 
 def test_an_unknown_model_names_the_known() -> None:
     """A mistyped name is answered with those there are."""
-    with pytest.raises(UsageError, match="no model 'pool'; known are percentile, trend, pooled"):
+    with pytest.raises(UsageError, match="no model 'pool'; known are pooled, trend, percentile"):
         model_named("pool")
 
 
