@@ -170,7 +170,8 @@ def backtest(
     """Score `models` at every review that fits: whole horizons back from the end.
 
     Each model sees `train` before a review; one that learns from earlier weeks sees those too.
-    ``pooled`` is scored with its risk budget, and as ``pooled-equal`` with equal risks.
+    ``pooled`` is scored with its risk budget, and as ``pooled-equal`` with equal risks. All models
+    are scored on the same containers: those about which each of them says something.
     Raises `UsageError` where the history holds no review.
     """
     stops = review_stops(histories, train, horizon)
@@ -186,10 +187,12 @@ def backtest(
             horizon,
         )
         futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
+        points: Points = {}
         for name, model in made.items():
             if progress is not None:
                 progress(number, len(stops), f"review {number + 1}, {name}")
-            _score(tallies, _state(review, model, past.setdefault(name, [])), futures)
+            points |= _state(review, model, past.setdefault(name, []))
+        _score(tallies, _where_all_state(points), futures)
         _score(tallies, _declared(review, recommenders or {}), futures)
     if progress is not None:
         progress(len(stops), len(stops), "backtest")
@@ -277,6 +280,15 @@ def _as_it_comes(model: Model, review: _Review) -> Points:
         (model.name + AS_IT_COMES, resource, np.nan, np.nan): demand.levels[resource][:, 0]
         for resource in RESOURCES
     }
+
+
+def _where_all_state(points: Points) -> Points:
+    """`points` with NaN for containers that some model says nothing about: alike for all."""
+    silent = {
+        resource: np.any([np.isnan(v) for key, v in points.items() if key[1] == resource], axis=0)
+        for resource in {key[1] for key in points}
+    }
+    return {key: np.where(silent[key[1]], np.nan, levels) for key, levels in points.items()}
 
 
 def _equal(name: str, demand: Demand) -> Points:

@@ -156,6 +156,16 @@ def test_a_policy_with_limits_counts_kills() -> None:
     assert row["overrun_week_share"] == 1.0
 
 
+def test_models_are_scored_on_the_same_containers() -> None:
+    """KRR says nothing about 60 samples, so nobody is scored on them."""
+    rare = steady(21).iloc[:-1:100].assign(workload="rare", workload_kind="CronJob")
+    of = histories(pd.concat([steady(21), rare]), window=meta(21))
+    result = backtest(of, ["pooled", "krr"])
+    assert {r["container_weeks"] for r in result.to_dicts() if r["model"] != CURRENT} == {1}
+    alone = backtest(of, ["pooled"])
+    assert {r["container_weeks"] for r in alone.to_dicts() if r["model"] != CURRENT} == {2}
+
+
 def test_interpolation_takes_the_cheapest_of_equal_points() -> None:
     """Three points never overrun; the way to 10 % starts at the cheapest of them."""
     overrun, footprint = np.array([0.0, 0.0, 0.0, 0.1]), np.array([9.0, 5.0, 3.0, 1.0])
