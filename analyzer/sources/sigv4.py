@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
@@ -23,14 +23,12 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 class SigV4(AuthBase):
     """Signs requests with the credentials that AWS_ACCESS_KEY_ID and its kin hold.
 
-    They are read for every request, because session tokens rotate. `now` is the clock.
+    They are read for every request, because session tokens rotate. `now` is a clock in UTC.
     """
 
-    def __init__(
-        self, region: str, service: str = "aps", now: Callable[[], datetime] | None = None
-    ) -> None:
+    def __init__(self, region: str, now: Callable[[], datetime], service: str = "aps") -> None:
         self.region, self.service = region, service
-        self.now = now or (lambda: datetime.now(UTC))
+        self.now = now
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the date, the token and the signature."""

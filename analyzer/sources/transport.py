@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -496,7 +497,7 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
     if settings.tenant is not None:
         session.headers["X-Scope-OrgID"] = settings.tenant
     if settings.aws_region is not None:
-        session.auth = SigV4(settings.aws_region)
+        session.auth = SigV4(settings.aws_region, _clock)
     elif settings.token_file is not None:
         session.auth = _BearerFile(settings.token_file)
     elif settings.user is not None and settings.password_file is not None:
@@ -514,6 +515,10 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
         key = settings.client_key_file
         session.cert = (certificate, str(_existing(key, "client key"))) if key else certificate
     return session
+
+
+def _clock() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 def _existing(path: Path, what: str) -> Path:

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,22 +142,4 @@ def small_victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         text = smallcluster.openmetrics(milliseconds=True)
         requests.post(f"{url}/api/v1/import/prometheus", data=text.encode(), timeout=60)
         requests.get(f"{url}/internal/force_flush", timeout=60)
-        yield url
-
-
-@pytest.fixture(scope="session")
-def sample_server(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus that holds the last two days of the sample cluster."""
-    promtool = program("promtool")
-    generate = [sys.executable, str(ROOT / "sample-data" / "generate.py")]
-
-    def build(folder: Path) -> None:
-        text = folder.with_name("sample-text")
-        subprocess.run([*generate, "openmetrics", "--out", str(text), "--days", "2"], check=True)
-        command = [*generate, "backfill", str(text), str(folder), "--promtool", promtool]
-        subprocess.run(command, check=True)
-        shutil.rmtree(text)
-
-    blocks = once(shared, "sample", build)
-    with prometheus(blocks, tmp_path_factory.mktemp("sample")) as url:
         yield url

@@ -13,6 +13,7 @@ import pytest
 from analyzer.errors import SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window, open_source
 from analyzer.usage import NAMES, Recording
+from tests.sample_server import SLICE
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END, MIB, ODD_IMAGE
 
@@ -212,29 +213,38 @@ def test_a_url_without_a_host_is_refused() -> None:
         open_source("prometheus:localhost:9090").read(TWO_DAYS)
 
 
-def test_the_sample_cluster_is_the_same_read_either_way(sample_server: str) -> None:
-    """Prometheus and the recording give the same containers, values, settings and events."""
-    window = Window(END, timedelta(days=1))
+def test_the_sample_cluster_is_the_same_read_either_way(slice_server: str) -> None:
+    """Prometheus and the recording give the same pods, values, settings and events."""
+    window = Window(END, timedelta(days=3))
     want = open_source(f"recording:{ROOT / 'sample-data' / 'recording'}").read(window)
     settings = PrometheusSettings(cluster=want.meta.cluster)
-    got = PrometheusSource(sample_server, settings).read(window)
+    got = PrometheusSource(slice_server, settings).read(window)
     assert got.meta.warnings == ()
-    assert got.usage.pods == want.usage.pods
-    seen = [want.usage.containers[index] for index in want.usage.container]
-    assert [got.usage.containers[index] for index in got.usage.container] == seen
-    np.testing.assert_array_equal(got.usage.first, want.usage.first)
-    np.testing.assert_allclose(got.usage.cpu_cores, want.usage.cpu_cores, atol=1e-5)
-    np.testing.assert_allclose(got.usage.memory_bytes, want.usage.memory_bytes, rtol=1e-6)
+    assert {ref.workload for ref in got.usage.containers} >= SLICE - {"old-wiki"}
+    left, right = (of_slice(recording.usage.to_frame()) for recording in (got, want))
+    keys = [*NAMES, "pod", "timestamp"]
+    assert left[keys].astype(str).equals(right[keys].astype(str))
+    np.testing.assert_allclose(left["cpu_cores"], right["cpu_cores"], atol=1e-5)
+    np.testing.assert_allclose(left["memory_bytes"], right["memory_bytes"], rtol=1e-6)
     columns = [*NAMES, "container_type", "replicas", "image"]
     columns += [str(c) for c in want.specs if str(c).startswith(("cpu_", "memory_"))]
     left, right = (
-        recording.specs[columns].sort_values([*NAMES, "image"]).reset_index(drop=True)
+        of_slice(recording.specs)[columns].sort_values([*NAMES, "image"], ignore_index=True)
         for recording in (got, want)
     )
     pd.testing.assert_frame_equal(left, right, check_dtype=False)
-    counts = [recording.events.groupby("kind").size().to_dict() for recording in (got, want)]
+    counts = [
+        of_slice(recording.events).groupby(["workload", "kind"]).size().to_dict()
+        for recording in (got, want)
+    ]
     assert counts[0] == counts[1]
-    assert {"oom_kill", "restart", "throttled"} <= set(counts[0])
+    kinds = set(of_slice(got.events)["kind"])
+    assert kinds == {"oom_kill", "restart", "throttled", "image_change"}
+
+
+def of_slice(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the workloads that the server holds."""
+    return frame[frame["workload"].isin(SLICE)].reset_index(drop=True)
 
 
 def test_progress_ends_where_it_says(small_server: str) -> None:

@@ -222,7 +222,8 @@ def test_no_name_survives_anonymising(anonymous: Recording, tmp_path: Path) -> N
     tables = [pd.read_parquet(path) for path in sorted((tmp_path / "out").glob("*.parquet"))]
     texts = [(tmp_path / "out" / "meta.json").read_text()]
     for table in tables:
-        texts += [table[c].astype(str).drop_duplicates().str.cat(sep="\n") for c in table]
+        named = table.select_dtypes(exclude=["number", "datetimetz"])
+        texts += [named[c].drop_duplicates().astype(str).str.cat(sep="\n") for c in named]
     for name in names:
         assert not any(name in text for text in texts if len(name) > 4), name
 

@@ -115,7 +115,7 @@ def test_the_signature_is_that_of_the_published_example(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    sign = SigV4("us-east-1", "service", lambda: datetime(2015, 8, 30, 12, 36, tzinfo=UTC))
+    sign = SigV4("us-east-1", lambda: datetime(2015, 8, 30, 12, 36, tzinfo=UTC), "service")
     request = requests.Request("GET", "https://example.amazonaws.com/", auth=sign).prepare()
     assert str(request.headers["Authorization"]).endswith(
         "SignedHeaders=host;x-amz-date, "
