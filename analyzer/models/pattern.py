@@ -198,7 +198,7 @@ def weekly_rhythm(logs: Array) -> Bools:
         slope, _ = trend(whole)
         flat = whole - slope[:, None] * np.arange(whole.shape[1])
         flat = flat - np.nanmean(flat, axis=1, keepdims=True)
-        weeks = flat.reshape(rows, -1, 7)
+        weeks = flat.reshape(rows, days // 7, 7)
         profile = np.nanmean(weeks, axis=1)
         between = weeks.shape[1] * np.nansum(profile**2, axis=1) / 6
         within = np.nansum((weeks - profile[:, None, :]) ** 2, axis=(1, 2))

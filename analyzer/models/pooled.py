@@ -202,7 +202,7 @@ def _jump_features(logs: Array, days: float) -> tuple[Array, Array, Array]:
     )
     restless = np.exp(-(np.log(volatility / RESTLESS) ** 2) / (2 * RESTLESS_WIDTH**2))
     weekly = LEAST_CHANCE + MORE_CHANCE * restless
-    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -1.0, 1.0))
+    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -0.5, 1.0))
     steepness = (STEEPEST - LESS_STEEP * restless) * size
     far = -np.expm1(np.log1p(-weekly) * days / 7) * np.exp(-FAR * steepness)
     features = np.stack(
