@@ -66,7 +66,7 @@ def app_template(
         kind = _KINDS.get(str(controller.get("type") or "deployment"))
         if kind is None:
             continue
-        name = _controller_name(release, major, values, expand(key), len(controllers), expand)
+        name = _controller_name(release, version, values, expand(key), len(controllers), expand)
         found += _controller_containers(kind, name, key, controller, release, expand)
     return found
 
@@ -77,6 +77,15 @@ def major_version(version: str | None) -> int:
     if match is None:
         return 4
     return max(1, int(match.group()))
+
+
+def _always_appends(version: str | None) -> bool:
+    """Whether two controllers make app-template add a key that the name consists of already.
+
+    Only 3.0.0, 3.0.1 and 4.0.x do: there the controller `web` of the release `web` is `web-web`
+    as soon as another one stands beside it.
+    """
+    return re.match(r"v?(3\.0\.[01]|4\.0)(\D|$)", version or "") is not None
 
 
 def fullname(release: str, chart: str, values: Mapping[str, object]) -> str:
@@ -126,7 +135,7 @@ def _template(text: str, release: str, expand: Callable[[str], str]) -> str | No
 
 def _controller_name(
     release: str,
-    major: int,
+    version: str | None,
     values: Mapping[str, object],
     key: str,
     count: int,
@@ -138,12 +147,17 @@ def _controller_name(
     controller = _mapping(own)
     if base is None:
         return None
+    major = major_version(version)
     if major == 2:
         return _second_name(base, key, controller)
     if major == 3:
-        return _third_name(base, key, controller, count, release, expand)
+        alone = count <= 1 or (key == base and not _always_appends(version))
+        return _third_name(base, "" if alone else f"-{key}", controller, release, expand)
     always = _scope(values).get("alwaysAppendIdentifierToResourceName") is True
-    return _fourth_name(base, key, controller, count > 1 or always, release, expand)
+    append = f"-{key}" if count > 1 or always else ""
+    if append and key == base and not _always_appends(version):
+        append = ""
+    return _fourth_name(base, append, controller, release, expand)
 
 
 def _second_name(base: str, key: str, controller: Mapping[str, object]) -> str:
@@ -155,9 +169,8 @@ def _second_name(base: str, key: str, controller: Mapping[str, object]) -> str:
 
 def _third_name(
     base: str,
-    key: str,
+    append: str,
     controller: Mapping[str, object],
-    count: int,
     release: str,
     expand: Callable[[str], str],
 ) -> str | None:
@@ -165,14 +178,13 @@ def _third_name(
     if override:
         name = _template(str(override), release, expand)
         return None if name is None else base if name == base else f"{base}-{name}"
-    return base if count <= 1 or key == base else f"{base}-{key}"
+    return base + append
 
 
 def _fourth_name(
     base: str,
-    key: str,
+    append: str,
     controller: Mapping[str, object],
-    append: bool,
     release: str,
     expand: Callable[[str], str],
 ) -> str | None:
@@ -187,8 +199,8 @@ def _fourth_name(
     name = base
     if texts["prefix"] and texts["prefix"] != name:
         name = f"{texts['prefix']}-{name}"
-    if append and not name.endswith(f"-{key}") and key != name:
-        name = f"{name}-{key}"
+    if not name.endswith(append):
+        name += append
     if texts["suffix"] and not name.endswith(f"-{texts['suffix']}"):
         name = f"{name}-{texts['suffix']}"
     return name.lower()
