@@ -7,6 +7,7 @@ counter, throttling in pods whose throttled periods grew.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,6 +31,7 @@ THROTTLED_SHARE = 0.05
 """A step counts as throttled when at least this share of its CFS periods was."""
 _FEWEST_PERIODS = 15
 _SHORTEST = timedelta(minutes=10)
+_LATE = 300.0
 # Native sidecars are init containers to Kubernetes, and have families of their own.
 _RESTARTS, _LAST_REASON, _REASON = (
     tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
@@ -69,8 +71,8 @@ def read_restarts(
     finished = _first_seen(reader, dialect, grid, _REASON)
     if not suspects and not finished:
         return
-    counts = _raw(reader, dialect, grid, _RESTARTS, suspects)
-    reasons = _raw(reader, dialect, grid, _LAST_REASON, suspects, (_OOM,))
+    counts = _raw(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
+    reasons = _raw(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
     for name, samples in sorted(counts.items()):
         killed = {time for time, value in reasons.get(name, ()) if value == 1}
         for time in _rises(samples):
@@ -123,17 +125,32 @@ def build_events(events: Iterable[Event], changes: Iterable[Event], facts: Facts
 
 
 def _rises(samples: Series) -> Iterator[float]:
-    """When a counter rose; it starts anew at zero with each pod."""
-    before = None
+    """When a counter rose; it starts anew at zero with each pod.
+
+    Two replicas scrape a little apart: falling back and rising again to the same count within
+    five minutes is one of them being late, not a restart.
+    """
+    before = peak = seen = None
     for time, value in sorted(samples):
-        if before is not None and value > before:
+        late = value == peak and seen is not None and time - seen <= _LATE
+        if before is not None and value > before and not late:
             yield time
+        if peak is None or value != before or late:
+            peak, seen = (value, time) if peak is None or value >= peak else (peak, seen)
         before = value
 
 
 def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
-    """Pods whose restart counter changes from one day to the next."""
-    values: dict[PodName, set[float]] = {}
+    """Pods whose restart counter changes from one day to the next, or from before the window.
+
+    Many pods carry a restart of long ago; these are not asked about any further.
+    """
+    risen = f"{any_of(_RESTARTS, dialect.state)} > 0"
+    values: dict[ContainerName, set[float]] = {}
+    before = {
+        container_name(sample.labels): sample.value
+        for sample in reader.connection.instant(risen, grid.start.timestamp())
+    }
     for part in day_grids(grid.start, grid.end):
         question = _rows(
             "restarts",
@@ -144,9 +161,10 @@ def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
         reader.ask(question)
         for rows in question.answers:
             for labels, samples in rows:
-                pod = container_name(labels)[:2]
-                values.setdefault(pod, set()).update(value for _, value in samples)
-    return set(values)
+                name = container_name(labels)
+                known = values.setdefault(name, {before.get(name, 0.0)})
+                known.update(value for _, value in samples)
+    return {name[:2] for name, known in values.items() if len(known) > 1}
 
 
 def _first_seen(
@@ -169,27 +187,30 @@ def _first_seen(
 
 
 def _raw(
-    reader: Reader,
-    dialect: Dialect,
-    grid: Grid,
-    metrics: Sequence[str],
-    pods: set[PodName],
-    more: Matchers = (),
+    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
 ) -> dict[ContainerName, Series]:
-    """The raw samples of `metrics` for some pods over the window."""
+    """The raw samples of `series` for some pods over the window; `thin` keeps changes only."""
     found: dict[ContainerName, dict[float, float]] = {}
     for names in batches(pods):
         for part in day_grids(grid.start, grid.end):
             for step in range(part.steps):
                 # Five minutes more than the day, so that a rise at midnight has its before.
                 length = part.step + timedelta(minutes=5)
-                matchers = (*dialect.state, *more)
-                query = (any_of(metrics, matchers), names, part.time(step), length)
+                query = (series, names, part.time(step), length)
                 for labels, samples in _ask_raw(reader.connection, query):
                     known = found.setdefault(container_name(labels), {})
-                    for time, value in samples:
+                    for time, value in _corners(samples) if thin else samples:
                         known[time] = max(value, known.get(time, 0.0))
     return {name: sorted(samples.items()) for name, samples in found.items()}
+
+
+def _corners(samples: Series) -> Series:
+    """The first and the last sample, and both sides of every change."""
+    kept = samples[:1]
+    for before, after in itertools.pairwise(samples):
+        if before[1] != after[1]:
+            kept += [before, after]
+    return [*kept, *samples[-1:]]
 
 
 def _ask_raw(

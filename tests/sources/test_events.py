@@ -1,0 +1,31 @@
+"""Restarts are rises of a counter, however it is scraped."""
+
+from __future__ import annotations
+
+import pytest
+
+from analyzer.sources.events import _corners, _rises
+
+
+@pytest.mark.parametrize(
+    ("samples", "rises"),
+    [
+        ([(0, 0), (60, 0), (120, 1), (180, 1)], [120]),
+        ([(0, 3), (60, 3)], []),
+        ([(0, 0), (60, 2), (120, 3)], [60, 120]),
+        # A new pod under the same name starts anew.
+        ([(0, 4), (60, 0), (1200, 1)], [1200]),
+        # The second replica of a pair is half a minute late.
+        ([(0, 0), (30, 0), (60, 1), (90, 0), (120, 1), (150, 1)], [60]),
+    ],
+)
+def test_each_restart_counts_once(samples: list[tuple[float, float]], rises: list[float]) -> None:
+    """The first sample is no rise; a late replica is no second one."""
+    assert list(_rises(samples)) == rises
+
+
+def test_corners_keep_every_rise() -> None:
+    """What lies between two equal samples says nothing."""
+    samples = [(0.0, 0.0), (60.0, 0.0), (120.0, 0.0), (180.0, 1.0), (240.0, 1.0), (300.0, 1.0)]
+    assert _corners(samples) == [(0, 0), (120, 0), (180, 1), (300, 1)]
+    assert _corners([]) == []
