@@ -179,9 +179,11 @@ def backtest(
     past: dict[str, list[Judged]] = {}
     made = {name: model_named(name) for name in models}
     for number, stop in enumerate(stops):
+        known, begin = histories.between(0, stop), stop - _steps(histories, train)
         review = _Review(
-            histories.between(0, stop),
-            histories.between(stop - _steps(histories, train), stop),
+            known,
+            # Not a second copy of everything at the first review.
+            known if begin <= 0 else histories.between(begin, stop),
             histories.between(stop, stop + _steps(histories, horizon)),
             train,
             horizon,
