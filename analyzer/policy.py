@@ -7,6 +7,7 @@ on one amount; `analyzer.recommend` calls them in their fixed order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -22,16 +23,19 @@ from analyzer.workload import ContainerRef
 Quantity = TypeVar("Quantity", Cpu, Memory)
 
 ANNOTATION_PREFIX = "rightsize_io_"
-"""How kube-state-metrics spells annotations ``rightsize.io/...``."""
+"""How kube-state-metrics spells annotations ``rightsize.io/...``; both spellings count."""
+
+_NOT_A_LABEL = re.compile(r"[^A-Za-z0-9_]")
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of one container. Risks and ratios are fractions (0.05 is 5 %)."""
 
     cpu_request_risk: float = 0.05
-    """Share of the time in which CPU usage may exceed the request."""
+    """Share of the time in which CPU usage may exceed the request, on average over the cluster:
+    with a risk budget a container may bear up to `risk_budget_cap` times as much."""
     memory_request_risk: float = 0.10
-    """Chance that the memory peak until the next review exceeds the request."""
+    """Chance that the memory peak until the next review exceeds the request, likewise."""
     memory_limit_risk: float = 0.01
     """Chance that the memory peak until the next review exceeds the limit: an OOM kill."""
     memory_limit_headroom: float = 1.2
@@ -119,9 +123,10 @@ class Policies:
     def of(self, ref: ContainerRef, annotations: Mapping[str, str] | None = None) -> Policy:
         """The policy that holds for `ref`. Raises `ConfigError` for an unusable annotation."""
         chosen = [number for number, rule in enumerate(self.rules) if rule.matches(ref)]
+        spelled = {_NOT_A_LABEL.sub("_", key): value for key, value in (annotations or {}).items()}
         own = {
             key.removeprefix(ANNOTATION_PREFIX): value
-            for key, value in (annotations or {}).items()
+            for key, value in spelled.items()
             if key.startswith(ANNOTATION_PREFIX)
         }
         if not chosen and not own:
@@ -178,12 +183,14 @@ def _round_memory(count: int) -> int:
 def worth_changing(now: Quantity, proposed: Quantity, policy: Policy) -> bool:
     """Whether the change is worth its churn: large enough both absolutely and relatively.
 
-    Raising is a matter of safety and needs half as much.
+    Raising is a matter of safety: it needs half of the relative change, and little of the absolute
+    one, or small containers would be left below their need for good.
     """
     least = policy.min_change_cpu if isinstance(now, Cpu) else policy.min_change_memory
-    threshold = max(float(least.units), policy.min_change * now.units)
     delta = proposed.units - now.units
-    return delta > threshold / 2 if delta > 0 else -delta >= threshold and delta != 0
+    if delta > 0:
+        return delta >= max(least.units / 8, policy.min_change / 2 * now.units)
+    return delta < 0 and -delta >= max(least.units, policy.min_change * now.units)
 
 
 @cache

@@ -65,6 +65,13 @@ class Recommendation:
         return abs(cpu) / 1000 + abs(memory) / (4 * 1024**3)
 
 
+def _guaranteed(resources: Resources) -> bool:
+    """Whether the container lets its pod be Guaranteed: both limits set, requests equal to them."""
+    full = resources.effective()
+    limits = (full.cpu_limit, full.memory_limit)
+    return None not in limits and limits == (full.cpu_request, full.memory_request)
+
+
 @dataclass(frozen=True)
 class _Case:
     """All that the steps need to know of one container."""
@@ -220,27 +227,42 @@ def _recommend_one(ref: ContainerRef, case: _Case, demand: Demand, index: int) -
         current=current,
         proposed=proposed,
         trail={target: tuple(steps) for target, steps in trail.items()},
-        stated_risk=_stated_risk(proposed, demand, index),
+        stated_risk=_stated_risk(proposed, demand, index, case.evidence),
         findings={r: demand.findings[r][index] for r in RESOURCES if r in demand.findings},
-        confidence=float(confidence),
+        confidence=min(float(confidence), _most_confidence(case.evidence)),
         evidence=case.evidence,
-        notes=_notes(case),
+        notes=_notes(case, proposed),
         labels=case.spec.labels,
         image=case.spec.image,
     )
 
 
-def _stated_risk(proposed: Resources, demand: Demand, index: int) -> dict[str, float]:
-    """The risk of what is proposed in the end, after rounding, floors and what was kept."""
+def _stated_risk(
+    proposed: Resources, demand: Demand, index: int, seen: Evidence
+) -> dict[str, float]:
+    """The risk of what is proposed in the end, after rounding, floors and what was kept.
+
+    None is stated where usage was cut off by a limit: what was seen is then less than the need.
+    """
     stated = {}
     for target in TARGETS:
         amount = getattr(proposed, target)
-        if amount is not None:
+        if amount is not None and not _censored(seen, _resource(target)):
             level = amount.cores if isinstance(amount, Cpu) else float(amount.bytes)
             risk = demand.risk_of(_resource(target), index, level)
             if risk is not None:
                 stated[target] = risk
     return stated
+
+
+def _censored(seen: Evidence, resource: Resource) -> bool:
+    """Whether a limit cut off what the container wanted to use."""
+    return seen.throttled >= NOTABLE_THROTTLING if resource == "cpu" else seen.oom_kills > 0
+
+
+def _most_confidence(seen: Evidence) -> float:
+    """Never more than half where usage is but a lower bound of the need."""
+    return 0.5 if any(_censored(seen, resource) for resource in RESOURCES) else 1.0
 
 
 def _request(
@@ -270,9 +292,9 @@ def _request(
     floor: Quantity = getattr(policy, f"{resource}_floor")
     ceiling: Quantity | None = getattr(policy, f"{resource}_ceiling")
     amount = _step(steps, "floor", amount, clamp(amount, floor, None), "never less than the floor")
+    amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
     if ceiling is not None:
         amount = _step(steps, "ceiling", amount, min(amount, ceiling), "the policy's ceiling")
-    amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
     node = getattr(case.node, f"{resource}_request")
     if node is not None and amount > node:
         amount = _step(steps, "node", amount, node, "the largest node has no more to give")
@@ -298,7 +320,7 @@ def _decide(
         least = now.scale(1 - policy.max_decrease)
         if amount < least:
             reason = f"falls by at most {policy.max_decrease:.0%} a run"
-            amount = _step(steps, "gradual", amount, round_up(least), reason)
+            amount = _step(steps, "gradual", amount, min(round_up(least), now), reason)
     elif amount > now and policy.direction == "lower":
         steps.append(Step("direction", amount.human(), now.human(), "the policy only lowers"))
         return now
@@ -317,7 +339,7 @@ def _why_not_lower(case: _Case, resource: Resource) -> str:
             f"only {case.evidence.days:.1f} days were observed; "
             f"nothing is lowered before {case.policy.min_days_to_lower:g}"
         )
-    if resource == "cpu" and case.evidence.throttled >= NOTABLE_THROTTLING:
+    if resource == "cpu" and _censored(case.evidence, "cpu"):
         return "it was throttled at its limit, so its need is above anything seen"
     return ""
 
@@ -329,6 +351,10 @@ def _cpu_limit(case: _Case, now: Cpu | None, request: Cpu | None, steps: list[St
             steps.append(Step("keep", now.human(), now.human(), "the policy keeps CPU limits"))
         return now
     if policy.cpu_limit == "none":
+        if now is not None and policy.direction != "both":
+            reason = f"the policy is to {policy.direction} only, and removing is neither"
+            steps.append(Step("keep", now.human(), now.human(), reason))
+            return now
         if now is not None:
             reason = "the policy sets no CPU limits: a request guarantees, a limit only throttles"
             steps.append(Step("remove", now.human(), "", reason))
@@ -369,7 +395,10 @@ def _memory_limit(
         return None
     if policy.memory_limit == "request" and request is not None:
         steps.append(Step("request", "", request.human(), "the policy sets limit = request"))
-        return _decide(case, now, request, steps)
+        amount = round_up(max(request, _room_above_peak(case)))
+        reason = "room above the highest peak, or the limit would kill; the request follows"
+        amount = _step(steps, "headroom", request, max(request, amount), reason)
+        return _decide(case, now, amount, steps)
     return _learned_memory_limit(case, now, request, steps)
 
 
@@ -389,10 +418,11 @@ def _learned_memory_limit(
     amount = _step(steps, "headroom", amount, max(amount, peak), reason)
     if request is not None:
         amount = _step(steps, "request", amount, max(amount, request), "never below the request")
-    if policy.memory_ceiling is not None:
-        ceiling = max(policy.memory_ceiling, request or policy.memory_ceiling)
-        amount = _step(steps, "ceiling", amount, min(amount, ceiling), "the policy's ceiling")
     amount = _step(steps, "round", amount, round_up(amount), "up to an amount a person would write")
+    if policy.memory_ceiling is not None:
+        reason = "the policy's ceiling, but never below the highest peak: that would kill"
+        ceiling = max(policy.memory_ceiling, round_up(peak), request or policy.memory_ceiling)
+        amount = _step(steps, "ceiling", amount, min(amount, ceiling), reason)
     if now is None or amount <= now:
         return _decide(case, now, amount, steps)
     if peak <= now and _has_held(case, now, request):
@@ -434,11 +464,13 @@ def _fit_together(
             proposed = replace(proposed, **{f"{resource}_limit": request})
             steps.append(Step("raise", limit.human(), request.human(), "never below the request"))
         now = (getattr(current, f"{resource}_request"), getattr(current, f"{resource}_limit"))
-        if policy.keep_qos and request is not None and now[0] is not None and now[0] == now[1]:
+        guaranteed = policy.keep_qos and now[0] is not None and now[0] == now[1]
+        both = resource == "memory" and policy.memory_limit == "request" and limit is not None
+        if (guaranteed or both) and request is not None:
             level = request if limit is None else max(request, limit)
             equal = {f"{resource}_request": level, f"{resource}_limit": level}
             proposed = replace(proposed, **equal)
-            reason = "request = limit, as now, keeps the QoS class"
+            reason = "request = limit, as the policy wants it"
             steps.append(Step("qos", _text(limit), level.human(), reason))
     return proposed
 
@@ -456,12 +488,17 @@ def _keep_lone_limit(current: Resources, proposed: Resources, steps: list[Step])
     return current
 
 
-def _notes(case: _Case) -> tuple[str, ...]:
+def _notes(case: _Case, proposed: Resources) -> tuple[str, ...]:
     notes = []
-    seen = case.evidence
+    seen, now = case.evidence, case.spec.resources
     if seen.oom_kills:
-        at = f" at {seen.oom_limit.human()}" if seen.oom_limit else ""
-        notes.append(f"OOM-killed {seen.oom_kills} times{at}; its need is above that limit")
+        at = f" at {seen.oom_limit}" if seen.oom_limit else ""
+        times = "once" if seen.oom_kills == 1 else f"{seen.oom_kills} times"
+        notes.append(f"OOM-killed {times}{at}; its need is above that limit")
+    if seen.oom_kills and case.finding == "leak":
+        notes.append("killed while climbing: a higher limit may only delay the next kill")
+    if _guaranteed(now) and not _guaranteed(proposed):
+        notes.append("leaves the Guaranteed QoS class; keep_qos: true keeps it there")
     if seen.throttled >= NOTABLE_THROTTLING:
         notes.append(
             f"CPU-throttled in {seen.throttled:.0%} of the time; its need is higher than seen"

@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.samples import ref
 
 from analyzer.errors import ConfigError
 from analyzer.policy import Policies, Policy, Rule, clamp, round_up, worth_changing
 from analyzer.quantity import Cpu, Memory
+from tests.samples import ref
 
 MIB = 1024**2
 
@@ -67,6 +67,8 @@ def test_the_ceiling_wins_over_the_floor() -> None:
         (Cpu(20), Cpu(15), False),
         (Cpu(1000), Cpu(1060), True),
         (Cpu(1000), Cpu(1040), False),
+        (Memory(20 * MIB), Memory(25 * MIB), True),
+        (Memory(20 * MIB), Memory(23 * MIB), False),
         (Memory(1024 * MIB), Memory(1000 * MIB), False),
         (Memory(64 * MIB), Memory(48 * MIB), False),
         (Memory(96 * MIB), Memory(64 * MIB), True),
@@ -76,7 +78,7 @@ def test_the_ceiling_wins_over_the_floor() -> None:
 def test_small_changes_are_not_worth_a_restart(
     now: Cpu | Memory, proposed: Cpu | Memory, worth: bool
 ) -> None:
-    """A change must be large both absolutely and relatively; raising needs half of that."""
+    """A change must be large both absolutely and relatively; raising needs less of both."""
     assert worth_changing(now, proposed, Policy()) is worth  # type: ignore[type-var]  # both alike
 
 
@@ -102,6 +104,12 @@ def test_annotations_are_text_and_may_hold_numbers() -> None:
     )
     assert policy.max_decrease == 0.5
     assert policy.keep_qos
+
+
+def test_annotations_count_in_both_spellings() -> None:
+    """As Kubernetes has them, and as kube-state-metrics writes them."""
+    for key in ("rightsize.io/direction", "rightsize_io_direction"):
+        assert Policies().of(ref(), {key: "off"}).direction == "off"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """From demand to requests and limits: every rule of the policy, with hand-worked amounts."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
 
 from analyzer.policy import Policies, Policy
-from analyzer.quantity import Cpu, Resources
+from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import Recommendation, recommend
 from tests.samples import MIB, START, demand, histories, meta, names, resources, steady
 
@@ -54,10 +54,17 @@ def test_demand_below_the_floor_gets_the_floor() -> None:
 
 
 def test_a_ceiling_holds() -> None:
-    """Demand above the ceiling gets the ceiling, and the trail says so."""
-    found = one(Policy(cpu_ceiling=Cpu(500)), cpu=0.9)
-    assert found.proposed.cpu_request == Cpu(500)
+    """Demand above the ceiling gets the ceiling, rounded or not, and the trail says so."""
+    found = one(Policy(cpu_ceiling=Cpu(501)), cpu=0.9)
+    assert found.proposed.cpu_request == Cpu(501)
     assert step(found, "cpu_request", "ceiling")
+
+
+def test_no_ceiling_puts_a_limit_below_the_highest_peak() -> None:
+    """100Mi were used: a ceiling of 10Mi holds for the request, and kills nothing by the limit."""
+    found = one(Policy(memory_ceiling=Memory(10 * MIB)))
+    assert str(found.proposed.memory_request) == "10Mi"
+    assert str(found.proposed.memory_limit) == "120Mi"
 
 
 def test_a_small_difference_keeps_what_is_there() -> None:
@@ -65,6 +72,42 @@ def test_a_small_difference_keeps_what_is_there() -> None:
     found = one(cpu=0.93)
     assert found.proposed.cpu_request == Cpu(1000)
     assert "too small" in step(found, "cpu_request", "keep")
+
+
+def test_a_small_container_gets_what_it_needs() -> None:
+    """4Mi more is little, but 20Mi are less than the 24Mi it uses."""
+    small = {"memory_request_bytes": 20 * MIB, "memory_limit_bytes": None}
+    assert str(one(memory=24 * MIB, **small).proposed.memory_request) == "24Mi"
+
+
+def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
+    """What a throttled container used says nothing about what it wanted."""
+    waits = [
+        {
+            **names(),
+            "timestamp": START + timedelta(minutes=5 * k),
+            "kind": "throttled",
+            "value": 0.5,
+        }
+        for k in range(1, 301)
+    ]
+    of = histories(specs=[{**names(), **NOW}], events=waits)
+    (found,), _ = recommend(of, demand(of, rare_memory=900 * MIB), Policies())
+    assert set(found.stated_risk) == {"memory_request", "memory_limit"}
+    assert found.confidence == 0.5
+
+
+@pytest.mark.parametrize("direction", ["raise", "lower"])
+def test_one_way_policies_leave_cpu_limits(direction: Literal["raise", "lower"]) -> None:
+    """Removing a limit neither raises nor lowers it."""
+    assert one(Policy(direction=direction)).proposed.cpu_limit == Cpu(2000)
+
+
+def test_leaving_the_guaranteed_class_is_said() -> None:
+    """Requests below equal limits change how the node treats the pod."""
+    equal = {"cpu_limit_cores": 1.0, "memory_limit_bytes": 1024 * MIB}
+    assert any("Guaranteed" in note for note in one(**equal).notes)
+    assert not any("Guaranteed" in note for note in one().notes)
 
 
 def test_raise_only_never_lowers_but_raises() -> None:
@@ -150,12 +193,12 @@ def test_cpu_limits_by_policy(policy: Policy, expected: str) -> None:
     ("policy", "expected"),
     [
         (Policy(memory_limit="keep"), "2Gi"),
-        (Policy(memory_limit="request"), "100Mi"),
+        (Policy(memory_limit="request"), "120Mi"),
         (Policy(memory_limit="none"), "None"),
     ],
 )
 def test_memory_limits_by_policy(policy: Policy, expected: str) -> None:
-    """Kept, equal to the request, or none."""
+    """Kept, equal to a request with room above the peak, or none."""
     assert str(one(policy).proposed.memory_limit) == expected
 
 
@@ -206,7 +249,7 @@ def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
     (found,), _ = recommend(of, demand(of), Policies())
     assert str(found.proposed.memory_limit) == "640Mi"
     assert found.evidence.oom_kills == 1
-    assert any("OOM-killed 1 times at 512Mi" in note for note in found.notes)
+    assert any("OOM-killed once at 512Mi" in note for note in found.notes)
 
 
 def test_a_limit_is_raised_by_however_little_where_it_killed() -> None:
