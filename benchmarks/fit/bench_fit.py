@@ -1,6 +1,6 @@
 """What models, calibration and a short backtest cost: 10,000 containers, 14 days, 5 minutes.
 
-    python benchmarks/fit/fit.py [CONTAINERS [DAYS]]
+    python benchmarks/fit/bench_fit.py [CONTAINERS [DAYS]]
 
 Prints CPU seconds (all threads) and the peak of resident memory after each step.
 """

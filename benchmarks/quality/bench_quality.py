@@ -4,7 +4,7 @@ Prints, per set: the footprint of each model relative to the best peer (`krr`, `
 its margin swept) at the same observed overrun, with a 90 % interval from a bootstrap over
 containers; stated against observed risk; and how many clear patterns are recognised.
 
-    RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/quality.py [SET ...]
+    RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/bench_quality.py [SET ...]
 
 A set is one Parquet file with series_id, timestamp, cpu_cores and memory_bytes.
 """
