@@ -33,6 +33,8 @@ Points = dict[_Point, Array]
 MARGINS: Array = np.exp(np.linspace(np.log(0.6), np.log(48.0), 56))
 """The sweep of peers: what they would recommend without margin, times each of these."""
 CURRENT = "current requests"
+POLICY = "this policy"
+"""What a recommender is called that is to be the subject of the verdict."""
 AS_IT_COMES = " as it comes"
 """Ends the name of a peer with its own margin and floors, beside its sweep."""
 CPU_OVERRUN = 0.05
@@ -40,6 +42,7 @@ CPU_OVERRUN = 0.05
 CPU_ORACLE = 0.95
 WORTH_CHANGING = 0.10
 LEAST_TRAIN = timedelta(days=3)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -228,8 +231,8 @@ def review_stops(histories: Histories, train: timedelta, horizon: timedelta) -> 
         days = histories.usage.steps / histories.usage.steps_per_day
         need = (train + horizon) / timedelta(days=1)
         raise UsageError(
-            f"a backtest with {train.days} days before and {horizon.days} days after a review "
-            f"needs {need:g} days of history, found {days:.1f}; give a shorter --train or --horizon"
+            f"a backtest with {train / _DAY:g} days before a review and {horizon / _DAY:g} days "
+            f"after it needs {need:g} days of history, found {days:.1f}; give a shorter --train or --horizon"
         )
     return stops
 
@@ -440,35 +443,60 @@ def _number(value: float) -> float | None:
 
 def _verdict(result: BacktestResult) -> str:
     frame = pd.DataFrame([_sum_up(row) for row in (*result.rows, *result.peers)])
-    parts = [_verdict_on(frame, resource) for resource in ("memory", "cpu")] if len(frame) else []
+    if frame.empty:
+        return ""
+    frame = frame[frame["container_weeks"] > 0]
+    parts = [_kills(frame), *(_verdict_on(frame, resource) for resource in ("memory", "cpu"))]
     said = "; ".join(part for part in parts if part)
-    many = "s" if result.reviews > 1 else ""
-    head = f"On the last {result.reviews} review{many} of {result.horizon.days} days"
-    return f"{head}, {said}." if said else ""
+    many = f"{result.reviews} reviews" if result.reviews > 1 else "review"
+    days = result.horizon / _DAY
+    return f"On the last {many} of {days:g} days, {said}." if said else ""
+
+
+def _kills(frame: pd.DataFrame) -> str:
+    """How often a limit of the policy that was scored would have killed."""
+    rows = frame[frame["model"] == f"{POLICY}, limits"]
+    if rows.empty:
+        return ""
+    weeks = int(rows.iloc[0]["container_weeks"])
+    kills = round(rows.iloc[0]["overrun_week_share"] * weeks)
+    return f"this policy would have OOM-killed in {kills} of {weeks} container-weeks with a limit"
 
 
 def _verdict_on(frame: pd.DataFrame, resource: Resource) -> str:
-    """One resource at its default risk, beside what is declared now and the peers."""
+    """One resource as recommended, beside what is declared now and the peers."""
     chosen = frame[frame["resource"] == resource]
-    ours = _pick(chosen, "pooled", "stated_risk", 0.1 if resource == "memory" else 0.05)
-    if ours is None:
-        return ""
+    ours = _ours(chosen, 0.1 if resource == "memory" else 0.05)
     column, text = "overrun_sample_share", "CPU was above the request for {} of the time"
     if resource == "memory":
-        column, text = "overrun_week_share", "memory overran in {} of container-weeks"
+        column, text = (
+            "overrun_week_share",
+            "memory peaked above the request in {} of container-weeks",
+        )
+    if ours is None or ours[column] is None or ours["footprint_to_usage"] is None:
+        return ""
     others = []
     for name, label in (
         (CURRENT, "requests now"),
         (f"vpa{AS_IT_COMES}", "VPA"),
         (f"krr{AS_IT_COMES}", "KRR"),
     ):
-        row = chosen[(chosen["model"] == name) & (chosen["container_weeks"] > 0)]
+        row = chosen[chosen["model"] == name].dropna(subset=[column, "footprint_to_usage"])
         if len(row):
             share, ratio = row.iloc[0][column], row.iloc[0]["footprint_to_usage"]
             others.append(f"{label}: {share:.1%} at {ratio:.2f} x")
     beside = f" ({'; '.join(others)})" if others else ""
     ratio = ours["footprint_to_usage"]
     return f"{text.format(f'{ours[column]:.1%}')} at {ratio:.2f} x usage{beside}"
+
+
+def _ours(chosen: pd.DataFrame, risk: float) -> Mapping[str, Any] | None:
+    """The policy as it was scored, else the first model that states risks, at its default risk."""
+    policy = chosen[chosen["model"] == POLICY]
+    if len(policy):
+        return dict(policy.iloc[0])
+    stating = chosen[chosen["stated_risk"].notna()]
+    return None if stating.empty else _pick(chosen, stating.iloc[0]["model"], "stated_risk", risk)
 
 
 def _pick(frame: pd.DataFrame, model: str, column: str, near: float) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer import __version__
-from analyzer.backtest import LEAST_TRAIN, backtest
+from analyzer.backtest import LEAST_TRAIN, POLICY, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
@@ -169,11 +169,15 @@ def analyze_histories(
         skipped=tuple(skipped),
         version=__version__,
     )
-    return judge(report, histories, config, progress) if config.backtest else report
+    if not config.backtest or not len(histories):
+        return report
+    return judge(report, histories, config, progress)
 
 
 def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation], list[Skipped]]:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
+    if not len(histories):
+        return [], list(histories.skipped)
     model = model_named(config.model)
     demand = model.fit(histories, parse_duration(config.horizon))
     if not states_risk(model):
@@ -205,7 +209,7 @@ def judge(report: Report, histories: Histories, config: Config, progress: Progre
         models=tuple(dict.fromkeys([config.model, "vpa", "krr"])),
         train=train,
         horizon=horizon,
-        recommenders={"this policy": lambda past: _levels(_decide(past, config)[0], past)},
+        recommenders={POLICY: lambda past: _levels(_decide(past, config)[0], past)},
         progress=progress,
     )
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())

@@ -32,6 +32,9 @@ NAMES = ["namespace", "workload_kind", "workload", "container"]
 CONTAINER_TYPES = ("app", "init", "sidecar")
 EVENT_KINDS = ("oom_kill", "restart", "throttled", "image_change")
 
+MOST = 2.0**60
+"""No cluster has an exbibyte in a container, nor anything else in such numbers."""
+
 _SPEC_COLUMNS: dict[str, str] = {
     "container_type": "text",
     "replicas": "number",
@@ -365,9 +368,10 @@ def _numbers(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     except (ValueError, TypeError) as error:
         raise RecordingError(f"the {table} column {name} is not numeric: {error}") from error
     values = column.to_numpy(dtype="float64", na_value=np.nan)
-    if np.isinf(values).any() or (values < 0).any():
+    if (values < 0).any() or (values > MOST).any():
         raise RecordingError(
-            f"the {table} column {name} holds negative or infinite values; usage is never either"
+            f"the {table} column {name} holds negative, infinite or absurd values "
+            f"(above {MOST:g}); usage is never that"
         )
     return pd.Series(values, index=frame.index)
 

@@ -176,7 +176,7 @@ def test_interpolation_takes_the_cheapest_of_equal_points() -> None:
 def test_the_verdict_is_for_people() -> None:
     """One sentence with what would have happened at the default risks."""
     text = backtest(containers(wandering(10)), ["pooled", "krr"]).verdict()
-    assert text.startswith("On the last 1 review of 7 days, memory overran in ")
+    assert text.startswith("On the last review of 7 days, memory peaked above the request in ")
     assert "x usage" in text
 
 
