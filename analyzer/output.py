@@ -3,6 +3,7 @@
 A run writes into a hidden folder beside the target and swaps the two by renaming. Whatever
 happens in between, the target is the old result or the new one. Only a folder whose every file
 stands in its ``SHA256SUMS`` is ever replaced: what somebody else put there is not ours to delete.
+A run claims its target before it starts to work, so that of two runs the second learns at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import OutputError
@@ -52,18 +54,23 @@ def check_target(target: Path) -> None:
         )
 
 
-@contextmanager
-def publish(target: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; when the block ends well, it takes the place of `target`.
+@dataclass(frozen=True)
+class Claim:
+    """The sole right to replace `target`, good for as long as the block of `claim` runs."""
 
-    When it raises, `target` stays as it was. Two runs into one target at once: the second raises
-    `OutputError`. What an interrupted run left behind is cleaned up by the next.
-    """
-    check_target(target)
-    with _lock(target):
+    target: Path
+
+    @contextmanager
+    def publish(self) -> Iterator[Path]:
+        """Give an empty folder to fill; when the block ends well, it takes the target's place.
+
+        When it raises, the target stays as it was. What an interrupted run left behind is
+        cleaned up first.
+        """
+        target = self.target
         fresh, previous = _sibling(target, "new"), _sibling(target, "previous")
-        if previous.exists() and not target.exists():
-            previous.rename(target)
+        _restore(target, previous)
+        check_target(target)  # again: hours may have passed since it was claimed
         for leftover in (fresh, previous):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
@@ -77,28 +84,71 @@ def publish(target: Path) -> Iterator[Path]:
             where = error.filename or target
             raise OutputError(f"{where}: cannot be written ({error.strerror})") from error
         finally:
+            # First of all: an interrupt between the two renames must not cost the old result.
+            _restore(target, previous)
             shutil.rmtree(fresh, ignore_errors=True)
             if target.exists():
                 shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def claim(target: Path) -> Iterator[Claim]:
+    """Let nobody else replace `target` until the block ends.
+
+    Raises `OutputError` at once where another run holds it, or where `check_target` objects. A
+    run that is killed holds nothing any more.
+    """
+    check_target(target)
+    path = _sibling(target, "lock")
+    handle = _lock(path, target)
+    try:
+        yield Claim(target)
+    finally:
+        path.unlink(missing_ok=True)  # while it is locked: whoever waits for it sees it go
+        os.close(handle)
+
+
+@contextmanager
+def publish(target: Path) -> Iterator[Path]:
+    """Claim `target` and publish it in one go; see `Claim.publish`."""
+    with claim(target) as claimed, claimed.publish() as folder:
+        yield folder
+
+
+def _restore(target: Path, previous: Path) -> None:
+    if previous.exists() and not target.exists():
+        previous.rename(target)
 
 
 def _sibling(target: Path, kind: str) -> Path:
     return target.parent / f".{target.name}.{kind}"
 
 
-@contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    path = _sibling(target, "lock")
-    try:
-        handle = path.open("w")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    with handle:
+def _lock(path: Path, target: Path) -> int:
+    """The locked file at `path`; never one that its last holder has removed meanwhile."""
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            if _is_at(handle, path):
+                return handle
+        except BlockingIOError as error:
+            os.close(handle)
             raise OutputError(f"{target}: another run is writing there; wait for it") from error
-        yield
+        except OSError as error:
+            os.close(handle)
+            raise OutputError(f"{path}: cannot be locked ({error.strerror})") from error
+        os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _names(folder: Path) -> set[str]:

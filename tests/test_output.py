@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.errors import OutputError
-from analyzer.output import SUMS, publish, write_files
+from analyzer.output import SUMS, claim, publish, write_files
 
 
 def put(target: Path, **files: str) -> None:
@@ -41,7 +41,7 @@ def test_a_failure_leaves_the_previous_result(tmp_path: Path) -> None:
         (folder / "a.txt").write_text("half")
         raise RuntimeError
     assert (target / "a.txt").read_text() == "old"
-    assert names(tmp_path) == {"latest", ".latest.lock"}
+    assert names(tmp_path) == {"latest"}
 
 
 @pytest.mark.parametrize("name", ["notes.md", "sub/notes.md"])
@@ -97,6 +97,89 @@ def test_two_runs_at_once_do_not_mix(tmp_path: Path) -> None:
     assert (target / "a.txt").read_text() == "first"
 
 
+def test_an_interrupt_between_the_renames_keeps_the_old_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old folder stands aside already and the new one not yet in place: the old one is back."""
+    target, rename = tmp_path / "latest", Path.rename
+    put(target, a_txt="old")
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if path.name == ".latest.new":
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        put(target, a_txt="new")
+    assert (target / "a.txt").read_text() == "old"
+    assert names(tmp_path) == {"latest"}
+
+
+def test_a_claim_keeps_others_out_before_anything_is_written(tmp_path: Path) -> None:
+    """The second run hears it when it starts, not when it is done; afterwards the way is free."""
+    target = tmp_path / "latest"
+    with claim(target) as claimed:
+        with pytest.raises(OutputError, match="another run"), claim(target):
+            pass
+        with claimed.publish() as folder:
+            (folder / "a.txt").write_text("first")
+    assert names(tmp_path) == {"latest"}
+    put(target, a_txt="second")
+    assert (target / "a.txt").read_text() == "second"
+
+
+def test_what_was_put_there_after_the_claim_is_kept(tmp_path: Path) -> None:
+    """A run takes long; its target is looked at again before it is replaced."""
+    target = tmp_path / "latest"
+    put(target, a_txt="old")
+    with pytest.raises(OutputError, match=r"holds notes\.md"), claim(target) as claimed:
+        (target / "notes.md").write_text("mine")
+        with claimed.publish():
+            pass
+    assert (target / "notes.md").read_text() == "mine"
+
+
+def test_a_link_in_the_place_of_the_lock_is_refused(tmp_path: Path) -> None:
+    """Nothing is written, or emptied, wherever it leads."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / ".latest.lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(OutputError, match="cannot be written"):
+        put(tmp_path / "latest", a_txt="new")
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+_CLAIMS = """
+import sys
+from pathlib import Path
+from analyzer.errors import OutputError
+from analyzer.output import claim
+target, held = Path(sys.argv[1]), 0
+while held < 300:
+    try:
+        with claim(target):
+            (target.parent / "held").mkdir()  # fails where another holds the claim too
+            (target.parent / "held").rmdir()
+            held += 1
+    except OutputError:
+        pass
+"""
+
+
+def test_a_lock_that_comes_and_goes_is_held_by_one_alone(tmp_path: Path) -> None:
+    """Two processes that claim, and remove the lock file, hundreds of times never both hold it."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _CLAIMS, str(tmp_path / "latest")],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert [process.communicate()[1] for process in processes] == ["", ""]
+    assert names(tmp_path) == set()
+
+
 _LOOP = """
 import sys
 from pathlib import Path
@@ -126,4 +209,4 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         assert len({(whole / name).read_text() for name in "abc"}) == 1
         with publish(target) as folder:
             (folder / "a").write_text("next")
-        assert names(tmp_path) == {"latest", ".latest.lock"}
+        assert names(tmp_path) == {"latest"}
