@@ -232,7 +232,8 @@ def review_stops(histories: Histories, train: timedelta, horizon: timedelta) -> 
         need = (train + horizon) / timedelta(days=1)
         raise UsageError(
             f"a backtest with {train / _DAY:g} days before a review and {horizon / _DAY:g} days "
-            f"after it needs {need:g} days of history, found {days:.1f}; give a shorter --train or --horizon"
+            f"after it needs {need:g} days of history, found {days:.1f}; "
+            "give a shorter --train or --horizon"
         )
     return stops
 

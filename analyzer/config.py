@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
@@ -55,8 +56,8 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A checkout of the repository that declares the workloads."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
-    variables: Mapping[str, str] = {}
-    """Values of ``${VAR}`` substitutions that the repository does not define."""
+    entry: str | None = None
+    """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,9 +131,11 @@ def load_config(
     if path is not None:
         _merge(tree, origins, _read_file(path), str(path))
         _convert(tree, str(path))
-    for name, dotted in _variables():
-        if name in environment:
-            _put(tree, origins, dotted, yaml.safe_load(environment[name]), f"${name}")
+    for name, dotted, kind in _variables():
+        if environment.get(name):
+            value = _read_variable(environment[name], kind, name)
+            _put(tree, origins, dotted, value, f"${name}")
+            _convert(tree, f"${name}")
     for dotted, value in flags.items():
         if value is not None and value != ():
             _put(tree, origins, dotted, value, "flag")
@@ -205,13 +208,36 @@ def _fields(kind: Any) -> list[str]:
     return list(get_type_hints(kind))
 
 
-def _variables() -> Iterator[tuple[str, str]]:
-    for name in _fields(Config):
+def _variables() -> Iterator[tuple[str, str, Any]]:
+    """Every variable with the setting it sets and that setting's type.
+
+    Other ``RIGHTSIZE_*`` variables are passed over: Kubernetes itself sets such names in every pod
+    of a namespace with a Service called rightsize.
+    """
+    for name, kind in get_type_hints(Config).items():
         if name in _SECTIONS:
-            for leaf in _fields(_SECTIONS[name]):
-                yield f"{ENVIRONMENT_PREFIX}{name}__{leaf}".upper(), f"{name}.{leaf}"
+            for leaf, leaf_kind in get_type_hints(_SECTIONS[name]).items():
+                variable = f"{ENVIRONMENT_PREFIX}{name}__{leaf}".upper()
+                yield variable, f"{name}.{leaf}", leaf_kind
         else:
-            yield f"{ENVIRONMENT_PREFIX}{name}".upper(), name
+            yield f"{ENVIRONMENT_PREFIX}{name}".upper(), name, kind
+
+
+def _read_variable(text: str, kind: Any, name: str) -> Any:
+    """The text of a variable as its setting takes it: words as they are, lists by commas."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if kind == tuple[str, ...]:
+        return [word.strip() for word in text.split(",") if word.strip()]
+    if not {bool, int, float}.intersection(kinds) and not any(
+        get_origin(each) in (Mapping, tuple, dict) for each in kinds
+    ):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"${name}: {text!r} cannot be read: {error.__class__.__name__}"
+        ) from error
 
 
 def _convert(tree: Mapping[str, Any], origin: str) -> Config:

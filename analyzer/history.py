@@ -207,7 +207,7 @@ def build_histories(recording: Recording) -> Histories:
     cluster = recording.meta.cluster
     seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
     if not seen.all():
-        usage = _keep(usage, seen)
+        usage = usage.select(seen)
     position = {ref: index for index, ref in enumerate(usage.containers)}
     specs: list[list[Spec]] = [[] for _ in usage.containers]
     never: dict[ContainerRef, None] = {
@@ -246,27 +246,6 @@ def _observed(usage: Usage, index: int) -> bool:
     where = usage.span(index)
     return not (
         np.isnan(usage.cpu_cores[where]).all() and np.isnan(usage.memory_bytes[where]).all()
-    )
-
-
-def _keep(usage: Usage, wanted: npt.NDArray[np.bool_]) -> Usage:
-    """`usage` with only the wanted containers listed; dropped ones had no samples to lose."""
-    new_index = np.cumsum(wanted) - 1
-    kept = np.flatnonzero(wanted[usage.container])
-    lengths = np.diff(usage.offset)[kept]
-    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    take = np.repeat(usage.offset[kept] - offset[:-1], lengths) + np.arange(offset[-1])
-    return Usage(
-        start=usage.start,
-        step=usage.step,
-        steps=usage.steps,
-        containers=tuple(r for r, w in zip(usage.containers, wanted, strict=True) if w),
-        container=new_index[usage.container[kept]].astype(np.int64),
-        pods=tuple(usage.pods[s] for s in kept),
-        first=usage.first[kept],
-        offset=offset,
-        cpu_cores=usage.cpu_cores[take],
-        memory_bytes=usage.memory_bytes[take],
     )
 
 

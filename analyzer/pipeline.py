@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,6 @@ from analyzer.backtest import LEAST_TRAIN, POLICY, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
-from analyzer.gitops.edit import dotted
 from analyzer.gitops.index import index_repository
 from analyzer.gitops.plan import (
     ATTRIBUTES,
@@ -29,6 +29,7 @@ from analyzer.gitops.plan import (
 )
 from analyzer.gitops.pull_request import Evidence as ProposalEvidence
 from analyzer.gitops.pull_request import mails, proposals
+from analyzer.gitops.render import find_tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
@@ -45,6 +46,8 @@ from analyzer.writers import writer_named
 from analyzer.writers.manifest import changed_targets
 
 Progress = Callable[[int, int, str], None]
+
+_CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
 
 MANY_CHARTS = 40
 """From so many charts on, a second process earns what it costs to start."""
@@ -102,6 +105,11 @@ def analyze(
 
 def source_of(config: Config, progress: Progress = no_progress) -> Source:
     """The configured source of usage."""
+    if config.source and _CREDENTIALS.search(config.source):
+        raise UsageError(
+            "the source's URL holds a password, which every user of this machine can see; "
+            "set prometheus.user and prometheus.password_file instead"
+        )
     if not config.source:
         raise UsageError(
             "no source of usage is given; name one with --source recording:DIR, "
@@ -127,6 +135,7 @@ def read(config: Config, now: datetime, progress: Progress = no_progress) -> Rec
         step=step,
     )
     recording = source.read(window)
+    recording = restrict(recording, config.namespaces, config.exclude_namespaces)
     if config.cluster is None or config.cluster == recording.meta.cluster:
         return recording
     return rename(recording, config.cluster)
@@ -137,6 +146,22 @@ def window_end(config: Config, now: datetime) -> datetime | None:
     if config.until is not None:
         return parse_time(config.until)
     return None if str(config.source).startswith("recording:") else utc(now)
+
+
+def restrict(recording: Recording, namespaces: Sequence[str], excluded: Sequence[str]) -> Recording:
+    """Only the `namespaces` (all where none is named) that are not `excluded`."""
+    if not namespaces and not excluded:
+        return recording
+
+    def wanted(namespace: str) -> bool:
+        return (not namespaces or namespace in namespaces) and namespace not in excluded
+
+    usage = recording.usage.select([wanted(ref.namespace) for ref in recording.usage.containers])
+    specs, events = (
+        table[[wanted(name) for name in table["namespace"]]]
+        for table in (recording.specs, recording.events)
+    )
+    return replace(recording, usage=usage, specs=specs, events=events)
 
 
 def rename(recording: Recording, cluster: str) -> Recording:
@@ -249,7 +274,14 @@ def plan_landing(report: Report, config: Config) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
     if config.git.repo is None:
         raise UsageError("no repository is given; name its checkout with --repo")
-    return plan_changes(Path(config.git.repo), [_desired(r) for r in report.changed])
+    charts = [Path(config.git.charts)] if config.git.charts else []
+    return plan_changes(
+        Path(config.git.repo),
+        [_desired(r) for r in report.changed],
+        tools=find_tools(charts),
+        entry=config.git.entry,
+        live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
+    )
 
 
 def trace_all(report: Report, config: Config) -> list[Trace]:
@@ -259,7 +291,7 @@ def trace_all(report: Report, config: Config) -> list[Trace]:
     live = [
         LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
     ]
-    return trace(live, index_repository(Path(config.git.repo)))
+    return trace(live, index_repository(Path(config.git.repo), entry=config.git.entry))
 
 
 def _desired(recommendation: Recommendation) -> DesiredChange:
@@ -319,7 +351,7 @@ def _landing(outcome: Outcome) -> Landing:
             application=str(place.owner),
             file=place.file,
             document=place.address.document,
-            path=dotted(place.address.full_path()),
+            path=place.path,
         )
     if isinstance(outcome, Edited):
         return replace(landing, status="edited", proof="; ".join(outcome.proof))

@@ -259,6 +259,24 @@ class Usage:
             memory_bytes=self.memory_bytes[take],
         )
 
+    def select(self, wanted: Sequence[bool] | npt.NDArray[np.bool_]) -> Usage:
+        """Only the containers that are `wanted`, one truth value each, and their samples."""
+        chosen = np.asarray(wanted, dtype=bool)
+        kept = np.flatnonzero(chosen[self.container])
+        lengths = np.diff(self.offset)[kept]
+        offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        take = np.repeat(self.offset[kept] - offset[:-1], lengths) + np.arange(offset[-1])
+        return replace(
+            self,
+            containers=tuple(r for r, w in zip(self.containers, chosen, strict=True) if w),
+            container=(np.cumsum(chosen) - 1)[self.container[kept]].astype(np.int64),
+            pods=tuple(self.pods[s] for s in kept),
+            first=self.first[kept],
+            offset=offset,
+            cpu_cores=self.cpu_cores[take],
+            memory_bytes=self.memory_bytes[take],
+        )
+
     def to_frame(self) -> pd.DataFrame:
         """The usage table of every observed sample, sorted by container, pod and time."""
         lengths = np.diff(self.offset)

@@ -34,18 +34,38 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
 
 
 def test_every_setting_of_a_section_has_a_variable() -> None:
-    """Sections are joined with two underscores; values are read as YAML."""
+    """Sections are joined with two underscores; values are words, lists by commas."""
     environment = {
         "RIGHTSIZE_POLICY__CPU_REQUEST_RISK": "0.01",
         "RIGHTSIZE_PROMETHEUS__TIMEOUT": "90s",
         "RIGHTSIZE_PROMETHEUS__TOKEN_FILE": "token",
-        "RIGHTSIZE_NAMESPACES": "[a, b]",
+        "RIGHTSIZE_NAMESPACES": "a, b",
+        "RIGHTSIZE_CLUSTER": "123",
+        "RIGHTSIZE_UNTIL": "2026-11-23",
+        "RIGHTSIZE_BACKTEST": "false",
+        "RIGHTSIZE_OUTPUT": "",
     }
     config = load_config(None, environment, {}).config
     assert config.policy.cpu_request_risk == 0.01
     assert config.prometheus.timeout == timedelta(seconds=90)
     assert config.prometheus.token_file == Path("token")
     assert config.namespaces == ("a", "b")
+    assert (config.cluster, config.until, config.backtest) == ("123", "2026-11-23", False)
+    assert config.output == "reports/latest"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RIGHTSIZE_BACKTEST", ": ["),
+        ("RIGHTSIZE_WINDOW", "soon"),
+        ("RIGHTSIZE_MOST_CHARTS", "many"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str) -> None:
+    """One sentence with the variable's name."""
+    with pytest.raises(ConfigError, match=rf"\$?{name}"):
+        load_config(None, {name: value}, {})
 
 
 @pytest.mark.parametrize(
