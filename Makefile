@@ -29,7 +29,7 @@ test: setup tools ## Lint, format check, types and all tests; every part runs, o
 	@scripts/check
 
 demo: setup ## Analyse the sample cluster and write patches and charts to reports/demo
-	@.venv/bin/rightsize run --source recording:sample-data/recording \
+	@PATH="$$PWD/.tools/bin:$$PATH" .venv/bin/rightsize run --source recording:sample-data/recording \
 	    --repo sample-data/gitops --output "$(DEMO_OUTPUT)"
 	@scripts/show-output "$(DEMO_OUTPUT)"
 

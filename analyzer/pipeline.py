@@ -18,6 +18,7 @@ from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.gitops.index import index_repository
+from analyzer.gitops.place import Finding
 from analyzer.gitops.plan import (
     ATTRIBUTES,
     Advice,
@@ -284,14 +285,15 @@ def plan_landing(report: Report, config: Config) -> ChangePlan:
     )
 
 
-def trace_all(report: Report, config: Config) -> list[Trace]:
-    """The place of every container of the report, changed or not."""
+def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Finding, ...]]:
+    """The place of every container of the report, changed or not, and what looks wrong there."""
     if config.git.repo is None:
         raise UsageError("no repository is given; name its checkout with --repo")
     live = [
         LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
     ]
-    return trace(live, index_repository(Path(config.git.repo), entry=config.git.entry))
+    index = index_repository(Path(config.git.repo), entry=config.git.entry)
+    return trace(live, index), tuple(index.findings)
 
 
 def _desired(recommendation: Recommendation) -> DesiredChange:

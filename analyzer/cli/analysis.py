@@ -37,6 +37,8 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 @click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
 @click.option("--repo", type=Path, help="Checkout of the repository that declares workloads.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs.")
+@click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in the repository.")
+@click.option("-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable).")
 @click.option("--format", "formats", multiple=True, help="Only this output format (repeatable).")
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
 @click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
@@ -91,6 +93,8 @@ def recommend(  # one parameter per option
             talk.say("nothing matches that selection", "warning")
         for skipped in report.skipped:
             talk.say(f"skipped {skipped.ref}: {skipped.reason}")
+        if report.recommendations and not report.changed:
+            talk.say("nothing is worth changing")
     show_report(report, form, headers=not no_headers, everything=everything or bool(references))
     _leave(ctx, report, exit_code)
 

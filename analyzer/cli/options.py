@@ -31,6 +31,8 @@ _FLAGS = {
     "with_backtest": "backtest",
     "repo": "git.repo",
     "helm_charts": "git.charts",
+    "entry": "git.entry",
+    "cache": "prometheus.cache",
     "namespaces": "namespaces",
 }
 """Command-line parameters that are settings, with the setting's dotted path."""
@@ -43,6 +45,9 @@ def source_options(command: Command) -> Command:
         click.option("--source", metavar="KIND:WHERE", help="prometheus:URL or recording:DIR."),
         click.option("-p", "--prometheus-url", metavar="URL", help="Short for --source."),
         click.option("--cluster", metavar="NAME", help="What to call the cluster."),
+        click.option(
+            "--cache", type=Path, metavar="DIR", help="Keep closed days of a server here."
+        ),
         click.option("--window", metavar="14d", help="How much history to read."),
         click.option("--step", metavar="5m", help="Resolution of the history."),
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),

@@ -10,9 +10,11 @@ import click
 from analyzer.cli.options import Command, model_options, now, settings_of, source_options
 from analyzer.cli.show import as_json, columns, plain
 from analyzer.cli.talk import Talk
+from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.config import Config
+    from analyzer.gitops.plan import ChangePlan
     from analyzer.report import Report
 
 
@@ -21,6 +23,7 @@ def _report_options(command: Command) -> Command:
     options = [
         click.option("--repo", type=Path, help="Checkout of the repository."),
         click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs."),
+        click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts."),
         click.option("--from", "run_json", type=Path, help="Use this run.json; read no usage."),
     ]
     for option in reversed(options):
@@ -30,14 +33,17 @@ def _report_options(command: Command) -> Command:
 
 @click.command()
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts.")
 @click.argument("repo", type=Path)
-def index(repo: Path, form: str) -> None:
-    """List every place in REPO that declares resources, or could."""
+def index(repo: Path, form: str, entry: str | None) -> None:
+    """List every place in REPO that declares resources, or could, and what looks wrong there."""
     from analyzer.gitops.index import index_repository
 
-    places = index_repository(repo).to_dicts()
+    found = index_repository(repo, entry=entry)
+    places = found.to_dicts()
     if form == "json":
-        click.echo(as_json({"places": places}))
+        findings = [finding.to_dict() for finding in found.findings]
+        click.echo(as_json({"places": places, "findings": findings}))
         return
     head = ["FILE", "DOC", "PATH", "OWNER", "REACHABLE", "EDITABLE"]
     rows = [
@@ -62,13 +68,17 @@ def trace(form: str, **parameters: Any) -> None:
     from analyzer.pipeline import trace_all
 
     config, report = _settings_and_report(parameters)
-    traces = [trace.to_dict() for trace in trace_all(report, config)]
+    traced, findings = trace_all(report, config)
+    traces = [one.to_dict() for one in traced]
     if form == "json":
-        click.echo(as_json({"traces": traces}))
+        click.echo(as_json({"traces": traces, "findings": [f.to_dict() for f in findings]}))
         return
     head = ["CONTAINER", "FILE", "PATH", "CONFIDENCE", "REASON"]
     keys = ["container", "file", "path", "confidence", "reason"]
     click.echo(columns(head, [[str(row[key] or "-") for key in keys] for row in traces]))
+    if findings:
+        rows = [[f.kind, f.place.file, f.place.path, f.message] for f in findings]
+        click.echo("\n" + columns(["FINDING", "FILE", "PATH", "WHAT"], rows))
 
 
 @click.command()
@@ -80,9 +90,10 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     from analyzer.pipeline import plan_landing
 
     config, report = _settings_and_report(parameters)
-    text = plan_landing(report, config).diff()
-    click.echo(text, nl=False)
-    ctx.exit(4 if exit_code and text else 0)
+    plan = plan_landing(report, config)
+    _tell_advice(plan, parameters)
+    click.echo(plan.diff(), nl=False)
+    ctx.exit(4 if exit_code and plan.edits else 0)
 
 
 @click.command()
@@ -95,11 +106,9 @@ def patch(allow_dirty: bool, **parameters: Any) -> None:
 
     config, report = _settings_and_report(parameters)
     plan = plan_landing(report, config)
+    _tell_advice(plan, parameters)
     for path in apply_to_worktree(plan.index.root, plan.edits, force=allow_dirty):
         click.echo(str(path))
-    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        for advice in plan.advice:
-            talk.say(f"left to you: {advice.ref}: {advice.reason}")
 
 
 @click.command()
@@ -117,6 +126,18 @@ def pr(folder: Path, **parameters: Any) -> None:
         write_files(fresh, write_gitdiff(landed))
     for change in landed.changes:
         click.echo(f"{plain(change.branch)}  {plain(change.title)}")
+
+
+def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
+    """Say what is left to a person, or that this repository declares nothing of the cluster."""
+    if plan.outcomes and not any(outcome.place for outcome in plan.outcomes):
+        raise UsageError(
+            f"{plan.index.root}: nothing here declares any of the {len(plan.outcomes)} containers "
+            "to change; name the root of the repository that does with --repo"
+        )
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        for advice in plan.advice:
+            talk.say(f"left to you: {advice.ref}: {advice.reason}")
 
 
 def _settings_and_report(parameters: dict[str, Any]) -> tuple[Config, Report]:

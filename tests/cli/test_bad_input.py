@@ -137,6 +137,7 @@ def test_a_server_that_refuses(locked: str, output: Path) -> None:
             2,
             "no such container",
         ),
+        (["run", "-p", "http://me:secret@127.0.0.1:1"], 2, "holds a password"),
         (["diff", "--from", "none.json", "--repo", "."], 1, "none.json: cannot be read"),
     ],
 )

@@ -66,6 +66,22 @@ def test_explain_shows_every_step() -> None:
     assert "at a risk of" in text
 
 
+def test_a_namespace_is_chosen_in_any_source(tmp_path: Path) -> None:
+    """For a recording as for a server, by -n and by settings."""
+    only = call("run", *RECORDING, "-n", "media", "-o", tmp_path / "o", "--no-charts", "-q")
+    assert only.exit_code == 0
+    value = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert {r["ref"]["namespace"] for r in value["recommendations"]} == {"media"}
+
+
+def test_a_repository_of_something_else_is_one_sentence(tmp_path: Path) -> None:
+    """An empty diff would look like nothing to do."""
+    (tmp_path / "x.yaml").write_text("a: 1\n")
+    done = CliRunner().invoke(main, ["diff", *RECORDING, "-q", "--repo", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "nothing here declares any of the" in done.stderr
+
+
 def test_exit_code_tells_a_script_that_something_changes() -> None:
     """4, on demand."""
     result = CliRunner().invoke(main, ["recommend", *RECORDING, "--exit-code"])
