@@ -7,7 +7,7 @@ import shlex
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Report
-from analyzer.writers.manifest import Patchable, patchable
+from analyzer.writers.manifest import Patchable, listed, patchable, unpatchable
 
 _HEADER = """#!/bin/sh
 # Sets the recommended requests and limits directly on the cluster of the current context.
@@ -17,13 +17,15 @@ set -eu
 
 
 def write_kubectl(report: Report) -> dict[str, bytes]:
-    """One script with a command per changed container."""
+    """One script with a command per changed container, and as comments what has none, and why."""
     lines = [
         _command(item, recommendation)
         for item in patchable(report)
         for recommendation in item.changed
-        if recommendation.container_type == "app"
     ]
+    left_out = listed(unpatchable(report))
+    if left_out:
+        lines += ["", "# Left out:", *(f"# {line}" for line in left_out)]
     return {"patches/kubectl.sh": (_HEADER + "".join(f"{line}\n" for line in lines)).encode()}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from analyzer.recommend import Recommendation
 from analyzer.report import Report
 from analyzer.writers.manifest import (
+    NAMESPACE_NOTE,
     Patchable,
     component,
     dump_yaml,
@@ -22,14 +23,16 @@ def write_kustomize(report: Report) -> dict[str, bytes]:
     """One patch file per workload and a ``kustomization.yaml`` that names each with its target.
 
     The kustomization is a Component: an overlay takes it in under ``components:``, and patches
-    whose workload the overlay does not hold are passed over.
+    whose workload the overlay does not hold are passed over. Targets are kind and name alone
+    wherever these are unique in the report: the namespace is often not declared.
     """
     files: dict[str, bytes] = {}
-    patches = []
+    patches: dict[str, Patchable] = {}
     for item in patchable(report):
         name = f"{item.workload.slug()}.yaml"
-        files[f"{FOLDER}/{name}"] = dump_yaml(_patch(item))
-        patches.append({"path": name, "target": item.target})
+        note = b"" if item.unique else NAMESPACE_NOTE
+        files[f"{FOLDER}/{name}"] = note + dump_yaml(_patch(item))
+        patches[name] = item
     return {f"{FOLDER}/kustomization.yaml": component(patches), **files}
 
 

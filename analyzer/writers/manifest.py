@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import yaml
 
+from analyzer.gitops.diff import one_line
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
@@ -18,6 +19,12 @@ from analyzer.workload import WorkloadRef
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times faster where libyaml is there
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+
+NAMESPACE_NOTE = b"""\
+# A workload of another namespace has the same kind and name, so the target names the namespace too.
+# kustomize compares it with metadata.namespace of the resource as it is declared: where nothing but
+# the `namespace:` of your kustomization sets it, take the Component in one level above that one.
+"""
 
 _POD_SPEC = ("spec", "template", "spec")
 _API = {
@@ -39,27 +46,52 @@ class Patchable:
     changed: tuple[Recommendation, ...]
     containers: int
     """How many containers it is known to have at all, changed or not."""
+    unique: bool
+    """Whether no other workload of the report has the same kind and name."""
 
     @property
     def target(self) -> dict[str, str]:
-        """The kustomize target; kustomize reads it as regular expressions, anchored."""
-        return {
-            "kind": self.workload.kind,
-            "name": re.escape(self.workload.name).replace(r"\-", "-"),
-            "namespace": re.escape(self.workload.namespace).replace(r"\-", "-"),
-        }
+        """The kustomize target; kustomize reads it as regular expressions, anchored.
+
+        It names the namespace only where it must: kustomize compares that with the resource as it
+        is declared, before the ``namespace`` of the same kustomization is set.
+        """
+        target = {"kind": self.workload.kind, "name": _anchored(self.workload.name)}
+        if not self.unique:
+            target["namespace"] = _anchored(self.workload.namespace)
+        return target
+
+
+def _anchored(name: str) -> str:
+    return re.escape(name).replace(r"\-", "-")
 
 
 def patchable(report: Report) -> Iterator[Patchable]:
     """Every workload with changes that a patch of its object can carry, sorted."""
     refs = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
     known = Counter(ref.workload_ref for ref in refs)
-    ordered = sorted(report.changed, key=lambda r: r.ref)
-    for workload, group in groupby(ordered, key=lambda r: r.ref.workload_ref):
-        changed = tuple(group)
+    alike = Counter((workload.kind, workload.name) for workload in known)
+    for workload, changed in _changed_workloads(report):
         if not why_not(workload, changed):
             api_version, pod_spec = _API[workload.kind]
-            yield Patchable(workload, api_version, pod_spec, changed, known[workload])
+            unique = alike[workload.kind, workload.name] == 1
+            yield Patchable(workload, api_version, pod_spec, changed, known[workload], unique)
+
+
+def unpatchable(report: Report) -> dict[WorkloadRef, str]:
+    """Every other workload with changes, sorted, with the reason why it cannot be patched."""
+    reasons = {
+        workload: why_not(workload, changed) for workload, changed in _changed_workloads(report)
+    }
+    return {workload: reason for workload, reason in reasons.items() if reason}
+
+
+def _changed_workloads(
+    report: Report,
+) -> Iterator[tuple[WorkloadRef, tuple[Recommendation, ...]]]:
+    ordered = sorted(report.changed, key=lambda r: r.ref)
+    for workload, group in groupby(ordered, key=lambda r: r.ref.workload_ref):
+        yield workload, tuple(group)
 
 
 def why_not(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
@@ -114,7 +146,14 @@ def dump_yaml(value: Any) -> bytes:
     return text.encode()
 
 
-def component(patches: list[dict[str, Any]]) -> bytes:
-    """A kustomize Component that applies `patches`; an overlay names it under ``components:``."""
+def component(patches: Mapping[str, Patchable]) -> bytes:
+    """A kustomize Component of these patch files; an overlay names it under ``components:``."""
     head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
-    return dump_yaml({**head, "patches": patches})
+    named = [{"path": name, "target": item.target} for name, item in patches.items()]
+    note = b"" if all(item.unique for item in patches.values()) else NAMESPACE_NOTE
+    return note + dump_yaml({**head, "patches": named})
+
+
+def listed(reasons: Mapping[WorkloadRef, str]) -> list[str]:
+    """One line per workload and reason, whatever characters a name holds."""
+    return [one_line(f"{workload}: {reason}", 1000) for workload, reason in reasons.items()]

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.samples import recommendation, ref, report, resources
 
 NOW = resources("1", "1Gi", "2", "2Gi")
 NEW = resources("100m", "512Mi", None, "768Mi")
+LEFT_OUT = "patches/json6902/LEFT-OUT.txt"
 
 
 def container(name: str, current: Resources, **extra: str) -> dict[str, Any]:
@@ -115,7 +117,8 @@ def test_an_overlay_without_the_workload_still_builds(kubectl: Path, tmp_path: P
 
 def test_a_lowered_limit_writes_the_request_that_followed_it(kubectl: Path, tmp_path: Path) -> None:
     """A limit alone is also the request: 1Gi stays requested when the limit falls to 768Mi... and
-    the request asked for is 512Mi, so both are written."""
+    the request asked for is 512Mi, so both are written.
+    """
     declared = resources(memory_limit="1Gi")
     found = recommendation(declared.effective(), resources(memory="512Mi", memory_limit="768Mi"))
     (after,) = build(
@@ -125,6 +128,70 @@ def test_a_lowered_limit_writes_the_request_that_followed_it(kubectl: Path, tmp_
         "requests": {"memory": "512Mi"},
         "limits": {"memory": "768Mi", "nvidia.com/gpu": "1"},
     }
+
+
+LAYOUTS = {"beside": ["../base"], "above": ["../inner"]}
+
+
+def overlay(
+    kubectl: Path,
+    folder: Path,
+    files: dict[str, bytes],
+    layout: str,
+    declared: str | None = None,
+) -> list[dict[str, Any]]:
+    """Build the usual layout: a base, a kustomization that sets ``namespace: shop``, and the
+    Component either in that very one (beside) or in one above it.
+
+    `declared` is the namespace that the base itself states.
+    """
+    base = workload("Deployment")
+    base["metadata"] = {"name": "web"} | ({"namespace": declared} if declared else {})
+    texts: dict[str, Any] = {
+        "base/web.yaml": base,
+        "base/kustomization.yaml": {"resources": ["web.yaml"]},
+        "inner/kustomization.yaml": {"namespace": "shop", "resources": ["../base"]},
+        "top/kustomization.yaml": {
+            "resources": LAYOUTS[layout],
+            "components": ["../patches/kustomize"],
+            **({"namespace": "shop"} if layout == "beside" else {}),
+        },
+    }
+    write_files(folder, files | {k: yaml.safe_dump(v).encode() for k, v in texts.items()})
+    return list(yaml.safe_load_all(run(kubectl, "kustomize", folder / "top")))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("declared", [None, "shop"])
+def test_the_component_works_where_the_overlay_sets_the_namespace(
+    kubectl: Path, tmp_path: Path, layout: str, declared: str | None
+) -> None:
+    """Bases seldom declare a namespace; a patch is never passed over for want of it."""
+    (after,) = overlay(kubectl, tmp_path, write_kustomize(report(changed())), layout, declared)
+    assert after["metadata"] == {"name": "web", "namespace": "shop"}
+    assert pod_spec(after)["containers"][0]["resources"]["requests"]["cpu"] == "100m"
+
+
+def test_namesakes_in_two_namespaces_are_told_apart(kubectl: Path, tmp_path: Path) -> None:
+    """Where another namespace has the same kind and name, each gets its own amounts, and the files
+    say what the target then asks for; a namesake that was skipped counts as well.
+    """
+    elsewhere = replace(ref(), namespace="test")
+    other = recommendation(NOW, resources("200m", "512Mi"), of=elsewhere)
+    files = write_kustomize(report(changed(), other))
+    twin = workload("Deployment")
+    twin["metadata"]["namespace"] = "test"
+    after = build(kubectl, tmp_path / "both", [workload("Deployment"), twin], files)
+    requests = [pod_spec(each)["containers"][0]["resources"]["requests"]["cpu"] for each in after]
+    assert requests == ["100m", "200m"]
+    assert all(
+        content.startswith(b"# A workload of another namespace") for content in files.values()
+    )
+    files = write_kustomize(report(changed(), skipped=(Skipped(elsewhere, "short"),)))
+    (above,) = overlay(kubectl, tmp_path / "above", files, "above")
+    assert pod_spec(above)["containers"][0]["resources"]["requests"]["cpu"] == "100m"
+    (stays,) = build(kubectl, tmp_path / "twin", [twin], files)
+    assert stays == twin
 
 
 def single(current: Resources) -> dict[str, Any]:
@@ -139,20 +206,17 @@ def single(current: Resources) -> dict[str, Any]:
     ("declared", "proposed"),
     [
         (NOW, NEW),
-        (resources(memory_limit="1Gi"), resources("50m", "512Mi", None, "768Mi")),
-        (Resources(), resources("50m", "64Mi")),
         (resources("1", "1Gi"), resources("500m", "1Gi")),
+        (resources("1", None, None, "1Gi"), resources("500m", "512Mi", None, "768Mi")),
     ],
 )
 def test_json_patches_apply_to_the_one_container(
     kubectl: Path, tmp_path: Path, declared: Resources, proposed: Resources
 ) -> None:
-    """RFC 6902 patches reach what is declared, defaulted, or not there at all."""
+    """RFC 6902 patches reach what is declared, and requests that only follow from a limit."""
     found = recommendation(declared.effective(), proposed)
     files = write_json6902(report(found))
     manifest = single(declared)
-    if declared == Resources():
-        pod_spec(manifest)["containers"][0].pop("resources")
     (after,) = build(kubectl, tmp_path, [manifest], files)
     amounts = pod_spec(after)["containers"][0]["resources"]
     amounts.get("limits", {}).pop("nvidia.com/gpu", None)
@@ -187,7 +251,72 @@ def test_a_json_patch_refuses_the_wrong_container(kubectl: Path, tmp_path: Path)
 def test_json_patches_are_not_written_where_the_order_is_unknown() -> None:
     """Metrics do not tell the order of containers; a skipped neighbour counts too."""
     files = write_json6902(report(changed(), skipped=(Skipped(ref("side"), "short"),)))
-    assert set(files) == {"patches/json6902/kustomization.yaml"}
+    assert set(files) == {"patches/json6902/kustomization.yaml", LEFT_OUT}
+    assert "shop/Deployment/web: it has 2 containers" in files[LEFT_OUT].decode()
+
+
+@pytest.mark.parametrize(
+    ("declared", "proposed", "written"),
+    [
+        (resources("1", "1Gi", "1", "1Gi"), resources("1", "512Mi", "1", "512Mi"), False),
+        (resources("1", "1Gi", "1", "1Gi"), resources("1", "1Gi", "1", "512Mi"), False),
+        (resources("1", "1Gi", "2", "1Gi"), resources("500m", "512Mi", "2", "512Mi"), True),
+        (resources("1", "1Gi"), resources("1", "1Gi", None, "2Gi"), False),
+        (resources("1", "1Gi"), resources("1", "512Mi"), True),
+        (Resources(), resources("50m", "64Mi"), False),
+    ],
+)
+def test_no_json_patch_takes_away_what_else_is_declared(
+    kubectl: Path, tmp_path: Path, declared: Resources, proposed: Resources, written: bool
+) -> None:
+    """Ephemeral storage and devices stay; where a patch could not promise that, it is left out."""
+    manifest = single(declared)
+    amounts = pod_spec(manifest)["containers"][0]["resources"]
+    for part in ("requests", "limits"):
+        amounts.setdefault(part, {})["ephemeral-storage"] = "2Gi"
+    files = write_json6902(report(recommendation(declared, proposed)))
+    patch = files.get("patches/json6902/shop--deployment--web.json")
+    assert (patch is not None) == written
+    assert (b"shop/Deployment/web: whether it declares" in files.get(LEFT_OUT, b"")) != written
+    if patch is None:
+        return
+    (tmp_path / "object.yaml").write_text(yaml.safe_dump(manifest))
+    local = run(
+        kubectl, "patch", "--local", "--type=json", "-o", "json",
+        "-f", tmp_path / "object.yaml", "-p", patch.decode(),
+    )  # fmt: skip
+    after = pod_spec(json.loads(local))["containers"][0]["resources"]
+    kept = {"limits": {"nvidia.com/gpu": "1", "ephemeral-storage": "2Gi"}}
+    kept["requests"] = {"ephemeral-storage": "2Gi"}
+    wanted = proposed.as_manifest()
+    assert after == {part: kept[part] | wanted.get(part, {}) for part in kept}
+
+
+def test_the_script_reaches_init_containers(kubectl: Path, tmp_path: Path) -> None:
+    """A changed init container or sidecar has its command too."""
+    (tmp_path / "object.yaml").write_text(yaml.safe_dump(workload("Deployment")))
+    files = write_kubectl(report(changed("init", container_type="init")))
+    (line,) = [
+        text
+        for text in files["patches/kubectl.sh"].decode().splitlines()
+        if text.startswith("kubectl ")
+    ]
+    words = line.split()
+    target = words.index("deployment/web")
+    words[target : target + 2] = ["--local", "-f", str(tmp_path / "object.yaml"), "-o", "json"]
+    after = pod_spec(json.loads(run(kubectl, *words[1:])))
+    assert after["initContainers"][0]["resources"]["requests"] == {"cpu": "100m", "memory": "512Mi"}
+    assert after["containers"] == pod_spec(workload("Deployment"))["containers"]
+
+
+def test_the_script_names_what_it_leaves_out() -> None:
+    """A change without a command is a comment with the reason, on one line whatever the name."""
+    evil = recommendation(NOW, NEW, of=ref(workload="a\nrm -rf x\r\u2028y"))
+    job = recommendation(NOW, NEW, of=ref(kind="Job"))
+    script = write_kubectl(report(job, evil))["patches/kubectl.sh"].decode()
+    assert "# shop/Job/web: a Job's pod template cannot be changed" in script
+    body = script.split("set -eu\n")[1]
+    assert all(line.startswith("#") for line in body.splitlines() if line)
 
 
 def test_the_script_sets_and_removes(kubectl: Path, tmp_path: Path) -> None:
@@ -212,7 +341,7 @@ def test_strange_names_make_no_patch(name: str) -> None:
         recommendation(NOW, NEW, of=ref(name)), recommendation(NOW, NEW, of=ref(workload=name))
     )
     assert set(write_kustomize(strange)) == {"patches/kustomize/kustomization.yaml"}
-    assert set(write_json6902(strange)) == {"patches/json6902/kustomization.yaml"}
+    assert set(write_json6902(strange)) == {"patches/json6902/kustomization.yaml", LEFT_OUT}
     assert (
         "set resources"
         not in write_kubectl(strange)["patches/kubectl.sh"].decode().split("eu\n")[1]
