@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 DEMO_OUTPUT ?= reports/demo
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help setup tools test demo lint format format-check typecheck pytest lock bench clean
+.PHONY: help setup tools test demo example lint format format-check typecheck pytest lock bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,10 @@ demo: setup ## Analyse the sample cluster and write patches and charts to report
 	@PATH="$$PWD/.tools/bin:$$PATH" .venv/bin/rightsize run --source recording:sample-data/recording \
 	    --repo sample-data/gitops --output "$(DEMO_OUTPUT)"
 	@scripts/show-output "$(DEMO_OUTPUT)"
+
+example: tools ## Make reports/example anew
+	@PATH="$$PWD/.tools/bin:$$PATH" RIGHTSIZE_MOST_CHARTS=8 .venv/bin/rightsize run \
+	    --source recording:sample-data/recording --repo sample-data/gitops --output reports/example
 
 lint: setup ## ruff check
 	@$(VENV_PYTHON) -m ruff check .
