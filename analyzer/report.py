@@ -6,17 +6,19 @@ written today can be turned into patches tomorrow and elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
 from analyzer.history import Skipped
+from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.usage import Meta
@@ -105,6 +107,76 @@ class Report:
     def to_frame(self) -> pd.DataFrame:
         """One row per recommended container; amounts in cores and bytes, NaN where none."""
         return pd.DataFrame([_row(r) for r in self.recommendations])
+
+
+Direction = Literal["down", "up", "both", "limits"]
+_DIRECTIONS: dict[Direction, str] = {
+    "down": "down",
+    "up": "up",
+    "both": "both ways",
+    "limits": "in limits alone",
+}
+_HOLDING = ("keep", "hands off", "direction")
+"""Steps that leave an amount as it is although the demand speaks for another."""
+
+
+def direction(recommendation: Recommendation) -> Direction:
+    """Which way the requests of a changed container go; ``limits`` where none of them changes."""
+    signs = set()
+    for resource in RESOURCES:
+        now = getattr(recommendation.current, f"{resource}_request")
+        new = getattr(recommendation.proposed, f"{resource}_request")
+        if now != new:
+            signs.add((new.units if new else 0) > (now.units if now else 0))
+    if not signs:
+        return "limits"
+    if len(signs) == 2:
+        return "both"
+    return "up" if True in signs else "down"
+
+
+def held_back(recommendation: Recommendation) -> str:
+    """Why a request stays although the demand speaks for another; empty where none does."""
+    for resource in RESOURCES:
+        name = "CPU" if resource == "cpu" else "Memory"
+        for step in recommendation.trail.get(f"{resource}_request", ()):
+            if step.name in _HOLDING and step.before != step.after:
+                return f"{name} is held: {step.reason}"
+            if step.name == "hands off":
+                return f"{name} is left alone: {step.reason}"
+    return ""
+
+
+def tally(recommendations: Collection[Recommendation], skipped: Collection[Skipped]) -> str:
+    """What became of every container, in one line, and the same one wherever it is told.
+
+    For example ``9 containers · 5 to change (3 down, 2 both ways) · 3 right as they are · 1
+    skipped``: directions are those of requests, and what is nought is not mentioned.
+    """
+    ways = Counter(direction(r) for r in recommendations if r.changed)
+    told = ", ".join(f"{ways[way]} {words}" for way, words in _DIRECTIONS.items() if ways[way])
+    held = sum(1 for r in recommendations if not r.changed and held_back(r))
+    right = len(recommendations) - ways.total() - held
+    count = len(recommendations) + len(skipped)
+    parts = [
+        f"{count} container{'' if count == 1 else 's'}",
+        f"{ways.total()} to change" + (f" ({told})" if told else ""),
+        *([f"{right} right as they are"] if right else []),
+        *([f"{held} held back"] if held else []),
+        *([f"{len(skipped)} skipped"] if skipped else []),
+    ]
+    return " · ".join(parts)
+
+
+def duration_text(length: timedelta) -> str:
+    """A length of time in its largest whole unit: ``7 days``, ``36 hours``, ``90 minutes``."""
+    for unit in ("day", "hour", "minute"):
+        count, rest = divmod(length, timedelta(**{f"{unit}s": 1}))
+        if count and not rest:
+            break
+    else:
+        unit, count = "second", round(length.total_seconds())
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def dump_report(report: Report) -> bytes:

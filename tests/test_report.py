@@ -1,7 +1,7 @@
 """The report and its lossless JSON."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from analyzer.errors import OutputError
 from analyzer.history import Skipped
 from analyzer.quantity import Cpu
-from analyzer.report import Change, Landing, Report, dump_report, load_report
+from analyzer.report import Change, Landing, Report, dump_report, duration_text, load_report
 from analyzer.workload import Selector
 from tests.samples import recommendation, ref, report, resources
 
@@ -88,3 +88,19 @@ def test_the_table_has_cores_and_bytes() -> None:
     assert frame["memory_limit_proposed"].isna().all()
     assert frame["memory_request_proposed"][0] == 512 * 2**20
     assert Cpu(1000).cores == frame["cpu_request_now"][0]
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(days=7), "7 days"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(hours=12), "12 hours"),
+        (timedelta(hours=36), "36 hours"),
+        (timedelta(minutes=90), "90 minutes"),
+        (timedelta(seconds=61), "61 seconds"),
+    ],
+)
+def test_durations_are_told_in_their_largest_whole_unit(length: timedelta, text: str) -> None:
+    """No duration is rounded away."""
+    assert duration_text(length) == text

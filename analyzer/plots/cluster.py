@@ -26,8 +26,8 @@ from analyzer.plots.text import (
     shorten,
     total_text,
 )
-from analyzer.plots.words import held_back
 from analyzer.recommend import Recommendation, totals
+from analyzer.report import tally
 
 Array = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class _Facts:
 
     cluster: str
     recommendations: tuple[Recommendation, ...]
-    skipped: int
+    counts: str
     histories: Histories
     totals: Mapping[str, tuple[int, int]]
 
@@ -91,7 +91,7 @@ def describe_cluster(
     changes = "; ".join(
         f"{_TITLES[resource]} requests {_between(facts, resource)}" for resource in RESOURCES
     )
-    return f"Cluster {facts.cluster}: {changes}. {_counts(facts)}."
+    return f"Cluster {facts.cluster}: {changes}. {facts.counts}."
 
 
 def _facts(
@@ -100,7 +100,7 @@ def _facts(
     return _Facts(
         cluster=shorten(plain(histories.meta.cluster), 48),
         recommendations=tuple(recommendations),
-        skipped=len(skipped),
+        counts=tally(recommendations, skipped),
         histories=histories,
         totals=totals(recommendations),
     )
@@ -123,36 +123,6 @@ def _verdict(facts: _Facts, resource: Resource) -> tuple[str, str]:
     return text, "less" if new < now else "more"
 
 
-def _counts(facts: _Facts) -> str:
-    recommended = facts.recommendations
-    directions = [_direction(r) for r in recommended if r.changed]
-    held = sum(1 for r in recommended if not r.changed and held_back(r))
-    parts = [
-        f"{counted(len(recommended) + facts.skipped, 'container')}",
-        f"{len(directions)} to change ({directions.count('less')} less, "
-        f"{directions.count('more')} more, {directions.count('mixed')} both ways)",
-    ]
-    right = len(recommended) - len(directions) - held
-    if right:
-        parts.append(f"{right} right as they are")
-    if held:
-        parts.append(f"{held} held back")
-    if facts.skipped:
-        parts.append(f"{facts.skipped} skipped")
-    return " · ".join(parts)
-
-
-def _direction(recommendation: Recommendation) -> str:
-    """Which way requests (else limits) go: ``less``, ``more`` or ``mixed``."""
-    for kind in ("request", "limit"):
-        changes = [recommendation.change(f"{resource}_{kind}") for resource in RESOURCES]
-        if any(changes):
-            if all(change <= 0 for change in changes):
-                return "less"
-            return "more" if all(change >= 0 for change in changes) else "mixed"
-    return "mixed"
-
-
 def _draw_headline(sheet: Sheet, facts: _Facts) -> None:
     colors, meta = sheet.palette, facts.histories.meta
     tones = {"less": colors.proposed, "more": colors.warning, "same": colors.muted}
@@ -166,7 +136,7 @@ def _draw_headline(sheet: Sheet, facts: _Facts) -> None:
     title = f"{facts.cluster} · {counted(round(days), 'day')} to {until}"
     title = sheet.fit(title, x - _LEFT, SIZES.title, bold=True)
     sheet.text(_LEFT, 56, title, size=SIZES.title, bold=True)
-    sheet.text(_LEFT, 92, _counts(facts), color=colors.muted)
+    sheet.text(_LEFT, 92, facts.counts, color=colors.muted)
     sheet.text(_RIGHT, 92, "requests, summed over replicas", color=colors.muted, align="right")
 
 

@@ -63,11 +63,12 @@ def shorten(text: str, length: int) -> str:
 
 
 def amount(quantity: Cpu | Memory | None) -> str:
-    """``420m``, ``1 core``, ``1.25 cores``, ``1.5Gi``, or ``none``."""
-    if quantity is None:
-        return "none"
-    text = quantity.human()
-    if isinstance(quantity, Memory) or text.endswith("m"):
+    """A declared amount exactly as manifests spell it: ``1250m``, ``1536Mi``; or ``none``.
+
+    Whole cores say what they are: ``1 core``, ``2 cores``.
+    """
+    text = "none" if quantity is None else str(quantity)
+    if not isinstance(quantity, Cpu) or text.endswith("m"):
         return text
     return f"{text} core" if text == "1" else f"{text} cores"
 

@@ -18,11 +18,10 @@ from analyzer.plots.text import (
 )
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import Recommendation
+from analyzer.report import held_back
 
 _NAMES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
 _NAME_LENGTH = 60
-_HOLDING = ("keep", "hands off", "direction")
-"""Steps that leave an amount as it is although the demand speaks for another."""
 
 
 def headline(recommendation: Recommendation, cluster: str, step: timedelta) -> Headline:
@@ -147,17 +146,6 @@ def _remark(recommendation: Recommendation) -> str:
     if len(set(found.values())) == 1:
         return f"{plain(next(iter(found.values())))} usage"
     return " · ".join(f"{name} {plain(word)}" for name, word in found.items())
-
-
-def held_back(recommendation: Recommendation) -> str:
-    """Why a request stays although the demand speaks for another; empty where none does."""
-    for resource in RESOURCES:
-        for step in recommendation.trail.get(f"{resource}_request", ()):
-            if step.name in _HOLDING and step.before != step.after:
-                return f"{_NAMES[resource]} is held: {step.reason}"
-            if step.name == "hands off":
-                return f"{_NAMES[resource]} is left alone: {step.reason}"
-    return ""
 
 
 def _risk(recommendation: Recommendation) -> str:

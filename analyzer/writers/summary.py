@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
+from analyzer.models.demand import RESOURCES, Resource
+from analyzer.plots.text import change_percent, counted, level_text, total_text
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Report
-from analyzer.writers.manifest import why_not
+from analyzer.report import Landing, Report, duration_text, tally
+from analyzer.writers.manifest import unpatchable
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -46,7 +48,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def change_text(recommendation: Recommendation, target: str) -> str:
-    """``1Gi → 512Mi``, the one amount where nothing changes, a dash for none."""
+    """``1Gi → 512Mi`` as manifests spell it, one amount where nothing changes, a dash for none."""
     now = getattr(recommendation.current, target)
     new = getattr(recommendation.proposed, target)
     if now == new:
@@ -55,7 +57,7 @@ def change_text(recommendation: Recommendation, target: str) -> str:
 
 
 def _amount(amount: Cpu | Memory | None) -> str:
-    return "–" if amount is None else amount.human()
+    return "–" if amount is None else str(amount)
 
 
 def _day(moment: datetime) -> str:
@@ -63,43 +65,28 @@ def _day(moment: datetime) -> str:
 
 
 def _headline(report: Report) -> str:
-    changed = report.changed
-    directions = Counter(_direction(r) for r in changed)
-    cpu, memory = report.totals["cpu_request"], report.totals["memory_request"]
-    count = len(report.recommendations)
+    changes = [_total_change(report, resource) for resource in RESOURCES]
     return "\n".join(
         [
             f"# Right-sizing {markdown(report.meta.cluster)}",
             "",
-            f"**CPU requests {_delta(Cpu(cpu[0]), Cpu(cpu[1]))} · "
-            f"memory requests {_delta(Memory(memory[0]), Memory(memory[1]))}**",
+            f"**{' · '.join(changes)}**",
             "",
-            f"{count} containers looked at, {len(changed)} to change "
-            f"({directions['down']} down, {directions['up']} up, {directions['mixed']} both ways), "
-            f"{count - len(changed)} right as they are, {len(report.skipped)} skipped. "
+            f"{tally(report.recommendations, report.skipped)}. "
             f"Usage from {_day(report.meta.start)} to {_day(report.meta.end)} UTC; "
-            f"model `{report.model}`, for the next {report.horizon.days} days.",
+            f"model `{report.model}`, for the next {duration_text(report.horizon)}.",
         ]
     )
 
 
-def _delta(now: Cpu | Memory, new: Cpu | Memory) -> str:
-    share = f" ({(new.units - now.units) / now.units:+.0%})".replace("-", "−") if now.units else ""
-    return f"{now.human()} → {new.human()}{share}"
-
-
-def _direction(recommendation: Recommendation) -> str:
-    signs = {
-        (new.units if new else 0) > (now.units if now else 0)
-        for now, new in (
-            (getattr(recommendation.current, t), getattr(recommendation.proposed, t))
-            for t in ("cpu_request", "memory_request", "memory_limit")
-        )
-        if now != new
-    }
-    if signs == {True}:
-        return "up"
-    return "mixed" if len(signs) == 2 else "down"
+def _total_change(report: Report, resource: Resource) -> str:
+    """The sum of the requests now and proposed, in the words of the cluster's chart."""
+    now, new = report.totals[f"{resource}_request"]
+    name = "CPU requests" if resource == "cpu" else "memory requests"
+    before, after = (total_text(resource, units).removesuffix(" CPU") for units in (now, new))
+    if now == new:
+        return f"{name} stay {before}"
+    return f"{name} {before} → {after}" + (f" ({change_percent(now, new)})" if now else "")
 
 
 def _warnings(report: Report) -> str:
@@ -140,12 +127,10 @@ def _why(recommendation: Recommendation) -> str:
     seen = recommendation.evidence
     parts = list(recommendation.notes)
     if seen.cpu.p95 is not None and seen.cpu.max is not None:
-        parts.append(
-            f"CPU p95 {Cpu.from_cores(seen.cpu.p95).human()}, "
-            f"max {Cpu.from_cores(seen.cpu.max).human()}"
-        )
+        p95, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
+        parts.append(f"CPU p95 {p95}, max {most}")
     if seen.memory.max is not None:
-        parts.append(f"memory max {Memory.from_bytes(seen.memory.max).human()}")
+        parts.append(f"memory max {level_text('memory', seen.memory.max)}")
     found = dict.fromkeys(recommendation.findings.values())
     if found:
         parts.append(", ".join(found))
@@ -155,33 +140,48 @@ def _why(recommendation: Recommendation) -> str:
 def _landings(report: Report) -> str:
     if not report.landings:
         return ""
-    edited = sum(landing.status == "edited" for landing in report.landings)
+    edited = [landing for landing in report.landings if landing.status == "edited"]
     advice = [landing for landing in report.landings if landing.status == "advice"]
     text = (
-        f"## In Git\n\n{edited} containers are edited in {len(report.changes)} applications, "
-        f"each edit proven; see `git/`."
+        f"## In Git\n\nEdited: {counted(len(edited), 'container')} in "
+        f"{counted(len(report.changes), 'application')}, see `git/`."
     )
+    if edited:
+        text += " Every other character of the files is as before.\n\n" + _proofs(edited)
     if advice:
         rows = [[markdown(a.ref), markdown(a.file or "–"), markdown(a.reason)] for a in advice]
         text += "\n\nLeft to you:\n\n" + table(["Container", "File", "Why"], rows)
     return text
 
 
+def _proofs(edited: Sequence[Landing]) -> str:
+    """How many edits were rendered, and how many could not be, by reason."""
+    reasons = Counter(_unrendered(landing.proof) for landing in edited)
+    rendered = reasons.pop("", 0)
+    lines = [f"- {rendered} rendered before and after: what changes is what was meant"]
+    lines += [
+        f"- {count} checked by their text alone: {markdown(reason)}"
+        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return "\n".join(lines)
+
+
+def _unrendered(proof: str) -> str:
+    """Why the result of an edit was not rendered; empty where it was."""
+    verdict = proof.partition("; ")[2]  # after the verdict on the text
+    return "" if verdict.startswith("rendered with ") else verdict or "not rendered"
+
+
 def _skipped(report: Report) -> str:
-    rows = [[markdown(str(s.ref)), markdown(s.reason)] for s in report.skipped]
-    unpatched = {}
-    for recommendation in report.changed:
-        workload = recommendation.ref.workload_ref
-        reason = why_not(workload, [recommendation])
-        if reason:
-            unpatched[workload] = reason
-    text = ""
-    if rows:
-        text = "## Skipped\n\n" + table(["Container", "Why"], rows)
+    parts = []
+    if report.skipped:
+        rows = [[markdown(str(s.ref)), markdown(s.reason)] for s in report.skipped]
+        parts.append("## Skipped\n\n" + table(["Container", "Why"], rows))
+    unpatched = unpatchable(report)
     if unpatched:
-        listed = [[markdown(str(w)), markdown(reason)] for w, reason in unpatched.items()]
-        text += "\n\n## No patch of the object\n\n" + table(["Workload", "Why"], listed)
-    return text.strip()
+        rows = [[markdown(str(w)), markdown(reason)] for w, reason in unpatched.items()]
+        parts.append("## No patch of the object\n\n" + table(["Workload", "Why"], rows))
+    return "\n\n".join(parts)
 
 
 def _footer(report: Report) -> str:

@@ -63,7 +63,7 @@ def test_the_cluster_verdict_counts_and_sums() -> None:
     shown = words(figure)
     assert "−600m CPU (−25%)" in shown
     assert "−640 MiB (−26%)" in shown
-    assert "5 containers · 3 to change (2 less, 1 more, 0 both ways) · 2 skipped" in shown
+    assert "5 containers · 3 to change (2 down, 1 up) · 2 skipped" in shown
 
 
 def test_small_namespaces_are_summed_as_others() -> None:

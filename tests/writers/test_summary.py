@@ -3,15 +3,21 @@
 import csv
 import io
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from analyzer.evidence import Quantiles
 from analyzer.history import Skipped
+from analyzer.models.demand import Step
+from analyzer.plots import describe, describe_cluster
 from analyzer.report import Change, Landing
+from analyzer.writers.kustomize import write_kustomize
 from analyzer.writers.summary import SHOWN, markdown, write_summary
 from analyzer.writers.table import write_csv
-from tests.samples import recommendation, ref, report, resources
+from tests.samples import histories, recommendation, ref, report, resources
 
+PATCH = "patches/kustomize/shop--deployment--web.yaml"
 DOWN = recommendation(resources("1", "1Gi", "2", "2Gi"), resources("100m", "512Mi"))
 SAME = recommendation(resources("1"), resources("1"), of=ref(workload="api"))
 
@@ -26,10 +32,11 @@ def test_the_first_lines_are_the_verdict() -> None:
     text = text_of(DOWN, SAME, skipped=(Skipped(ref("x"), "too short"),))
     head = text.split("\n\n")
     assert head[0] == "# Right-sizing lab"
-    assert head[1] == ("**CPU requests 2 → 1.1 (−45%) · memory requests 1Gi → 512Mi (−50%)**")
+    assert head[1] == (
+        "**CPU requests 2 cores → 1.1 cores (−45%) · memory requests 1 GiB → 512 MiB (−50%)**"
+    )
     assert head[2].startswith(
-        "2 containers looked at, 1 to change (1 down, 0 up, 0 both ways), "
-        "1 right as they are, 1 skipped."
+        "3 containers · 1 to change (1 down) · 1 right as they are · 1 skipped. Usage from"
     )
 
 
@@ -38,6 +45,57 @@ def test_a_change_shows_now_and_proposed() -> None:
     row = next(line for line in text_of(DOWN).splitlines() if "shop/web" in line)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[3:7] == ["1 → **100m**", "2 → **–**", "1Gi → **512Mi**", "2Gi → **–**"]
+
+
+def test_summary_and_chart_tell_the_same_numbers() -> None:
+    """Down, up, both ways, limits alone, right, held and skipped: one line, word for word."""
+    kept = replace(
+        recommendation(resources("1"), resources("1"), of=ref(workload="kept")),
+        trail={"cpu_request": (Step("keep", "900m", "1", "too small a change"),)},
+    )
+    up = recommendation(resources("1"), resources("2"), of=ref(workload="up"))
+    both = recommendation(
+        resources("1", "1Gi"), resources("2", "512Mi"), of=ref(workload="both"), replicas=0
+    )
+    limit = recommendation(
+        resources("170m", "1Gi", "1"), resources("170m", "1Gi"), of=ref(workload="limit")
+    )
+    found, skipped = (DOWN, SAME, kept, up, both, limit), (Skipped(ref("x"), "too short"),)
+    line = (
+        "7 containers · 4 to change (1 down, 1 up, 1 both ways, 1 in limits alone) · "
+        "1 right as they are · 1 held back · 1 skipped."
+    )
+    assert line in text_of(*found, skipped=skipped)
+    assert line in describe_cluster(found, skipped, histories())
+
+
+def test_a_lone_limit_leaves_the_requests_as_they_are() -> None:
+    """Removing a CPU limit is no change of requests, and none is claimed."""
+    text = text_of(recommendation(resources("170m", None, "1"), resources("170m")))
+    assert "**CPU requests stay 170m · memory requests stay 0 MiB**" in text
+
+
+@pytest.mark.parametrize("amount", ["1152Mi", "2688Mi", "1500Mi"])
+def test_amounts_are_spelled_as_in_the_patches(amount: str) -> None:
+    """What a person copies or compares is one text, in the summary and on the chart."""
+    found = recommendation(resources("1255m", "100Gi"), resources("1255m", amount))
+    assert f"100Gi → **{amount}**" in text_of(found)
+    assert f"memory 100Gi → {amount} (" in describe(found)
+    assert "CPU stays 1255m" in describe(found)
+    assert amount.encode() in write_kustomize(report(found))[PATCH]
+
+
+def test_what_is_used_is_rounded_alike_everywhere() -> None:
+    """66.3m of use reads the same in the summary and in the words of the chart."""
+    seen = replace(DOWN.evidence, cpu=Quantiles(0.05, 0.0663, 0.2, 1.3141))
+    found = replace(DOWN, evidence=seen)
+    assert "CPU p95 66.3m, max 1.31 cores" in text_of(found)
+    assert "CPU p95 66.3m and maximum 1.31 cores" in describe(found)
+
+
+def test_a_short_horizon_is_told_in_hours() -> None:
+    """Twelve hours are not nought days."""
+    assert "for the next 12 hours." in text_of(DOWN, horizon=timedelta(hours=12))
 
 
 def test_only_the_largest_changes_are_listed_and_the_rest_counted() -> None:
@@ -59,15 +117,20 @@ def test_partial_data_is_said_before_anything_is_recommended() -> None:
 
 
 def test_what_did_not_land_says_why() -> None:
-    """Edited ones are counted, the others listed with the reason."""
+    """Edited ones are counted by how far they are proven, the others listed with the reason."""
+    text_proof = "text: requests.cpu changed, every other character as before"
     landings = (
-        Landing("a", "edited", "proven"),
+        Landing("a", "edited", "r", proof=f"{text_proof}; rendered with kustomize: 1 of 2 changed"),
+        Landing("c", "edited", "r", proof=f"{text_proof}; not rendered: there is no helm on PATH"),
+        Landing("d", "edited", "r", proof=f"{text_proof}; not rendered: there is no helm on PATH"),
         Landing("b", "advice", "the value comes from a variable", file="x/y.yaml"),
     )
     text = text_of(
         DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "diff", "commit"),)
     )
-    assert "1 containers are edited in 1 applications" in text
+    assert "Edited: 3 containers in 1 application, see `git/`." in text
+    assert "- 1 rendered before and after" in text
+    assert "- 2 checked by their text alone: not rendered: there is no helm on PATH" in text
     assert "| b | x/y.yaml | the value comes from a variable |" in text
 
 
