@@ -274,10 +274,16 @@ def _evidence(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidenc
             for ref, found in known
         ]
         parts.append(markdown_table(["Container", *map(escape, headings)], rows))
-    for ref, found in known:
-        lines = [found.risk, *found.notes]
-        parts += [f"- {escape(str(ref))}: {escape(line)}" for line in lines if line]
-    return "**What it rests on**\n\n" + "\n".join(parts)
+    lines = [
+        f"- {escape(str(ref))}: {escape(line)}"
+        for ref, found in known
+        for line in (found.risk, *found.notes)
+        if line
+    ]
+    if lines:
+        parts.append("\n".join(lines))
+    # The blank line ends the table, or the list would be more rows of it.
+    return "\n\n".join(["**What it rests on**", *parts])
 
 
 def _proofs(changes: Sequence[Edited]) -> str:

@@ -71,6 +71,9 @@ def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]
     (found,) = proposals(plan(plant(flux), DOWN), evidence=evidence)
     assert "2Gi (from the limit) → **900Mi**" in found.body
     assert "700Mi" in found.body and "1 % of weeks above" in found.body
+    table, _, notes = found.body.partition("What it rests on")[2].strip("*\n").partition("\n\n")
+    assert [line[0] for line in table.splitlines()] == ["|", "|", "|"]
+    assert notes.startswith("- media/Deployment/sonarr/app: ")
     assert "Merging restarts the pods" in found.body
     assert "roll back" in found.body
     assert digest_in(found.body) == found.digest
