@@ -36,7 +36,7 @@ from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
 from analyzer.models.forecast import Forecast, forecast
 from analyzer.models.pattern import recognise
-from analyzer.output import check_target, publish, write_files
+from analyzer.output import claim, write_files
 from analyzer.policy import Policies
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import Recommendation, due_risks, recommend
@@ -72,19 +72,19 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     Nothing is written before the last step, and the previous output stays until then.
     """
     target = Path(config.output)
-    check_target(target)
     writers = [writer_named(name) for name in config.formats]
     model_named(config.model)  # an unknown name is said before anything is read
-    histories = build_histories(read(config, now, progress))
-    report = replace(analyze_histories(histories, config, progress), created=utc(now))
-    if config.git.repo is not None:
-        report = land(report, config, progress)
-    with publish(target) as folder:
-        write_files(folder, {"run.json": dump_report(report)})
-        for write in writers:
-            write_files(folder, write(report))
-        if config.charts:
-            draw(report, histories, folder / "charts", config.most_charts, progress)
+    with claim(target) as claimed:
+        histories = build_histories(read(config, now, progress))
+        report = replace(analyze_histories(histories, config, progress), created=utc(now))
+        if config.git.repo is not None:
+            report = land(report, config, progress)
+        with claimed.publish() as folder:
+            write_files(folder, {"run.json": dump_report(report)})
+            for write in writers:
+                write_files(folder, write(report))
+            if config.charts:
+                draw(report, histories, folder / "charts", config.most_charts, progress)
     return Run(report, target)
 
 

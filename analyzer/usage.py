@@ -386,12 +386,17 @@ def _numbers(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     except (ValueError, TypeError) as error:
         raise RecordingError(f"the {table} column {name} is not numeric: {error}") from error
     values = column.to_numpy(dtype="float64", na_value=np.nan)
+    refuse_absurd(values, table, name)
+    return pd.Series(values, index=frame.index)
+
+
+def refuse_absurd(values: npt.NDArray[np.float64], table: str, name: str) -> None:
+    """Raise `RecordingError` for what no container can use; NaN passes."""
     if (values < 0).any() or (values > MOST).any():
         raise RecordingError(
             f"the {table} column {name} holds negative, infinite or absurd values "
             f"(above {MOST:g}); usage is never that"
         )
-    return pd.Series(values, index=frame.index)
 
 
 def _times(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:

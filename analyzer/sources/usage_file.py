@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from analyzer.errors import RecordingError
 from analyzer.sources.ragged import Grid, Origin, Runs, assemble, overlapping
-from analyzer.usage import NAMES, Floats, Ints, Meta, Usage
+from analyzer.usage import NAMES, Floats, Ints, Meta, Usage, refuse_absurd
 from analyzer.workload import ContainerRef
 
 _ROW_GROUP = 1_000_000
@@ -149,10 +149,7 @@ def _numbers(table: pa.Table, name: str) -> Floats:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise RecordingError(f"the usage column {name} holds {column.type}, not numbers")
     values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
-    if np.isinf(values).any() or (values < 0).any():
-        raise RecordingError(
-            f"the usage column {name} holds negative or infinite values; usage is never either"
-        )
+    refuse_absurd(values, "usage", name)
     return values.astype(np.float32)
 
 
