@@ -53,7 +53,9 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Where changes land."""
 
     repo: str | None = None
-    """A checkout of the repository that declares the workloads."""
+    """A checkout of the repository that declares the workloads, or an address to clone it from."""
+    revision: str | None = None
+    """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
     entry: str | None = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -29,9 +31,10 @@ from analyzer.gitops.plan import (
     plan_changes,
 )
 from analyzer.gitops.pull_request import Evidence as ProposalEvidence
-from analyzer.gitops.pull_request import mails, proposals
+from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
 from analyzer.gitops.render import find_tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
+from analyzer.gitops.worktree import clone
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
 from analyzer.models.forecast import Forecast, forecast
@@ -49,6 +52,9 @@ from analyzer.writers.manifest import changed_targets
 Progress = Callable[[int, int, str], None]
 
 _CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
+
+_ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
+"""What git would clone: a URL, or user@host:path."""
 
 MANY_CHARTS = 40
 """From so many charts on, a second process earns what it costs to start."""
@@ -260,8 +266,17 @@ def _levels(
 def land(report: Report, config: Config, progress: Progress = no_progress) -> Report:
     """Find the place of every change in the repository, edit it there and prove the edit."""
     progress(0, 1, "finding the places in Git")
-    plan = plan_landing(report, config)
-    found = proposals(plan, evidence={r.ref: _evidence(r) for r in report.changed})
+    return with_plan(report, plan_landing(report, config))
+
+
+def with_plan(
+    report: Report,
+    plan: ChangePlan,
+    grouping: Grouping = "application",
+    split_directions: bool = False,
+) -> Report:
+    """`report` with what `plan` found and the changes it makes, grouped for review."""
+    found = propose(report, plan, grouping, split_directions)
     commits = mails(found, plan)
     changes = tuple(
         Change(name, proposal.branch, proposal.title, proposal.body, proposal.diff(), commit)
@@ -271,29 +286,48 @@ def land(report: Report, config: Config, progress: Progress = no_progress) -> Re
     return replace(report, landings=landings, changes=changes, diff=plan.diff())
 
 
+def propose(
+    report: Report, plan: ChangePlan, grouping: Grouping, split_directions: bool
+) -> list[Proposal]:
+    """The edits of `plan` as proposals, with the evidence that `report` has for them."""
+    evidence = {r.ref: _evidence(r) for r in report.changed}
+    return proposals(plan, grouping=grouping, split_directions=split_directions, evidence=evidence)
+
+
 def plan_landing(report: Report, config: Config) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
-    if config.git.repo is None:
-        raise UsageError("no repository is given; name its checkout with --repo")
     charts = [Path(config.git.charts)] if config.git.charts else []
-    return plan_changes(
-        Path(config.git.repo),
-        [_desired(r) for r in report.changed],
-        tools=find_tools(charts),
-        entry=config.git.entry,
-        live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
-    )
+    with checkout(config) as root:
+        return plan_changes(
+            root,
+            [_desired(r) for r in report.changed],
+            tools=find_tools(charts),
+            entry=config.git.entry,
+            live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
+        )
+
+
+@contextmanager
+def checkout(config: Config) -> Iterator[Path]:
+    """The configured repository: a folder as it is, an address as a clone that is then gone."""
+    repo = config.git.repo
+    if repo is None:
+        raise UsageError("no repository is given; name its checkout or its address with --repo")
+    if not _ADDRESS.match(repo):
+        yield Path(repo)
+        return
+    with TemporaryDirectory(prefix="rightsize-") as folder:
+        yield clone(repo, config.git.revision, Path(folder) / "repository")
 
 
 def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Finding, ...]]:
     """The place of every container of the report, changed or not, and what looks wrong there."""
-    if config.git.repo is None:
-        raise UsageError("no repository is given; name its checkout with --repo")
     live = [
         LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
     ]
-    index = index_repository(Path(config.git.repo), entry=config.git.entry)
-    return trace(live, index), tuple(index.findings)
+    with checkout(config) as root:
+        index = index_repository(root, entry=config.git.entry)
+        return trace(live, index), tuple(index.findings)
 
 
 def _desired(recommendation: Recommendation) -> DesiredChange:

@@ -14,6 +14,7 @@ from analyzer.cli.options import (
     label_filter,
     model_options,
     now,
+    repository_options,
     selection_options,
     settings_of,
     source_options,
@@ -35,9 +36,7 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 @source_options
 @model_options
 @click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
-@click.option("--repo", type=Path, help="Checkout of the repository that declares workloads.")
-@click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs.")
-@click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in the repository.")
+@repository_options
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable).")
 @click.option("--format", "formats", multiple=True, help="Only this output format (repeatable).")
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")

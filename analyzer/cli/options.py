@@ -32,6 +32,7 @@ _FLAGS = {
     "repo": "git.repo",
     "helm_charts": "git.charts",
     "entry": "git.entry",
+    "revision": "git.revision",
     "cache": "prometheus.cache",
     "namespaces": "namespaces",
 }
@@ -64,6 +65,17 @@ def model_options(command: Command) -> Command:
     options = [
         click.option("--model", metavar="NAME", help="percentile, trend, pooled, vpa, krr, ..."),
         click.option("--horizon", metavar="7d", help="Time until the next review."),
+    ]
+    return _apply(options, command)
+
+
+def repository_options(command: Command) -> Command:
+    """The repository that declares the workloads."""
+    options = [
+        click.option("--repo", metavar="DIR|URL", help="Repository that declares the workloads."),
+        click.option("--revision", metavar="REV", help="What to clone of a URL."),
+        click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it."),
+        click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs."),
     ]
     return _apply(options, command)
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.options import Command, model_options, now, settings_of, source_options
+from analyzer.cli.options import (
+    Command,
+    model_options,
+    now,
+    repository_options,
+    settings_of,
+    source_options,
+)
 from analyzer.cli.show import as_json, columns, plain
 from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
@@ -15,31 +22,31 @@ from analyzer.errors import UsageError
 if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.gitops.plan import ChangePlan
+    from analyzer.gitops.pull_request import Grouping
     from analyzer.report import Report
 
 
 def _report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
-    options = [
-        click.option("--repo", type=Path, help="Checkout of the repository."),
-        click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs."),
-        click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts."),
-        click.option("--from", "run_json", type=Path, help="Use this run.json; read no usage."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return model_options(source_options(command))
+    run_json = click.option(
+        "--from", "run_json", type=Path, help="Use this run.json; read no usage."
+    )
+    return repository_options(run_json(model_options(source_options(command))))
 
 
 @click.command()
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
-@click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts.")
-@click.argument("repo", type=Path)
-def index(repo: Path, form: str, entry: str | None) -> None:
-    """List every place in REPO that declares resources, or could, and what looks wrong there."""
+@click.option("--revision", metavar="REV", help="What to clone of a URL.")
+@click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
+@click.argument("repo", metavar="DIR|URL")
+def index(form: str, **parameters: Any) -> None:
+    """List every place in a repository that declares resources, and what looks wrong there."""
     from analyzer.gitops.index import index_repository
+    from analyzer.pipeline import checkout
 
-    found = index_repository(repo, entry=entry)
+    config = settings_of(parameters).config
+    with checkout(config) as root:
+        found = index_repository(root, entry=config.git.entry)
     places = found.to_dicts()
     if form == "json":
         findings = [finding.to_dict() for finding in found.findings]
@@ -105,6 +112,8 @@ def patch(allow_dirty: bool, **parameters: Any) -> None:
     from analyzer.pipeline import plan_landing
 
     config, report = _settings_and_report(parameters)
+    if not Path(config.git.repo or ".").is_dir():
+        raise UsageError("patch writes into a checkout; name its folder with --repo")
     plan = plan_landing(report, config)
     _tell_advice(plan, parameters)
     for path in apply_to_worktree(plan.index.root, plan.edits, force=allow_dirty):
@@ -113,19 +122,40 @@ def patch(allow_dirty: bool, **parameters: Any) -> None:
 
 @click.command()
 @_report_options
-@click.option("-o", "--output", "folder", type=Path, required=True, help="Folder to fill.")
-def pr(folder: Path, **parameters: Any) -> None:
-    """Write one commit per application: for `git am`, with a description to review by."""
+@click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
+@click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")
+@click.option(
+    "--group", type=click.Choice(["application", "namespace", "all"]), help="[application]"
+)
+@click.option("--split", is_flag=True, help="Never mix raises and reductions.")
+def pr(
+    folder: Path | None, branches: bool, group: Grouping | None, split: bool, **parameters: Any
+) -> None:
+    """Prepare pull requests: one commit per application, with a description to review by.
+
+    As files for `git am`, as branches, or both. Nothing is pushed.
+    """
+    from analyzer.gitops.worktree import commit_to_branch
     from analyzer.output import publish, write_files
-    from analyzer.pipeline import land
+    from analyzer.pipeline import plan_landing, propose, with_plan
     from analyzer.writers.gitdiff import write_gitdiff
 
+    if folder is None and not branches:
+        raise UsageError("say what to prepare: files with --output DIR, or --branches")
     config, report = _settings_and_report(parameters)
-    landed = land(report, config)
-    with publish(folder) as fresh:
-        write_files(fresh, write_gitdiff(landed))
-    for change in landed.changes:
-        click.echo(f"{plain(change.branch)}  {plain(change.title)}")
+    if branches and not Path(config.git.repo or ".").is_dir():
+        raise UsageError("branches are made in a checkout; name its folder with --repo")
+    plan = plan_landing(report, config)
+    _tell_advice(plan, parameters)
+    grouping = group or "application"
+    if folder is not None:
+        with publish(folder) as fresh:
+            write_files(fresh, write_gitdiff(with_plan(report, plan, grouping, split)))
+    for proposal in propose(report, plan, grouping, split):
+        if branches:
+            message = f"{proposal.title}\n\n{proposal.body}"
+            commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
+        click.echo(f"{plain(proposal.branch)}  {plain(proposal.title)}")
 
 
 def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
