@@ -14,6 +14,7 @@ from analyzer.models.demand import Resource
 from analyzer.plots.drawing import portrait_png
 from analyzer.plots.portrait import Portrait
 from analyzer.plots.words import describe
+from analyzer.plots.worker import leave_with_parent
 from analyzer.plots.workload import Forecast, make_portrait
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
@@ -94,7 +95,7 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
     # Spawned, not forked: the caller may run threads, whose locks a fork would freeze.
     context = multiprocessing.get_context("spawn")
     waiting: deque[tuple[_Order, Future[bytes]]] = deque()
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=leave_with_parent) as pool:
 
         def hand_out(count: int) -> None:
             for order in islice(orders, count):

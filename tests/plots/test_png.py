@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +102,58 @@ def test_processes_change_nothing_about_the_bytes() -> None:
     content, text = chart()
     charts = list(workload_charts(of, [recommended] * 3, processes=2))
     assert [(c.content, c.description) for c in charts] == [(content, text)] * 3
+
+
+_DRAW = """
+from analyzer.plots import workload_charts
+from tests.plots.scenes import SCENES
+
+if __name__ == "__main__":
+    histories, recommended = SCENES["lowered"]()
+    for _ in workload_charts(histories, [recommended] * 100_000, processes=2):
+        print("drawn", flush=True)
+"""
+
+
+def descendants(process: int) -> set[int]:
+    """The running processes below one, from /proc."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        parents[int(folder.name)] = int(fields[1])
+    found = {child for child, parent in parents.items() if parent == process}
+    return found.union(*(descendants(child) for child in found))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
+def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    """SIGKILL while drawing: both workers and the tracker of their resources end by themselves."""
+    (tmp_path / "draw.py").write_text(_DRAW)
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "draw.py")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "drawn\n"
+        below = descendants(run.pid)
+        assert len(below) == 3
+        os.kill(run.pid, signal.SIGKILL)
+        # All of them write to this pipe, so that it ends when the last of them does.
+        reading = threading.Thread(target=run.stdout.read, daemon=True)
+        reading.start()
+        reading.join(timeout=30)
+        left = reading.is_alive()
+        if left:
+            for process in below:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            reading.join()
+    assert not left
 
 
 def test_drawing_alone_loads_no_pandas() -> None:
