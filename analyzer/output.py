@@ -69,7 +69,6 @@ class Claim:
         """
         target = self.target
         fresh, previous = _sibling(target, "new"), _sibling(target, "previous")
-        _restore(target, previous)
         check_target(target)  # again: hours may have passed since it was claimed
         for leftover in (fresh, previous):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -102,6 +101,7 @@ def claim(target: Path) -> Iterator[Claim]:
     path = _sibling(target, "lock")
     handle = _lock(path, target)
     try:
+        _restore(target, _sibling(target, "previous"))  # where a run was killed while swapping
         yield Claim(target)
     finally:
         path.unlink(missing_ok=True)  # while it is locked: whoever waits for it sees it go

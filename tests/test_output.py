@@ -129,6 +129,17 @@ def test_a_claim_keeps_others_out_before_anything_is_written(tmp_path: Path) -> 
     assert (target / "a.txt").read_text() == "second"
 
 
+def test_a_claim_brings_back_what_a_killed_run_had_put_aside(tmp_path: Path) -> None:
+    """Even where the next run comes to nothing, the last whole result is in its place again."""
+    target = tmp_path / "latest"
+    put(target, a_txt="old")
+    target.rename(tmp_path / ".latest.previous")
+    with claim(target):
+        pass
+    assert (target / "a.txt").read_text() == "old"
+    assert names(tmp_path) == {"latest"}
+
+
 def test_what_was_put_there_after_the_claim_is_kept(tmp_path: Path) -> None:
     """A run takes long; its target is looked at again before it is replaced."""
     target = tmp_path / "latest"
