@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -19,42 +17,22 @@ from analyzer.backtest import LEAST_TRAIN, POLICY, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
-from analyzer.gitops.index import index_repository
-from analyzer.gitops.place import Finding
-from analyzer.gitops.plan import (
-    ATTRIBUTES,
-    Advice,
-    ChangePlan,
-    DesiredChange,
-    Edited,
-    Outcome,
-    plan_changes,
-)
-from analyzer.gitops.pull_request import Evidence as ProposalEvidence
-from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
-from analyzer.gitops.render import find_tools
-from analyzer.gitops.trace import LiveContainer, Trace, trace
-from analyzer.gitops.worktree import clone
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
+from analyzer.landing import land
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
 from analyzer.models.forecast import Forecast, forecast
 from analyzer.models.pattern import recognise
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
-from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import Recommendation, due_risks, recommend
-from analyzer.report import Change, Landing, Report, dump_report
+from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
 from analyzer.writers import writer_named
-from analyzer.writers.manifest import changed_targets
 
 Progress = Callable[[int, int, str], None]
 
 _CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
-
-_ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
-"""What git would clone: a URL, or user@host:path."""
 
 MANY_CHARTS = 40
 """From so many charts on, a second process earns what it costs to start."""
@@ -84,7 +62,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
         histories = build_histories(read(config, now, progress))
         report = replace(analyze_histories(histories, config, progress), created=utc(now))
         if config.git.repo is not None:
-            report = land(report, config, progress)
+            progress(0, 1, "finding the places in Git")
+            report = land(report, config)
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
@@ -261,139 +240,6 @@ def _levels(
                 scale = 1000 if target.startswith("cpu") else 1
                 levels[target][index] = amount.units / scale
     return levels
-
-
-def land(report: Report, config: Config, progress: Progress = no_progress) -> Report:
-    """Find the place of every change in the repository, edit it there and prove the edit."""
-    progress(0, 1, "finding the places in Git")
-    return with_plan(report, plan_landing(report, config))
-
-
-def with_plan(
-    report: Report,
-    plan: ChangePlan,
-    grouping: Grouping = "application",
-    split_directions: bool = False,
-) -> Report:
-    """`report` with what `plan` found and the changes it makes, grouped for review."""
-    found = propose(report, plan, grouping, split_directions)
-    commits = mails(found, plan)
-    changes = tuple(
-        Change(name, proposal.branch, proposal.title, proposal.body, proposal.diff(), commit)
-        for proposal, (name, commit) in zip(found, commits.items(), strict=True)
-    )
-    landings = tuple(_landing(outcome) for outcome in plan.outcomes)
-    return replace(report, landings=landings, changes=changes, diff=plan.diff())
-
-
-def propose(
-    report: Report, plan: ChangePlan, grouping: Grouping, split_directions: bool
-) -> list[Proposal]:
-    """The edits of `plan` as proposals, with the evidence that `report` has for them."""
-    evidence = {r.ref: _evidence(r) for r in report.changed}
-    return proposals(plan, grouping=grouping, split_directions=split_directions, evidence=evidence)
-
-
-def plan_landing(report: Report, config: Config) -> ChangePlan:
-    """Plan the edits of the configured repository, in memory."""
-    charts = [Path(config.git.charts)] if config.git.charts else []
-    with checkout(config) as root:
-        return plan_changes(
-            root,
-            [_desired(r) for r in report.changed],
-            tools=find_tools(charts),
-            entry=config.git.entry,
-            live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
-        )
-
-
-@contextmanager
-def checkout(config: Config) -> Iterator[Path]:
-    """The configured repository: a folder as it is, an address as a clone that is then gone."""
-    repo = config.git.repo
-    if repo is None:
-        raise UsageError("no repository is given; name its checkout or its address with --repo")
-    if not _ADDRESS.match(repo):
-        yield Path(repo)
-        return
-    with TemporaryDirectory(prefix="rightsize-") as folder:
-        yield clone(repo, config.git.revision, Path(folder) / "repository")
-
-
-def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Finding, ...]]:
-    """The place of every container of the report, changed or not, and what looks wrong there."""
-    live = [
-        LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
-    ]
-    with checkout(config) as root:
-        index = index_repository(root, entry=config.git.entry)
-        return trace(live, index), tuple(index.findings)
-
-
-def _desired(recommendation: Recommendation) -> DesiredChange:
-    """What has to be written: the targets that change, and no others."""
-    targets = changed_targets(recommendation)
-    new = {target: getattr(recommendation.proposed, target) for target in targets}
-    field_of = {target: name for name, target in ATTRIBUTES.items()}
-    return DesiredChange(
-        ref=recommendation.ref,
-        current=recommendation.current,
-        proposed=Resources(**new),
-        labels=recommendation.labels,
-        container_type=recommendation.container_type,
-        remove=frozenset(field_of[target] for target, amount in new.items() if amount is None),
-    )
-
-
-def _evidence(recommendation: Recommendation) -> ProposalEvidence:
-    seen = recommendation.evidence
-    numbers = {
-        f"CPU {name}": Cpu.from_cores(value).human()
-        for name, value in (("p50", seen.cpu.p50), ("p95", seen.cpu.p95), ("max", seen.cpu.max))
-        if value is not None
-    }
-    numbers |= {
-        f"memory {name}": Memory.from_bytes(value).human()
-        for name, value in (("p95", seen.memory.p95), ("max", seen.memory.max))
-        if value is not None
-    }
-    numbers |= {
-        "OOM kills": str(seen.oom_kills),
-        "throttled": f"{seen.throttled:.0%}",
-        "days": f"{seen.days:.1f}",
-    }
-    return ProposalEvidence(
-        numbers=numbers, risk=_risk_text(recommendation), notes=recommendation.notes
-    )
-
-
-def _risk_text(recommendation: Recommendation) -> str:
-    words = {
-        "cpu_request": "CPU above its request {:.1%} of the time",
-        "memory_request": "{:.1%} chance of memory above its request until the next review",
-        "memory_limit": "{:.1%} chance of an OOM kill until then",
-    }
-    stated = recommendation.stated_risk
-    parts = [text.format(stated[target]) for target, text in words.items() if target in stated]
-    return f"stated risk: {', '.join(parts)}" if parts else ""
-
-
-def _landing(outcome: Outcome) -> Landing:
-    place = outcome.place
-    landing = Landing(str(outcome.ref), "unchanged", outcome.trace.reason)
-    if place is not None:
-        landing = replace(
-            landing,
-            application=str(place.owner),
-            file=place.file,
-            document=place.address.document,
-            path=place.path,
-        )
-    if isinstance(outcome, Edited):
-        return replace(landing, status="edited", proof="; ".join(outcome.proof))
-    if isinstance(outcome, Advice):
-        return replace(landing, status="advice", reason=outcome.reason)
-    return landing
 
 
 def draw(report: Report, histories: Histories, folder: Path, most: int, progress: Progress) -> None:

@@ -24,7 +24,7 @@ FLOORS = (
     ("backtest",),
     ("gitops",),
     ("report", "plots", "writers"),
-    ("output", "config", "pipeline", "fleet", "cli", "__main__"),
+    ("output", "config", "landing", "pipeline", "fleet", "cli", "__main__"),
 )
 # Below, and still no business of theirs: usage is read without knowing what is made of it.
 FORBIDDEN = {"sources": {"models", "calibration"}}
@@ -32,11 +32,20 @@ FORBIDDEN = {"sources": {"models", "calibration"}}
 # Who may touch the world. The wall clock enters at the command line alone, but for the exceptions.
 MAY_READ_WALL_CLOCK = {"cli"}
 MAY_MEASURE_TIME = {"sources", "pipeline", "fleet", "cli"}
-MAY_READ_ENVIRONMENT = {"sources", "gitops", "output", "config", "pipeline", "fleet", "cli"}
+MAY_READ_ENVIRONMENT = {
+    "sources",
+    "gitops",
+    "output",
+    "config",
+    "landing",
+    "pipeline",
+    "fleet",
+    "cli",
+}
 MAY_REACH_OUT = {"sources", "gitops", "fleet", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "fleet", "cli"
+    "plots", "sources", "gitops", "report", "output", "config", "landing", "pipeline", "fleet", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {

@@ -42,7 +42,7 @@ def _report_options(command: Command) -> Command:
 def index(form: str, **parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
     from analyzer.gitops.index import index_repository
-    from analyzer.pipeline import checkout
+    from analyzer.landing import checkout
 
     config = settings_of(parameters).config
     with checkout(config) as root:
@@ -72,7 +72,7 @@ def index(form: str, **parameters: Any) -> None:
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
 def trace(form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
-    from analyzer.pipeline import trace_all
+    from analyzer.landing import trace_all
 
     config, report = _settings_and_report(parameters)
     traced, findings = trace_all(report, config)
@@ -94,7 +94,7 @@ def trace(form: str, **parameters: Any) -> None:
 @click.pass_context
 def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
-    from analyzer.pipeline import plan_landing
+    from analyzer.landing import plan_landing
 
     config, report = _settings_and_report(parameters)
     plan = plan_landing(report, config)
@@ -109,7 +109,7 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 def patch(allow_dirty: bool, **parameters: Any) -> None:
     """Write the recommended changes into the repository's working tree."""
     from analyzer.gitops.worktree import apply_to_worktree
-    from analyzer.pipeline import plan_landing
+    from analyzer.landing import plan_landing
 
     config, report = _settings_and_report(parameters)
     if not Path(config.git.repo or ".").is_dir():
@@ -136,8 +136,8 @@ def pr(
     As files for `git am`, as branches, or both. Nothing is pushed.
     """
     from analyzer.gitops.worktree import commit_to_branch
+    from analyzer.landing import plan_landing, propose, with_plan
     from analyzer.output import publish, write_files
-    from analyzer.pipeline import plan_landing, propose, with_plan
     from analyzer.writers.gitdiff import write_gitdiff
 
     if folder is None and not branches:
