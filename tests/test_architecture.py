@@ -45,7 +45,7 @@ MAY_READ_ENVIRONMENT = {
 MAY_REACH_OUT = {"sources", "gitops", "fleet", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "report", "output", "config", "landing", "pipeline", "fleet", "cli"
+    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "fleet", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {
