@@ -7,6 +7,8 @@ server's warnings and error texts are kept, and the retries are ours.
 
 from __future__ import annotations
 
+import base64
+import logging
 import random
 import re
 import threading
@@ -38,6 +40,7 @@ from analyzer.sources.decode import (
 from analyzer.sources.settings import PrometheusSettings
 from analyzer.sources.sigv4 import SigV4
 
+_LOG = logging.getLogger(__name__)
 _READ_SIZE = 1 << 20
 _LONGEST_WAIT = 30.0
 _REDIRECTS = 3
@@ -46,6 +49,24 @@ _LIMIT_WORDS = re.compile(
     r"|timed out|timeout",
     re.IGNORECASE,
 )
+_HANGUP_WORDS = re.compile(r"EOF occurred|reset by peer|broken pipe|aborted", re.IGNORECASE)
+_HARMLESS_HEADERS = (
+    "Accept",
+    "Accept-Encoding",
+    "Connection",
+    "Content-Length",
+    "Content-Type",
+    "User-Agent",
+    "X-Scope-Orgid",
+)
+_SHORTEST_SECRET = 6
+"""A shorter header value, such as true or 1, is no secret but would garble messages."""
+_CLIENT_WORDS = re.compile(
+    r"alert (certificate|bad certificate|unknown ca|unsupported certificate|handshake failure"
+    r"|access denied)|PEM|key[ _]values[ _]mismatch|private key",
+    re.IGNORECASE,
+)
+_SENDABLE = re.compile(r"[!-~]+")
 
 T = TypeVar("T")
 Form = Mapping[str, str | Sequence[str]]
@@ -90,7 +111,13 @@ class _BearerFile(AuthBase):
         self.path = path
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {_read_secret(self.path, 'token')}"
+        token = _read_secret(self.path, "token")
+        if not _SENDABLE.fullmatch(token):
+            raise SourceError(
+                f"the token file {self.path} must hold visible ASCII characters only; write it "
+                "anew without a byte order mark, typographic quotes or spaces"
+            )
+        request.headers["Authorization"] = f"Bearer {token}"
         return request
 
 
@@ -354,7 +381,7 @@ class Connection(PrometheusConnect):  # type: ignore[misc]  # the client ships n
     def _failure(self, response: requests.Response) -> SourceError:
         with _naming_failures(self.url):
             text = response.raw.read(4096, decode_content=True)
-        kind, message = _error_text(text)
+        kind, message = _error_text(_without_secrets(text, response.request.headers))
         where = f"{self.url} answered {response.status_code}"
         said = f"{where}: {message}" if message else where
         return classify(response.status_code, kind, said, _retry_after(response))
@@ -399,6 +426,22 @@ def _error_text(text: bytes) -> tuple[str, str]:
     return str(body.get("errorType", "")), " ".join(str(message).split())[:300]
 
 
+def _without_secrets(text: bytes, sent: Mapping[str, str | bytes]) -> bytes:
+    """`text` without what the request said about who asks; some servers repeat it in an error."""
+    for name, value in sent.items():
+        if name.title() in _HARMLESS_HEADERS:
+            continue
+        secret = value if isinstance(value, bytes) else value.encode("latin-1")
+        scheme, _, credential = secret.rpartition(b" ")
+        parts = [secret, credential]
+        if scheme == b"Basic":
+            parts.append(base64.b64decode(credential).partition(b":")[2])
+        for part in parts:
+            if len(part) >= _SHORTEST_SECRET:
+                text = text.replace(part, b"***")
+    return text
+
+
 def _retry_after(response: requests.Response) -> float | None:
     text = response.headers.get("Retry-After", "")
     if text.isascii() and text.isdigit():
@@ -411,15 +454,34 @@ def _retry_after(response: requests.Response) -> float | None:
 
 
 def _redirected(url: str, location: str) -> str:
-    """Where a redirect leads; elsewhere than the same host it is refused, credentials stay home."""
-    target = urljoin(url, location)
-    here, there = urlsplit(url), urlsplit(target)
-    if here.hostname != there.hostname or (here.scheme, there.scheme) == ("https", "http"):
+    """Where a redirect leads; to another origin it is refused, credentials stay home.
+
+    Another port is another server; only from http to https may the usual ports change.
+    """
+    try:
+        target = urljoin(url, location)
+        here, there = _origin(url), _origin(target)
+    except ValueError as error:
+        raise NotFoundError(f"{url} redirects to {location[:200]!r}, which is no URL") from error
+    upgraded = here[:2] == there[:2] or (here[0], there[0]) == ("http", "https")
+    ports = here[2] == there[2] or (here[2], there[2]) == (80, 443)
+    if not (upgraded and ports and here[1] == there[1]):
         raise DeniedError(
-            f"{here.scheme}://{here.netloc} redirects to {there.scheme}://{there.netloc}; if this "
-            "is a login page give a token, if Prometheus moved give its new URL"
+            f"{_authority(url)} redirects to {_authority(target)}; if this is a login page give "
+            "a token, if Prometheus moved give its new URL"
         )
     return target
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, parts.port or usual
+
+
+def _authority(url: str) -> str:
+    parts = urlsplit(redact(url))
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 class _naming_failures:  # noqa: N801  # reads as a phrase: with _naming_failures(url)
@@ -434,9 +496,9 @@ class _naming_failures:  # noqa: N801  # reads as a phrase: with _naming_failure
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         match error:
             case requests.exceptions.SSLError() | urllib3.exceptions.SSLError():
+                reason = _reason(error)
                 raise SourceError(
-                    f"{self.url}: the TLS connection failed: {_reason(error)}; name the right "
-                    "certificate authority with ca_file"
+                    f"{self.url}: the TLS connection failed: {reason}; {_tls_advice(reason)}"
                 ) from error
             case requests.exceptions.ConnectTimeout() | urllib3.exceptions.ConnectTimeoutError():
                 raise BusyError(f"{self.url} cannot be reached: nobody answers there") from error
@@ -448,9 +510,35 @@ class _naming_failures:  # noqa: N801  # reads as a phrase: with _naming_failure
             case requests.exceptions.Timeout() | urllib3.exceptions.TimeoutError():
                 raise TimedOutError(f"{self.url}: no answer in time; is it overloaded?") from error
             case requests.exceptions.ConnectionError() | urllib3.exceptions.HTTPError():
-                raise BusyError(f"{self.url} cannot be reached: {_reason(error)}") from error
+                reason = _reason(error)
+                # Since TLS 1.3 a refused client certificate may show as a reset only.
+                over_tls = self.url.startswith("https:") and _HANGUP_WORDS.search(reason)
+                advice = f"; {_tls_advice(reason)}" if over_tls else ""
+                raise BusyError(f"{self.url} cannot be reached: {reason}{advice}") from error
+            case UnicodeEncodeError():
+                raise SourceError(
+                    f"{self.url}: a configured header holds characters that may not be sent; "
+                    "use ASCII"
+                ) from None
             case requests.exceptions.RequestException() | OSError():
                 raise SourceError(f"{self.url}: {_reason(error)}") from error
+
+
+def _tls_advice(reason: str) -> str:
+    """What to do about a failed handshake, from OpenSSL's words for it."""
+    if _CLIENT_WORDS.search(reason):
+        return (
+            "the server asks who you are: check client_certificate_file and client_key_file, "
+            "a certificate that its authority signed and the key of it"
+        )
+    if _HANGUP_WORDS.search(reason):
+        return (
+            "the server hung up: it may want a client certificate (client_certificate_file and "
+            "client_key_file), or speak no TLS at this port"
+        )
+    if "mismatch" in reason.lower():
+        return "use the name in the URL that the server's certificate is for"
+    return "name the right certificate authority with ca_file"
 
 
 def _reason(error: BaseException) -> str:
@@ -469,13 +557,26 @@ def _reason(error: BaseException) -> str:
 
 def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     """Return the URL without user, password, query and trailing slash, and the credentials."""
-    parts = urlsplit(url)
+    no_url = f"{redact(url)!r} is no URL of a Prometheus; write http://host:9090"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # The original may quote a part of the password.
+        raise UsageError(no_url) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{redact(url)!r} is no URL of a Prometheus; write http://host:9090")
+        raise UsageError(no_url)
+    if "@" in url.partition(parts.netloc)[2]:
+        raise UsageError(
+            f"{redact(url)!r} has an @ behind its host; if user or password hold a slash give them "
+            "with user and password_file, and write an @ in a path as %40"
+        )
     try:
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{redact(url)!r} has a port that is no number below 65536") from error
+    except ValueError:
+        raise UsageError(
+            f"{redact(url)!r} has a port that is no number below 65536; if that is a part of a "
+            "password, give user and password_file"
+        ) from None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
     auth = None
@@ -485,12 +586,22 @@ def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
 
 
 def redact(url: str) -> str:
-    """`url` without user and password, fit for messages."""
-    return re.sub(r"//[^/@]*@", "//", url)
+    """`url` without user and password, fit for messages.
+
+    Everything up to the last @ goes: a password may hold what should have been encoded.
+    """
+    return re.sub(r"//.*@", "//", url, flags=re.DOTALL)
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone, for we follow them or not; requests parses them."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.headers.update(settings.headers)
     session.headers["Accept"] = "application/json"
     session.headers["Accept-Encoding"] = "gzip" if settings.compression else "identity"
@@ -506,7 +617,8 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
         session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
     session.verify = not settings.insecure
     if settings.insecure:
-        # It was asked for; a warning per request would say nothing new.
+        # Said once per connection; a warning per request would say nothing new.
+        _LOG.warning("insecure: the certificate of the server is not verified")
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if settings.ca_file is not None and not settings.insecure:
         session.verify = str(_existing(settings.ca_file, "certificate authority"))
