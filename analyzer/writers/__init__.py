@@ -11,6 +11,7 @@ from analyzer.writers.gitdiff import write_gitdiff
 from analyzer.writers.json6902 import write_json6902
 from analyzer.writers.kubectl import write_kubectl
 from analyzer.writers.kustomize import write_kustomize
+from analyzer.writers.resize import write_resize
 from analyzer.writers.summary import write_summary
 from analyzer.writers.table import write_csv
 
@@ -26,6 +27,7 @@ WRITERS: dict[str, Writer] = {
     "json6902": write_json6902,
     "kubectl": write_kubectl,
     "gitdiff": write_gitdiff,
+    "resize": write_resize,
 }
 
 ENTRY_POINTS = "rightsize.writers"
