@@ -14,6 +14,7 @@ from analyzer.writers.kustomize import write_kustomize
 from analyzer.writers.resize import write_resize
 from analyzer.writers.summary import write_summary
 from analyzer.writers.table import write_csv
+from analyzer.writers.vpa import write_vpa
 
 Files = Mapping[str, bytes]
 """Contents by path, relative to the output folder, with forward slashes."""
@@ -28,6 +29,7 @@ WRITERS: dict[str, Writer] = {
     "kubectl": write_kubectl,
     "gitdiff": write_gitdiff,
     "resize": write_resize,
+    "vpa": write_vpa,
 }
 
 ENTRY_POINTS = "rightsize.writers"
