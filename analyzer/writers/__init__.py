@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from analyzer.errors import UsageError
 from analyzer.report import Report
 from analyzer.writers.gitdiff import write_gitdiff
+from analyzer.writers.helm import write_helm
 from analyzer.writers.json6902 import write_json6902
 from analyzer.writers.kubectl import write_kubectl
 from analyzer.writers.kustomize import write_kustomize
@@ -28,6 +29,7 @@ WRITERS: dict[str, Writer] = {
     "json6902": write_json6902,
     "kubectl": write_kubectl,
     "gitdiff": write_gitdiff,
+    "helm": write_helm,
     "resize": write_resize,
     "vpa": write_vpa,
 }
