@@ -28,6 +28,7 @@ from analyzer.usage import utc
 DEFAULT_FILE = "rightsize.yaml"
 ENVIRONMENT_PREFIX = "RIGHTSIZE_"
 
+_USER_INFO = re.compile(r"://.*@")
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
 
@@ -145,9 +146,12 @@ def load_config(
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """Every leaf of the configuration by its dotted path, as plain values."""
+    """Every leaf of the configuration by its dotted path, as plain values; secrets masked."""
     plain = msgspec.to_builtins(config, enc_hook=str, builtin_types=(timedelta,))
-    return {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
+    shown = {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
+    shown["source"] = config.source and _USER_INFO.sub("://***@", config.source)
+    shown["prometheus.headers"] = dict.fromkeys(config.prometheus.headers, "***")
+    return shown
 
 
 def json_schema() -> dict[str, Any]:

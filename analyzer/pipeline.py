@@ -85,7 +85,7 @@ def analyze(
     settings = Config(policy=chosen.default, rules=chosen.rules, model=model)
     histories = build_histories(recording)
     return analyze_histories(
-        histories, msgspec.structs.replace(settings, horizon=f"{horizon.days}d")
+        histories, msgspec.structs.replace(settings, horizon=f"{round(horizon.total_seconds())}s")
     )
 
 

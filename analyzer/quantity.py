@@ -33,6 +33,9 @@ _DECIMAL = {
     "": Fraction(1),
     **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
 }
+_SHORT = 6
+"""Characters of an exact amount that people still read at a glance."""
+
 _LARGE_DECIMAL = [(suffix, 1000**power) for power, suffix in enumerate(("", *"kMGTPE"))]
 
 
@@ -176,10 +179,13 @@ class Memory(_Quantity):
         return min(exact, key=len, default=str(self.units))
 
     def human(self) -> str:
-        """Short text for people, to three digits: ``96Mi``, ``1.5Gi``."""
+        """Short text: exact where that is short (``1.5Gi``, ``1472Mi``), else three digits."""
         for suffix, size in reversed(_BINARY.items()):
             if abs(self.units) >= size:
-                return f"{float(f'{self.units / size:.3g}'):g}{suffix}"
+                text = f"{float(f'{self.units / size:.3g}'):g}{suffix}"
+                exact = str(self)
+                short = len(exact) <= _SHORT and type(self).parse(text) != self
+                return exact if short else text
         return str(self.units)
 
 

@@ -44,9 +44,9 @@ def ref(container: str = "app", workload: str = "web", kind: str = "Deployment")
 
 
 def steady(
-    days: float = 14, cpu: float = 0.1, memory: float = 100 * MIB, **columns: Any
+    days: float = 14, cpu: Any = 0.1, memory: Any = 100 * MIB, **columns: Any
 ) -> pd.DataFrame:
-    """A usage table of one pod that always uses the same."""
+    """A usage table of one pod that always uses the same, or what an array says."""
     steps = round(timedelta(days=days) / STEP)
     return pd.DataFrame(
         {

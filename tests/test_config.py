@@ -129,6 +129,18 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+def test_what_may_be_secret_is_not_shown() -> None:
+    """Neither a password in an address nor the value of a header."""
+    flags = {
+        "source": "prometheus:http://me:s3cret@h:9090",
+        "prometheus.headers": {"X-Key": "s3cret"},
+    }
+    shown = flatten(load_config(None, {}, flags).config)
+    assert "s3cret" not in str(shown)
+    assert shown["source"] == "prometheus:http://***@h:9090"
+    assert shown["prometheus.headers"] == {"X-Key": "***"}
+
+
 def test_every_leaf_and_a_schema_can_be_shown() -> None:
     """`rightsize config` shows all settings, none of them twice."""
     config = load_config(None, {}, {}).config

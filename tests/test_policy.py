@@ -50,7 +50,7 @@ def test_rounding_twice_is_rounding_once(units: int) -> None:
 )
 def test_rounded_amounts_look_written_by_a_person(amount: Cpu | Memory, rounded: str) -> None:
     """Worked values."""
-    assert str(round_up(amount)) == rounded
+    assert str(round_up(amount)) == rounded  # type: ignore[type-var]  # one or the other
 
 
 def test_the_ceiling_wins_over_the_floor() -> None:

@@ -110,11 +110,13 @@ def test_text_is_what_a_manifest_would_hold(amount: Cpu | Memory, text: str) -> 
         (Cpu(12_345), "12.3"),
         (Memory(3 * 2**29), "1.5Gi"),
         (Memory(96 * 2**20), "96Mi"),
+        (Memory(1472 * 2**20), "1472Mi"),
+        (Memory(1472 * 2**20 + 1), "1.44Gi"),
         (Memory(1023), "1023"),
     ],
 )
-def test_human_text_has_three_digits(amount: Cpu | Memory, text: str) -> None:
-    """For people, three digits are enough."""
+def test_human_text_is_short(amount: Cpu | Memory, text: str) -> None:
+    """For people, three digits are enough, but what they may copy is exact."""
     assert amount.human() == text
 
 

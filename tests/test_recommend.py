@@ -76,7 +76,7 @@ def test_a_small_difference_keeps_what_is_there() -> None:
 
 def test_a_small_container_gets_what_it_needs() -> None:
     """4Mi more is little, but 20Mi are less than the 24Mi it uses."""
-    small = {"memory_request_bytes": 20 * MIB, "memory_limit_bytes": None}
+    small: dict[str, Any] = {"memory_request_bytes": 20 * MIB, "memory_limit_bytes": None}
     assert str(one(memory=24 * MIB, **small).proposed.memory_request) == "24Mi"
 
 
@@ -105,7 +105,7 @@ def test_one_way_policies_leave_cpu_limits(direction: Literal["raise", "lower"])
 
 def test_leaving_the_guaranteed_class_is_said() -> None:
     """Requests below equal limits change how the node treats the pod."""
-    equal = {"cpu_limit_cores": 1.0, "memory_limit_bytes": 1024 * MIB}
+    equal: dict[str, Any] = {"cpu_limit_cores": 1.0, "memory_limit_bytes": 1024 * MIB}
     assert any("Guaranteed" in note for note in one(**equal).notes)
     assert not any("Guaranteed" in note for note in one().notes)
 
@@ -148,7 +148,7 @@ def test_a_limit_that_has_held_is_not_raised_for_what_was_never_seen() -> None:
     kept = one(memory=1024 * MIB, cpu=1.0, rare_memory=3072 * MIB, cpu_limit_cores=None)
     assert not kept.changed
     assert "it has held" in step(kept, "memory_limit", "keep")
-    tight = {"memory_limit_bytes": 110 * MIB, "memory_request_bytes": 100 * MIB}
+    tight: dict[str, Any] = {"memory_limit_bytes": 110 * MIB, "memory_request_bytes": 100 * MIB}
     assert str(one(rare_memory=300 * MIB, **tight).proposed.memory_limit) == "304Mi"
 
 
@@ -162,7 +162,7 @@ def test_the_stated_risk_is_that_of_the_amount_proposed() -> None:
 
 def test_no_limit_is_added_where_none_is_declared() -> None:
     """A new limit can only kill; it comes on demand alone."""
-    bare = {"memory_limit_bytes": None, "cpu_limit_cores": None}
+    bare: dict[str, Any] = {"memory_limit_bytes": None, "cpu_limit_cores": None}
     assert one(**bare).proposed.memory_limit is None
     assert "can only kill" in step(one(**bare), "memory_limit", "keep")
     assert str(one(Policy(add_missing_limits=True), **bare).proposed.memory_limit) == "120Mi"
@@ -170,7 +170,8 @@ def test_no_limit_is_added_where_none_is_declared() -> None:
 
 def test_where_nothing_is_declared_requests_are() -> None:
     """A container without any resources gets requests."""
-    found = one(**dict.fromkeys(NOW))
+    nothing: dict[str, Any] = dict.fromkeys(NOW)
+    found = one(**nothing)
     assert found.current == Resources()
     assert found.proposed == resources("100m", "100Mi")
 
@@ -204,7 +205,7 @@ def test_memory_limits_by_policy(policy: Policy, expected: str) -> None:
 
 def test_guaranteed_pods_stay_guaranteed_on_demand() -> None:
     """With keep_qos, a request that equals its limit goes on doing so."""
-    equal = {"cpu_limit_cores": 1.0, "memory_limit_bytes": 1024 * MIB}
+    equal: dict[str, Any] = {"cpu_limit_cores": 1.0, "memory_limit_bytes": 1024 * MIB}
     found = one(Policy(keep_qos=True), **equal).proposed
     assert found == resources("100m", "120Mi", "100m", "120Mi")
 
@@ -244,7 +245,7 @@ def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
         "kind": "oom_kill",
         "value": 512 * MIB,
     }
-    small = {"memory_request_bytes": 256 * MIB, "memory_limit_bytes": 512 * MIB}
+    small: dict[str, Any] = {"memory_request_bytes": 256 * MIB, "memory_limit_bytes": 512 * MIB}
     of = histories(specs=[{**names(), **NOW, **small}], events=[kill])
     (found,), _ = recommend(of, demand(of), Policies())
     assert str(found.proposed.memory_limit) == "640Mi"
@@ -255,7 +256,7 @@ def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
 def test_a_limit_is_raised_by_however_little_where_it_killed() -> None:
     """20Mi killed: 24Mi is a step too small for a request, but not here."""
     kill = {**names(), "timestamp": START, "kind": "oom_kill", "value": 20 * MIB}
-    tiny = {"memory_request_bytes": 16 * MIB, "memory_limit_bytes": 20 * MIB}
+    tiny: dict[str, Any] = {"memory_request_bytes": 16 * MIB, "memory_limit_bytes": 20 * MIB}
     of = histories(steady(memory=19 * MIB), [{**names(), **NOW, **tiny}], [kill])
     (found,), _ = recommend(of, demand(of, memory=19 * MIB), Policies())
     assert str(found.proposed.memory_limit) == "24Mi"
@@ -300,7 +301,10 @@ def test_every_container_comes_out_with_a_reason_where_skipped() -> None:
     """In = recommended + skipped: unknown to the model, switched off, never observed."""
     frame = steady()
     three = [names(), names("off"), names("ghost")]
-    specs = [{**three[0], **NOW}, {**three[1], "annotations": '{"rightsize_io_direction": "off"}'}]
+    specs: list[dict[str, Any]] = [
+        {**three[0], **NOW},
+        {**three[1], "annotations": '{"rightsize_io_direction": "off"}'},
+    ]
     of = histories(
         pd.concat([frame, frame.assign(container="off")]),
         specs=[*specs, {**three[2]}],

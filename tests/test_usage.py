@@ -1,6 +1,7 @@
 """Usage tables and their ragged form."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,7 +129,7 @@ def test_joining_parts_gives_what_was_split(rows: list[tuple[str, str, int, int]
         ({"namespace": None}, "without namespace"),
     ],
 )
-def test_a_broken_usage_table_is_refused(change: dict[str, object], message: str) -> None:
+def test_a_broken_usage_table_is_refused(change: dict[str, Any], message: str) -> None:
     """One sentence says which column is wrong and how."""
     frame = table([("a", "p", 5, 1.0, 1.0)])
     frame = (

@@ -58,7 +58,7 @@ def test_look_alikes_are_told_apart(one: tuple[str, ...], other: tuple[str, ...]
     ],
 )
 def test_references_are_read_as_people_type_them(text: str, expected: Selector) -> None:
-    """kubectl's short names count; the namespace of -n fills in where none is typed."""
+    """Short names of kubectl count; the namespace of -n fills in where none is typed."""
     assert parse_reference(text, "x") == expected
 
 

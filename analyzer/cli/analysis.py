@@ -48,6 +48,7 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         from analyzer.pipeline import run as run_pipeline
+        from analyzer.report import tally
 
         outcome = run_pipeline(config, now(), talk.progress)
         report = outcome.report
@@ -57,9 +58,8 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
             talk.say(report.verdict)
         edited = sum(landing.status == "edited" for landing in report.landings)
         talk.say(
-            f"{len(report.recommendations)} containers: {len(report.changed)} to change, "
-            f"{len(report.skipped)} skipped"
-            + (f", {edited} edited in Git" if report.landings else "")
+            tally(report.recommendations, report.skipped)
+            + (f" · {edited} edited in Git" if report.landings else "")
         )
     click.echo(str(outcome.folder / "summary.md"))
     _leave(ctx, report, exit_code)

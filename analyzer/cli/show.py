@@ -111,5 +111,5 @@ def arrow(recommendation: Recommendation, target: str) -> str:
     """``1Gi -> 512Mi``, or the one amount where nothing changes."""
     now = getattr(recommendation.current, target)
     new = getattr(recommendation.proposed, target)
-    texts = ["-" if amount is None else amount.human() for amount in (now, new)]
+    texts = ["-" if amount is None else str(amount) for amount in (now, new)]
     return texts[0] if now == new else " -> ".join(texts)

@@ -2,8 +2,9 @@
 
 Each row was found by rendering the chart with an odd amount at that path, three times with
 different release names, and looking where the amount landed. Not so cilium's two rows and the old
-naming of Reloader, which are how these charts are known to name things. A row is used when the chart itself is not at hand. What a chart renames from one
-version to the next then no longer fits what runs, and the container stays untraced.
+naming of Reloader, which are how these charts are known to name things. A row is used when the
+chart itself is not at hand. What a chart renames from one version to the next then no longer fits
+what runs, and the container stays untraced.
 """
 
 from __future__ import annotations

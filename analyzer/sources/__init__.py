@@ -42,7 +42,8 @@ def open_source(
     kind, _, where = text.partition(":")
     if kind not in SOURCES or not where:
         raise UsageError(
-            f"{text!r} names no source; write prometheus:http://host:9090 or recording:FOLDER"
+            f"{text.partition(':')[0]!r} names no source; "
+            "write prometheus:http://host:9090 or recording:FOLDER"
         )
     return SOURCES[kind](where, settings or PrometheusSettings(), progress)
 

@@ -79,7 +79,8 @@ def test_uncommitted_work_is_not_touched(run_json: Path, repository: Path) -> No
 
 def test_branches_stand_on_the_base(run_json: Path, repository: Path) -> None:
     """One commit each on top of main; the working tree stays as it was, also the second time."""
-    words = ["pr", "-q", "--from", run_json, "--repo", repository, "--branches"]
+    words: list[str | Path] = ["pr", "-q", "--from", run_json, "--repo", repository]
+    words.append("--branches")
     names = [line.split()[0] for line in call(*words).stdout.splitlines()]
     assert names and all(name.startswith("rightsize/homelab/media-") for name in names)
     for name in names:
@@ -93,7 +94,7 @@ def test_files_to_review_are_grouped_as_asked(
     run_json: Path, repository: Path, tmp_path: Path
 ) -> None:
     """One for all is one patch; by application there are several."""
-    common = ["pr", "-q", "--from", run_json, "--repo", repository]
+    common: list[str | Path] = ["pr", "-q", "--from", run_json, "--repo", repository]
     call(*common, "-o", tmp_path / "all", "--group", "all")
     call(*common, "-o", tmp_path / "each")
     assert len(list((tmp_path / "all" / "git").glob("*.patch"))) == 1

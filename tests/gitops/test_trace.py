@@ -133,7 +133,9 @@ def test_the_sample_repository_is_traced_without_a_wrong_place(repository: Path)
         key = (row["namespace"], row["workload_kind"], row["workload"], row["container"])
         spec = known[key]
         labels = json.loads(spec.labels) if isinstance(spec.labels, str) else {}
-        containers.append(LiveContainer(ContainerRef("homelab", *key), labels, spec.container_type))
+        containers.append(
+            LiveContainer(ContainerRef("homelab", *key), labels, str(spec.container_type))
+        )
     traces = trace(containers, index_repository(sample / "gitops"))
     wrong = [str(t.ref) for t, row in zip(traces, truth, strict=True) if _wrong(t, row)]
     assert wrong == []

@@ -22,7 +22,7 @@ def draw(name: str, *, dark: bool = False, forecast: bool = False) -> Figure:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = workload_figure(of, 0, recommended, forecasts, dark=dark)  # type: ignore[arg-type]
-        FigureCanvasAgg(figure).draw()
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # untyped library
     return figure
 
 
@@ -32,7 +32,7 @@ def words(figure: Figure) -> list[str]:
 
 def overlaps(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of texts whose ink boxes share more than a pixel, and texts off the page."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # untyped
     texts: list[Text] = [text for text in figure.texts if text.get_text().strip()]
     boxes = np.array([text.get_window_extent(renderer).extents for text in texts])
     width, height = figure.get_size_inches() * figure.dpi

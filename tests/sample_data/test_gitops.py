@@ -31,7 +31,8 @@ class Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Forget the former anchor of the same name."""
         if not self.check_event(yaml.events.AliasEvent):
-            self.anchors.pop(self.peek_event().anchor, None)
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in its stubs
+            self.anchors.pop(event.anchor, None)
         return super().compose_node(parent, index)
 
 

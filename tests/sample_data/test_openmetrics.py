@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,6 +19,8 @@ END = pd.Timestamp("2026-11-23", tz="UTC")
 START = END - pd.Timedelta(days=DAYS)
 CONTAINERS = 'job="kubelet",container!="",container!="POD",image!=""'
 
+Answer = dict[str, Any]
+
 
 class Server:
     """A Prometheus to ask."""
@@ -25,19 +28,22 @@ class Server:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def range(self, query: str) -> list[dict]:
+    def range(self, query: str) -> list[Answer]:
         """The series of `query` at every step of the window."""
         window = {"start": START.timestamp() + 300, "end": END.timestamp(), "step": 300}
         answer = requests.post(
             f"{self.url}/api/v1/query_range", data=window | {"query": query}, timeout=60
         ).json()
         assert answer["status"] == "success", answer
-        return answer["data"]["result"]
+        found: list[Answer] = answer["data"]["result"]
+        return found
 
-    def series(self, selector: str) -> list[dict]:
+    def series(self, selector: str) -> list[Answer]:
         """The labels of all series over the window."""
         window = {"start": START.timestamp(), "end": END.timestamp(), "match[]": selector}
-        return requests.post(f"{self.url}/api/v1/series", data=window, timeout=60).json()["data"]
+        answer = requests.post(f"{self.url}/api/v1/series", data=window, timeout=60).json()
+        found: list[Answer] = answer["data"]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def server(slice_server: str) -> Server:
     return Server(slice_server)
 
 
-def samples(result: list[dict]) -> pd.Series:
+def samples(result: list[Answer]) -> pd.Series:
     """A range answer as one value per namespace, container, pod and time."""
     parts = {
         (*(s["metric"][key] for key in ("namespace", "container", "pod")), time): float(value)

@@ -180,7 +180,7 @@ def test_autoscaled_workloads_have_more_pods_in_the_evening(usage: pd.DataFrame)
     """Pods follow the load, and the load of one pod stays below what would add another."""
     for samples in containers(usage, "hpa"):
         pods = samples.groupby("timestamp")["pod"].nunique()
-        by_hour = pods.groupby(pods.index.hour).mean()
+        by_hour = pods.groupby(pd.DatetimeIndex(pods.index).hour).mean()
         assert by_hour.max() > 1.5 * by_hour.min()
         total = samples.groupby("timestamp")["cpu_cores"].sum()
         assert np.corrcoef(pods, total)[0, 1] > 0.6
@@ -212,7 +212,7 @@ def test_batch_runs_are_short(usage: pd.DataFrame) -> None:
 def test_nothing_is_seen_in_the_outage(usage: pd.DataFrame) -> None:
     """Five hours are missing everywhere, and three more on one node."""
     steps = pd.Index(range(21 * DAY))
-    missing = steps.difference(usage["step"].unique())
+    missing = steps.difference(pd.Index(usage["step"].unique()))
     assert list(missing) == list(range(8 * DAY + 13, 8 * DAY + 73))
     pods = usage.groupby("step")["pod"].nunique()
     assert pods.loc[16 * DAY + 130 : 16 * DAY + 160].max() < pods.loc[16 * DAY + 100] - 10
