@@ -38,7 +38,12 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 @click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
 @repository_options
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable).")
-@click.option("--format", "formats", multiple=True, help="Only this output format (repeatable).")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    help="Only this format (repeatable); also resize, vpa and helm.",
+)
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
 @click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")

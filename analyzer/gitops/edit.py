@@ -7,6 +7,7 @@ odd spacing survive. What cannot be changed safely is refused with the reason.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _GENERATED = re.compile(
 _HEAD = 2000
 _BLOCK_HEADER = re.compile(r"[|>](?P<flags>[-+0-9]*)[ \t]*(?:#[^\r\n]*)?(?P<newline>\r\n|\n|\r)")
 _DEFAULT_STEP = 2
+_ODD_KEY = re.compile(r"[.\[\]|\"\s]|^$")
 
 
 class EditRefusedError(GitOpsError):
@@ -75,11 +77,13 @@ class Address:
 
 
 def dotted(path: Sequence[Key]) -> str:
-    """A path as people write it: ``spec.containers[0].resources``."""
+    """A path as people write it: ``spec.containers[0].resources``, odd keys as ``["a.b"]``."""
     text = ""
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
+        elif _ODD_KEY.search(key):
+            text += f"[{json.dumps(key, ensure_ascii=False)}]"
         else:
             text += f".{key}" if text else key
     return text

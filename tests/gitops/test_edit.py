@@ -15,6 +15,7 @@ from analyzer.gitops.edit import (
     Changes,
     EditRefusedError,
     declared,
+    dotted,
     set_resources,
 )
 from analyzer.gitops.verify import prove_text
@@ -324,3 +325,9 @@ def test_blank_lines_of_odd_spacing_survive_in_block_scalars() -> None:
     assert edited == wanted
     assert prove_text(text, edited, address, changes).holds
     assert not prove_text(text, edited.replace("\n  \n", "\n\n"), address, changes).holds
+
+
+def test_a_path_tells_its_keys_apart() -> None:
+    """A key with a dot is not two keys."""
+    path = ("spec", "a.b", "containers", 0, "resources")
+    assert dotted(path) == 'spec["a.b"].containers[0].resources'
