@@ -258,7 +258,7 @@ def _state(review: _Review, model: Model, past: list[Judged]) -> Points:
         return _swept(model, review) | _as_it_comes(model, review)
     if not getattr(model, "learns", False):
         return _equal(model.name, model.fit(review.seen, review.horizon))
-    model = type(model)(window=review.train)  # type: ignore[call-arg]
+    model = type(model)(window=review.train)  # type: ignore[call-arg]  # models that learn take it
     demand = model.fit(review.known, review.horizon)
     if not past:
         past.extend(review_past(model, review.known, review.horizon))
@@ -270,7 +270,7 @@ def _state(review: _Review, model: Model, past: list[Judged]) -> Points:
 
 def _swept(model: Model, review: _Review) -> Points:
     """A peer's bare statistic, without its own margin and floors, times each margin."""
-    plain = type(model)(plain=True)  # type: ignore[call-arg]
+    plain = type(model)(plain=True)  # type: ignore[call-arg]  # every peer takes it
     demand = plain.fit(review.seen, review.horizon)
     return {
         (model.name, resource, np.nan, float(margin)): demand.levels[resource][:, 0] * margin
