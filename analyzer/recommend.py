@@ -84,8 +84,8 @@ class _Case:
     unknown: Mapping[Resource, str]
     node: Resources
     risk: Mapping[str, float]
-    finding: str
-    """What the history of the memory looks like."""
+    findings: Mapping[str, str]
+    """Per resource, what its history looks like."""
 
 
 def recommend(
@@ -120,7 +120,7 @@ def recommend(
             unknown=_unknown(demand, index),
             node=node,
             risk={target: float(risks[target][index]) for target in TARGETS},
-            finding=demand.findings["memory"][index] if "memory" in demand.findings else "",
+            findings={r: demand.findings[r][index] for r in demand.findings},
         )
         recommendations.append(_recommend_one(ref, case, demand, index))
     return recommendations, [*histories.skipped, *skipped]
@@ -298,7 +298,24 @@ def _request(
     node = getattr(case.node, f"{resource}_request")
     if node is not None and amount > node:
         amount = _step(steps, "node", amount, node, "the largest node has no more to give")
+    if now is not None and amount > now and _is_enough(case, now, resource):
+        seen = "p99" if kind is Cpu else "highest peak"
+        steps.append(Step("keep", amount.human(), now.human(), f"it covers the {seen} seen"))
+        return now
     return _decide(case, now, amount, steps)
+
+
+def _is_enough(case: _Case, now: Cpu | Memory, resource: Resource) -> bool:
+    """Whether a request covers what was seen, so that raising it would answer nothing.
+
+    Cheap margin is spent on what is declared anew or lowered, not on restarts of what fits. Usage
+    that climbs, or that a limit cut off, is not covered by what was seen.
+    """
+    if case.findings.get(resource) in ("growth", "leak") or _censored(case.evidence, resource):
+        return False
+    seen = case.evidence.cpu.p99 if resource == "cpu" else case.evidence.memory.max
+    level = now.cores if isinstance(now, Cpu) else float(now.bytes)
+    return seen is not None and seen <= level
 
 
 def _decide(
@@ -447,7 +464,7 @@ def _has_held(case: _Case, now: Memory, request: Memory | None) -> bool:
     """
     return (
         case.evidence.oom_kills == 0
-        and case.finding not in ("growth", "leak")
+        and case.findings.get("memory") not in ("growth", "leak")
         and (request is None or request <= now)
     )
 
@@ -495,7 +512,7 @@ def _notes(case: _Case, proposed: Resources) -> tuple[str, ...]:
         at = f" at {seen.oom_limit}" if seen.oom_limit else ""
         times = "once" if seen.oom_kills == 1 else f"{seen.oom_kills} times"
         notes.append(f"OOM-killed {times}{at}; its need is above that limit")
-    if seen.oom_kills and case.finding == "leak":
+    if seen.oom_kills and case.findings.get("memory") == "leak":
         notes.append("killed while climbing: a higher limit may only delay the next kill")
     if _guaranteed(now) and not _guaranteed(proposed):
         notes.append("leaves the Guaranteed QoS class; keep_qos: true keeps it there")

@@ -80,6 +80,14 @@ def test_a_small_container_gets_what_it_needs() -> None:
     assert str(one(memory=24 * MIB, **small).proposed.memory_request) == "24Mi"
 
 
+def test_a_request_that_covers_what_was_seen_is_not_raised() -> None:
+    """Cheap margin is no reason to restart what fits: 1Gi requested, 100Mi seen, 2Gi of demand."""
+    found = one(memory=2048 * MIB, cpu=2.0)
+    assert str(found.proposed.memory_request) == "1Gi"
+    assert found.proposed.cpu_request == Cpu(1000)
+    assert "covers the highest peak" in step(found, "memory_request", "keep")
+
+
 def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
     """What a throttled container used says nothing about what it wanted."""
     waits = [
@@ -114,7 +122,7 @@ def test_raise_only_never_lowers_but_raises() -> None:
     """For critical workloads."""
     policy = Policy(direction="raise")
     assert one(policy).proposed.cpu_request == Cpu(1000)
-    assert one(policy, cpu=1.5).proposed.cpu_request == Cpu(1500)
+    assert one(policy, cpu=1.5, cpu_request_cores=0.05).proposed.cpu_request == Cpu(1500)
 
 
 def test_lower_only_never_raises() -> None:
@@ -223,6 +231,8 @@ def test_a_short_history_lowers_nothing() -> None:
     """Two days may have missed the weekly peak, but a need that was seen is real."""
     of = histories(steady(days=2), specs=[{**names(), **NOW}], window=meta(days=2))
     (lower,), _ = recommend(of, demand(of), Policies())
+    tight = {**names(), **NOW, "cpu_request_cores": 0.05}
+    of = histories(steady(days=2), specs=[tight], window=meta(days=2))
     (higher,), _ = recommend(of, demand(of, cpu=2.0), Policies())
     assert lower.proposed.cpu_request == Cpu(1000)
     assert "only 2.0 days" in step(lower, "cpu_request", "keep")
@@ -282,7 +292,8 @@ def test_a_throttled_container_keeps_its_cpu_request() -> None:
 def test_no_request_exceeds_the_largest_node() -> None:
     """A pod that fits nowhere would never start."""
     node = {"name": "n1", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8192 * MIB}
-    of = histories(specs=[{**names(), **NOW}], window=meta(nodes=(node,)))
+    tight = {**names(), **NOW, "cpu_request_cores": 0.05}
+    of = histories(specs=[tight], window=meta(nodes=(node,)))
     (found,), _ = recommend(of, demand(of, cpu=6.0), Policies())
     assert found.proposed.cpu_request == Cpu(4000)
     assert step(found, "cpu_request", "node")

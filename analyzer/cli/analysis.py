@@ -66,7 +66,8 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
             tally(report.recommendations, report.skipped)
             + (f" · {edited} edited in Git" if report.landings else "")
         )
-    click.echo(str(outcome.folder / "summary.md"))
+    summary = outcome.folder / "summary.md"
+    click.echo(str(summary if summary.exists() else outcome.folder))
     _leave(ctx, report, exit_code)
 
 
