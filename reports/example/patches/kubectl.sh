@@ -7,7 +7,7 @@ kubectl set resources deployment/ollama --namespace=ai --containers=app --reques
 kubectl set resources deployment/open-webui --namespace=ai --containers=app --requests=cpu=70m,memory=864Mi --limits=memory=2Gi
 kubectl set resources deployment/cert-manager --namespace=cert-manager --containers=cert-manager-controller --requests=cpu=10m,memory=68Mi
 kubectl set resources deployment/cert-manager-webhook --namespace=cert-manager --containers=cert-manager-webhook --requests=cpu=5m,memory=32Mi
-kubectl set resources cronjob/postgres-backup --namespace=databases --containers=backup --requests=cpu=750m,memory=320Mi --limits=memory=1Gi
+kubectl set resources cronjob/postgres-backup --namespace=databases --containers=backup --requests=cpu=750m,memory=256Mi --limits=memory=1Gi
 kubectl set resources deployment/cloudnative-pg --namespace=databases --containers=manager --requests=cpu=15m,memory=88Mi --limits=cpu=0,memory=168Mi
 kubectl set resources deployment/pgadmin --namespace=databases --containers=pgadmin --requests=cpu=5m,memory=256Mi
 kubectl set resources statefulset/influxdb --namespace=databases --containers=influxdb --requests=cpu=90m,memory=1280Mi --limits=cpu=0,memory=2Gi
@@ -19,7 +19,6 @@ kubectl set resources deployment/autobrr --namespace=downloads --containers=app 
 kubectl set resources deployment/flaresolverr --namespace=downloads --containers=app --requests=cpu=110m,memory=576Mi --limits=memory=928Mi
 kubectl set resources deployment/qbittorrent --namespace=downloads --containers=app --requests=cpu=140m,memory=1600Mi --limits=memory=4Gi
 kubectl set resources deployment/qbittorrent --namespace=downloads --containers=gluetun --requests=cpu=50m,memory=64Mi --limits=memory=128Mi
-kubectl set resources deployment/qbittorrent --namespace=downloads --containers=port-forward --requests=cpu=5m,memory=29Mi --limits=memory=32Mi
 kubectl set resources deployment/sabnzbd --namespace=downloads --containers=app --requests=cpu=1100m,memory=672Mi --limits=cpu=0,memory=1280Mi
 kubectl set resources deployment/unpackerr --namespace=downloads --containers=app --requests=cpu=35m,memory=116Mi --limits=memory=224Mi
 kubectl set resources deployment/helm-controller --namespace=flux-system --containers=manager --requests=cpu=55m,memory=336Mi --limits=cpu=0,memory=1216Mi
@@ -32,7 +31,7 @@ kubectl set resources deployment/home-assistant --namespace=home-automation --co
 kubectl set resources deployment/home-assistant --namespace=home-automation --containers=code-server --requests=cpu=5m,memory=144Mi --limits=memory=272Mi
 kubectl set resources deployment/node-red --namespace=home-automation --containers=app --requests=cpu=50m,memory=304Mi --limits=memory=1Gi
 kubectl set resources statefulset/mosquitto --namespace=home-automation --containers=app --requests=cpu=10m,memory=23Mi --limits=memory=64Mi
-kubectl set resources statefulset/zigbee2mqtt --namespace=home-automation --containers=app --requests=cpu=25m,memory=144Mi --limits=memory=272Mi
+kubectl set resources statefulset/zigbee2mqtt --namespace=home-automation --containers=app --requests=cpu=25m,memory=128Mi --limits=memory=272Mi
 kubectl set resources daemonset/cilium --namespace=kube-system --containers=cilium-agent --requests=cpu=150m,memory=608Mi --limits=memory=1Gi
 kubectl set resources daemonset/nvidia-device-plugin --namespace=kube-system --containers=nvidia-device-plugin-ctr --requests=cpu=5m,memory=42Mi
 kubectl set resources deployment/coredns --namespace=kube-system --containers=coredns --requests=cpu=45m,memory=70Mi --limits=memory=136Mi
@@ -62,7 +61,6 @@ kubectl set resources statefulset/prometheus-kube-prometheus-stack-prometheus --
 kubectl set resources deployment/blocky --namespace=network --containers=app --requests=cpu=60m,memory=216Mi --limits=memory=512Mi
 kubectl set resources deployment/cloudflared --namespace=network --containers=app --requests=cpu=35m,memory=72Mi --limits=memory=176Mi
 kubectl set resources deployment/ingress-nginx-external-controller --namespace=network --containers=controller --requests=cpu=100m,memory=368Mi --limits=memory=500M
-kubectl set resources deployment/ingress-nginx-internal-controller --namespace=network --containers=controller --requests=cpu=200m,memory=288Mi --limits=memory=544Mi
 kubectl set resources statefulset/unifi --namespace=network --containers=app --requests=cpu=160m,memory=1344Mi --limits=memory=2176Mi
 kubectl set resources deployment/authentik-worker --namespace=selfhosted --containers=app --requests=cpu=75m,memory=864Mi --limits=memory=1408Mi
 kubectl set resources deployment/keycloak --namespace=selfhosted --containers=app --requests=cpu=80m,memory=1088Mi --limits=memory=1792Mi
