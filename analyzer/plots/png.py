@@ -25,8 +25,9 @@ def encode_png(figure: Figure, description: str) -> bytes:
     time nor the software is written.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    image = _reduce_colors(np.asarray(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    canvas.draw()  # type: ignore[no-untyped-call]  # untyped library
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # untyped library
+    image = _reduce_colors(np.asarray(pixels))
     info = PngInfo()
     info.add_itxt("Description", description, lang="en")
     buffer = io.BytesIO()

@@ -77,7 +77,7 @@ class Sheet:
 
     def measure(self, text: str, size: float = SIZES.text, *, bold: bool = False) -> float:
         """The width of `text` in pixels."""
-        renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]
+        renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]  # untyped
         font = self.font(size, bold=bold)
         width, _, _ = renderer.get_text_width_height_descent(text, font, False)
         return float(width)

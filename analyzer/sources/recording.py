@@ -226,7 +226,8 @@ def _read_table(path: Path, *, optional: bool) -> pd.DataFrame | None:
 
 def _validated(validate: Any, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     try:
-        return validate(frame)  # type: ignore[no-any-return]
+        table: pd.DataFrame = validate(frame)
+        return table
     except RecordingError as error:
         raise RecordingError(f"{path}: {error}") from error
 
