@@ -6,23 +6,13 @@ Where the containers of a cluster have alike tails, each is told from all of the
 
 Memory. The peak until the next review stays below a level where neither of two things happens.
 (1) A day like those seen: the chance that one day's peak lies above the level, from the daily
-peaks of the window smoothed by their drift (3 to 10 %), over the days of the horizon (half of them
-count, neighbours being alike). (2) A jump beyond anything seen, which no single history can tell
-of: with the chance ``epsilon`` there is one, and it reaches ``x`` times the highest peak with the
-chance ``x ** -alpha``. Jumps are rare and short (6 % a week, alpha 3.5) for the calm, which have
-nothing to jump with, and for the wild, which have shown it already; frequent and far (28 %, alpha
-2) between. Large containers jump less far: ``alpha`` grows with the peak to the power of 0.2.
-
-The chance of a jump is corrected by a logistic regression over all containers of the cluster,
-learnt from what they did in earlier weeks and shrunk to the prior above as if it had been seen on
-600 container-weeks. No more than that: models with a dozen free features, learnt on one
-fortnight of a cluster, lost to the fixed prior in the next.
+peaks of the window smoothed by their drift (0.7 of how much they vary, 3 to 25 %), over the days of
+the horizon (half of them count, neighbours being alike). (2) A jump beyond anything seen, which no
+single history can tell of: see `jump`.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -37,6 +27,7 @@ from analyzer.models.censoring import (
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
 from analyzer.models.exceedance import levels_at, smoothed
+from analyzer.models.jump import LEAST_BYTES, Jumps, chance_of_jump, learn_jumps, outlook
 from analyzer.models.pattern import Pattern, recognise
 from analyzer.quantity import Cpu, Memory
 
@@ -55,45 +46,17 @@ LEAST_TO_SHARE = 10
 """With fewer containers there is no telling how much their tails differ."""
 _P95 = int(np.searchsorted(CPU_SHARES, 0.95))
 
-LEAST_DRIFT, MOST_DRIFT = 0.03, 0.1
-"""Drift of daily peaks: as far as they vary, within these."""
+DRIFT, LEAST_DRIFT, MOST_DRIFT = 0.7, 0.03, 0.25
+"""Drift of daily peaks: this share of how much they vary, within these."""
 HALF_LIFE_DAYS = 14.0
 SHARE_OF_DAYS = 0.5
 """Of the days of the horizon, how many count as independent."""
 BEFORE_SHIFT = 0.05
 """Days before a level shift keep this share of their weight."""
-LEAST_BYTES = 2.0**16
-
-LEAST_CHANCE, MORE_CHANCE = 0.06, 0.22
-STEEPEST, LESS_STEEP, STEEPNESS_BY_SIZE = 3.5, 1.5, 0.2
-RESTLESS, RESTLESS_WIDTH = 0.17, 0.7
-"""Containers whose daily peaks vary by 17 % jump most: calmer ones are bounded by what they do,
-wilder ones have shown their heights already."""
-FAR = 0.2
-"""A jump is told from drift where it goes this much beyond the highest peak, in logarithms."""
-MOST_CHANCE = 0.9
-ASSUMED_DAYS = 2.0
-"""Calm takes evidence: as many days of the most restless kind are assumed on top of those seen."""
-PRIOR_WEEKS = 600.0
-MOST_PER_REVIEW = 60.0
-"""Containers of one week share its shocks: they count as no more than this many."""
 
 _CPU_GRID = np.arange(-3.0, 4.0, 0.04)
 _MEMORY_GRID = np.arange(-2.5, 5.0, 0.04)
 _CHUNK = 1000
-
-
-@dataclass(frozen=True)
-class Jumps:
-    """What the chance of a jump is taken from: the prior, and corrections learnt on top of it.
-
-    `weights` multiply the prior's log-odds and the features of `_features`, `offset` is added.
-    """
-
-    offset: float = 0.0
-    weights: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 0.0)
-    weeks: int = 0
-    """Container-weeks they were learnt from."""
 
 
 class Pooled:
@@ -140,88 +103,6 @@ def last(histories: Histories, window: timedelta) -> Histories:
     return histories if steps >= total else histories.between(total - steps, total)
 
 
-def learn_jumps(histories: Histories, window: timedelta, horizon: timedelta) -> Jumps:
-    """Which containers jump, from the past of `histories`, shrunk towards what holds elsewhere.
-
-    Every whole horizon before the end is a trial: the days before it, `window` at most and three
-    at least, against its peak. A logistic regression learns from them and from as many made-up
-    trials as `PRIOR_WEEKS` say, which turn out exactly as the prior states.
-    """
-    from sklearn.linear_model import LogisticRegression  # loaded where it is used: it is heavy
-
-    features, jumped, weights, weeks = _trials(histories, window, horizon)
-    if not weeks:
-        return Jumps()
-    prior = _chance(features[:, 0])
-    made_up = PRIOR_WEEKS / len(features)
-    regression = LogisticRegression(C=1.0, max_iter=200).fit(
-        np.concatenate([features] * 3),
-        np.concatenate([jumped, np.ones(len(prior)), np.zeros(len(prior))]),
-        np.concatenate([weights, made_up * prior, made_up * (1 - prior)]),
-    )
-    return Jumps(
-        float(regression.intercept_[0]), tuple(float(w) for w in regression.coef_[0]), weeks
-    )
-
-
-def _trials(
-    histories: Histories, window: timedelta, horizon: timedelta
-) -> tuple[Array, Array, Array, int]:
-    """Features, whether a far jump followed, weights, and how many container-weeks there were."""
-    peaks = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
-    ahead, back = max(1, horizon // timedelta(days=1)), max(1, window // timedelta(days=1))
-    features, jumped, weights = [np.zeros((0, 5))], [np.zeros(0)], [np.zeros(0)]
-    for stop in range(peaks.shape[1], ahead + 2, -ahead):
-        past = peaks[:, max(0, stop - ahead - back) : stop - ahead]
-        future = peaks[:, stop - ahead : stop]
-        usable = ((~np.isnan(past)).sum(axis=1) >= 3) & (~np.isnan(future)).any(axis=1)
-        if not usable.any():
-            continue
-        top, known, _ = _jump_features(past[usable], ahead)
-        features.append(known)
-        jumped.append((np.nanmax(future[usable], axis=1) > top + FAR).astype(np.float64))
-        weights.append(np.full(len(top), min(1.0, MOST_PER_REVIEW / len(top))))
-    weeks = sum(len(part) for part in jumped)
-    return np.concatenate(features), np.concatenate(jumped), np.concatenate(weights), weeks
-
-
-def _jump_features(logs: Array, days: float) -> tuple[Array, Array, Array]:
-    """Highest peak (log), features for the chance of a far jump, and the steepness of its height.
-
-    The first feature is the prior's log-odds, so that weights of one and zeros are the prior.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # rows without samples
-        top = np.nanmax(logs, axis=1)
-        seen, count = np.nanvar(logs, axis=1), (~np.isnan(logs)).sum(axis=1)
-        middle = np.nanmedian(top)
-        height = top - np.nanmedian(logs, axis=1)
-        faded = top - np.fmax.reduce(logs[:, -7:], axis=1)
-    volatility = np.sqrt(
-        (count * seen + ASSUMED_DAYS * RESTLESS**2) / np.maximum(count + ASSUMED_DAYS, 1)
-    )
-    restless = np.exp(-(np.log(volatility / RESTLESS) ** 2) / (2 * RESTLESS_WIDTH**2))
-    weekly = LEAST_CHANCE + MORE_CHANCE * restless
-    size = np.exp(np.clip(STEEPNESS_BY_SIZE * (top - middle), -0.5, 1.0))
-    steepness = (STEEPEST - LESS_STEEP * restless) * size
-    far = -np.expm1(np.log1p(-weekly) * days / 7) * np.exp(-FAR * steepness)
-    features = np.stack(
-        [
-            np.log(far / (1 - far)),
-            np.minimum(volatility, 1.0),
-            np.clip(top - middle, -5.0, 5.0) / 5.0,
-            np.clip(height, 0.0, 2.0) / 2.0,
-            np.clip(np.nan_to_num(faded), 0.0, 2.0) / 2.0,
-        ],
-        axis=1,
-    )
-    return top, features, steepness
-
-
-def _chance(log_odds: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-log_odds))
-
-
 def _memory_levels(
     histories: Histories, pattern: Pattern, horizon: timedelta, jumps: Jumps
 ) -> Array:
@@ -233,14 +114,13 @@ def _memory_levels(
         np.arange(logs.shape[1]) < pattern.since[:, None], BEFORE_SHIFT, 1.0
     )
     shaped = np.where(np.arange(logs.shape[1]) < pattern.since[:, None], np.nan, ahead)
-    top, features, steepness = _jump_features(shaped, days)
-    far = _chance(features @ np.array(jumps.weights) + jumps.offset)
-    chance = np.minimum(far * np.exp(FAR * steepness), MOST_CHANCE)
+    known = outlook(shaped, days)
+    chance, steepness = chance_of_jump(known, jumps), known.steepness
+    spread = np.clip(DRIFT * known.volatility, LEAST_DRIFT, MOST_DRIFT)
     levels = np.full((len(logs), len(RISKS)), np.nan)
-    for rows in _chunks(~np.isnan(top)):
-        grid = top[rows, None] + _MEMORY_GRID
-        drift = np.clip(features[rows, 1], LEAST_DRIFT, MOST_DRIFT)
-        day = smoothed(ahead[rows], weights[rows], grid, drift)
+    for rows in _chunks(~np.isnan(known.top)):
+        grid = known.top[rows, None] + _MEMORY_GRID
+        day = smoothed(ahead[rows], weights[rows], grid, spread[rows])
         alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * max(days * SHARE_OF_DAYS, 0.5)
         beyond = np.maximum(_MEMORY_GRID, 0)
         jump = chance[rows, None] * np.exp(-steepness[rows, None] * beyond)
