@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from analyzer.errors import GitOpsError
@@ -120,6 +121,8 @@ def set_resources(text: str, address: Address, changes: Changes) -> str:
     """
     refuse_file(text)
     changed = _set_all(text, address, changes, frozenset())
+    if not _pairs_up(declared(text, address).keys() | changes.keys()):
+        return changed  # nothing to compare: the result need not be read again
     exact = _rounded_above_limit(changed, address, changes)
     if exact:
         changed = _set_all(text, address, changes, exact)
@@ -132,6 +135,11 @@ def _set_all(text: str, address: Address, changes: Changes, exact: frozenset[Fie
         if field in changes:
             text = _set_field(text, address, field, changes[field], field in exact)
     return text
+
+
+def _pairs_up(fields: AbstractSet[Field]) -> bool:
+    """Whether a request and its limit may both be among `fields`."""
+    return any(request in fields and limit in fields for request, limit in REQUEST_AND_LIMIT)
 
 
 def _rounded_above_limit(text: str, address: Address, changes: Changes) -> frozenset[Field]:
