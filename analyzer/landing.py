@@ -24,7 +24,7 @@ from analyzer.gitops.plan import (
 )
 from analyzer.gitops.pull_request import Evidence as ProposalEvidence
 from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
-from analyzer.gitops.render import find_tools
+from analyzer.gitops.render import Tools, find_tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.worktree import clone
 from analyzer.quantity import Cpu, Memory, Resources
@@ -68,15 +68,19 @@ def propose(
 
 def plan_landing(report: Report, config: Config) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
-    charts = [Path(config.git.charts)] if config.git.charts else []
     with checkout(config) as root:
         return plan_changes(
             root,
             [_desired(r) for r in report.changed],
-            tools=find_tools(charts),
+            tools=tools_of(config),
             entry=config.git.entry,
             live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
         )
+
+
+def tools_of(config: Config) -> Tools:
+    """The programs and charts for rendering: those on PATH, and the configured folder."""
+    return find_tools([Path(config.git.charts)] if config.git.charts else [])
 
 
 @contextmanager
@@ -98,7 +102,7 @@ def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Findin
         LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
     ]
     with checkout(config) as root:
-        index = index_repository(root, entry=config.git.entry)
+        index = index_repository(root, entry=config.git.entry, tools=tools_of(config))
         return trace(live, index), tuple(index.findings)
 
 

@@ -38,15 +38,16 @@ def _report_options(command: Command) -> Command:
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
+@click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
 @click.argument("repo", metavar="DIR|URL")
 def index(form: str, **parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
     from analyzer.gitops.index import index_repository
-    from analyzer.landing import checkout
+    from analyzer.landing import checkout, tools_of
 
     config = settings_of(parameters).config
     with checkout(config) as root:
-        found = index_repository(root, entry=config.git.entry)
+        found = index_repository(root, entry=config.git.entry, tools=tools_of(config))
     places = found.to_dicts()
     if form == "json":
         findings = [finding.to_dict() for finding in found.findings]

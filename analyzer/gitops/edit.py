@@ -363,6 +363,10 @@ class _Change:
         tail = rest if rest.strip() else ""
         block = self.newline.join(lines)
         head = self.text[: start - keep]
+        if head.endswith("\n"):  # the braces have a line of their own, which the block takes over
+            if tail:
+                return self._insert_flow(parent, missing, amount)
+            return head + block + self.text[end + len(rest) :]
         return head + tail.rstrip() + self.newline + block + self.text[end + len(rest) :]
 
     def _insert_block(self, parent: Node, path: Path, missing: Path, amount: Amount) -> str:

@@ -27,7 +27,7 @@ from analyzer.gitops.edit import (
     fields_of,
     set_resources,
 )
-from analyzer.gitops.objects import POD_PATHS, Object
+from analyzer.gitops.objects import POD_PATHS
 from analyzer.gitops.place import (
     Confidence,
     Expectation,
@@ -381,29 +381,30 @@ class _Indexer:
         spec = arrival.object.node.at("spec")
         if spec is None:
             return None, None, None
-        name = spec.text("chart", "spec", "chart")
-        if name is not None:
+        expand = arrival.route.expand
+        name = expand(spec.text("chart", "spec", "chart") or "")
+        if name:
             folder = name.removeprefix("./").strip("/")
             local = f"{folder}/Chart.yaml" in self.repository.files
+            version = spec.text("chart", "spec", "version")
             return (
                 PurePosixPath(folder).name,
-                spec.text("chart", "spec", "version"),
+                version and expand(version),
                 folder if local else None,
             )
         reference = spec.at("chartRef")
-        if reference is None:
-            return None, None, None
-        found = self._referenced(reference, arrival)
+        found = None if reference is None else self._referenced(reference, arrival)
         if found is None:
             return None, None, None
-        node = found.node
-        if found.kind == "HelmChart":
+        node = found.object.node
+        if found.object.kind == "HelmChart":
             return node.text("spec", "chart"), node.text("spec", "version"), None
-        url = node.text("spec", "url") or ""
+        url = found.route.expand(node.text("spec", "url") or "")
         version = node.text("spec", "ref", "tag") or node.text("spec", "ref", "semver")
-        return url.rstrip("/").rpartition("/")[2] or None, version, None
+        chart = url.rstrip("/").rpartition("/")[2] or None
+        return chart, version and found.route.expand(version), None
 
-    def _referenced(self, reference: Node, arrival: Arrival) -> Object | None:
+    def _referenced(self, reference: Node, arrival: Arrival) -> Arrival | None:
         kind, name = reference.text("kind"), arrival.route.expand(reference.text("name") or "")
         namespace = reference.text("namespace") or arrival.namespace
         fitting = [
@@ -412,7 +413,7 @@ class _Indexer:
             if other.namespace == namespace
         ] or self._by_name.get((kind or "", name), [])
         same = [other for other in fitting if other.route == arrival.route]
-        return (same or fitting)[0].object if fitting else None
+        return (same or fitting)[0] if fitting else None
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], list[Arrival]]:
@@ -485,13 +486,22 @@ class _Indexer:
             source.chart,
             source.version,
         )
-        if source.chart_folder is None:
-            self.releases.append(Release(owner, source.route, tuple(values)))
+        folder = source.chart_folder
+        if folder is None or self._has_templates(folder):
+            whole = Release(owner, source.route, tuple(values), (), folder, source.overruled)
+            self.releases.append(whole)
+        if folder is None:
             return
-        for name, chart, version in self._dependencies(source.chart_folder):
+        for name, chart, version in self._dependencies(folder):
             part = replace(owner, chart=chart, version=version)
             prefix: Path = (name,)
-            self.releases.append(Release(part, source.route, tuple(values), prefix))
+            self.releases.append(
+                Release(part, source.route, tuple(values), prefix, overruled=source.overruled)
+            )
+
+    def _has_templates(self, folder: str) -> bool:
+        """Whether a chart kept here makes objects of its own, beside those it depends on."""
+        return any((self.repository.root / folder / "templates").glob("*.yaml"))
 
     def _dependencies(self, folder: str) -> Iterator[tuple[str, str, str | None]]:
         """The charts an umbrella chart depends on: values key, chart name, version."""
@@ -557,7 +567,7 @@ class _Indexer:
         """What rendering with odd amounts shows; None where the chart cannot be rendered."""
         if self._helm is None or release.owner.chart is None:
             return None
-        chart = self._helm.chart(release.owner.chart, release.owner.version)
+        chart = self._helm.chart_of(release, self.repository.root)
         if chart is None:
             return None
         try:
@@ -699,7 +709,7 @@ class _Indexer:
             root.text("metadata", "name") or file,
             root.text("metadata", "namespace") or "",
         )
-        reachable = (file in self.reach.files) if self.reach.rooted else None
+        reachable = True if file in self.reach.files and self.reach.rooted else self.reach.unmet
         for number, node in enumerate(inner):
             for path, found in walk(node):
                 if path and _is_block(str(path[-1]), found):

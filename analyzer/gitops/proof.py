@@ -91,20 +91,12 @@ class Prover:
         if self._helm is None:
             return Verdict(None, "not rendered: there is no helm on PATH")
         releases = [r for r in self._index.releases if r.owner == owner]
-        chart = self._chart(releases[0]) if releases else None
+        chart = self._helm.chart_of(releases[0], self._index.root) if releases else None
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
             return Verdict(None, f"not rendered: {shown} is not at hand")
         intended = {sink_of(claim.expectation): claim.after for claim in group}
         return self._compare(self._helm, chart, releases[0], documents, intended)
-
-    def _chart(self, release: Release) -> Chart | None:
-        if self._helm is None or release.owner.chart is None:
-            return None
-        if release.chart_folder is not None:
-            path = self._index.root / release.chart_folder
-            return Chart(release.owner.chart, release.owner.version or "", path)
-        return self._helm.chart(release.owner.chart, release.owner.version)
 
     def _compare(
         self,

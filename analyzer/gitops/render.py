@@ -22,6 +22,7 @@ from analyzer.errors import GitOpsError
 from analyzer.gitops import custom
 from analyzer.gitops.edit import FIELDS, Address, Field
 from analyzer.gitops.objects import POD_PATHS, Object, objects_of
+from analyzer.gitops.place import Release
 from analyzer.gitops.repository import Source
 from analyzer.gitops.spelling import amounts
 from analyzer.gitops.tree import Node, YamlError, parse, plain, walk
@@ -311,6 +312,15 @@ class Helm:
     def chart(self, name: str, version: str | None) -> Chart | None:
         """The chart for a release, if it is at hand."""
         return find_chart(self._charts, name, version)
+
+    def chart_of(self, release: Release, root: Path) -> Chart | None:
+        """The chart of a release: the folder it names in the repository at `root`, or at hand."""
+        owner = release.owner
+        if owner.chart is None:
+            return None
+        if release.chart_folder is not None:
+            return Chart(owner.chart, owner.version or "", root / release.chart_folder)
+        return self.chart(owner.chart, owner.version)
 
     def render(
         self, chart: Chart, release: str, namespace: str, values: Mapping[str, object]

@@ -218,3 +218,23 @@ def test_the_right_container_with_the_wrong_amount_is_not_proven(kubectl: Path) 
     assert comparison.judge({sink: Resources(memory_limit=Memory.parse("2048Mi"))})[0]
     assert not comparison.judge({sink: Resources(memory_limit=Memory.parse("3Gi"))})[0]
     assert not comparison.judge({})[0]
+
+
+def test_a_chart_of_the_repository_is_learned_where_it_lies(helm: Path, plant: Plant) -> None:
+    """An Application over a chart with templates of its own leads to that chart's values file."""
+    application = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {name: web, namespace: argocd}
+        spec: {destination: {namespace: apps}, source: {path: charts/small}}
+        """
+    root = plant({**CHART, "apps/web.yaml": application})
+    change = DesiredChange(
+        ref=ContainerRef("c", "apps", "Deployment", "web-server", "server"),
+        current=Resources(),
+        proposed=Resources(memory_request=Memory.parse("200Mi")),
+    )
+    (outcome,) = plan_changes(root, [change], tools=Tools(helm=helm)).outcomes
+    assert isinstance(outcome, Edited)
+    assert outcome.place.file == "charts/small/values.yaml"
+    assert "1 of 3 containers changed, as intended" in outcome.proof[-1]
