@@ -27,6 +27,7 @@ from analyzer.gitops.edit import (
     fields_of,
     set_resources,
 )
+from analyzer.gitops.floor import Floor, memory_floors
 from analyzer.gitops.objects import POD_PATHS
 from analyzer.gitops.place import (
     Confidence,
@@ -42,7 +43,7 @@ from analyzer.gitops.render import Helm, RenderError, Tools, charts_in
 from analyzer.gitops.repository import Repository, load_repository
 from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route, name_pattern
 from analyzer.gitops.spelling import read_cpu, read_memory
-from analyzer.gitops.tree import Node, Path, YamlError, parse, walk
+from analyzer.gitops.tree import Node, Path, YamlError, parse, plain, walk
 from analyzer.gitops.well_known import CHARTS
 from analyzer.quantity import Cpu, Memory
 
@@ -148,6 +149,7 @@ class _Indexer:
                 ]
         self._block_scalars()
         self._find_limit_only()
+        self._find_tight()
         self._find_duplicates()
         places = tuple(sorted(self.places.values(), key=_order))
         return RepositoryIndex(
@@ -247,8 +249,19 @@ class _Indexer:
                         rule,
                         confidence,
                         arrival.route,
+                        floors=self._floors(arrival, container),
                     )
                 )
+
+    def _floors(self, arrival: Arrival, settings: Node) -> tuple[Floor, ...]:
+        """What the settings beside a place ask of the container's memory."""
+        item = arrival.object
+        try:
+            found = plain(settings)
+        except YamlError as err:
+            self.reach.notes.append(f"{item.file}: the settings of {item} were not read: {err}")
+            return ()
+        return custom.floors(item.group, item.kind, found)
 
     def _patched(
         self, arrival: Arrival, path: Path, group: str, name: str, number: int
@@ -274,7 +287,8 @@ class _Indexer:
         for kind, workload, path in custom.pod_template(item.group, item.kind, item.node):
             self._pod_template(arrival, kind, workload, path)
         for rule in custom.rules_for(item.group, item.kind):
-            if item.node.at(*rule.path[:-1]) is None:
+            beside = item.node.at(*rule.path[:-1])
+            if beside is None:
                 continue
             address = item.address.below(*rule.path)
             place = self._place(
@@ -292,6 +306,7 @@ class _Indexer:
                     "certain",
                     arrival.route,
                     custom.workload_pattern(rule, arrival.name, item.node),
+                    floors=self._floors(arrival, beside),
                 )
             )
 
@@ -518,7 +533,7 @@ class _Indexer:
                 release.name, release.owner.version, values, release.route.expand
             )
             rule = f"app-template {release.owner.version or '(version open)'} names it so"
-            known |= self._expect_rendered(release, rendered, rule)
+            known |= self._expect_rendered(release, rendered, rule, values)
         elif (learned := self._learn(release, values)) is not None:
             known |= learned
         elif release.owner.chart in CHARTS:
@@ -527,7 +542,11 @@ class _Indexer:
         self._other_blocks(release, known)
 
     def _expect_rendered(
-        self, release: Release, rendered: Iterable[Rendered], rule: str
+        self,
+        release: Release,
+        rendered: Iterable[Rendered],
+        rule: str,
+        values: Mapping[str, object],
     ) -> set[tuple[str, Address]]:
         known = set()
         for container in rendered:
@@ -551,6 +570,7 @@ class _Indexer:
                     release.route,
                     None,
                     container.controller,
+                    floors=_beside(values, container.path, release.route),
                 )
             )
         return known
@@ -601,6 +621,7 @@ class _Indexer:
                         f"{chart.version} was rendered",
                         "certain",
                         release.route,
+                        floors=_beside(values, path, release.route),
                     )
                 )
         return known
@@ -638,6 +659,7 @@ class _Indexer:
                     f"the chart {chart} reads it from {dotted(rule.path)}",
                     "likely",
                     release.route,
+                    floors=_beside(values, rule.path, release.route),
                 )
             )
         return known
@@ -731,6 +753,15 @@ class _Indexer:
                     )
                     self.findings.append(Finding("limit-only", place, message))
 
+    def _find_tight(self) -> None:
+        """Limits below what the program was told to take: a kill that has not happened yet."""
+        for expectation in self.expectations:
+            limit = expectation.place.stated.memory_limit
+            for floor in expectation.floors if limit is not None else ():
+                if floor.needs is not None and limit is not None and limit < floor.needs:
+                    message = f"limits.memory {limit} is tight: {floor.reason}"
+                    self.findings.append(Finding("tight", expectation.place, message))
+
     def _find_duplicates(self) -> None:
         """Containers that two places declare, and places that decide for several containers."""
         by_identity: dict[tuple[str, str, str, str], list[Expectation]] = {}
@@ -756,6 +787,13 @@ class _Indexer:
                 self.findings.append(
                     Finding("shared", found[0].place, f"decides for {len(names)}: {shown}")
                 )
+
+
+def _beside(values: object, path: Path, route: Route) -> tuple[Floor, ...]:
+    """What the Helm values around a `resources` at `path` ask of the container's memory."""
+    for key in path[:-1]:
+        values = values.get(str(key)) if isinstance(values, Mapping) else None
+    return memory_floors(values, route.expand)
 
 
 def _order(place: Place) -> tuple[str, int, str, str]:
