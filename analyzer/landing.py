@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from analyzer.config import Config
 from analyzer.errors import UsageError
+from analyzer.gitops.floor import Hold
 from analyzer.gitops.index import index_repository
 from analyzer.gitops.place import Finding
 from analyzer.gitops.plan import (
@@ -27,6 +28,7 @@ from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
 from analyzer.gitops.render import Tools, find_tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.worktree import clone
+from analyzer.models.demand import Step
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
@@ -48,6 +50,7 @@ def with_plan(
     split_directions: bool = False,
 ) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
+    report = _with_holds(report, plan)
     found = propose(report, plan, grouping, split_directions)
     commits = mails(found, plan)
     changes = tuple(
@@ -154,6 +157,45 @@ def _risk_text(recommendation: Recommendation) -> str:
     return f"stated risk: {', '.join(parts)}" if parts else ""
 
 
+def _held_text(one: Hold) -> str:
+    name = one.target.replace("_", " ")
+    return f"{name} {one.kept} and not {one.wanted}: {one.reason}"
+
+
+def _with_holds(report: Report, plan: ChangePlan) -> Report:
+    """The recommendations as they land: what a container's own settings held is what is proposed.
+
+    So every output says the same, those that never look at the repository included.
+    """
+    held = {outcome.ref: outcome.held for outcome in plan.outcomes if outcome.held}
+    if not held:
+        return report
+    recommendations = tuple(
+        _kept(r, held[r.ref]) if r.ref in held else r for r in report.recommendations
+    )
+    return replace(report, recommendations=recommendations)
+
+
+def _kept(recommendation: Recommendation, held: Sequence[Hold]) -> Recommendation:
+    """The recommendation with its memory held, the step in its trail, and no risk stated for it."""
+    kept = {one.target: one.kept for one in held}
+    new, trail = recommendation.proposed, dict(recommendation.trail)
+    for one in held:
+        step = Step("keep", one.wanted.human(), one.kept.human(), one.reason)
+        trail[one.target] = (*trail.get(one.target, ()), step)
+    return replace(
+        recommendation,
+        proposed=replace(
+            new,
+            memory_request=kept.get("memory_request", new.memory_request),
+            memory_limit=kept.get("memory_limit", new.memory_limit),
+        ),
+        trail=trail,
+        stated_risk={t: risk for t, risk in recommendation.stated_risk.items() if t not in kept},
+        notes=(*recommendation.notes, *dict.fromkeys(one.reason for one in held)),
+    )
+
+
 def _landing(outcome: Outcome) -> Landing:
     place = outcome.place
     landing = Landing(str(outcome.ref), "unchanged", outcome.trace.reason)
@@ -164,9 +206,11 @@ def _landing(outcome: Outcome) -> Landing:
             file=place.file,
             document=place.address.document,
             path=place.path,
+            confidence=outcome.trace.confidence or "",
         )
+    landing = replace(landing, held=tuple(map(_held_text, outcome.held)))
     if isinstance(outcome, Edited):
-        return replace(landing, status="edited", proof="; ".join(outcome.proof))
+        return replace(landing, status="edited", proven=outcome.proof)
     if isinstance(outcome, Advice):
         return replace(landing, status="advice", reason=outcome.reason)
     return landing

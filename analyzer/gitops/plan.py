@@ -25,7 +25,7 @@ from analyzer.gitops.edit import (
 from analyzer.gitops.floor import Hold, hold
 from analyzer.gitops.index import RepositoryIndex, index_repository
 from analyzer.gitops.place import Expectation, Place
-from analyzer.gitops.proof import Prover, Verdict
+from analyzer.gitops.proof import Proof, Prover, Verdict
 from analyzer.gitops.render import Tools
 from analyzer.gitops.spelling import amounts
 from analyzer.gitops.trace import LiveContainer, Trace, trace
@@ -72,7 +72,7 @@ class Edited:
     before: Resources
     after: Resources
     written: Changes
-    proof: tuple[str, ...]
+    proof: Proof
     held: tuple[Hold, ...] = ()
 
     @property
@@ -258,9 +258,9 @@ def _proven(index: RepositoryIndex, outcomes: Sequence[Outcome], tools: Tools) -
 
 def _judged(edited: Edited, verdict: Verdict) -> Outcome:
     if verdict.holds is False:
-        reason = f"the edit could not be proven: {verdict.sentence}"
+        reason = f"the edit could not be proven: {verdict.reason}"
         return Advice(edited.change, edited.trace, reason)
-    return replace(edited, proof=(*edited.proof, verdict.sentence))
+    return replace(edited, proof=verdict.proof(edited.proof.fields))
 
 
 def _live(change: DesiredChange) -> LiveContainer:
@@ -343,7 +343,7 @@ class _Planner:
             return [Advice(c, t, f"the edit could not be proven: {proof}") for c, t in group]
         stated = amounts(declared(after, place.address))
         return [
-            Edited(change, traced, place, place.stated, stated, changes, (str(proof),))
+            Edited(change, traced, place, place.stated, stated, changes, Proof(proof.changed))
             for change, traced in group
         ]
 

@@ -290,8 +290,9 @@ def _proofs(changes: Sequence[Edited]) -> str:
     lines = []
     for change in changes:
         shown = f"`{_code(change.place.where)}`"
-        proof = "; ".join(escape(sentence) for sentence in change.proof)
-        lines.append(f"- {shown}: {proof}. Found because {escape(change.trace.reason)}.")
+        lines.append(
+            f"- {shown}: {escape(str(change.proof))}. Found because {escape(change.trace.reason)}."
+        )
     return "**Where, and how it was checked**\n\n" + "\n".join(dict.fromkeys(lines))
 
 
@@ -322,7 +323,7 @@ def _plain_body(proposal: Proposal) -> str:
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
-        lines += [f"  {one_line(sentence)}" for sentence in change.proof]
+        lines += [f"  {one_line(s)}" for s in (change.proof.text, change.proof.rendering)]
     return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
 
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,20 +146,19 @@ class Comparison:
     changed: frozenset[Sink]
     elsewhere: tuple[str, ...]
 
-    def judge(self, intended: Mapping[Sink, Resources]) -> tuple[bool, str]:
-        """Whether exactly the intended containers changed, to the intended amounts; in words."""
-        rendered = f"rendered with {self.program}"
-        count = f"{len(self.changed)} of {len(self.after)} containers changed"
+    def problem(self, intended: Mapping[Sink, Resources]) -> str | None:
+        """What speaks against it; None where the intended containers alone changed, as meant."""
         if self.elsewhere:
-            return False, f"{rendered}: {self.elsewhere[0]} changed as well"
+            return f"{self.elsewhere[0]} changed as well"
         if self.changed != intended.keys():
+            count = f"{len(self.changed)} of {len(self.after)} containers changed"
             odd = sorted(self.changed ^ intended.keys())
-            return False, f"{rendered}: {count}, not as intended: {', '.join(map(str, odd[:3]))}"
+            return f"{count}, not as intended: {', '.join(map(str, odd[:3]))}"
         for sink, wanted in sorted(intended.items()):
             found = amounts(_stated(self.after.get(sink)))
             if found != wanted:
-                return False, f"{rendered}: {sink} would get other amounts than the file states"
-        return True, f"{rendered}: {count}, as intended"
+                return f"{sink} would get other amounts than the file states"
+        return None
 
 
 def _stated(resources: object) -> dict[Field, str]:
@@ -235,10 +234,25 @@ def _objects(text: str, program: str) -> Rendering:
 
 def helm_version(helm: Path) -> str:
     """The version as shown in proofs, such as ``helm 4.3.1``. Raises `RenderError`."""
+    return f"helm {_version([str(helm), 'version', '--short'], '')}"
+
+
+def kustomize_version(kubectl: Path) -> str:
+    """As shown in proofs, such as ``kubectl kustomize 5.8.1``. Raises `RenderError`."""
+    return f"kubectl kustomize {_version([str(kubectl), 'version', '--client'], 'Kustomize')}"
+
+
+def kubectl_version(kubectl: Path) -> str:
+    """The client's version, such as ``kubectl 1.37.0``. Raises `RenderError`."""
+    return f"kubectl {_version([str(kubectl), 'version', '--client'], 'Client')}"
+
+
+def _version(command: Sequence[str], after: str) -> str:
+    """The first version that a program names behind the word `after`."""
     with tempfile.TemporaryDirectory(prefix="rightsize-") as home:
-        said = _run([str(helm), "version", "--short"], Path(home))
-    match = re.search(r"v?(\d+\.\d+\.\d+)", said)
-    return f"helm {match.group(1) if match else said.strip()}"
+        said = _run(command, Path(home))
+    match = re.search(rf"{after}.*?(\d+\.\d+\.\d+)", said)
+    return match.group(1) if match else "of an unknown version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,19 +486,44 @@ class Kustomize:
     def __init__(self, kubectl: Path, texts: Mapping[str, str]) -> None:
         self._kubectl = kubectl
         self._texts = texts
-        self.program = "kubectl kustomize"
+        self.program = kustomize_version(kubectl)
 
-    def build(self, folder: str, edits: Mapping[str, str]) -> Rendering:
-        """The objects of one folder, with some files replaced. Raises `RenderError`."""
+    def build(
+        self,
+        folder: str,
+        edits: Mapping[str, str],
+        without: Mapping[str, Container[str]] | None = None,
+    ) -> Rendering:
+        """The objects of one folder, with some files replaced. Raises `RenderError`.
+
+        `without` maps kustomization files to entries that are left out, such as remote ones.
+        """
         with tempfile.TemporaryDirectory(prefix="rightsize-") as name:
             home = Path(name)
             copy = home / "repository"
             for file, text in {**self._texts, **edits}.items():
                 path = copy / file
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(text.encode("utf-8"))
+                left_out = without.get(file) if without else None
+                kept = text if left_out is None else _without(text, left_out)
+                path.write_bytes(kept.encode("utf-8"))
             command = [str(self._kubectl), "kustomize", str(copy / folder)]
             return _objects(_run(command, home), self.program)
+
+
+def _without(text: str, entries: Container[str]) -> str:
+    """A kustomization without some entries of its lists, as JSON, which kustomize reads as well."""
+    kustomization = plain(parse(text)[0].root)
+    if not isinstance(kustomization, dict):
+        return text
+    kept = {
+        key: [item for item in value if item not in entries]
+        if isinstance(value, list) and all(isinstance(item, str) for item in value)
+        else value
+        for key, value in kustomization.items()
+        if key not in entries
+    }
+    return json.dumps(kept)
 
 
 def is_remote(reference: str) -> bool:
@@ -508,5 +547,7 @@ __all__ = [
     "find_tools",
     "helm_version",
     "is_remote",
+    "kubectl_version",
+    "kustomize_version",
     "noise_of",
 ]
