@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from analyzer.config import Config
 from analyzer.errors import UsageError
+from analyzer.gitops.cluster import ClusterError, find_way, owners
 from analyzer.gitops.floor import Hold
 from analyzer.gitops.index import index_repository
 from analyzer.gitops.place import Finding
@@ -40,7 +41,33 @@ _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
 
 def land(report: Report, config: Config) -> Report:
     """Find the place of every change in the repository, edit it there and prove the edit."""
+    report = ask_cluster(report, config)
     return with_plan(report, plan_landing(report, config))
+
+
+def ask_cluster(report: Report, config: Config) -> Report:
+    """`report` with what the cluster says of its workloads' owners, where the settings allow it.
+
+    The cluster's word counts more than that of the metrics, which may be older. What it does not
+    say becomes a warning, and the report counts as partial.
+    """
+    if not config.kubernetes.ask:
+        return report
+    try:
+        way = find_way(config.kubernetes.context, config.kubernetes.kubeconfig)
+    except ClusterError as err:
+        return replace(report, warnings=(*report.warnings, str(err)))
+    answer = owners(way, config.namespaces)
+
+    def labelled(r: Recommendation) -> Recommendation:
+        said = answer.labels.get((r.ref.namespace, r.ref.kind, r.ref.workload))
+        return replace(r, labels={**r.labels, **said}) if said else r
+
+    return replace(
+        report,
+        recommendations=tuple(map(labelled, report.recommendations)),
+        warnings=(*report.warnings, *answer.problems),
+    )
 
 
 def with_plan(
