@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.gitops.cluster import ClusterError, find_way, owners
+from analyzer.gitops.doctor import examine_repository
 from analyzer.gitops.floor import Hold
 from analyzer.gitops.index import index_repository
 from analyzer.gitops.place import Finding
@@ -33,6 +34,8 @@ from analyzer.models.demand import Step
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
+from analyzer.sources.doctor import OK, WARNING
+from analyzer.sources.doctor import Finding as Check
 from analyzer.writers.manifest import changed_targets
 
 _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
@@ -134,6 +137,26 @@ def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Findin
     with checkout(config) as root:
         index = index_repository(root, entry=config.git.entry, tools=tools_of(config))
         return trace(live, index), tuple(index.findings)
+
+
+def examine_git(config: Config) -> list[Check]:
+    """What is wrong with the configured repository, and with the way to ask the cluster."""
+    with checkout(config) as root:
+        checks = examine_repository(root, entry=config.git.entry, tools=tools_of(config))
+    if not config.kubernetes.ask:
+        return checks
+    try:
+        answer = owners(
+            find_way(config.kubernetes.context, config.kubernetes.kubeconfig), config.namespaces
+        )
+    except ClusterError as err:
+        return [*checks, Check("cluster", WARNING, str(err), "labels come from the metrics alone")]
+    told = f"{len(answer.labels)} workloads tell their owner"
+    problems = [
+        Check("cluster", WARNING, problem, "grant the right to list them")
+        for problem in answer.problems
+    ]
+    return [*checks, Check("cluster", OK, told), *problems]
 
 
 def _desired(recommendation: Recommendation) -> DesiredChange:
