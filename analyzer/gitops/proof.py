@@ -133,11 +133,12 @@ class Prover:
                 verdict = self._release(group, documents)
                 found.update(dict.fromkeys(positions, verdict))
         plain = [p for p in range(len(claims)) if p not in found]
+        others = {sink_of(claims[p].expectation): claims[p].after for p in plain}
         for positions in _groups(
             [claims[p] for p in plain], lambda claim: claim.expectation.route.folder
         ):
             group = [claims[plain[position]] for position in positions]
-            verdict = self._kustomization(group, texts)
+            verdict = self._kustomization(group, texts, others)
             found.update({plain[position]: verdict for position in positions})
         return [found[position] for position in range(len(claims))]
 
@@ -180,7 +181,17 @@ class Prover:
 
     # --- kustomize ---
 
-    def _kustomization(self, group: Sequence[Claim], texts: Mapping[str, str]) -> Verdict:
+    def _kustomization(
+        self,
+        group: Sequence[Claim],
+        texts: Mapping[str, str],
+        others: Mapping[Sink, Resources],
+    ) -> Verdict:
+        """What building the group's folder shows.
+
+        `others` are the containers of all claims: one that another route leads to may be part of
+        the same build, and then has to change as meant as well.
+        """
         folder = group[0].expectation.route.folder
         if self._tools.kubectl is None:
             return Verdict(None, "not rendered: there is no kubectl on PATH")
@@ -200,7 +211,8 @@ class Prover:
             return Verdict(None, f"not rendered: {err}")
         if not comparison.changed and not comparison.elsewhere:
             return Verdict(None, "not rendered: Flux adds it after kustomize")
-        return _verdict(comparison, intended, left_out)
+        meant = {sink: after for sink, after in others.items() if sink in comparison.changed}
+        return _verdict(comparison, {**meant, **intended}, left_out)
 
     @cached_property
     def _kustomize(self) -> Kustomize:

@@ -486,6 +486,9 @@ class Kustomize:
     def __init__(self, kubectl: Path, texts: Mapping[str, str]) -> None:
         self._kubectl = kubectl
         self._texts = texts
+        self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
+        self._copy = Path(self._folder.name) / "repository"
+        self._write(texts)
         self.program = kustomize_version(kubectl)
 
     def build(
@@ -498,17 +501,21 @@ class Kustomize:
 
         `without` maps kustomization files to entries that are left out, such as remote ones.
         """
-        with tempfile.TemporaryDirectory(prefix="rightsize-") as name:
-            home = Path(name)
-            copy = home / "repository"
-            for file, text in {**self._texts, **edits}.items():
-                path = copy / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                left_out = without.get(file) if without else None
-                kept = text if left_out is None else _without(text, left_out)
-                path.write_bytes(kept.encode("utf-8"))
-            command = [str(self._kubectl), "kustomize", str(copy / folder)]
-            return _objects(_run(command, home), self.program)
+        texts = dict(edits)
+        for file, entries in (without or {}).items():
+            texts[file] = _without(texts.get(file, self._texts[file]), entries)
+        self._write(texts)
+        try:
+            command = [str(self._kubectl), "kustomize", str(self._copy / folder)]
+            return _objects(_run(command, Path(self._folder.name)), self.program)
+        finally:
+            self._write({file: self._texts[file] for file in texts if file in self._texts})
+
+    def _write(self, texts: Mapping[str, str]) -> None:
+        for file, text in texts.items():
+            path = self._copy / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("utf-8"))
 
 
 def _without(text: str, entries: Container[str]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from analyzer.gitops.chart import APP_TEMPLATE, Rendered, app_template
+from analyzer.gitops.chart import APP_TEMPLATE, Rendered, app_template, naming_rule
 from analyzer.gitops.edit import Address, dotted
 from analyzer.gitops.floor import Floor, memory_floors
 from analyzer.gitops.manifest import Manifests
@@ -34,18 +34,30 @@ class Values:
         """Find the places among the values of one release. Raises `YamlError` on alias bombs."""
         values = release.merged()
         known: set[tuple[str, Address]] = set()
-        if release.owner.chart == APP_TEMPLATE:
+        chart = None if self._is_umbrella(release) else release.owner.chart
+        if chart == APP_TEMPLATE:
             rendered = app_template(
                 release.name, release.owner.version, values, release.route.expand
             )
-            rule = f"app-template {release.owner.version or '(version open)'} names it so"
+            rule = naming_rule(release.owner.version)
             known |= self._expect_rendered(release, rendered, rule, values)
         elif (learned := self._learn(release, values)) is not None:
             known |= learned
-        elif release.owner.chart in CHARTS:
+        elif chart in CHARTS:
             known |= self._expect_well_known(release, values)
         self._flux_instance_values(release)
         self._other_blocks(release, known)
+
+    def _is_umbrella(self, release: Release) -> bool:
+        """Whether the chart is one of the repository that wraps others.
+
+        It bears a name of its own, often that of the chart it wraps, and the paths of neither.
+        """
+        file = f"{release.chart_folder}/Chart.yaml"
+        if release.chart_folder is None or file not in self.survey.repository.files:
+            return False
+        documents = self.survey.repository.files[file].documents
+        return any(document.root.sequence("dependencies") for document in documents)
 
     def _expect_rendered(
         self,

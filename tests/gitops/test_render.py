@@ -272,3 +272,50 @@ def test_a_chart_of_the_repository_is_learned_where_it_lies(helm: Path, plant: P
     assert isinstance(outcome, Edited)
     assert outcome.place.file == "charts/small/values.yaml"
     assert "1 of 3 containers changed, as intended" in outcome.proof.rendering
+
+
+def test_a_build_may_hold_what_another_route_leads_to(kubectl: Path, plant: Plant) -> None:
+    """Two overlays of one base are proven each; what both contain has to change in both."""
+    root = plant(
+        {
+            "base/kustomization.yaml": "resources: [web.yaml]\n",
+            "base/web.yaml": DEPLOYMENT,
+            "jobs/kustomization.yaml": "resources: [job.yaml]\n",
+            "jobs/job.yaml": DEPLOYMENT.replace("web-server", "job"),
+            "all.yaml": application("all", "all"),
+            "all/kustomization.yaml": "resources: [../base, ../jobs]\n",
+            "a-jobs.yaml": application("jobs", "jobs"),
+        }
+    )
+    changes = [desired("server"), desired("server", workload="job")]
+    plan = plan_changes(root, changes, tools=Tools(kubectl=kubectl))
+    assert [type(outcome).__name__ for outcome in plan.outcomes] == ["Edited", "Edited"]
+    assert all(outcome.proof.rendered_with for outcome in plan.edited)
+
+
+def application(name: str, path: str) -> str:
+    return f"""
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {{name: {name}, namespace: argocd}}
+        spec: {{destination: {{namespace: apps}}, source: {{path: {path}}}}}
+        """
+
+
+def test_an_umbrella_has_not_the_paths_of_the_chart_it_is_named_after(plant: Plant) -> None:
+    """A chart called cert-manager that wraps cert-manager reads its values below that key."""
+    root = plant(
+        {
+            "app.yaml": application("cert-manager", "system/cert-manager"),
+            "system/cert-manager/Chart.yaml": """
+                name: cert-manager
+                version: 0.0.0
+                dependencies: [{name: cert-manager, version: v1.17.1}]
+                """,
+            "system/cert-manager/values.yaml": "cert-manager: {installCRDs: true}\n",
+            "system/cert-manager/templates/issuer.yaml": "kind: Issuer\n",
+        }
+    )
+    paths = {e.place.path for e in index_repository(root).expectations}
+    assert paths
+    assert all(path.startswith("cert-manager.") for path in paths)
