@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
 from analyzer.sources.doctor import OK, WARNING
 from analyzer.sources.doctor import Finding as Check
+from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
 _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
@@ -96,7 +98,13 @@ def propose(
 ) -> list[Proposal]:
     """The edits of `plan` as proposals, with the evidence that `report` has for them."""
     evidence = {r.ref: _evidence(r) for r in report.changed}
-    return proposals(plan, grouping=grouping, split_directions=split_directions, evidence=evidence)
+    return proposals(
+        plan,
+        grouping=grouping,
+        split_directions=split_directions,
+        evidence=evidence,
+        record=report.verdict,
+    )
 
 
 def plan_landing(report: Report, config: Config) -> ChangePlan:
@@ -176,23 +184,47 @@ def _desired(recommendation: Recommendation) -> DesiredChange:
 
 def _evidence(recommendation: Recommendation) -> ProposalEvidence:
     seen = recommendation.evidence
-    numbers = {
-        f"CPU {name}": Cpu.from_cores(value).human()
-        for name, value in (("p50", seen.cpu.p50), ("p95", seen.cpu.p95), ("max", seen.cpu.max))
-        if value is not None
-    }
-    numbers |= {
-        f"memory {name}": Memory.from_bytes(value).human()
-        for name, value in (("p95", seen.memory.p95), ("max", seen.memory.max))
-        if value is not None
-    }
+    points = ("p50", "p95", "p99", "max")
+    cpu = {f"CPU {name}": getattr(seen.cpu, name) for name in points}
+    memory = {f"memory {name}": getattr(seen.memory, name) for name in points}
+    numbers = {n: Cpu.from_cores(v).human() for n, v in cpu.items() if v is not None}
+    numbers |= {n: Memory.from_bytes(v).human() for n, v in memory.items() if v is not None}
     numbers |= {
         "OOM kills": str(seen.oom_kills),
         "throttled": f"{seen.throttled:.0%}",
         "days": f"{seen.days:.1f}",
+        "observed": f"{seen.coverage:.0%}",
     }
     return ProposalEvidence(
-        numbers=numbers, risk=_risk_text(recommendation), notes=recommendation.notes
+        numbers=numbers,
+        risk=_risk_text(recommendation),
+        notes=recommendation.notes,
+        queries=_queries(recommendation.ref),
+    )
+
+
+_POD_ENDINGS = {
+    "Deployment": "-[a-z0-9]+-[a-z0-9]{5}",
+    "StatefulSet": "-[0-9]+",
+    "DaemonSet": "-[a-z0-9]{5}",
+    "CronJob": "-[0-9]+-[a-z0-9]{5}",
+}
+
+
+def _queries(ref: ContainerRef) -> tuple[str, ...]:
+    """PromQL that shows what the container used, by the names that cAdvisor's metrics have."""
+    pods = re.escape(ref.workload).replace(r"\-", "-") + _POD_ENDINGS.get(ref.kind, ".*")
+    chosen = ", ".join(
+        f"{label}{operator}{json.dumps(value)}"
+        for label, operator, value in (
+            ("namespace", "=", ref.namespace),
+            ("pod", "=~", pods),
+            ("container", "=", ref.container),
+        )
+    )
+    return (
+        f"max(rate(container_cpu_usage_seconds_total{{{chosen}}}[5m]))",
+        f"max(container_memory_working_set_bytes{{{chosen}}})",
     )
 
 

@@ -106,3 +106,20 @@ def test_a_run_from_before_is_still_read(tmp_path: Path, old: str) -> None:
     (landing,) = load_report(path).landings
     assert landing.proven is None
     assert landing.status == "edited"
+
+
+def test_a_reviewer_can_look_at_the_usage(tmp_path: Path) -> None:
+    """The description has a query for exactly these pods, and the backtest's verdict."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", "x"), "utf-8")
+    used = recommendation(resources("1", "2Gi", None, "2Gi"), resources("1", "512Mi", None, "1Gi"))
+    found = land(
+        replace(report(used), verdict="killed in 0 of 72 weeks"),
+        Config(git=GitSettings(repo=str(tmp_path))),
+    )
+    (change,) = found.changes
+    assert (
+        'max(container_memory_working_set_bytes{namespace="shop", '
+        'pod=~"web-[a-z0-9]+-[a-z0-9]{5}", container="app"})'
+    ) in change.body
+    assert "killed in 0 of 72 weeks" in change.body
+    assert "memory p99" in change.body
