@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from analyzer.gitops.edit import Address
 from analyzer.gitops.generator import Parameters, fill, generate, is_open
-from analyzer.gitops.repository import Repository, join
+from analyzer.gitops.repository import Repository, bare_address, join
 from analyzer.gitops.route import Arrival, HelmSource, Patch, Reach, Route
 from analyzer.gitops.tree import Node, YamlError
 
 GROUP = "argoproj.io"
 _MAX_DEPTH = 20
+_REPO_URL = re.compile(r"repoURL:[ \t]*[\"']?([^\s\"',}]+)")
 
 
 class Walker(Protocol):
@@ -82,6 +85,24 @@ class Follower:
         self._files = walker.repository.files
         self._seen: set[tuple[str, str, str]] = set()
 
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """The addresses of this repository that Applications name; empty where that cannot be told.
+
+        A fork, or a checkout that git knows no origin of, is named by none.
+        """
+        addresses = self._walker.repository.addresses
+        texts = [source.text for source in self._files.values()] if addresses else []
+        named = {bare_address(url) for text in texts for url in _REPO_URL.findall(text)}
+        return addresses & named
+
+    def _is_foreign(self, application: _Application, source: Node) -> bool:
+        """Whether a source is surely another repository than this one."""
+        url = application.text(source, "repoURL")
+        if not self._own or url is None or is_open(url):
+            return False
+        return bare_address(url) not in self._own
+
     def application(self, arrival: Arrival, depth: int) -> None:
         """Follow an Application object."""
         item, spec = arrival.object, arrival.object.node.at("spec")
@@ -145,6 +166,8 @@ class Follower:
             )
             return
         folder = join("", own) if own is not None else None
+        if own is not None and self._is_foreign(application, source):
+            folder = None
         is_chart = folder is not None and f"{folder}/Chart.yaml" in self._files
         if application.text(source, "chart") is not None or is_chart:
             self._helm(application, source, address, folder if is_chart else None)
@@ -212,8 +235,12 @@ class Follower:
                 )
                 continue
             if reference.startswith("$"):
-                # "$name/path": a path in another source, here taken to be this repository.
-                reference = "/" + reference.partition("/")[2]
+                # "$name/path": a path in the source of that name.
+                name, _, rest = reference.partition("/")
+                named_so = (s for s, _ in application.sources() if s.text("ref") == name[1:])
+                if any(self._is_foreign(application, other) for other in named_so):
+                    continue
+                reference = f"/{rest}"
             named = join(folder or "", reference)
             if named is not None and named in self._files and named != own:
                 yield named, Address(0, ())

@@ -19,9 +19,9 @@ OVERHEAD = 4
 """A program needs its heap or cache and a quarter (1/4) of that for everything else: threads, code
 and connections. Tight for a JVM, whose own rule of thumb is a heap of 75 % of the limit."""
 
-_SIZE = r"(?P<amount>\d+)\s*(?P<unit>[kKmMgGtT]?)(?:i?[bB]|i)?(?![\w.])"
+_SIZE = r"(?P<amount>\d{1,15})\s*(?P<unit>[kKmMgGtT]?)(?:i?[bB]|i)?(?![\w.])"
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_OPEN = r"\s*[=\s]\s*[\"']?\$"
+_OPEN = r"\s*(?:=\s*)?[\"']?\$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ _KINDS = (
     ),
     _Kind(
         "its InnoDB buffer pool",
-        re.compile(rf"\binnodb[-_]buffer[-_]pool[-_]size\s*[=\s]\s*{_SIZE}"),
+        re.compile(rf"\binnodb[-_]buffer[-_]pool[-_]size\s*(?:=\s*)?{_SIZE}"),
         re.compile("innodb[-_]buffer[-_]pool[-_]size"),
     ),
     _Kind(

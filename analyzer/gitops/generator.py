@@ -19,7 +19,7 @@ from analyzer.gitops.tree import Node, plain
 
 Parameters = Mapping[str, str]
 
-_ACTION = re.compile(r"\{\{-?\s*(?P<body>[^{}]*?)\s*-?\}\}")
+_ACTION = re.compile(r"\{\{-?(?P<body>[^{}]*?)-?\}\}")
 _FIELD = re.compile(r"\.?(?P<name>[A-Za-z_][\w-]*(?:\.[\w-]+|\[[\w-]+\])*)", re.ASCII)
 _INDEX = re.compile(
     r"index\s+\.(?P<name>[\w.-]+)\s+(?P<keys>(?:\d+|\"[^\"]*\")(?:\s+\S+)*)", re.ASCII
@@ -56,7 +56,7 @@ def generate(spec: Node, repository: Repository) -> Generated:
 
 def fill(text: str, parameters: Parameters) -> str:
     """`text` with what `parameters` know put in; everything else stays as written."""
-    return _ACTION.sub(lambda match: _value(match["body"], parameters, match.group()), text)
+    return _ACTION.sub(lambda match: _value(match["body"].strip(), parameters, match.group()), text)
 
 
 def is_open(text: str) -> bool:

@@ -91,7 +91,11 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     if len(places) > 1:
         shown = "; ".join(e.place.where for e in list(places.values())[:3])
         return Trace(
-            ref, None, None, f"{len(places)} places fit and none is to be preferred: {shown}"
+            ref,
+            None,
+            None,
+            f"{len(places)} places fit and none is to be preferred: {shown}; where these are "
+            "several clusters, name the folder of one with --entry",
         )
     return _traced(container, agreeing[0])
 

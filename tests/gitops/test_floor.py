@@ -220,3 +220,20 @@ def test_without_a_place_nothing_is_known(plant: Plant) -> None:
     (outcome,) = plan_changes(root, [desired("Deployment", "x", "y", "db", limit="1Gi")]).outcomes
     assert isinstance(outcome, Advice)
     assert outcome.held == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 300_000,
+        "--maxmemory" + " " * 300_000,
+        "innodb_buffer_pool_size" + " " * 300_000 + "x",
+        "shared_buffers " * 30_000,
+        "-Xmx" * 100_000,
+        "-Xmx" + "9" * 300_000,
+        "--max-old-space-size=" + "1" * 20 + "m",
+    ],
+)
+def test_no_text_takes_long_to_look_through(text: str) -> None:
+    """Settings come from strangers; a pattern that backtracks would hang on these for hours."""
+    assert memory_floors({"args": [text], "config": text}) == ()

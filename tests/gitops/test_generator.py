@@ -6,8 +6,9 @@ import pytest
 
 from analyzer.gitops.generator import fill
 from analyzer.gitops.index import index_repository
+from analyzer.gitops.repository import bare_address
 
-from .conftest import Plant
+from .conftest import Git, Plant
 
 DEPLOYMENT = """
     apiVersion: apps/v1
@@ -56,6 +57,20 @@ def test_templates_are_filled_or_left_alone(text: str, filled: str) -> None:
     known = {"path.basename": "web", "path[1]": "shop"}
     known |= {"path.segments.1": "shop", "path.segments.2": "web"}
     assert fill(text, known) == filled
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{" + " " * 200_000,
+        "{{ a" * 50_000,
+        "{{ dig " + '"a" ' * 50_000 + "}}",
+        "{{.a" + ".b" * 50_000,
+    ],
+)
+def test_no_template_takes_long_to_fill(text: str) -> None:
+    """Templates come from strangers; what does not end well is left as it stands."""
+    assert fill(text, {"a": "b"}) == text
 
 
 def test_segments_of_a_folder_name_application_and_namespace(plant: Plant) -> None:
@@ -326,3 +341,40 @@ def test_bombs_and_slow_patterns_end(plant: Plant) -> None:
     index = index_repository(root)
     assert [p.reachable for p in index.places] == [None]
     assert any("cannot be followed" in note for note in index.notes)
+
+
+def test_a_path_of_another_repository_is_not_taken_for_ours(committed: Plant, git: Git) -> None:
+    """Two Applications name the same path; only one of them means this checkout."""
+    app = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {{name: {name}, namespace: argocd}}
+        spec:
+          destination: {{namespace: {name}}}
+          source: {{repoURL: "{url}", path: deploy}}
+        """
+    root = committed(
+        {
+            "ours.yaml": app.format(name="ours", url="https://example.org/Team/own.git"),
+            "theirs.yaml": app.format(name="theirs", url="https://example.org/team/other"),
+            "deploy/web.yaml": DEPLOYMENT,
+        }
+    )
+    lenient = {e.namespace for e in index_repository(root).expectations}
+    assert lenient == {"ours", "theirs"}  # without an origin nobody can tell
+    git(root, "remote", "add", "origin", "git@example.org:team/own")
+    assert {e.namespace for e in index_repository(root).expectations} == {"ours"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.org/team/own",
+        "https://user@example.org:8443/Team/own.git",
+        "ssh://git@example.org:22/team/own.git/",
+        "git@example.org:team/own.git",
+    ],
+)
+def test_one_repository_has_many_spellings(url: str) -> None:
+    """Scheme, user, port, case and a trailing .git do not make another repository."""
+    assert bare_address(url) == "example.org/team/own"
