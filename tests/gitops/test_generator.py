@@ -8,20 +8,8 @@ from analyzer.gitops.generator import fill
 from analyzer.gitops.index import index_repository
 from analyzer.gitops.repository import bare_address
 
-from .conftest import Git, Plant
+from .conftest import DEPLOYMENT, Git, Plant
 
-DEPLOYMENT = """
-    apiVersion: apps/v1
-    kind: Deployment
-    metadata: {name: web}
-    spec:
-      template:
-        spec:
-          containers:
-            - name: web
-              image: x
-              resources: {limits: {memory: 1Gi}}
-    """
 SET = """
     apiVersion: argoproj.io/v1alpha1
     kind: ApplicationSet
@@ -254,32 +242,36 @@ def test_a_resource_set_makes_one_release_for_each_input(plant: Plant) -> None:
     assert index.expectations[0].rule == "app-template 4.1.1 names it so"
 
 
+def applied(inputs: str, more: str = "") -> dict[str, str]:
+    """A ResourceSet that makes a Kustomization of the folder that each input names."""
+    text = f"""
+        apiVersion: fluxcd.controlplane.io/v1
+        kind: ResourceSet
+        metadata: {{name: apps, namespace: flux-system}}
+        spec:
+          {inputs}
+          resources:
+            - apiVersion: kustomize.toolkit.fluxcd.io/v1
+              kind: Kustomization
+              metadata: {{name: tenants, namespace: << inputs.app >>}}
+              spec:
+                path: ./apps/<< inputs.app >>
+                targetNamespace: << inputs.app | quote >>
+                sourceRef: {{kind: GitRepository, name: flux-system}}
+        """
+    folders = {f"apps/{name}/web.yaml": DEPLOYMENT for name in ("red", "blue", "green")}
+    return {
+        "cluster/flux.yaml": FLUX,
+        "cluster/set.yaml": text,
+        "cluster/more.yaml": more,
+        **folders,
+    }
+
+
 def test_a_resource_set_leads_on_to_folders(plant: Plant) -> None:
     """Kustomizations that a ResourceSet makes are followed, each with its own path."""
-    root = plant(
-        {
-            "cluster/flux.yaml": FLUX,
-            "cluster/set.yaml": """
-                apiVersion: fluxcd.controlplane.io/v1
-                kind: ResourceSet
-                metadata: {name: apps, namespace: flux-system}
-                spec:
-                  inputs: [{app: red}, {app: blue}]
-                  resources:
-                    - apiVersion: kustomize.toolkit.fluxcd.io/v1
-                      kind: Kustomization
-                      metadata: {name: tenants, namespace: << inputs.app >>}
-                      spec:
-                        path: ./apps/<< inputs.app >>
-                        targetNamespace: << inputs.app | quote >>
-                        sourceRef: {kind: GitRepository, name: flux-system}
-                """,
-            **{f"apps/{name}/web.yaml": DEPLOYMENT for name in ("red", "blue", "green")},
-        }
-    )
-    found = {
-        e.place.file: (e.namespace, e.place.reachable) for e in index_repository(root).expectations
-    }
+    index = index_repository(plant(applied("inputs: [{app: red}, {app: blue}]")))
+    found = {e.place.file: (e.namespace, e.place.reachable) for e in index.expectations}
     assert found["apps/red/web.yaml"] == ("red", True)
     assert found["apps/blue/web.yaml"] == ("blue", True)
     assert found["apps/green/web.yaml"][1] is False
@@ -287,38 +279,21 @@ def test_a_resource_set_leads_on_to_folders(plant: Plant) -> None:
 
 def test_inputs_of_a_server_make_nothing_dead(plant: Plant) -> None:
     """A provider that lists pull requests is not asked; a static one is read."""
-    root = plant(
-        {
-            "cluster/flux.yaml": FLUX,
-            "cluster/set.yaml": """
-                apiVersion: fluxcd.controlplane.io/v1
-                kind: ResourceSet
-                metadata: {name: apps, namespace: flux-system}
-                spec:
-                  inputsFrom: [{name: fixed}, {name: asked}]
-                  resources:
-                    - apiVersion: kustomize.toolkit.fluxcd.io/v1
-                      kind: Kustomization
-                      metadata: {name: apps, namespace: flux-system}
-                      spec:
-                        path: ./apps/<< inputs.app >>
-                        sourceRef: {kind: GitRepository, name: flux-system}
-                ---
-                apiVersion: fluxcd.controlplane.io/v1
-                kind: ResourceSetInputProvider
-                metadata: {name: fixed, namespace: flux-system}
-                spec: {type: Static, defaultValues: {app: red}}
-                ---
-                apiVersion: fluxcd.controlplane.io/v1
-                kind: ResourceSetInputProvider
-                metadata: {name: asked, namespace: flux-system}
-                spec: {type: GitHubPullRequest, url: https://example.org/x}
-                """,
-            **{f"apps/{name}/web.yaml": DEPLOYMENT for name in ("red", "green")},
-        }
-    )
+    providers = """
+        apiVersion: fluxcd.controlplane.io/v1
+        kind: ResourceSetInputProvider
+        metadata: {name: fixed, namespace: flux-system}
+        spec: {type: Static, defaultValues: {app: red}}
+        ---
+        apiVersion: fluxcd.controlplane.io/v1
+        kind: ResourceSetInputProvider
+        metadata: {name: asked, namespace: flux-system}
+        spec: {type: GitHubPullRequest, url: https://example.org/x}
+        """
+    root = plant(applied("inputsFrom: [{name: fixed}, {name: asked}]", providers))
     found = {p.file: p.reachable for p in index_repository(root).places}
-    assert found == {"apps/red/web.yaml": True, "apps/green/web.yaml": None}
+    assert found["apps/red/web.yaml"] is True
+    assert found["apps/green/web.yaml"] is None
 
 
 def test_bombs_and_slow_patterns_end(plant: Plant) -> None:
