@@ -71,18 +71,26 @@ class Answer:
 def owners(ask: Ask, namespaces: Sequence[str] = ()) -> Answer:
     """The labels that tell who owns each workload; of all namespaces where none is named.
 
-    What cannot be read is a problem in words, and the rest is read all the same.
+    What cannot be read is a problem in words, and the rest is read all the same; but a cluster
+    that says the same twice before it has said anything is not asked again.
     """
     answer = Answer()
-    for kind, api, plural in KINDS:
-        for namespace in namespaces or (None,):
+    failed: dict[str, list[str]] = {}
+    answered = False
+    for namespace in namespaces or (None,):
+        for kind, api, plural in KINDS:
             try:
-                scope = _scope(namespace)
-                for item in _listed(ask, f"{api}{scope}/{plural}"):
+                for item in _listed(ask, f"{api}{_scope(namespace)}/{plural}"):
                     _take(answer, kind, item)
+                answered = True
             except ClusterError as err:
                 where = "all namespaces" if namespace is None else f"namespace {namespace}"
-                answer.problems.append(f"the cluster did not list {plural} of {where}: {err}")
+                failed.setdefault(str(err), []).append(f"{plural} of {where}")
+                if len(failed[str(err)]) > 1 and not answered:
+                    answer.problems.append(f"the cluster could not be asked: {err}")
+                    return answer
+    for message, lists in failed.items():
+        answer.problems.append(f"the cluster did not list {', '.join(lists)}: {message}")
     return answer
 
 
