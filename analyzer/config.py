@@ -63,6 +63,17 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
 
+class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether and how the cluster itself is asked who owns its workloads."""
+
+    ask: bool = False
+    """Ask for the labels of workloads, read-only, where the metrics do not carry them."""
+    context: str | None = None
+    """The context of the kubeconfig, as kubectl takes it."""
+    kubeconfig: str | None = None
+    """A kubeconfig file, as kubectl takes it."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of a run."""
 
@@ -95,6 +106,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules: tuple[Rule, ...] = ()
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
+    kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
 
     def __post_init__(self) -> None:
         for text in (self.window, self.horizon, self.step):
@@ -207,7 +219,12 @@ def _put(
     origins[dotted] = origin
 
 
-_SECTIONS = {"policy": Policy, "prometheus": PrometheusSettings, "git": GitSettings}
+_SECTIONS = {
+    "policy": Policy,
+    "prometheus": PrometheusSettings,
+    "git": GitSettings,
+    "kubernetes": KubernetesSettings,
+}
 
 
 def _fields(kind: Any) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from tempfile import TemporaryDirectory
 
 from analyzer.config import Config
 from analyzer.errors import UsageError
+from analyzer.gitops.cluster import ClusterError, find_way, owners
+from analyzer.gitops.doctor import examine_repository
+from analyzer.gitops.floor import Hold
 from analyzer.gitops.index import index_repository
 from analyzer.gitops.place import Finding
 from analyzer.gitops.plan import (
@@ -24,12 +28,16 @@ from analyzer.gitops.plan import (
 )
 from analyzer.gitops.pull_request import Evidence as ProposalEvidence
 from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
-from analyzer.gitops.render import find_tools
+from analyzer.gitops.render import Tools, find_tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.worktree import clone
+from analyzer.models.demand import Step
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
+from analyzer.sources.doctor import OK, WARNING
+from analyzer.sources.doctor import Finding as Check
+from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
 _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
@@ -38,7 +46,33 @@ _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
 
 def land(report: Report, config: Config) -> Report:
     """Find the place of every change in the repository, edit it there and prove the edit."""
+    report = ask_cluster(report, config)
     return with_plan(report, plan_landing(report, config))
+
+
+def ask_cluster(report: Report, config: Config) -> Report:
+    """`report` with what the cluster says of its workloads' owners, where the settings allow it.
+
+    The cluster's word counts more than that of the metrics, which may be older. What it does not
+    say becomes a warning, and the report counts as partial.
+    """
+    if not config.kubernetes.ask:
+        return report
+    try:
+        way = find_way(config.kubernetes.context, config.kubernetes.kubeconfig)
+    except ClusterError as err:
+        return replace(report, warnings=(*report.warnings, str(err)))
+    answer = owners(way, config.namespaces)
+
+    def labelled(r: Recommendation) -> Recommendation:
+        said = answer.labels.get((r.ref.namespace, r.ref.kind, r.ref.workload))
+        return replace(r, labels={**r.labels, **said}) if said else r
+
+    return replace(
+        report,
+        recommendations=tuple(map(labelled, report.recommendations)),
+        warnings=(*report.warnings, *answer.problems),
+    )
 
 
 def with_plan(
@@ -48,6 +82,7 @@ def with_plan(
     split_directions: bool = False,
 ) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
+    report = _with_holds(report, plan)
     found = propose(report, plan, grouping, split_directions)
     commits = mails(found, plan)
     changes = tuple(
@@ -63,20 +98,30 @@ def propose(
 ) -> list[Proposal]:
     """The edits of `plan` as proposals, with the evidence that `report` has for them."""
     evidence = {r.ref: _evidence(r) for r in report.changed}
-    return proposals(plan, grouping=grouping, split_directions=split_directions, evidence=evidence)
+    return proposals(
+        plan,
+        grouping=grouping,
+        split_directions=split_directions,
+        evidence=evidence,
+        record=report.verdict,
+    )
 
 
 def plan_landing(report: Report, config: Config) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
-    charts = [Path(config.git.charts)] if config.git.charts else []
     with checkout(config) as root:
         return plan_changes(
             root,
             [_desired(r) for r in report.changed],
-            tools=find_tools(charts),
+            tools=tools_of(config),
             entry=config.git.entry,
             live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
         )
+
+
+def tools_of(config: Config) -> Tools:
+    """The programs and charts for rendering: those on PATH, and the configured folder."""
+    return find_tools([Path(config.git.charts)] if config.git.charts else [])
 
 
 @contextmanager
@@ -98,8 +143,28 @@ def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Findin
         LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
     ]
     with checkout(config) as root:
-        index = index_repository(root, entry=config.git.entry)
+        index = index_repository(root, entry=config.git.entry, tools=tools_of(config))
         return trace(live, index), tuple(index.findings)
+
+
+def examine_git(config: Config) -> list[Check]:
+    """What is wrong with the configured repository, and with the way to ask the cluster."""
+    with checkout(config) as root:
+        checks = examine_repository(root, entry=config.git.entry, tools=tools_of(config))
+    if not config.kubernetes.ask:
+        return checks
+    try:
+        answer = owners(
+            find_way(config.kubernetes.context, config.kubernetes.kubeconfig), config.namespaces
+        )
+    except ClusterError as err:
+        return [*checks, Check("cluster", WARNING, str(err), "labels come from the metrics alone")]
+    told = f"{len(answer.labels)} workloads tell their owner"
+    problems = [
+        Check("cluster", WARNING, problem, "grant the right to list them")
+        for problem in answer.problems
+    ]
+    return [*checks, Check("cluster", OK, told), *problems]
 
 
 def _desired(recommendation: Recommendation) -> DesiredChange:
@@ -119,23 +184,47 @@ def _desired(recommendation: Recommendation) -> DesiredChange:
 
 def _evidence(recommendation: Recommendation) -> ProposalEvidence:
     seen = recommendation.evidence
-    numbers = {
-        f"CPU {name}": Cpu.from_cores(value).human()
-        for name, value in (("p50", seen.cpu.p50), ("p95", seen.cpu.p95), ("max", seen.cpu.max))
-        if value is not None
-    }
-    numbers |= {
-        f"memory {name}": Memory.from_bytes(value).human()
-        for name, value in (("p95", seen.memory.p95), ("max", seen.memory.max))
-        if value is not None
-    }
+    points = ("p50", "p95", "p99", "max")
+    cpu = {f"CPU {name}": getattr(seen.cpu, name) for name in points}
+    memory = {f"memory {name}": getattr(seen.memory, name) for name in points}
+    numbers = {n: Cpu.from_cores(v).human() for n, v in cpu.items() if v is not None}
+    numbers |= {n: Memory.from_bytes(v).human() for n, v in memory.items() if v is not None}
     numbers |= {
         "OOM kills": str(seen.oom_kills),
         "throttled": f"{seen.throttled:.0%}",
         "days": f"{seen.days:.1f}",
+        "observed": f"{seen.coverage:.0%}",
     }
     return ProposalEvidence(
-        numbers=numbers, risk=_risk_text(recommendation), notes=recommendation.notes
+        numbers=numbers,
+        risk=_risk_text(recommendation),
+        notes=recommendation.notes,
+        queries=_queries(recommendation.ref),
+    )
+
+
+_POD_ENDINGS = {
+    "Deployment": "-[a-z0-9]+-[a-z0-9]{5}",
+    "StatefulSet": "-[0-9]+",
+    "DaemonSet": "-[a-z0-9]{5}",
+    "CronJob": "-[0-9]+-[a-z0-9]{5}",
+}
+
+
+def _queries(ref: ContainerRef) -> tuple[str, ...]:
+    """PromQL that shows what the container used, by the names that cAdvisor's metrics have."""
+    pods = re.escape(ref.workload).replace(r"\-", "-") + _POD_ENDINGS.get(ref.kind, ".*")
+    chosen = ", ".join(
+        f"{label}{operator}{json.dumps(value)}"
+        for label, operator, value in (
+            ("namespace", "=", ref.namespace),
+            ("pod", "=~", pods),
+            ("container", "=", ref.container),
+        )
+    )
+    return (
+        f"max(rate(container_cpu_usage_seconds_total{{{chosen}}}[5m]))",
+        f"max(container_memory_working_set_bytes{{{chosen}}})",
     )
 
 
@@ -150,6 +239,45 @@ def _risk_text(recommendation: Recommendation) -> str:
     return f"stated risk: {', '.join(parts)}" if parts else ""
 
 
+def _held_text(one: Hold) -> str:
+    name = one.target.replace("_", " ")
+    return f"{name} {one.kept} and not {one.wanted}: {one.reason}"
+
+
+def _with_holds(report: Report, plan: ChangePlan) -> Report:
+    """The recommendations as they land: what a container's own settings held is what is proposed.
+
+    So every output says the same, those that never look at the repository included.
+    """
+    held = {outcome.ref: outcome.held for outcome in plan.outcomes if outcome.held}
+    if not held:
+        return report
+    recommendations = tuple(
+        _kept(r, held[r.ref]) if r.ref in held else r for r in report.recommendations
+    )
+    return replace(report, recommendations=recommendations)
+
+
+def _kept(recommendation: Recommendation, held: Sequence[Hold]) -> Recommendation:
+    """The recommendation with its memory held, the step in its trail, and no risk stated for it."""
+    kept = {one.target: one.kept for one in held}
+    new, trail = recommendation.proposed, dict(recommendation.trail)
+    for one in held:
+        step = Step("keep", one.wanted.human(), one.kept.human(), one.reason)
+        trail[one.target] = (*trail.get(one.target, ()), step)
+    return replace(
+        recommendation,
+        proposed=replace(
+            new,
+            memory_request=kept.get("memory_request", new.memory_request),
+            memory_limit=kept.get("memory_limit", new.memory_limit),
+        ),
+        trail=trail,
+        stated_risk={t: risk for t, risk in recommendation.stated_risk.items() if t not in kept},
+        notes=(*recommendation.notes, *dict.fromkeys(one.reason for one in held)),
+    )
+
+
 def _landing(outcome: Outcome) -> Landing:
     place = outcome.place
     landing = Landing(str(outcome.ref), "unchanged", outcome.trace.reason)
@@ -160,9 +288,11 @@ def _landing(outcome: Outcome) -> Landing:
             file=place.file,
             document=place.address.document,
             path=place.path,
+            confidence=outcome.trace.confidence or "",
         )
+    landing = replace(landing, held=tuple(map(_held_text, outcome.held)))
     if isinstance(outcome, Edited):
-        return replace(landing, status="edited", proof="; ".join(outcome.proof))
+        return replace(landing, status="edited", proven=outcome.proof)
     if isinstance(outcome, Advice):
         return replace(landing, status="advice", reason=outcome.reason)
     return landing

@@ -17,6 +17,7 @@ import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
+from analyzer.gitops.proof import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
@@ -31,7 +32,9 @@ SCHEMA = "rightsize/v1"
 class Landing:
     """Where the change of one container lands in Git, or why it does not.
 
-    `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``.
+    `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``;
+    `confidence` is that of the place. `held` says which amounts the container's own settings kept
+    from going lower. Runs of earlier versions have no `proven`.
     """
 
     ref: str
@@ -41,7 +44,9 @@ class Landing:
     file: str = ""
     document: int = 0
     path: str = ""
-    proof: str = ""
+    confidence: str = ""
+    held: tuple[str, ...] = ()
+    proven: Proof | None = None
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def slug(*names: str) -> str:
     joined = "--".join(names)
     if len(joined) <= 120 and all(_PLAIN.fullmatch(n) and "--" not in n for n in names):
         return joined
-    safe = _UNSAFE.sub("-", joined.lower()).strip(".-")[:100]
+    safe = _UNSAFE.sub("-", joined.lower()).strip("._-")[:100]
     digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{safe or 'unnamed'}-{digest}"
 

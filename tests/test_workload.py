@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analyzer.errors import UsageError
@@ -20,6 +20,7 @@ def test_plain_names_stay_readable() -> None:
 
 
 @given(st.lists(st.text(max_size=200), min_size=1, max_size=4))
+@example(["_"])
 def test_any_name_makes_a_safe_file_name(names: list[str]) -> None:
     """No name can leave its folder, hide, or carry a character a shell or browser acts on."""
     stem = slug(*names)

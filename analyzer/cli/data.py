@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analyzer.cli.options import now, settings_of, source_options
+from analyzer.cli.options import now, repository_options, settings_of, source_options
 from analyzer.cli.show import as_json, columns
 from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
@@ -67,14 +67,21 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
 
 @click.command()
 @source_options
+@repository_options
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
 @click.pass_context
 def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
-    """Say what the source has, what is missing, and what to do about it."""
+    """Say what the source and the repository have, what is missing, and what to do about it."""
     from analyzer.pipeline import source_of, window_end
 
     config = settings_of(parameters).config
-    findings = source_of(config).examine(window_end(config, now()))
+    findings = []
+    if config.source is not None or config.git.repo is None:
+        findings += source_of(config).examine(window_end(config, now()))
+    if config.git.repo is not None:
+        from analyzer.landing import examine_git
+
+        findings += examine_git(config)
     if form == "json":
         from analyzer.report import to_plain
 

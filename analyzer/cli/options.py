@@ -33,6 +33,9 @@ _FLAGS = {
     "helm_charts": "git.charts",
     "entry": "git.entry",
     "revision": "git.revision",
+    "ask_cluster": "kubernetes.ask",
+    "context": "kubernetes.context",
+    "kubeconfig": "kubernetes.kubeconfig",
     "cache": "prometheus.cache",
     "namespaces": "namespaces",
 }
@@ -76,6 +79,13 @@ def repository_options(command: Command) -> Command:
         click.option("--revision", metavar="REV", help="What to clone of a URL."),
         click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it."),
         click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, for proofs."),
+        click.option(
+            "--ask-cluster/--no-ask-cluster",
+            default=None,
+            help="Ask the cluster which release owns a workload (read-only) [off].",
+        ),
+        click.option("--context", metavar="NAME", help="Context of the kubeconfig, to ask it."),
+        click.option("--kubeconfig", type=Path, help="Kubeconfig, to ask the cluster."),
     ]
     return _apply(options, command)
 

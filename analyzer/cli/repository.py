@@ -31,22 +31,26 @@ def _report_options(command: Command) -> Command:
     run_json = click.option(
         "--from", "run_json", type=Path, help="Use this run.json; read no usage."
     )
-    return repository_options(run_json(model_options(source_options(command))))
+    namespaces = click.option(
+        "-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable)."
+    )
+    return repository_options(run_json(namespaces(model_options(source_options(command)))))
 
 
 @click.command()
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
+@click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
 @click.argument("repo", metavar="DIR|URL")
 def index(form: str, **parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
     from analyzer.gitops.index import index_repository
-    from analyzer.landing import checkout
+    from analyzer.landing import checkout, tools_of
 
     config = settings_of(parameters).config
     with checkout(config) as root:
-        found = index_repository(root, entry=config.git.entry)
+        found = index_repository(root, entry=config.git.entry, tools=tools_of(config))
     places = found.to_dicts()
     if form == "json":
         findings = [finding.to_dict() for finding in found.findings]
@@ -171,16 +175,28 @@ def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
 
 
 def _settings_and_report(parameters: dict[str, Any]) -> tuple[Config, Report]:
-    """The settings, and the recommendations of an earlier run or of the source now."""
+    """The settings, and the recommendations of an earlier run or of the source now.
+
+    Labels are those of the metrics, and those the cluster states where it may be asked.
+    """
+    from analyzer.landing import ask_cluster
     from analyzer.report import load_report
+    from analyzer.workload import Selector
 
     config = settings_of(parameters).config
     run_json: Path | None = parameters["run_json"]
-    if run_json is not None:
-        return config, load_report(run_json)
-    from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, read
-
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        recording = read(config, now(), talk.progress)
-        return config, analyze_histories(build_histories(recording), config, talk.progress)
+        if run_json is not None:
+            report = load_report(run_json)
+            report = report.select(*(Selector(namespace=name) for name in config.namespaces))
+        else:
+            from analyzer.history import build_histories
+            from analyzer.pipeline import analyze_histories, read
+
+            recording = read(config, now(), talk.progress)
+            report = analyze_histories(build_histories(recording), config, talk.progress)
+        known = len(report.warnings)
+        report = ask_cluster(report, config)
+        for warning in report.warnings[known:]:
+            talk.say(f"partial: {warning}", "warning")
+    return config, report

@@ -26,6 +26,8 @@ _KINDS = {
 _RELEASE_NAME = re.compile(r"\{\{-?\s*\.Release\.Name\s*-?\}\}")
 _LIMIT = 63
 APP_TEMPLATE = "app-template"
+NEWEST_KNOWN = (4, 1)
+"""The last version of app-template whose templates were rendered to check the naming rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,14 @@ def app_template(
         name = _controller_name(release, version, values, expand(key), len(controllers), expand)
         found += _controller_containers(kind, name, key, controller, release, expand)
     return found
+
+
+def naming_rule(version: str | None) -> str:
+    """Why app-template of that version names its containers so, and how well that is known."""
+    match = re.match(r"v?(\d+)\.(\d+)", version or "")
+    newer = match is not None and (int(match[1]), int(match[2])) > NEWEST_KNOWN
+    known = f", by the rules of {'.'.join(map(str, NEWEST_KNOWN))}" if newer else ""
+    return f"app-template {version or '(version open)'} names it so{known}"
 
 
 def major_version(version: str | None) -> int:

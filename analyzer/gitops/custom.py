@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from analyzer.gitops.floor import Floor, memory_floors
 from analyzer.gitops.tree import Key, Node, Path
 
 
@@ -127,6 +128,28 @@ def workload_pattern(rule: Rule, name: str, node: Node) -> re.Pattern[str]:
         text = text.replace(f"{{{field}}}", re.escape(value))
         text = text.replace(re.escape(f"{{{field}}}"), re.escape(value))
     return re.compile(text)
+
+
+SIZED_BY_LIMIT = {
+    ("dragonflydb.io", "Dragonfly"): (
+        "its maxmemory",
+        "Dragonfly takes its maxmemory from the limit",
+    ),
+    ("elasticsearch.k8s.elastic.co", "Elasticsearch"): (
+        "its Java heap",
+        "Elasticsearch takes its heap from the limit",
+    ),
+}
+"""Programs that size themselves by their limit where no size is set: the size, and what to say."""
+
+
+def floors(group: str, kind: str, settings: object) -> tuple[Floor, ...]:
+    """What the settings of a custom resource, or of a container in it, ask of its memory."""
+    found = memory_floors(settings)
+    size, what = SIZED_BY_LIMIT.get((group, kind), (None, ""))
+    if size is None or any(floor.what.startswith(size) for floor in found):
+        return found
+    return (*found, Floor(what))
 
 
 def pod_template(group: str, kind: str, node: Node) -> list[tuple[str, str, Path]]:

@@ -7,12 +7,22 @@ odd spacing survive. What cannot be changed safely is refused with the reason.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
 
-from analyzer.errors import GitOpsError
+from analyzer.gitops.address import Address, dotted
+from analyzer.gitops.lines import (
+    EditRefusedError,
+    block_lines,
+    column,
+    entry_end,
+    last_leaf,
+    line_end,
+    line_start,
+    newline_of,
+    splice,
+)
 from analyzer.gitops.spelling import (
     FIELDS,
     REQUEST_AND_LIMIT,
@@ -34,59 +44,7 @@ _GENERATED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _HEAD = 2000
-_BLOCK_HEADER = re.compile(r"[|>](?P<flags>[-+0-9]*)[ \t]*(?:#[^\r\n]*)?(?P<newline>\r\n|\n|\r)")
 _DEFAULT_STEP = 2
-_ODD_KEY = re.compile(r"[.\[\]|\"\s]|^$")
-
-
-class EditRefusedError(GitOpsError):
-    """This place cannot be edited safely; the text is the reason, fit to be shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a `resources` mapping stands, or would stand, in one file.
-
-    `document` counts the documents of the stream from 0 and `path` leads to the mapping. A place
-    inside a block scalar has `path` lead to the scalar and `inner` on from there.
-    """
-
-    document: int
-    path: Path
-    inner: Address | None = None
-
-    def __str__(self) -> str:
-        own = f"document {self.document}, {dotted(self.path)}"
-        return own if self.inner is None else f"{own} | {self.inner}"
-
-    def full_path(self) -> Path:
-        """All keys from the outermost document to the mapping."""
-        return self.path if self.inner is None else (*self.path, *self.inner.full_path())
-
-    def into(self, inner: Address) -> Address:
-        """The address of something inside the block scalar that this address leads to."""
-        if self.inner is None:
-            return Address(self.document, self.path, inner)
-        return Address(self.document, self.path, self.inner.into(inner))
-
-    def below(self, *keys: Key) -> Address:
-        """The address of something further down."""
-        if self.inner is None:
-            return Address(self.document, (*self.path, *keys))
-        return Address(self.document, self.path, self.inner.below(*keys))
-
-
-def dotted(path: Sequence[Key]) -> str:
-    """A path as people write it: ``spec.containers[0].resources``, odd keys as ``["a.b"]``."""
-    text = ""
-    for key in path:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        elif _ODD_KEY.search(key):
-            text += f"[{json.dumps(key, ensure_ascii=False)}]"
-        else:
-            text += f".{key}" if text else key
-    return text
 
 
 def declared(text: str, address: Address) -> dict[Field, str]:
@@ -120,6 +78,8 @@ def set_resources(text: str, address: Address, changes: Changes) -> str:
     """
     refuse_file(text)
     changed = _set_all(text, address, changes, frozenset())
+    if not _pairs_up(declared(text, address).keys() | changes.keys()):
+        return changed  # nothing to compare: the result need not be read again
     exact = _rounded_above_limit(changed, address, changes)
     if exact:
         changed = _set_all(text, address, changes, exact)
@@ -132,6 +92,11 @@ def _set_all(text: str, address: Address, changes: Changes, exact: frozenset[Fie
         if field in changes:
             text = _set_field(text, address, field, changes[field], field in exact)
     return text
+
+
+def _pairs_up(fields: AbstractSet[Field]) -> bool:
+    """Whether a request and its limit may both be among `fields`."""
+    return any(request in fields and limit in fields for request, limit in REQUEST_AND_LIMIT)
 
 
 def _rounded_above_limit(text: str, address: Address, changes: Changes) -> frozenset[Field]:
@@ -355,6 +320,10 @@ class _Change:
         tail = rest if rest.strip() else ""
         block = self.newline.join(lines)
         head = self.text[: start - keep]
+        if head.endswith("\n"):  # the braces have a line of their own, which the block takes over
+            if tail:
+                return self._insert_flow(parent, missing, amount)
+            return head + block + self.text[end + len(rest) :]
         return head + tail.rstrip() + self.newline + block + self.text[end + len(rest) :]
 
     def _insert_block(self, parent: Node, path: Path, missing: Path, amount: Amount) -> str:
@@ -368,7 +337,7 @@ class _Change:
         last = self._predecessor(parent)
         at = entry_end(self.text, last)
         if at == len(self.text) and not self.text.endswith(("\n", "\r")):
-            if _last_leaf(last).style in ("|", ">"):
+            if last_leaf(last).style in ("|", ">"):
                 raise EditRefusedError(
                     "the file ends inside a block scalar without a final newline; adding one "
                     "would change its text"
@@ -497,86 +466,6 @@ def _unchanged(before: list[str], after: list[str]) -> tuple[int, int]:
     rest = shortest - first
     last = next((i for i in range(rest) if before[-1 - i] != after[-1 - i]), rest)
     return first, last
-
-
-def block_lines(text: str, start: int, end: int) -> tuple[str, str, list[str]]:
-    """A literal block scalar taken apart: its header line, its indentation, its bare lines.
-
-    Blank lines are left as they are, since their spaces may be fewer than the indentation.
-    Raises `EditRefusedError` for any other scalar.
-    """
-    raw = text[start:end]
-    header = _BLOCK_HEADER.match(raw)
-    if header is None or not raw.startswith("|"):
-        raise EditRefusedError("the values stand in a string that is no literal block (|)")
-    if any(char.isdigit() for char in header["flags"]):
-        raise EditRefusedError("the block scalar states its own indentation")
-    body = raw[header.end() :].splitlines(keepends=True)
-    first = next((line for line in body if line.strip()), "")
-    indent = " " * (len(first) - len(first.lstrip(" ")))
-    return (
-        header.group(),
-        indent,
-        [line.removeprefix(indent) if line.strip() else line for line in body],
-    )
-
-
-# --- text -------------------------------------------------------------------------------------
-
-
-def splice(text: str, start: int, end: int, replacement: str) -> str:
-    """`text` with the characters from `start` to `end` replaced."""
-    return text[:start] + replacement + text[end:]
-
-
-def newline_of(text: str) -> str:
-    r"""The line ending of the first line; ``\n`` where there is only one line."""
-    first = text.find("\n")
-    return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
-
-
-def line_start(text: str, offset: int) -> int:
-    """Where the line that holds `offset` begins."""
-    return text.rfind("\n", 0, offset) + 1
-
-
-def line_end(text: str, offset: int) -> int:
-    """Where the line that holds `offset` ends, before its line ending."""
-    found = text.find("\n", offset)
-    if found < 0:
-        return len(text)
-    return found - 1 if found > offset and text[found - 1] == "\r" else found
-
-
-def column(text: str, offset: int) -> int:
-    """How many characters stand before `offset` on its line."""
-    return (
-        offset
-        - line_start(text, offset)
-        - (1 if text.startswith("\ufeff") and not line_start(text, offset) else 0)
-    )
-
-
-def entry_end(text: str, value: Node) -> int:
-    """Where the line after an entry begins, its trailing comment included.
-
-    Trailing blank lines belong to what follows, except under a block scalar that keeps them.
-    """
-    last = _last_leaf(value)
-    end = last.end
-    if last.kind == "scalar" and last.style in ("|", ">"):
-        header = _BLOCK_HEADER.match(text, scalar_span(text, last)[0])
-        if header is not None and "+" in header["flags"]:
-            return end
-        end = last.start + len(text[last.start : end].rstrip())
-    newline = text.find("\n", end)
-    return len(text) if newline < 0 else newline + 1
-
-
-def _last_leaf(node: Node) -> Node:
-    while not node.flow and (node.entries or node.items):
-        node = node.entries[-1][1] if node.entries else node.items[-1]
-    return node
 
 
 __all__ = [

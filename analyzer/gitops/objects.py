@@ -46,7 +46,7 @@ class Object:
 def objects_of(source: Source) -> Iterator[Object]:
     """Every object of a file, those inside a `List` included."""
     for number, document in enumerate(source.documents):
-        yield from _objects(source.file, Address(number, ()), document.root)
+        yield from objects_at(source.file, Address(number, ()), document.root)
 
 
 def all_objects(repository: Repository) -> dict[str, list[Object]]:
@@ -54,13 +54,14 @@ def all_objects(repository: Repository) -> dict[str, list[Object]]:
     return {name: list(objects_of(source)) for name, source in repository.files.items()}
 
 
-def _objects(file: str, address: Address, node: Node) -> Iterator[Object]:
+def objects_at(file: str, address: Address, node: Node) -> Iterator[Object]:
+    """The object that `node` is, or those inside it when it is a `List`; none for other data."""
     kind, version = node.text("kind"), node.text("apiVersion")
     if kind is None:
         return
     if kind == "List" or (kind.endswith("List") and node.sequence("items")):
         for number, item in enumerate(node.sequence("items")):
-            yield from _objects(file, address.below("items", number), item)
+            yield from objects_at(file, address.below("items", number), item)
         return
     yield as_object(file, address, node, kind, version or "")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from analyzer.gitops.edit import Address, Field, dotted
+from analyzer.gitops.floor import Floor
 from analyzer.gitops.route import Route
 from analyzer.gitops.spelling import amounts
 from analyzer.gitops.tree import Document, Node, Path, YamlError, parse, plain
@@ -98,7 +99,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A container that the repository should make run, and the place that decides its resources."""
+    """A container that the repository should make run, and the place that decides its resources.
+
+    `floors` are what its own settings, as the repository states them, ask of its memory.
+    """
 
     namespace: str
     kind: str
@@ -111,6 +115,7 @@ class Expectation:
     route: Route
     pattern: re.Pattern[str] | None = None
     controller: str | None = None
+    floors: tuple[Floor, ...] = ()
 
     def fits(self, kind: str, workload: str) -> bool:
         """Whether a workload of that kind and name is the expected one."""
@@ -138,7 +143,7 @@ class Expectation:
 class Finding:
     """Something in the repository that a person should look at."""
 
-    kind: Literal["limit-only", "ignored", "shadowed", "duplicate", "shared"]
+    kind: Literal["limit-only", "ignored", "shadowed", "duplicate", "shared", "tight"]
     place: Place
     message: str
 

@@ -22,9 +22,10 @@ from analyzer.gitops.edit import (
     declared,
     set_resources,
 )
+from analyzer.gitops.floor import Hold, hold
 from analyzer.gitops.index import RepositoryIndex, index_repository
 from analyzer.gitops.place import Expectation, Place
-from analyzer.gitops.proof import Prover, Verdict
+from analyzer.gitops.proof import Proof, Prover, Verdict
 from analyzer.gitops.render import Tools
 from analyzer.gitops.spelling import amounts
 from analyzer.gitops.trace import LiveContainer, Trace, trace
@@ -59,7 +60,11 @@ class DesiredChange:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A container whose place was edited, and the proof of it."""
+    """A container whose place was edited, and the proof of it.
+
+    `held` are amounts that the container's own settings raised above what was asked for; `change`
+    has them as they are written.
+    """
 
     change: DesiredChange
     trace: Trace
@@ -67,7 +72,8 @@ class Edited:
     before: Resources
     after: Resources
     written: Changes
-    proof: tuple[str, ...]
+    proof: Proof
+    held: tuple[Hold, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:
@@ -89,6 +95,7 @@ class Advice:
     change: DesiredChange
     trace: Trace
     reason: str
+    held: tuple[Hold, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:
@@ -105,6 +112,7 @@ class Unchanged:
 
     change: DesiredChange
     trace: Trace
+    held: tuple[Hold, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:
@@ -195,8 +203,14 @@ def plan_on(
 ) -> ChangePlan:
     """As `plan_changes`, on an index that is there already."""
     traces = trace([_live(change) for change in desired], index)
-    outcomes = _Planner(index, live).outcomes(list(zip(desired, traces, strict=True)))
+    floored = [_floored(*pair) for pair in zip(desired, traces, strict=True)]
+    changes = [change for change, _ in floored]
+    outcomes = _Planner(index, live).outcomes(list(zip(changes, traces, strict=True)))
     outcomes = _proven(index, outcomes, tools or Tools())
+    outcomes = [
+        replace(outcome, held=held) if held else outcome
+        for outcome, (_, held) in zip(outcomes, floored, strict=True)
+    ]
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
     files = index.repository.files
     edits = {
@@ -205,6 +219,17 @@ def plan_on(
         if files[file].text != text
     }
     return ChangePlan(index, tuple(outcomes), edits)
+
+
+def _floored(change: DesiredChange, traced: Trace) -> tuple[DesiredChange, tuple[Hold, ...]]:
+    """The change with its memory held at what the container's own settings ask for.
+
+    A proposed amount that ends at what is in force is not proposed any more, unless it is a
+    request that another change would otherwise move.
+    """
+    floors = traced.expectation.floors if traced.expectation is not None else ()
+    proposed, held = hold(change.current, change.proposed, floors)
+    return replace(change, proposed=proposed), held
 
 
 def texts_after(index: RepositoryIndex, changes: Iterable[Edited]) -> dict[str, str]:
@@ -233,9 +258,9 @@ def _proven(index: RepositoryIndex, outcomes: Sequence[Outcome], tools: Tools) -
 
 def _judged(edited: Edited, verdict: Verdict) -> Outcome:
     if verdict.holds is False:
-        reason = f"the edit could not be proven: {verdict.sentence}"
+        reason = f"the edit could not be proven: {verdict.reason}"
         return Advice(edited.change, edited.trace, reason)
-    return replace(edited, proof=(*edited.proof, verdict.sentence))
+    return replace(edited, proof=verdict.proof(edited.proof.fields))
 
 
 def _live(change: DesiredChange) -> LiveContainer:
@@ -318,7 +343,7 @@ class _Planner:
             return [Advice(c, t, f"the edit could not be proven: {proof}") for c, t in group]
         stated = amounts(declared(after, place.address))
         return [
-            Edited(change, traced, place, place.stated, stated, changes, (str(proof),))
+            Edited(change, traced, place, place.stated, stated, changes, Proof(proof.changed))
             for change, traced in group
         ]
 

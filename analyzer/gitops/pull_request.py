@@ -23,6 +23,7 @@ Grouping = Literal["application", "namespace", "all"]
 Direction = Literal["increase", "decrease", "mixed"]
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&@])")
 _LABELS = {"cpu_request": "cpu", "memory_request": "memory"}
+_MOST_QUERIED = 3
 _HASH = "<!-- rightsize:{digest} -->"
 
 
@@ -30,12 +31,22 @@ _HASH = "<!-- rightsize:{digest} -->"
 class Evidence:
     """What a reviewer wants to know about one container, in words and numbers ready to show.
 
-    `numbers` are columns of the table by heading, such as ``p95`` or ``OOM kills``.
+    `numbers` are columns of the table by heading, such as ``p95`` or ``OOM kills``. `queries` are
+    PromQL that shows the same usage on the reviewer's own server.
     """
 
     numbers: Mapping[str, str] = field(default_factory=dict)
     risk: str = ""
     notes: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a reviewer is told beside the edits: evidence by container, the policy's record."""
+
+    evidence: Mapping[ContainerRef, Evidence] = field(default_factory=dict)
+    record: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +80,11 @@ def proposals(
     grouping: Grouping = "application",
     split_directions: bool = False,
     evidence: Mapping[ContainerRef, Evidence] | None = None,
+    record: str = "",
 ) -> list[Proposal]:
     """Group the edits of `plan` for review, sorted by branch.
 
+    `record` is what the backtest says of the policy, in one sentence; it stands in every body.
     With `split_directions` raises and reductions never share a proposal: what must not wait is
     then not held up by what needs thought.
     """
@@ -85,7 +98,13 @@ def proposals(
             key = (*key, direction_of([edited]))
         groups.setdefault(key, []).append(edited)
     return [
-        _proposal(plan, key, sorted(group, key=lambda e: e.ref), split_directions, evidence or {})
+        _proposal(
+            plan,
+            key,
+            sorted(group, key=lambda e: e.ref),
+            split_directions,
+            Review(evidence or {}, record),
+        )
         for key, group in sorted(groups.items())
     ]
 
@@ -151,7 +170,7 @@ def _proposal(
     key: tuple[str, ...],
     changes: Sequence[Edited],
     split: bool,
-    evidence: Mapping[ContainerRef, Evidence],
+    review: Review,
 ) -> Proposal:
     after = texts_after(plan.index, changes)
     files = plan.index.repository.files
@@ -164,7 +183,7 @@ def _proposal(
     cluster = changes[0].ref.cluster
     name = key[:-1] if split else key
     branch = branch_name(cluster, name, key[-1] if split else None)
-    body = body_text(changes, evidence, digest)
+    body = body_text(changes, review, digest)
     return Proposal(branch, title_text(changes), body, edits, tuple(changes), digest)
 
 
@@ -225,12 +244,32 @@ def _shown(amount: Cpu | Memory | None) -> str:
 # --- the body ---------------------------------------------------------------------------------
 
 
-def body_text(
-    changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence], digest: str
-) -> str:
+def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
     """The description of a proposal, in Markdown."""
-    sections = [_table(changes), _evidence(changes, evidence), _proofs(changes), _consequences()]
+    sections = [
+        _table(changes),
+        _evidence(changes, review.evidence),
+        f"**What this policy would have done before**\n\n{escape(review.record)}"
+        if review.record
+        else "",
+        _queries(changes, review.evidence),
+        _proofs(changes),
+        _consequences(),
+    ]
     return "\n\n".join([*filter(None, sections), _HASH.format(digest=digest)]) + "\n"
+
+
+def _queries(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
+    """PromQL for the first few containers, in a block that no name can end."""
+    lines = [
+        _code(query)
+        for change in changes[:_MOST_QUERIED]
+        if change.ref in evidence
+        for query in evidence[change.ref].queries
+    ]
+    if not lines:
+        return ""
+    return "\n".join(["**See for yourself**", "", "```promql", *lines, "```"])
 
 
 def _table(changes: Sequence[Edited]) -> str:
@@ -290,8 +329,9 @@ def _proofs(changes: Sequence[Edited]) -> str:
     lines = []
     for change in changes:
         shown = f"`{_code(change.place.where)}`"
-        proof = "; ".join(escape(sentence) for sentence in change.proof)
-        lines.append(f"- {shown}: {proof}. Found because {escape(change.trace.reason)}.")
+        lines.append(
+            f"- {shown}: {escape(str(change.proof))}. Found because {escape(change.trace.reason)}."
+        )
     return "**Where, and how it was checked**\n\n" + "\n".join(dict.fromkeys(lines))
 
 
@@ -322,7 +362,7 @@ def _plain_body(proposal: Proposal) -> str:
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
-        lines += [f"  {one_line(sentence)}" for sentence in change.proof]
+        lines += [f"  {one_line(s)}" for s in (change.proof.text, change.proof.rendering)]
     return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
 
 
@@ -341,6 +381,7 @@ __all__ = [
     "Evidence",
     "Grouping",
     "Proposal",
+    "Review",
     "body_text",
     "branch_name",
     "content_digest",

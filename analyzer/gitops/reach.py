@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from analyzer.gitops import resource_set
 from analyzer.gitops.argo import GROUP as ARGO
 from analyzer.gitops.argo import Follower
 from analyzer.gitops.edit import Address
@@ -25,6 +26,7 @@ from analyzer.gitops.tree import Node, YamlError, parse
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 FLUX = "kustomize.toolkit.fluxcd.io"
 _MAX_ARRIVALS = 20_000
+_MAX_DEPTH = 40
 
 
 def find_reach(repository: Repository, entry: str | None = None) -> Reach:
@@ -54,7 +56,7 @@ class _Walker:
         self.reach = Reach()
         self._follow = follow
         self._argo = Follower(self)
-        self._seen_flux: set[tuple[str, str, str]] = set()
+        self._seen_flux: set[tuple[str, str, str, str]] = set()
         self._settings = self._config_maps()
         # Paths count from the repository's root, or from a folder that is packaged as a whole.
         self._bases = [""]
@@ -184,7 +186,7 @@ class _Walker:
 
     def _leftovers(self) -> None:
         """What no root leads to: dead where there is a root, undecided where there is none."""
-        reachable = False if self.reach.rooted else None
+        reachable = self.reach.unmet
         reached = set(self.reach.files)
         for item in [i for objects in self.objects.values() for i in objects]:
             if item.group == FLUX and item.kind == "Kustomization" and item.file not in reached:
@@ -221,7 +223,7 @@ class _Walker:
 
     def _flux_kustomization(self, arrival: Arrival, depth: int) -> None:
         item, spec = arrival.object, arrival.object.node
-        key = (item.file, str(item.address), arrival.namespace)
+        key = (item.file, str(item.address), arrival.namespace, arrival.name)
         if not self._follow or key in self._seen_flux or depth > 20:
             return
         self._seen_flux.add(key)
@@ -230,7 +232,10 @@ class _Walker:
         path = arrival.route.expand(spec.text("spec", "path") or "")
         folder = self._folder(path) or self._artifact_folder(spec, path)
         if folder is None:
-            self.reach.notes.append(f"{item}: its path {path[:80]} is not in this repository")
+            self.reach.notes.append(
+                f"Kustomization {arrival.namespace}/{arrival.name}: its path {path[:80]} is not in "
+                "this repository"
+            )
             return
         namespace = spec.text("spec", "targetNamespace")
         route = Route(
@@ -238,7 +243,7 @@ class _Walker:
             namespace=arrival.route.expand(namespace) if namespace else None,
             kustomization=(arrival.namespace, arrival.name),
             variables=self._variables(spec, arrival),
-            patches=tuple(self._patches(item.file, item.address, spec, ("spec",))),
+            patches=tuple(self.patches(item.file, item.address, spec, ("spec",))),
             folder=folder,
             reachable=arrival.route.reachable,
         )
@@ -364,7 +369,7 @@ class _Walker:
             self.take_file(target, route, depth)
             return
         file = self.kustomization_file(target)
-        if file is None or depth > 40 or len(self.reach.arrivals) > _MAX_ARRIVALS:
+        if file is None or depth > _MAX_DEPTH or len(self.reach.arrivals) > _MAX_ARRIVALS:
             return
         self.reach.files.add(file)
         for number, document in enumerate(self.repository.files[file].documents):
@@ -376,7 +381,7 @@ class _Walker:
         names = [item.value for item in node.sequence("components") if item.kind == "scalar"]
         components = [path for path in (join(folder, name) for name in names) if path]
         patches = [p for component in components for p in self._component_patches(component, 0)]
-        patches += self._patches(file, address, node, ())
+        patches += self.patches(file, address, node, ())
         inner = replace(
             route,
             namespace=route.namespace or node.text("namespace"),
@@ -404,10 +409,10 @@ class _Walker:
             for item in document.root.sequence("components"):
                 below = join(folder, item.value)
                 found += self._component_patches(below, depth + 1) if below else []
-            found += self._patches(file, Address(number, ()), document.root, ())
+            found += self.patches(file, Address(number, ()), document.root, ())
         return found
 
-    def _patches(self, file: str, address: Address, node: Node, at: tuple[str, ...]) -> list[Patch]:
+    def patches(self, file: str, address: Address, node: Node, at: tuple[str, ...]) -> list[Patch]:
         """The patches of a kustomization, or of a Flux Kustomization's `spec`, in their order."""
         folder = str(PurePosixPath(file).parent) if "/" in file else ""
         found: list[Patch] = []
@@ -502,14 +507,33 @@ class _Walker:
     def take_file(self, file: str, route: Route, depth: int) -> None:
         self.reach.files.add(file)
         for item in self.objects.get(file, ()):
-            arrival = Arrival(item, route)
-            self.reach.arrivals.append(arrival)
-            if item.group == FLUX and item.kind == "Kustomization":
-                self._flux_kustomization(arrival, depth + 1)
-            elif self._follow and item.group == ARGO and item.kind == "Application":
-                self._argo.application(arrival, depth + 1)
-            elif self._follow and item.group == ARGO and item.kind == "ApplicationSet":
-                self._argo.application_set(arrival, depth + 1)
+            self._take(Arrival(item, route), depth)
+
+    def _take(self, arrival: Arrival, depth: int) -> None:
+        """One object that arrives, and what it brings along when it is a root of its own."""
+        item = arrival.object
+        self.reach.arrivals.append(arrival)
+        if item.group == FLUX and item.kind == "Kustomization":
+            self._flux_kustomization(arrival, depth + 1)
+        elif not self._follow or depth > _MAX_DEPTH:
+            return
+        elif item.group == ARGO and item.kind == "Application":
+            self._argo.application(arrival, depth + 1)
+        elif item.group == ARGO and item.kind == "ApplicationSet":
+            self._argo.application_set(arrival, depth + 1)
+        elif item.group == resource_set.GROUP and item.kind == "ResourceSet":
+            for made in resource_set.made_by(arrival, self._providers, self.reach.leave_open):
+                self._take(made, depth + 1)
+
+    @cached_property
+    def _providers(self) -> list[Object]:
+        """Where ResourceSets get inputs from that they do not state themselves."""
+        return [
+            item
+            for objects in self.objects.values()
+            for item in objects
+            if item.kind == "ResourceSetInputProvider"
+        ]
 
 
 def _own_target(node: Node) -> dict[str, str]:

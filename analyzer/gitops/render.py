@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from analyzer.errors import GitOpsError
 from analyzer.gitops import custom
 from analyzer.gitops.edit import FIELDS, Address, Field
 from analyzer.gitops.objects import POD_PATHS, Object, objects_of
+from analyzer.gitops.place import Release
 from analyzer.gitops.repository import Source
 from analyzer.gitops.spelling import amounts
 from analyzer.gitops.tree import Node, YamlError, parse, plain, walk
@@ -145,20 +146,19 @@ class Comparison:
     changed: frozenset[Sink]
     elsewhere: tuple[str, ...]
 
-    def judge(self, intended: Mapping[Sink, Resources]) -> tuple[bool, str]:
-        """Whether exactly the intended containers changed, to the intended amounts; in words."""
-        rendered = f"rendered with {self.program}"
-        count = f"{len(self.changed)} of {len(self.after)} containers changed"
+    def problem(self, intended: Mapping[Sink, Resources]) -> str | None:
+        """What speaks against it; None where the intended containers alone changed, as meant."""
         if self.elsewhere:
-            return False, f"{rendered}: {self.elsewhere[0]} changed as well"
+            return f"{self.elsewhere[0]} changed as well"
         if self.changed != intended.keys():
+            count = f"{len(self.changed)} of {len(self.after)} containers changed"
             odd = sorted(self.changed ^ intended.keys())
-            return False, f"{rendered}: {count}, not as intended: {', '.join(map(str, odd[:3]))}"
+            return f"{count}, not as intended: {', '.join(map(str, odd[:3]))}"
         for sink, wanted in sorted(intended.items()):
             found = amounts(_stated(self.after.get(sink)))
             if found != wanted:
-                return False, f"{rendered}: {sink} would get other amounts than the file states"
-        return True, f"{rendered}: {count}, as intended"
+                return f"{sink} would get other amounts than the file states"
+        return None
 
 
 def _stated(resources: object) -> dict[Field, str]:
@@ -234,10 +234,25 @@ def _objects(text: str, program: str) -> Rendering:
 
 def helm_version(helm: Path) -> str:
     """The version as shown in proofs, such as ``helm 4.3.1``. Raises `RenderError`."""
+    return f"helm {_version([str(helm), 'version', '--short'], '')}"
+
+
+def kustomize_version(kubectl: Path) -> str:
+    """As shown in proofs, such as ``kubectl kustomize 5.8.1``. Raises `RenderError`."""
+    return f"kubectl kustomize {_version([str(kubectl), 'version', '--client'], 'Kustomize')}"
+
+
+def kubectl_version(kubectl: Path) -> str:
+    """The client's version, such as ``kubectl 1.37.0``. Raises `RenderError`."""
+    return f"kubectl {_version([str(kubectl), 'version', '--client'], 'Client')}"
+
+
+def _version(command: Sequence[str], after: str) -> str:
+    """The first version that a program names behind the word `after`."""
     with tempfile.TemporaryDirectory(prefix="rightsize-") as home:
-        said = _run([str(helm), "version", "--short"], Path(home))
-    match = re.search(r"v?(\d+\.\d+\.\d+)", said)
-    return f"helm {match.group(1) if match else said.strip()}"
+        said = _run(command, Path(home))
+    match = re.search(rf"{after}.*?(\d+\.\d+\.\d+)", said)
+    return match.group(1) if match else "of an unknown version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +326,15 @@ class Helm:
     def chart(self, name: str, version: str | None) -> Chart | None:
         """The chart for a release, if it is at hand."""
         return find_chart(self._charts, name, version)
+
+    def chart_of(self, release: Release, root: Path) -> Chart | None:
+        """The chart of a release: the folder it names in the repository at `root`, or at hand."""
+        owner = release.owner
+        if owner.chart is None:
+            return None
+        if release.chart_folder is not None:
+            return Chart(owner.chart, owner.version or "", root / release.chart_folder)
+        return self.chart(owner.chart, owner.version)
 
     def render(
         self, chart: Chart, release: str, namespace: str, values: Mapping[str, object]
@@ -462,19 +486,51 @@ class Kustomize:
     def __init__(self, kubectl: Path, texts: Mapping[str, str]) -> None:
         self._kubectl = kubectl
         self._texts = texts
-        self.program = "kubectl kustomize"
+        self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
+        self._copy = Path(self._folder.name) / "repository"
+        self._write(texts)
+        self.program = kustomize_version(kubectl)
 
-    def build(self, folder: str, edits: Mapping[str, str]) -> Rendering:
-        """The objects of one folder, with some files replaced. Raises `RenderError`."""
-        with tempfile.TemporaryDirectory(prefix="rightsize-") as name:
-            home = Path(name)
-            copy = home / "repository"
-            for file, text in {**self._texts, **edits}.items():
-                path = copy / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(text.encode("utf-8"))
-            command = [str(self._kubectl), "kustomize", str(copy / folder)]
-            return _objects(_run(command, home), self.program)
+    def build(
+        self,
+        folder: str,
+        edits: Mapping[str, str],
+        without: Mapping[str, Container[str]] | None = None,
+    ) -> Rendering:
+        """The objects of one folder, with some files replaced. Raises `RenderError`.
+
+        `without` maps kustomization files to entries that are left out, such as remote ones.
+        """
+        texts = dict(edits)
+        for file, entries in (without or {}).items():
+            texts[file] = _without(texts.get(file, self._texts[file]), entries)
+        self._write(texts)
+        try:
+            command = [str(self._kubectl), "kustomize", str(self._copy / folder)]
+            return _objects(_run(command, Path(self._folder.name)), self.program)
+        finally:
+            self._write({file: self._texts[file] for file in texts if file in self._texts})
+
+    def _write(self, texts: Mapping[str, str]) -> None:
+        for file, text in texts.items():
+            path = self._copy / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode("utf-8"))
+
+
+def _without(text: str, entries: Container[str]) -> str:
+    """A kustomization without some entries of its lists, as JSON, which kustomize reads as well."""
+    kustomization = plain(parse(text)[0].root)
+    if not isinstance(kustomization, dict):
+        return text
+    kept = {
+        key: [item for item in value if item not in entries]
+        if isinstance(value, list) and all(isinstance(item, str) for item in value)
+        else value
+        for key, value in kustomization.items()
+        if key not in entries
+    }
+    return json.dumps(kept)
 
 
 def is_remote(reference: str) -> bool:
@@ -498,5 +554,7 @@ __all__ = [
     "find_tools",
     "helm_version",
     "is_remote",
+    "kubectl_version",
+    "kustomize_version",
     "noise_of",
 ]

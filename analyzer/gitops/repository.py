@@ -50,6 +50,29 @@ class Repository:
                 parent = str(PurePosixPath(parent).parent)
         return frozenset(found)
 
+    @cached_property
+    def addresses(self) -> frozenset[str]:
+        """Where this checkout comes from, as `bare_address` has it; empty where git says none."""
+        git = shutil.which("git")
+        if git is None or not (self.root / ".git").exists():
+            return frozenset()
+        command = [git, "config", "--get-regexp", r"^remote\..*\.url$"]
+        try:
+            done = subprocess.run(
+                command, cwd=self.root, capture_output=True, timeout=_TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired as err:
+            raise GitOpsError(f"git did not tell the remotes of {self.root} in time") from err
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
+        return frozenset(bare_address(line.partition(" ")[2]) for line in lines)
+
+
+def bare_address(url: str) -> str:
+    """The address of a git repository without what differs between https, ssh and scp spellings."""
+    rest = url.strip().partition("://")[2] or url.strip().replace(":", "/", 1)
+    host, _, path = rest.rpartition("@")[2].partition("/")
+    return f"{host.partition(':')[0]}/{path.strip('/').removesuffix('.git')}".lower()
+
 
 def load_repository(root: Path) -> Repository:
     """Read every YAML file below `root`. Raises `GitOpsError` when `root` is no folder.

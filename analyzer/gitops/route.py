@@ -14,6 +14,7 @@ _REPEATED_GROUP = re.compile(r"\)[*+?{]|\\\d|\(\?")
 _MAX_REPETITIONS = 3
 _MAX_PATTERN = 500
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?\}", re.ASCII)
+_INPUT = re.compile(r"<<-?\s*(?P<name>inputs\.[\w.-]+)\s*(?:\|\s*quote\s*)?-?>>", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,18 @@ class Route:
     reachable: bool | None = True
 
     def expand(self, text: str) -> str:
-        """`text` with the variables this route knows put in; unknown ones stay."""
+        """`text` with the variables this route knows put in; unknown ones stay.
+
+        These are the ``${NAME}`` of a Flux Kustomization and the ``<< inputs.name >>`` of a
+        ResourceSet, whose inputs are kept under their dotted names.
+        """
         known = dict(self.variables)
 
         def value(match: re.Match[str]) -> str:
             return known.get(match["name"], match["default"] or match.group())
 
-        return _VARIABLE.sub(value, text)
+        filled = _INPUT.sub(lambda match: known.get(match["name"], match.group()), text)
+        return _VARIABLE.sub(value, filled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +113,35 @@ class HelmSource:
     chart_folder: str | None
     values: tuple[tuple[str, Address], ...]
     route: Route
+    overruled: str | None = None
 
 
 @dataclass(slots=True)
 class Reach:
-    """All that reaches a cluster. `rooted` says whether a root was found at all."""
+    """All that reaches a cluster. `rooted` says whether a root was found at all.
+
+    `complete` says whether everything could be followed: where it could not, what was not met may
+    be alive all the same, and nothing is called dead.
+    """
 
     arrivals: list[Arrival] = field(default_factory=list)
     helm: list[HelmSource] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
     generated: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
     rooted: bool = False
+    complete: bool = True
     notes: list[str] = field(default_factory=list)
+
+    def leave_open(self, note: str) -> None:
+        """Remember that something could not be followed, and why."""
+        self.complete = False
+        if note not in self.notes:
+            self.notes.append(note)
+
+    @property
+    def unmet(self) -> bool | None:
+        """What to think of an object that nothing led to: dead (False), or not to be told."""
+        return False if self.rooted and self.complete else None
 
 
 def _fits(pattern: str | None, value: str) -> bool:

@@ -19,6 +19,7 @@ _RELEASE_NAME = ("helm_toolkit_fluxcd_io_name", "helm_toolkit_fluxcd_io_namespac
 _KUSTOMIZATION = ("kustomize_toolkit_fluxcd_io_name", "kustomize_toolkit_fluxcd_io_namespace")
 _INSTANCE = "app_kubernetes_io_instance"
 _APPLICATION = "argocd_argoproj_io_instance"
+_HELM_RELEASE = "meta_helm_sh_release_name"
 _CONTROLLERS = ("app_kubernetes_io_controller", "app_kubernetes_io_component")
 
 
@@ -90,7 +91,11 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     if len(places) > 1:
         shown = "; ".join(e.place.where for e in list(places.values())[:3])
         return Trace(
-            ref, None, None, f"{len(places)} places fit and none is to be preferred: {shown}"
+            ref,
+            None,
+            None,
+            f"{len(places)} places fit and none is to be preferred: {shown}; where these are "
+            "several clusters, name the folder of one with --entry",
         )
     return _traced(container, agreeing[0])
 
@@ -133,6 +138,13 @@ def _contradiction(container: LiveContainer, candidate: Expectation) -> str | No
     name, namespace = (labels.get(key) for key in _RELEASE_NAME)
     if name is not None and owner.kind == "HelmRelease" and name != owner.name:
         return f"its labels name the HelmRelease {namespace or '?'}/{name}, not {owner}"
+    helm = _helm_release(container)
+    if helm is not None and owner.release is not None and helm != owner.release:
+        return f"its annotations name the Helm release {helm}, not {owner.release}"
+    application = labels.get(_APPLICATION)
+    mine = candidate.route.application
+    if application is not None and mine is not None and application != mine:
+        return f"its labels name the Application {application}, not {mine}"
     instance = labels.get(_INSTANCE)
     if candidate.controller is not None and instance is not None and instance != owner.release:
         return f"its labels name the release {instance}, not {owner.release}"
@@ -151,6 +163,8 @@ def _confirmation(container: LiveContainer, candidate: Expectation) -> str | Non
     owner, labels = candidate.place.owner, container.labels
     if owner.kind == "HelmRelease" and labels.get(_RELEASE_NAME[0]) == owner.name:
         return f"its labels name the HelmRelease {owner.name}"
+    if owner.release is not None and _helm_release(container) == owner.release:
+        return f"its annotations name the Helm release {owner.release}"
     if owner.release is not None and labels.get(_INSTANCE) == owner.release:
         return f"its labels name the release {owner.release}"
     route = candidate.route
@@ -159,6 +173,11 @@ def _confirmation(container: LiveContainer, candidate: Expectation) -> str | Non
     if route.application is not None and labels.get(_APPLICATION) == route.application:
         return f"its labels name the Application {route.application}"
     return None
+
+
+def _helm_release(container: LiveContainer) -> str | None:
+    """The release that Helm itself wrote down; the cluster hands it on among the labels."""
+    return container.annotations.get(_HELM_RELEASE) or container.labels.get(_HELM_RELEASE)
 
 
 def _type_mismatch(container: LiveContainer, expectation: Expectation) -> str | None:
@@ -207,7 +226,7 @@ def _labelled_release(container: LiveContainer, index: RepositoryIndex) -> Relea
     """The one release that a container's labels name; None where none or several fit."""
     labels, ref = container.labels, container.ref
     name = labels.get(_RELEASE_NAME[0])
-    instance = labels.get(_INSTANCE) or container.annotations.get("meta_helm_sh_release_name")
+    instance = labels.get(_INSTANCE) or _helm_release(container)
     fitting = [
         release
         for release in index.releases

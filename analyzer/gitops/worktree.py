@@ -89,12 +89,24 @@ def _undo(edits: Edits, targets: Mapping[str, Path], written: Sequence[Path]) ->
 def _refuse_uncommitted(root: Path, files: Sequence[str]) -> None:
     if not files or not _is_work_tree(root):
         return
-    said = _git(root, "status", "--porcelain", "-z", "--", *files)
-    changed = [entry[3:] for entry in said.split("\0") if entry]
+    changed = uncommitted(root, files)
     if changed:
         raise GitOpsError(
-            f"{changed[0]} has uncommitted changes; commit or discard them, or say --force"
+            f"{changed[0]} has uncommitted changes; commit or discard them, or say --allow-dirty"
         )
+
+
+def uncommitted(root: Path, files: Sequence[str] = ()) -> list[str] | None:
+    """What differs from the last commit, of `files` or of all; None outside of a work tree."""
+    if not _is_work_tree(root):
+        return None
+    said = _git(root, "status", "--porcelain", "-z", "--", *files)
+    return [entry[3:] for entry in said.split("\0") if entry]
+
+
+def git_version() -> str:
+    """The version of git, such as ``git 2.39.5``. Raises `GitOpsError` where there is none."""
+    return _git(Path("/"), "version").strip().replace(" version", "")
 
 
 def _is_work_tree(root: Path) -> bool:
@@ -115,8 +127,9 @@ def commit_to_branch(
     base = _git(root, "rev-parse", "--verify", "HEAD^{commit}").strip()
     reference = f"refs/heads/{branch}"
     old = _reference(root, reference)
+    author = author or Author()
     if old is not None:
-        _refuse_others_work(root, branch, old, base)
+        _refuse_others_work(root, branch, old, base, author)
     with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
         extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         _git(root, "read-tree", base, extra=extra)
@@ -124,8 +137,10 @@ def commit_to_branch(
         for file, (before, after) in sorted(edits.items()):
             _stage(root, prefix + file, (before, after), extra)
         tree = _git(root, "write-tree", extra=extra).strip()
+    if old is not None and _stands(root, old) == (base, tree):
+        return old  # the same content on the same base: nothing to move, no new date
     commit = _git(
-        root, "commit-tree", tree, "-p", base, extra=_identity(author or Author()), given=message
+        root, "commit-tree", tree, "-p", base, extra=_identity(author), given=message
     ).strip()
     _git(root, "update-ref", reference, commit, old or "0" * 40)
     return commit
@@ -148,11 +163,23 @@ def _reference(root: Path, reference: str) -> str | None:
     return found or None
 
 
-def _refuse_others_work(root: Path, branch: str, tip: str, base: str) -> None:
+def _stands(root: Path, commit: str) -> tuple[str, str]:
+    """The parent and the tree of a commit; its own id where it has no parent."""
+    lines = _git(root, "rev-parse", f"{commit}^@", f"{commit}^{{tree}}").split()
+    return (lines[0] if len(lines) == 2 else commit, lines[-1])
+
+
+def _refuse_others_work(root: Path, branch: str, tip: str, base: str, author: Author) -> None:
     ahead = _git(root, "rev-list", "--count", f"{base}..{tip}").strip()
     if ahead not in ("0", "1"):
         raise GitOpsError(
             f"the branch {branch} has {ahead} commits: a person works on it, hands off"
+        )
+    people = _git(root, "log", "-1", "--format=%ae%n%ce", tip, "--").split("\n")
+    strangers = [address for address in people if address and address != author.email]
+    if ahead == "1" and strangers:
+        raise GitOpsError(
+            f"the commit of the branch {branch} is by {strangers[0]}: hands off a person's work"
         )
 
 

@@ -12,7 +12,7 @@ from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.text import change_percent, counted, level_text, total_text
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, duration_text, tally
+from analyzer.report import Landing, Report, duration_text, held_back, tally
 from analyzer.writers.manifest import unpatchable
 
 SHOWN = 25
@@ -29,6 +29,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _warnings(report),
         _evidence(report),
         _changes(report),
+        _held(report),
         _landings(report),
         _skipped(report),
         _footer(report),
@@ -125,7 +126,7 @@ def _changes(report: Report) -> str:
 
 def _why(recommendation: Recommendation) -> str:
     seen = recommendation.evidence
-    parts = list(recommendation.notes)
+    parts = [*recommendation.notes, *filter(None, [held_back(recommendation)])]
     if seen.cpu.p95 is not None and seen.cpu.max is not None:
         p95, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
         parts.append(f"CPU p95 {p95}, max {most}")
@@ -135,6 +136,16 @@ def _why(recommendation: Recommendation) -> str:
     if found:
         parts.append(", ".join(found))
     return "; ".join(parts)
+
+
+def _held(report: Report) -> str:
+    """What stays although its usage speaks for another amount; such as under an autoscaler."""
+    rows = [
+        [markdown(str(r.ref)), markdown(held_back(r))]
+        for r in sorted(report.recommendations, key=lambda r: r.ref)
+        if not r.changed and held_back(r)
+    ]
+    return "## Held back\n\n" + table(["Container", "Why"], rows) if rows else ""
 
 
 def _landings(report: Report) -> str:
@@ -148,6 +159,10 @@ def _landings(report: Report) -> str:
     )
     if edited:
         text += " Every other character of the files is as before.\n\n" + _proofs(edited)
+    held = [(landing.ref, line) for landing in report.landings for line in landing.held]
+    if held:
+        lines = "\n".join(f"- {markdown(ref)}: {markdown(line)}" for ref, line in held)
+        text += f"\n\nKept by what the containers' own settings ask for:\n\n{lines}"
     if advice:
         rows = [[markdown(a.ref), markdown(a.file or "–"), markdown(a.reason)] for a in advice]
         text += "\n\nLeft to you:\n\n" + table(["Container", "File", "Why"], rows)
@@ -155,21 +170,22 @@ def _landings(report: Report) -> str:
 
 
 def _proofs(edited: Sequence[Landing]) -> str:
-    """How many edits were rendered, and how many could not be, by reason."""
-    reasons = Counter(_unrendered(landing.proof) for landing in edited)
-    rendered = reasons.pop("", 0)
-    lines = [f"- {rendered} rendered before and after: what changes is what was meant"]
-    lines += [
-        f"- {count} checked by their text alone: {markdown(reason)}"
-        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    return "\n".join(lines)
+    """How many edits were rendered, by what, and how many could not be, by reason."""
+    ways = Counter(_way(landing) for landing in edited)
+    ordered = sorted(ways.items(), key=lambda item: (not item[0][0], -item[1], item[0]))
+    return "\n".join(f"- {count} {markdown(how)}" for (_, how), count in ordered)
 
 
-def _unrendered(proof: str) -> str:
-    """Why the result of an edit was not rendered; empty where it was."""
-    verdict = proof.partition("; ")[2]  # after the verdict on the text
-    return "" if verdict.startswith("rendered with ") else verdict or "not rendered"
+def _way(landing: Landing) -> tuple[bool, str]:
+    """Whether an edit was rendered, and in words how it was proven."""
+    proof = landing.proven
+    if proof is None:
+        return False, "proven, this run does not say how"
+    if proof.rendered_with:
+        left_out = f", without {proof.without}" if proof.without else ""
+        how = f"rendered before and after with {proof.rendered_with}{left_out}: "
+        return True, f"{how}what changes is what was meant"
+    return False, f"checked by their text alone: {proof.not_rendered}"
 
 
 def _skipped(report: Report) -> str:

@@ -100,3 +100,17 @@ def test_doctor_examines_servers_and_recordings(slice_server: str) -> None:
         ]
         assert "problem" not in {line.split()[0] for line in done.stdout.splitlines()}
         assert done.exit_code == 0
+
+
+def test_doctor_examines_a_repository_without_a_source(repository: Path) -> None:
+    """With a repository alone no usage is asked for; with both, both are told."""
+    sample = str(repository / "sample-data" / "gitops")
+    alone = CliRunner().invoke(main, ["doctor", "--repo", sample, "-o", "json"])
+    checks = {finding["check"] for finding in json.loads(alone.stdout)["findings"]}
+    assert {"git", "files", "roots", "places", "charts"} <= checks
+    assert "usage" not in checks
+    assert alone.exit_code == 0
+    source = f"recording:{SAMPLE_DATA / 'recording'}"
+    both = CliRunner().invoke(main, ["doctor", "--repo", sample, "--source", source, "-o", "json"])
+    checks = {finding["check"] for finding in json.loads(both.stdout)["findings"]}
+    assert {"usage", "places"} <= checks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 from analyzer import __version__
 from analyzer.cli import main
 from analyzer.config import load_config
+from analyzer.gitops.cluster import KINDS
 
 KUBERNETES = "1.37"
 BUILDS = ("base", "overlays/example")
@@ -263,3 +265,28 @@ def test_both_stages_of_the_image_have_one_python(dockerfile: list[tuple[str, st
     """A virtual environment works only with the interpreter that made it."""
     bases = {rest.split()[0] for name, rest in dockerfile if name == "FROM"}
     assert len(bases) == 1
+
+
+def test_asking_the_cluster_grants_four_lists_and_no_more(
+    kubectl: Path, repository: Path, tmp_path: Path
+) -> None:
+    """The optional component adds a token to the pod and the right to list workloads, read-only."""
+    deploy = shutil.copytree(repository / "deploy", tmp_path / "deploy")
+    overlay = deploy / "overlays" / "asking"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(
+        "namespace: tools\nresources: [../../base]\ncomponents: [../../components/ask-cluster]\n"
+    )
+    built = build(kubectl, overlay)
+    rules = only(built, "ClusterRole")["rules"]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"list"}
+    assert {kind for rule in rules for kind in rule["resources"]} == {
+        plural for _, _, plural in KINDS
+    }
+    (subject,) = only(built, "ClusterRoleBinding")["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("rightsize", "tools")
+    assert pod_of(built)["automountServiceAccountToken"] is True
+    names = {entry["name"]: entry["value"] for entry in container_of(built)["env"]}
+    assert load_config(None, names, {}).config.kubernetes.ask is True
+    for manifest in built:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)

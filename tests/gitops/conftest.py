@@ -163,3 +163,18 @@ FLUX = {
 def flux() -> dict[str, str]:
     """A Flux repository: one live application with two containers, one that nothing reaches."""
     return dict(FLUX)
+
+
+DEPLOYMENT = """
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web}
+    spec:
+      template:
+        spec:
+          containers:
+            - name: web
+              image: x
+              resources: {limits: {memory: 1Gi}}
+    """
+"""A Deployment of one container, of no namespace."""

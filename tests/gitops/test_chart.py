@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.gitops.chart import app_template, fullname
+from analyzer.gitops.chart import app_template, fullname, naming_rule
 
 
 def names(release: str, version: str | None, **values: object) -> list[tuple[str, str | None, str]]:
@@ -98,3 +98,10 @@ def test_substituted_names_are_put_in() -> None:
 def test_full_names_follow_helm_create(release: str, values: dict[str, object], name: str) -> None:
     """The template that `helm create` writes, which most charts keep."""
     assert fullname(release, "grafana", values) == name
+
+
+def test_a_version_that_was_never_rendered_says_so() -> None:
+    """The rules of the newest version that was checked are taken, and the reason tells."""
+    assert naming_rule("4.1.1") == "app-template 4.1.1 names it so"
+    assert naming_rule("5.1.0") == "app-template 5.1.0 names it so, by the rules of 4.1"
+    assert naming_rule(None) == "app-template (version open) names it so"

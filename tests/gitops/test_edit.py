@@ -123,6 +123,11 @@ def test_a_missing_block_takes_the_place_it_has_elsewhere_in_the_file() -> None:
             "limits: { memory: 900Mi }}\n",
         ),
         (
+            "app:\n  resources:\n    {}\n  z: 1\n",
+            "app:\n  resources:\n    requests:\n      cpu: 35m\n      memory: 200Mi\n"
+            "    limits:\n      memory: 900Mi\n  z: 1\n",
+        ),
+        (
             "app:\n  resources: {} # none yet\n  z: 1\n",
             "app:\n  resources: # none yet\n    requests:\n      cpu: 35m\n      memory: 200Mi\n"
             "    limits:\n      memory: 900Mi\n  z: 1\n",

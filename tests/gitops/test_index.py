@@ -6,7 +6,7 @@ import json
 
 from analyzer.gitops.index import RepositoryIndex, index_repository
 
-from .conftest import Plant
+from .conftest import DEPLOYMENT, Plant
 
 
 def wheres(index: RepositoryIndex) -> dict[str, bool | None]:
@@ -132,20 +132,6 @@ def test_argo_cd_values_are_found_wherever_they_are(plant: Plant) -> None:
         ("umbrella", "umbrella"): "app-template.controllers.main.containers.main.resources",
     }
     assert all(e.place.reachable and e.place.editable for e in index.expectations)
-
-
-DEPLOYMENT = """
-    apiVersion: apps/v1
-    kind: Deployment
-    metadata: {name: web}
-    spec:
-      template:
-        spec:
-          containers:
-            - name: web
-              image: x
-              resources: {limits: {memory: 1Gi}}
-    """
 
 
 def test_the_last_patch_has_the_last_word(plant: Plant) -> None:

@@ -67,8 +67,13 @@ def test_raises_and_reductions_part_on_demand(plant: Plant, flux: dict[str, str]
 
 def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]) -> None:
     """Amounts now and then, the defaulted request named as such, evidence, proof, consequences."""
-    evidence = {ref("app"): Evidence({"p95": "700Mi"}, "1 % of weeks above", ("28 days",))}
-    (found,) = proposals(plan(plant(flux), DOWN), evidence=evidence)
+    queries = ('max(usage{pod=~"sonarr-x"})', "```\n# out of the block")
+    one = Evidence({"p95": "700Mi"}, "1 % of weeks above", ("28 days",), queries)
+    made = plan(plant(flux), DOWN)
+    (found,) = proposals(made, evidence={ref("app"): one}, record="0 of 72 killed")
+    block = found.body.partition("```promql\n")[2].partition("```")[0]
+    assert block == "max(usage{pod=~\"sonarr-x\"})\n''' # out of the block\n"
+    assert "0 of 72 killed" in found.body
     assert "2Gi (from the limit) → **900Mi**" in found.body
     assert "700Mi" in found.body and "1 % of weeks above" in found.body
     table, _, notes = found.body.partition("What it rests on")[2].strip("*\n").partition("\n\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,21 @@ CHART = {
                 - {name: two, image: x, resources: {{ toJson .Values.shared.resources }} }
         """,
 }
+DEPLOYMENT = """
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web-server}
+        spec:
+          template:
+            spec:
+              containers:
+                - name: server
+                  image: x
+                  resources:
+                    limits:
+                      memory: 2Gi
+                - {name: other, image: y}
+        """
 RELEASE = """
     apiVersion: helm.toolkit.fluxcd.io/v2
     kind: HelmRelease
@@ -104,7 +120,7 @@ def test_an_unknown_chart_at_hand_is_learned_edited_and_proven(helm: Path, plant
     (outcome,) = plan.outcomes
     assert isinstance(outcome, Edited), outcome
     assert "odd amount" in outcome.trace.reason
-    assert outcome.proof[-1].endswith("1 of 3 containers changed, as intended")
+    assert outcome.proof.rendering.endswith("1 of 3 containers changed, as intended")
     assert plan.edits["apps/web.yaml"][1].count("900Mi") == 2
 
 
@@ -143,28 +159,13 @@ def test_a_rendering_that_contradicts_makes_advice(helm: Path, plant: Plant) -> 
     root = plant({**chart, "apps/web.yaml": release})
     change = desired("podinfo", workload="podinfo")
     blind = plan_changes(root, [change]).outcomes[0]
-    assert isinstance(blind, Edited) and "not rendered" in blind.proof[-1]
+    assert isinstance(blind, Edited) and "not rendered" in blind.proof.rendering
     seeing = plan_changes(root, [change], tools=Tools(helm=helm)).outcomes[0]
     assert isinstance(seeing, Advice)
 
 
 def test_kustomize_shows_that_one_container_changes(kubectl: Path, plant: Plant) -> None:
     """A plain Deployment behind a kustomization is built before and after."""
-    deployment = """
-        apiVersion: apps/v1
-        kind: Deployment
-        metadata: {name: web-server}
-        spec:
-          template:
-            spec:
-              containers:
-                - name: server
-                  image: x
-                  resources:
-                    limits:
-                      memory: 2Gi
-                - {name: other, image: y}
-        """
     root = plant(
         {
             "ks.yaml": """
@@ -174,15 +175,49 @@ def test_kustomize_shows_that_one_container_changes(kubectl: Path, plant: Plant)
                 spec: {path: ./apps, targetNamespace: apps}
                 """,
             "apps/kustomization.yaml": "resources: [web.yaml]\n",
-            "apps/web.yaml": deployment,
+            "apps/web.yaml": DEPLOYMENT,
         }
     )
     plan = plan_changes(root, [desired("server")], tools=Tools(kubectl=kubectl))
     (outcome,) = plan.outcomes
     assert isinstance(outcome, Edited), outcome
-    assert outcome.proof[-1] == (
-        "rendered with kubectl kustomize: 1 of 2 containers changed, as intended"
+    assert (outcome.proof.changed, outcome.proof.containers) == (1, 2)
+    assert re.fullmatch(
+        r"rendered with kubectl kustomize \d+\.\d+\.\d+: 1 of 2 containers changed, as intended",
+        outcome.proof.rendering,
     )
+
+
+BASE = "https://example.org/bases//web?ref=v1"
+
+
+def test_what_lies_elsewhere_is_left_out_and_named(kubectl: Path, plant: Plant) -> None:
+    """A remote base is not downloaded; the rest is built without it, and the proof says so."""
+    files = {
+        "kustomization.yaml": f"namespace: apps\nresources: [web.yaml, {BASE}]\n",
+        "web.yaml": DEPLOYMENT,
+    }
+    (outcome,) = plan_changes(
+        plant(files), [desired("server")], tools=Tools(kubectl=kubectl)
+    ).outcomes
+    assert isinstance(outcome, Edited)
+    assert outcome.proof.without == BASE
+    assert outcome.proof.rendering.endswith(f"as intended; {BASE} was left out")
+
+
+def test_a_patch_of_what_lies_elsewhere_is_not_rendered(kubectl: Path, plant: Plant) -> None:
+    """Without the base there is nothing to patch, so the text has to be proof enough."""
+    files = {
+        "kustomization.yaml": f"namespace: apps\nresources: [web.yaml, {BASE}]\n"
+        "patches: [{path: patch.yaml}]\n",
+        "web.yaml": DEPLOYMENT,
+        "patch.yaml": DEPLOYMENT.replace("web-server", "remote"),
+    }
+    (outcome,) = plan_changes(
+        plant(files), [desired("server")], tools=Tools(kubectl=kubectl)
+    ).outcomes
+    assert isinstance(outcome, Edited)
+    assert outcome.proof.not_rendered == f"not rendered: {BASE} lies outside the repository"
 
 
 def test_what_else_changes_is_noticed(kubectl: Path) -> None:
@@ -195,8 +230,7 @@ def test_what_else_changes_is_noticed(kubectl: Path) -> None:
     kustomize = Kustomize(kubectl, texts)
     before = kustomize.build("", {})
     other = kustomize.build("", {"a.yaml": texts["a.yaml"].replace("image: x", "image: y")})
-    holds, sentence = compare(before, other).judge({})
-    assert not holds and "Pod//a changed as well" in sentence
+    assert compare(before, other).problem({}) == "Pod//a changed as well"
 
 
 def test_a_failing_program_is_an_error_in_words(kubectl: Path) -> None:
@@ -215,6 +249,73 @@ def test_the_right_container_with_the_wrong_amount_is_not_proven(kubectl: Path) 
     after = kustomize.build("", {"a.yaml": pod.replace("1Gi", "2Gi")})
     comparison = compare(kustomize.build("", {}), after)
     sink = Sink("Pod", "a", "c")
-    assert comparison.judge({sink: Resources(memory_limit=Memory.parse("2048Mi"))})[0]
-    assert not comparison.judge({sink: Resources(memory_limit=Memory.parse("3Gi"))})[0]
-    assert not comparison.judge({})[0]
+    assert comparison.problem({sink: Resources(memory_limit=Memory.parse("2048Mi"))}) is None
+    assert comparison.problem({sink: Resources(memory_limit=Memory.parse("3Gi"))}) is not None
+    assert comparison.problem({}) is not None
+
+
+def test_a_chart_of_the_repository_is_learned_where_it_lies(helm: Path, plant: Plant) -> None:
+    """An Application over a chart with templates of its own leads to that chart's values file."""
+    application = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {name: web, namespace: argocd}
+        spec: {destination: {namespace: apps}, source: {path: charts/small}}
+        """
+    root = plant({**CHART, "apps/web.yaml": application})
+    change = DesiredChange(
+        ref=ContainerRef("c", "apps", "Deployment", "web-server", "server"),
+        current=Resources(),
+        proposed=Resources(memory_request=Memory.parse("200Mi")),
+    )
+    (outcome,) = plan_changes(root, [change], tools=Tools(helm=helm)).outcomes
+    assert isinstance(outcome, Edited)
+    assert outcome.place.file == "charts/small/values.yaml"
+    assert "1 of 3 containers changed, as intended" in outcome.proof.rendering
+
+
+def test_a_build_may_hold_what_another_route_leads_to(kubectl: Path, plant: Plant) -> None:
+    """Two overlays of one base are proven each; what both contain has to change in both."""
+    root = plant(
+        {
+            "base/kustomization.yaml": "resources: [web.yaml]\n",
+            "base/web.yaml": DEPLOYMENT,
+            "jobs/kustomization.yaml": "resources: [job.yaml]\n",
+            "jobs/job.yaml": DEPLOYMENT.replace("web-server", "job"),
+            "all.yaml": application("all", "all"),
+            "all/kustomization.yaml": "resources: [../base, ../jobs]\n",
+            "a-jobs.yaml": application("jobs", "jobs"),
+        }
+    )
+    changes = [desired("server"), desired("server", workload="job")]
+    plan = plan_changes(root, changes, tools=Tools(kubectl=kubectl))
+    assert [type(outcome).__name__ for outcome in plan.outcomes] == ["Edited", "Edited"]
+    assert all(outcome.proof.rendered_with for outcome in plan.edited)
+
+
+def application(name: str, path: str) -> str:
+    return f"""
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {{name: {name}, namespace: argocd}}
+        spec: {{destination: {{namespace: apps}}, source: {{path: {path}}}}}
+        """
+
+
+def test_an_umbrella_has_not_the_paths_of_the_chart_it_is_named_after(plant: Plant) -> None:
+    """A chart called cert-manager that wraps cert-manager reads its values below that key."""
+    root = plant(
+        {
+            "app.yaml": application("cert-manager", "system/cert-manager"),
+            "system/cert-manager/Chart.yaml": """
+                name: cert-manager
+                version: 0.0.0
+                dependencies: [{name: cert-manager, version: v1.17.1}]
+                """,
+            "system/cert-manager/values.yaml": "cert-manager: {installCRDs: true}\n",
+            "system/cert-manager/templates/issuer.yaml": "kind: Issuer\n",
+        }
+    )
+    paths = {e.place.path for e in index_repository(root).expectations}
+    assert paths
+    assert all(path.startswith("cert-manager.") for path in paths)

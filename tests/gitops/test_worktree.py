@@ -110,3 +110,23 @@ def test_addresses_that_leak_or_run_things_are_refused(url: str, tmp_path: Path)
     with pytest.raises(GitOpsError) as caught:
         clone(url, None, tmp_path / "clone")
     assert "secret" not in str(caught.value)
+
+
+def test_a_commit_that_a_person_amended_stays(committed: Plant, git: Git) -> None:
+    """Still one commit on top, but its committer is no longer us: hands off."""
+    root = committed(FILES)
+    commit_to_branch(root, "r", "one", EDITS)
+    git(root, "checkout", "-q", "r")
+    git(root, "commit", "-q", "--amend", "-m", "one, and what I know")
+    tip = git(root, "rev-parse", "r").stdout
+    git(root, "checkout", "-q", "main")
+    with pytest.raises(GitOpsError, match=r"by person@example\.org: hands off"):
+        commit_to_branch(root, "r", "two", {"a.yaml": ("a: 1\n", "a: 3\n")})
+    assert git(root, "rev-parse", "r").stdout == tip
+
+
+def test_the_same_content_moves_nothing(committed: Plant) -> None:
+    """A second run with the same decisions leaves the branch at the very same commit."""
+    root = committed(FILES)
+    first = commit_to_branch(root, "r", "one", EDITS)
+    assert commit_to_branch(root, "r", "one", EDITS) == first

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from analyzer.evidence import Quantiles
+from analyzer.gitops.proof import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster
@@ -118,20 +119,37 @@ def test_partial_data_is_said_before_anything_is_recommended() -> None:
 
 def test_what_did_not_land_says_why() -> None:
     """Edited ones are counted by how far they are proven, the others listed with the reason."""
-    text_proof = "text: requests.cpu changed, every other character as before"
+    rendered = Proof(("requests.cpu",), "helm 4.3.1", 1, 2)
+    blind = Proof(("requests.cpu",), not_rendered="not rendered: there is no helm on PATH")
     landings = (
-        Landing("a", "edited", "r", proof=f"{text_proof}; rendered with kustomize: 1 of 2 changed"),
-        Landing("c", "edited", "r", proof=f"{text_proof}; not rendered: there is no helm on PATH"),
-        Landing("d", "edited", "r", proof=f"{text_proof}; not rendered: there is no helm on PATH"),
+        Landing("a", "edited", "r", proven=rendered),
+        Landing("c", "edited", "r", proven=blind),
+        Landing("d", "edited", "r", proven=blind),
         Landing("b", "advice", "the value comes from a variable", file="x/y.yaml"),
     )
     text = text_of(
         DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "diff", "commit"),)
     )
     assert "Edited: 3 containers in 1 application, see `git/`." in text
-    assert "- 1 rendered before and after" in text
+    assert "- 1 rendered before and after with helm 4.3.1: what changes is what was" in text
     assert "- 2 checked by their text alone: not rendered: there is no helm on PATH" in text
     assert "| b | x/y.yaml | the value comes from a variable |" in text
+
+
+def test_what_is_held_back_says_why() -> None:
+    """A change that the demand speaks for and that is not made is explained, not only counted."""
+    held = recommendation(resources("1"), resources("1"), of=ref(workload="api"))
+    step = Step("hands off", "1", "1", "a HorizontalPodAutoscaler scales on it")
+    text = text_of(replace(held, trail={**held.trail, "cpu_request": (step,)}))
+    assert "## Held back" in text
+    assert "CPU is left alone: a HorizontalPodAutoscaler scales on it" in text
+
+
+def test_what_its_settings_hold_is_told() -> None:
+    """A reviewer learns which amount was wanted and why another one is proposed."""
+    landing = Landing("a", "edited", "r", held=("memory limit 1280Mi and not 700Mi: its heap",))
+    text = text_of(DOWN, landings=(landing,))
+    assert "- a: memory limit 1280Mi and not 700Mi: its heap" in text
 
 
 def test_operators_and_jobs_are_named_where_no_patch_is_written() -> None:

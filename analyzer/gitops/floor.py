@@ -1,0 +1,232 @@
+"""What a container's own settings say its memory must not go below.
+
+Usage tells what a program took, its settings tell what it may take at any time: a Java heap of
+2 GiB fills up one day even where two weeks never filled it. Fixed sizes are floors. A size that
+the program works out from its limit (a share of it, `maxmemory` out of `limits.memory`) makes the
+limit itself a setting: lowering it takes away heap or cache, so it is never lowered here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from analyzer.policy import round_up
+from analyzer.quantity import Memory, Resources
+
+OVERHEAD = 4
+"""A program needs its heap or cache and a quarter (1/4) of that for everything else: threads, code
+and connections. Tight for a JVM, whose own rule of thumb is a heap of 75 % of the limit."""
+
+_SIZE = r"(?P<amount>\d{1,15})\s*(?P<unit>[kKmMgGtT]?)(?:i?[bB]|i)?(?![\w.])"
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_OPEN = r"\s*(?:=\s*)?[\"']?\$"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One way to state a size: in any text, or as the value of a setting with a telling name."""
+
+    what: str
+    in_text: re.Pattern[str]
+    names: re.Pattern[str] | None = None
+    unit: int = 1
+    """What a number without a unit counts, in bytes."""
+
+
+_KINDS = (
+    _Kind(
+        "its Java heap",
+        re.compile(rf"(?:-Xmx|-XX:MaxHeapSize=){_SIZE}"),
+        re.compile(r"-Xmx|(?:(?:JVM|JAVA)_)?(?:MAX_?HEAP(?:_SIZE)?|XMX)"),
+    ),
+    _Kind(
+        "its Node.js heap", re.compile(rf"--max[-_]old[-_]space[-_]size[=\s]{_SIZE}"), None, 2**20
+    ),
+    _Kind(
+        "its shared_buffers",
+        re.compile(rf"\bshared_buffers\s*=\s*'?{_SIZE}"),
+        re.compile("shared_buffers"),
+        8192,
+    ),
+    _Kind(
+        "its InnoDB buffer pool",
+        re.compile(rf"\binnodb[-_]buffer[-_]pool[-_]size\s*(?:=\s*)?{_SIZE}"),
+        re.compile("innodb[-_]buffer[-_]pool[-_]size"),
+    ),
+    _Kind(
+        "its maxmemory",
+        re.compile(rf"(?:--|^|\n)[ \t]*maxmemory[=\s]+{_SIZE}"),
+        re.compile("maxmemory"),
+    ),
+    _Kind("its GOMEMLIMIT", re.compile(rf"\bGOMEMLIMIT={_SIZE}"), re.compile("GOMEMLIMIT")),
+)
+_SIZED_BY_LIMIT = (
+    (
+        "its Java heap is a share of the limit",
+        re.compile(r"-XX:(?:MaxRAMPercentage|MaxRAMFraction)="),
+    ),
+    ("its Java heap is filled in elsewhere", re.compile(r"-Xmx[\"']?\$")),
+    ("its maxmemory is filled in elsewhere", re.compile(rf"(?:--|^|\n)[ \t]*maxmemory{_OPEN}")),
+    (
+        "its Node.js heap is filled in elsewhere",
+        re.compile(rf"--max[-_]old[-_]space[-_]size{_OPEN}"),
+    ),
+)
+_COLLECTS_EARLIER = frozenset({"GOMEMLIMIT"})
+"""Derived from the limit without harm: a lower one makes the garbage collector work earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """One setting that memory must make room for.
+
+    `size` is what the setting states, None where it follows from the limit or is not to be read.
+    """
+
+    what: str
+    size: Memory | None = None
+
+    @property
+    def needs(self) -> Memory | None:
+        """The least limit that leaves room beside `size`, as a person would write it."""
+        if self.size is None:
+            return None
+        return round_up(self.size + Memory(-(-self.size.bytes // OVERHEAD)))
+
+    @property
+    def reason(self) -> str:
+        """Why memory is held, fit to be shown."""
+        if self.size is None:
+            return f"{self.what}, so a lower limit would take it away"
+        return f"{self.what} is {self.size}, and it needs about {self.needs} with what comes on top"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One proposed amount that a floor raised; `target` is as in `Resources`."""
+
+    target: str
+    wanted: Memory
+    kept: Memory
+    reason: str
+
+
+def memory_floors(
+    settings: object, expand: Callable[[str], str] = lambda text: text
+) -> tuple[Floor, ...]:
+    """The floors among a container's settings: plain values, the `resources` themselves aside.
+
+    `settings` is a container of a manifest, a custom resource's `spec`, or the part of Helm values
+    that holds the `resources`; parts that belong to another container are passed over. `expand`
+    puts in the variables that are known.
+    """
+    pairs = [(name, expand(text)) for name, text in _texts("", settings)]
+    fixed = [floor for name, text in pairs for floor in _fixed(name, text)]
+    known = {floor.what for floor in fixed}
+    derived = [
+        Floor(what)
+        for what, pattern in _SIZED_BY_LIMIT
+        if any(pattern.search(text) for _, text in pairs)
+        and not any(what.startswith(fix) for fix in known)
+    ]
+    derived += [Floor(f"its {name} is taken from the limit") for name in _from_limit(settings)]
+    return tuple(dict.fromkeys([*fixed, *derived]))
+
+
+def hold(
+    current: Resources, proposed: Resources, floors: tuple[Floor, ...]
+) -> tuple[Resources, tuple[Hold, ...]]:
+    """`proposed` with its memory held at what `floors` ask for, and what that changed.
+
+    Nothing is raised above what is in force now: where that is below a floor already, memory is
+    not lowered any further. A field that ends where it is now is proposed as it is now.
+    """
+    held: list[Hold] = []
+    for target in ("memory_request", "memory_limit"):
+        wanted = getattr(proposed, target)
+        now = getattr(current.effective(), target)
+        if wanted is None:
+            continue
+        best = Hold(target, wanted, wanted, "")
+        for floor in floors:
+            least = _least(floor, target, now)
+            if least is not None and least > best.kept:
+                best = Hold(target, wanted, least, floor.reason)
+        if best.kept != wanted:
+            held.append(best)
+    kept = {one.target: one.kept for one in held}
+    proposed = replace(
+        proposed,
+        memory_request=kept.get("memory_request", proposed.memory_request),
+        memory_limit=kept.get("memory_limit", proposed.memory_limit),
+    )
+    return proposed, tuple(held)
+
+
+def _least(floor: Floor, target: str, now: Memory | None) -> Memory | None:
+    """What `floor` asks of one amount that is `now` in force; None where it asks nothing."""
+    if target == "memory_request":
+        # A request reserves and never kills: what the program itself was told it may take.
+        least = floor.size
+    else:
+        least = floor.needs if floor.size is not None else now
+    return least if least is None or now is None else min(least, now)
+
+
+# --- reading settings -------------------------------------------------------------------------
+
+
+def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Every setting as name and text; lists of words as one line, as a shell would see them."""
+    if _is_word(value):
+        yield name, str(value)
+    elif isinstance(value, Mapping):
+        if isinstance(value.get("name"), str) and _is_word(value.get("value")):
+            yield value["name"], str(value["value"])
+            return
+        for key, below in value.items():
+            if not _of_another(str(key), below):
+                inner = below.get("value") if isinstance(below, Mapping) else None
+                yield from _texts(str(key), inner if _is_word(inner) else below)
+    elif isinstance(value, list):
+        yield name, " ".join(str(word) for word in value if _is_word(word))
+        for below in value:
+            if not _is_word(below) and not _of_another(name, below):
+                yield from _texts(name, below)
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _of_another(key: str, value: object) -> bool:
+    """Whether a part is the `resources` themselves, or belongs to a container with its own."""
+    return key == "resources" or (isinstance(value, Mapping) and "resources" in value)
+
+
+def _fixed(name: str, text: str) -> Iterator[Floor]:
+    for kind in _KINDS:
+        found = kind.in_text.search(text)
+        if found is None and kind.names is not None and kind.names.fullmatch(name):
+            found = re.fullmatch(_SIZE, text.strip("'\" "))
+        if found is not None and int(found["amount"]) > 0:
+            unit = 1024 ** _POWERS[found["unit"].lower()] if found["unit"] else kind.unit
+            yield Floor(kind.what, Memory(int(found["amount"]) * unit))
+
+
+def _from_limit(settings: object, name: str = "size") -> Iterator[str]:
+    """The names of variables that Kubernetes fills in from the container's own memory limit."""
+    if isinstance(settings, list):
+        for below in settings:
+            yield from _from_limit(below, name)
+    elif isinstance(settings, Mapping):
+        reference = settings.get("resourceFieldRef")
+        source = reference.get("resource") if isinstance(reference, Mapping) else None
+        if source == "limits.memory" and name not in _COLLECTS_EARLIER:
+            yield name
+        for key, below in settings.items():
+            if not _of_another(str(key), below):
+                own = settings.get("name", name) if key == "valueFrom" else key
+                yield from _from_limit(below, str(own))

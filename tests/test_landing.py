@@ -1,0 +1,125 @@
+"""Recommendations land in Git, and the report says the same as the files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analyzer.config import Config, GitSettings
+from analyzer.landing import land
+from analyzer.report import Report, dump_report, load_report
+from analyzer.writers.kubectl import write_kubectl
+from tests.samples import recommendation, report, resources
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: shop
+spec:
+  template:
+    spec:
+      containers:
+        - name: app
+          image: x
+          env:
+            - name: JAVA_OPTS
+              value: HEAP
+          resources:
+            requests:
+              memory: 2Gi
+            limits:
+              memory: 2Gi
+"""
+
+
+def landed(folder: Path, heap: str) -> Report:
+    """One container that used little, landed in a repository whose manifest states a heap."""
+    (folder / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", heap), "utf-8")
+    used = recommendation(
+        resources("1", "2Gi", None, "2Gi"), resources("1", "512Mi", None, "700Mi")
+    )
+    used = replace(used, stated_risk={"memory_request": 0.1, "memory_limit": 0.01})
+    return land(report(used), Config(git=GitSettings(repo=str(folder))))
+
+
+def test_a_heap_in_the_repository_is_kept_everywhere(tmp_path: Path) -> None:
+    """The edit, the recommendation and the commands for the cluster hold the same amounts."""
+    found = landed(tmp_path, "-Xmx1g")
+    assert "+              memory: 1Gi\n" in found.diff
+    assert "+              memory: 1280Mi\n" in found.diff
+    (only,) = found.recommendations
+    assert (str(only.proposed.memory_request), str(only.proposed.memory_limit)) == ("1Gi", "1280Mi")
+    assert only.trail["memory_limit"][-1].after == "1.25Gi"
+    assert "its Java heap is 1Gi" in only.notes[-1]
+    script = write_kubectl(found)["patches/kubectl.sh"].decode()
+    assert "memory=1280Mi" in script
+    assert "700Mi" not in script
+
+
+def test_no_risk_is_stated_of_an_amount_nobody_worked_out(tmp_path: Path) -> None:
+    """The stated risks were those of the amounts that usage called for."""
+    (only,) = landed(tmp_path, "-Xmx1g").recommendations
+    assert only.stated_risk == {}
+
+
+def test_what_is_held_whole_is_no_change(tmp_path: Path) -> None:
+    """A heap as large as what runs leaves nothing to land, and the report says why."""
+    found = landed(tmp_path, "-Xmx2g")
+    assert not found.changed
+    assert not found.changes
+    (landing,) = found.landings
+    assert landing.status == "unchanged"
+    assert "its Java heap is 2Gi" in landing.held[0]
+
+
+def test_without_a_heap_usage_decides(tmp_path: Path) -> None:
+    """Other settings hold nothing back."""
+    found = landed(tmp_path, "-Dx=y")
+    assert "+              memory: 512Mi\n" in found.diff
+    assert found.recommendations[0].stated_risk
+
+
+def test_the_proof_survives_the_file(tmp_path: Path) -> None:
+    """How an edit was proven is part of run.json, in fields and not in a sentence."""
+    found = landed(tmp_path, "-Dx=y")
+    path = tmp_path / "run.json"
+    path.write_bytes(dump_report(found))
+    (landing,) = load_report(path).landings
+    assert landing.proven is not None
+    assert landing.proven.fields == ("requests.memory", "limits.memory")
+    assert landing.proven.not_rendered
+    assert landing.confidence == "certain"
+
+
+@pytest.mark.parametrize("old", ["text: limits.memory changed; not rendered", ""])
+def test_a_run_from_before_is_still_read(tmp_path: Path, old: str) -> None:
+    """Earlier versions told the proof as a sentence, which is passed over."""
+    found = landed(tmp_path, "-Dx=y")
+    text = dump_report(found).decode()
+    start, end = text.index('"proven": {'), text.index("}", text.index('"proven": {')) + 1
+    path = tmp_path / "run.json"
+    path.write_text(text[:start] + f'"proof": "{old}"' + text[end:], "utf-8")
+    (landing,) = load_report(path).landings
+    assert landing.proven is None
+    assert landing.status == "edited"
+
+
+def test_a_reviewer_can_look_at_the_usage(tmp_path: Path) -> None:
+    """The description has a query for exactly these pods, and the backtest's verdict."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", "x"), "utf-8")
+    used = recommendation(resources("1", "2Gi", None, "2Gi"), resources("1", "512Mi", None, "1Gi"))
+    found = land(
+        replace(report(used), verdict="killed in 0 of 72 weeks"),
+        Config(git=GitSettings(repo=str(tmp_path))),
+    )
+    (change,) = found.changes
+    assert (
+        'max(container_memory_working_set_bytes{namespace="shop", '
+        'pod=~"web-[a-z0-9]+-[a-z0-9]{5}", container="app"})'
+    ) in change.body
+    assert "killed in 0 of 72 weeks" in change.body
+    assert "memory p99" in change.body
