@@ -13,7 +13,14 @@ from analyzer.sources import facts as fact
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.decode import Batch
 from analyzer.sources.doctor import Finding, examine_prometheus
-from analyzer.sources.events import Event, build_events, read_events, restarted_pods
+from analyzer.sources.events import (
+    Event,
+    build_events,
+    read_pressure,
+    read_restarts,
+    read_throttling,
+    restarted_pods,
+)
 from analyzer.sources.joined import join_recordings
 from analyzer.sources.owners import Owners, container_name
 from analyzer.sources.plan import Piece, most_points, plan
@@ -154,14 +161,19 @@ class _Span:
             "images, requests and limits": lambda: fact.read_settings(
                 self.reader, dialect, grid, facts
             ),
-            "events": lambda: events.extend(
-                read_events(self.reader, dialect, grid, facts, restarted_pods(lanes))
+            "restarts and OOM kills": lambda: events.extend(
+                read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
             ),
             "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
             "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
         }
+        if not dialect.from_rules:
+            steps |= {
+                "throttling": lambda: events.extend(read_throttling(self.reader, dialect, grid)),
+                "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
+            }
         for what, step in steps.items():
             self.reader.attempt(what, step)
         strangers = facts.owners.unknown

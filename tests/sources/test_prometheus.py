@@ -11,11 +11,21 @@ import pandas as pd
 import pytest
 
 from analyzer.errors import SourceError, UsageError
-from analyzer.sources import PrometheusSettings, PrometheusSource, Window, open_source
+from analyzer.evidence import observe
+from analyzer.history import build_histories
+from analyzer.sources import (
+    PrometheusSettings,
+    PrometheusSource,
+    Window,
+    load_recording,
+    open_source,
+    save_recording,
+)
 from analyzer.usage import NAMES, Recording
 from tests.sample_server import SLICE
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END, MIB, ODD_IMAGE
+from tests.sources.weather import Weather, proxy, rewrite
 
 TWO_DAYS = Window(END, timedelta(days=2))
 
@@ -147,6 +157,42 @@ def test_throttled_steps_carry_their_share(small: Recording) -> None:
     events = small.events[small.events["kind"] == "throttled"]
     assert events["value"].max() == pytest.approx(0.1, rel=0.02)
     assert len(events) in (2, 3)
+
+
+def test_hours_of_pressure_carry_their_share(small: Recording) -> None:
+    """15 to 16 a quarter of the time waiting for CPU, then a tenth for memory; 1 % is no news."""
+    events = small.events[small.events["kind"].str.endswith("_pressure")]
+    found = events[["workload", "kind", "timestamp"]].to_numpy().tolist()
+    day = pd.Timestamp(END) - pd.Timedelta(days=1)
+    assert found == [
+        ["db", "cpu_pressure", day + pd.Timedelta(hours=16)],
+        ["db", "memory_pressure", day + pd.Timedelta(hours=17)],
+    ]
+    assert list(events["value"]) == pytest.approx([0.25, 0.1], rel=0.02)
+
+
+def test_pressure_is_part_of_the_evidence(small: Recording, tmp_path: Path) -> None:
+    """One hour of the two days that db was observed, before and after it was on disk."""
+    save_recording(small, tmp_path / "kept")
+    for recording in (small, load_recording(tmp_path / "kept")):
+        histories = build_histories(recording)
+        at = {ref.workload: index for index, ref in enumerate(histories.containers)}
+        seen = observe(histories, at.values())
+        assert seen[at["db"]].cpu_pressure == pytest.approx(1 / 48, rel=0.01)
+        assert seen[at["db"]].memory_pressure == pytest.approx(1 / 48, rel=0.01)
+        assert seen[at["pg"]].cpu_pressure == seen[at["pg"]].memory_pressure == 0
+
+
+def test_pressure_that_nobody_tells_of_is_not_asked_for(small_server: str) -> None:
+    """One small question finds out; a server that answers it with every name misleads nobody."""
+    names = b'{"status":"success","data":["up","container_cpu_usage_seconds_total"]}'
+    weather = Weather(rewrite(lambda _: names), path="/__name__/values", times=10**6)
+    with proxy(small_server, weather) as url:
+        got = PrometheusSource(url).read(TWO_DAYS)
+    assert weather.met == 1
+    assert not any(b"container_pressure" in body for body in weather.bodies)
+    assert not got.events["kind"].str.endswith("_pressure").any()
+    assert got.meta.warnings == ()
 
 
 def test_splitting_changes_nothing(small: Recording, small_server: str) -> None:
