@@ -74,7 +74,8 @@ def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     from analyzer.pipeline import source_of, window_end
 
     config = settings_of(parameters).config
-    findings = source_of(config).examine(window_end(config, now()))
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]):
+        findings = source_of(config).examine(window_end(config, now()))
     if form == "json":
         from analyzer.report import to_plain
 

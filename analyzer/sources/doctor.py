@@ -118,7 +118,7 @@ def examine_prometheus(
     except SourceError as error:
         return [Finding("reach", PROBLEM, str(error), "fix this first, then look again")]
     moment = datetime.fromtimestamp(now, UTC) if end is None else end
-    findings = [_reached(connection), _clock(now), _limits(connection)]
+    findings = [_reached(connection), *_unverified(connection), _clock(now), _limits(connection)]
     try:
         dialect = probe(connection, settings, moment - timedelta(days=1), moment)
     except SourceError as error:
@@ -179,6 +179,12 @@ def _reached(connection: Connection) -> Finding:
     version = build.get("version", "of an unknown version")
     name = build.get("application", "Prometheus API")
     return Finding("reach", OK, f"{connection.url} answers, {name} {version}")
+
+
+def _unverified(connection: Connection) -> Iterator[Finding]:
+    if connection.settings.insecure and connection.url.startswith("https:"):
+        found = "the server's certificate is not verified (insecure)"
+        yield Finding("certificate", WARNING, found, "name its authority with ca_file instead")
 
 
 def _clock(now: float) -> Finding:

@@ -115,9 +115,9 @@ class PrometheusSource:
                 continue
             known[low] = part
             if not (span.reader.lost or span.reader.connection.warnings):
-                for begin, first, last in days:
-                    if low <= first and last <= high:
-                        cache.store(begin, cut_recording(part, Window(begin + DAY, DAY)))
+                within = (begin for begin, first, last in days if low <= first and last <= high)
+                # The first day that cannot be written ends it: a full disk stays full.
+                all(cache.store(day, cut_recording(part, Window(day + DAY, DAY))) for day in within)
         return [known[low] for low in sorted(known)]
 
     def _identity(self, span: _Span, grid: Grid) -> tuple[str, ...]:

@@ -618,7 +618,7 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
     session.verify = not settings.insecure
     if settings.insecure:
         # Said once per connection; a warning per request would say nothing new.
-        _LOG.warning("insecure: the certificate of the server is not verified")
+        _LOG.info("insecure: the certificate of the server is not verified")
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if settings.ca_file is not None and not settings.insecure:
         session.verify = str(_existing(settings.ca_file, "certificate authority"))

@@ -319,3 +319,15 @@ def test_the_cache_answers_for_closed_days(small_server: str, tmp_path: Path) ->
             got.events.drop(columns="pod"), plain.events.drop(columns="pod"), check_dtype=False
         )
     assert sizes[1] < sizes[0] / 3
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(
+    small_server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The read is whole all the same; the second day is not even tried."""
+    (tmp_path / "cache").write_text("in the way")
+    settings = PrometheusSettings(cache=tmp_path / "cache")
+    got = PrometheusSource(small_server, settings).read(TWO_DAYS)
+    assert got.meta.warnings == ()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "is not kept, reading goes on" in caplog.text

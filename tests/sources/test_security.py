@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -23,7 +24,9 @@ from typing import Any
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from analyzer.cli import main
 from analyzer.errors import AnalyzerError, SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
 from analyzer.sources.transport import Connection, redact, split_credentials
@@ -237,16 +240,39 @@ def test_a_certificate_for_another_host_is_refused(certificates: Certificates) -
 def test_insecure_connects_and_is_said_once(
     certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Unverified TLS is possible when asked for, and never silent."""
-    with caplog.at_level(logging.WARNING), serving(Gate(), certificates.context()) as url:
+    """Unverified TLS is possible when asked for, and told, as a notice: it was asked for."""
+    with caplog.at_level(logging.INFO, "analyzer"), serving(Gate(), certificates.context()) as url:
         with Connection(url, PrometheusSettings(insecure=True)) as connection:
             assert connection.now() > 0
             assert connection.now() > 0
-        said = [record.getMessage() for record in caplog.records]
-        assert said == ["insecure: the certificate of the server is not verified"]
+        said = [(record.levelname, record.getMessage()) for record in caplog.records]
+        assert said == [("INFO", "insecure: the certificate of the server is not verified")]
         caplog.clear()
         ask(url, ca_file=certificates.authority)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "insecure: the certificate of the server is not verified\n"),
+        (["--quiet"], ""),
+        (
+            ["--log-format", "json"],
+            '{"level": "info", "message": '
+            '"insecure: the certificate of the server is not verified"}\n',
+        ),
+    ],
+    ids=["plain", "quiet", "json"],
+)
+def test_what_is_logged_is_talk(words: list[str], told: str, certificates: Certificates) -> None:
+    """On stderr in the chosen form, not at all when quiet; `doctor` has a line of its own."""
+    with serving(Gate(), certificates.context()) as url:
+        environment = {"RIGHTSIZE_PROMETHEUS__INSECURE": "true"}
+        done = CliRunner().invoke(main, ["doctor", "-p", url, *words], env=environment)
+    assert done.stderr == told
+    assert re.search(r"^warning +certificate ", done.stdout, re.MULTILINE)
+    assert logging.getLogger("analyzer").level == logging.NOTSET
 
 
 def test_a_missing_authority_file_is_named(tmp_path: Path) -> None:
