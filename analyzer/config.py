@@ -67,7 +67,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All settings of a run."""
 
     source: str | None = None
-    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``."""
+    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``. The replicas of an HA pair
+    are named together, ``prometheus:URL,URL``."""
     cluster: str | None = None
     """A name for the cluster; by default what the source says."""
     window: str | None = None

@@ -21,8 +21,8 @@ from analyzer.sources.probe import (
 )
 from analyzer.sources.promql import Matcher, Matchers, selector
 from analyzer.sources.ragged import Grid
+from analyzer.sources.replicas import Connection
 from analyzer.sources.settings import PrometheusSettings
-from analyzer.sources.transport import Connection
 from analyzer.usage import Recording
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"

@@ -25,7 +25,8 @@ from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, any_of, duration, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.reader import Question, Reader
-from analyzer.sources.transport import Connection, TooBigError
+from analyzer.sources.replicas import Connection
+from analyzer.sources.transport import TooBigError
 from analyzer.usage import NAMES, validate_events
 
 THROTTLED_SHARE = 0.05

@@ -18,9 +18,9 @@ from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, largest_by, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.reader import Question, Reader
+from analyzer.sources.replicas import Connection
 from analyzer.sources.transport import (
     BadQueryError,
-    Connection,
     DeniedError,
     NotFoundError,
     TooBigError,

@@ -20,8 +20,8 @@ from analyzer.sources.promql import (
     parse_matchers,
     selector,
 )
+from analyzer.sources.replicas import Connection
 from analyzer.sources.settings import PrometheusSettings
-from analyzer.sources.transport import Connection
 
 CPU_COUNTER = "container_cpu_usage_seconds_total"
 MEMORY_GAUGE = "container_memory_working_set_bytes"
@@ -161,14 +161,18 @@ def find_cluster(
 
 
 def find_interval(connection: Connection, series: str, moments: Sequence[datetime]) -> timedelta:
-    """How often the series are scraped: the slowest of their jobs, one minute if unknown."""
+    """How often the series are scraped: the slowest of their jobs, one minute if unknown.
+
+    A job's best hour counts, for an outage in another makes it look slow.
+    """
     counted = over("count_over_time", series, left_open(timedelta(hours=1)))
     query = f"quantile by (job, metrics_path) (0.9, {counted})"
+    best: dict[tuple[str, str], float] = {}
     for moment in moments:
-        counts = [sample.value for sample in connection.instant(query, moment.timestamp())]
-        if counts and min(counts) >= 1:
-            return _usual(3600 / min(counts))
-    return timedelta(minutes=1)
+        for sample in connection.instant(query, moment.timestamp()):
+            job = sample.labels.get("job", ""), sample.labels.get("metrics_path", "")
+            best[job] = max(best.get(job, 1.0), sample.value)
+    return _usual(3600 / min(best.values())) if best else timedelta(minutes=1)
 
 
 def _usual(seconds: float) -> timedelta:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import orjson
@@ -29,9 +29,10 @@ from analyzer.sources.promql import selector
 from analyzer.sources.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.reader import Question, Reader
 from analyzer.sources.recording import FORMAT, cut_recording
+from analyzer.sources.replicas import Connection, connect, split_urls
 from analyzer.sources.settings import PrometheusSettings
 from analyzer.sources.specs import build_specs
-from analyzer.sources.transport import Connection, redact
+from analyzer.sources.transport import Server, redact
 from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import Meta, Recording, utc
 from analyzer.workload import ContainerRef
@@ -53,7 +54,10 @@ _SCRAPE_LABELS = (
 
 @dataclass(frozen=True)
 class PrometheusSource:
-    """A Prometheus at `url`, read as `settings` say; `progress` hears how far a read is."""
+    """A Prometheus at `url`, read as `settings` say; `progress` hears how far a read is.
+
+    Several URLs, joined by commas, are replicas of one another and read as one.
+    """
 
     url: str
     settings: PrometheusSettings = field(default_factory=PrometheusSettings)
@@ -61,11 +65,11 @@ class PrometheusSource:
 
     def describe(self) -> str:
         """The URL without credentials."""
-        return f"prometheus:{redact(self.url)}"
+        return f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
 
     def connect(self) -> Connection:
         """Open a connection; nothing is sent yet."""
-        return Connection(self.url, self.settings)
+        return connect(self.url, self.settings)
 
     def read(self, window: Window) -> Recording:
         """Read the window; what could not be read is named in ``meta.warnings``.
@@ -77,8 +81,15 @@ class PrometheusSource:
 
     def examine(self, end: datetime | None = None) -> list[Finding]:
         """Say what the server has, what is missing and what to do about it; never raises."""
-        with self.connect() as connection:
-            return examine_prometheus(connection, self.settings, end)
+        urls = split_urls(self.url)
+        findings: list[Finding] = []
+        for number, url in enumerate(urls, 1):
+            with Server(url, self.settings) as server:
+                found = examine_prometheus(server, self.settings, end)
+            if len(urls) > 1:
+                found = [replace(f, check=f"{f.check} ({number})") for f in found]
+            findings += found
+        return findings
 
     def read_from(self, connection: Connection, window: Window) -> Recording:
         """`read` through an open connection."""

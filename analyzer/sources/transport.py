@@ -153,7 +153,7 @@ class Sample:
     value: float
 
 
-class Connection(PrometheusConnect):  # type: ignore[misc]  # the client ships no types
+class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no types
     """One Prometheus, with authentication, limits on time, and retries.
 
     Safe to use from several threads. Warnings of the server gather in `warnings`, in order and

@@ -29,7 +29,7 @@ from click.testing import CliRunner
 from analyzer.cli import main
 from analyzer.errors import AnalyzerError, SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.transport import Connection, redact, split_credentials
+from analyzer.sources.transport import Server, redact, split_credentials
 from tests.sources.conftest import ROOT, program
 from tests.sources.smallcluster import END
 
@@ -187,7 +187,7 @@ def new_key(name: str) -> list[str]:
 
 def ask(url: str, **settings: Any) -> float:
     """One question to the server at `url`."""
-    with Connection(url, PrometheusSettings(**QUICK | settings)) as connection:
+    with Server(url, PrometheusSettings(**QUICK | settings)) as connection:
         now: float = connection.now()
         return now
 
@@ -242,7 +242,7 @@ def test_insecure_connects_and_is_said_once(
 ) -> None:
     """Unverified TLS is possible when asked for, and told, as a notice: it was asked for."""
     with caplog.at_level(logging.INFO, "analyzer"), serving(Gate(), certificates.context()) as url:
-        with Connection(url, PrometheusSettings(insecure=True)) as connection:
+        with Server(url, PrometheusSettings(insecure=True)) as connection:
             assert connection.now() > 0
             assert connection.now() > 0
         said = [(record.levelname, record.getMessage()) for record in caplog.records]
@@ -278,7 +278,7 @@ def test_what_is_logged_is_talk(words: list[str], told: str, certificates: Certi
 def test_a_missing_authority_file_is_named(tmp_path: Path) -> None:
     """Before anything is sent."""
     with pytest.raises(SourceError, match=r"certificate authority file .*absent.pem"):
-        Connection("https://127.0.0.1:1", PrometheusSettings(ca_file=tmp_path / "absent.pem"))
+        Server("https://127.0.0.1:1", PrometheusSettings(ca_file=tmp_path / "absent.pem"))
 
 
 # -- who we are ---------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_server_that_asks_for_a_client_certificate_gets_it(
 def test_a_token_is_read_for_every_request(token: Path) -> None:
     """A rotated token is used without a new connection."""
     gate = Gate()
-    with serving(gate) as url, Connection(url, PrometheusSettings(token_file=token)) as connection:
+    with serving(gate) as url, Server(url, PrometheusSettings(token_file=token)) as connection:
         connection.now()
         token.write_text(f"{OTHER_SECRET}\n")
         connection.now()

@@ -14,9 +14,9 @@ from analyzer.sources.sigv4 import SigV4
 from analyzer.sources.transport import (
     BadQueryError,
     BusyError,
-    Connection,
     DeniedError,
     NotFoundError,
+    Server,
     TooBigError,
     classify,
     redact,
@@ -96,7 +96,7 @@ def test_a_bad_token_file_is_named_and_not_shown(tmp_path: Path, content: str | 
     path = tmp_path / "token"
     if content is not None:
         path.write_text(content)
-    connection = Connection("http://127.0.0.1:1", PrometheusSettings(token_file=path))
+    connection = Server("http://127.0.0.1:1", PrometheusSettings(token_file=path))
     with pytest.raises(SourceError, match="token file") as caught:
         connection.now()
     assert "two" not in str(caught.value)
@@ -106,7 +106,7 @@ def test_a_header_that_cannot_be_sent_is_not_shown() -> None:
     """The value may be a secret."""
     settings = PrometheusSettings(headers={"X-Key": "secret\nvalue"})
     with pytest.raises(SourceError, match="header") as caught:
-        Connection("http://127.0.0.1:1", settings).now()
+        Server("http://127.0.0.1:1", settings).now()
     assert "secret" not in str(caught.value) + repr(settings)
 
 
