@@ -19,7 +19,7 @@ from analyzer.sources.probe import (
     find_scrapes,
     probe,
 )
-from analyzer.sources.promql import Matcher, Matchers, selector
+from analyzer.sources.promql import Matcher, Matchers, duration, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.replicas import Connection
 from analyzer.sources.settings import PrometheusSettings
@@ -222,7 +222,7 @@ def _usage(connection: Connection, dialect: Dialect, end: datetime) -> Finding:
 
 
 def _interval(connection: Connection, dialect: Dialect, end: datetime) -> Finding:
-    window = dialect.rate_window(DEFAULT_STEP)
+    window = duration(dialect.rate_window(DEFAULT_STEP))
     found = f"scraped every {dialect.interval.total_seconds():.0f} s; rates over {window}"
     if dialect.interval > timedelta(minutes=2):
         return Finding("interval", WARNING, found, "scrape cAdvisor every 60 s or faster")

@@ -358,7 +358,10 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
             else:
                 with closing(response):
                     raise self._failure(response)
-        raise NotFoundError(f"{self.url}{path} redirects in a circle; check the URL")
+        raise NotFoundError(
+            f"{self.url}{path} redirects again and again, at last to {url[:200]}; if this is a "
+            "login page give a token, else check the URL"
+        )
 
     def _request(self, method: str, url: str, form: Form) -> requests.Response:
         seconds = self._request_seconds()
@@ -526,6 +529,8 @@ class _naming_failures:  # noqa: N801  # reads as a phrase: with _naming_failure
 
 def _tls_advice(reason: str) -> str:
     """What to do about a failed handshake, from OpenSSL's words for it."""
+    if "wrong version number" in reason.lower():
+        return "this port speaks no TLS; write http:// in the URL, or name the port that does"
     if _CLIENT_WORDS.search(reason):
         return (
             "the server asks who you are: check client_certificate_file and client_key_file, "

@@ -237,6 +237,13 @@ def test_a_certificate_for_another_host_is_refused(certificates: Certificates) -
     assert gate.met == []
 
 
+def test_a_port_without_tls_is_named() -> None:
+    """Https before a plain server: no authority would help."""
+    with serving(Gate()) as url:
+        error = failure(url.replace("http:", "https:"))
+    assert str(error).endswith("write http:// in the URL, or name the port that does")
+
+
 def test_insecure_connects_and_is_said_once(
     certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
