@@ -49,6 +49,8 @@ _LIMIT_WORDS = re.compile(
     r"|timed out|timeout",
     re.IGNORECASE,
 )
+_STORE_WORDS = re.compile(r"rpc error: code = |connection refused|unexpected EOF")
+"""Thanos and Cortex answer 422 when a store behind them fails; the query is sound."""
 _HANGUP_WORDS = re.compile(r"EOF occurred|reset by peer|broken pipe|aborted", re.IGNORECASE)
 _HARMLESS_HEADERS = (
     "Accept",
@@ -407,6 +409,8 @@ def classify(status: int, kind: str, said: str, wait: float | None = None) -> So
         return TooBigError(f"{said}; raise --query.timeout of the server, or read a shorter window")
     if status in (429, 500, 502, 503):
         return BusyError(f"{said}; the server is overloaded or starting", wait)
+    if status == 422 and _STORE_WORDS.search(text):
+        return BusyError(f"{said}; a store behind the server failed", wait)
     if status == 401:
         return DeniedError(f"{said}; give a token or user that may query (token_file, user)")
     if status == 403:

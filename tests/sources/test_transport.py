@@ -25,6 +25,8 @@ from analyzer.sources.transport import (
 
 LOAD = "query processing would load too many samples into memory in query execution"
 
+STORE = "expanding series: proxy Series(): rpc error: "
+
 
 @pytest.mark.parametrize(
     ("status", "kind", "text", "meaning"),
@@ -42,6 +44,16 @@ LOAD = "query processing would load too many samples into memory in query execut
         (401, "", "no org id", DeniedError),
         # Thanos
         (422, "execution", "expanding series: exceeded series limit: 1000", TooBigError),
+        (422, "execution", STORE + "code = Aborted desc = No StoreAPIs matched", BusyError),
+        (422, "execution", STORE + "code = ResourceExhausted desc = exceeded", TooBigError),
+        # Amazon
+        (
+            422,
+            "execution",
+            "the query hit the aggregated data size limit (limit: 5 GB)",
+            TooBigError,
+        ),
+        (422, "execution", "query timed out in query execution", TooBigError),
         # VictoriaMetrics
         (422, "422", "the number of matching timeseries exceeds 300000", TooBigError),
         (503, "503", "cannot handle more than 8 concurrent requests", BusyError),
