@@ -78,7 +78,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All settings of a run."""
 
     source: str | None = None
-    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``."""
+    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``. The replicas of an HA pair
+    are named together, ``prometheus:URL,URL``."""
     cluster: str | None = None
     """A name for the cluster; by default what the source says."""
     window: str | None = None
@@ -143,18 +144,19 @@ def load_config(
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    blamed = "the settings"
     if path is not None:
         _merge(tree, origins, _read_file(path), str(path))
-        _convert(tree, str(path))
+        blamed = _check(tree, str(path)) or blamed
     for name, dotted, kind in _variables():
         if environment.get(name):
             value = _read_variable(environment[name], kind, name)
             _put(tree, origins, dotted, value, f"${name}")
-            _convert(tree, f"${name}")
+            blamed = _check(tree, f"${name}") or blamed
     for dotted, value in flags.items():
         if value is not None and value != ():
             _put(tree, origins, dotted, value, "flag")
-    return Settings(_convert(tree, "the settings"), origins)
+    return Settings(_convert(tree, blamed), origins)
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -261,6 +263,20 @@ def _read_variable(text: str, kind: Any, name: str) -> Any:
         raise ConfigError(
             f"${name}: {text!r} cannot be read: {error.__class__.__name__}"
         ) from error
+
+
+def _check(tree: Mapping[str, Any], origin: str) -> str | None:
+    """Raise for what is wrong with `origin`; name it where a later layer may complete it.
+
+    A user and the file with the password, for example, may be two variables.
+    """
+    try:
+        _convert(tree, origin)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, UsageError):
+            raise
+        return origin
+    return None
 
 
 def _convert(tree: Mapping[str, Any], origin: str) -> Config:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
 from analyzer.history import Histories
 from analyzer.quantity import Memory
+from analyzer.usage import EVENT_KINDS
 
 Array = npt.NDArray[np.float64]
 
@@ -48,6 +49,11 @@ class Evidence:
     image_changes: int = 0
     throttled: float = 0.0
     """The share of observed steps in which it was notably throttled."""
+    cpu_pressure: float = 0.0
+    """The share of the observed time that lies in hours of notable CPU pressure: some task waited
+    for a CPU, be it for the limit or for its neighbours. 0 also where the source has no PSI."""
+    memory_pressure: float = 0.0
+    """The same of memory: all tasks waited at once for pages to be reclaimed or read back."""
 
 
 def observe(histories: Histories, indices: Iterable[int]) -> dict[int, Evidence]:
@@ -64,10 +70,9 @@ class _Counts:
 
 def _count_events(histories: Histories) -> _Counts:
     events, size = histories.events, len(histories)
-    kinds = ("oom_kill", "restart", "throttled", "image_change")
     counts = {
         kind: np.bincount(events.loc[events["kind"] == kind, "index"], minlength=size)
-        for kind in kinds
+        for kind in EVENT_KINDS
     }
     limit = np.full(size, np.nan)
     kills = events[(events["kind"] == "oom_kill") & events["value"].notna()]
@@ -83,6 +88,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     steps = np.unique(usage.sample_steps(index)[seen])
     span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
+    hours = seen.sum() * (usage.step / timedelta(hours=1))
     return Evidence(
         cpu=_quantiles(cpu),
         memory=_quantiles(memory),
@@ -96,6 +102,8 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         restarts=int(counts.events["restart"][index]),
         image_changes=int(counts.events["image_change"][index]),
         throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
+        cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
+        memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
     )
 
 

@@ -243,6 +243,8 @@ def _row(recommendation: Recommendation) -> dict[str, Any]:
         "oom_kills": seen.oom_kills,
         "restarts": seen.restarts,
         "throttled": seen.throttled,
+        "cpu_pressure": seen.cpu_pressure,
+        "memory_pressure": seen.memory_pressure,
         "confidence": recommendation.confidence,
         "changed": recommendation.changed,
         "cpu_finding": recommendation.findings.get("cpu"),

@@ -30,7 +30,14 @@ NAMES = ["namespace", "workload_kind", "workload", "container"]
 """The columns that name a container inside its cluster, in sort order."""
 
 CONTAINER_TYPES = ("app", "init", "sidecar")
-EVENT_KINDS = ("oom_kill", "restart", "throttled", "image_change")
+EVENT_KINDS = (
+    "oom_kill",
+    "restart",
+    "throttled",
+    "image_change",
+    "cpu_pressure",
+    "memory_pressure",
+)
 
 MOST = 2.0**60
 """No cluster has an exbibyte in a container, nor anything else in such numbers."""
@@ -90,7 +97,8 @@ def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame` as an events table, sorted by time.
 
     ``kind`` is one of `EVENT_KINDS`. ``value`` is the memory limit that was hit in bytes
-    (``oom_kill``) or the share of throttled CFS periods (``throttled``), else NaN.
+    (``oom_kill``), the share of throttled CFS periods (``throttled``), or the share of the hour
+    before that was lost to waiting (``cpu_pressure``, ``memory_pressure``), else NaN.
     """
     _require(frame, [*NAMES, "timestamp", "kind"], "events")
     columns = {name: _text(frame, name, "events") for name in [*NAMES, "pod", "kind"]}

@@ -148,3 +148,17 @@ def test_every_leaf_and_a_schema_can_be_shown() -> None:
     assert leaves["policy.cpu_floor"] == "5m"
     assert leaves["prometheus.timeout"] == "0:01:00"
     assert "properties" in str(json_schema())
+
+
+def test_what_belongs_together_may_come_in_parts(tmp_path: Path) -> None:
+    """A user in the file, the password's file in a variable; one alone is an error at the end."""
+    path = tmp_path / "r.yaml"
+    path.write_text("prometheus:\n  user: joe\n")
+    variables = {"RIGHTSIZE_PROMETHEUS__PASSWORD_FILE": "secret"}
+    config = load_config(path, variables, {}).config
+    assert (config.prometheus.user, config.prometheus.password_file) == ("joe", Path("secret"))
+    both = variables | {"RIGHTSIZE_PROMETHEUS__USER": "jane"}
+    assert load_config(None, both, {}).config.prometheus.user == "jane"
+    for file, alone in ((path, {}), (None, variables)):
+        with pytest.raises(ConfigError, match="needs both a user and a password file"):
+            load_config(file, alone, {})

@@ -25,6 +25,7 @@ from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
+    from analyzer.evidence import Evidence
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
@@ -265,6 +266,8 @@ def _explain(recommendation: Recommendation, report: Report) -> str:
         f"{seen.coverage:.0%} of the time observed",
         f"  model {report.model}, confidence {recommendation.confidence:.0%}",
     ]
+    happened = _happened(seen)
+    lines += [f"  seen: {', '.join(happened)}"] if happened else []
     lines += [f"  note: {note}" for note in recommendation.notes]
     for target in TARGETS:
         lines.append(f"  {target.replace('_', ' ')}: {arrow(recommendation, target)}")
@@ -272,6 +275,20 @@ def _explain(recommendation: Recommendation, report: Report) -> str:
             amount = " -> ".join(part for part in (step.before, step.after) if part)
             lines.append(f"    {step.name:<10} {amount:<20} {step.reason}".rstrip())
     return "\n".join(plain(line) for line in lines) + "\n"
+
+
+def _happened(seen: Evidence) -> list[str]:
+    """What befell a container besides its usage; nothing is said of what did not."""
+    counts = ((seen.oom_kills, "OOM kill"), (seen.restarts, "restart"))
+    shares = (
+        (seen.throttled, "throttled in {:.1%} of the steps"),
+        (seen.cpu_pressure, "waiting for CPU in {:.1%} of the hours"),
+        (seen.memory_pressure, "waiting for memory in {:.1%} of the hours"),
+    )
+    return [
+        *(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count),
+        *(text.format(share) for share, text in shares if share),
+    ]
 
 
 def _leave(ctx: click.Context, report: Report, exit_code: bool) -> None:

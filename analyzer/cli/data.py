@@ -76,12 +76,13 @@ def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
 
     config = settings_of(parameters).config
     findings = []
-    if config.source is not None or config.git.repo is None:
-        findings += source_of(config).examine(window_end(config, now()))
-    if config.git.repo is not None:
-        from analyzer.landing import examine_git
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]):
+        if config.source is not None or config.git.repo is None:
+            findings += source_of(config).examine(window_end(config, now()))
+        if config.git.repo is not None:
+            from analyzer.landing import examine_git
 
-        findings += examine_git(config)
+            findings += examine_git(config)
     if form == "json":
         from analyzer.report import to_plain
 

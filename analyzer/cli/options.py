@@ -47,7 +47,7 @@ def source_options(command: Command) -> Command:
     options = [
         click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml]."),
         click.option("--source", metavar="KIND:WHERE", help="prometheus:URL or recording:DIR."),
-        click.option("-p", "--prometheus-url", metavar="URL", help="Short for --source."),
+        click.option("-p", "--prometheus-url", metavar="URL[,URL]", help="Short for --source."),
         click.option("--cluster", metavar="NAME", help="What to call the cluster."),
         click.option(
             "--cache", type=Path, metavar="DIR", help="Keep closed days of a server here."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -12,7 +13,8 @@ class Talk:
     """Says what goes on, on stderr.
 
     On a terminal long steps show a bar; elsewhere each step is said once. With
-    ``log_format="json"`` every sentence is one JSON object on a line.
+    ``log_format="json"`` every sentence is one JSON object on a line. Within its context what the
+    package logs is said too, in the same form.
     """
 
     def __init__(
@@ -26,6 +28,11 @@ class Talk:
         self._what = ""
 
     def __enter__(self) -> Self:
+        self._handler = _Spoken(self)
+        logger = logging.getLogger("analyzer")
+        self._level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self._handler)
         return self
 
     def __exit__(
@@ -35,6 +42,9 @@ class Talk:
         trace: TracebackType | None,
     ) -> None:
         self._stop()
+        logger = logging.getLogger("analyzer")
+        logger.removeHandler(self._handler)
+        logger.setLevel(self._level)
 
     def say(self, text: str, level: str = "info") -> None:
         """Say one sentence; warnings are said even when quiet."""
@@ -81,3 +91,15 @@ class Talk:
             self._bar.stop()
             self._bar = self._task = None
             self._what = ""
+
+
+class _Spoken(logging.Handler):
+    """Says what is logged."""
+
+    def __init__(self, talk: Talk) -> None:
+        super().__init__(logging.INFO)
+        self.talk = talk
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "info" if record.levelno < logging.WARNING else "warning"
+        self.talk.say(record.getMessage(), level)

@@ -43,7 +43,7 @@ FORTNIGHT = 14
 FAR = 0.2
 """A jump is told from drift where it goes this much beyond the highest peak, in logarithms."""
 MOST_CHANCE = 0.9
-PRIOR_WEEKS = 600.0
+PRIOR_WEEKS = 2000.0
 MOST_PER_REVIEW = 60.0
 """Containers of one week share its shocks: they count as no more than this many."""
 

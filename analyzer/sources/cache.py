@@ -66,10 +66,10 @@ class Cache:
         return recording
 
     def store(self, day: datetime, recording: Recording) -> bool:
-        """Keep a whole day; False where it is there already or cannot be written."""
+        """Keep a whole day, or leave the one that is there; False where it cannot be written."""
         path = self._path(day)
         if path.is_dir():
-            return False
+            return True
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             _clear_abandoned(self.home)
@@ -81,8 +81,10 @@ class Cache:
                 _sync(self.home)
         except (OSError, OutputError) as error:
             if path.is_dir():
-                return False
-            _LOG.warning("the day %s could not be cached, reading goes on: %s", path.name, error)
+                return True  # another run was faster
+            _LOG.warning(
+                "the day %s and what follows is not kept, reading goes on: %s", path.name, error
+            )
             return False
         return True
 
@@ -148,8 +150,8 @@ def _remove(path: Path) -> None:
     grave = path.with_name(f"{_SCRATCH}{path.name}-{os.getpid()}-{time.monotonic_ns()}")
     try:
         path.rename(grave)
-    except FileNotFoundError:
-        return  # another run was faster
+    except OSError:
+        return  # another run was faster, or the folder is not ours to write: it counts as none
     shutil.rmtree(grave, ignore_errors=True)
 
 

@@ -19,10 +19,10 @@ from analyzer.sources.probe import (
     find_scrapes,
     probe,
 )
-from analyzer.sources.promql import Matcher, Matchers, selector
+from analyzer.sources.promql import Matcher, Matchers, duration, selector
 from analyzer.sources.ragged import Grid
+from analyzer.sources.replicas import Connection
 from analyzer.sources.settings import PrometheusSettings
-from analyzer.sources.transport import Connection
 from analyzer.usage import Recording
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -118,7 +118,7 @@ def examine_prometheus(
     except SourceError as error:
         return [Finding("reach", PROBLEM, str(error), "fix this first, then look again")]
     moment = datetime.fromtimestamp(now, UTC) if end is None else end
-    findings = [_reached(connection), _clock(now), _limits(connection)]
+    findings = [_reached(connection), *_unverified(connection), _clock(now), _limits(connection)]
     try:
         dialect = probe(connection, settings, moment - timedelta(days=1), moment)
     except SourceError as error:
@@ -181,6 +181,12 @@ def _reached(connection: Connection) -> Finding:
     return Finding("reach", OK, f"{connection.url} answers, {name} {version}")
 
 
+def _unverified(connection: Connection) -> Iterator[Finding]:
+    if connection.settings.insecure and connection.url.startswith("https:"):
+        found = "the server's certificate is not verified (insecure)"
+        yield Finding("certificate", WARNING, found, "name its authority with ca_file instead")
+
+
 def _clock(now: float) -> Finding:
     skew = abs(now - time.time())
     found = f"the server's clock is {skew:.0f} s away from ours"
@@ -216,7 +222,7 @@ def _usage(connection: Connection, dialect: Dialect, end: datetime) -> Finding:
 
 
 def _interval(connection: Connection, dialect: Dialect, end: datetime) -> Finding:
-    window = dialect.rate_window(DEFAULT_STEP)
+    window = duration(dialect.rate_window(DEFAULT_STEP))
     found = f"scraped every {dialect.interval.total_seconds():.0f} s; rates over {window}"
     if dialect.interval > timedelta(minutes=2):
         return Finding("interval", WARNING, found, "scrape cAdvisor every 60 s or faster")

@@ -1,8 +1,9 @@
-"""What happened to containers: restarts, OOM kills, throttling, image changes.
+"""What happened to containers: restarts, OOM kills, throttling, pressure, image changes.
 
 Looking at every series closely would cost the server more than the usage itself, so each kind is
 looked for where it can have happened only: restarts in pods that show a second cgroup or a raised
-counter, throttling in pods whose throttled periods grew.
+counter, throttling in pods whose throttled periods grew. Pressure nearly every container knows; it
+is looked at hour by hour.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import orjson
 import pandas as pd
 
 from analyzer.sources.decode import Batch
-from analyzer.sources.facts import Facts, Rows, batches, day_grids, timelines
+from analyzer.sources.facts import Facts, Rows, batches, even_grids, timelines
 from analyzer.sources.owners import ContainerName, PodName, container_name
-from analyzer.sources.plan import Piece, plan
+from analyzer.sources.plan import MOST_POINTS, Piece, plan
 from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, any_of, duration, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.reader import Question, Reader
-from analyzer.sources.transport import Connection, TooBigError
+from analyzer.sources.replicas import Connection
+from analyzer.sources.transport import TooBigError
 from analyzer.usage import NAMES, validate_events
 
 THROTTLED_SHARE = 0.05
@@ -41,21 +43,19 @@ _OOM_COUNTER = "container_oom_events_total"
 _THROTTLED = "container_cpu_cfs_throttled_periods_total"
 _PERIODS = "container_cpu_cfs_periods_total"
 _OOM = one_of("reason", ["OOMKilled"])
+PRESSURE_SHARE = 0.05
+"""An hour counts as one of pressure when at least this share of it was lost to waiting."""
+_HOUR = timedelta(hours=1)
+_PRESSURE = {
+    # Some task waited for a CPU; all tasks at once waited for memory to be reclaimed or read back.
+    "container_pressure_cpu_waiting_seconds_total": "cpu_pressure",
+    "container_pressure_memory_stalled_seconds_total": "memory_pressure",
+}
 _COLUMNS = (*NAMES, "pod", "timestamp", "kind", "value")
 
 Series = list[tuple[float, float]]
 Event = tuple[ContainerName, float, str, float]
 """Container, Unix time, kind, value."""
-
-
-def read_events(
-    reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, restarted: Iterable[PodName]
-) -> list[Event]:
-    """Every restart, OOM kill and throttled step; `restarted` are pods known to have restarted."""
-    events = [*read_restarts(reader, dialect, grid, facts, set(restarted))]
-    if not dialect.from_rules:
-        events += read_throttling(reader, dialect, grid)
-    return events
 
 
 def read_restarts(
@@ -86,7 +86,6 @@ def read_restarts(
 def read_throttling(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
     """Steps in which a container had to wait for its CPU limit, with the share of periods."""
     pods = _throttled_pods(reader, dialect, grid)
-    largest: dict[tuple[ContainerName, float], float] = {}
     window = dialect.rate_window(grid.step)
 
     def expression(names: Sequence[str], more: Matchers) -> str:
@@ -95,15 +94,49 @@ def read_throttling(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Ev
         whole = over("increase", selector(_PERIODS, matchers), window)
         return f"({waited} / ({whole} > 0)) >= {THROTTLED_SHARE}"
 
-    for question in _by_pods(dialect, grid, pods, expression, "throttling"):
+    questions = _by_pods(dialect, grid, pods, expression, "throttling")
+    for name, time, value in _largest(reader, questions):
+        yield name, time, "throttled", min(1.0, value)
+
+
+def read_pressure(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
+    """Hours under pressure (PSI), with the share of the hour that was lost to waiting.
+
+    Nothing where the kubelet does not tell, before Kubernetes 1.34 or with cgroup v1.
+    """
+    start, end = grid.start.timestamp(), grid.end.timestamp()
+    series = any_of(_PRESSURE, dialect.usage)
+    # Some servers heed no selector here and tell every name there is.
+    names = reader.connection.label_values("__name__", series, start, end)
+    for metric in sorted(_PRESSURE.keys() & set(names)):
+        questions = [
+            _pressure(dialect, metric, part) for part in even_grids(grid.start, grid.end, _HOUR)
+        ]
+        for name, time, value in _largest(reader, questions):
+            yield name, time, _PRESSURE[metric], min(1.0, value)
+
+
+def _pressure(dialect: Dialect, metric: str, part: Grid) -> Question[Rows]:
+    def expression(more: Matchers) -> str:
+        lost = over("rate", selector(metric, (*dialect.usage, *more)), left_open(part.step))
+        return f"{lost} >= {PRESSURE_SHARE}"
+
+    return _rows("pressure", part, expression, plan(part, dialect.namespaces, MOST_POINTS))
+
+
+def _largest(
+    reader: Reader, questions: Iterable[Question[Rows]]
+) -> list[tuple[ContainerName, float, float]]:
+    """Container, time and value of every point; the largest where several series say one."""
+    largest: dict[tuple[ContainerName, float], float] = {}
+    for question in questions:
         reader.ask(question)
         for rows in question.answers:
             for labels, samples in rows:
                 for time, value in samples:
                     key = container_name(labels), time
                     largest[key] = max(largest.get(key, 0.0), value)
-    for (name, time), value in sorted(largest.items()):
-        yield name, time, "throttled", min(1.0, value)
+    return [(name, time, value) for (name, time), value in sorted(largest.items())]
 
 
 def limit_at(facts: Facts, name: ContainerName, time: float) -> float:
@@ -151,7 +184,7 @@ def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
         container_name(sample.labels): sample.value
         for sample in reader.connection.instant(risen, grid.start.timestamp())
     }
-    for part in day_grids(grid.start, grid.end):
+    for part in even_grids(grid.start, grid.end):
         question = _rows(
             "restarts",
             part,
@@ -192,7 +225,7 @@ def _raw(
     """The raw samples of `series` for some pods over the window; `thin` keeps changes only."""
     found: dict[ContainerName, dict[float, float]] = {}
     for names in batches(pods):
-        for part in day_grids(grid.start, grid.end):
+        for part in even_grids(grid.start, grid.end):
             for step in range(part.steps):
                 # Five minutes more than the day, so that a rise at midnight has its before.
                 length = part.step + timedelta(minutes=5)
@@ -236,7 +269,7 @@ def _ask_raw(
 
 def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
     pods: set[PodName] = set()
-    for part in day_grids(grid.start, grid.end):
+    for part in even_grids(grid.start, grid.end):
         length = left_open(part.step)
 
         def expression(more: Matchers, length: timedelta = length) -> str:

@@ -18,9 +18,9 @@ from analyzer.sources.probe import Dialect
 from analyzer.sources.promql import Matchers, largest_by, left_open, one_of, over, selector
 from analyzer.sources.ragged import Grid
 from analyzer.sources.reader import Question, Reader
+from analyzer.sources.replicas import Connection
 from analyzer.sources.transport import (
     BadQueryError,
-    Connection,
     DeniedError,
     NotFoundError,
     TooBigError,
@@ -95,11 +95,11 @@ class Facts:
         table[key] = self._lines.setdefault(line, line)
 
 
-def day_grids(start: datetime, end: datetime) -> list[Grid]:
-    """One grid of whole days up to `end`, and one of the rest before it, if any."""
-    days = (end - start) // DAY
-    rest = (end - start) - days * DAY
-    grids = [Grid(end - days * DAY, DAY, days)] if days else []
+def even_grids(start: datetime, end: datetime, step: timedelta = DAY) -> list[Grid]:
+    """One grid of whole steps up to `end`, and one of the rest before it, if any."""
+    steps = (end - start) // step
+    rest = (end - start) - steps * step
+    grids = [Grid(end - steps * step, step, steps)] if steps else []
     if rest:
         grids.append(Grid(start, rest, 1))
     return grids
@@ -138,7 +138,7 @@ def _series_by_query(
 ) -> list[dict[str, str]]:
     """The same by instant queries, day by day, where the series endpoint is closed or limited."""
     found: dict[bytes, dict[str, str]] = {}
-    for day_grid in day_grids(grid.start, grid.end):
+    for day_grid in even_grids(grid.start, grid.end):
         for step in range(day_grid.steps):
             for series in selectors:
                 query = over("last_over_time", series, left_open(day_grid.step))
@@ -167,7 +167,7 @@ def read_settings(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
     the whole day for pods that were never met that way; and step by step for the few containers
     that show more than one value under the same pod name.
     """
-    parts = day_grids(grid.start, grid.end)
+    parts = even_grids(grid.start, grid.end)
     for part in parts:
         _read_settings(reader, dialect, part, facts, _standing)
     unmet = {name[:2] for name in facts.types} - {name[:2] for name in facts.images}
@@ -268,7 +268,7 @@ def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
 
 def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """How many replicas each workload is set to, at its latest within the window."""
-    for part in reversed(day_grids(grid.start, grid.end)):
+    for part in reversed(even_grids(grid.start, grid.end)):
         pieces = plan(part, dialect.namespaces, _POINTS)
         for metric, (kind, label) in _REPLICAS.items():
             names = ("namespace", "exported_namespace", label, f"exported_{label}")

@@ -12,7 +12,6 @@ from analyzer.sources.promql import (
     Matcher,
     Matchers,
     any_of,
-    duration,
     equals,
     left_open,
     one_of,
@@ -20,8 +19,9 @@ from analyzer.sources.promql import (
     parse_matchers,
     selector,
 )
+from analyzer.sources.replicas import Connection
 from analyzer.sources.settings import PrometheusSettings
-from analyzer.sources.transport import Connection
+from analyzer.sources.window import DAY
 
 CPU_COUNTER = "container_cpu_usage_seconds_total"
 MEMORY_GAUGE = "container_memory_working_set_bytes"
@@ -36,6 +36,8 @@ _REAL = (Matcher("container", "!=", ""), Matcher("container", "!=", "POD"))
 _WITH_IMAGE = (*_REAL, Matcher("image", "!=", ""))
 _KUBELET = ("kubelet", "/metrics/cadvisor")
 _PROBES = 4
+_BACK = (0, 0.25, 0.5, 1, 2, 3, 5, 7, 10, 14, 21, 30)
+_NEAR = 600.0
 _USUAL_INTERVALS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600)
 
 
@@ -161,14 +163,18 @@ def find_cluster(
 
 
 def find_interval(connection: Connection, series: str, moments: Sequence[datetime]) -> timedelta:
-    """How often the series are scraped: the slowest of their jobs, one minute if unknown."""
+    """How often the series are scraped: the slowest of their jobs, one minute if unknown.
+
+    A job's best hour counts, for an outage in another makes it look slow.
+    """
     counted = over("count_over_time", series, left_open(timedelta(hours=1)))
     query = f"quantile by (job, metrics_path) (0.9, {counted})"
+    best: dict[tuple[str, str], float] = {}
     for moment in moments:
-        counts = [sample.value for sample in connection.instant(query, moment.timestamp())]
-        if counts and min(counts) >= 1:
-            return _usual(3600 / min(counts))
-    return timedelta(minutes=1)
+        for sample in connection.instant(query, moment.timestamp()):
+            job = sample.labels.get("job", ""), sample.labels.get("metrics_path", "")
+            best[job] = max(best.get(job, 1.0), sample.value)
+    return _usual(3600 / min(best.values())) if best else timedelta(minutes=1)
 
 
 def _usual(seconds: float) -> timedelta:
@@ -284,12 +290,8 @@ def _explain_nothing(
             f"{url}: {CPU_COUNTER} has no series with a container label; let cAdvisor be scraped "
             "from the kubelet (/metrics/cadvisor), not from the nodes' root cgroup alone"
         )
-    length = duration(timedelta(days=30))
-    later = connection.instant(
-        f"max(max_over_time(timestamp({CPU_COUNTER})[{length}:1h]))", connection.now()
-    )
-    if later:
-        seen = datetime.fromtimestamp(later[0].value, UTC)
+    seen = _newest(connection)
+    if seen is not None:
         return (
             f"{url}: no container usage in the window that ends at {end:%Y-%m-%d %H:%M} UTC; "
             f"the newest sample is of {seen:%Y-%m-%d %H:%M} UTC, ask for a window up to there"
@@ -298,3 +300,26 @@ def _explain_nothing(
         f"{url}: no series of {CPU_COUNTER}; let Prometheus scrape cAdvisor "
         "(https, kubelet port, /metrics/cadvisor), or check tenant and cluster"
     )
+
+
+def _newest(connection: Connection) -> datetime | None:
+    """When usage was last scraped, to ten minutes; None where it was not within a month.
+
+    Asked moment by moment, because one query over the month kept a server busy for minutes.
+    """
+    query = f"max(timestamp({CPU_COUNTER}))"
+    now = connection.now()
+    later = now
+    for days in _BACK:
+        moment = now - days * DAY.total_seconds()
+        found = connection.instant(query, moment)
+        if found:
+            break
+        later = moment
+    else:
+        return None
+    while later - moment > _NEAR:
+        middle = (moment + later) / 2
+        between = connection.instant(query, middle)
+        moment, later, found = (middle, later, between) if between else (moment, middle, found)
+    return datetime.fromtimestamp(found[0].value, UTC)

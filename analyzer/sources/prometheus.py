@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import orjson
@@ -13,7 +13,14 @@ from analyzer.sources import facts as fact
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.decode import Batch
 from analyzer.sources.doctor import Finding, examine_prometheus
-from analyzer.sources.events import Event, build_events, read_events, restarted_pods
+from analyzer.sources.events import (
+    Event,
+    build_events,
+    read_pressure,
+    read_restarts,
+    read_throttling,
+    restarted_pods,
+)
 from analyzer.sources.joined import join_recordings
 from analyzer.sources.owners import Owners, container_name
 from analyzer.sources.plan import Piece, most_points, plan
@@ -22,9 +29,10 @@ from analyzer.sources.promql import selector
 from analyzer.sources.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.reader import Question, Reader
 from analyzer.sources.recording import FORMAT, cut_recording
+from analyzer.sources.replicas import Connection, connect, split_urls
 from analyzer.sources.settings import PrometheusSettings
 from analyzer.sources.specs import build_specs
-from analyzer.sources.transport import Connection, redact
+from analyzer.sources.transport import Server, redact
 from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import Meta, Recording, utc
 from analyzer.workload import ContainerRef
@@ -46,7 +54,10 @@ _SCRAPE_LABELS = (
 
 @dataclass(frozen=True)
 class PrometheusSource:
-    """A Prometheus at `url`, read as `settings` say; `progress` hears how far a read is."""
+    """A Prometheus at `url`, read as `settings` say; `progress` hears how far a read is.
+
+    Several URLs, joined by commas, are replicas of one another and read as one.
+    """
 
     url: str
     settings: PrometheusSettings = field(default_factory=PrometheusSettings)
@@ -54,11 +65,11 @@ class PrometheusSource:
 
     def describe(self) -> str:
         """The URL without credentials."""
-        return f"prometheus:{redact(self.url)}"
+        return f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
 
     def connect(self) -> Connection:
         """Open a connection; nothing is sent yet."""
-        return Connection(self.url, self.settings)
+        return connect(self.url, self.settings)
 
     def read(self, window: Window) -> Recording:
         """Read the window; what could not be read is named in ``meta.warnings``.
@@ -70,8 +81,15 @@ class PrometheusSource:
 
     def examine(self, end: datetime | None = None) -> list[Finding]:
         """Say what the server has, what is missing and what to do about it; never raises."""
-        with self.connect() as connection:
-            return examine_prometheus(connection, self.settings, end)
+        urls = split_urls(self.url)
+        findings: list[Finding] = []
+        for number, url in enumerate(urls, 1):
+            with Server(url, self.settings) as server:
+                found = examine_prometheus(server, self.settings, end)
+            if len(urls) > 1:
+                found = [replace(f, check=f"{f.check} ({number})") for f in found]
+            findings += found
+        return findings
 
     def read_from(self, connection: Connection, window: Window) -> Recording:
         """`read` through an open connection."""
@@ -108,9 +126,9 @@ class PrometheusSource:
                 continue
             known[low] = part
             if not (span.reader.lost or span.reader.connection.warnings):
-                for begin, first, last in days:
-                    if low <= first and last <= high:
-                        cache.store(begin, cut_recording(part, Window(begin + DAY, DAY)))
+                within = (begin for begin, first, last in days if low <= first and last <= high)
+                # The first day that cannot be written ends it: a full disk stays full.
+                all(cache.store(day, cut_recording(part, Window(day + DAY, DAY))) for day in within)
         return [known[low] for low in sorted(known)]
 
     def _identity(self, span: _Span, grid: Grid) -> tuple[str, ...]:
@@ -154,14 +172,19 @@ class _Span:
             "images, requests and limits": lambda: fact.read_settings(
                 self.reader, dialect, grid, facts
             ),
-            "events": lambda: events.extend(
-                read_events(self.reader, dialect, grid, facts, restarted_pods(lanes))
+            "restarts and OOM kills": lambda: events.extend(
+                read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
             ),
             "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
             "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
         }
+        if not dialect.from_rules:
+            steps |= {
+                "throttling": lambda: events.extend(read_throttling(self.reader, dialect, grid)),
+                "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
+            }
         for what, step in steps.items():
             self.reader.attempt(what, step)
         strangers = facts.owners.unknown

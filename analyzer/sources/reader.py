@@ -12,9 +12,9 @@ from analyzer.sources.decode import Batch, MalformedError
 from analyzer.sources.plan import Piece, split
 from analyzer.sources.promql import Matchers
 from analyzer.sources.ragged import Grid
+from analyzer.sources.replicas import Connection
 from analyzer.sources.transport import (
     BusyError,
-    Connection,
     DeadlineError,
     TimedOutError,
     TooBigError,

@@ -49,6 +49,8 @@ _LIMIT_WORDS = re.compile(
     r"|timed out|timeout",
     re.IGNORECASE,
 )
+_STORE_WORDS = re.compile(r"rpc error: code = |connection refused|unexpected EOF")
+"""Thanos and Cortex answer 422 when a store behind them fails; the query is sound."""
 _HANGUP_WORDS = re.compile(r"EOF occurred|reset by peer|broken pipe|aborted", re.IGNORECASE)
 _HARMLESS_HEADERS = (
     "Accept",
@@ -153,7 +155,7 @@ class Sample:
     value: float
 
 
-class Connection(PrometheusConnect):  # type: ignore[misc]  # the client ships no types
+class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no types
     """One Prometheus, with authentication, limits on time, and retries.
 
     Safe to use from several threads. Warnings of the server gather in `warnings`, in order and
@@ -358,7 +360,10 @@ class Connection(PrometheusConnect):  # type: ignore[misc]  # the client ships n
             else:
                 with closing(response):
                     raise self._failure(response)
-        raise NotFoundError(f"{self.url}{path} redirects in a circle; check the URL")
+        raise NotFoundError(
+            f"{self.url}{path} redirects again and again, at last to {url[:200]}; if this is a "
+            "login page give a token, else check the URL"
+        )
 
     def _request(self, method: str, url: str, form: Form) -> requests.Response:
         seconds = self._request_seconds()
@@ -404,6 +409,8 @@ def classify(status: int, kind: str, said: str, wait: float | None = None) -> So
         return TooBigError(f"{said}; raise --query.timeout of the server, or read a shorter window")
     if status in (429, 500, 502, 503):
         return BusyError(f"{said}; the server is overloaded or starting", wait)
+    if status == 422 and _STORE_WORDS.search(text):
+        return BusyError(f"{said}; a store behind the server failed", wait)
     if status == 401:
         return DeniedError(f"{said}; give a token or user that may query (token_file, user)")
     if status == 403:
@@ -526,6 +533,8 @@ class _naming_failures:  # noqa: N801  # reads as a phrase: with _naming_failure
 
 def _tls_advice(reason: str) -> str:
     """What to do about a failed handshake, from OpenSSL's words for it."""
+    if "wrong version number" in reason.lower():
+        return "this port speaks no TLS; write http:// in the URL, or name the port that does"
     if _CLIENT_WORDS.search(reason):
         return (
             "the server asks who you are: check client_certificate_file and client_key_file, "
@@ -618,7 +627,7 @@ def _session(settings: PrometheusSettings, auth: tuple[str, str] | None) -> requ
     session.verify = not settings.insecure
     if settings.insecure:
         # Said once per connection; a warning per request would say nothing new.
-        _LOG.warning("insecure: the certificate of the server is not verified")
+        _LOG.info("insecure: the certificate of the server is not verified")
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if settings.ca_file is not None and not settings.insecure:
         session.verify = str(_existing(settings.ca_file, "certificate authority"))

@@ -6,15 +6,20 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from analyzer.cli import main
+from analyzer.sources import load_recording, save_recording
+from analyzer.usage import validate_events
 
 SAMPLE = Path(__file__).parents[2] / "sample-data"
 RECORDING = ["--source", f"recording:{SAMPLE}/recording"]
@@ -64,6 +69,20 @@ def test_explain_shows_every_step() -> None:
     assert "memory request:" in text
     assert "demand" in text
     assert "at a risk of" in text
+
+
+def test_explain_tells_what_befell_a_container(tmp_path: Path) -> None:
+    """Kills, restarts and pressure stand beside the usage; a quiet container has no such line."""
+    recording = load_recording(Path(RECORDING[1].partition(":")[2]))
+    hour = recording.events.head(1).assign(kind="cpu_pressure", value=0.3)
+    events = validate_events(pd.concat([recording.events, hour], ignore_index=True))
+    save_recording(replace(recording, events=events), tmp_path / "r")
+    source = ("--source", f"recording:{tmp_path / 'r'}")
+    assert hour["workload"].item() == "flaresolverr"
+    text = call("explain", *source, "downloads/flaresolverr").stdout
+    # One of 21 days' hours, less what was not observed.
+    assert re.search(r"  seen: 31 OOM kills, 31 restarts, waiting for CPU in 0\.2% of the", text)
+    assert "  seen: " not in call("explain", *source, "media/plex").stdout
 
 
 def test_a_namespace_is_chosen_in_any_source(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One store with three clusters that each name things otherwise, six hours long."""
+"""One store with four clusters that each name things otherwise, six hours long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tests.sources.smallcluster import END, MIB, SCRAPE, escape
 
 LAST = int(END.timestamp())
 FIRST = LAST - 6 * 3600
+NEW_RULE = "node_namespace_pod_container:container_cpu_usage_seconds_total:sum_rate5m"
 RULE = "node_namespace_pod_container:container_cpu_usage_seconds_total:sum_irate"
 MEMORY_RULE = "node_namespace_pod_container:container_memory_working_set_bytes"
 
@@ -31,11 +32,19 @@ def openmetrics() -> str:
     container = renamed | {"container": "ksm", "exported_container": "web"}
     series("kube_pod_container_resource_requests_cpu_cores", container, 0, 0.5)
     series("kube_pod_container_resource_requests_memory_bytes", container, 0, 128 * MIB)
-    # Rules: the raw series were dropped.
-    rules = {"cluster": "rules"} | app
-    series(RULE, rules, 0, 0.75)
-    series(MEMORY_RULE, rules, 0, 96 * MIB)
-    _owners(series, {"cluster": "rules", "job": "state", "namespace": "n", "pod": "web-1-x"})
+    hpa = renamed | {"hpa": "web"}
+    series("kube_hpa_spec_min_replicas", hpa, 0, 2)
+    series("kube_hpa_spec_max_replicas", hpa, 0, 5)
+    target = {"metric_name": "memory", "metric_target_type": "utilization"}
+    series("kube_hpa_spec_target_metric", hpa | target, 0, 70)
+    # Rules: the raw series were dropped; the rule of today is preferred to that of before.
+    for cluster, names in (("rules", (RULE,)), ("rules5m", (NEW_RULE, RULE))):
+        rules = {"cluster": cluster} | app
+        for name, cores in zip(names, (0.75, 0.5), strict=False):
+            series(name, rules, 0, cores)
+        series(MEMORY_RULE, rules, 0, 96 * MIB)
+        state = {"cluster": cluster, "job": "state", "namespace": "n", "pod": "web-1-x"}
+        _owners(series, state)
     # Twice: two jobs scrape the same kubelet, the second sees one container less.
     for job, path in (("kubelet", "/metrics/cadvisor"), ("extra", "/metrics")):
         labels = {"cluster": "twice", "job": job, "metrics_path": path, "image": "i", "id": "/c1"}

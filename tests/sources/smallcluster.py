@@ -85,6 +85,20 @@ def _usage(out: _Text) -> None:
         return min(max(time - slow, 0), 600) * 1.0
 
     out.series("container_cpu_cfs_throttled_periods_total", throttled, waited, (NOON, LAST))
+    _pressure(out, throttled)
+
+
+def _pressure(out: _Text, labels: dict[str, str]) -> None:
+    """One hour from 15:00 in which db waited for CPU, the next in which it waited for memory."""
+
+    def lost(share: float, begin: int) -> Callable[[int], float]:
+        # What is lost all the time is too little to be told.
+        return lambda time: (time - NOON) * 0.01 + min(max(time - begin, 0), 3600) * share
+
+    span = (NOON, LAST)
+    waiting, stalled = "cpu_waiting", "memory_stalled"
+    for what, share, begin in ((waiting, 0.24, NOON + 3 * 3600), (stalled, 0.09, NOON + 4 * 3600)):
+        out.series(f"container_pressure_{what}_seconds_total", labels, lost(share, begin), span)
 
 
 def _container(

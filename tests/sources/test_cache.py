@@ -51,8 +51,10 @@ def test_what_is_stored_is_loaded(cache: Cache, day: Recording) -> None:
     """Once stored, a day stays; storing again changes nothing."""
     assert cache.load(FIRST) is None
     assert cache.store(FIRST, day)
+    written = (cache.home / "2026-11-20" / "seal.json").stat().st_mtime_ns
     assert same(cache.load(FIRST), day)
-    assert not cache.store(FIRST, day)
+    assert cache.store(FIRST, day)
+    assert (cache.home / "2026-11-20" / "seal.json").stat().st_mtime_ns == written
 
 
 def test_another_question_has_another_answer(cache: Cache, day: Recording) -> None:

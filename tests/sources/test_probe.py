@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from analyzer.errors import SourceError
@@ -44,7 +45,7 @@ def read(store: str, cluster: str, **settings: object) -> Recording:
 
 def test_a_store_of_several_clusters_asks_which(store: str) -> None:
     """Nothing is mixed: the sentence names the clusters there are."""
-    with pytest.raises(SourceError, match="managed, rules, twice"):
+    with pytest.raises(SourceError, match="managed, rules, rules5m, twice"):
         PrometheusSource(store).read(WINDOW)
     with pytest.raises(SourceError, match="no usage has cluster='other'"):
         read(store, "other")
@@ -59,14 +60,20 @@ def test_a_managed_offer_without_image_and_path_is_read(store: str) -> None:
     assert set(got.usage.memory_bytes) == {64 * MIB}
     spec = got.specs.iloc[-1]
     assert (spec["cpu_request_cores"], spec["memory_request_bytes"]) == (0.5, 128 * MIB)
+    hpa = orjson.loads(spec["hpa"])
+    assert (hpa["name"], hpa["min"], hpa["max"]) == ("web", 2, 5)
+    assert hpa["metrics"] == [{"resource": "memory", "type": "Utilization", "value": 70.0}]
 
 
-def test_recording_rules_stand_in_for_lost_series(store: str) -> None:
-    """The values are those of the rule, and the recording says where they come from."""
-    got = read(store, "rules")
+@pytest.mark.parametrize(
+    ("cluster", "rule"), [("rules", dialects.RULE), ("rules5m", dialects.NEW_RULE)]
+)
+def test_recording_rules_stand_in_for_lost_series(store: str, cluster: str, rule: str) -> None:
+    """The values are those of the newest rule, and the recording says where they come from."""
+    got = read(store, cluster)
     np.testing.assert_allclose(got.usage.cpu_cores, 0.75)
     assert set(got.usage.memory_bytes) == {96 * MIB}
-    assert dialects.RULE in got.meta.queries[0]
+    assert rule in got.meta.queries[0]
     assert any("recording rule" in warning for warning in got.meta.warnings)
 
 

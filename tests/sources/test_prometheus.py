@@ -11,11 +11,21 @@ import pandas as pd
 import pytest
 
 from analyzer.errors import SourceError, UsageError
-from analyzer.sources import PrometheusSettings, PrometheusSource, Window, open_source
+from analyzer.evidence import observe
+from analyzer.history import build_histories
+from analyzer.sources import (
+    PrometheusSettings,
+    PrometheusSource,
+    Window,
+    load_recording,
+    open_source,
+    save_recording,
+)
 from analyzer.usage import NAMES, Recording
 from tests.sample_server import SLICE
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END, MIB, ODD_IMAGE
+from tests.sources.weather import Weather, proxy, rewrite
 
 TWO_DAYS = Window(END, timedelta(days=2))
 
@@ -149,6 +159,42 @@ def test_throttled_steps_carry_their_share(small: Recording) -> None:
     assert len(events) in (2, 3)
 
 
+def test_hours_of_pressure_carry_their_share(small: Recording) -> None:
+    """15 to 16 a quarter of the time waiting for CPU, then a tenth for memory; 1 % is no news."""
+    events = small.events[small.events["kind"].str.endswith("_pressure")]
+    found = events[["workload", "kind", "timestamp"]].to_numpy().tolist()
+    day = pd.Timestamp(END) - pd.Timedelta(days=1)
+    assert found == [
+        ["db", "cpu_pressure", day + pd.Timedelta(hours=16)],
+        ["db", "memory_pressure", day + pd.Timedelta(hours=17)],
+    ]
+    assert list(events["value"]) == pytest.approx([0.25, 0.1], rel=0.02)
+
+
+def test_pressure_is_part_of_the_evidence(small: Recording, tmp_path: Path) -> None:
+    """One hour of the two days that db was observed, before and after it was on disk."""
+    save_recording(small, tmp_path / "kept")
+    for recording in (small, load_recording(tmp_path / "kept")):
+        histories = build_histories(recording)
+        at = {ref.workload: index for index, ref in enumerate(histories.containers)}
+        seen = observe(histories, at.values())
+        assert seen[at["db"]].cpu_pressure == pytest.approx(1 / 48, rel=0.01)
+        assert seen[at["db"]].memory_pressure == pytest.approx(1 / 48, rel=0.01)
+        assert seen[at["pg"]].cpu_pressure == seen[at["pg"]].memory_pressure == 0
+
+
+def test_pressure_that_nobody_tells_of_is_not_asked_for(small_server: str) -> None:
+    """One small question finds out; a server that answers it with every name misleads nobody."""
+    names = b'{"status":"success","data":["up","container_cpu_usage_seconds_total"]}'
+    weather = Weather(rewrite(lambda _: names), path="/__name__/values", times=10**6)
+    with proxy(small_server, weather) as url:
+        got = PrometheusSource(url).read(TWO_DAYS)
+    assert weather.met == 1
+    assert not any(b"container_pressure" in body for body in weather.bodies)
+    assert not got.events["kind"].str.endswith("_pressure").any()
+    assert got.meta.warnings == ()
+
+
 def test_splitting_changes_nothing(small: Recording, small_server: str) -> None:
     """Reading in pieces of 600 points gives what reading in one gives."""
     pieces = PrometheusSource(small_server, PrometheusSettings(max_points=600)).read(TWO_DAYS)
@@ -173,10 +219,13 @@ def test_namespaces_can_be_left_out(small_server: str) -> None:
 
 
 def test_a_window_without_data_names_the_newest_sample(small_server: str) -> None:
-    """An empty window is an error that says where the data ends."""
+    """An empty window is an error that says where the data ends, found out in small questions."""
     window = Window(END - timedelta(days=300), timedelta(days=1))
-    with pytest.raises(SourceError, match=r"newest sample is of 2026-11-2[23]"):
-        PrometheusSource(small_server).read(window)
+    weather = Weather(rewrite(lambda body: body), path="/query")
+    newest = r"newest sample is of (2026-11-22 23:5|2026-11-23 00:00)"
+    with proxy(small_server, weather) as url, pytest.raises(SourceError, match=newest):
+        PrometheusSource(url).read(window)
+    assert not any(b"over_time" in body for body in weather.bodies)
 
 
 def test_a_window_longer_than_the_history_is_no_error(small_server: str) -> None:
@@ -273,3 +322,15 @@ def test_the_cache_answers_for_closed_days(small_server: str, tmp_path: Path) ->
             got.events.drop(columns="pod"), plain.events.drop(columns="pod"), check_dtype=False
         )
     assert sizes[1] < sizes[0] / 3
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(
+    small_server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The read is whole all the same; the second day is not even tried."""
+    (tmp_path / "cache").write_text("in the way")
+    settings = PrometheusSettings(cache=tmp_path / "cache")
+    got = PrometheusSource(small_server, settings).read(TWO_DAYS)
+    assert got.meta.warnings == ()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "is not kept, reading goes on" in caplog.text

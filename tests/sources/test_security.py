@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -23,10 +24,12 @@ from typing import Any
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from analyzer.cli import main
 from analyzer.errors import AnalyzerError, SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.transport import Connection, redact, split_credentials
+from analyzer.sources.transport import Server, redact, split_credentials
 from tests.sources.conftest import ROOT, program
 from tests.sources.smallcluster import END
 
@@ -184,7 +187,7 @@ def new_key(name: str) -> list[str]:
 
 def ask(url: str, **settings: Any) -> float:
     """One question to the server at `url`."""
-    with Connection(url, PrometheusSettings(**QUICK | settings)) as connection:
+    with Server(url, PrometheusSettings(**QUICK | settings)) as connection:
         now: float = connection.now()
         return now
 
@@ -234,25 +237,55 @@ def test_a_certificate_for_another_host_is_refused(certificates: Certificates) -
     assert gate.met == []
 
 
+def test_a_port_without_tls_is_named() -> None:
+    """Https before a plain server: no authority would help."""
+    with serving(Gate()) as url:
+        error = failure(url.replace("http:", "https:"))
+    assert str(error).endswith("write http:// in the URL, or name the port that does")
+
+
 def test_insecure_connects_and_is_said_once(
     certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Unverified TLS is possible when asked for, and never silent."""
-    with caplog.at_level(logging.WARNING), serving(Gate(), certificates.context()) as url:
-        with Connection(url, PrometheusSettings(insecure=True)) as connection:
+    """Unverified TLS is possible when asked for, and told, as a notice: it was asked for."""
+    with caplog.at_level(logging.INFO, "analyzer"), serving(Gate(), certificates.context()) as url:
+        with Server(url, PrometheusSettings(insecure=True)) as connection:
             assert connection.now() > 0
             assert connection.now() > 0
-        said = [record.getMessage() for record in caplog.records]
-        assert said == ["insecure: the certificate of the server is not verified"]
+        said = [(record.levelname, record.getMessage()) for record in caplog.records]
+        assert said == [("INFO", "insecure: the certificate of the server is not verified")]
         caplog.clear()
         ask(url, ca_file=certificates.authority)
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "insecure: the certificate of the server is not verified\n"),
+        (["--quiet"], ""),
+        (
+            ["--log-format", "json"],
+            '{"level": "info", "message": '
+            '"insecure: the certificate of the server is not verified"}\n',
+        ),
+    ],
+    ids=["plain", "quiet", "json"],
+)
+def test_what_is_logged_is_talk(words: list[str], told: str, certificates: Certificates) -> None:
+    """On stderr in the chosen form, not at all when quiet; `doctor` has a line of its own."""
+    with serving(Gate(), certificates.context()) as url:
+        environment = {"RIGHTSIZE_PROMETHEUS__INSECURE": "true"}
+        done = CliRunner().invoke(main, ["doctor", "-p", url, *words], env=environment)
+    assert done.stderr == told
+    assert re.search(r"^warning +certificate ", done.stdout, re.MULTILINE)
+    assert logging.getLogger("analyzer").level == logging.NOTSET
+
+
 def test_a_missing_authority_file_is_named(tmp_path: Path) -> None:
     """Before anything is sent."""
     with pytest.raises(SourceError, match=r"certificate authority file .*absent.pem"):
-        Connection("https://127.0.0.1:1", PrometheusSettings(ca_file=tmp_path / "absent.pem"))
+        Server("https://127.0.0.1:1", PrometheusSettings(ca_file=tmp_path / "absent.pem"))
 
 
 # -- who we are ---------------------------------------------------------------------------------
@@ -287,7 +320,7 @@ def test_a_server_that_asks_for_a_client_certificate_gets_it(
 def test_a_token_is_read_for_every_request(token: Path) -> None:
     """A rotated token is used without a new connection."""
     gate = Gate()
-    with serving(gate) as url, Connection(url, PrometheusSettings(token_file=token)) as connection:
+    with serving(gate) as url, Server(url, PrometheusSettings(token_file=token)) as connection:
         connection.now()
         token.write_text(f"{OTHER_SECRET}\n")
         connection.now()

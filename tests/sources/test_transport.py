@@ -14,9 +14,9 @@ from analyzer.sources.sigv4 import SigV4
 from analyzer.sources.transport import (
     BadQueryError,
     BusyError,
-    Connection,
     DeniedError,
     NotFoundError,
+    Server,
     TooBigError,
     classify,
     redact,
@@ -24,6 +24,8 @@ from analyzer.sources.transport import (
 )
 
 LOAD = "query processing would load too many samples into memory in query execution"
+
+STORE = "expanding series: proxy Series(): rpc error: "
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,16 @@ LOAD = "query processing would load too many samples into memory in query execut
         (401, "", "no org id", DeniedError),
         # Thanos
         (422, "execution", "expanding series: exceeded series limit: 1000", TooBigError),
+        (422, "execution", STORE + "code = Aborted desc = No StoreAPIs matched", BusyError),
+        (422, "execution", STORE + "code = ResourceExhausted desc = exceeded", TooBigError),
+        # Amazon
+        (
+            422,
+            "execution",
+            "the query hit the aggregated data size limit (limit: 5 GB)",
+            TooBigError,
+        ),
+        (422, "execution", "query timed out in query execution", TooBigError),
         # VictoriaMetrics
         (422, "422", "the number of matching timeseries exceeds 300000", TooBigError),
         (503, "503", "cannot handle more than 8 concurrent requests", BusyError),
@@ -96,7 +108,7 @@ def test_a_bad_token_file_is_named_and_not_shown(tmp_path: Path, content: str | 
     path = tmp_path / "token"
     if content is not None:
         path.write_text(content)
-    connection = Connection("http://127.0.0.1:1", PrometheusSettings(token_file=path))
+    connection = Server("http://127.0.0.1:1", PrometheusSettings(token_file=path))
     with pytest.raises(SourceError, match="token file") as caught:
         connection.now()
     assert "two" not in str(caught.value)
@@ -106,7 +118,7 @@ def test_a_header_that_cannot_be_sent_is_not_shown() -> None:
     """The value may be a secret."""
     settings = PrometheusSettings(headers={"X-Key": "secret\nvalue"})
     with pytest.raises(SourceError, match="header") as caught:
-        Connection("http://127.0.0.1:1", settings).now()
+        Server("http://127.0.0.1:1", settings).now()
     assert "secret" not in str(caught.value) + repr(settings)
 
 

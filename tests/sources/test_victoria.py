@@ -42,10 +42,11 @@ def test_the_same_values(victoria: Recording) -> None:
 
 
 def test_the_same_events(victoria: Recording) -> None:
-    """One restart that was an OOM kill, one image change, throttling on the evening."""
+    """One restart that was an OOM kill, one image change, throttling and pressure."""
     counts = victoria.events.groupby("kind").size().to_dict()
     assert (counts["restart"], counts["oom_kill"], counts["image_change"]) == (1, 1, 1)
     assert counts["throttled"] >= 2
+    assert (counts["cpu_pressure"], counts["memory_pressure"]) == (1, 1)
 
 
 def test_the_doctor_knows_it(small_victoria: str) -> None:

@@ -19,6 +19,7 @@ import requests
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
+from analyzer.sources.transport import Server
 from analyzer.usage import Recording, Usage
 from tests.sources.conftest import program, prometheus
 from tests.sources.smallcluster import END
@@ -288,7 +289,7 @@ def test_secrets_and_tenants_travel_in_headers(small_server: str, tmp_path: Path
 
     with proxy(small_server, Weather(rotate, path="/query", times=1)) as url:
         settings = PrometheusSettings(token_file=token, tenant="team", headers={"X-Extra": "1"})
-        with PrometheusSource(url, settings).connect() as connection:
+        with Server(url, settings) as connection:
             connection.now()
             request = connection._session.prepare_request(requests.Request("GET", url))
             assert request.headers["Authorization"] == "Bearer second"
