@@ -35,8 +35,8 @@ RESTLESS = 0.17
 ASSUMED_DAYS = 2.0
 """Calm takes evidence: as many days that vary by `RESTLESS` are assumed on top of those seen."""
 MOST_RESTLESS = 2.0
-ODDS = (-1.57, -0.53, -1.02, 0.39)
-STEEPNESS = (0.58, -0.52, 0.18)
+ODDS = (-1.56, -0.46, -0.99, 0.33)
+STEEPNESS = (0.55, -0.49, 0.22)
 MOST_SIZE = 4.0
 FORTNIGHT = 14
 
@@ -49,8 +49,8 @@ MOST_PER_REVIEW = 60.0
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What the prior says of each container; all arrays have the shape (containers,).
+class Shape:
+    """How the daily peaks of each container went; all arrays have the shape (containers,).
 
     NaN for containers without a sample.
     """
@@ -59,6 +59,30 @@ class Outlook:
     """The logarithm of the highest daily peak."""
     volatility: Array
     """The standard deviation of the logarithms of daily peaks, drawn to `RESTLESS`."""
+    size: Array
+    """The highest peak relative to the cluster's median, as a logarithm."""
+    few: Array
+    """The share of a fortnight that was not seen."""
+
+    def by_chance(self) -> Array:
+        """What `ODDS` multiply, (containers, 4)."""
+        rest = self._rest()
+        return np.stack([np.ones_like(rest), rest, rest**2, self.few], axis=1)
+
+    def by_length(self) -> Array:
+        """What `STEEPNESS` multiplies, (containers, 3)."""
+        rest = self._rest()
+        return np.stack([np.ones_like(rest), rest, self.size], axis=1)
+
+    def _rest(self) -> Array:
+        logs = np.log(self.volatility / RESTLESS)
+        return np.clip(logs, -MOST_RESTLESS, MOST_RESTLESS)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the prior says of each container; arrays of the shape (containers,)."""
+
     far_log_odds: Array
     """Of a jump within the horizon that goes beyond the highest peak by more than `FAR`."""
     steepness: Array
@@ -74,8 +98,8 @@ class Jumps:
     """Container-weeks it was learnt from."""
 
 
-def outlook(logs: Array, days: float) -> Outlook:
-    """What the prior expects within `days` of containers whose daily peaks have these logarithms.
+def shape_of(logs: Array) -> Shape:
+    """The shape of containers whose daily peaks have these logarithms.
 
     `logs` has the shape (containers, days of the window), NaN where nothing was seen.
     """
@@ -84,14 +108,20 @@ def outlook(logs: Array, days: float) -> Outlook:
         top = np.nanmax(logs, axis=1)
         seen, count = np.nanvar(logs, axis=1), (~np.isnan(logs)).sum(axis=1)
         middle = np.nanmedian(top)
-    volatility = np.sqrt((count * seen + ASSUMED_DAYS * RESTLESS**2) / (count + ASSUMED_DAYS))
-    rest = np.clip(np.log(volatility / RESTLESS), -MOST_RESTLESS, MOST_RESTLESS)
-    few = np.clip((FORTNIGHT - count) / FORTNIGHT, 0.0, 1.0)
-    size = np.clip(top - middle, -MOST_SIZE, MOST_SIZE)
-    log_odds = np.polynomial.polynomial.polyval(rest, ODDS[:3]) + ODDS[3] * few + np.log(days / 7)
-    steepness = np.exp(STEEPNESS[0] + STEEPNESS[1] * rest + STEEPNESS[2] * size)
-    far = probability(log_odds) * np.exp(-FAR * steepness)
-    return Outlook(top, volatility, np.log(far / (1 - far)), steepness)
+    return Shape(
+        top,
+        np.sqrt((count * seen + ASSUMED_DAYS * RESTLESS**2) / (count + ASSUMED_DAYS)),
+        np.clip(top - middle, -MOST_SIZE, MOST_SIZE),
+        np.clip((FORTNIGHT - count) / FORTNIGHT, 0.0, 1.0),
+    )
+
+
+def outlook(shape: Shape, days: float) -> Outlook:
+    """What the prior expects of containers of this shape within `days`."""
+    chance = probability(shape.by_chance() @ np.array(ODDS) + np.log(days / 7))
+    steepness = np.exp(shape.by_length() @ np.array(STEEPNESS))
+    far = chance * np.exp(-FAR * steepness)
+    return Outlook(np.log(far / (1 - far)), steepness)
 
 
 def chance_of_jump(of: Outlook, jumps: Jumps) -> Array:
@@ -141,8 +171,8 @@ def _trials(
         usable = ((~np.isnan(past)).sum(axis=1) >= 3) & (~np.isnan(future)).any(axis=1)
         if not usable.any():
             continue
-        known = outlook(past[usable], ahead)
-        stated.append(known.far_log_odds)
+        known = shape_of(past[usable])
+        stated.append(outlook(known, ahead).far_log_odds)
         highest = np.nanmax(future[usable], axis=1)
         jumped.append((highest > known.top + FAR).astype(np.float64))
         weights.append(np.full(len(highest), min(1.0, MOST_PER_REVIEW / len(highest))))

@@ -27,7 +27,7 @@ from analyzer.models.censoring import (
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
 from analyzer.models.exceedance import levels_at, smoothed
-from analyzer.models.jump import LEAST_BYTES, Jumps, chance_of_jump, learn_jumps, outlook
+from analyzer.models.jump import LEAST_BYTES, Jumps, chance_of_jump, learn_jumps, outlook, shape_of
 from analyzer.models.pattern import Pattern, recognise
 from analyzer.quantity import Cpu, Memory
 
@@ -114,8 +114,9 @@ def _memory_levels(
         np.arange(logs.shape[1]) < pattern.since[:, None], BEFORE_SHIFT, 1.0
     )
     shaped = np.where(np.arange(logs.shape[1]) < pattern.since[:, None], np.nan, ahead)
-    known = outlook(shaped, days)
-    chance, steepness = chance_of_jump(known, jumps), known.steepness
+    known = shape_of(shaped)
+    prior = outlook(known, days)
+    chance = chance_of_jump(prior, jumps)
     spread = np.clip(DRIFT * known.volatility, LEAST_DRIFT, MOST_DRIFT)
     levels = np.full((len(logs), len(RISKS)), np.nan)
     for rows in _chunks(~np.isnan(known.top)):
@@ -123,7 +124,7 @@ def _memory_levels(
         day = smoothed(ahead[rows], weights[rows], grid, spread[rows])
         alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * max(days * SHARE_OF_DAYS, 0.5)
         beyond = np.maximum(_MEMORY_GRID, 0)
-        jump = chance[rows, None] * np.exp(-steepness[rows, None] * beyond)
+        jump = chance[rows, None] * np.exp(-prior.steepness[rows, None] * beyond)
         levels[rows] = np.exp(levels_at(grid, -np.expm1(alike + np.log1p(-jump))))
     return raise_above_kills(levels, kill_floors(histories))
 

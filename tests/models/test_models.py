@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analyzer.errors import UsageError
 from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, model_named
 from analyzer.models.percentile import day_errors, peak_levels
-from analyzer.models.pooled import CPU_SHARES, Jumps, Pooled, learn_jumps, share_tails
+from analyzer.models.pooled import CPU_SHARES, Pooled, share_tails
 from tests.models.test_pattern import containers, noise
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
 
@@ -138,25 +138,6 @@ def test_alike_tails_are_shared_and_unlike_ones_kept() -> None:
         share = (moved[1] - moved[0]) / (2 * spread)
         assert abs(share - round(share)) <= 0.05
         assert bool(share > kept) == (spread == 3.0)
-
-
-def test_without_a_past_jumps_are_the_prior() -> None:
-    """Three days hold no whole week to learn from."""
-    assert learn_jumps(containers(wandering()[:, : 3 * 288]), WEEK * 2, WEEK) == Jumps()
-
-
-def test_a_cluster_that_jumps_states_more() -> None:
-    """Two steep rises of all at once make the next one more likely for everybody."""
-    calm = 3e8 * np.exp(noise(0.9, 0.02, count=60))
-    jumpy = calm.copy()
-    jumpy[:, 10 * 288 : 11 * 288] *= 3
-    jumpy[:, 17 * 288 : 18 * 288] *= 9
-    features = np.array([-2.2, 0.07, 0.0, 0.0, 0.0])
-    scores = []
-    for memory in (calm, jumpy):
-        learnt = learn_jumps(containers(memory), WEEK * 2, WEEK)
-        scores.append(float(features @ np.array(learnt.weights) + learnt.offset))
-    assert scores[1] > scores[0]
 
 
 def test_days_that_differ_widen_the_error() -> None:

@@ -1,0 +1,152 @@
+"""Fit the constants of the memory model's prior anew, and try them on a set not fitted on.
+
+The seven constants of `analyzer.models.jump` say how often and how far memory jumps beyond the
+highest peak seen, by how much daily peaks vary. This maximises the likelihood of the peaks that
+came, at a ladder of levels, over windows and horizons of several lengths. Large containers weigh
+somewhat more, because a level that is wrong there costs most, and all constants but the two
+intercepts are shrunk to zero.
+    RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/fit_jumps.py [SET ...]
+
+With one set it fits on that alone; the scores of both show how far such a prior travels.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from bench_quality import Case, load
+from scipy.optimize import minimize
+
+from analyzer.models import jump, pooled
+from analyzer.models.exceedance import smoothed
+
+Array = npt.NDArray[np.float64]
+LADDER = np.array(
+    [
+        *(-1.2, -0.8, -0.5, -0.35, -0.25, -0.15, -0.08, -0.03, 0, 0.03),
+        *(0.08, 0.15, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 1.8, 2.3, 3),
+    ]
+)
+"""Logarithms of levels, relative to the highest peak of the window."""
+SHRINKAGE = 300.0
+BY_SIZE = 0.4
+"""A container weighs by its size to this power."""
+LAYOUTS = {
+    # days known, days ahead, reviews every, weight
+    "bitbrains_faststorage": ((14, 7, 1, 0.5), (7, 7, 2, 0.5), (14, 2, 2, 0.3), (3, 7, 4, 0.5)),
+    "google2011_gcd": ((5, 2, 1, 3.0), (7, 3, 1, 3.0), (7, 1, 1, 2.0)),
+}
+FIRST = {"bitbrains_faststorage": 14, "google2011_gcd": 4}
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What was known and what came, one row per container and review."""
+
+    calm: Array
+    """(n, ladder): the chance that no day like those seen goes beyond the level."""
+    by_chance: Array
+    by_length: Array
+    horizon: Array
+    """(n,): the logarithm of the horizon in weeks."""
+    came: Array
+    """(n, ladder): whether the peak ahead was above the level."""
+    weight: Array
+
+
+def trials(name: str, folder: Path) -> Trials:
+    """All trials of one set in the layouts of `LAYOUTS`."""
+    daily = load(Case(name, name, 14, 7), folder).daily.memory_peak
+    parts = [
+        rows
+        for known, ahead, every, weight in LAYOUTS[name]
+        for stop in range(min(known, FIRST[name]), daily.shape[1] - ahead + 1, every)
+        for rows in review(daily, stop, (known, ahead), weight)
+    ]
+    return join(parts)
+
+
+def join(parts: list[Trials]) -> Trials:
+    """All rows of several sets of trials."""
+    return Trials(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in Trials.__annotations__)
+    )
+
+
+def review(daily: Array, stop: int, days: tuple[int, int], weight: float) -> Iterator[Trials]:
+    """The trials of one review after day `stop`; none where nothing can be told."""
+    known, ahead = days
+    past = np.log(np.maximum(daily[:, max(0, stop - known) : stop], jump.LEAST_BYTES))
+    future = np.log(np.maximum(daily[:, stop : stop + ahead], jump.LEAST_BYTES))
+    usable = ((~np.isnan(past)).sum(axis=1) >= 3) & (~np.isnan(future)).any(axis=1)
+    if not usable.any():
+        return
+    past, future = past[usable], future[usable]
+    of = jump.shape_of(past)
+    age = np.arange(past.shape[1])[::-1]
+    spread = np.clip(pooled.DRIFT * of.volatility, pooled.LEAST_DRIFT, pooled.MOST_DRIFT)
+    weights = np.broadcast_to(np.exp2(-age / pooled.HALF_LIFE_DAYS), past.shape)
+    day = smoothed(past, weights, of.top[:, None] + LADDER, spread)
+    independent = max(ahead * pooled.SHARE_OF_DAYS, 0.5)
+    by_size = np.exp(BY_SIZE * np.clip(of.size, -3, 3))
+    yield Trials(
+        calm=(1 - np.minimum(day, 1 - 1e-9)) ** independent,
+        by_chance=of.by_chance(),
+        by_length=of.by_length(),
+        horizon=np.full(len(past), np.log(ahead / 7)),
+        came=(np.nanmax(future, axis=1) - of.top)[:, None] > LADDER,
+        weight=weight * by_size / by_size.mean(),
+    )
+
+
+def loss(constants: Array, of: Trials, shrinkage: float = 0.0) -> tuple[float, Array]:
+    """Minus the log-likelihood, plus shrinkage, and its gradient; `ODDS` come first."""
+    odds, steep = constants[:4], constants[4:]
+    chance = jump.probability(of.by_chance @ odds + of.horizon)
+    steepness = np.exp(np.clip(of.by_length @ steep, -3, 4))
+    beyond = np.maximum(LADDER, 0)
+    reach = np.exp(-steepness[:, None] * beyond)
+    above = np.clip(1 - of.calm * (1 - chance[:, None] * reach), 1e-9, 1 - 1e-9)
+    weight = of.weight[:, None]
+    value = -(weight * np.where(of.came, np.log(above), np.log1p(-above))).sum()
+    slope = -weight * np.where(of.came, 1 / above, -1 / (1 - above)) * of.calm
+    to_odds = (slope * reach).sum(axis=1) * chance * (1 - chance)
+    to_steepness = -(slope * chance[:, None] * reach * beyond).sum(axis=1) * steepness
+    shrunk = constants.copy()
+    shrunk[[0, 4]] = 0.0
+    gradient = np.concatenate([of.by_chance.T @ to_odds, of.by_length.T @ to_steepness])
+    return value + shrinkage / 2 * (shrunk @ shrunk), gradient + shrinkage * shrunk
+
+
+def fit(of: Trials) -> Array:
+    """The constants under which what came was most likely."""
+    start = np.array([-1.5, 0, 0, 0, 0.5, 0, 0])
+    return np.asarray(minimize(loss, start, (of, SHRINKAGE), jac=True, method="L-BFGS-B").x)
+
+
+def main(names: list[str]) -> None:
+    folder = Path(os.environ.get("RIGHTSIZE_EVALUATION", "../shared/evaluation"))
+    if not folder.is_dir():
+        sys.exit(f"{folder} holds no traces; name their folder in RIGHTSIZE_EVALUATION")
+    warnings.simplefilter("ignore", RuntimeWarning)  # containers without a day
+    sets = {name: trials(name, folder) for name in LAYOUTS}
+    shipped = np.array([*jump.ODDS, *jump.STEEPNESS])
+    fitted = {"shipped": shipped, "all sets": fit(join(list(sets.values())))}
+    fitted |= {name: fit(sets[name]) for name in names or sets}
+    for label, constants in fitted.items():
+        scores = ", ".join(
+            f"{name} {loss(constants, of)[0] / of.weight.sum():.3f}" for name, of in sets.items()
+        )
+        odds, steep = np.round(constants[:4], 2), np.round(constants[4:], 2)
+        print(f"{label:<22} ODDS {odds} STEEPNESS {steep}   loss per trial: {scores}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
