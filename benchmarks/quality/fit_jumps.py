@@ -5,6 +5,7 @@ highest peak seen, by how much daily peaks vary. This maximises the likelihood o
 came, at a ladder of levels, over windows and horizons of several lengths. Large containers weigh
 somewhat more, because a level that is wrong there costs most, and all constants but the two
 intercepts are shrunk to zero.
+
     RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/fit_jumps.py [SET ...]
 
 With one set it fits on that alone; the scores of both show how far such a prior travels.
