@@ -7,8 +7,9 @@ Where the containers of a cluster have alike tails, each is told from all of the
 Memory. The peak until the next review stays below a level where neither of two things happens.
 (1) A day like those seen: the chance that one day's peak lies above the level, from the daily
 peaks of the window smoothed by their drift (0.7 of how much they vary, 3 to 25 %), over the days of
-the horizon (half of them count, neighbours being alike). (2) A jump beyond anything seen, which no
-single history can tell of: see `jump`.
+the horizon (half of them count, neighbours being alike). Where the days of the week differ, every
+day is taken as the busiest of the week, of which the horizon holds one. (2) A jump beyond anything
+seen, which no single history can tell of: see `jump`.
 """
 
 from __future__ import annotations
@@ -108,7 +109,11 @@ def _memory_levels(
 ) -> Array:
     days = horizon / timedelta(days=1)
     logs = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
+    weekly = np.array([word == "weekly" for word in pattern.findings], dtype=bool)
     ahead = moved(logs, pattern, days)
+    if weekly.any():
+        ahead[weekly] = as_busiest_day(ahead[weekly])
+    independent = np.where(weekly, max(days / 7, 1.0), max(days * SHARE_OF_DAYS, 0.5))
     age = np.arange(logs.shape[1])[::-1]
     weights = np.exp2(-age / HALF_LIFE_DAYS) * np.where(
         np.arange(logs.shape[1]) < pattern.since[:, None], BEFORE_SHIFT, 1.0
@@ -122,7 +127,7 @@ def _memory_levels(
     for rows in _chunks(~np.isnan(known.top)):
         grid = known.top[rows, None] + _MEMORY_GRID
         day = smoothed(ahead[rows], weights[rows], grid, spread[rows])
-        alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * max(days * SHARE_OF_DAYS, 0.5)
+        alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * independent[rows, None]
         beyond = np.maximum(_MEMORY_GRID, 0)
         jump = chance[rows, None] * np.exp(-prior.steepness[rows, None] * beyond)
         levels[rows] = np.exp(levels_at(grid, -np.expm1(alike + np.log1p(-jump))))
@@ -154,6 +159,22 @@ def moved(logs: Array, pattern: Pattern, days: float) -> Array:
     # A decline is no promise: it moves nothing.
     rise = np.maximum(pattern.slope, 0.0)[:, None] * (age + days)
     result: Array = logs + rise
+    return result
+
+
+def as_busiest_day(logs: Array) -> Array:
+    """Daily peaks of a weekly rhythm as if every day were the busiest of the week.
+
+    Each day is taken relative to the mean of its day of the week, and set on the highest of these
+    means. What is left of a day is scaled up by what fitting seven means took from it. `logs` has
+    the shape (containers, days), without gaps in its last whole weeks, two at least.
+    """
+    days = logs.shape[1]
+    whole = days // 7 * 7
+    profile = logs[:, days - whole :].reshape(len(logs), whole // 7, 7).mean(axis=1)
+    expected = profile[:, (np.arange(days) - days) % 7]
+    taken = np.sqrt(whole / (whole - 7))
+    result: Array = profile.max(axis=1, keepdims=True) + taken * (logs - expected)
     return result
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analyzer.errors import UsageError
 from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, model_named
 from analyzer.models.percentile import day_errors, peak_levels
-from analyzer.models.pooled import CPU_SHARES, Pooled, share_tails
+from analyzer.models.pooled import CPU_SHARES, Pooled, as_busiest_day, share_tails
 from tests.models.test_pattern import containers, noise
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
 
@@ -173,3 +173,28 @@ def test_two_periods_of_settings_do_not_reach_back() -> None:
     np.testing.assert_array_equal(
         cut.daily.memory_peak, histories(steady(days=5), window=meta(5)).daily.memory_peak
     )
+
+
+def test_a_peak_that_comes_every_week_is_expected_again() -> None:
+    """Twice the level each Sunday: the coming Sunday is in the horizon, whatever the risk."""
+    wander = noise(0.9, 0.01, count=3)
+    day = np.arange(wander.shape[1]) // 288
+    memory = np.where(day % 7 == 6, 6e8, 3e8) * np.exp(wander)
+    demand = Pooled().fit(containers(memory), WEEK)
+    assert demand.findings["memory"] == ("weekly",) * 3
+    assert (demand.at("memory", 0.3) > 5.7e8).all()
+    assert (demand.at("memory", 0.05) < 9e8).all()
+
+
+def test_a_busiest_day_is_told_from_the_days_of_the_week() -> None:
+    """Six days at 1, one at 3, one of the fourteen 0.1 higher: worked out by hand.
+
+    That day's mean is 1.05, it lies 0.05 above it, the other one 0.05 below; both are scaled by
+    the square root of 14 / 7.
+    """
+    logs = np.tile([1.0, 1, 1, 1, 1, 1, 3], 2)[None].copy()
+    logs[0, 2] += 0.1
+    busiest = as_busiest_day(logs)[0]
+    assert busiest[2] == pytest.approx(3 + 0.05 * np.sqrt(2))
+    assert busiest[9] == pytest.approx(3 - 0.05 * np.sqrt(2))
+    np.testing.assert_allclose(np.delete(busiest, [2, 9]), 3.0)
