@@ -174,13 +174,16 @@ def spend(
     replicas: Array | None = None,
     *,
     most: float = MOST_SHARE,
+    cut_off: Mapping[Resource, np.ndarray] | None = None,
 ) -> Spent:
     """Give every container its own risk, so that all together bear the risk they are due.
 
     `due` is the risk each container would get under equal risks, `replicas` how many pods a level
     is paid for; no container gets more than `most` times its due. The sum of risks stays the sum
     of those due; among all such choices within the caps this one reserves the least. Containers
-    without a statement keep what they are due.
+    without a statement keep what they are due, and so do those whose usage was `cut_off`
+    (killed, throttled; booleans per resource): their levels are lower bounds, and nothing can be
+    bought or sold for a price that is not known.
     """
     count = len(demand.levels["cpu"])
     pods = np.ones(count) if replicas is None else np.maximum(replicas, 1.0)
@@ -188,7 +191,10 @@ def spend(
     trails: dict[Resource, tuple[tuple[Step, ...], ...]] = {}
     for resource in RESOURCES:
         own = np.broadcast_to(np.asarray(due[resource], dtype=np.float64), count).copy()
-        risks[resource] = allot(demand.levels[resource], own, pods, most=most)
+        levels = demand.levels[resource]
+        if cut_off is not None:
+            levels = np.where(cut_off[resource][:, None], np.nan, levels)
+        risks[resource] = allot(levels, own, pods, most=most)
         trails[resource] = _budget_trails(demand, resource, own, risks[resource])
     return Spent(risks, replace(demand, trails=trails))
 

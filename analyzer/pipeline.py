@@ -20,6 +20,7 @@ from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import land
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
+from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import Forecast, forecast
 from analyzer.models.pattern import recognise
 from analyzer.output import claim, write_files
@@ -198,7 +199,7 @@ def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation],
         return recommend(histories, demand, config.policies)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
     due = due_risks(histories, config.policies)
-    spent = spend(demand, due, replicas, most=config.risk_budget_cap)
+    spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
     return recommend(histories, spent.demand, config.policies, spent.risks)
 
 

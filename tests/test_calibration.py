@@ -164,3 +164,19 @@ def test_the_trail_says_what_a_margin_costs_and_buys() -> None:
     assert small.reason.startswith("margin is cheap here: it buys")
     assert large.reason.startswith("margin is dear here:")
     assert replace(spent.demand, trails=demand.trails) == demand
+
+
+def test_what_was_cut_off_stays_out_of_the_budget() -> None:
+    """The levels of a killed container are lower bounds: it keeps its due, others trade."""
+    demand = stated(power_law([1.0] * 20 + [100.0, 100.0]))
+    killed = np.zeros(22, dtype=bool)
+    killed[20] = True
+    none = np.zeros(22, dtype=bool)
+    risks = spend(
+        demand, {"cpu": 0.05, "memory": 0.1}, cut_off={"cpu": none, "memory": killed}
+    ).risks
+    assert risks["memory"][20] == 0.1
+    assert risks["memory"][21] > 0.1
+    # Two are too few to spend the last bit of it.
+    assert 2.0 < risks["memory"].sum() <= 2.2
+    assert risks["cpu"][20] > 0.05

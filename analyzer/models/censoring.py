@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzer.history import Histories
-from analyzer.models.demand import RISKS, Array
+from analyzer.models.demand import RISKS, Array, Resource
 
 AFTER_KILL = 0.2
 """How far above the limit it was killed at; shared out among repeated kills, see below."""
 LEAST_AFTER_THROTTLING, AFTER_THROTTLING = 0.25, 1.5
 """A container throttled in half of its CFS periods is taken to want 1.75 times its limit."""
 NEAR_LIMIT = 0.8
+NOTABLY_THROTTLED = 0.01
+"""From this share of throttled steps on a trail speaks of it."""
+
+Bools = npt.NDArray[np.bool_]
+
+
+def cut_off(histories: Histories) -> dict[Resource, Bools]:
+    """Whether the usage of each container is a lower bound of its need: killed, or throttled."""
+    return {
+        "cpu": throttled_shares(histories) >= NOTABLY_THROTTLED,
+        "memory": ~np.isnan(kill_floors(histories)),
+    }
 
 
 def kill_floors(histories: Histories) -> Array:

@@ -20,6 +20,7 @@ import numpy as np
 
 from analyzer.history import Histories
 from analyzer.models.censoring import (
+    NOTABLY_THROTTLED,
     kill_floors,
     raise_above_kills,
     raise_above_throttling,
@@ -234,7 +235,7 @@ def _cpu_trails(
             Step("p95", "", _cores(before), f"the p95 of a typical day, of {_days(p95[index])}"),
             *pattern_steps(pattern, index, horizon),
         ]
-        if throttled[index] >= 0.01:
+        if throttled[index] >= NOTABLY_THROTTLED:
             reason = f"throttled in {throttled[index]:.0%} of the time: the need is higher"
             steps.append(Step("throttled", "", "", reason))
         after = float(levels[index][np.searchsorted(RISKS, 0.05)])
