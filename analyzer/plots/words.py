@@ -131,6 +131,15 @@ def confidence_word(confidence: float) -> str:
     return "medium" if confidence >= 0.4 else "low"
 
 
+_COURSES = {
+    "shift": "usage moved to another level",
+    "growth": "usage grows",
+    "decline": "usage declines",
+    "leak": "usage climbs through each pod's life",
+}
+"""Findings that are no adjective of usage."""
+
+
 def _remark(recommendation: Recommendation) -> str:
     """The most telling sentence: a note, else why something is held, else the findings."""
     if recommendation.notes:
@@ -144,7 +153,8 @@ def _remark(recommendation: Recommendation) -> str:
         if (word := recommendation.findings.get(resource))
     }
     if len(set(found.values())) == 1:
-        return f"{plain(next(iter(found.values())))} usage"
+        word = next(iter(found.values()))
+        return _COURSES.get(word, f"{plain(word)} usage")
     return " · ".join(f"{name} {plain(word)}" for name, word in found.items())
 
 
