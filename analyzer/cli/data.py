@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import click
 
 from analyzer.cli.options import now, repository_options, settings_of, source_options
-from analyzer.cli.show import as_json, columns
+from analyzer.cli.show import as_json, checklist
 from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
 
@@ -88,6 +89,5 @@ def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
 
         click.echo(as_json({"findings": to_plain(findings)}))
     else:
-        rows = [[f.status, f.check, f.found, f.advice] for f in findings]
-        click.echo(columns(["STATUS", "CHECK", "FOUND", "WHAT TO DO"], rows))
+        click.echo(checklist(findings, shutil.get_terminal_size((100, 24)).columns))
     ctx.exit(1 if any(f.status == "problem" for f in findings) else 0)

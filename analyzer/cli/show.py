@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
+    from analyzer.sources import Finding
 
 FORMATS = ("table", "wide", "json", "yaml", "csv", "markdown", "name")
 
@@ -27,6 +29,31 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = 
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
+    )
+
+
+def checklist(findings: Iterable[Finding], width: int) -> str:
+    """Findings of a doctor with what to do below each, wrapped to `width` characters."""
+    lines = []
+    shown = [[plain(text) for text in (f.status, f.check, f.found, f.advice)] for f in findings]
+    margins = [max((len(row[column]) for row in shown), default=0) + 3 for column in (0, 1)]
+    for status, check, found, advice in shown:
+        head = status.ljust(margins[0]) + check.ljust(margins[1])
+        lines += _wrapped(head, found, width)
+        if advice:
+            lines += _wrapped(" " * len(head) + "-> ", advice, width)
+    return "\n".join(lines)
+
+
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, len(head) + 30),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        # Paths and addresses stay whole, to be copied.
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
