@@ -178,6 +178,6 @@ def test_each_is_examined(servers: tuple[str, str]) -> None:
 def test_no_password_of_any_url_is_shown() -> None:
     """Each URL loses its own; a comma in a password is none between URLs."""
     urls = ["http://u:p,a@one:9090", "https://v:s3cret@two/prometheus"]
-    assert split_urls(",".join(urls)) == urls
+    assert split_urls(",".join(urls)) == split_urls(", ".join(urls)) == urls
     shown = PrometheusSource(",".join(urls)).describe()
     assert shown == "prometheus:http://one:9090,https://two/prometheus"
