@@ -144,7 +144,7 @@ def _remark(recommendation: Recommendation) -> str:
         if (word := recommendation.findings.get(resource))
     }
     if len(set(found.values())) == 1:
-        return f"{plain(next(iter(found.values())))} usage"
+        return f"{' and '.join(found)} {plain(next(iter(found.values())))}"
     return " · ".join(f"{name} {plain(word)}" for name, word in found.items())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analyzer.plots import workload_figure
+from analyzer.plots.words import headline
 from analyzer.plots.workload import make_portrait
 from tests.plots.scenes import SCENES, expected
+from tests.samples import STEP, recommendation, resources
 
 
 def draw(name: str, *, dark: bool = False, forecast: bool = False) -> Figure:
@@ -50,6 +53,16 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
             if across > 1 and down > 4:
                 found.append((texts[i].get_text(), texts[j].get_text()))
     return found
+
+
+def test_one_finding_of_both_is_said_of_both() -> None:
+    """A finding is a word for a resource, and not for usage as such: there is no shift usage."""
+    both = replace(
+        recommendation(resources("1"), resources("2")),
+        notes=(),
+        findings={"cpu": "shift", "memory": "shift"},
+    )
+    assert headline(both, "lab", STEP).remark == "CPU and Memory shift"
 
 
 @pytest.mark.parametrize("name", SCENES)
