@@ -22,6 +22,7 @@ from analyzer.errors import ConfigError, UsageError
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
+from analyzer.sources.replicas import split_urls
 from analyzer.sources.settings import PrometheusSettings
 from analyzer.usage import utc
 
@@ -163,9 +164,14 @@ def flatten(config: Config) -> dict[str, Any]:
     """Every leaf of the configuration by its dotted path, as plain values; secrets masked."""
     plain = msgspec.to_builtins(config, enc_hook=str, builtin_types=(timedelta,))
     shown = {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
-    shown["source"] = config.source and _USER_INFO.sub("://***@", config.source)
+    shown["source"] = config.source and ",".join(map(_masked, split_urls(config.source)))
+    shown["git.repo"] = config.git.repo and _masked(config.git.repo)
     shown["prometheus.headers"] = dict.fromkeys(config.prometheus.headers, "***")
     return shown
+
+
+def _masked(url: str) -> str:
+    return _USER_INFO.sub("://***@", url)
 
 
 def json_schema() -> dict[str, Any]:

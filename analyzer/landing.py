@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,14 +31,19 @@ from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
 from analyzer.gitops.render import Tools, find_tools
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.worktree import clone
-from analyzer.models.demand import Step
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.models.demand import Resource, Step
+from analyzer.plots.text import level_text
+from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
 from analyzer.sources.doctor import OK, WARNING
 from analyzer.sources.doctor import Finding as Check
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
+
+_NAMES: Mapping[Resource, str] = {"cpu": "CPU", "memory": "memory"}
+_MOVES = frozenset({"shift", "growth", "leak"})
+"""The steps of a trail that say that usage has not stayed at one level."""
 
 _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
 """What git would clone: a URL, or user@host:path."""
@@ -184,11 +189,12 @@ def _desired(recommendation: Recommendation) -> DesiredChange:
 
 def _evidence(recommendation: Recommendation) -> ProposalEvidence:
     seen = recommendation.evidence
-    points = ("p50", "p95", "p99", "max")
-    cpu = {f"CPU {name}": getattr(seen.cpu, name) for name in points}
-    memory = {f"memory {name}": getattr(seen.memory, name) for name in points}
-    numbers = {n: Cpu.from_cores(v).human() for n, v in cpu.items() if v is not None}
-    numbers |= {n: Memory.from_bytes(v).human() for n, v in memory.items() if v is not None}
+    numbers = {
+        f"{name} {point}": level_text(resource, value)
+        for resource, name in _NAMES.items()
+        for point in ("p50", "p95", "p99", "max")
+        if (value := getattr(getattr(seen, resource), point)) is not None
+    }
     numbers |= {
         "OOM kills": str(seen.oom_kills),
         "throttled": f"{seen.throttled:.0%}",
@@ -198,8 +204,18 @@ def _evidence(recommendation: Recommendation) -> ProposalEvidence:
     return ProposalEvidence(
         numbers=numbers,
         risk=_risk_text(recommendation),
-        notes=recommendation.notes,
+        notes=(*_movements(recommendation), *recommendation.notes),
         queries=_queries(recommendation.ref),
+    )
+
+
+def _movements(recommendation: Recommendation) -> tuple[str, ...]:
+    """What moved in the window: without it, a request far from the percentiles looks wrong."""
+    return tuple(
+        f"{name}: {step.reason}"
+        for resource, name in _NAMES.items()
+        for step in recommendation.trail.get(f"{resource}_request", ())
+        if step.name in _MOVES
     )
 
 

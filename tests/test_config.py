@@ -130,14 +130,16 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 def test_what_may_be_secret_is_not_shown() -> None:
-    """Neither a password in an address nor the value of a header."""
+    """Neither a password in an address nor the value of a header; every server is shown."""
     flags = {
-        "source": "prometheus:http://me:s3cret@h:9090",
+        "source": "prometheus:http://a:9090,http://me:s3cret@h:9090",
+        "git.repo": "https://s3cret@git.example.org/cluster",
         "prometheus.headers": {"X-Key": "s3cret"},
     }
     shown = flatten(load_config(None, {}, flags).config)
     assert "s3cret" not in str(shown)
-    assert shown["source"] == "prometheus:http://***@h:9090"
+    assert shown["source"] == "prometheus:http://a:9090,http://***@h:9090"
+    assert shown["git.repo"] == "https://***@git.example.org/cluster"
     assert shown["prometheus.headers"] == {"X-Key": "***"}
 
 

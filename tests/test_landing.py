@@ -9,6 +9,7 @@ import pytest
 
 from analyzer.config import Config, GitSettings
 from analyzer.landing import land
+from analyzer.models.demand import Step
 from analyzer.report import Report, dump_report, load_report
 from analyzer.writers.kubectl import write_kubectl
 from tests.samples import recommendation, report, resources
@@ -64,6 +65,23 @@ def test_no_risk_is_stated_of_an_amount_nobody_worked_out(tmp_path: Path) -> Non
     """The stated risks were those of the amounts that usage called for."""
     (only,) = landed(tmp_path, "-Xmx1g").recommendations
     assert only.stated_risk == {}
+
+
+def test_a_reviewer_learns_that_usage_moved(tmp_path: Path) -> None:
+    """A request below the median of the window is explained, in the amounts of the summary."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT, "utf-8")
+    used = recommendation(resources("1", "2Gi", None, "2Gi"), resources("1", "512Mi", None, "2Gi"))
+    shift = Step("shift", "", "", "moved to 0.5 x its level on day 7")
+    cpu = replace(used.evidence.cpu, p95=0.2814, max=1.4321)
+    used = replace(
+        used,
+        trail={**used.trail, "memory_request": (shift,)},
+        evidence=replace(used.evidence, cpu=cpu),
+    )
+    (change,) = land(report(used), Config(git=GitSettings(repo=str(tmp_path)))).changes
+    assert "web/app: memory: moved to 0.5 x its level on day 7" in change.body
+    assert "| 281m |" in change.body
+    assert "| 1.43 cores |" in change.body
 
 
 def test_what_is_held_whole_is_no_change(tmp_path: Path) -> None:

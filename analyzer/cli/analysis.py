@@ -58,8 +58,7 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 
         outcome = run_pipeline(config, now(), talk.progress)
         report = outcome.report
-        for warning in [*report.meta.warnings, *report.warnings]:
-            talk.say(f"partial: {warning}", "warning")
+        talk.say_partial([*report.meta.warnings, *report.warnings])
         if report.verdict:
             talk.say(report.verdict)
         edited = sum(landing.status == "edited" for landing in report.landings)
@@ -94,13 +93,16 @@ def recommend(  # one parameter per option
 ) -> None:
     """Print recommended requests and limits; write nothing."""
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        report = _select(_analyze(parameters, talk), references, parameters)
+        # Only the summary tells how the policy would have done before.
+        report = _analyze(parameters, talk, judge=form == "markdown")
+        report = _select(report, references, parameters)
         if not report.recommendations and not report.skipped:
             talk.say("nothing matches that selection", "warning")
         for skipped in report.skipped:
             talk.say(f"skipped {skipped.ref}: {skipped.reason}")
         if report.recommendations and not report.changed:
             talk.say("nothing is worth changing")
+        talk.say_partial([*report.meta.warnings, *report.warnings])
     show_report(report, form, headers=not no_headers, everything=everything or bool(references))
     _leave(ctx, report, exit_code)
 
@@ -118,10 +120,12 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER.
     """
+    from msgspec.structs import replace as with_settings
+
     from analyzer.history import build_histories
     from analyzer.pipeline import analyze_histories, draw_one, read
 
-    config = settings_of(parameters).config
+    config = with_settings(settings_of(parameters).config, backtest=False)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         histories = build_histories(read(config, now(), talk.progress))
         whole = analyze_histories(histories, config)
@@ -134,6 +138,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
                     "--chart draws one container; name it: NAMESPACE/KIND/NAME/CONTAINER"
                 )
             draw_one(report.recommendations[0], histories, report.horizon, chart)
+        talk.say_partial([*report.meta.warnings, *report.warnings])
     for recommendation in report.recommendations:
         click.echo(_explain(recommendation, report))
     for skipped in report.skipped:
@@ -180,6 +185,7 @@ def backtest(
         ahead = parse_duration(config.horizon)
         result = score(build_histories(recording), names, before, ahead, progress=talk.progress)
         talk.say(result.verdict())
+        talk.say_partial(recording.meta.warnings)
     if chart is not None:
         from analyzer.plots import backtest_figure, write_png
 
@@ -223,11 +229,15 @@ def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _analyze(parameters: dict[str, Any], talk: Talk) -> Report:
+def _analyze(parameters: dict[str, Any], talk: Talk, *, judge: bool) -> Report:
+    """Recommendations from the source; with `judge` also what they would have caused before."""
+    from msgspec.structs import replace as with_settings
+
     from analyzer.history import build_histories
     from analyzer.pipeline import analyze_histories, read
 
     config = settings_of(parameters).config
+    config = with_settings(config, backtest=config.backtest and judge)
     recording = read(config, now(), talk.progress)
     return analyze_histories(build_histories(recording), config, talk.progress)
 

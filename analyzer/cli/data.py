@@ -36,8 +36,7 @@ def record(ctx: click.Context, /, folder: Path, anonymise: bool, **parameters: A
             # A fresh key each time: pseudonyms of two recordings cannot be joined.
             recording = without_names(recording, secrets.token_bytes(32))
         save_recording(recording, folder)
-        for warning in recording.meta.warnings:
-            talk.say(f"partial: {warning}", "warning")
+        talk.say_partial(recording.meta.warnings)
         talk.say(f"{len(recording.usage.containers)} containers, {recording.meta.steps} steps")
     click.echo(str(folder))
     ctx.exit(PARTIAL if recording.meta.warnings else 0)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from analyzer.gitops.pull_request import Grouping
     from analyzer.report import Report
 
+PARTIAL, CHANGES = 3, 4
+
 
 def _report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
@@ -74,22 +76,24 @@ def index(form: str, **parameters: Any) -> None:
 @click.command()
 @_report_options
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
-def trace(form: str, **parameters: Any) -> None:
+@click.pass_context
+def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
     from analyzer.landing import trace_all
 
-    config, report = _settings_and_report(parameters)
+    config, report, code = _settings_and_report(parameters)
     traced, findings = trace_all(report, config)
     traces = [one.to_dict() for one in traced]
     if form == "json":
         click.echo(as_json({"traces": traces, "findings": [f.to_dict() for f in findings]}))
-        return
+        ctx.exit(code)
     head = ["CONTAINER", "FILE", "PATH", "CONFIDENCE", "REASON"]
     keys = ["container", "file", "path", "confidence", "reason"]
     click.echo(columns(head, [[str(row[key] or "-") for key in keys] for row in traces]))
     if findings:
         rows = [[f.kind, f.place.file, f.place.path, f.message] for f in findings]
         click.echo("\n" + columns(["FINDING", "FILE", "PATH", "WHAT"], rows))
+    ctx.exit(code)
 
 
 @click.command()
@@ -100,28 +104,30 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
     from analyzer.landing import plan_landing
 
-    config, report = _settings_and_report(parameters)
+    config, report, code = _settings_and_report(parameters)
     plan = plan_landing(report, config)
     _tell_advice(plan, parameters)
     click.echo(plan.diff(), nl=False)
-    ctx.exit(4 if exit_code and plan.edits else 0)
+    ctx.exit(code or (CHANGES if exit_code and plan.edits else 0))
 
 
 @click.command()
 @_report_options
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
-def patch(allow_dirty: bool, **parameters: Any) -> None:
+@click.pass_context
+def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     """Write the recommended changes into the repository's working tree."""
     from analyzer.gitops.worktree import apply_to_worktree
     from analyzer.landing import plan_landing
 
-    config, report = _settings_and_report(parameters)
+    config, report, code = _settings_and_report(parameters)
     if not Path(config.git.repo or ".").is_dir():
         raise UsageError("patch writes into a checkout; name its folder with --repo")
     plan = plan_landing(report, config)
     _tell_advice(plan, parameters)
     for path in apply_to_worktree(plan.index.root, plan.edits, force=allow_dirty):
         click.echo(str(path))
+    ctx.exit(code)
 
 
 @click.command()
@@ -132,8 +138,15 @@ def patch(allow_dirty: bool, **parameters: Any) -> None:
     "--group", type=click.Choice(["application", "namespace", "all"]), help="[application]"
 )
 @click.option("--split", is_flag=True, help="Never mix raises and reductions.")
+@click.pass_context
 def pr(
-    folder: Path | None, branches: bool, group: Grouping | None, split: bool, **parameters: Any
+    ctx: click.Context,
+    /,
+    folder: Path | None,
+    branches: bool,
+    group: Grouping | None,
+    split: bool,
+    **parameters: Any,
 ) -> None:
     """Prepare pull requests: one commit per application, with a description to review by.
 
@@ -146,7 +159,7 @@ def pr(
 
     if folder is None and not branches:
         raise UsageError("say what to prepare: files with --output DIR, or --branches")
-    config, report = _settings_and_report(parameters)
+    config, report, code = _settings_and_report(parameters, judge=True)
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
     plan = plan_landing(report, config)
@@ -160,6 +173,7 @@ def pr(
             message = f"{proposal.title}\n\n{proposal.body}"
             commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
         click.echo(f"{plain(proposal.branch)}  {plain(proposal.title)}")
+    ctx.exit(code)
 
 
 def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
@@ -174,11 +188,17 @@ def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
             talk.say(f"left to you: {advice.ref}: {advice.reason}")
 
 
-def _settings_and_report(parameters: dict[str, Any]) -> tuple[Config, Report]:
-    """The settings, and the recommendations of an earlier run or of the source now.
+def _settings_and_report(
+    parameters: dict[str, Any], *, judge: bool = False
+) -> tuple[Config, Report, int]:
+    """The settings, the recommendations of an earlier run or of the source now, the exit code due.
 
-    Labels are those of the metrics, and those the cluster states where it may be asked.
+    Labels are those of the metrics, and those the cluster states where it may be asked. What
+    cannot be read now makes it partial; what an earlier run missed was said by that run. `judge`
+    adds what the recommendations of the source would have caused before.
     """
+    from msgspec.structs import replace as with_settings
+
     from analyzer.landing import ask_cluster
     from analyzer.report import load_report
     from analyzer.workload import Selector
@@ -193,10 +213,11 @@ def _settings_and_report(parameters: dict[str, Any]) -> tuple[Config, Report]:
             from analyzer.history import build_histories
             from analyzer.pipeline import analyze_histories, read
 
+            config = with_settings(config, backtest=config.backtest and judge)
             recording = read(config, now(), talk.progress)
             report = analyze_histories(build_histories(recording), config, talk.progress)
-        known = len(report.warnings)
+        known = [] if run_json is None else [*report.meta.warnings, *report.warnings]
         report = ask_cluster(report, config)
-        for warning in report.warnings[known:]:
-            talk.say(f"partial: {warning}", "warning")
-    return config, report
+        missed = [*report.meta.warnings, *report.warnings][len(known) :]
+        talk.say_partial(missed)
+    return config, report, PARTIAL if missed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -54,6 +55,11 @@ class Talk:
         text = "".join(c if c.isprintable() else " " for c in text)
         line = json.dumps({"level": level, "message": text}) if self.as_json else text
         print(line, file=self.stream, flush=True)
+
+    def say_partial(self, warnings: Iterable[str]) -> None:
+        """Say what could not be read, which is why the exit code is 3."""
+        for warning in warnings:
+            self.say(f"partial: {warning}", "warning")
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Step `what` has come to `done` of `total`."""

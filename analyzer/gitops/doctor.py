@@ -95,13 +95,13 @@ def _working_tree(index: RepositoryIndex) -> Finding:
         return Finding("working tree", OK, "no git work tree; files are taken as they are")
     if not changed:
         return Finding("working tree", OK, "nothing uncommitted")
-    found = f"{len(changed)} files with uncommitted changes: {_listed(changed)}"
+    found = f"{_many(len(changed), 'file')} with uncommitted changes: {_listed(changed)}"
     return Finding("working tree", WARNING, found, "commit them; such files are not written to")
 
 
 def _files(index: RepositoryIndex) -> Finding:
     unread = index.repository.unread
-    found = f"{len(index.repository.files)} YAML files read"
+    found = f"{_many(len(index.repository.files), 'YAML file')} read"
     if not unread:
         return Finding("files", OK, found)
     broken = [name for name, reason in unread.items() if reason.startswith("expected YAML")]
@@ -120,7 +120,7 @@ def _kind(reason: str) -> str:
 
 
 def _roots(index: RepositoryIndex) -> Finding:
-    notes = f"; {len(index.notes)} things were not followed: {_listed(index.notes)}"
+    notes = f"; {_many(len(index.notes), 'thing')} not followed: {_listed(index.notes)}"
     told = notes if index.notes else ""
     if not index.rooted:
         found = f"no root of Flux or Argo CD was found{told}"
@@ -138,7 +138,10 @@ def _places(index: RepositoryIndex) -> Finding:
         {True: "reachable", False: "dead", None: "undecided"}[place.reachable] for place in places
     )
     containers = len({e.identity for e in index.expectations if e.place.reachable is not False})
-    found = f"{len(places)} places: {_counted(states)}; they decide for {containers} containers"
+    found = (
+        f"{_many(len(places), 'place')}: {_counted(states)}; "
+        f"deciding for {_many(containers, 'container')}"
+    )
     return Finding("places", OK, found)
 
 
@@ -146,15 +149,18 @@ def _refusals(places: Sequence[Place]) -> Iterator[Finding]:
     refused = [place for place in places if place.refusal and place.reachable is not False]
     by_reason: dict[str, list[Place]] = {}
     for place in refused:
-        reason = (place.refusal or "").replace(place.path, "it").replace(place.file, "the file")
+        reason = (place.refusal or "").replace(f"{place.path}.", "its ")
+        reason = reason.replace(place.path, "it").replace(place.file, "the file")
         by_reason.setdefault(reason, []).append(place)
     for reason, found in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         where = _listed(place.where for place in found)
-        yield Finding("refused", WARNING, f"{len(found)} places: {reason}: {where}", "edit by hand")
+        yield Finding(
+            "refused", WARNING, f"{_many(len(found), 'place')}: {reason}: {where}", "edit by hand"
+        )
     sealed = {p.file for p in refused if "SOPS" in (p.refusal or "")}
     if sealed:
         yield Finding(
-            "sealed", OK, f"{len(sealed)} files sealed by SOPS: {_listed(sorted(sealed))}"
+            "sealed", OK, f"{_many(len(sealed), 'file')} sealed by SOPS: {_listed(sorted(sealed))}"
         )
 
 
@@ -191,6 +197,10 @@ def _oddities(findings: Sequence[Oddity]) -> Iterator[Finding]:
 def _counted(counts: Mapping[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {what}" for what, count in ordered)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _listed(names: Iterable[str]) -> str:

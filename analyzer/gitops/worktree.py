@@ -100,7 +100,7 @@ def uncommitted(root: Path, files: Sequence[str] = ()) -> list[str] | None:
     """What differs from the last commit, of `files` or of all; None outside of a work tree."""
     if not _is_work_tree(root):
         return None
-    said = _git(root, "status", "--porcelain", "-z", "--", *files)
+    said = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *files)
     return [entry[3:] for entry in said.split("\0") if entry]
 
 

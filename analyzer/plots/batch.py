@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -99,7 +101,10 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
 
         def hand_out(count: int) -> None:
             for order in islice(orders, count):
-                content = pool.submit(portrait_png, order.portrait, order.description, dark=dark)
+                with _interrupts_held():
+                    content = pool.submit(
+                        portrait_png, order.portrait, order.description, dark=dark
+                    )
                 waiting.append((order, content))
 
         hand_out(processes * _IN_FLIGHT)
@@ -108,3 +113,17 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
             chart = order.finished(content.result())
             hand_out(1)
             yield chart
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends; a process that starts in it never hears one.
+
+    A terminal interrupts every process at once, and each worker would print where it was. The one
+    that started them is told, and ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

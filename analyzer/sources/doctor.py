@@ -143,7 +143,7 @@ def examine_recording(recording: Recording) -> list[Finding]:
     meta, usage = recording.meta, recording.usage
     days = (meta.end - meta.start) / timedelta(days=1)
     missing = float(np.isnan(usage.memory_bytes).mean()) if len(usage.memory_bytes) else 1.0
-    found = f"{len(usage.containers)} containers, {days:.1f} days in steps of {meta.step}"
+    found = f"{len(usage.containers)} containers, {days:.1f} days in steps of {duration(meta.step)}"
     findings = [
         Finding("usage", OK if usage.pods else PROBLEM, found, "" if usage.pods else "record anew"),
         _deep_enough(days, "record a longer window"),

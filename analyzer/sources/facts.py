@@ -367,9 +367,13 @@ def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Fact
     series = selector("kube_node_status_allocatable", state)
     names = ("node", "exported_node", "resource")
     query = largest_by(names, over("last_over_time", series, timedelta(hours=1)))
-    nodes: dict[str, dict[str, Any]] = {}
+    # Each replica of the server tells of every node.
+    largest: dict[tuple[str, str], float] = {}
     for sample in connection.instant(query, grid.end.timestamp()):
-        name = own(sample.labels, "node")
+        key = own(sample.labels, "node"), sample.labels.get("resource", "")
+        largest[key] = max(largest.get(key, 0.0), sample.value)
+    nodes: dict[str, dict[str, Any]] = {}
+    for (name, resource), value in largest.items():
         node = nodes.setdefault(
             name,
             {
@@ -379,13 +383,12 @@ def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Fact
                 "gpus": 0,
             },
         )
-        resource = sample.labels.get("resource", "")
         if resource == "cpu":
-            node["cpu_allocatable_cores"] = sample.value
+            node["cpu_allocatable_cores"] = value
         elif resource == "memory":
-            node["memory_allocatable_bytes"] = int(sample.value)
+            node["memory_allocatable_bytes"] = int(value)
         elif "gpu" in resource:
-            node["gpus"] += int(sample.value)
+            node["gpus"] += int(value)
     facts.nodes = [nodes[name] for name in sorted(nodes)]
 
 

@@ -21,7 +21,7 @@ from analyzer.sources.settings import PrometheusSettings
 from analyzer.sources.transport import Sample, Server, TimedOutError, TooBigError
 
 T = TypeVar("T")
-_BETWEEN = re.compile(r",(?=https?://)")
+_BETWEEN = re.compile(r",\s*(?=https?://)")
 
 
 class Connection(Protocol):

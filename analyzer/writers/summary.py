@@ -185,7 +185,7 @@ def _way(landing: Landing) -> tuple[bool, str]:
         left_out = f", without {proof.without}" if proof.without else ""
         how = f"rendered before and after with {proof.rendered_with}{left_out}: "
         return True, f"{how}what changes is what was meant"
-    return False, f"checked by their text alone: {proof.not_rendered}"
+    return False, f"checked by their text alone, {proof.not_rendered}"
 
 
 def _skipped(report: Report) -> str:

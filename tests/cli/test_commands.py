@@ -107,6 +107,46 @@ def test_exit_code_tells_a_script_that_something_changes() -> None:
     assert result.exit_code == 4
 
 
+@pytest.fixture(scope="module")
+def partial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample recording, but something could not be read when it was made."""
+    recording = load_recording(Path(RECORDING[1].partition(":")[2]))
+    folder = tmp_path_factory.mktemp("partial") / "recording"
+    meta = replace(recording.meta, warnings=("the throttling of 2 Nov was not read",))
+    save_recording(replace(recording, meta=meta), folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recommend"],
+        ["explain", "media/sonarr"],
+        ["diff", "-n", "media", "--repo", f"{SAMPLE}/gitops"],
+        ["trace", "-n", "media", "--repo", f"{SAMPLE}/gitops", "-o", "json"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_could_not_be_read_is_said_with_the_exit_code(words: list[str], partial: Path) -> None:
+    """3, and the reason on stderr even where talk is unwanted; the result is there all the same."""
+    done = CliRunner().invoke(main, [*words, "-q", "--source", f"recording:{partial}"])
+    assert done.exit_code == 3
+    assert "partial: the throttling of 2 Nov was not read\n" in done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "judged"),
+    [(["recommend"], False), (["recommend", "-o", "markdown"], True)],
+    ids=["table", "summary"],
+)
+def test_the_past_is_judged_where_it_is_shown(words: list[str], judged: bool) -> None:
+    """A table tells nothing of it, so nobody waits for it."""
+    done = call(*words, *RECORDING)
+    assert ("review 1, pooled" in done.stderr) == judged
+    assert ("this policy would have" in done.stdout) == judged
+
+
 def test_a_run_twice_decides_the_same(tmp_path: Path) -> None:
     """Equal input gives byte-identical patches, diffs and tables; the date stays in run.json."""
     outputs = [tmp_path / "one", tmp_path / "two"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_repository_is_counted(committed: Plant, flux: dict[str, str]) -> None
     """Files, roots, places and charts are told in numbers; two of three places are alive."""
     found = examined(committed(flux))
     assert found["files"].found == "7 YAML files read"
-    assert found["places"].found == "3 places: 2 reachable, 1 dead; they decide for 2 containers"
+    assert found["places"].found == "3 places: 2 reachable, 1 dead; deciding for 2 containers"
     assert found["roots"].status == "ok"
     assert found["working tree"].found == "nothing uncommitted"
     assert found["charts"].found == "0 of 1 charts are at hand, missing: app-template 3.7.3"
@@ -40,9 +41,19 @@ def test_what_is_missing_or_broken_is_a_warning(committed: Plant, flux: dict[str
     found = examined(root)
     assert "2 files with uncommitted changes" in found["working tree"].found
     assert found["files"].advice == "mend what does not parse: broken.yaml"
-    assert found["sealed"].found == f"1 files sealed by SOPS: {HELM_RELEASE}"
+    assert found["sealed"].found == f"1 file sealed by SOPS: {HELM_RELEASE}"
     assert "2 places: the file is encrypted with SOPS" in found["refused"].found
     assert (found["helm"].status, found["helm"].found) == ("warning", "not on PATH")
+
+
+def test_a_refused_field_is_told_in_words(committed: Plant, flux: dict[str, str]) -> None:
+    """The place stands once at the end, so the reason speaks of its field alone."""
+    root = committed(flux)
+    text = (root / HELM_RELEASE).read_text("utf-8")
+    before, amount = re.search(r"( memory: )(\S+)", text).groups()  # type: ignore[union-attr]
+    (root / HELM_RELEASE).write_text(text.replace(before + amount, before + "${SIZE}"), "utf-8")
+    refused = examined(root)["refused"].found
+    assert re.match(r"1 place: its (requests|limits)\.memory is '\$\{SIZE\}', which", refused)
 
 
 def test_the_programs_are_named_with_their_versions(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.errors import GitOpsError
-from analyzer.gitops.worktree import apply_to_worktree, clone, commit_to_branch
+from analyzer.gitops.worktree import apply_to_worktree, clone, commit_to_branch, uncommitted
 
 from .conftest import Git, Plant
 
@@ -38,6 +38,13 @@ def test_uncommitted_changes_stop_everything(committed: Plant) -> None:
     assert texts(root) == ["a: 1\n", "b: 1\n"]
     apply_to_worktree(root, EDITS, force=True)
     assert texts(root) == ["a: 2\n", "b: 2\n"]
+
+
+def test_a_renamed_file_is_told_by_both_its_names(committed: Plant, git: Git) -> None:
+    """The name that is gone and the new one, each whole."""
+    root = committed(FILES)
+    git(root, "mv", "a.yaml", "c.yaml")
+    assert uncommitted(root) == ["a.yaml", "c.yaml"]
 
 
 def test_a_file_that_moved_on_is_left_alone(committed: Plant) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +96,26 @@ def test_a_batch_draws_what_single_figures_do() -> None:
         assert [c.content for c in charts] == [chart(name)[0]] * 3
         assert told == [(k, 3, str(recommended.ref)) for k in (1, 2, 3)]
         assert charts[0].name == f"{recommended.ref.slug()}.png"
+
+
+def test_an_interrupt_is_for_the_process_that_started_the_others() -> None:
+    """Ctrl-C reaches all of a terminal's processes; those that only draw would each show where."""
+    of, recommended = SCENES["lowered"]()
+    charts = workload_charts(of, [recommended] * 3, processes=2)
+    next(charts)
+    workers = multiprocessing.active_children()
+    blocked = [re.search(r"SigBlk:\s+(\w+)", _status(worker.pid)) for worker in workers]
+    assert workers
+    assert all(mask and int(mask[1], 16) >> (signal.SIGINT - 1) & 1 for mask in blocked)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert len(list(charts)) == 2
+
+
+def _status(process: int | None) -> str:
+    try:
+        return Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        pytest.skip("needs /proc")
 
 
 def test_processes_change_nothing_about_the_bytes() -> None:

@@ -52,6 +52,9 @@ def openmetrics(replica: str) -> str:
     series("container_cpu_usage_seconds_total", cgroup, lambda t: (t - FIRST) * 0.25)
     series("container_memory_working_set_bytes", cgroup, lambda _: 100 * MIB)
     series("kube_pod_owner", owner, lambda _: 1)
+    node = {"job": "ksm", "instance": replica, "node": "one"}
+    series("kube_node_status_allocatable", node | {"resource": "cpu"}, lambda _: 8)
+    series("kube_node_status_allocatable", node | {"resource": "nvidia_com_gpu"}, lambda _: 1)
     series("kube_pod_container_resource_limits", state | limit, lambda _: 128 * MIB)
     series("kube_pod_container_status_restarts_total", state, lambda t: float(t >= KILLED))
     last = "kube_pod_container_status_last_terminated_reason"
@@ -105,6 +108,12 @@ def test_together_they_miss_nothing_and_nothing_doubles(servers: tuple[str, str]
         assert set(got.usage.memory_bytes) == {100 * MIB}
         assert got.meta.warnings == ()
         assert got.meta.step == timedelta(minutes=5)
+
+
+def test_nodes_that_both_tell_of_count_once(servers: tuple[str, str]) -> None:
+    """A node has as many GPUs as either server says, and not as both say together."""
+    (node,) = read(*servers).meta.nodes
+    assert (node["cpu_allocatable_cores"], node["gpus"]) == (8, 1)
 
 
 def test_a_kill_that_one_of_them_missed_counts_once(servers: tuple[str, str]) -> None:
@@ -169,6 +178,6 @@ def test_each_is_examined(servers: tuple[str, str]) -> None:
 def test_no_password_of_any_url_is_shown() -> None:
     """Each URL loses its own; a comma in a password is none between URLs."""
     urls = ["http://u:p,a@one:9090", "https://v:s3cret@two/prometheus"]
-    assert split_urls(",".join(urls)) == urls
+    assert split_urls(",".join(urls)) == split_urls(", ".join(urls)) == urls
     shown = PrometheusSource(",".join(urls)).describe()
     assert shown == "prometheus:http://one:9090,https://two/prometheus"

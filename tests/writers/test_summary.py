@@ -132,7 +132,7 @@ def test_what_did_not_land_says_why() -> None:
     )
     assert "Edited: 3 containers in 1 application, see `git/`." in text
     assert "- 1 rendered before and after with helm 4.3.1: what changes is what was" in text
-    assert "- 2 checked by their text alone: not rendered: there is no helm on PATH" in text
+    assert "- 2 checked by their text alone, not rendered: there is no helm on PATH" in text
     assert "| b | x/y.yaml | the value comes from a variable |" in text
 
 
