@@ -82,6 +82,9 @@ def test_explain_tells_what_befell_a_container(tmp_path: Path) -> None:
     text = call("explain", *source, "downloads/flaresolverr").stdout
     # One of 21 days' hours, less what was not observed.
     assert re.search(r"  seen: 31 OOM kills, 31 restarts, waiting for CPU in 0\.2% of the", text)
+    assert "container, 1 replica; 21.0 days" in text
+    text = call("explain", *source, "flux-system/helm-controller").stdout
+    assert re.search(r"  seen: throttled in 0\.0\d+% of the steps", text)  # not 0.0%
     assert "  seen: " not in call("explain", *source, "media/plex").stdout
 
 
