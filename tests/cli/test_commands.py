@@ -104,6 +104,15 @@ def test_a_repository_of_something_else_is_one_sentence(tmp_path: Path) -> None:
     assert "nothing here declares any of the" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "diff", "patch", "trace"])
+def test_a_mistyped_repository_is_told_before_usage_is_read(command: str, tmp_path: Path) -> None:
+    """Reading can take an hour; not a word of it is said."""
+    folder = tmp_path / "nowhere"
+    done = CliRunner().invoke(main, [command, *RECORDING, "--repo", str(folder)])
+    assert done.exit_code == 1
+    assert done.stderr == f"Error: expected a folder with a repository, found none at {folder}\n"
+
+
 def test_exit_code_tells_a_script_that_something_changes() -> None:
     """4, on demand."""
     result = CliRunner().invoke(main, ["recommend", *RECORDING, "--exit-code"])
