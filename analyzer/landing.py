@@ -29,6 +29,7 @@ from analyzer.gitops.plan import (
 from analyzer.gitops.pull_request import Evidence as ProposalEvidence
 from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
 from analyzer.gitops.render import Tools, find_tools
+from analyzer.gitops.repository import expect_folder
 from analyzer.gitops.trace import LiveContainer, Trace, trace
 from analyzer.gitops.worktree import clone
 from analyzer.models.demand import Resource, Step
@@ -129,12 +130,23 @@ def tools_of(config: Config) -> Tools:
     return find_tools([Path(config.git.charts)] if config.git.charts else [])
 
 
-@contextmanager
-def checkout(config: Config) -> Iterator[Path]:
-    """The configured repository: a folder as it is, an address as a clone that is then gone."""
+def check_repository(config: Config) -> None:
+    """Raise at once for a repository that is not given or not there; an address is believed.
+
+    Reading usage can take an hour, which is late to learn of a mistyped folder.
+    """
     repo = config.git.repo
     if repo is None:
         raise UsageError("no repository is given; name its checkout or its address with --repo")
+    if not _ADDRESS.match(repo):
+        expect_folder(Path(repo))
+
+
+@contextmanager
+def checkout(config: Config) -> Iterator[Path]:
+    """The configured repository: a folder as it is, an address as a clone that is then gone."""
+    check_repository(config)
+    repo = str(config.git.repo)
     if not _ADDRESS.match(repo):
         yield Path(repo)
         return

@@ -18,7 +18,7 @@ from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
-from analyzer.landing import land
+from analyzer.landing import check_repository, land
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import Forecast, forecast
@@ -58,7 +58,10 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     """
     target = Path(config.output)
     writers = [writer_named(name) for name in config.formats]
-    model_named(config.model)  # an unknown name is said before anything is read
+    # What is wrong with the settings is said before anything is read.
+    model_named(config.model)
+    if config.git.repo is not None:
+        check_repository(config)
     with claim(target) as claimed:
         histories = build_histories(read(config, now, progress))
         report = replace(analyze_histories(histories, config, progress), created=utc(now))

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -191,9 +190,3 @@ def worth_changing(now: Quantity, proposed: Quantity, policy: Policy) -> bool:
     if delta > 0:
         return delta >= max(least.units / 8, policy.min_change / 2 * now.units)
     return delta < 0 and -delta >= max(least.units, policy.min_change * now.units)
-
-
-@cache
-def policy_fields() -> tuple[str, ...]:
-    """The names a rule or an annotation can set."""
-    return tuple(field.name for field in msgspec.structs.fields(Policy))

@@ -271,8 +271,9 @@ def _explain(recommendation: Recommendation, report: Report) -> str:
     seen = recommendation.evidence
     lines = [
         str(recommendation.ref),
-        f"  {recommendation.container_type} container, {recommendation.replicas} replicas; "
-        f"{seen.days:.1f} days, {seen.samples} samples of {seen.pods} pods, "
+        f"  {recommendation.container_type} container, "
+        f"{_many(recommendation.replicas, 'replica')}; {seen.days:.1f} days, "
+        f"{_many(seen.samples, 'sample')} of {_many(seen.pods, 'pod')}, "
         f"{seen.coverage:.0%} of the time observed",
         f"  model {report.model}, confidence {recommendation.confidence:.0%}",
     ]
@@ -289,16 +290,22 @@ def _explain(recommendation: Recommendation, report: Report) -> str:
 
 def _happened(seen: Evidence) -> list[str]:
     """What befell a container besides its usage; nothing is said of what did not."""
+    from analyzer.plots.text import percent
+
     counts = ((seen.oom_kills, "OOM kill"), (seen.restarts, "restart"))
     shares = (
-        (seen.throttled, "throttled in {:.1%} of the steps"),
-        (seen.cpu_pressure, "waiting for CPU in {:.1%} of the hours"),
-        (seen.memory_pressure, "waiting for memory in {:.1%} of the hours"),
+        (seen.throttled, "throttled in {} of the steps"),
+        (seen.cpu_pressure, "waiting for CPU in {} of the hours"),
+        (seen.memory_pressure, "waiting for memory in {} of the hours"),
     )
     return [
-        *(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count),
-        *(text.format(share) for share, text in shares if share),
+        *(_many(count, noun) for count, noun in counts if count),
+        *(text.format(percent(share)) for share, text in shares if share),
     ]
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _leave(ctx: click.Context, report: Report, exit_code: bool) -> None:

@@ -199,11 +199,12 @@ def _settings_and_report(
     """
     from msgspec.structs import replace as with_settings
 
-    from analyzer.landing import ask_cluster
+    from analyzer.landing import ask_cluster, check_repository
     from analyzer.report import load_report
     from analyzer.workload import Selector
 
     config = settings_of(parameters).config
+    check_repository(config)
     run_json: Path | None = parameters["run_json"]
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         if run_json is not None:

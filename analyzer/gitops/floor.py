@@ -208,12 +208,19 @@ def _of_another(key: str, value: object) -> bool:
 
 def _fixed(name: str, text: str) -> Iterator[Floor]:
     for kind in _KINDS:
-        found = kind.in_text.search(text)
-        if found is None and kind.names is not None and kind.names.fullmatch(name):
-            found = re.fullmatch(_SIZE, text.strip("'\" "))
-        if found is not None and int(found["amount"]) > 0:
-            unit = 1024 ** _POWERS[found["unit"].lower()] if found["unit"] else kind.unit
-            yield Floor(kind.what, Memory(int(found["amount"]) * unit))
+        # Of an option given twice the last one counts, or the larger: the larger one is safe.
+        found = list(kind.in_text.finditer(text))
+        if not found and kind.names is not None and kind.names.fullmatch(name):
+            found = list(re.finditer(rf"\A{_SIZE}\Z", text.strip("'\" ")))
+        sizes = [_size_of(each, kind.unit) for each in found]
+        if max(sizes, default=0) > 0:
+            yield Floor(kind.what, Memory(max(sizes)))
+
+
+def _size_of(found: re.Match[str], unit: int) -> int:
+    if found["unit"]:
+        unit = 1024 ** _POWERS[found["unit"].lower()]
+    return int(found["amount"]) * unit
 
 
 def _from_limit(settings: object, name: str = "size") -> Iterator[str]:

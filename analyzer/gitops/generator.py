@@ -165,12 +165,18 @@ def _of_matrix(
     outer: Parameters,
     unanswered: list[str],
 ) -> Iterator[Parameters]:
-    """Every combination; a later generator may use what an earlier one yielded."""
-    if not generators:
-        yield outer
-        return
-    for found in _yielded(generators[0], repository, outer, unanswered):
-        yield from _of_matrix(generators[1:], (), repository, found, unanswered)
+    """Every combination; a later generator may use what an earlier one yielded.
+
+    One generator after the other, each cut off: a last one that yields nothing would otherwise be
+    asked for combinations without end.
+    """
+    found: list[Parameters] = [outer]
+    for generator in generators:
+        every = (
+            more for known in found for more in _yielded(generator, repository, known, unanswered)
+        )
+        found = list(itertools.islice(every, _MOST))
+    yield from found
 
 
 def _of_merge(

@@ -74,15 +74,21 @@ def bare_address(url: str) -> str:
     return f"{host.partition(':')[0]}/{path.strip('/').removesuffix('.git')}".lower()
 
 
+def expect_folder(root: Path) -> Path:
+    """The real path of the folder `root`. Raises `GitOpsError` where there is none."""
+    real = root.resolve()
+    if not real.is_dir():
+        raise GitOpsError(f"expected a folder with a repository, found none at {root}")
+    return real
+
+
 def load_repository(root: Path) -> Repository:
     """Read every YAML file below `root`. Raises `GitOpsError` when `root` is no folder.
 
     In a git work tree the files are those git tracks or would track; elsewhere all but hidden
     tool folders. Symbolic links are never followed, so nothing outside `root` is read.
     """
-    real = root.resolve()
-    if not real.is_dir():
-        raise GitOpsError(f"expected a folder with a repository, found none at {root}")
+    real = expect_folder(root)
     files: dict[str, Source] = {}
     unread: dict[str, str] = {}
     for name in sorted(_names(real)):

@@ -26,11 +26,6 @@ def own(labels: Labels, name: str) -> str:
     return labels.get(f"exported_{name}") or labels.get(name, "")
 
 
-def pod_name(labels: Labels) -> PodName:
-    """The pod that a series speaks of."""
-    return own(labels, "namespace"), own(labels, "pod")
-
-
 def container_name(labels: Labels) -> ContainerName:
     """The container that a series speaks of."""
     return own(labels, "namespace"), own(labels, "pod"), own(labels, "container")

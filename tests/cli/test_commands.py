@@ -82,6 +82,9 @@ def test_explain_tells_what_befell_a_container(tmp_path: Path) -> None:
     text = call("explain", *source, "downloads/flaresolverr").stdout
     # One of 21 days' hours, less what was not observed.
     assert re.search(r"  seen: 31 OOM kills, 31 restarts, waiting for CPU in 0\.2% of the", text)
+    assert "container, 1 replica; 21.0 days" in text
+    text = call("explain", *source, "flux-system/helm-controller").stdout
+    assert re.search(r"  seen: throttled in 0\.0\d+% of the steps", text)  # not 0.0%
     assert "  seen: " not in call("explain", *source, "media/plex").stdout
 
 
@@ -99,6 +102,15 @@ def test_a_repository_of_something_else_is_one_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["diff", *RECORDING, "-q", "--repo", str(tmp_path)])
     assert done.exit_code == 2
     assert "nothing here declares any of the" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "diff", "patch", "trace"])
+def test_a_mistyped_repository_is_told_before_usage_is_read(command: str, tmp_path: Path) -> None:
+    """Reading can take an hour; not a word of it is said."""
+    folder = tmp_path / "nowhere"
+    done = CliRunner().invoke(main, [command, *RECORDING, "--repo", str(folder)])
+    assert done.exit_code == 1
+    assert done.stderr == f"Error: expected a folder with a repository, found none at {folder}\n"
 
 
 def test_exit_code_tells_a_script_that_something_changes() -> None:

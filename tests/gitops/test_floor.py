@@ -27,6 +27,7 @@ def sizes(settings: object) -> dict[str, int | None]:
         ({"env": {"JVM_MAX_HEAP_SIZE": "1024M"}}, {"its Java heap": GI}),
         ({"env": {"JVM_MAX_HEAP_SIZE": {"value": "1024M"}}}, {"its Java heap": GI}),
         ({"env": [{"name": "ES_JAVA_OPTS", "value": "-Xmx512m"}]}, {"its Java heap": 512 * MI}),
+        ({"env": {"JAVA_OPTS": "-Xmx512m -Dx=y -Xmx2g"}}, {"its Java heap": 2 * GI}),
         ({"jvmOptions": {"-Xmx": "3g"}}, {"its Java heap": 3 * GI}),
         ({"javaOpts": "-XX:MaxHeapSize=268435456"}, {"its Java heap": 256 * MI}),
         ({"env": {"NODE_OPTIONS": "--max-old-space-size=1536"}}, {"its Node.js heap": 1536 * MI}),

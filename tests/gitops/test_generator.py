@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from analyzer.gitops.generator import fill
@@ -353,3 +355,15 @@ def test_a_path_of_another_repository_is_not_taken_for_ours(committed: Plant, gi
 def test_one_repository_has_many_spellings(url: str) -> None:
     """Scheme, user, port, case and a trailing .git do not make another repository."""
     assert bare_address(url) == "example.org/team/own"
+
+
+def test_a_matrix_that_ends_in_nothing_ends(plant: Plant) -> None:
+    """A few lines of a stranger must not keep a run busy: 400 x 400 x 400 x 0 combinations."""
+    many = "[" + ", ".join(f"{{a: '{number}'}}" for number in range(400)) + "]"
+    lists = ", ".join(f"{{list: {{elements: {items}}}}}" for items in (many, many, many, "[]"))
+    text = SET.format(
+        generator=f"{{matrix: {{generators: [{lists}]}}}}", name="x", namespace="d", path="p"
+    )
+    started = time.monotonic()
+    assert not index_repository(plant({"set.yaml": text})).places
+    assert time.monotonic() - started < 10
