@@ -115,9 +115,42 @@ def _yielded(
     generator: Node, repository: Repository, outer: Parameters, unanswered: list[str]
 ) -> Iterator[Parameters]:
     """What one generator yields; `outer` are the parameters of the generator it is nested in."""
+    for parameters in _generated(generator, repository, outer, unanswered):
+        if _selects(generator.at("selector"), parameters):
+            yield parameters
+
+
+def _selects(selector: Node | None, parameters: Parameters) -> bool:
+    """Whether a generator's `selector` keeps these parameters.
+
+    What the cluster alone knows cannot be compared: a parameter that is not there is kept.
+    """
+    if selector is None:
+        return True
+    for key, wanted in selector.mapping("matchLabels"):
+        if parameters.get(key, wanted.value) != wanted.value:
+            return False
+    for rule in selector.sequence("matchExpressions"):
+        value = parameters.get(rule.text("key") or "")
+        values = {each.value for each in rule.sequence("values")}
+        operator = rule.text("operator")
+        if value is not None and (
+            (operator == "In" and value not in values)
+            or (operator == "NotIn" and value in values)
+            or operator == "DoesNotExist"
+        ):
+            return False
+    return True
+
+
+def _generated(
+    generator: Node, repository: Repository, outer: Parameters, unanswered: list[str]
+) -> Iterator[Parameters]:
     for kind, node in generator.mapping():
         if kind == "list":
             yield from _of_list(node, outer)
+            if node.at("elementsYaml") is not None:
+                unanswered.append("list.elementsYaml")
         elif kind == "git":
             yield from _of_git(node, repository, outer)
         elif kind in _NESTED:

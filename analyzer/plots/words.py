@@ -169,10 +169,10 @@ def _risk(recommendation: Recommendation) -> str:
     parts = []
     if "cpu_request" in risk:
         parts.append(f"CPU above its request {percent(risk['cpu_request'])} of the time")
+    if "memory_request" in risk:
+        parts.append(f"memory with {percent(risk['memory_request'])} chance")
     if "memory_limit" in risk:
-        parts.append(f"{percent(risk['memory_limit'])} chance of an OOM kill")
-    elif "memory_request" in risk:
-        parts.append(f"memory above its request with {percent(risk['memory_request'])} chance")
+        parts.append(f"OOM kill with {percent(risk['memory_limit'])}")
     return f"stated risk: {', '.join(parts)}" if parts else ""
 
 

@@ -367,3 +367,35 @@ def test_a_matrix_that_ends_in_nothing_ends(plant: Plant) -> None:
     started = time.monotonic()
     assert not index_repository(plant({"set.yaml": text})).places
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("selector", "alive"),
+    [
+        ("matchLabels: {stage: live}", {"web"}),
+        ("matchExpressions: [{key: stage, operator: NotIn, values: [live]}]", {"old"}),
+        ("matchExpressions: [{key: stage, operator: In, values: [live, test]}]", {"web", "old"}),
+        ("matchExpressions: [{key: stage, operator: DoesNotExist}]", set()),
+        ("matchLabels: {region: eu}", {"web", "old"}),
+    ],
+)
+def test_a_selector_leaves_out_what_it_does_not_match(
+    plant: Plant, selector: str, alive: set[str]
+) -> None:
+    """Folders of elements that the selector drops are dead; an unknown parameter drops nothing."""
+    elements = "[{name: web, stage: live}, {name: old, stage: test}]"
+    generator = f"{{list: {{elements: {elements}}}, selector: {{{selector}}}}}"
+    repository = plant(
+        {
+            "set.yaml": SET.format(
+                generator=generator,
+                name="{{ .name }}",
+                namespace="shop",
+                path="apps/{{ .name }}",
+            ),
+            "apps/web/deployment.yaml": DEPLOYMENT,
+            "apps/old/deployment.yaml": DEPLOYMENT,
+        }
+    )
+    places = index_repository(repository).places
+    assert {p.file.split("/")[1] for p in places if p.reachable} == alive
