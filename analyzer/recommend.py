@@ -108,7 +108,8 @@ def recommend(
     for index, policy in chosen.items():
         ref, samples = histories.containers[index], evidence[index].samples
         if samples < policy.min_samples:
-            few = f"only {samples} samples were seen; at least {policy.min_samples} are needed"
+            seen = "1 sample was" if samples == 1 else f"{samples} samples were"
+            few = f"only {seen} seen; at least {policy.min_samples} are needed"
             skipped.append(Skipped(ref, few))
             continue
         case = _Case(

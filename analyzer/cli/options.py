@@ -119,7 +119,12 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
         if flags["source"]:
             raise UsageError("--source and --prometheus-url name two sources; give one")
         flags["source"] = f"prometheus:{parameters['prometheus_url']}"
-    return load_config(None if path is None else Path(path), os.environ, flags)
+    settings = load_config(None if path is None else Path(path), os.environ, flags)
+    if (flags["kubernetes.context"] or flags["kubernetes.kubeconfig"]) and not (
+        settings.config.kubernetes.ask
+    ):
+        raise UsageError("--context and --kubeconfig name the cluster to ask; add --ask-cluster")
+    return settings
 
 
 def now() -> datetime:

@@ -119,3 +119,11 @@ def test_doctor_examines_a_repository_without_a_source(repository: Path) -> None
     both = CliRunner().invoke(main, ["doctor", "--repo", sample, "--source", source, "-o", "json"])
     checks = {finding["check"] for finding in json.loads(both.stdout)["findings"]}
     assert {"usage", "places"} <= checks
+
+
+def test_naming_a_cluster_without_asking_it_is_a_mistake(repository: Path) -> None:
+    """A flag that would do nothing is answered with the one that is missing."""
+    sample = str(repository / "sample-data" / "gitops")
+    done = CliRunner().invoke(main, ["doctor", "--repo", sample, "--context", "home"])
+    assert done.exit_code == 2
+    assert "add --ask-cluster" in done.stderr
