@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.gitops.cluster import ClusterError, find_way, owners
@@ -37,8 +38,6 @@ from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
-from analyzer.sources.doctor import OK, WARNING
-from analyzer.sources.doctor import Finding as Check
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from analyzer.check import Check
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
-    from analyzer.sources import Finding
 
 FORMATS = ("table", "wide", "json", "yaml", "csv", "markdown", "name")
 
@@ -32,7 +32,7 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = 
     )
 
 
-def checklist(findings: Iterable[Finding], width: int) -> str:
+def checklist(findings: Iterable[Check], width: int) -> str:
     """Findings of a doctor with what to do below each, wrapped to `width` characters."""
     lines = []
     shown = [[plain(text) for text in (f.status, f.check, f.found, f.advice)] for f in findings]

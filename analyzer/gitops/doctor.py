@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import GitOpsError
 from analyzer.gitops.index import RepositoryIndex, index_repository
-from analyzer.gitops.place import Finding as Oddity
-from analyzer.gitops.place import Place
+from analyzer.gitops.place import Finding, Place
 from analyzer.gitops.render import (
     RenderError,
     Tools,
@@ -20,7 +20,6 @@ from analyzer.gitops.render import (
     kubectl_version,
 )
 from analyzer.gitops.worktree import git_version, uncommitted
-from analyzer.sources.doctor import OK, PROBLEM, WARNING, Finding
 
 _SHOWN = 3
 _ODDITIES: Mapping[str, tuple[str, str]] = {
@@ -50,7 +49,7 @@ _ODDITIES: Mapping[str, tuple[str, str]] = {
 
 def examine_repository(
     root: Path, *, entry: str | None = None, tools: Tools | None = None
-) -> list[Finding]:
+) -> list[Check]:
     """Everything worth knowing of a repository before its first edit, worst news not hidden.
 
     Raises `GitOpsError` where there is no repository at all.
@@ -69,7 +68,7 @@ def examine_repository(
     ]
 
 
-def _programs(tools: Tools) -> Iterator[Finding]:
+def _programs(tools: Tools) -> Iterator[Check]:
     yield _program("git", git_version, "install git: without it files are read, and not committed")
     needs: tuple[tuple[str, Path | None, Callable[[Path], str], str], ...] = (
         ("helm", tools.helm, helm_version, "edits of Helm values are proven on their text alone"),
@@ -77,39 +76,39 @@ def _programs(tools: Tools) -> Iterator[Finding]:
     )
     for name, program, version, without in needs:
         if program is None:
-            yield Finding(name, WARNING, "not on PATH", f"without it {without}")
+            yield Check(name, WARNING, "not on PATH", f"without it {without}")
         else:
             yield _program(name, partial(version, program), f"else {without}")
 
 
-def _program(name: str, version: Callable[[], str], advice: str) -> Finding:
+def _program(name: str, version: Callable[[], str], advice: str) -> Check:
     try:
-        return Finding(name, OK, version())
+        return Check(name, OK, version())
     except (RenderError, GitOpsError) as err:
-        return Finding(name, WARNING, str(err), advice)
+        return Check(name, WARNING, str(err), advice)
 
 
-def _working_tree(index: RepositoryIndex) -> Finding:
+def _working_tree(index: RepositoryIndex) -> Check:
     changed = uncommitted(index.root)
     if changed is None:
-        return Finding("working tree", OK, "no git work tree; files are taken as they are")
+        return Check("working tree", OK, "no git work tree; files are taken as they are")
     if not changed:
-        return Finding("working tree", OK, "nothing uncommitted")
+        return Check("working tree", OK, "nothing uncommitted")
     found = f"{_many(len(changed), 'file')} with uncommitted changes: {_listed(changed)}"
-    return Finding("working tree", WARNING, found, "commit them; such files are not written to")
+    return Check("working tree", WARNING, found, "commit them; such files are not written to")
 
 
-def _files(index: RepositoryIndex) -> Finding:
+def _files(index: RepositoryIndex) -> Check:
     unread = index.repository.unread
     found = f"{_many(len(index.repository.files), 'YAML file')} read"
     if not unread:
-        return Finding("files", OK, found)
+        return Check("files", OK, found)
     broken = [name for name, reason in unread.items() if reason.startswith("expected YAML")]
     reasons = Counter(_kind(reason) for reason in unread.values())
     found += f", {len(unread)} left out: {_counted(reasons)}"
     if not broken:
-        return Finding("files", OK, found)
-    return Finding("files", WARNING, found, f"mend what does not parse: {_listed(broken)}")
+        return Check("files", OK, found)
+    return Check("files", WARNING, found, f"mend what does not parse: {_listed(broken)}")
 
 
 def _kind(reason: str) -> str:
@@ -119,21 +118,21 @@ def _kind(reason: str) -> str:
     return "too large" if "bytes, more" in reason else reason.partition(",")[0]
 
 
-def _roots(index: RepositoryIndex) -> Finding:
+def _roots(index: RepositoryIndex) -> Check:
     notes = f"; {_many(len(index.notes), 'thing')} not followed: {_listed(index.notes)}"
     told = notes if index.notes else ""
     if not index.rooted:
         found = f"no root of Flux or Argo CD was found{told}"
         advice = "name its folder with --entry; until then live and dead are not told apart"
-        return Finding("roots", WARNING, found, advice)
-    return Finding("roots", OK, f"followed from the roots of Flux or Argo CD{told}")
+        return Check("roots", WARNING, found, advice)
+    return Check("roots", OK, f"followed from the roots of Flux or Argo CD{told}")
 
 
-def _places(index: RepositoryIndex) -> Finding:
+def _places(index: RepositoryIndex) -> Check:
     places = index.places
     if not places:
         advice = "name the root of the repository that declares the workloads with --repo"
-        return Finding("places", PROBLEM, "nothing here declares resources", advice)
+        return Check("places", PROBLEM, "nothing here declares resources", advice)
     states = Counter(
         {True: "reachable", False: "dead", None: "undecided"}[place.reachable] for place in places
     )
@@ -142,10 +141,10 @@ def _places(index: RepositoryIndex) -> Finding:
         f"{_many(len(places), 'place')}: {_counted(states)}; "
         f"deciding for {_many(containers, 'container')}"
     )
-    return Finding("places", OK, found)
+    return Check("places", OK, found)
 
 
-def _refusals(places: Sequence[Place]) -> Iterator[Finding]:
+def _refusals(places: Sequence[Place]) -> Iterator[Check]:
     refused = [place for place in places if place.refusal and place.reachable is not False]
     by_reason: dict[str, list[Place]] = {}
     for place in refused:
@@ -154,17 +153,17 @@ def _refusals(places: Sequence[Place]) -> Iterator[Finding]:
         by_reason.setdefault(reason, []).append(place)
     for reason, found in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
         where = _listed(place.where for place in found)
-        yield Finding(
+        yield Check(
             "refused", WARNING, f"{_many(len(found), 'place')}: {reason}: {where}", "edit by hand"
         )
     sealed = {p.file for p in refused if "SOPS" in (p.refusal or "")}
     if sealed:
-        yield Finding(
+        yield Check(
             "sealed", OK, f"{_many(len(sealed), 'file')} sealed by SOPS: {_listed(sorted(sealed))}"
         )
 
 
-def _charts(index: RepositoryIndex, tools: Tools) -> Iterator[Finding]:
+def _charts(index: RepositoryIndex, tools: Tools) -> Iterator[Check]:
     charts = charts_in([*tools.charts, index.root])
     wanted = Counter(
         (release.owner.chart, release.owner.version)
@@ -181,17 +180,17 @@ def _charts(index: RepositoryIndex, tools: Tools) -> Iterator[Finding]:
     found = f"{len(wanted) - len(missing)} of {len(wanted)} charts are at hand"
     if missing:
         advice = "put them into the folder named by --charts-dir to have their edits rendered"
-        yield Finding("charts", WARNING, f"{found}, missing: {_listed(missing)}", advice)
+        yield Check("charts", WARNING, f"{found}, missing: {_listed(missing)}", advice)
     else:
-        yield Finding("charts", OK, found)
+        yield Check("charts", OK, found)
 
 
-def _oddities(findings: Sequence[Oddity]) -> Iterator[Finding]:
+def _oddities(findings: Sequence[Finding]) -> Iterator[Check]:
     for kind, (what, advice) in _ODDITIES.items():
         found = [finding for finding in findings if finding.kind == kind]
         if found:
             shown = _listed(f"{each.place.where} ({each.message})" for each in found)
-            yield Finding(kind, WARNING, f"{len(found)} {what}: {shown}", advice)
+            yield Check(kind, WARNING, f"{len(found)} {what}: {shown}", advice)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from analyzer.check import Check
 from analyzer.errors import UsageError
-from analyzer.sources.doctor import Finding
 from analyzer.sources.imported import anonymise, import_frame, import_usage
 from analyzer.sources.prometheus import PrometheusSource
 from analyzer.sources.recording import RecordingSource, load_recording, save_recording
@@ -50,7 +50,7 @@ def open_source(
 
 __all__ = [
     "SOURCES",
-    "Finding",
+    "Check",
     "Progress",
     "PrometheusSettings",
     "PrometheusSource",

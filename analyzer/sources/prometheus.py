@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 import orjson
 
+from analyzer.check import Check
 from analyzer.errors import SourceError
 from analyzer.sources import facts as fact
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.decode import Batch
-from analyzer.sources.doctor import Finding, examine_prometheus
+from analyzer.sources.doctor import examine_prometheus
 from analyzer.sources.events import (
     Event,
     build_events,
@@ -79,10 +80,10 @@ class PrometheusSource:
         with self.connect() as connection:
             return self.read_from(connection, window)
 
-    def examine(self, end: datetime | None = None) -> list[Finding]:
+    def examine(self, end: datetime | None = None) -> list[Check]:
         """Say what the server has, what is missing and what to do about it; never raises."""
         urls = split_urls(self.url)
-        findings: list[Finding] = []
+        findings: list[Check] = []
         for number, url in enumerate(urls, 1):
             with Server(url, self.settings) as server:
                 found = examine_prometheus(server, self.settings, end)

@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analyzer.check import PROBLEM, Check
 from analyzer.errors import OutputError, RecordingError
-from analyzer.sources.doctor import PROBLEM, Finding, examine_recording
+from analyzer.sources.doctor import examine_recording
 from analyzer.sources.usage_file import read_usage, write_usage
 from analyzer.sources.window import Progress, Window, silent
 from analyzer.usage import (
@@ -43,12 +44,12 @@ class RecordingSource:
         """Name the folder."""
         return f"recording:{self.path}"
 
-    def examine(self, end: datetime | None = None) -> list[Finding]:
+    def examine(self, end: datetime | None = None) -> list[Check]:
         """Say what the recording holds and lacks."""
         try:
             return examine_recording(load_recording(self.path))
         except RecordingError as error:
-            return [Finding("recording", PROBLEM, str(error), "record anew")]
+            return [Check("recording", PROBLEM, str(error), "record anew")]
 
     def read(self, window: Window) -> Recording:
         """Return the part of the recording that lies in `window`, its end by default.

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from analyzer.check import Check
 from analyzer.errors import UsageError
 from analyzer.usage import Recording
-
-if TYPE_CHECKING:
-    from analyzer.sources.doctor import Finding
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what) while a source reads."""
@@ -52,7 +50,7 @@ class Source(Protocol):
     def describe(self) -> str:
         """Name the source for reports and messages; never holds a secret."""
 
-    def examine(self, end: datetime | None = None) -> list[Finding]:
+    def examine(self, end: datetime | None = None) -> list[Check]:
         """Say what the source has at `end`, what is missing and what to do; never raises."""
 
     def read(self, window: Window) -> Recording:

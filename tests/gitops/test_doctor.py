@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.check import Check
 from analyzer.errors import GitOpsError
 from analyzer.gitops.doctor import examine_repository
 from analyzer.gitops.render import Tools
-from analyzer.sources.doctor import Finding
 
 from .conftest import Plant
 
 HELM_RELEASE = "kubernetes/apps/media/sonarr/app/helmrelease.yaml"
 
 
-def examined(root: Path, tools: Tools | None = None) -> dict[str, Finding]:
+def examined(root: Path, tools: Tools | None = None) -> dict[str, Check]:
     return {finding.check: finding for finding in examine_repository(root, tools=tools)}
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from analyzer.sources import Finding, PrometheusSettings, PrometheusSource, open_source
+from analyzer.check import Check
+from analyzer.sources import PrometheusSettings, PrometheusSource, open_source
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
 from tests.sources.weather import Answer, Fault, Weather, proxy, refuse, rewrite
 
 
-def examine(url: str, **settings: object) -> dict[str, Finding]:
+def examine(url: str, **settings: object) -> dict[str, Check]:
     source = PrometheusSource(url, PrometheusSettings(**settings))  # type: ignore[arg-type]
     return {finding.check: finding for finding in source.examine(END)}
 
