@@ -167,7 +167,7 @@ def desired(kind: str, workload: str, container: str, namespace: str, **new: str
     return DesiredChange(
         ContainerRef("c", namespace, kind, workload, container),
         Resources(memory_request=memory("2Gi"), memory_limit=memory("4Gi")),
-        Resources(**{f"memory_{name}": memory(text) for name, text in new.items()}),  # type: ignore[arg-type]
+        Resources(**{f"memory_{name}": memory(text) for name, text in new.items()}),  # type: ignore[arg-type]  # two names
     )
 
 

@@ -115,7 +115,7 @@ def _status(process: int | None) -> str:
     try:
         return Path(f"/proc/{process}/status").read_text()
     except FileNotFoundError:
-        pytest.skip("needs /proc")
+        pytest.skip("the state of a process is read from /proc, which only Linux has")
 
 
 def test_processes_change_nothing_about_the_bytes() -> None:
