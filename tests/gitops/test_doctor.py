@@ -50,8 +50,8 @@ def test_a_refused_field_is_told_in_words(committed: Plant, flux: dict[str, str]
     """The place stands once at the end, so the reason speaks of its field alone."""
     root = committed(flux)
     text = (root / HELM_RELEASE).read_text("utf-8")
-    before, amount = re.search(r"( memory: )(\S+)", text).groups()  # type: ignore[union-attr]  # is there
-    (root / HELM_RELEASE).write_text(text.replace(before + amount, before + "${SIZE}"), "utf-8")
+    variable = re.sub(r"( memory: )\S+", r"\1${SIZE}", text, count=1)
+    (root / HELM_RELEASE).write_text(variable, "utf-8")
     refused = examined(root)["refused"].found
     assert re.match(r"1 place: its (requests|limits)\.memory is '\$\{SIZE\}', which", refused)
 

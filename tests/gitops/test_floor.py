@@ -164,10 +164,11 @@ POSTGRES = """
 
 
 def desired(kind: str, workload: str, container: str, namespace: str, **new: str) -> DesiredChange:
+    amounts = {name: memory(text) for name, text in new.items()}
     return DesiredChange(
         ContainerRef("c", namespace, kind, workload, container),
         Resources(memory_request=memory("2Gi"), memory_limit=memory("4Gi")),
-        Resources(**{f"memory_{name}": memory(text) for name, text in new.items()}),  # type: ignore[arg-type]  # two names
+        Resources(memory_request=amounts.get("request"), memory_limit=amounts.get("limit")),
     )
 
 

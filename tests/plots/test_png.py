@@ -98,6 +98,10 @@ def test_a_batch_draws_what_single_figures_do() -> None:
         assert charts[0].name == f"{recommended.ref.slug()}.png"
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(),
+    reason="which signals a process blocks is read from /proc, which only Linux has",
+)
 def test_an_interrupt_is_for_the_process_that_started_the_others() -> None:
     """Ctrl-C reaches all of a terminal's processes; those that only draw would each show where."""
     of, recommended = SCENES["lowered"]()
@@ -112,10 +116,7 @@ def test_an_interrupt_is_for_the_process_that_started_the_others() -> None:
 
 
 def _status(process: int | None) -> str:
-    try:
-        return Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
-        pytest.skip("the state of a process is read from /proc, which only Linux has")
+    return Path(f"/proc/{process}/status").read_text()
 
 
 def test_processes_change_nothing_about_the_bytes() -> None:
