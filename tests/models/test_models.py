@@ -198,3 +198,17 @@ def test_a_busiest_day_is_told_from_the_days_of_the_week() -> None:
     assert busiest[2] == pytest.approx(3 + 0.05 * np.sqrt(2))
     assert busiest[9] == pytest.approx(3 - 0.05 * np.sqrt(2))
     np.testing.assert_allclose(np.delete(busiest, [2, 9]), 3.0)
+
+
+def test_peaks_that_vary_drift_as_far() -> None:
+    """Peaks that swing by 30 % either way: 1.22 times the highest is exceeded in a third of weeks.
+
+    Volatility 0.287 means a drift of 0.201, a logistic scale of 0.12. Half of the days are high:
+    one exceeds exp(0.2) times the highest with 0.5 / (1 + exp(0.2 / 0.12)) = 0.079, one of three
+    and a half with 0.25. A jump comes with 0.112 and goes so far with 0.77, which is 0.086. In
+    all 1 - 0.75 * 0.914 = 0.31; had the drift been held to 10 %, 0.14.
+    """
+    swing = np.repeat(np.where(np.arange(14) % 2, 0.3, -0.3), 288)
+    demand = Pooled().fit(containers(np.tile(3e8 * np.exp(swing), (3, 1))), WEEK)
+    risk = demand.risk_of("memory", 0, 3e8 * np.exp(0.3 + 0.2))
+    assert risk == pytest.approx(0.31, abs=0.04)

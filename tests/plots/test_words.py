@@ -24,3 +24,14 @@ def test_a_finding_is_told_as_a_sentence_would(word: str, remark: str) -> None:
     of = recommendation(resources("1", "1Gi"), resources("500m", "512Mi"))
     of = replace(of, findings={"cpu": word, "memory": word})
     assert remark in str(headline(of, "homelab", timedelta(minutes=5)))
+
+
+def test_a_chart_states_both_risks_of_memory() -> None:
+    """The rare kill does not stand in for the likelier peak above the request."""
+    now, new = resources("1", "2Gi", None, "4Gi"), resources("500m", "1Gi", None, "2Gi")
+    of = replace(
+        recommendation(now, new), stated_risk={"memory_request": 0.17, "memory_limit": 0.004}
+    )
+    told = str(headline(of, "homelab", timedelta(minutes=5)))
+    assert "memory with 17% chance" in told
+    assert "OOM kill with 0.4" in told
