@@ -22,8 +22,8 @@ from analyzer.errors import ConfigError, UsageError
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
-from analyzer.sources.replicas import split_urls
-from analyzer.sources.settings import PrometheusSettings
+from analyzer.sources.prometheus.replicas import split_urls
+from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import utc
 
 DEFAULT_FILE = "rightsize.yaml"

@@ -13,12 +13,10 @@ from tempfile import TemporaryDirectory
 from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
-from analyzer.gitops.cluster import ClusterError, find_way, owners
-from analyzer.gitops.doctor import examine_repository
-from analyzer.gitops.floor import Hold
-from analyzer.gitops.index import index_repository
-from analyzer.gitops.place import Finding
-from analyzer.gitops.plan import (
+from analyzer.gitops.index.index import index_repository
+from analyzer.gitops.index.place import Finding
+from analyzer.gitops.index.trace import LiveContainer, Trace, trace
+from analyzer.gitops.land.changes import (
     ATTRIBUTES,
     Advice,
     ChangePlan,
@@ -27,17 +25,19 @@ from analyzer.gitops.plan import (
     Outcome,
     plan_changes,
 )
-from analyzer.gitops.pull_request import Evidence as ProposalEvidence
-from analyzer.gitops.pull_request import Grouping, Proposal, mails, proposals
-from analyzer.gitops.render import Tools, find_tools
-from analyzer.gitops.repository import expect_folder
-from analyzer.gitops.trace import LiveContainer, Trace, trace
-from analyzer.gitops.worktree import clone
+from analyzer.gitops.land.doctor import examine_repository
+from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
+from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
+from analyzer.gitops.land.worktree import clone
+from analyzer.gitops.reach.repository import expect_folder
+from analyzer.gitops.reach.runtimes import Hold
+from analyzer.gitops.render.rendering import Tools, find_tools
 from analyzer.models.demand import Resource, Step
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Change, Landing, Report
+from analyzer.sources.kubernetes import ClusterError, find_way, owners
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 

@@ -17,7 +17,7 @@ import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
-from analyzer.gitops.proof import Proof
+from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity

@@ -50,8 +50,14 @@ MAY_TOUCH_FILES = {
 
 EXCEPTIONS = {
     ("sources/cache.py", "time.time"): "files left by killed runs are told by their age on disk",
-    ("sources/doctor.py", "time.time"): "to compare the server's clock with ours is its task",
-    ("sources/transport.py", "time.time"): "a Retry-After header may name a date to wait for",
+    (
+        "sources/prometheus/examine.py",
+        "time.time",
+    ): "to compare the server's clock with ours is its task",
+    (
+        "sources/prometheus/transport.py",
+        "time.time",
+    ): "a Retry-After header may name a date to wait for",
 }
 
 WALL_CLOCK = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.strftime"} | {
@@ -300,7 +306,7 @@ def test_a_touch_of_the_world_is_found(tmp_path: Path, name: str, text: str) -> 
     ("name", "text"),
     [
         ("cli.py", "from datetime import UTC, datetime\nx = datetime.now(UTC)"),
-        ("sources/prometheus.py", "import requests, time\nx = time.monotonic()"),
+        ("sources/prometheus/source.py", "import requests, time\nx = time.monotonic()"),
         ("output.py", "from pathlib import Path\nPath('x').write_text('')"),
         ("models/pooled.py", "import numpy as np\nrng = np.random.default_rng(7)"),
         ("usage.py", "def today(): ...\nnow = 1\nx = server.now()"),

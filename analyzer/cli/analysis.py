@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.console import Talk
+from analyzer.cli.formats import FORMATS, as_json, columns, plain, show_report
 from analyzer.cli.options import (
     label_filter,
     model_options,
@@ -19,8 +21,6 @@ from analyzer.cli.options import (
     settings_of,
     source_options,
 )
-from analyzer.cli.show import FORMATS, as_json, columns, plain, show_report
-from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def _select(report: Report, references: tuple[str, ...], parameters: dict[str, A
 
 def _explain(recommendation: Recommendation, report: Report) -> str:
     """The trail of every amount, as indented text."""
-    from analyzer.cli.show import arrow
+    from analyzer.cli.formats import arrow
     from analyzer.recommend import TARGETS
 
     seen = recommendation.evidence

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from analyzer.cli.console import Talk
+from analyzer.cli.formats import as_json, checklist
 from analyzer.cli.options import now, repository_options, settings_of, source_options
-from analyzer.cli.show import as_json, checklist
-from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
 
 PARTIAL = 3

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.console import Talk
+from analyzer.cli.formats import as_json, columns, plain
 from analyzer.cli.options import (
     Command,
     model_options,
@@ -15,14 +17,12 @@ from analyzer.cli.options import (
     settings_of,
     source_options,
 )
-from analyzer.cli.show import as_json, columns, plain
-from analyzer.cli.talk import Talk
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.config import Config
-    from analyzer.gitops.plan import ChangePlan
-    from analyzer.gitops.pull_request import Grouping
+    from analyzer.gitops.land.changes import ChangePlan
+    from analyzer.gitops.land.proposal import Grouping
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
@@ -47,7 +47,7 @@ def _report_options(command: Command) -> Command:
 @click.argument("repo", metavar="DIR|URL")
 def index(form: str, **parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
-    from analyzer.gitops.index import index_repository
+    from analyzer.gitops.index.index import index_repository
     from analyzer.landing import checkout, tools_of
 
     config = settings_of(parameters).config
@@ -117,7 +117,7 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 @click.pass_context
 def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     """Write the recommended changes into the repository's working tree."""
-    from analyzer.gitops.worktree import apply_to_worktree
+    from analyzer.gitops.land.worktree import apply_to_worktree
     from analyzer.landing import plan_landing
 
     config, report, code = _settings_and_report(parameters)
@@ -152,7 +152,7 @@ def pr(
 
     As files for `git am`, as branches, or both. Nothing is pushed.
     """
-    from analyzer.gitops.worktree import commit_to_branch
+    from analyzer.gitops.land.worktree import commit_to_branch
     from analyzer.landing import plan_landing, propose, with_plan
     from analyzer.output import publish, write_files
     from analyzer.writers.gitdiff import write_gitdiff

@@ -8,8 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from analyzer.cli.formats import as_json, columns
 from analyzer.cli.options import settings_of, source_options
-from analyzer.cli.show import as_json, columns
 from analyzer.errors import UsageError
 
 

@@ -1,5 +1,5 @@
-"""From a recommendation to the place in Git that declares it, and back with a proof.
+"""What a repository declares, and how a change lands in it: five rooms, each on the ones before.
 
-`index` says what a repository declares, `trace` ties live containers to it, `edit` changes the
-text, `verify` and `render` prove the change, `pull_request` writes it down for people.
+``text`` knows YAML as text, ``reach`` what the controllers apply, ``render`` what is built of it,
+``index`` which place decides for which container, ``land`` edits, proves and proposes.
 """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from analyzer.plots.batch import workload_charts
     from analyzer.plots.cluster import cluster_figure, describe_cluster
     from analyzer.plots.png import encode_png, write_png
-    from analyzer.plots.words import describe
+    from analyzer.plots.verdict import describe
     from analyzer.plots.workload import Forecast, workload_figure
 
 __all__ = [
@@ -32,7 +32,7 @@ _HOME = {
     "Forecast": "workload",
     "backtest_figure": "backtest",
     "cluster_figure": "cluster",
-    "describe": "words",
+    "describe": "verdict",
     "describe_cluster": "cluster",
     "encode_png": "png",
     "workload_charts": "batch",

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analyzer.models.demand import RESOURCES, Resource
+from analyzer.plots.page import Panel, Sheet
 from analyzer.plots.scale import spread
-from analyzer.plots.sheet import Panel, Sheet
 from analyzer.plots.style import SIZES, palette
 from analyzer.plots.text import counted, plain, shorten
 

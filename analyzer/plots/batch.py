@@ -13,9 +13,9 @@ from itertools import islice
 
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
+from analyzer.plots.buckets import Portrait
 from analyzer.plots.drawing import portrait_png
-from analyzer.plots.portrait import Portrait
-from analyzer.plots.words import describe
+from analyzer.plots.verdict import describe
 from analyzer.plots.worker import leave_with_parent
 from analyzer.plots.workload import Forecast, make_portrait
 from analyzer.recommend import Recommendation

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from analyzer.history import Histories, Skipped
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.sheet import Panel, Sheet
+from analyzer.plots.page import Panel, Sheet
 from analyzer.plots.style import SIZES, palette
 from analyzer.plots.text import (
     MINUS,

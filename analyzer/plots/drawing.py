@@ -11,10 +11,10 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from analyzer.plots.buckets import Array, Course, Headline, Level, Portrait, Row
+from analyzer.plots.page import Panel, Sheet
 from analyzer.plots.png import encode_png
-from analyzer.plots.portrait import Array, Course, Headline, Level, Portrait, Row
 from analyzer.plots.scale import day_ticks, spread
-from analyzer.plots.sheet import Panel, Sheet
 from analyzer.plots.style import SIZES, Palette, palette
 from analyzer.plots.text import counted, level_text
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from analyzer.evidence import Quantiles
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Resource
+from analyzer.plots.buckets import Course, Level, Outlook, Portrait, Row
 from analyzer.plots.drawing import draw_portrait, workload_sheet
-from analyzer.plots.portrait import Course, Level, Outlook, Portrait, Row
 from analyzer.plots.scale import choose_top, make_scale
 from analyzer.plots.text import amount
-from analyzer.plots.words import headline
+from analyzer.plots.verdict import headline
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import Recommendation
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from analyzer.check import Check
 from analyzer.errors import UsageError
-from analyzer.sources.imported import anonymise, import_frame, import_usage
-from analyzer.sources.prometheus import PrometheusSource
-from analyzer.sources.recording import RecordingSource, load_recording, save_recording
-from analyzer.sources.settings import PrometheusSettings
+from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.prometheus.source import PrometheusSource
+from analyzer.sources.recording.importing import anonymise, import_frame, import_usage
+from analyzer.sources.recording.recording import RecordingSource, load_recording, save_recording
 from analyzer.sources.window import Progress, Source, Window, silent
 
 Open = Callable[[str, PrometheusSettings, Progress], Source]

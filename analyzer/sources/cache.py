@@ -22,8 +22,8 @@ from pathlib import Path
 import orjson
 
 from analyzer.errors import OutputError, RecordingError
-from analyzer.sources.ragged import Grid
-from analyzer.sources.recording import FILES, load_recording, save_recording
+from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.recording.recording import FILES, load_recording, save_recording
 from analyzer.sources.window import DAY
 from analyzer.usage import Recording
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from analyzer.gitops.diff import one_line
+from analyzer.gitops.land.diff import one_line
 from analyzer.report import Landing, Report
 from analyzer.workload import WorkloadRef, slug
 from analyzer.writers.manifest import Patchable, component, dump_yaml, resources_patch, why_not
@@ -74,7 +74,7 @@ def values_path(path: str) -> tuple[Key, ...] | None:
 
     Values are ``spec.values`` of a HelmRelease, ``helm.valuesObject`` and ``helm.values`` of an
     Argo CD source, ``valuesInline`` of a kustomization, and text in the ``data`` of a ConfigMap.
-    A path is written as `analyzer.gitops.edit.dotted` does, so a key with a dot in it can only be
+    A path is written as `gitops.text.edit.dotted` does, so a key with a dot in it can only be
     told where it is quoted (``a["b.c"]``).
     """
     parts = [_keys(part) for part in path.split(" | ")]

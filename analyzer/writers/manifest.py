@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from analyzer.gitops.diff import one_line
+from analyzer.gitops.land.diff import one_line
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from analyzer.gitops.diff import one_line
+from analyzer.gitops.land.diff import one_line
 from analyzer.quantity import Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report

@@ -18,7 +18,7 @@ from analyzer.models import model_named
 from analyzer.plots import cluster_figure, describe, encode_png, workload_charts, workload_figure
 from analyzer.policy import Policies
 from analyzer.recommend import Recommendation, recommend
-from analyzer.sources.recording import load_recording
+from analyzer.sources.recording.recording import load_recording
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample-data" / "recording"
 

@@ -49,10 +49,10 @@ def read_whole(url: str, days: float, cache: Path | None, points: int | None) ->
 
 def read_usage(url: str, days: float) -> dict[str, float]:
     from analyzer.sources import PrometheusSettings, PrometheusSource, Window, silent
-    from analyzer.sources.probe import probe
-    from analyzer.sources.prometheus import fit_grid, read_runs
-    from analyzer.sources.ragged import Lanes
-    from analyzer.sources.reader import Reader
+    from analyzer.sources.prometheus.probe import probe
+    from analyzer.sources.prometheus.ragged import Lanes
+    from analyzer.sources.prometheus.reader import Reader
+    from analyzer.sources.prometheus.source import fit_grid, read_runs
 
     settings = PrometheusSettings()
     end = datetime.fromtimestamp(END, UTC)

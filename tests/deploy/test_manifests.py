@@ -16,7 +16,7 @@ import yaml
 from analyzer import __version__
 from analyzer.cli import main
 from analyzer.config import load_config
-from analyzer.gitops.cluster import KINDS
+from analyzer.sources.kubernetes import KINDS
 
 KUBERNETES = "1.37"
 BUILDS = ("base", "overlays/example")

@@ -15,8 +15,8 @@ import pytest
 
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window, load_recording
 from analyzer.sources.cache import Cache, closed_days, uncovered
-from analyzer.sources.ragged import Grid
-from analyzer.sources.recording import cut_recording
+from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.recording.recording import cut_recording
 from analyzer.usage import Recording
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
@@ -111,7 +111,7 @@ def test_a_full_disk_is_no_failure(tmp_path: Path, day: Recording) -> None:
         from pathlib import Path
         from analyzer.sources import Window, load_recording
         from analyzer.sources.cache import Cache
-        from analyzer.sources.recording import cut_recording
+        from analyzer.sources.recording.recording import cut_recording
         import signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         whole = load_recording(Path(sys.argv[1]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.sources.decode import MalformedError, MatrixDecoder
+from analyzer.sources.prometheus.decode import MalformedError, MatrixDecoder
 
 LABELS = st.dictionaries(
     st.sampled_from(["pod", "values", "metric", "image"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.sources.events import _corners, _rises
+from analyzer.sources.prometheus.events import _corners, _rises
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.sources.owners import Owners, container_name
+from analyzer.sources.prometheus.owners import Owners, container_name
 
 
 def owners() -> Owners:

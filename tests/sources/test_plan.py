@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.sources import plan as planning
-from analyzer.sources.plan import Piece
-from analyzer.sources.promql import Matcher
-from analyzer.sources.ragged import Grid
+from analyzer.sources.prometheus import pieces as planning
+from analyzer.sources.prometheus.pieces import Piece
+from analyzer.sources.prometheus.promql import Matcher
+from analyzer.sources.prometheus.ragged import Grid
 
 STEP = timedelta(minutes=5)
 MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.probe import Dialect
+from analyzer.sources.prometheus.probe import Dialect
 from analyzer.usage import Recording
 from tests.sources import dialects
 from tests.sources.conftest import once, program, prometheus

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.errors import UsageError
-from analyzer.sources import promql
-from analyzer.sources.promql import Matcher
+from analyzer.sources.prometheus import promql
+from analyzer.sources.prometheus.promql import Matcher
 
 
 def test_a_selector_is_written_as_people_do() -> None:

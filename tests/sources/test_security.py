@@ -29,7 +29,7 @@ from click.testing import CliRunner
 from analyzer.cli import main
 from analyzer.errors import AnalyzerError, SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.transport import Server, redact, split_credentials
+from analyzer.sources.prometheus.transport import Server, redact, split_credentials
 from tests.sources.conftest import ROOT, program
 from tests.sources.smallcluster import END
 

@@ -10,8 +10,8 @@ import requests
 
 from analyzer.errors import SourceError, UsageError
 from analyzer.sources import PrometheusSettings
-from analyzer.sources.sigv4 import SigV4
-from analyzer.sources.transport import (
+from analyzer.sources.prometheus.sigv4 import SigV4
+from analyzer.sources.prometheus.transport import (
     BadQueryError,
     BusyError,
     DeniedError,

@@ -19,7 +19,7 @@ import requests
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.transport import Server
+from analyzer.sources.prometheus.transport import Server
 from analyzer.usage import Recording, Usage
 from tests.sources.conftest import program, prometheus
 from tests.sources.smallcluster import END

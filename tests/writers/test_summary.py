@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from analyzer.evidence import Quantiles
-from analyzer.gitops.proof import Proof
+from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster

@@ -1,0 +1,172 @@
+"""Every place in a repository that declares resources, and every release that could.
+
+An index also holds what it expects to be running because of the repository: one `Expectation` per
+container, with the place that decides its requests and limits and the rule by which that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
+
+from analyzer.errors import GitOpsError
+from analyzer.gitops.index.findings import oddities
+from analyzer.gitops.index.manifests import Manifests
+from analyzer.gitops.index.place import Expectation, Finding, Owner, Place, Release
+from analyzer.gitops.index.releases import Releases, is_release
+from analyzer.gitops.index.survey import Survey
+from analyzer.gitops.index.values import Values, is_block
+from analyzer.gitops.reach.repository import Repository, load_repository
+from analyzer.gitops.reach.route import Route
+from analyzer.gitops.reach.walk import find_reach
+from analyzer.gitops.render.rendering import Tools
+from analyzer.gitops.text.edit import Address, dotted
+from analyzer.gitops.text.tree import Node, YamlError, parse, walk
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class RepositoryIndex:
+    """What `index_repository` found."""
+
+    repository: Repository
+    places: tuple[Place, ...]
+    expectations: tuple[Expectation, ...]
+    releases: tuple[Release, ...]
+    findings: tuple[Finding, ...]
+    rooted: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> FilePath:
+        return self.repository.root
+
+    @cached_property
+    def by_workload(self) -> dict[tuple[str, str], list[Expectation]]:
+        """Expectations by namespace and container name."""
+        found: dict[tuple[str, str], list[Expectation]] = {}
+        for expectation in self.expectations:
+            key = (expectation.namespace, expectation.container)
+            found.setdefault(key, []).append(expectation)
+        return found
+
+    @cached_property
+    def fed_by(self) -> dict[tuple[str, Address], list[Expectation]]:
+        """Expectations by their place: more than one where a place feeds several workloads."""
+        found: dict[tuple[str, Address], list[Expectation]] = {}
+        for expectation in self.expectations:
+            key = (expectation.place.file, expectation.place.address)
+            found.setdefault(key, []).append(expectation)
+        return found
+
+    def to_dicts(self) -> list[dict[str, object]]:
+        """The places as plain values, in the order of files and documents."""
+        return [place.to_dict() for place in self.places]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The places as a table, one row each."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dicts(), columns=list(_EMPTY.to_dict()))
+
+
+_EMPTY = Place("", Address(0, ()), Owner("", "", ""))
+
+
+def index_repository(
+    root: FilePath, *, entry: str | None = None, tools: Tools | None = None
+) -> RepositoryIndex:
+    """Find every place below `root` that declares resources or could.
+
+    `entry` is the folder of one cluster's Flux or Argo CD root where a repository holds several.
+    With `tools`, charts that are at hand and of which nothing is known are rendered once each to
+    learn which of their values decide what.
+    Raises `GitOpsError` when `root` is no folder or `entry` is not in it.
+    """
+    repository = load_repository(root)
+    if entry is not None and entry.strip("/") not in repository.folders:
+        raise GitOpsError(f"expected the folder {entry} in {root}, found no YAML file below it")
+    survey = Survey(repository, find_reach(repository, entry))
+    _look(survey, tools or Tools())
+    _block_scalars(survey)
+    survey.findings += oddities(survey)
+    return RepositoryIndex(
+        repository,
+        tuple(sorted(survey.places.values(), key=_order)),
+        tuple(survey.expectations),
+        tuple(survey.releases),
+        tuple(survey.findings),
+        survey.reach.rooted,
+        tuple(survey.reach.notes),
+    )
+
+
+def _look(survey: Survey, tools: Tools) -> None:
+    """Take down every object that arrives, then what the values of each release decide."""
+    manifests, releases = Manifests(survey), Releases(survey)
+    for arrival in survey.reach.arrivals:
+        (releases if is_release(arrival) else manifests).take(arrival)
+    for source in survey.reach.helm:
+        releases.take_source(source)
+    values = Values(survey, manifests, tools)
+    for release in survey.releases:
+        before = len(survey.expectations)
+        try:
+            values.take(release)
+        except YamlError as err:
+            survey.reach.notes.append(f"{release.owner}: {err}")
+        if release.overruled is not None:
+            survey.expectations[before:] = [
+                replace(e, confidence="unproven", rule=f"{release.overruled}; {e.rule}")
+                for e in survey.expectations[before:]
+            ]
+
+
+def _block_scalars(survey: Survey) -> None:
+    """Find blocks inside block scalars that nothing else has claimed."""
+    claimed = {(f, a.document, a.path) for f, a in survey.places if a.inner is not None}
+    for file, source in survey.repository.files.items():
+        if "resources:" not in source.text:
+            continue
+        for number, document in enumerate(source.documents):
+            for path, node in walk(document.root):
+                inner = _inner_documents(node)
+                if inner and (file, number, path) not in claimed:
+                    _inner_places(survey, file, Address(number, path), document.root, inner)
+
+
+def _inner_places(
+    survey: Survey, file: str, address: Address, root: Node, inner: Sequence[Node]
+) -> None:
+    owner = Owner(
+        root.text("kind") or "file",
+        root.text("metadata", "name") or file,
+        root.text("metadata", "namespace") or "",
+    )
+    reachable = True if file in survey.reach.files and survey.reach.rooted else survey.reach.unmet
+    for number, node in enumerate(inner):
+        for path, found in walk(node):
+            if path and is_block(str(path[-1]), found):
+                here = address.into(Address(number, path))
+                route = Route("a block scalar", reachable=reachable)
+                survey.place(file, here, owner, None, route)
+
+
+def _order(place: Place) -> tuple[str, int, str, str]:
+    inner = place.address.inner
+    return (place.file, place.address.document, dotted(place.address.path), str(inner))
+
+
+def _inner_documents(node: Node) -> list[Node]:
+    """The YAML inside a block scalar that mentions resources; empty for everything else."""
+    if node.kind != "scalar" or node.style not in ("|", ">") or "resources:" not in node.value:
+        return []
+    try:
+        return [document.root for document in parse(node.value)]
+    except YamlError:
+        return []

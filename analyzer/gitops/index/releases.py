@@ -1,0 +1,197 @@
+"""Which Helm releases a repository makes, of which chart, with which values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from analyzer.gitops.index.place import Owner, Release
+from analyzer.gitops.index.survey import Survey
+from analyzer.gitops.reach.route import Arrival, HelmSource
+from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.tree import Node, Path, YamlError, parse, walk
+
+HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
+
+
+def is_release(arrival: Arrival) -> bool:
+    """Whether an object is a HelmRelease of Flux."""
+    item = arrival.object
+    return item.group == HELM_RELEASE_GROUP and item.kind == "HelmRelease"
+
+
+class Releases:
+    """Finds the releases: HelmReleases, Applications over charts, kustomize's `helmCharts`."""
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def take(self, arrival: Arrival) -> None:
+        """Take down a HelmRelease with its values from the weakest to the strongest."""
+        node, item = arrival.object.node, arrival.object
+        target = node.text("spec", "targetNamespace")
+        namespace = arrival.route.expand(target) if target else arrival.namespace
+        release = node.text("spec", "releaseName")
+        if release is None:
+            release = f"{namespace}-{arrival.name}" if target else arrival.name
+        chart, version, folder = self._chart_of(arrival)
+        owner = Owner(
+            item.kind, arrival.name, namespace, arrival.route.expand(release), chart, version
+        )
+        values = [*self._values_from(arrival)]
+        inline = node.at("spec", "values")
+        if inline is not None:
+            values.append((item.file, item.address.below("spec", "values"), inline))
+        values += self._values_patches(arrival)
+        overruled = _post_rendered(node)
+        self.survey.releases.append(
+            Release(owner, arrival.route, tuple(values), (), folder, overruled)
+        )
+
+    def _chart_of(self, arrival: Arrival) -> tuple[str | None, str | None, str | None]:
+        """Chart name, version and, for one kept in this repository, its folder."""
+        spec = arrival.object.node.at("spec")
+        if spec is None:
+            return None, None, None
+        expand = arrival.route.expand
+        name = expand(spec.text("chart", "spec", "chart") or "")
+        if name:
+            folder = name.removeprefix("./").strip("/")
+            local = f"{folder}/Chart.yaml" in self.survey.repository.files
+            version = spec.text("chart", "spec", "version")
+            return (
+                PurePosixPath(folder).name,
+                version and expand(version),
+                folder if local else None,
+            )
+        reference = spec.at("chartRef")
+        found = None if reference is None else self._referenced(reference, arrival)
+        if found is None:
+            return None, None, None
+        node = found.object.node
+        if found.object.kind == "HelmChart":
+            return node.text("spec", "chart"), node.text("spec", "version"), None
+        url = found.route.expand(node.text("spec", "url") or "")
+        version = node.text("spec", "ref", "tag") or node.text("spec", "ref", "semver")
+        chart = url.rstrip("/").rpartition("/")[2] or None
+        return chart, version and found.route.expand(version), None
+
+    def _referenced(self, reference: Node, arrival: Arrival) -> Arrival | None:
+        kind, name = reference.text("kind"), arrival.route.expand(reference.text("name") or "")
+        namespace = reference.text("namespace") or arrival.namespace
+        fitting = [
+            other
+            for other in self._by_name.get((kind or "", name), ())
+            if other.namespace == namespace
+        ] or self._by_name.get((kind or "", name), [])
+        same = [other for other in fitting if other.route == arrival.route]
+        return (same or fitting)[0] if fitting else None
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], list[Arrival]]:
+        found: dict[tuple[str, str], list[Arrival]] = {}
+        for arrival in self.survey.reach.arrivals:
+            found.setdefault((arrival.object.kind, arrival.name), []).append(arrival)
+        return found
+
+    def _values_from(self, arrival: Arrival) -> Iterator[tuple[str, Address, Node]]:
+        for reference in arrival.object.node.sequence("spec", "valuesFrom"):
+            if reference.text("targetPath") is not None:
+                continue
+            kind = reference.text("kind") or "ConfigMap"
+            name = arrival.route.expand(reference.text("name") or "")
+            key = reference.text("valuesKey") or "values.yaml"
+            yield from self._generated_values(kind, name, key, arrival)
+            yield from self._config_map_values(kind, name, key, arrival)
+
+    def _generated_values(
+        self, kind: str, name: str, key: str, arrival: Arrival
+    ) -> Iterator[tuple[str, Address, Node]]:
+        files = [
+            file
+            for data, file in self.survey.reach.generated.get((kind, name), ())
+            if data == key and file in self.survey.repository.files
+        ]
+        folder = str(PurePosixPath(arrival.object.file).parent)
+        near = [file for file in files if file.startswith(f"{folder}/")]
+        for file in dict.fromkeys(near or files):
+            documents = self.survey.repository.files[file].documents
+            if documents:
+                yield file, Address(0, ()), documents[0].root
+
+    def _config_map_values(
+        self, kind: str, name: str, key: str, arrival: Arrival
+    ) -> Iterator[tuple[str, Address, Node]]:
+        for other in self._by_name.get((kind, name), ()):
+            if other.namespace != arrival.namespace:
+                continue
+            scalar = other.object.node.at("data", key)
+            if scalar is None or scalar.kind != "scalar":
+                continue
+            try:
+                documents = parse(scalar.value)
+            except YamlError:
+                continue
+            if documents:
+                address = other.object.address.below("data", key).into(Address(0, ()))
+                yield other.object.file, address, documents[0].root
+
+    def _values_patches(self, arrival: Arrival) -> Iterator[tuple[str, Address, Node]]:
+        for patch in arrival.route.patches:
+            if patch.is_json or not patch.applies_to(arrival.object, arrival.namespace):
+                continue
+            values = patch.node.at("spec", "values")
+            if values is not None:
+                yield patch.file, patch.address.below("spec", "values"), values
+
+    def take_source(self, source: HelmSource) -> None:
+        """Take down Helm values that no object of their own holds."""
+        values = []
+        for file, address in source.values:
+            node = self.survey.node(file, address)
+            if node is not None:
+                values.append((file, address, node))
+        owner = Owner(
+            source.owner,
+            source.release,
+            source.namespace,
+            source.release,
+            source.chart,
+            source.version,
+        )
+        folder = source.chart_folder
+        if folder is None or self._has_templates(folder):
+            whole = Release(owner, source.route, tuple(values), (), folder, source.overruled)
+            self.survey.releases.append(whole)
+        if folder is None:
+            return
+        for name, chart, version in self._dependencies(folder):
+            part = replace(owner, chart=chart, version=version)
+            prefix: Path = (name,)
+            self.survey.releases.append(
+                Release(part, source.route, tuple(values), prefix, overruled=source.overruled)
+            )
+
+    def _has_templates(self, folder: str) -> bool:
+        """Whether a chart kept here makes objects of its own, beside those it depends on."""
+        return any((self.survey.repository.root / folder / "templates").glob("*.yaml"))
+
+    def _dependencies(self, folder: str) -> Iterator[tuple[str, str, str | None]]:
+        """The charts an umbrella chart depends on: values key, chart name, version."""
+        documents = self.survey.repository.files[f"{folder}/Chart.yaml"].documents
+        for entry in documents[0].root.sequence("dependencies") if documents else ():
+            name = entry.text("name") or ""
+            yield entry.text("alias") or name, name, entry.text("version")
+
+
+def _post_rendered(release: Node) -> str | None:
+    """What to say of a HelmRelease whose post-renderers touch resources; None where none does."""
+    renderers = release.at("spec", "postRenderers")
+    if renderers is None:
+        return None
+    touched = any(
+        "resources" in node.value or path[-1:] == ("resources",) for path, node in walk(renderers)
+    )
+    return "a post-renderer of the release changes resources as well" if touched else None

@@ -1,0 +1,109 @@
+"""What a look over a repository gathers: places, what they decide for, and what looks wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from analyzer.gitops.index.place import Expectation, Finding, Owner, Place, Release, node_at
+from analyzer.gitops.reach.repository import Repository
+from analyzer.gitops.reach.route import Reach, Route
+from analyzer.gitops.text.edit import (
+    REQUEST_AND_LIMIT,
+    Address,
+    Changes,
+    EditRefusedError,
+    Field,
+    fields_of,
+    set_resources,
+)
+from analyzer.gitops.text.spelling import read_cpu, read_memory
+from analyzer.gitops.text.tree import Node, YamlError
+from analyzer.quantity import Cpu, Memory
+
+
+@dataclass
+class Survey:
+    """What has been found so far. Every place is made here, once however often it is met."""
+
+    repository: Repository
+    reach: Reach
+    places: dict[tuple[str, Address], Place] = field(default_factory=dict)
+    expectations: list[Expectation] = field(default_factory=list)
+    releases: list[Release] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def place(
+        self,
+        file: str,
+        address: Address,
+        owner: Owner,
+        container: str | None,
+        route: Route,
+    ) -> Place:
+        """The place at an address, made once however often it is met."""
+        key = (file, address)
+        known = self.places.get(key)
+        if known is not None:
+            return known
+        node = self.node(file, address)
+        stated = {} if node is None else fields_of(node)
+        place = Place(
+            file,
+            address,
+            owner,
+            container,
+            tuple(stated.items()),
+            node is not None,
+            route.reachable,
+        )
+        generated = _generated_path(file, self.repository)
+        refusal = generated or self._refusal(place)
+        place = replace(place, refusal=refusal, generated=generated is not None)
+        self.places[key] = place
+        return place
+
+    def node(self, file: str, address: Address) -> Node | None:
+        """What stands at an address now; None where nothing does."""
+        return node_at(self.repository.files[file].documents, address)
+
+    def _refusal(self, place: Place) -> str | None:
+        """Why the place cannot be edited, found by trying on the text in memory."""
+        try:
+            set_resources(self.repository.files[place.file].text, place.address, _trial(place))
+        except (EditRefusedError, YamlError) as err:
+            return str(err)
+        return None
+
+
+def _generated_path(file: str, repository: Repository) -> str | None:
+    """Why a file is not written by hand, by where it lies; None where nothing says so."""
+    path = PurePosixPath(file)
+    if path.name.startswith("gotk-components"):
+        return "flux bootstrap writes this file; change it by a patch"
+    if {"vendor", "node_modules"} & set(path.parts[:-1]):
+        return "a vendored file, overwritten by the next update"
+    for depth, part in enumerate(path.parts[:-1]):
+        folder = "/".join(path.parts[:depth])
+        chart = f"{folder}/Chart.yaml" if folder else "Chart.yaml"
+        if chart in repository.files and part == "templates":
+            return "a template of a Helm chart; its values decide"
+        if chart in repository.files and part == "charts":
+            return "a vendored chart, overwritten by the next update"
+    return None
+
+
+def _trial(place: Place) -> Changes:
+    """A change of every field the place states, or of one that it could state."""
+    changes: dict[Field, Cpu | Memory | None] = {}
+    for name, text in place.declared:
+        if name.endswith("cpu"):
+            changes[name] = (read_cpu(text) or Cpu(0)) + Cpu(1)
+        else:
+            changes[name] = (read_memory(text) or Memory(0)) + Memory(1)
+    if not changes:
+        return {"requests.memory": Memory(64 * 2**20)}
+    for request, limit in REQUEST_AND_LIMIT:
+        if request in changes and limit in changes:
+            changes[request] = changes[limit]
+    return changes

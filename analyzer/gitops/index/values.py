@@ -1,0 +1,265 @@
+"""What the values of a Helm release decide: by rule, by rendering, or by a table of charts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from analyzer.gitops.index.manifests import Manifests
+from analyzer.gitops.index.place import Expectation, Finding, Place, Release
+from analyzer.gitops.index.survey import Survey
+from analyzer.gitops.reach.route import Route
+from analyzer.gitops.reach.runtimes import Floor, memory_floors
+from analyzer.gitops.render.app_template import APP_TEMPLATE, Rendered, app_template, naming_rule
+from analyzer.gitops.render.rendering import Helm, RenderError, Tools, charts_in
+from analyzer.gitops.render.well_known import CHARTS
+from analyzer.gitops.text.edit import Address, dotted
+from analyzer.gitops.text.tree import Node, Path, walk
+
+_TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)
+_RESOURCES = re.compile(r"\w*resources?", re.IGNORECASE)
+_MEASURES = frozenset({"cpu", "memory"})
+
+
+class Values:
+    """Foretells the containers of each release, and finds blocks that decide nothing."""
+
+    def __init__(self, survey: Survey, manifests: Manifests, tools: Tools) -> None:
+        self.survey = survey
+        self.manifests = manifests
+        self.tools = tools
+
+    def take(self, release: Release) -> None:
+        """Find the places among the values of one release. Raises `YamlError` on alias bombs."""
+        values = release.merged()
+        known: set[tuple[str, Address]] = set()
+        chart = None if self._is_umbrella(release) else release.owner.chart
+        if chart == APP_TEMPLATE:
+            rendered = app_template(
+                release.name, release.owner.version, values, release.route.expand
+            )
+            rule = naming_rule(release.owner.version)
+            known |= self._expect_rendered(release, rendered, rule, values)
+        elif (learned := self._learn(release, values)) is not None:
+            known |= learned
+        elif chart in CHARTS:
+            known |= self._expect_well_known(release, values)
+        self._flux_instance_values(release)
+        self._other_blocks(release, known)
+
+    def _is_umbrella(self, release: Release) -> bool:
+        """Whether the chart is one of the repository that wraps others.
+
+        It bears a name of its own, often that of the chart it wraps, and the paths of neither.
+        """
+        file = f"{release.chart_folder}/Chart.yaml"
+        if release.chart_folder is None or file not in self.survey.repository.files:
+            return False
+        documents = self.survey.repository.files[file].documents
+        return any(document.root.sequence("dependencies") for document in documents)
+
+    def _expect_rendered(
+        self,
+        release: Release,
+        rendered: Iterable[Rendered],
+        rule: str,
+        values: Mapping[str, object],
+    ) -> set[tuple[str, Address]]:
+        known = set()
+        for container in rendered:
+            path = container.inherited or container.path
+            found = release.locate(path)
+            if found is None:
+                continue
+            file, address, _ = found
+            place = self.survey.place(
+                file, address, release.owner, container.container, release.route
+            )
+            known.add((file, address))
+            self.survey.expectations.append(
+                Expectation(
+                    release.owner.namespace,
+                    container.kind,
+                    container.workload,
+                    container.container,
+                    container.container_type,
+                    place,
+                    rule if container.inherited is None else f"{rule}, from its defaults",
+                    "certain" if container.workload is not None else "likely",
+                    release.route,
+                    None,
+                    container.controller,
+                    floors=_beside(values, container.path, release.route),
+                )
+            )
+        return known
+
+    @cached_property
+    def _helm(self) -> Helm | None:
+        if self.tools.helm is None:
+            return None
+        return Helm(self.tools.helm, charts_in([*self.tools.charts, self.survey.repository.root]))
+
+    def _learn(
+        self, release: Release, values: Mapping[str, object]
+    ) -> set[tuple[str, Address]] | None:
+        """What rendering with odd amounts shows; None where the chart cannot be rendered."""
+        if self._helm is None or release.owner.chart is None:
+            return None
+        chart = self._helm.chart_of(release, self.survey.repository.root)
+        if chart is None:
+            return None
+        try:
+            landed = self._helm.sentinels(chart, release.name, release.owner.namespace, values)
+        except RenderError as err:
+            self.survey.reach.notes.append(f"{release.owner}: {err}")
+            return None
+        known: set[tuple[str, Address]] = set()
+        for path, sinks in landed.items():
+            found = release.locate(path) or self._insertion(release, path)
+            if found is None:
+                continue
+            file, address, present = found
+            if not sinks:
+                if present:
+                    self._ignored_by(release, file, address, path)
+                    known.add((file, address))
+                continue
+            known.add((file, address))
+            for sink in sorted(sinks):
+                place = self.survey.place(
+                    file, address, release.owner, sink.container, release.route
+                )
+                self.survey.expectations.append(
+                    Expectation(
+                        release.owner.namespace,
+                        sink.kind,
+                        sink.workload,
+                        sink.container,
+                        None,
+                        place,
+                        f"an odd amount at {dotted(path)} landed there when {chart.name} "
+                        f"{chart.version} was rendered",
+                        "certain",
+                        release.route,
+                        floors=_beside(values, path, release.route),
+                    )
+                )
+        return known
+
+    def _ignored_by(self, release: Release, file: str, address: Address, path: Path) -> None:
+        place = self.survey.place(file, address, release.owner, None, release.route)
+        if place.declared:
+            message = (
+                f"the chart {release.owner.chart} ignores {dotted(path)}, "
+                "or the part it is for is switched off"
+            )
+            self.survey.findings.append(Finding("ignored", place, message))
+
+    def _expect_well_known(
+        self, release: Release, values: Mapping[str, object]
+    ) -> set[tuple[str, Address]]:
+        chart = release.owner.chart or ""
+        known = set()
+        for rule in CHARTS[chart]:
+            found = release.locate(rule.path) or self._insertion(release, rule.path)
+            if found is None:
+                continue
+            file, address, _ = found
+            workload, container = rule.names(release.name, chart, values)
+            place = self.survey.place(file, address, release.owner, container, release.route)
+            known.add((file, address))
+            self.survey.expectations.append(
+                Expectation(
+                    release.owner.namespace,
+                    rule.kind,
+                    workload,
+                    container,
+                    None,
+                    place,
+                    f"the chart {chart} reads it from {dotted(rule.path)}",
+                    "likely",
+                    release.route,
+                    floors=_beside(values, rule.path, release.route),
+                )
+            )
+        return known
+
+    def _insertion(self, release: Release, path: Path) -> tuple[str, Address, bool] | None:
+        """Where a path goes of which not even the parent exists: the strongest inline values."""
+        if not release.values:
+            return None
+        file, address, _ = release.values[-1]
+        return file, address.below(*release.prefix, *path), False
+
+    def _flux_instance_values(self, release: Release) -> None:
+        for file, address, node in release.values:
+            patches = node.sequence("instance", "kustomize", "patches")
+            below = address.below("instance", "kustomize", "patches")
+            if patches:
+                self.manifests.controller_patches(
+                    file, below, patches, release.owner, release.route
+                )
+
+    def _other_blocks(self, release: Release, known: set[tuple[str, Address]]) -> None:
+        """Blocks among the values that no rule claims: unproven, or ignored by the chart."""
+        for file, address, node in release.values:
+            scope = node.at(*release.prefix) if release.prefix else node
+            if scope is None:
+                continue
+            base = address.below(*release.prefix)
+            for path, found in walk(scope):
+                if not path or not is_block(str(path[-1]), found):
+                    continue
+                below = base.below(*path)
+                if (file, below) in known or _inside_known(file, below, known):
+                    continue
+                place = self.survey.place(file, below, release.owner, None, release.route)
+                if release.shadowed(file, below, path):
+                    message = f"{dotted(path)} is stated again by stronger values, which win"
+                    self.survey.findings.append(Finding("shadowed", place, message))
+                else:
+                    self._judge(release, place, path)
+
+    def _judge(self, release: Release, place: Place, path: Path) -> None:
+        key = str(path[-1])
+        if not _RESOURCES.fullmatch(key):
+            fix = "a misspelling of resources" if _TYPO.fullmatch(key) else "no resources key"
+            message = f"{dotted(path)} is {fix}; the chart ignores it"
+        elif release.owner.chart == APP_TEMPLATE and path[0] != "controllers" and len(path) < 3:
+            message = (
+                f"app-template ignores {dotted(path)}; "
+                "resources belong to controllers.<name>.containers.<name>.resources"
+            )
+        else:
+            return
+        self.survey.findings.append(Finding("ignored", place, message))
+
+
+def is_block(key: str, node: Node) -> bool:
+    """Whether a mapping states CPU or memory requests or limits under a name that says so."""
+    if node.kind != "mapping":
+        return False
+    if not (_RESOURCES.fullmatch(key) or _TYPO.fullmatch(key)):
+        return False
+    return any(
+        name in _MEASURES for part in ("requests", "limits") for name, _ in node.mapping(part)
+    )
+
+
+def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) -> bool:
+    """Whether an address is below one that a rule claims."""
+    return any(
+        file == other
+        and address.inner == claim.inner
+        and address.path[: len(claim.path)] == claim.path
+        for other, claim in known
+    )
+
+
+def _beside(values: object, path: Path, route: Route) -> tuple[Floor, ...]:
+    """What the Helm values around a `resources` at `path` ask of the container's memory."""
+    for key in path[:-1]:
+        values = values.get(str(key)) if isinstance(values, Mapping) else None
+    return memory_floors(values, route.expand)

@@ -1,0 +1,1 @@
+"""Changes as edits of a repository: planned, proven, shown, proposed."""

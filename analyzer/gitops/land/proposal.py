@@ -1,0 +1,394 @@
+"""Edits as a person reviews them: one proposal per application, with a title, a body and a diff.
+
+Titles, bodies and branch names carry names that come from a cluster's labels. They are made plain
+before they reach git or Markdown: one line, no control characters, nothing that would open a link,
+an HTML tag or a code span.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from analyzer.gitops.land.changes import ATTRIBUTES, ChangePlan, Edited, texts_after
+from analyzer.gitops.land.diff import Author, mail_series, one_line, unified_diff
+from analyzer.gitops.text.edit import Address
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.workload import ContainerRef, slug
+
+Grouping = Literal["application", "namespace", "all"]
+Direction = Literal["increase", "decrease", "mixed"]
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&@])")
+_LABELS = {"cpu_request": "cpu", "memory_request": "memory"}
+_MOST_QUERIED = 3
+_HASH = "<!-- rightsize:{digest} -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a reviewer wants to know about one container, in words and numbers ready to show.
+
+    `numbers` are columns of the table by heading, such as ``p95`` or ``OOM kills``. `queries` are
+    PromQL that shows the same usage on the reviewer's own server.
+    """
+
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    risk: str = ""
+    notes: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a reviewer is told beside the edits: evidence by container, the policy's record."""
+
+    evidence: Mapping[ContainerRef, Evidence] = field(default_factory=dict)
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One set of edits that is reviewed and merged as a whole.
+
+    `edits` maps each file to its text before and after, on the base the plan was made from.
+    `digest` names the content: it changes exactly when the proposed values or places do.
+    """
+
+    branch: str
+    title: str
+    body: str
+    edits: Mapping[str, tuple[str, str]]
+    changes: tuple[Edited, ...]
+    digest: str
+
+    @property
+    def direction(self) -> Direction:
+        """Whether it raises, lowers or does both."""
+        return direction_of(self.changes)
+
+    def diff(self) -> str:
+        """The unified diff of this proposal alone, which applies to the base."""
+        return unified_diff(self.edits)
+
+
+def proposals(
+    plan: ChangePlan,
+    *,
+    grouping: Grouping = "application",
+    split_directions: bool = False,
+    evidence: Mapping[ContainerRef, Evidence] | None = None,
+    record: str = "",
+) -> list[Proposal]:
+    """Group the edits of `plan` for review, sorted by branch.
+
+    `record` is what the backtest says of the policy, in one sentence; it stands in every body.
+    With `split_directions` raises and reductions never share a proposal: what must not wait is
+    then not held up by what needs thought.
+    """
+    groups: dict[tuple[str, ...], list[Edited]] = {}
+    homes: dict[tuple[str, Address], tuple[str, ...]] = {}
+    for edited in plan.edited:
+        # Two containers of one place are one edit, so they share the proposal of the first.
+        home = (edited.place.file, edited.place.address)
+        key = homes.setdefault(home, _group(edited, grouping))
+        if split_directions:
+            key = (*key, direction_of([edited]))
+        groups.setdefault(key, []).append(edited)
+    return [
+        _proposal(
+            plan,
+            key,
+            sorted(group, key=lambda e: e.ref),
+            split_directions,
+            Review(evidence or {}, record),
+        )
+        for key, group in sorted(groups.items())
+    ]
+
+
+def direction_of(changes: Iterable[Edited]) -> Direction:
+    """Whether the changes raise what is in force, lower it, or do both.
+
+    A request that was defaulted counts with the amount it was defaulted to.
+    """
+    found: set[Direction] = set()
+    for edited in changes:
+        before, after = edited.before.effective(), edited.after.effective()
+        for name in ATTRIBUTES.values():
+            old, new = getattr(before, name), getattr(after, name)
+            if old is not None and new is not None and old != new:
+                found.add("increase" if new > old else "decrease")
+            elif (old is None) != (new is None):
+                # A limit that goes is more room; a request that comes is a bigger claim.
+                gone = new is None
+                found.add("increase" if gone == name.endswith("limit") else "decrease")
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+def mails(
+    found: Sequence[Proposal], plan: ChangePlan, author: Author | None = None
+) -> dict[str, str]:
+    """The proposals as `git format-patch` would write them, by file name, for `git am` in order.
+
+    Each one stands on top of those before it, so that two may touch the same file.
+    """
+    steps: list[tuple[str, str, Mapping[str, tuple[str, str]]]] = []
+    done: list[Edited] = []
+    for proposal in found:
+        before = texts_after(plan.index, done)
+        done = [*done, *proposal.changes]
+        after = texts_after(plan.index, done)
+        base = plan.index.repository.files
+        edits = {
+            file: (before.get(file, base[file].text), text)
+            for file, text in after.items()
+            if before.get(file, base[file].text) != text
+        }
+        steps.append((proposal.title, _plain_body(proposal), edits))
+    written = mail_series(steps, author or Author())
+    return {
+        f"{number:04d}-{slug_of(proposal.title)}.patch": text
+        for number, (proposal, text) in enumerate(zip(found, written, strict=True), start=1)
+        if text
+    }
+
+
+def _group(edited: Edited, grouping: Grouping) -> tuple[str, ...]:
+    if grouping == "all":
+        return ("all",)
+    if grouping == "namespace":
+        return (edited.ref.namespace,)
+    owner = edited.place.owner
+    return (edited.ref.namespace, owner.release or owner.name)
+
+
+def _proposal(
+    plan: ChangePlan,
+    key: tuple[str, ...],
+    changes: Sequence[Edited],
+    split: bool,
+    review: Review,
+) -> Proposal:
+    after = texts_after(plan.index, changes)
+    files = plan.index.repository.files
+    edits = {
+        file: (files[file].text, text)
+        for file, text in sorted(after.items())
+        if files[file].text != text
+    }
+    digest = content_digest(changes)
+    cluster = changes[0].ref.cluster
+    name = key[:-1] if split else key
+    branch = branch_name(cluster, name, key[-1] if split else None)
+    body = body_text(changes, review, digest)
+    return Proposal(branch, title_text(changes), body, edits, tuple(changes), digest)
+
+
+def content_digest(changes: Iterable[Edited]) -> str:
+    """A name for what is proposed and where, the same for the same decisions on any day."""
+    lines = sorted(
+        f"{c.ref.cluster} {c.ref} {c.place.file} {c.place.address} "
+        + " ".join(f"{name}={getattr(c.after, name)}" for name in ATTRIBUTES.values())
+        for c in changes
+    )
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def branch_name(cluster: str, parts: Sequence[str], direction: str | None = None) -> str:
+    """``rightsize/<cluster>/<ns>-<app>``, with only what git allows in a branch."""
+    tail = slug("-".join(parts)) + (f"-{direction}" if direction else "")
+    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/{_ref_safe(tail)}"
+
+
+def _ref_safe(text: str) -> str:
+    """`text` without what git forbids in a name: two dots, a final ``.lock``, a final dot."""
+    safe = re.sub(r"\.{2,}", ".", text).strip(".")
+    return safe[:-5] + "-lock" if safe.endswith(".lock") else safe
+
+
+def title_text(changes: Sequence[Edited]) -> str:
+    """``fix(resources): media/sonarr memory 2Gi -> 900Mi``, shorter where much changes at once."""
+    first = changes[0]
+    owner = first.place.owner
+    application = one_line(f"{first.ref.namespace}/{owner.release or owner.name}", 80)
+    if len({(c.ref.namespace, c.place.owner.release or c.place.owner.name) for c in changes}) > 1:
+        return f"fix(resources): {len(changes)} containers"
+    steps = [step for change in changes for step in _steps(change)]
+    if len(changes) == 1 and 1 <= len(steps) <= 2:
+        return f"fix(resources): {application} {', '.join(steps)}"
+    if len(changes) == 1:
+        return f"fix(resources): {application} cpu and memory"
+    return f"fix(resources): {application}, {len(changes)} containers"
+
+
+def _steps(edited: Edited) -> list[str]:
+    """What changes in one container, in a few words each."""
+    before, after = edited.before.effective(), edited.after.effective()
+    steps = []
+    for name in ("cpu_request", "memory_request", "cpu_limit", "memory_limit"):
+        old, new = getattr(before, name), getattr(after, name)
+        if old == new:
+            continue
+        label = _LABELS.get(name) or name.replace("_", " ")
+        steps.append(f"{label} {_shown(old)} -> {_shown(new)}")
+    return steps
+
+
+def _shown(amount: Cpu | Memory | None) -> str:
+    return "none" if amount is None else str(amount)
+
+
+# --- the body ---------------------------------------------------------------------------------
+
+
+def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
+    """The description of a proposal, in Markdown."""
+    sections = [
+        _table(changes),
+        _evidence(changes, review.evidence),
+        f"**What this policy would have done before**\n\n{escape(review.record)}"
+        if review.record
+        else "",
+        _queries(changes, review.evidence),
+        _proofs(changes),
+        _consequences(),
+    ]
+    return "\n\n".join([*filter(None, sections), _HASH.format(digest=digest)]) + "\n"
+
+
+def _queries(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
+    """PromQL for the first few containers, in a block that no name can end."""
+    lines = [
+        _code(query)
+        for change in changes[:_MOST_QUERIED]
+        if change.ref in evidence
+        for query in evidence[change.ref].queries
+    ]
+    if not lines:
+        return ""
+    return "\n".join(["**See for yourself**", "", "```promql", *lines, "```"])
+
+
+def _table(changes: Sequence[Edited]) -> str:
+    rows = [
+        [
+            escape(str(change.ref)),
+            _pair(change.before, change.after, "cpu_request"),
+            _pair(change.before, change.after, "cpu_limit"),
+            _pair(change.before, change.after, "memory_request"),
+            _pair(change.before, change.after, "memory_limit"),
+        ]
+        for change in changes
+    ]
+    return markdown_table(
+        ["Container", "CPU request", "CPU limit", "Memory request", "Memory limit"], rows
+    )
+
+
+def _pair(before: Resources, after: Resources, name: str) -> str:
+    """``now → proposed``, with the effective amount where Kubernetes defaults a request."""
+    old, new = _effective(before, name), _effective(after, name)
+    return old if old == new else f"{old} → **{new}**"
+
+
+def _effective(stated: Resources, name: str) -> str:
+    own, in_force = getattr(stated, name), getattr(stated.effective(), name)
+    if own is None and in_force is not None:
+        return f"{in_force} (from the limit)"
+    return _shown(own)
+
+
+def _evidence(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
+    known = [(change.ref, evidence[change.ref]) for change in changes if change.ref in evidence]
+    if not known:
+        return ""
+    headings = list(dict.fromkeys(name for _, found in known for name in found.numbers))
+    parts = []
+    if headings:
+        rows = [
+            [escape(str(ref)), *(escape(found.numbers.get(name, "")) for name in headings)]
+            for ref, found in known
+        ]
+        parts.append(markdown_table(["Container", *map(escape, headings)], rows))
+    lines = [
+        f"- {escape(str(ref))}: {escape(line)}"
+        for ref, found in known
+        for line in (found.risk, *found.notes)
+        if line
+    ]
+    if lines:
+        parts.append("\n".join(lines))
+    # The blank line ends the table, or the list would be more rows of it.
+    return "\n\n".join(["**What it rests on**", *parts])
+
+
+def _proofs(changes: Sequence[Edited]) -> str:
+    lines = []
+    for change in changes:
+        shown = f"`{_code(change.place.where)}`"
+        lines.append(
+            f"- {shown}: {escape(str(change.proof))}. Found because {escape(change.trace.reason)}."
+        )
+    return "**Where, and how it was checked**\n\n" + "\n".join(dict.fromkeys(lines))
+
+
+def _consequences() -> str:
+    return (
+        "**Merging restarts the pods** of these workloads, one rollout each. "
+        "To roll back, revert the merge commit: nothing else was changed."
+    )
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are escaped already."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def escape(text: str) -> str:
+    """`text` on one line, with everything that Markdown or a forge would act on made inert."""
+    return _MARKDOWN.sub(r"\\\1", one_line(text, 1000))
+
+
+def _code(text: str) -> str:
+    return one_line(text, 1000).replace("`", "'")
+
+
+def _plain_body(proposal: Proposal) -> str:
+    """The body for a commit message: what changes, for which container, without Markdown."""
+    lines = []
+    for change in proposal.changes:
+        lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
+        lines += [f"  {one_line(s)}" for s in (change.proof.text, change.proof.rendering)]
+    return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
+
+
+def slug_of(title: str) -> str:
+    """A title as part of a file name, as `git format-patch` makes it."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", title).strip("-.")[:52].rstrip("-.") or "patch"
+
+
+def digest_in(body: str) -> str | None:
+    """The hidden digest of a proposal's body; None where there is none."""
+    found = re.search(r"<!-- rightsize:([0-9a-f]{32}) -->", body)
+    return found.group(1) if found else None
+
+
+__all__ = [
+    "Evidence",
+    "Grouping",
+    "Proposal",
+    "Review",
+    "body_text",
+    "branch_name",
+    "content_digest",
+    "digest_in",
+    "direction_of",
+    "escape",
+    "mails",
+    "proposals",
+    "title_text",
+]

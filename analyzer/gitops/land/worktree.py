@@ -1,0 +1,249 @@
+"""Edits written into a working tree or onto a branch, all of them or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from analyzer.errors import GitOpsError
+from analyzer.gitops.land.diff import Author, Edits
+from analyzer.gitops.reach.repository import inside
+
+_TIMEOUT = 60.0
+_SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+
+
+def apply_to_worktree(repository: Path, edits: Edits, *, force: bool = False) -> list[Path]:
+    """Write `edits` into the working tree at `repository`; the files written, sorted.
+
+    Every target is checked before the first is written: it must lie inside the repository's real
+    path with no symbolic link on the way, hold exactly the text the edit was made from and, unless
+    `force`, have no uncommitted changes. Each file is replaced in one step and keeps its mode.
+    Raises `GitOpsError` naming the file, with nothing written.
+    """
+    root = repository.resolve()
+    targets = {file: _target(root, file, before) for file, (before, _) in sorted(edits.items())}
+    if not force:
+        _refuse_uncommitted(root, list(targets))
+    written: list[Path] = []
+    for file, path in targets.items():
+        try:
+            _replace(path, edits[file][1])
+        except OSError as err:
+            _undo(edits, targets, written)
+            raise GitOpsError(
+                f"{path} could not be written ({err.strerror}); the files before it were put back"
+            ) from err
+        written.append(path)
+    return written
+
+
+def _target(root: Path, file: str, before: str) -> Path:
+    path = root.joinpath(*_parts(file))
+    folder = root
+    for part in _parts(file):
+        folder = folder / part
+        if folder.is_symlink():
+            raise GitOpsError(f"expected a plain file at {file}, found the symbolic link {folder}")
+    if not inside(root, path) or not path.is_file():
+        raise GitOpsError(f"expected the file {file} inside {root}, found none there")
+    if path.read_bytes() != before.encode("utf-8"):
+        raise GitOpsError(f"{file} changed since it was read; run again on the present state")
+    return path
+
+
+def _parts(file: str) -> tuple[str, ...]:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or ".git" in path.parts or not path.parts:
+        raise GitOpsError(f"expected a path inside the repository, found {file!r}")
+    return path.parts
+
+
+def _replace(path: Path, text: str) -> None:
+    mode = path.stat().st_mode & 0o7777
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode("utf-8"))
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _undo(edits: Edits, targets: Mapping[str, Path], written: Sequence[Path]) -> None:
+    for file, path in targets.items():
+        if path in written:
+            # The disk that just failed may fail again; the first error is the one to report.
+            with contextlib.suppress(OSError):
+                _replace(path, edits[file][0])
+
+
+def _refuse_uncommitted(root: Path, files: Sequence[str]) -> None:
+    if not files or not _is_work_tree(root):
+        return
+    changed = uncommitted(root, files)
+    if changed:
+        raise GitOpsError(
+            f"{changed[0]} has uncommitted changes; commit or discard them, or say --allow-dirty"
+        )
+
+
+def uncommitted(root: Path, files: Sequence[str] = ()) -> list[str] | None:
+    """What differs from the last commit, of `files` or of all; None outside of a work tree."""
+    if not _is_work_tree(root):
+        return None
+    said = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *files)
+    return [entry[3:] for entry in said.split("\0") if entry]
+
+
+def git_version() -> str:
+    """The version of git, such as ``git 2.39.5``. Raises `GitOpsError` where there is none."""
+    return _git(Path("/"), "version").strip().replace(" version", "")
+
+
+def _is_work_tree(root: Path) -> bool:
+    return any((folder / ".git").exists() for folder in (root, *root.parents))
+
+
+def commit_to_branch(
+    repository: Path, branch: str, message: str, edits: Edits, *, author: Author | None = None
+) -> str:
+    """Commit `edits` on top of HEAD as `branch`; the new commit's id.
+
+    Working tree and index stay untouched. A branch of that name is moved only when it was made by
+    an earlier run, that is when it is one commit on top of an ancestor of HEAD.
+    Raises `GitOpsError` where a person has pushed to it, or git refuses.
+    """
+    root = repository.resolve()
+    _git(root, "check-ref-format", "--branch", branch)
+    base = _git(root, "rev-parse", "--verify", "HEAD^{commit}").strip()
+    reference = f"refs/heads/{branch}"
+    old = _reference(root, reference)
+    author = author or Author()
+    if old is not None:
+        _refuse_others_work(root, branch, old, base, author)
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        _git(root, "read-tree", base, extra=extra)
+        prefix = _git(root, "rev-parse", "--show-prefix").strip()
+        for file, (before, after) in sorted(edits.items()):
+            _stage(root, prefix + file, (before, after), extra)
+        tree = _git(root, "write-tree", extra=extra).strip()
+    if old is not None and _stands(root, old) == (base, tree):
+        return old  # the same content on the same base: nothing to move, no new date
+    commit = _git(
+        root, "commit-tree", tree, "-p", base, extra=_identity(author), given=message
+    ).strip()
+    _git(root, "update-ref", reference, commit, old or "0" * 40)
+    return commit
+
+
+def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, str]) -> None:
+    before, after = texts
+    entry = _git(root, "ls-files", "--stage", "--full-name", "--", f":(top){path}", extra=extra)
+    if not entry:
+        raise GitOpsError(f"expected {path} in the last commit, found it is not tracked")
+    mode, blob = entry.split()[:2]
+    if mode == "120000" or _git(root, "cat-file", "blob", blob) != before:
+        raise GitOpsError(f"{path} differs from the last commit; commit or discard that first")
+    new = _git(root, "hash-object", "-w", "--stdin", given=after).strip()
+    _git(root, "update-index", "--cacheinfo", f"{mode},{new},{path}", extra=extra)
+
+
+def _reference(root: Path, reference: str) -> str | None:
+    found = _git(root, "for-each-ref", "--format=%(objectname)", reference).strip()
+    return found or None
+
+
+def _stands(root: Path, commit: str) -> tuple[str, str]:
+    """The parent and the tree of a commit; its own id where it has no parent."""
+    lines = _git(root, "rev-parse", f"{commit}^@", f"{commit}^{{tree}}").split()
+    return (lines[0] if len(lines) == 2 else commit, lines[-1])
+
+
+def _refuse_others_work(root: Path, branch: str, tip: str, base: str, author: Author) -> None:
+    ahead = _git(root, "rev-list", "--count", f"{base}..{tip}").strip()
+    if ahead not in ("0", "1"):
+        raise GitOpsError(
+            f"the branch {branch} has {ahead} commits: a person works on it, hands off"
+        )
+    people = _git(root, "log", "-1", "--format=%ae%n%ce", tip, "--").split("\n")
+    strangers = [address for address in people if address and address != author.email]
+    if ahead == "1" and strangers:
+        raise GitOpsError(
+            f"the commit of the branch {branch} is by {strangers[0]}: hands off a person's work"
+        )
+
+
+def _identity(author: Author) -> dict[str, str]:
+    return {
+        "GIT_AUTHOR_NAME": author.name,
+        "GIT_AUTHOR_EMAIL": author.email,
+        "GIT_COMMITTER_NAME": author.name,
+        "GIT_COMMITTER_EMAIL": author.email,
+    }
+
+
+def _git(
+    root: Path, *arguments: str, extra: Mapping[str, str] | None = None, given: str = ""
+) -> str:
+    git = shutil.which("git")
+    if git is None:
+        raise GitOpsError("git is needed for this and was not found on PATH; install it")
+    try:
+        done = subprocess.run(
+            [git, *_SAFE, *arguments],
+            cwd=root,
+            env={**os.environ, **(extra or {})},
+            input=given.encode("utf-8"),
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as err:
+        raise GitOpsError(f"git {arguments[0]} did not finish in {_TIMEOUT:.0f} s") from err
+    if done.returncode != 0:
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-200:]
+        raise GitOpsError(f"git {arguments[0]} failed in {root}: {said}")
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def clone(url: str, revision: str | None, folder: Path) -> Path:
+    """Clone `url` at `revision` into `folder`, which must not exist; the folder.
+
+    Credentials come from git's own helpers; a URL that holds a password is refused, because it
+    would be seen in the list of processes. Raises `GitOpsError` with what git said.
+    """
+    if url.startswith("-") or (revision is not None and revision.startswith("-")):
+        raise GitOpsError(f"expected a repository's address, found {url[:80]!r}")
+    if (
+        "@" in url.partition("://")[2].partition("/")[0]
+        and ":" in url.partition("://")[2].partition("@")[0]
+    ):
+        raise GitOpsError("the address holds a password; use a git credential helper instead")
+    where = folder.parent
+    where.mkdir(parents=True, exist_ok=True)
+    depth = [] if revision else ["--depth=1"]
+    allowed = {"GIT_ALLOW_PROTOCOL": "https:ssh:file:git", "GIT_TERMINAL_PROMPT": "0"}
+    _git(
+        where,
+        "clone",
+        "--quiet",
+        "--no-recurse-submodules",
+        *depth,
+        "--",
+        url,
+        folder.name,
+        extra=allowed,
+    )
+    if revision is not None:
+        _git(folder, "checkout", "--quiet", "--detach", revision)
+    return folder

@@ -1,0 +1,269 @@
+"""Argo CD: from Applications and ApplicationSets to the folders, charts and values they apply."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from analyzer.gitops.reach.application_set import Parameters, fill, generate, is_open
+from analyzer.gitops.reach.repository import Repository, bare_address, join
+from analyzer.gitops.reach.route import Arrival, HelmSource, Patch, Reach, Route
+from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.tree import Node, YamlError
+
+GROUP = "argoproj.io"
+_MAX_DEPTH = 20
+_REPO_URL = re.compile(r"repoURL:[ \t]*[\"']?([^\s\"',}]+)")
+
+
+class Walker(Protocol):
+    """What following an Application needs of the one who walks the folders."""
+
+    repository: Repository
+    folders: frozenset[str]
+    reach: Reach
+
+    def take_file(self, file: str, route: Route, depth: int) -> None:
+        """Take every object of a file as arriving by `route`."""
+
+    def take_folder(self, folder: str, route: Route, depth: int) -> None:
+        """Take what a kustomization builds as arriving by `route`."""
+
+    def kustomization_file(self, folder: str) -> str | None:
+        """The kustomization of a folder; None where it has none."""
+
+    def patches(self, file: str, address: Address, node: Node, at: tuple[str, ...]) -> list[Patch]:
+        """The patches that a node states as a kustomization would, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Application:
+    """An Application, or one that an ApplicationSet generates from `parameters`."""
+
+    file: str
+    address: Address
+    spec: Node
+    name: str
+    parameters: Parameters = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        return self.text(self.spec, "destination", "namespace") or "default"
+
+    @property
+    def route(self) -> Route:
+        return Route(
+            f"Argo CD Application {self.name}",
+            namespace=self.namespace,
+            application=self.name,
+        )
+
+    def text(self, node: Node, *path: str) -> str | None:
+        """The scalar at a path with the parameters put in; None where there is none, or ""."""
+        found = node.text(*path)
+        return None if found is None else fill(found, self.parameters) or None
+
+    def sources(self) -> Iterator[tuple[Node, Address]]:
+        """Every source with the address of its node."""
+        single = self.spec.at("source")
+        if single is not None:
+            yield single, self.address.below("source")
+        for number, source in enumerate(self.spec.sequence("sources")):
+            yield source, self.address.below("sources", number)
+
+
+class Follower:
+    """Follows Applications; each one once."""
+
+    def __init__(self, walker: Walker) -> None:
+        self._walker = walker
+        self._files = walker.repository.files
+        self._seen: set[tuple[str, str, str]] = set()
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """The addresses of this repository that Applications name; empty where that cannot be told.
+
+        A fork, or a checkout that git knows no origin of, is named by none.
+        """
+        addresses = self._walker.repository.addresses
+        texts = [source.text for source in self._files.values()] if addresses else []
+        named = {bare_address(url) for text in texts for url in _REPO_URL.findall(text)}
+        return addresses & named
+
+    def _is_foreign(self, application: _Application, source: Node) -> bool:
+        """Whether a source is surely another repository than this one."""
+        url = application.text(source, "repoURL")
+        if not self._own or url is None or is_open(url):
+            return False
+        return bare_address(url) not in self._own
+
+    def application(self, arrival: Arrival, depth: int) -> None:
+        """Follow an Application object."""
+        item, spec = arrival.object, arrival.object.node.at("spec")
+        if spec is not None:
+            address = item.address.below("spec")
+            self._follow(_Application(item.file, address, spec, arrival.name), depth)
+
+    def application_set(self, arrival: Arrival, depth: int) -> None:
+        """Follow every Application that the generators yield from the repository alone."""
+        item, spec = arrival.object, arrival.object.node.at("spec")
+        if spec is not None:
+            self._generate(item.file, item.address.below("spec"), spec, depth)
+
+    def values_of_argocd_apps(self, file: str, address: Address, root: Node) -> bool:
+        """Follow the Applications that the argocd-apps chart makes of its values; any there?"""
+        found = False
+        for number, entry in root.mapping("applicationsets"):
+            found = True
+            self._generate(file, address.below("applicationsets", number), entry, 1)
+        for name, entry in root.mapping("applications"):
+            found = True
+            self._follow(_Application(file, address.below("applications", name), entry, name), 1)
+        return found
+
+    def _generate(self, file: str, address: Address, spec: Node, depth: int) -> None:
+        template = spec.at("template", "spec")
+        if template is None:
+            return
+        try:
+            generated = generate(spec, self._walker.repository)
+        except YamlError as err:
+            self._walker.reach.leave_open(f"an ApplicationSet in {file} cannot be followed: {err}")
+            return
+        for kind in generated.unanswered:
+            self._walker.reach.notes.append(
+                f"the {kind} generator in {file} is answered by the cluster alone"
+            )
+        if generated.unanswered and not generated.parameters:
+            self._walker.reach.leave_open(f"what {file} generates is not known")
+        name = spec.text("template", "metadata", "name") or "{{path.basename}}"
+        below = address.below("template", "spec")
+        for parameters in generated.parameters:
+            named = fill(name, parameters)
+            self._follow(_Application(file, below, template, named, parameters), depth)
+
+    def _follow(self, application: _Application, depth: int) -> None:
+        key = (application.file, str(application.address), application.name)
+        if key in self._seen or depth > _MAX_DEPTH:
+            return
+        self._seen.add(key)
+        for source, address in application.sources():
+            self._source(application, source, address, depth)
+
+    def _source(
+        self, application: _Application, source: Node, address: Address, depth: int
+    ) -> None:
+        own = application.text(source, "path")
+        if own is not None and is_open(own):
+            self._walker.reach.leave_open(
+                f"{application.file}: the path {own[:80]} is filled in later"
+            )
+            return
+        folder = join("", own) if own is not None else None
+        if own is not None and self._is_foreign(application, source):
+            folder = None
+        is_chart = folder is not None and f"{folder}/Chart.yaml" in self._files
+        if application.text(source, "chart") is not None or is_chart:
+            self._helm(application, source, address, folder if is_chart else None)
+        elif folder is not None and folder in self._walker.folders:
+            if self._walker.kustomization_file(folder) is not None:
+                route = self._kustomized(application, source, address)
+                self._walker.take_folder(folder, replace(route, folder=folder), depth + 1)
+            else:
+                route = replace(application.route, folder=folder)
+                self._directory(folder, route, source, depth)
+
+    def _kustomized(self, application: _Application, source: Node, address: Address) -> Route:
+        """The route with what the Application itself tells kustomize to do."""
+        return replace(
+            application.route,
+            prefix=application.text(source, "kustomize", "namePrefix") or "",
+            suffix=application.text(source, "kustomize", "nameSuffix") or "",
+            patches=tuple(self._walker.patches(application.file, address, source, ("kustomize",))),
+        )
+
+    def _directory(self, folder: str, route: Route, source: Node, depth: int) -> None:
+        prefix = f"{folder}/" if folder else ""
+        recurse = source.flag("directory", "recurse") is True
+        include = _alternatives(source.text("directory", "include") or "*")
+        exclude = _alternatives(source.text("directory", "exclude") or "")
+        for file in self._files:
+            below = file.removeprefix(prefix)
+            if not file.startswith(prefix) or ("/" in below and not recurse):
+                continue
+            if _any_fits(below, include) and not _any_fits(below, exclude):
+                self._walker.take_file(file, route, depth + 1)
+
+    def _helm(
+        self, application: _Application, source: Node, address: Address, folder: str | None
+    ) -> None:
+        values = list(self._values(application, source, address, folder))
+        self._walker.reach.files.update(file for file, _ in values)
+        chart = application.text(source, "chart")
+        self._walker.reach.helm.append(
+            HelmSource(
+                owner="Application",
+                release=application.text(source, "helm", "releaseName") or application.name,
+                namespace=application.namespace,
+                chart=chart or PurePosixPath(folder or "").name,
+                version=application.text(source, "targetRevision") if folder is None else None,
+                chart_folder=folder,
+                values=tuple(values),
+                route=application.route,
+                overruled=_overruling_parameter(source),
+            )
+        )
+
+    def _values(
+        self, application: _Application, source: Node, address: Address, folder: str | None
+    ) -> Iterator[tuple[str, Address]]:
+        """The value sources of a Helm source, from the weakest to the strongest."""
+        own = f"{folder}/values.yaml"
+        if folder is not None and own in self._files:
+            yield own, Address(0, ())
+        for entry in source.sequence("helm", "valueFiles"):
+            reference = fill(entry.value, application.parameters)
+            if is_open(reference):
+                self._walker.reach.leave_open(
+                    f"{application.file}: the values file {reference[:80]} is filled in later"
+                )
+                continue
+            if reference.startswith("$"):
+                # "$name/path": a path in the source of that name.
+                name, _, rest = reference.partition("/")
+                named_so = (s for s, _ in application.sources() if s.text("ref") == name[1:])
+                if any(self._is_foreign(application, other) for other in named_so):
+                    continue
+                reference = f"/{rest}"
+            named = join(folder or "", reference)
+            if named is not None and named in self._files and named != own:
+                yield named, Address(0, ())
+        block = source.at("helm", "values")
+        if block is not None and block.kind == "scalar":
+            yield application.file, address.below("helm", "values").into(Address(0, ()))
+        if source.at("helm", "valuesObject") is not None:
+            yield application.file, address.below("helm", "valuesObject")
+
+
+def _overruling_parameter(source: Node) -> str | None:
+    """What to say of a Helm source whose parameters, which win over values, set resources."""
+    names = [entry.text("name") or "" for entry in source.sequence("helm", "parameters")]
+    touching = next((name for name in names if "resources" in name.lower()), None)
+    return None if touching is None else f"the Application sets {touching[:80]} by a parameter"
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """The patterns that ``{a,b}`` stands for; one that has no braces alone, none for ""."""
+    if pattern.startswith("{") and pattern.endswith("}"):
+        return [part.strip() for part in pattern[1:-1].split(",")]
+    return [pattern] if pattern else []
+
+
+def _any_fits(path: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)

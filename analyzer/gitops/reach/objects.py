@@ -1,0 +1,73 @@
+"""Kubernetes objects as they stand in files: what they are called and where pods are described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analyzer.gitops.reach.repository import Repository, Source
+from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.tree import Node, Path
+
+POD_PATHS: dict[str, Path] = {
+    "Deployment": ("spec", "template", "spec"),
+    "StatefulSet": ("spec", "template", "spec"),
+    "DaemonSet": ("spec", "template", "spec"),
+    "ReplicaSet": ("spec", "template", "spec"),
+    "ReplicationController": ("spec", "template", "spec"),
+    "Rollout": ("spec", "template", "spec"),
+    "Job": ("spec", "template", "spec"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+    "Pod": ("spec",),
+}
+_WORKLOAD_GROUPS = frozenset({"", "apps", "batch", "extensions", "argoproj.io"})
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object of one file. `address` leads to the object itself, not to anything in it."""
+
+    file: str
+    address: Address
+    node: Node
+    group: str
+    kind: str
+    name: str
+    namespace: str | None
+
+    @property
+    def is_workload(self) -> bool:
+        return self.kind in POD_PATHS and self.group in _WORKLOAD_GROUPS
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace or '-'}/{self.name}"
+
+
+def objects_of(source: Source) -> Iterator[Object]:
+    """Every object of a file, those inside a `List` included."""
+    for number, document in enumerate(source.documents):
+        yield from objects_at(source.file, Address(number, ()), document.root)
+
+
+def all_objects(repository: Repository) -> dict[str, list[Object]]:
+    """The objects of every file, by file."""
+    return {name: list(objects_of(source)) for name, source in repository.files.items()}
+
+
+def objects_at(file: str, address: Address, node: Node) -> Iterator[Object]:
+    """The object that `node` is, or those inside it when it is a `List`; none for other data."""
+    kind, version = node.text("kind"), node.text("apiVersion")
+    if kind is None:
+        return
+    if kind == "List" or (kind.endswith("List") and node.sequence("items")):
+        for number, item in enumerate(node.sequence("items")):
+            yield from objects_at(file, address.below("items", number), item)
+        return
+    yield as_object(file, address, node, kind, version or "")
+
+
+def as_object(file: str, address: Address, node: Node, kind: str, version: str) -> Object:
+    """`node` as an object; `version` is its apiVersion as written."""
+    group = version.rpartition("/")[0]
+    name = node.text("metadata", "name") or ""
+    return Object(file, address, node, group, kind, name, node.text("metadata", "namespace"))

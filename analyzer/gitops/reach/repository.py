@@ -1,0 +1,176 @@
+"""A GitOps repository on disk: which YAML files it has, read once, never outside its real path."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from analyzer.errors import GitOpsError
+from analyzer.gitops.text.tree import Document, YamlError, parse
+
+MAX_BYTES = 1024 * 1024
+_SUFFIXES = (".yaml", ".yml")
+_SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", ".terraform", ".idea", ".vscode"})
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One YAML file, as text and as documents. `file` is relative to the repository, with `/`."""
+
+    file: str
+    text: str
+    documents: tuple[Document, ...]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The readable YAML of a repository, and why the rest was left out.
+
+    `files` holds every YAML file by its name; `unread` maps the others to the reason.
+    """
+
+    root: Path
+    files: Mapping[str, Source]
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Every folder that holds a YAML file, and those above it; the root is ``""``."""
+        found = {""}
+        for file in self.files:
+            parent = str(PurePosixPath(file).parent)
+            while parent != ".":
+                found.add(parent)
+                parent = str(PurePosixPath(parent).parent)
+        return frozenset(found)
+
+    @cached_property
+    def addresses(self) -> frozenset[str]:
+        """Where this checkout comes from, as `bare_address` has it; empty where git says none."""
+        git = shutil.which("git")
+        if git is None or not (self.root / ".git").exists():
+            return frozenset()
+        command = [git, "config", "--get-regexp", r"^remote\..*\.url$"]
+        try:
+            done = subprocess.run(
+                command, cwd=self.root, capture_output=True, timeout=_TIMEOUT, check=False
+            )
+        except subprocess.TimeoutExpired as err:
+            raise GitOpsError(f"git did not tell the remotes of {self.root} in time") from err
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
+        return frozenset(bare_address(line.partition(" ")[2]) for line in lines)
+
+
+def bare_address(url: str) -> str:
+    """The address of a git repository without what differs between https, ssh and scp spellings."""
+    rest = url.strip().partition("://")[2] or url.strip().replace(":", "/", 1)
+    host, _, path = rest.rpartition("@")[2].partition("/")
+    return f"{host.partition(':')[0]}/{path.strip('/').removesuffix('.git')}".lower()
+
+
+def expect_folder(root: Path) -> Path:
+    """The real path of the folder `root`. Raises `GitOpsError` where there is none."""
+    real = root.resolve()
+    if not real.is_dir():
+        raise GitOpsError(f"expected a folder with a repository, found none at {root}")
+    return real
+
+
+def load_repository(root: Path) -> Repository:
+    """Read every YAML file below `root`. Raises `GitOpsError` when `root` is no folder.
+
+    In a git work tree the files are those git tracks or would track; elsewhere all but hidden
+    tool folders. Symbolic links are never followed, so nothing outside `root` is read.
+    """
+    real = expect_folder(root)
+    files: dict[str, Source] = {}
+    unread: dict[str, str] = {}
+    for name in sorted(_names(real)):
+        outcome = _read(real, name)
+        if isinstance(outcome, Source):
+            files[name] = outcome
+        else:
+            unread[name] = outcome
+    return Repository(real, files, unread)
+
+
+def _names(root: Path) -> list[str]:
+    listed = _listed_by_git(root)
+    names = _walked(root) if listed is None else listed
+    return [name for name in names if name.endswith(_SUFFIXES)]
+
+
+def _listed_by_git(root: Path) -> list[str] | None:
+    """What git tracks or would track below `root`; None where it is no work tree of git's."""
+    git = shutil.which("git")
+    if git is None or not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None
+    # fsmonitor is a program a repository's own configuration may name: never start it.
+    command = [git, "-c", "core.fsmonitor=false", "ls-files", "-z"]
+    command += ["--cached", "--others", "--exclude-standard"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as err:
+        raise GitOpsError(f"git did not list the files of {root} in {_TIMEOUT:.0f} s") from err
+    if done.returncode != 0:
+        return None
+    return [os.fsdecode(name) for name in set(done.stdout.split(b"\0")) if name]
+
+
+def _walked(root: Path) -> list[str]:
+    found = []
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
+        relative = Path(folder).relative_to(root)
+        found += [(relative / name).as_posix() for name in names]
+    return found
+
+
+def _read(root: Path, name: str) -> Source | str:
+    """The file, or the reason why it is left out."""
+    path = root / name
+    if path.is_symlink() or not inside(root, path):
+        return "a symbolic link, or below one, which may lead outside the repository"
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            return f"{size} bytes, more than any manifest written by hand"
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return "not UTF-8 text"
+    except OSError as err:
+        return f"cannot be read: {err.strerror}"
+    try:
+        return Source(name, text, parse(text))
+    except YamlError as err:
+        if "{{" in text or "{%" in text:
+            return "a template, not YAML until it is rendered"
+        return str(err)
+
+
+def inside(root: Path, path: Path) -> bool:
+    """Whether `path`, every symbolic link followed, is still below `root`."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def join(folder: str, reference: str) -> str | None:
+    """The repository path that `reference` means, seen from `folder`; None when it leaves it.
+
+    ``.`` and ``..`` are resolved on paper only; a leading ``/`` means the repository's root.
+    """
+    parts: list[str] = []
+    start = [] if reference.startswith("/") else folder.split("/")
+    for part in [*start, *reference.split("/")]:
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)

@@ -1,0 +1,1 @@
+"""Usage, settings and events from a Prometheus, or anything shaped like one."""

@@ -1,0 +1,316 @@
+"""What happened to containers: restarts, OOM kills, throttling, pressure, image changes.
+
+Looking at every series closely would cost the server more than the usage itself, so each kind is
+looked for where it can have happened only: restarts in pods that show a second cgroup or a raised
+counter, throttling in pods whose throttled periods grew. Pressure nearly every container knows; it
+is looked at hour by hour.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.facts import Facts, Rows, batches, even_grids, timelines
+from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name
+from analyzer.sources.prometheus.pieces import MOST_POINTS, Piece, plan
+from analyzer.sources.prometheus.probe import Dialect
+from analyzer.sources.prometheus.promql import (
+    Matchers,
+    any_of,
+    duration,
+    left_open,
+    one_of,
+    over,
+    selector,
+)
+from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.prometheus.reader import Question, Reader
+from analyzer.sources.prometheus.replicas import Connection
+from analyzer.sources.prometheus.transport import TooBigError
+from analyzer.usage import NAMES, validate_events
+
+THROTTLED_SHARE = 0.05
+"""A step counts as throttled when at least this share of its CFS periods was."""
+_FEWEST_PERIODS = 15
+_SHORTEST = timedelta(minutes=10)
+_LATE = 300.0
+# Native sidecars are init containers to Kubernetes, and have families of their own.
+_RESTARTS, _LAST_REASON, _REASON = (
+    tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
+    for what in ("restarts_total", "last_terminated_reason", "terminated_reason")
+)
+_OOM_COUNTER = "container_oom_events_total"
+_THROTTLED = "container_cpu_cfs_throttled_periods_total"
+_PERIODS = "container_cpu_cfs_periods_total"
+_OOM = one_of("reason", ["OOMKilled"])
+PRESSURE_SHARE = 0.05
+"""An hour counts as one of pressure when at least this share of it was lost to waiting."""
+_HOUR = timedelta(hours=1)
+_PRESSURE = {
+    # Some task waited for a CPU; all tasks at once waited for memory to be reclaimed or read back.
+    "container_pressure_cpu_waiting_seconds_total": "cpu_pressure",
+    "container_pressure_memory_stalled_seconds_total": "memory_pressure",
+}
+_COLUMNS = (*NAMES, "pod", "timestamp", "kind", "value")
+
+Series = list[tuple[float, float]]
+Event = tuple[ContainerName, float, str, float]
+"""Container, Unix time, kind, value."""
+
+
+def read_restarts(
+    reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, suspects: set[PodName]
+) -> Iterator[Event]:
+    """Restarts by the counter of kube-state-metrics, and which of them were OOM kills.
+
+    The counter alone tells when; the reason of the last termination, at that very moment, tells
+    why. The reason stays up for as long as the pod lives, so it is never counted by itself, but
+    for pods that are not restarted at all.
+    """
+    suspects |= _raised(reader, dialect, grid)
+    finished = _first_seen(reader, dialect, grid, _REASON)
+    if not suspects and not finished:
+        return
+    counts = _raw(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
+    reasons = _raw(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
+    for name, samples in sorted(counts.items()):
+        killed = {time for time, value in reasons.get(name, ()) if value == 1}
+        for time in _rises(samples):
+            yield name, time, "restart", np.nan
+            if time in killed or any(0 <= other - time <= 120 for other in killed - {time}):
+                yield name, time, "oom_kill", limit_at(facts, name, time)
+    for name, time in sorted(finished.items()):
+        yield name, time, "oom_kill", limit_at(facts, name, time)
+
+
+def read_throttling(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
+    """Steps in which a container had to wait for its CPU limit, with the share of periods."""
+    pods = _throttled_pods(reader, dialect, grid)
+    window = dialect.rate_window(grid.step)
+
+    def expression(names: Sequence[str], more: Matchers) -> str:
+        matchers = (*dialect.usage, one_of("pod", names), *more)
+        waited = over("increase", selector(_THROTTLED, matchers), window)
+        whole = over("increase", selector(_PERIODS, matchers), window)
+        return f"({waited} / ({whole} > 0)) >= {THROTTLED_SHARE}"
+
+    questions = _by_pods(dialect, grid, pods, expression, "throttling")
+    for name, time, value in _largest(reader, questions):
+        yield name, time, "throttled", min(1.0, value)
+
+
+def read_pressure(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
+    """Hours under pressure (PSI), with the share of the hour that was lost to waiting.
+
+    Nothing where the kubelet does not tell, before Kubernetes 1.34 or with cgroup v1.
+    """
+    start, end = grid.start.timestamp(), grid.end.timestamp()
+    series = any_of(_PRESSURE, dialect.usage)
+    # Some servers heed no selector here and tell every name there is.
+    names = reader.connection.label_values("__name__", series, start, end)
+    for metric in sorted(_PRESSURE.keys() & set(names)):
+        questions = [
+            _pressure(dialect, metric, part) for part in even_grids(grid.start, grid.end, _HOUR)
+        ]
+        for name, time, value in _largest(reader, questions):
+            yield name, time, _PRESSURE[metric], min(1.0, value)
+
+
+def _pressure(dialect: Dialect, metric: str, part: Grid) -> Question[Rows]:
+    def expression(more: Matchers) -> str:
+        lost = over("rate", selector(metric, (*dialect.usage, *more)), left_open(part.step))
+        return f"{lost} >= {PRESSURE_SHARE}"
+
+    return _rows("pressure", part, expression, plan(part, dialect.namespaces, MOST_POINTS))
+
+
+def _largest(
+    reader: Reader, questions: Iterable[Question[Rows]]
+) -> list[tuple[ContainerName, float, float]]:
+    """Container, time and value of every point; the largest where several series say one."""
+    largest: dict[tuple[ContainerName, float], float] = {}
+    for question in questions:
+        reader.ask(question)
+        for rows in question.answers:
+            for labels, samples in rows:
+                for time, value in samples:
+                    key = container_name(labels), time
+                    largest[key] = max(largest.get(key, 0.0), value)
+    return [(name, time, value) for (name, time), value in sorted(largest.items())]
+
+
+def limit_at(facts: Facts, name: ContainerName, time: float) -> float:
+    """The memory limit that held at `time`, NaN where none is known."""
+    timeline = facts.settings.get(name, {}).get("memory_limit_bytes", [])
+    later = [value for moment, value in timeline if moment >= time]
+    return later[0] if later else (timeline[-1][1] if timeline else np.nan)
+
+
+def build_events(events: Iterable[Event], changes: Iterable[Event], facts: Facts) -> pd.DataFrame:
+    """The events table, each event with the workload that its pod belongs to."""
+    rows: list[dict[str, Any]] = []
+    for (namespace, pod, container), time, kind, value in (*events, *changes):
+        workload_kind, workload = facts.owners.workload((namespace, pod))
+        names = (namespace, workload_kind, workload, container, pod)
+        moment = datetime.fromtimestamp(round(time), UTC)
+        rows.append(dict(zip(_COLUMNS, (*names, moment, kind, value), strict=True)))
+    return validate_events(pd.DataFrame(rows, columns=list(_COLUMNS)))
+
+
+def _rises(samples: Series) -> Iterator[float]:
+    """When a counter rose; it starts anew at zero with each pod.
+
+    Two replicas scrape a little apart: falling back and rising again to the same count within
+    five minutes is one of them being late, not a restart.
+    """
+    before = peak = seen = None
+    for time, value in sorted(samples):
+        late = value == peak and seen is not None and time - seen <= _LATE
+        if before is not None and value > before and not late:
+            yield time
+        if peak is None or value != before or late:
+            peak, seen = (value, time) if peak is None or value >= peak else (peak, seen)
+        before = value
+
+
+def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
+    """Pods whose restart counter changes from one day to the next, or from before the window.
+
+    Many pods carry a restart of long ago; these are not asked about any further.
+    """
+    risen = f"{any_of(_RESTARTS, dialect.state)} > 0"
+    values: dict[ContainerName, set[float]] = {}
+    before = {
+        container_name(sample.labels): sample.value
+        for sample in reader.connection.instant(risen, grid.start.timestamp())
+    }
+    for part in even_grids(grid.start, grid.end):
+        question = _rows(
+            "restarts",
+            part,
+            lambda more: f"{any_of(_RESTARTS, (*dialect.state, *more))} > 0",
+            plan(part, dialect.namespaces, 200_000),
+        )
+        reader.ask(question)
+        for rows in question.answers:
+            for labels, samples in rows:
+                name = container_name(labels)
+                known = values.setdefault(name, {before.get(name, 0.0)})
+                known.update(value for _, value in samples)
+    return {name[:2] for name, known in values.items() if len(known) > 1}
+
+
+def _first_seen(
+    reader: Reader, dialect: Dialect, grid: Grid, metrics: Sequence[str]
+) -> dict[ContainerName, float]:
+    """When containers that are never restarted (Jobs) were first seen killed for memory."""
+    question = _rows(
+        "OOM kills",
+        grid,
+        lambda more: f"{any_of(metrics, (*dialect.state, _OOM, *more))} == 1",
+        plan(grid, {"": 10}, 200_000),
+    )
+    reader.ask(question)
+    first: dict[ContainerName, float] = {}
+    for rows in question.answers:
+        for labels, samples in rows:
+            name = container_name(labels)
+            first[name] = min([first.get(name, np.inf), *(time for time, _ in samples)])
+    return first
+
+
+def _raw(
+    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
+) -> dict[ContainerName, Series]:
+    """The raw samples of `series` for some pods over the window; `thin` keeps changes only."""
+    found: dict[ContainerName, dict[float, float]] = {}
+    for names in batches(pods):
+        for part in even_grids(grid.start, grid.end):
+            for step in range(part.steps):
+                # Five minutes more than the day, so that a rise at midnight has its before.
+                length = part.step + timedelta(minutes=5)
+                query = (series, names, part.time(step), length)
+                for labels, samples in _ask_raw(reader.connection, query):
+                    known = found.setdefault(container_name(labels), {})
+                    for time, value in _corners(samples) if thin else samples:
+                        known[time] = max(value, known.get(time, 0.0))
+    return {name: sorted(samples.items()) for name, samples in found.items()}
+
+
+def _corners(samples: Series) -> Series:
+    """The first and the last sample, and both sides of every change."""
+    kept = samples[:1]
+    for before, after in itertools.pairwise(samples):
+        if before[1] != after[1]:
+            kept += [before, after]
+    return [*kept, *samples[-1:]]
+
+
+def _ask_raw(
+    connection: Connection, query: tuple[str, Sequence[str], float, timedelta]
+) -> list[tuple[dict[str, str], Series]]:
+    """Raw samples of some pods up to a time; in halves, by pods then by time, where too many."""
+    series, pods, end, length = query
+    text = f"{series[:-1]},{one_of('pod', pods)}}}[{duration(length)}]"
+    try:
+        return connection.raw(text, end)
+    except TooBigError:
+        middle = len(pods) // 2
+        if middle:
+            halves = [(series, part, end, length) for part in (pods[:middle], pods[middle:])]
+        elif length > _SHORTEST:
+            half = length / 2
+            before = end - half.total_seconds()
+            halves = [(series, pods, before, half), (series, pods, end, half)]
+        else:
+            raise
+    return [row for half in halves for row in _ask_raw(connection, half)]
+
+
+def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
+    pods: set[PodName] = set()
+    for part in even_grids(grid.start, grid.end):
+        length = left_open(part.step)
+
+        def expression(more: Matchers, length: timedelta = length) -> str:
+            grown = over("increase", selector(_THROTTLED, (*dialect.usage, *more)), length)
+            return f"{grown} >= {_FEWEST_PERIODS}"
+
+        question = _rows("throttling", part, expression, plan(part, dialect.namespaces, 200_000))
+        reader.ask(question)
+        for rows in question.answers:
+            pods.update(container_name(labels)[:2] for labels, _ in rows)
+    return pods
+
+
+def _by_pods(
+    dialect: Dialect, grid: Grid, pods: set[PodName], expression: Any, what: str
+) -> Iterator[Question[Rows]]:
+    for names in batches(pods):
+        pieces = plan(grid, {"": len(names)}, 1_000_000)
+        yield _rows(what, grid, lambda more, names=names: expression(names, more), pieces)
+
+
+def _rows(what: str, grid: Grid, expression: Any, pieces: Sequence[Piece]) -> Question[Rows]:
+    def convert(batch: Batch, piece: Piece) -> Rows:
+        return list(timelines(batch))
+
+    return Question(what, expression, grid, pieces, convert)
+
+
+def restarted_pods(lanes: Iterable[bytes]) -> set[PodName]:
+    """Pods of which some container shows more than one cgroup, told by ``id`` or ``name``."""
+    cgroups: dict[ContainerName, set[str]] = {}
+    for text in lanes:
+        labels: Mapping[str, str] = orjson.loads(text)
+        cgroup = labels.get("id") or labels.get("name", "")
+        cgroups.setdefault(container_name(labels), set()).add(cgroup)
+    return {name[:2] for name, found in cgroups.items() if len(found) > 1}

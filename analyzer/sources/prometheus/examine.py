@@ -1,0 +1,309 @@
+"""What is wrong with a source, and what to do about it, before a run is tried."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from analyzer.check import OK, PROBLEM, WARNING, Check
+from analyzer.errors import SourceError
+from analyzer.sources.prometheus.pieces import most_points, plan
+from analyzer.sources.prometheus.probe import (
+    CPU_COUNTER,
+    DEFAULT_STEP,
+    MEMORY_GAUGE,
+    Dialect,
+    find_scrapes,
+    probe,
+)
+from analyzer.sources.prometheus.promql import Matcher, Matchers, duration, selector
+from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.prometheus.replicas import Connection
+from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.usage import Recording
+
+_DEPTHS = (90, 60, 30, 21, 14, 10, 7, 3, 1)
+_ENOUGH_DAYS = 14
+_LARGEST_SKEW = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """A metric that should be there, what it serves, and what to do where it is not."""
+
+    name: str
+    serves: str
+    advice: str
+    missing: str = WARNING
+
+
+_STATE_METRICS = (
+    _Metric(
+        "kube_pod_owner",
+        "which workload a pod belongs to",
+        "deploy kube-state-metrics and let Prometheus scrape it",
+        PROBLEM,
+    ),
+    _Metric(
+        "kube_replicaset_owner",
+        "Deployments and Rollouts",
+        "allow the replicasets resource in kube-state-metrics",
+    ),
+    _Metric(
+        "kube_job_owner", "CronJobs", "allow the jobs resource in kube-state-metrics, if any run"
+    ),
+    _Metric(
+        "kube_pod_container_resource_requests",
+        "the requests that hold now",
+        "upgrade kube-state-metrics to 2.x, or do not drop this metric",
+    ),
+    _Metric(
+        "kube_pod_container_status_restarts_total",
+        "restarts",
+        "do not drop this metric; without it OOM kills go unseen",
+    ),
+    _Metric(
+        "kube_horizontalpodautoscaler_spec_target_metric",
+        "targets of HorizontalPodAutoscalers",
+        "nothing, if there are none; otherwise allow horizontalpodautoscalers",
+    ),
+    _Metric(
+        "kube_node_status_allocatable",
+        "the size of the nodes, as a ceiling",
+        "allow the nodes resource in kube-state-metrics",
+    ),
+    _Metric(
+        "kube_pod_labels",
+        "labels that lead to the place in Git",
+        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],deployments=[*],"
+        "statefulsets=[*],daemonsets=[*],cronjobs=[*]",
+    ),
+)
+_USAGE_METRICS = (
+    _Metric(MEMORY_GAUGE, "memory", "do not drop container_memory_working_set_bytes", PROBLEM),
+    _Metric(
+        "container_cpu_cfs_throttled_periods_total",
+        "throttling",
+        "nothing, if no container has a CPU limit; otherwise do not drop this metric",
+    ),
+    _Metric(
+        "container_pressure_cpu_waiting_seconds_total",
+        "pressure (PSI)",
+        "nothing; it comes with Kubernetes 1.34 and cgroup v2",
+        OK,
+    ),
+)
+
+
+def examine_prometheus(
+    connection: Connection, settings: PrometheusSettings, end: datetime | None
+) -> list[Check]:
+    """Everything worth knowing of a server never seen before, worst news not hidden."""
+    try:
+        now = connection.now()
+    except SourceError as error:
+        return [Check("reach", PROBLEM, str(error), "fix this first, then look again")]
+    moment = datetime.fromtimestamp(now, UTC) if end is None else end
+    findings = [_reached(connection), *_unverified(connection), _clock(now), _limits(connection)]
+    try:
+        dialect = probe(connection, settings, moment - timedelta(days=1), moment)
+    except SourceError as error:
+        return [*findings, Check("usage", PROBLEM, str(error), "see docs/prometheus.md")]
+    findings += _collect(
+        connection, dialect, moment, (_usage, _interval, _depth, _gaps, _owned, _sidecars)
+    )
+    findings += [
+        *_metrics(connection, _USAGE_METRICS, dialect.usage, moment),
+        *_metrics(connection, _STATE_METRICS, dialect.state, moment),
+        _cost(dialect, settings, moment),
+    ]
+    findings += [
+        Check("answers", WARNING, warning, "reports from here will be marked partial")
+        for warning in connection.warnings
+    ]
+    return findings
+
+
+def examine_recording(recording: Recording) -> list[Check]:
+    """What a recording holds and lacks."""
+    meta, usage = recording.meta, recording.usage
+    days = (meta.end - meta.start) / timedelta(days=1)
+    missing = float(np.isnan(usage.memory_bytes).mean()) if len(usage.memory_bytes) else 1.0
+    found = f"{len(usage.containers)} containers, {days:.1f} days in steps of {duration(meta.step)}"
+    findings = [
+        Check("usage", OK if usage.pods else PROBLEM, found, "" if usage.pods else "record anew"),
+        _deep_enough(days, "record a longer window"),
+    ]
+    if missing > 0.05:
+        share = f"{missing:.0%} of the samples are missing within the lives of pods"
+        findings.append(Check("gaps", WARNING, share, "look for outages of the monitoring"))
+    if recording.specs.empty:
+        found = "no requests, limits or images are recorded"
+        findings.append(Check("specs", WARNING, found, "changes cannot be told from what is"))
+    findings += [
+        Check("answers", WARNING, warning, "the recording is partial") for warning in meta.warnings
+    ]
+    return findings
+
+
+_Question = Callable[[Connection, Dialect, datetime], Check]
+
+
+def _collect(
+    connection: Connection, dialect: Dialect, end: datetime, checks: tuple[_Question, ...]
+) -> Iterator[Check]:
+    for check in checks:
+        try:
+            yield check(connection, dialect, end)
+        except SourceError as error:
+            yield Check(check.__name__.strip("_"), PROBLEM, str(error), "see docs/prometheus.md")
+
+
+def _reached(connection: Connection) -> Check:
+    build = connection.status("buildinfo")
+    version = build.get("version", "of an unknown version")
+    name = build.get("application", "Prometheus API")
+    return Check("reach", OK, f"{connection.url} answers, {name} {version}")
+
+
+def _unverified(connection: Connection) -> Iterator[Check]:
+    if connection.settings.insecure and connection.url.startswith("https:"):
+        found = "the server's certificate is not verified (insecure)"
+        yield Check("certificate", WARNING, found, "name its authority with ca_file instead")
+
+
+def _clock(now: float) -> Check:
+    skew = abs(now - time.time())
+    found = f"the server's clock is {skew:.0f} s away from ours"
+    if skew <= _LARGEST_SKEW:
+        return Check("clock", OK, found)
+    return Check("clock", WARNING, found, "synchronise both, or name the end of the window")
+
+
+def _limits(connection: Connection) -> Check:
+    flags = connection.status("flags")
+    if not flags:
+        found = "the server does not tell its limits; requests adapt to its refusals"
+        return Check("limits", OK, found)
+    samples = flags.get("query.max-samples", "unknown")
+    found = f"query.max-samples {samples}, query.timeout {flags.get('query.timeout', 'unknown')}"
+    if str(samples).isdigit() and int(samples) < 1_000_000:
+        return Check("limits", WARNING, found, "raise --query.max-samples, reading takes longer")
+    return Check("limits", OK, found)
+
+
+def _usage(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    if dialect.from_rules:
+        advice = "keep cAdvisor's raw series: the rule averages peaks away"
+        return Check("usage", WARNING, f"only the recording rule {dialect.cpu_series}", advice)
+    scrapes = find_scrapes(connection, dialect.usage, [end, end - timedelta(hours=1)])
+    series = sum(scrape.series for scrape in scrapes)
+    jobs = ", ".join(f"{s.job or '(no job)'}{s.metrics_path}" for s in scrapes)
+    found = f"{series} series of {CPU_COUNTER} by {jobs}"
+    if len(scrapes) > 1:
+        advice = "several jobs see the same containers; the largest counts, one job would do"
+        return Check("usage", WARNING, found, advice)
+    return Check("usage", OK, found)
+
+
+def _interval(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    window = duration(dialect.rate_window(DEFAULT_STEP))
+    found = f"scraped every {dialect.interval.total_seconds():.0f} s; rates over {window}"
+    if dialect.interval > timedelta(minutes=2):
+        return Check("interval", WARNING, found, "scrape cAdvisor every 60 s or faster")
+    return Check("interval", OK, found)
+
+
+def _depth(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    query = f"count({selector(dialect.cpu_series, dialect.usage)})"
+    for days in _DEPTHS:
+        if connection.instant(query, (end - timedelta(days=days)).timestamp()):
+            return _deep_enough(days, "raise --storage.tsdb.retention.time, or keep a cache")
+    return Check("depth", PROBLEM, "less than a day of history", "come back tomorrow")
+
+
+def _deep_enough(days: float, advice: str) -> Check:
+    found = f"history reaches back at least {days:g} days"
+    if days >= _ENOUGH_DAYS:
+        return Check("depth", OK, found)
+    return Check("depth", WARNING, found + "; margins are wider for it", advice)
+
+
+def _gaps(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    """Hours of the last week in which nothing at all was scraped."""
+    query = f"count({selector(dialect.cpu_series, dialect.usage)})"
+    times = ((end - timedelta(days=7)).timestamp(), end.timestamp(), 3600.0)
+    seen = {
+        t for batch in connection.range(query, times, lambda b: b.times.tolist()) for t in batch
+    }
+    if not seen:
+        return Check("gaps", WARNING, "no hour of the last week has usage", "check the window")
+    hours = round((times[1] - min(seen)) / 3600) + 1
+    lost = hours - len(seen)
+    if lost > 0:
+        advice = "nothing can be read of these; keep Prometheus up"
+        return Check("gaps", WARNING, f"{lost} of {hours} hours have no usage at all", advice)
+    return Check("gaps", OK, f"usage in each of the last {hours} hours")
+
+
+def _owned(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    usage = selector(dialect.cpu_series, dialect.usage)
+    owners = selector("kube_pod_owner", dialect.state)
+    query = f"count(count by (namespace, pod) ({usage}) unless on (namespace, pod) {owners})"
+    strangers = sum(sample.value for sample in connection.instant(query, end.timestamp()))
+    renamed = selector("kube_pod_owner", (*dialect.state, Matcher("exported_pod", "!=", "")))
+    if connection.instant(f"count({renamed})", end.timestamp()):
+        found = "kube-state-metrics' labels were renamed to exported_*; they are read so"
+        return Check("owners", WARNING, found, "set honorLabels: true on its scrape")
+    if strangers:
+        found = f"{strangers:.0f} pods have usage but no owner"
+        return Check("owners", WARNING, found, "let kube-state-metrics see all namespaces")
+    return Check("owners", OK, "every pod with usage has an owner series")
+
+
+def _sidecars(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    """Native sidecars are told from init containers since kube-state-metrics 2.11."""
+    series = selector("kube_pod_init_container_info", dialect.state)
+    start = (end - timedelta(hours=1)).timestamp()
+    samples = connection.series([series], start, end.timestamp())
+    if samples and not any("restart_policy" in labels for labels in samples):
+        advice = "upgrade kube-state-metrics to 2.11 to tell native sidecars from init containers"
+        return Check("sidecars", WARNING, "init containers without restart_policy", advice)
+    return Check("sidecars", OK, f"{len(samples)} init containers and native sidecars")
+
+
+def _metrics(
+    connection: Connection, metrics: tuple[_Metric, ...], matchers: Matchers, end: datetime
+) -> Iterator[Check]:
+    for metric in metrics:
+        query = f"count({selector(metric.name, matchers)})"
+        try:
+            counts = connection.instant(query, end.timestamp())
+        except SourceError as error:
+            yield Check(metric.name, PROBLEM, str(error), "see docs/prometheus.md")
+            continue
+        if counts:
+            yield Check(metric.name, OK, f"{counts[0].value:.0f} series: {metric.serves}")
+        else:
+            yield Check(metric.name, metric.missing, f"missing: {metric.serves}", metric.advice)
+
+
+def _cost(dialect: Dialect, settings: PrometheusSettings, end: datetime) -> Check:
+    steps = timedelta(days=_ENOUGH_DAYS) // DEFAULT_STEP
+    grid = Grid(end - steps * DEFAULT_STEP, DEFAULT_STEP, steps)
+    points = most_points(dialect.max_samples, settings.max_points)
+    requests = 2 * len(plan(grid, dialect.namespaces, points))
+    series = sum(dialect.namespaces.values())
+    millions = 2 * series * steps / 1e6
+    found = (
+        f"14 days are about {millions:.1f} million points in {requests} requests, "
+        f"{settings.parallel} at a time"
+    )
+    return Check("cost", OK, found)
+
+
+__all__ = ["examine_prometheus", "examine_recording"]

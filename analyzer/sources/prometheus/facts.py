@@ -1,0 +1,410 @@
+"""What a cluster says about its containers beside their usage: settings, owners, nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import orjson
+
+from analyzer.errors import SourceError
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.owners import (
+    ContainerName,
+    Labels,
+    Owners,
+    PodName,
+    container_name,
+    own,
+)
+from analyzer.sources.prometheus.pieces import Piece, plan
+from analyzer.sources.prometheus.probe import Dialect
+from analyzer.sources.prometheus.promql import (
+    Matchers,
+    largest_by,
+    left_open,
+    one_of,
+    over,
+    selector,
+)
+from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.prometheus.reader import Question, Reader
+from analyzer.sources.prometheus.replicas import Connection
+from analyzer.sources.prometheus.transport import (
+    BadQueryError,
+    DeniedError,
+    NotFoundError,
+    TooBigError,
+)
+from analyzer.sources.window import DAY
+
+WorkloadName = tuple[str, str, str]
+"""Namespace, kind and name of a workload."""
+Timeline = Sequence[tuple[float, float]]
+"""Times (Unix seconds, ends of steps) and values, in order of time."""
+Rows = list[tuple[dict[str, str], Timeline]]
+K = TypeVar("K")
+T = TypeVar("T")
+
+_FIELDS = {
+    ("requests", "cpu"): "cpu_request_cores",
+    ("requests", "memory"): "memory_request_bytes",
+    ("limits", "cpu"): "cpu_limit_cores",
+    ("limits", "memory"): "memory_limit_bytes",
+}
+_TOGETHER = 200
+_POINTS = 200_000
+_INIT = ("", "init_")
+_IMAGE = ("image", "image_spec")
+_RESOURCES = ("cpu", "memory")
+_OLD_UNITS = (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
+_CONTAINER = ("namespace", "pod", "container")
+_IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
+_OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
+_REPLICAS = {
+    "kube_deployment_spec_replicas": ("Deployment", "deployment"),
+    "kube_statefulset_replicas": ("StatefulSet", "statefulset"),
+    "kube_daemonset_status_desired_number_scheduled": ("DaemonSet", "daemonset"),
+}
+_DESCRIBED = {
+    "pod": ("Pod", "pod"),
+    "deployment": ("Deployment", "deployment"),
+    "statefulset": ("StatefulSet", "statefulset"),
+    "daemonset": ("DaemonSet", "daemonset"),
+    "cronjob": ("CronJob", "cronjob"),
+    "job": ("Job", "job_name"),
+}
+
+
+@dataclass
+class Facts:
+    """Everything that is known beside usage, by the names of the cluster."""
+
+    owners: Owners
+    types: dict[ContainerName, str] = field(default_factory=dict)
+    images: dict[ContainerName, Sequence[tuple[float, str]]] = field(default_factory=dict)
+    settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
+    """Requests and limits, by column name of the specs table."""
+    replicas: dict[WorkloadName, int] = field(default_factory=dict)
+    labels: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
+    annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
+    hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    _lines: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def note(
+        self, table: dict[K, Sequence[tuple[float, T]]], key: K, more: Iterable[tuple[float, T]]
+    ) -> None:
+        """Put points into the timeline of `key`; what is known of a time already stays.
+
+        Equal timelines are kept once: thousands of pods share a life and a setting.
+        """
+        known = dict(table.get(key, ()))
+        for time, value in more:
+            known.setdefault(time, value)
+        line = tuple(sorted(known.items(), key=lambda point: point[0]))
+        table[key] = self._lines.setdefault(line, line)
+
+
+def even_grids(start: datetime, end: datetime, step: timedelta = DAY) -> list[Grid]:
+    """One grid of whole steps up to `end`, and one of the rest before it, if any."""
+    steps = (end - start) // step
+    rest = (end - start) - steps * step
+    grids = [Grid(end - steps * step, step, steps)] if steps else []
+    if rest:
+        grids.append(Grid(start, rest, 1))
+    return grids
+
+
+def read_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
+    """Who owned which pod at any time of the window.
+
+    Raises `SourceError` where there is no such series at all.
+    """
+    series = read_series(connection, dialect, grid, _OWNER_METRICS)
+    owners = Owners.from_series(series)
+    if not owners.pods:
+        raise SourceError(
+            f"{connection.url}: no series of {selector('kube_pod_owner', dialect.state)}; "
+            "rightsize needs kube-state-metrics to tell which workload a pod belongs to, let "
+            "Prometheus scrape it"
+        )
+    return owners
+
+
+def read_series(
+    connection: Connection, dialect: Dialect, grid: Grid, metrics: Sequence[str]
+) -> list[dict[str, str]]:
+    """The label sets of `metrics` over the window, duplicates included."""
+    selectors = [selector(metric, dialect.state) for metric in metrics]
+    start, end = grid.start.timestamp(), grid.end.timestamp()
+    try:
+        return connection.series(selectors, start, end)
+    except (TooBigError, NotFoundError, DeniedError, BadQueryError):
+        return _series_by_query(connection, selectors, grid)
+
+
+def _series_by_query(
+    connection: Connection, selectors: Sequence[str], grid: Grid
+) -> list[dict[str, str]]:
+    """The same by instant queries, day by day, where the series endpoint is closed or limited."""
+    found: dict[bytes, dict[str, str]] = {}
+    for day_grid in even_grids(grid.start, grid.end):
+        for step in range(day_grid.steps):
+            for series in selectors:
+                query = over("last_over_time", series, left_open(day_grid.step))
+                for sample in connection.instant(query, day_grid.time(step)):
+                    name = {"__name__": series.partition("{")[0]}
+                    labels = name | sample.labels
+                    found[orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)] = labels
+    return list(found.values())
+
+
+def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Which containers there were, and of which type."""
+    metrics = ("kube_pod_container_info", "kube_pod_init_container_info")
+    for labels in read_series(connection, dialect, grid, metrics):
+        name = container_name(labels)
+        kind = "app"
+        if labels["__name__"] == "kube_pod_init_container_info":
+            kind = "sidecar" if labels.get("restart_policy") == "Always" else "init"
+        facts.types[name] = kind
+
+
+def read_settings(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Images, requests and limits of every container over time.
+
+    A pod keeps these for life, nearly always. So they are read once a day as they stand; over
+    the whole day for pods that were never met that way; and step by step for the few containers
+    that show more than one value under the same pod name.
+    """
+    parts = even_grids(grid.start, grid.end)
+    for part in parts:
+        _read_settings(reader, dialect, part, facts, _standing)
+    unmet = {name[:2] for name in facts.types} - {name[:2] for name in facts.images}
+    for names in batches(unmet):
+        for part in parts:
+            _read_settings(reader, dialect, part, facts, _lasting(part.step), names)
+    for names in batches(_changing(facts)):
+        _read_settings(reader, dialect, grid, facts, _standing, names)
+
+
+def batches(pods: Iterable[PodName]) -> Iterator[list[str]]:
+    """The names of `pods` in groups that fit into one matcher."""
+    names = sorted({name for _, name in pods})
+    for low in range(0, len(names), _TOGETHER):
+        yield names[low : low + _TOGETHER]
+
+
+def _standing(series: str) -> str:
+    return series
+
+
+def _lasting(length: timedelta) -> Callable[[str], str]:
+    return lambda series: over("last_over_time", series, left_open(length))
+
+
+def _changing(facts: Facts) -> set[PodName]:
+    """Pods of which some container has shown several images or settings."""
+    several = {name[:2] for name, line in facts.images.items() if len({v for _, v in line}) > 1}
+    for name, columns in facts.settings.items():
+        if any(len({value for _, value in line}) > 1 for line in columns.values()):
+            several.add(name[:2])
+    return several
+
+
+def _read_settings(
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    facts: Facts,
+    at: Callable[[str], str],
+    pods: Sequence[str] = (),
+) -> None:
+    only = (one_of("pod", pods),) if pods else ()
+    series = {"": len(pods)} if pods else dialect.namespaces
+    pieces = plan(grid, {name: 3 * count for name, count in series.items()}, _POINTS)
+
+    def ask(metric: str, more: Matchers, keep: Sequence[str], what: str) -> Question[Rows]:
+        def expression(shard: Matchers) -> str:
+            matchers = (*dialect.state, *more, *only, *shard)
+            return largest_by((*_IDENTITY, *keep), at(selector(metric, matchers)))
+
+        return Question(what, expression, grid, pieces, _rows)
+
+    # One question at a time, so that the answers of one only stand in memory as objects.
+    for kind in _INIT:
+        question = ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images")
+        for labels, line in _answers(reader, question):
+            image = labels.get("image_spec") or labels.get("image") or ""
+            facts.note(facts.images, container_name(labels), [(time, image) for time, _ in line])
+    wanted = (one_of("resource", _RESOURCES),)
+    for which in ("requests", "limits"):
+        for kind in _INIT:
+            metric = f"kube_pod_{kind}container_resource_{which}"
+            question = ask(metric, wanted, ("resource",), which)
+            for labels, line in _answers(reader, question):
+                _note_setting(facts, labels, _FIELDS[which, labels["resource"]], line)
+        for resource, unit in _OLD_UNITS if dialect.old_state else ():
+            question = ask(f"kube_pod_container_resource_{which}_{unit}", (), (), which)
+            for labels, line in _answers(reader, question):
+                _note_setting(facts, labels, _FIELDS[which, resource], line)
+
+
+def _answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str, str], Timeline]]:
+    """Ask, and hand out series by series what came back."""
+    reader.ask(question)
+    for rows in question.answers:
+        yield from rows
+
+
+def _rows(batch: Batch, piece: Piece) -> Rows:
+    return list(timelines(batch))
+
+
+def _note_setting(facts: Facts, labels: Labels, column: str, line: Timeline) -> None:
+    columns = facts.settings.setdefault(container_name(labels), {})
+    facts.note(columns, column, line)
+
+
+def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
+    """Each series of a small batch with those of its points that are numbers."""
+    position = 0
+    for text, count in zip(batch.labels, batch.counts.tolist(), strict=True):
+        where = slice(position, position + count)
+        position += count
+        points = zip(batch.times[where].tolist(), batch.values[where].tolist(), strict=True)
+        yield orjson.loads(text), [point for point in points if math.isfinite(point[1])]
+
+
+def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """How many replicas each workload is set to, at its latest within the window."""
+    for part in reversed(even_grids(grid.start, grid.end)):
+        pieces = plan(part, dialect.namespaces, _POINTS)
+        for metric, (kind, label) in _REPLICAS.items():
+            names = ("namespace", "exported_namespace", label, f"exported_{label}")
+
+            def expression(
+                more: Matchers, metric: str = metric, names: tuple[str, ...] = names
+            ) -> str:
+                return largest_by(names, selector(metric, (*dialect.state, *more)))
+
+            question = Question("replicas", expression, part, pieces, _rows)
+            for labels, line in _answers(reader, question):
+                key = (own(labels, "namespace"), kind, own(labels, label))
+                if line:
+                    facts.replicas[key] = int(line[-1][1])
+
+
+def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Labels and annotations of pods and workloads, as far as kube-state-metrics exports them."""
+    metrics = [f"kube_{thing}_{what}" for thing in _DESCRIBED for what in ("labels", "annotations")]
+    series = read_series(connection, dialect, grid, metrics)
+    for labels in sorted(series, key=_sorting):
+        _, thing, what = labels["__name__"].split("_", 2)
+        kind, label = _DESCRIBED[thing]
+        key = (own(labels, "namespace"), kind, own(labels, label))
+        prefix = "label_" if what == "labels" else "annotation_"
+        table = facts.labels if what == "labels" else facts.annotations
+        table.setdefault(key, {}).update(
+            {
+                name.removeprefix(prefix): value
+                for name, value in labels.items()
+                if name.startswith(prefix)
+            }
+        )
+
+
+def read_hpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """HorizontalPodAutoscalers with what they scale, between which replicas and on what."""
+    long, label = ("kube_horizontalpodautoscaler", "horizontalpodautoscaler")
+    values = _hpa_values(connection, dialect, grid, long)
+    if not values:
+        long, label = ("kube_hpa", "hpa")
+        values = _hpa_values(connection, dialect, grid, long)
+    by_name: dict[tuple[str, str], dict[str, Any]] = {}
+    for metric, labels, value in values:
+        key = own(labels, "namespace"), own(labels, label)
+        hpa = by_name.setdefault(key, {"name": key[1], "min": None, "max": None, "metrics": []})
+        match metric.removeprefix(long):
+            case "_info":
+                hpa["target"] = (
+                    labels.get("scaletargetref_kind", ""),
+                    labels.get("scaletargetref_name", ""),
+                )
+            case "_spec_min_replicas":
+                hpa["min"] = int(value)
+            case "_spec_max_replicas":
+                hpa["max"] = int(value)
+            case "_spec_target_metric":
+                hpa["metrics"].append(_hpa_metric(labels, value))
+    for (namespace, name), hpa in by_name.items():
+        # kube-state-metrics before 2.3 does not say what is scaled; equal names are the custom.
+        kind, target = hpa.pop("target", ("Deployment", name))
+        hpa["metrics"].sort(key=lambda metric: str(metric["resource"]))
+        facts.hpas[namespace, kind, target] = hpa
+
+
+def _hpa_metric(labels: Mapping[str, str], value: float) -> dict[str, Any]:
+    kind = labels.get("metric_target_type", "")
+    names = {"utilization": "Utilization", "average": "AverageValue", "value": "Value"}
+    return {
+        "resource": labels.get("metric_name", ""),
+        "type": names.get(kind, kind),
+        "value": value,
+    }
+
+
+def _hpa_values(
+    connection: Connection, dialect: Dialect, grid: Grid, prefix: str
+) -> list[tuple[str, dict[str, str], float]]:
+    found = []
+    for what in ("_info", "_spec_min_replicas", "_spec_max_replicas", "_spec_target_metric"):
+        metric = prefix + what
+        query = over("last_over_time", selector(metric, dialect.state), timedelta(hours=1))
+        unique: dict[tuple[str, ...], tuple[str, dict[str, str], float]] = {}
+        for sample in connection.instant(query, grid.end.timestamp()):
+            names = ("namespace", "exported_namespace", "horizontalpodautoscaler", "hpa")
+            more = ("metric_name", "metric_target_type", "scaletargetref_name")
+            key = tuple(sample.labels.get(name, "") for name in (*names, *more))
+            unique[key] = (metric, sample.labels, sample.value)
+        found += [unique[key] for key in sorted(unique)]
+    return found
+
+
+def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """Allocatable CPU, memory and GPUs of every node at the end of the window."""
+    state = tuple(m for m in dialect.state if m.label != "namespace")
+    series = selector("kube_node_status_allocatable", state)
+    names = ("node", "exported_node", "resource")
+    query = largest_by(names, over("last_over_time", series, timedelta(hours=1)))
+    # Each replica of the server tells of every node.
+    largest: dict[tuple[str, str], float] = {}
+    for sample in connection.instant(query, grid.end.timestamp()):
+        key = own(sample.labels, "node"), sample.labels.get("resource", "")
+        largest[key] = max(largest.get(key, 0.0), sample.value)
+    nodes: dict[str, dict[str, Any]] = {}
+    for (name, resource), value in largest.items():
+        node = nodes.setdefault(
+            name,
+            {
+                "name": name,
+                "cpu_allocatable_cores": None,
+                "memory_allocatable_bytes": None,
+                "gpus": 0,
+            },
+        )
+        if resource == "cpu":
+            node["cpu_allocatable_cores"] = value
+        elif resource == "memory":
+            node["memory_allocatable_bytes"] = int(value)
+        elif "gpu" in resource:
+            node["gpus"] += int(value)
+    facts.nodes = [nodes[name] for name in sorted(nodes)]
+
+
+def _sorting(labels: Mapping[str, str]) -> bytes:
+    return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)

@@ -1,0 +1,248 @@
+"""Read a cluster's usage, settings and events from a Prometheus, or anything shaped like one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import orjson
+
+from analyzer.check import Check
+from analyzer.errors import SourceError
+from analyzer.sources.cache import Cache, closed_days, uncovered
+from analyzer.sources.prometheus import facts as fact
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.events import (
+    Event,
+    build_events,
+    read_pressure,
+    read_restarts,
+    read_throttling,
+    restarted_pods,
+)
+from analyzer.sources.prometheus.examine import examine_prometheus
+from analyzer.sources.prometheus.owners import Owners, container_name
+from analyzer.sources.prometheus.pieces import Piece, most_points, plan
+from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
+from analyzer.sources.prometheus.promql import selector
+from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut
+from analyzer.sources.prometheus.reader import Question, Reader
+from analyzer.sources.prometheus.replicas import Connection, connect, split_urls
+from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.prometheus.specs import build_specs
+from analyzer.sources.prometheus.transport import Server, redact
+from analyzer.sources.recording.joining import join_recordings
+from analyzer.sources.recording.recording import FORMAT, cut_recording
+from analyzer.sources.window import DAY, Progress, Window, silent
+from analyzer.usage import Meta, Recording, utc
+from analyzer.workload import ContainerRef
+
+_FEW = 0.01
+"""A share of pods without owner that is no news: they lived between two scrapes."""
+_SCRAPE_LABELS = (
+    "job",
+    "metrics_path",
+    "service",
+    "endpoint",
+    "prometheus",
+    "prometheus_replica",
+    "replica",
+    "__replica__",
+    "monitor",
+)
+
+
+@dataclass(frozen=True)
+class PrometheusSource:
+    """A Prometheus at `url`, read as `settings` say; `progress` hears how far a read is.
+
+    Several URLs, joined by commas, are replicas of one another and read as one.
+    """
+
+    url: str
+    settings: PrometheusSettings = field(default_factory=PrometheusSettings)
+    progress: Progress = silent
+
+    def describe(self) -> str:
+        """The URL without credentials."""
+        return f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
+
+    def connect(self) -> Connection:
+        """Open a connection; nothing is sent yet."""
+        return connect(self.url, self.settings)
+
+    def read(self, window: Window) -> Recording:
+        """Read the window; what could not be read is named in ``meta.warnings``.
+
+        Raises `SourceError` where nothing useful can be read at all.
+        """
+        with self.connect() as connection:
+            return self.read_from(connection, window)
+
+    def examine(self, end: datetime | None = None) -> list[Check]:
+        """Say what the server has, what is missing and what to do about it; never raises."""
+        urls = split_urls(self.url)
+        findings: list[Check] = []
+        for number, url in enumerate(urls, 1):
+            with Server(url, self.settings) as server:
+                found = examine_prometheus(server, self.settings, end)
+            if len(urls) > 1:
+                found = [replace(f, check=f"{f.check} ({number})") for f in found]
+            findings += found
+        return findings
+
+    def read_from(self, connection: Connection, window: Window) -> Recording:
+        """`read` through an open connection."""
+        connection.start_clock()
+        now = datetime.fromtimestamp(connection.now(), UTC)
+        end = now if window.end is None else utc(window.end)
+        dialect = probe(connection, self.settings, end - window.length, end)
+        grid = fit_grid(end, window, dialect)
+        cluster = dialect.cluster or self.settings.cluster or "cluster"
+        span = _Span(Reader(connection, self.progress), dialect, self.settings, cluster)
+        parts = self._read_parts(span, grid, now)
+        if not parts:
+            raise SourceError(
+                f"{connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
+                f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
+            )
+        warnings = (*dialect.notes, *connection.warnings, *span.reader.lost)
+        queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
+        meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
+        return join_recordings(parts, meta)
+
+    def _read_parts(self, span: _Span, grid: Grid, now: datetime) -> list[Recording]:
+        """The window in recordings that follow one another, from the cache where it has them."""
+        if self.settings.cache is None:
+            whole = span.read(grid)
+            return [] if whole is None else [whole]
+        cache = Cache(self.settings.cache, self._identity(span, grid))
+        days = list(closed_days(grid, now))
+        known = {low: day for begin, low, _ in days if (day := cache.load(begin)) is not None}
+        covered = [(low, high) for _, low, high in days if low in known]
+        for low, high in uncovered(grid, covered):
+            part = span.read(Grid(grid.start + low * grid.step, grid.step, high - low))
+            if part is None:
+                continue
+            known[low] = part
+            if not (span.reader.lost or span.reader.connection.warnings):
+                within = (begin for begin, first, last in days if low <= first and last <= high)
+                # The first day that cannot be written ends it: a full disk stays full.
+                all(cache.store(day, cut_recording(part, Window(day + DAY, DAY))) for day in within)
+        return [known[low] for low in sorted(known)]
+
+    def _identity(self, span: _Span, grid: Grid) -> tuple[str, ...]:
+        """Everything that shapes what a day looks like."""
+        return (
+            str(FORMAT),
+            self.describe(),
+            span.cluster,
+            self.settings.tenant or "",
+            span.dialect.cpu(grid.step),
+            span.dialect.memory(grid.step),
+            selector("kube_pod_owner", span.dialect.state),
+            *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
+        )
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Reads stretches of time that were not read before."""
+
+    reader: Reader
+    dialect: Dialect
+    settings: PrometheusSettings
+    cluster: str
+
+    def read(self, grid: Grid) -> Recording | None:
+        """Everything about `grid`; None where no usage is left of that time."""
+        connection, dialect = self.reader.connection, self.dialect
+        lanes = Lanes()
+        cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
+        if not len(lanes):
+            return None
+        facts = fact.Facts(fact.read_owners(connection, dialect, grid))
+        origins = dict(_origins(lanes, facts.owners, self.cluster))
+        usage = assemble(grid, cpu, memory, origins)
+        events: list[Event] = []
+        steps: dict[str, Callable[[], object]] = {
+            "the types of containers": lambda: fact.read_containers(
+                connection, dialect, grid, facts
+            ),
+            "images, requests and limits": lambda: fact.read_settings(
+                self.reader, dialect, grid, facts
+            ),
+            "restarts and OOM kills": lambda: events.extend(
+                read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
+            ),
+            "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
+            "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
+            "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
+            "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
+        }
+        if not dialect.from_rules:
+            steps |= {
+                "throttling": lambda: events.extend(read_throttling(self.reader, dialect, grid)),
+                "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
+            }
+        for what, step in steps.items():
+            self.reader.attempt(what, step)
+        strangers = facts.owners.unknown
+        if len(strangers) > _FEW * len(facts.owners.pods):
+            self.reader.lost.append(
+                f"{len(strangers)} pods have no owner series and stand for themselves, for example "
+                f"{'/'.join(min(strangers))}; let kube-state-metrics see all pods"
+            )
+        specs, changes = build_specs(facts, usage, grid, self.cluster)
+        meta = Meta(self.cluster, grid.start, grid.end, grid.step, nodes=tuple(facts.nodes))
+        return Recording(meta, usage, specs, build_events(events, changes, facts))
+
+
+def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:
+    """The steps of the window: five minutes, or twice the scrape interval where that is longer.
+
+    The end is cut to a whole step since the epoch, so that every run asks at the same times.
+    """
+    step = window.step
+    if step is None:
+        step = DEFAULT_STEP
+        while step < 2 * dialect.interval:
+            step += DEFAULT_STEP
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    end = epoch + (end - epoch) // step * step
+    steps = max(1, window.length // step)
+    return Grid(end - steps * step, step, steps)
+
+
+def read_runs(
+    reader: Reader, dialect: Dialect, grid: Grid, lanes: Lanes, settings: PrometheusSettings
+) -> tuple[list[Runs], list[Runs]]:
+    """The runs of CPU and of memory, whoever they belong to."""
+    points = most_points(dialect.max_samples, settings.max_points)
+    pieces = plan(grid, dialect.namespaces, points)
+
+    def convert(batch: Batch, piece: Piece) -> Runs:
+        return cut(batch, lanes, grid, (piece.low, piece.high))
+
+    cpu = Question("CPU", lambda more: dialect.cpu(grid.step, more), grid, pieces, convert)
+    memory = Question("memory", lambda more: dialect.memory(grid.step, more), grid, pieces, convert)
+    reader.ask(cpu, memory)
+    return cpu.answers, memory.answers
+
+
+def _origins(lanes: Lanes, owners: Owners, cluster: str) -> Iterator[tuple[int, Origin]]:
+    """Whose usage each lane is."""
+    for number, text in enumerate(lanes):
+        labels = orjson.loads(text)
+        namespace, pod, container = container_name(labels)
+        if not (namespace and pod and container):
+            continue
+        kind, workload = owners.workload((namespace, pod))
+        ref = ContainerRef(cluster, namespace, kind, workload, container)
+        scrape = "\0".join(labels.get(name, "") for name in _SCRAPE_LABELS)
+        cgroup = (labels.get("id") or labels.get("name", "")) + "\0" + labels.get("cpu", "")
+        yield number, Origin(ref, pod, scrape, cgroup)
+
+
+__all__ = ["DEFAULT_STEP", "PrometheusSource", "fit_grid"]

@@ -1,0 +1,1 @@
+"""Usage on disk: recordings, and tables from elsewhere that become one."""

@@ -1,0 +1,82 @@
+"""Put recordings of neighbouring times together into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyzer.sources.prometheus.ragged import Grid, join_days
+from analyzer.usage import NAMES, Meta, Recording, validate_events, validate_specs
+
+_SAME = [
+    *NAMES,
+    "container_type",
+    "cpu_request_cores",
+    "cpu_limit_cores",
+    "memory_request_bytes",
+    "memory_limit_bytes",
+    "image",
+]
+_LATEST = ["replicas", "labels", "annotations", "hpa", "last_seen"]
+
+
+def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
+    """One recording over the window of `meta` from parts in order of time.
+
+    What is known of the nodes is taken from the newest part. Spec rows that continue one another
+    become one; an image that differs across the border of two parts is an image change.
+    """
+    nodes = next((part.meta.nodes for part in reversed(parts) if part.meta.nodes), ())
+    meta = replace(meta, nodes=nodes)
+    if len(parts) == 1 and (parts[0].meta.start, parts[0].meta.end) == (meta.start, meta.end):
+        return replace(parts[0], meta=meta)
+    usage = join_days([part.usage for part in parts], Grid(meta.start, meta.step, meta.steps))
+    specs = _join_specs([part.specs for part in parts])
+    events = [part.events for part in parts if not part.events.empty]
+    borders = _changes_across(specs, [part.meta.start for part in parts[1:]])
+    if not events and not borders:
+        return Recording(meta, usage, specs)
+    joined = pd.concat([*events, *borders], ignore_index=True)
+    known = joined.duplicated([*NAMES, "timestamp", "kind"]) & (joined["kind"] == "image_change")
+    return Recording(meta, usage, specs, validate_events(joined[~known]))
+
+
+def _join_specs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of one container that are the same and follow one another become one."""
+    table = pd.concat(tables, ignore_index=True)
+    table = table.sort_values([*NAMES, "first_seen", "last_seen"], kind="stable", ignore_index=True)
+    values = table[_SAME].astype(object)
+    values = values.where(values.notna(), "")
+    new = np.ones(len(table), dtype=bool)
+    new[1:] = (values.to_numpy()[1:] != values.to_numpy()[:-1]).any(axis=1)
+    period = np.cumsum(new)
+    first = table[new].reset_index(drop=True)
+    last = table.groupby(period).tail(1).reset_index(drop=True)
+    first[_LATEST] = last[_LATEST]
+    first["last_seen"] = table.groupby(period)["last_seen"].max().to_numpy()
+    return validate_specs(first)
+
+
+def _changes_across(specs: pd.DataFrame, borders: Sequence[Any]) -> list[pd.DataFrame]:
+    """Image changes between the last row of one part and the first of the next.
+
+    One that a part knows already, with the pod that had the new image first, is kept instead.
+    """
+    before = specs.groupby(NAMES, sort=False)[["image", "last_seen"]].shift(1)
+    changed = before["image"].notna() & specs["image"].notna() & (before["image"] != specs["image"])
+    found = []
+    for border in borders:
+        across = changed & (before["last_seen"] <= border) & (specs["first_seen"] > border)
+        if across.any():
+            rows = specs.loc[across, NAMES].assign(
+                pod=None,
+                timestamp=specs.loc[across, "first_seen"],
+                kind="image_change",
+                value=np.nan,
+            )
+            found.append(rows)
+    return found

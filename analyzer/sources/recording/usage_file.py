@@ -1,0 +1,198 @@
+"""The usage table of a recording: Parquet rows on disk, ragged arrays in memory.
+
+Rows are written series after series, a hundred thousand or so to a row group, and read back group
+by group, so that ten thousand containers never stand in memory as rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from analyzer.errors import RecordingError
+from analyzer.sources.prometheus.ragged import Grid, Origin, Runs, assemble, overlapping
+from analyzer.usage import NAMES, Floats, Ints, Meta, Usage, refuse_absurd
+from analyzer.workload import ContainerRef
+
+_ROW_GROUP = 100_000
+_KEYS = [*NAMES, "pod"]
+_VALUES = ("cpu_cores", "memory_bytes")
+_SCHEMA = pa.schema(
+    [
+        *((name, pa.dictionary(pa.int32(), pa.string())) for name in _KEYS),
+        ("timestamp", pa.timestamp("ms", tz="UTC")),
+        ("cpu_cores", pa.float32()),
+        ("memory_bytes", pa.float64()),
+    ]
+)
+
+
+def read_usage(path: Path, meta: Meta) -> Usage:
+    """Read the usage table at `path`; rows outside the window of `meta` are left out.
+
+    A table with one row per pod and step goes straight into arrays. Finer or doubled rows take
+    the long way of `Usage.from_frame`, which averages CPU within a step. Raises `RecordingError`
+    where the file is broken, or no usage table.
+    """
+    grid = Grid(meta.start, meta.step, meta.steps)
+    lanes: dict[tuple[str, ...], int] = {}
+    cpu: list[Runs] = []
+    memory: list[Runs] = []
+    try:
+        _check_columns(pq.read_schema(path).names)
+        with pq.ParquetFile(path, read_dictionary=_KEYS) as file:
+            for number in range(file.num_row_groups):
+                runs = _runs(file.read_row_group(number, use_threads=False), grid, lanes)
+                cpu.append(runs[0])
+                memory.append(runs[1])
+        if overlapping(cpu):
+            return Usage.from_frame(pq.read_table(path).to_pandas(), meta)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+    origins = {
+        lane: Origin(ContainerRef(meta.cluster, *names[:4]), names[4])
+        for names, lane in lanes.items()
+    }
+    return assemble(grid, cpu, memory, origins)
+
+
+def write_usage(usage: Usage, path: Path) -> None:
+    """Write every observed sample of `usage`, sorted by container, pod and time."""
+    with pq.ParquetWriter(
+        path,
+        _SCHEMA,
+        compression="zstd",
+        compression_level=6,
+        # Measured values hardly repeat: a dictionary of them made files a third larger, and its
+        # making took 30 MB.
+        use_dictionary=_KEYS,
+        column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
+    ) as writer:
+        for low, high in _groups(usage.offset):
+            writer.write_table(_table(usage, low, high))
+
+
+def _check_columns(names: Sequence[str]) -> None:
+    missing = [name for name in (*_KEYS, "timestamp") if name not in names]
+    if missing:
+        raise RecordingError(
+            f"the usage table lacks the column(s) {', '.join(missing)}; it has {', '.join(names)}"
+        )
+    if not any(name in names for name in _VALUES):
+        raise RecordingError("the usage table has neither cpu_cores nor memory_bytes; add one")
+
+
+def _runs(table: pa.Table, grid: Grid, lanes: dict[tuple[str, ...], int]) -> tuple[Runs, Runs]:
+    """The CPU and the memory of one row group, cut where the pod or the time jumps."""
+    codes, names = _series(table)
+    cell = _cells(table["timestamp"], grid)
+    cpu, memory = (_numbers(table, name) for name in _VALUES)
+    inside = (cell >= 0) & (cell < grid.steps)
+    if not inside.all():
+        codes, cell, cpu, memory = codes[inside], cell[inside], cpu[inside], memory[inside]
+    begins = np.ones(len(cell), dtype=bool)
+    begins[1:] = (np.diff(cell) != 1) | (np.diff(codes) != 0)
+    begin = np.flatnonzero(begins)
+    number = {code: lanes.setdefault(name, len(lanes)) for code, name in names.items()}
+    lane = np.fromiter((number[code] for code in codes[begin].tolist()), np.int64, len(begin))
+    count = np.diff(np.append(begin, len(cell)))
+    return Runs(lane, cell[begin], count, cpu), Runs(lane, cell[begin], count, memory)
+
+
+def _series(table: pa.Table) -> tuple[Ints, Mapping[int, tuple[str, ...]]]:
+    """A number for each row's names, and the names behind each number."""
+    codes = np.zeros(table.num_rows, dtype=np.int64)
+    columns: list[list[Any]] = []
+    for name in _KEYS:
+        column = table[name].combine_chunks()
+        if not isinstance(column, pa.DictionaryArray):
+            column = pc.cast(column, pa.string()).dictionary_encode()
+        if column.null_count:
+            raise RecordingError(f"the usage table has rows without {name}; drop them")
+        values = column.dictionary.to_pylist()
+        codes = codes * max(1, len(values)) + column.indices.to_numpy(zero_copy_only=False)
+        columns.append(values)
+    return codes, {code: _decode(code, columns) for code in np.unique(codes).tolist()}
+
+
+def _decode(code: int, columns: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+    names = []
+    for values in reversed(columns):
+        code, index = divmod(code, max(1, len(values)))
+        names.append(str(values[index]))
+    return tuple(reversed(names))
+
+
+def _cells(times: pa.ChunkedArray, grid: Grid) -> Ints:
+    """The step each time falls into: (start, start + step] is step 0."""
+    if not pa.types.is_timestamp(times.type):
+        raise RecordingError(f"the usage column timestamp holds {times.type}, not times")
+    if times.null_count:
+        raise RecordingError("the usage table has rows without a timestamp; drop them")
+    micros = times.cast(pa.timestamp("us", tz=times.type.tz), safe=False).cast(pa.int64())
+    since = micros.to_numpy() - round(grid.start.timestamp() * 1e6)
+    step = round(grid.step.total_seconds() * 1e6)
+    cells: Ints = -(-since // step) - 1
+    return cells
+
+
+def _numbers(table: pa.Table, name: str) -> Floats:
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan, dtype=np.float32)
+    column = table[name]
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        raise RecordingError(f"the usage column {name} holds {column.type}, not numbers")
+    values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+    refuse_absurd(values, "usage", name)
+    return values.astype(np.float32)
+
+
+def _groups(offset: Ints) -> Iterator[tuple[int, int]]:
+    """Ranges of series with about `_ROW_GROUP` rows each."""
+    low = 0
+    while low < len(offset) - 1:
+        high = int(np.searchsorted(offset, offset[low] + _ROW_GROUP, side="right")) - 1
+        high = max(high, low + 1)
+        yield low, high
+        low = high
+
+
+def _table(usage: Usage, low: int, high: int) -> pa.Table:
+    where = slice(int(usage.offset[low]), int(usage.offset[high]))
+    lengths = np.diff(usage.offset[low : high + 1])
+    step = np.arange(where.start, where.stop) + np.repeat(
+        usage.first[low:high] - usage.offset[low:high], lengths
+    )
+    cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where].astype(np.float64)
+    refs = [usage.containers[index] for index in usage.container[low:high]]
+    names = (
+        [ref.namespace for ref in refs],
+        [ref.kind for ref in refs],
+        [ref.workload for ref in refs],
+        [ref.container for ref in refs],
+        list(usage.pods[low:high]),
+    )
+    columns = [_repeat(values, lengths) for values in names]
+    start = round(usage.start.timestamp() * 1000)
+    milliseconds = start + (step + 1) * round(usage.step.total_seconds() * 1000)
+    columns.append(pa.array(milliseconds, pa.timestamp("ms", tz="UTC")))
+    columns.append(pa.array(cpu, pa.float32(), from_pandas=True))
+    columns.append(pa.array(memory, pa.float64(), from_pandas=True))
+    table = pa.Table.from_arrays(columns, schema=_SCHEMA)
+    seen = ~(np.isnan(cpu) & np.isnan(memory))
+    return table if seen.all() else table.filter(pa.array(seen))
+
+
+def _repeat(values: list[str], lengths: Ints) -> pa.DictionaryArray:
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    codes = np.repeat(encoded.indices.to_numpy(), lengths).astype(np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), encoded.dictionary)

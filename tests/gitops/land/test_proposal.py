@@ -1,0 +1,120 @@
+"""Proposals as people review them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from analyzer.gitops.land.changes import ChangePlan, DesiredChange, plan_changes
+from analyzer.gitops.land.proposal import (
+    Evidence,
+    branch_name,
+    digest_in,
+    escape,
+    mails,
+    proposals,
+)
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.workload import ContainerRef
+from tests.gitops.conftest import Git, Plant
+
+
+def plan(root: object, *changes: DesiredChange) -> ChangePlan:
+    return plan_changes(root, list(changes))  # type: ignore[arg-type]
+
+
+def ref(container: str) -> ContainerRef:
+    return ContainerRef("home", "media", "Deployment", "sonarr", container)
+
+
+TWO = Memory.parse("2Gi")
+DOWN = DesiredChange(
+    ref("app"),
+    Resources(Cpu(250), None, TWO, TWO),
+    Resources(memory_request=Memory.parse("900Mi")),
+)
+UP = DesiredChange(
+    ref("exporter"),
+    Resources(),
+    Resources(cpu_request=Cpu(10), memory_request=Memory.parse("64Mi")),
+)
+
+
+def test_one_proposal_for_one_application(plant: Plant, flux: dict[str, str]) -> None:
+    """Both containers of a release share a proposal, named after it."""
+    (found,) = proposals(plan(plant(flux), DOWN, UP))
+    assert found.branch == "rightsize/home/media-sonarr"
+    assert found.title == "fix(resources): media/sonarr, 2 containers"
+    assert len(found.edits) == 1
+
+
+def test_the_title_of_a_single_change_says_it_all(plant: Plant, flux: dict[str, str]) -> None:
+    """What is in force counts as the old amount, defaulted requests included."""
+    (found,) = proposals(plan(plant(flux), DOWN))
+    assert found.title == "fix(resources): media/sonarr memory 2Gi -> 900Mi"
+    assert found.direction == "decrease"
+
+
+def test_raises_and_reductions_part_on_demand(plant: Plant, flux: dict[str, str]) -> None:
+    """Split proposals each hold one direction, and each one's diff is its own."""
+    higher = replace(DOWN, proposed=Resources(cpu_request=Cpu(500)))
+    lower = replace(DOWN, ref=ref("app"), proposed=Resources(memory_request=Memory.parse("900Mi")))
+    (up,) = proposals(plan(plant(flux), higher), split_directions=True)
+    (down,) = proposals(plan(plant(flux), lower), split_directions=True)
+    assert (up.direction, down.direction) == ("increase", "decrease")
+    assert up.branch.endswith("-increase") and down.branch.endswith("-decrease")
+
+
+def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]) -> None:
+    """Amounts now and then, the defaulted request named as such, evidence, proof, consequences."""
+    queries = ('max(usage{pod=~"sonarr-x"})', "```\n# out of the block")
+    one = Evidence({"p95": "700Mi"}, "1 % of weeks above", ("28 days",), queries)
+    made = plan(plant(flux), DOWN)
+    (found,) = proposals(made, evidence={ref("app"): one}, record="0 of 72 killed")
+    block = found.body.partition("```promql\n")[2].partition("```")[0]
+    assert block == "max(usage{pod=~\"sonarr-x\"})\n''' # out of the block\n"
+    assert "0 of 72 killed" in found.body
+    assert "2Gi (from the limit) → **900Mi**" in found.body
+    assert "700Mi" in found.body and "1 % of weeks above" in found.body
+    table, _, notes = found.body.partition("What it rests on")[2].strip("*\n").partition("\n\n")
+    assert [line[0] for line in table.splitlines()] == ["|", "|", "|"]
+    assert notes.startswith("- media/Deployment/sonarr/app: ")
+    assert "Merging restarts the pods" in found.body
+    assert "roll back" in found.body
+    assert digest_in(found.body) == found.digest
+
+
+def test_the_digest_follows_the_decision_alone(plant: Plant, flux: dict[str, str]) -> None:
+    """Same decision, same digest, whatever the evidence; another amount, another digest."""
+    root = plant(flux)
+    (one,) = proposals(plan(root, DOWN))
+    (same,) = proposals(plan(root, DOWN), evidence={ref("app"): Evidence(risk="other words")})
+    moved = replace(DOWN, proposed=Resources(memory_request=Memory.parse("901Mi")))
+    (other,) = proposals(plan(root, moved))
+    assert one.digest == same.digest != other.digest
+
+
+def test_the_mails_end_in_the_plans_texts(committed: Plant, git: Git, flux: dict[str, str]) -> None:
+    """`git am` over the series gives, byte for byte, what the plan holds."""
+    root = committed(flux)
+    made = plan(root, DOWN, UP)
+    series = mails(proposals(made, split_directions=True), made)
+    assert len(series) == 2
+    for name in sorted(series):
+        assert git(root, "am", "-q", given=series[name].encode()).returncode == 0
+    for file, (_, after) in made.edits.items():
+        assert (root / file).read_text() == after
+
+
+def test_names_from_strangers_are_made_inert() -> None:
+    """Nothing from a label opens a link, a tag, a mention, a table cell or a path."""
+    assert escape("a|b [x](y) <i> `c` @me #1\n# h") == (r"a\|b \[x\](y) \<i\> \`c\` \@me \#1 \# h")
+    branch = branch_name("c/../x", ["..", "a b:~^?*[.lock"])
+    assert ".." not in branch and not set(branch) & set(" ~^:?*[\\")
+
+
+def test_branches_are_names_git_takes(committed: Plant, git: Git) -> None:
+    """Whatever the names, `git check-ref-format` agrees."""
+    root = committed({"a.yaml": "a: 1\n"})
+    for name in ("x", "..", "a.lock", "-x", "é", "a b", "@{", "/", ""):
+        branch = branch_name(name, [name, "app"])
+        assert git(root, "check-ref-format", "--branch", branch).returncode == 0, branch

@@ -1,0 +1,304 @@
+"""Asking the cluster who owns its workloads, with the real kubectl.
+
+No API server can be had here: a few lines of http.server stand in for one. They answer lists page
+by page as the real one does, and check neither schema nor rights beyond what a test sets up.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from analyzer.config import Config, GitSettings, KubernetesSettings
+from analyzer.gitops.index.index import index_repository
+from analyzer.gitops.index.trace import LiveContainer, trace_one
+from analyzer.landing import ask_cluster
+from analyzer.sources.kubernetes import (
+    ClusterError,
+    by_kubectl,
+    by_service_account,
+    find_way,
+    owners,
+)
+from analyzer.workload import ContainerRef
+from tests.gitops.conftest import Plant
+from tests.samples import recommendation, report, resources
+
+
+@dataclass
+class Cluster:
+    """What the stand-in has, and what it was asked."""
+
+    objects: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    page: int = 2
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+    address: str = ""
+
+    def add(self, path: str, namespace: str, name: str, **metadata: object) -> None:
+        meta = {"namespace": namespace, "name": name, **metadata}
+        self.objects.setdefault(path, []).append({"metadata": meta, "spec": {"x": "y" * 100}})
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A stand-in for an API server on loopback."""
+    found = Cluster()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            found.asked.append(("GET", self.path, self.headers.get("Authorization", "")))
+            if url.path in found.refused:
+                code, message = found.refused[url.path]
+                self.reply(code, {"kind": "Status", "status": "Failure", "message": message})
+                return
+            items = found.objects.get(url.path, [])
+            query = parse_qs(url.query)
+            start = int(query.get("continue", ["0"])[0])
+            size = min(found.page, int(query["limit"][0]))
+            more = str(start + size) if start + size < len(items) else ""
+            page = items[start : start + size]
+            self.reply(200, {"kind": "XList", "metadata": {"continue": more}, "items": page})
+
+        def reply(self, code: int, value: object) -> None:
+            body = json.dumps(value).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    found.address = f"http://127.0.0.1:{server.server_address[1]}"
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def kubeconfig(cluster: Cluster, tmp_path: Path) -> Path:
+    """A kubeconfig with two contexts, of which the current one leads nowhere."""
+    path = tmp_path / "kubeconfig"
+    value = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "other",
+        "clusters": [
+            {"name": "here", "cluster": {"server": cluster.address}},
+            {"name": "other", "cluster": {"server": "http://127.0.0.1:1"}},
+        ],
+        "users": [{"name": "me", "user": {}}],
+        "contexts": [
+            {"name": name, "context": {"cluster": name, "user": "me"}} for name in ("here", "other")
+        ],
+    }
+    path.write_text(yaml.safe_dump(value), "utf-8")
+    return path
+
+
+DEPLOYMENTS = "/apis/apps/v1/deployments"
+
+
+def test_every_page_is_read_and_a_few_labels_are_kept(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Five Deployments on pages of two; of their metadata only what tells the owner is kept."""
+    for number in range(5):
+        labels = {"helm.toolkit.fluxcd.io/name": f"r{number}", "secret": "x"}
+        cluster.add(DEPLOYMENTS, "apps", f"web{number}", labels=labels)
+    answer = owners(by_kubectl(str(kubectl), "here", str(kubeconfig)))
+    assert answer.problems == []
+    assert answer.labels == {
+        ("apps", "Deployment", f"web{n}"): {"helm_toolkit_fluxcd_io_name": f"r{n}"}
+        for n in range(5)
+    }
+    asked = [path for _, path, _ in cluster.asked if path.startswith(DEPLOYMENTS)]
+    pages = [path.replace("&timeout=30s", "") for path in asked]
+    assert pages == [
+        f"{DEPLOYMENTS}?limit=500",
+        f"{DEPLOYMENTS}?continue=2&limit=500",
+        f"{DEPLOYMENTS}?continue=4&limit=500",
+    ]
+
+
+def test_only_lists_of_four_kinds_are_asked_for(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Nothing is written, and no Secret or ConfigMap is read."""
+    answer = owners(
+        by_kubectl(str(kubectl), "here", str(kubeconfig)), ["a", "b/../../secrets", "c"]
+    )
+    (problem,) = answer.problems
+    assert problem.endswith(": 'b/../../secrets' is no name of a namespace")
+    assert {method for method, _, _ in cluster.asked} == {"GET"}
+    assert [urlsplit(path).path for _, path, _ in cluster.asked] == [
+        f"/apis/{group}/v1/namespaces/{namespace}/{plural}"
+        for namespace in ("a", "c")
+        for group, plural in (
+            ("apps", "deployments"),
+            ("apps", "statefulsets"),
+            ("apps", "daemonsets"),
+            ("batch", "cronjobs"),
+        )
+    ]
+
+
+def test_a_cluster_that_is_not_there_is_not_asked_on_and_on(
+    kubectl: Path, kubeconfig: Path
+) -> None:
+    """Of three namespaces with four lists each, two are asked for; one sentence says why."""
+    asked = []
+    ask = by_kubectl(str(kubectl), "other", str(kubeconfig))
+
+    def counted(path: str) -> bytes:
+        asked.append(path)
+        return ask(path)
+
+    answer = owners(counted, ["a", "b", "c"])
+    (problem,) = answer.problems
+    assert "could not be asked" in problem
+    assert "refused" in problem
+    assert len(asked) == 2
+
+
+def test_what_is_forbidden_is_said_and_the_rest_is_read(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """One sentence for each list that was refused, with the server's own words."""
+    cluster.refused[DEPLOYMENTS] = (403, "deployments.apps is forbidden: User me cannot list")
+    cluster.add("/apis/apps/v1/statefulsets", "db", "pg")
+    answer = owners(by_kubectl(str(kubectl), "here", str(kubeconfig)))
+    assert list(answer.labels) == [("db", "StatefulSet", "pg")]
+    (problem,) = answer.problems
+    assert problem.startswith("the cluster did not list deployments of all namespaces: kubectl")
+    assert "User me cannot list" in problem
+    assert "\n" not in problem
+
+
+def test_a_page_that_expires_keeps_what_was_read(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """A list that breaks off in the middle is partial, and says so."""
+    for number in range(3):
+        cluster.add(DEPLOYMENTS, "apps", f"web{number}")
+    ask = by_kubectl(str(kubectl), "here", str(kubeconfig))
+
+    def breaking(path: str) -> bytes:
+        if "continue=" in path:
+            cluster.refused[DEPLOYMENTS] = (410, "the provided continue parameter is too old")
+        return ask(path)
+
+    answer = owners(breaking)
+    assert len(answer.labels) == 2
+    assert "too old" in answer.problems[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"<html>", b'{"kind": "Status"}', b"\xff"])
+def test_what_is_no_list_is_a_problem_in_words(content: bytes) -> None:
+    """A proxy's page or another kind of answer is not taken for an empty cluster."""
+    answer = owners(lambda _path: content)
+    assert answer.labels == {}
+    assert all("expected" in problem for problem in answer.problems)
+    assert len(answer.problems) == 4
+
+
+def test_odd_metadata_is_passed_over() -> None:
+    """Items without names, labels that are no texts: nothing of this ends the run."""
+    items: list[object] = [
+        None,
+        {},
+        {"metadata": []},
+        {"metadata": {"labels": {"helm": 1}, "annotations": []}},
+    ]
+    page = json.dumps({"kind": "DeploymentList", "items": items}).encode()
+    assert owners(lambda _path: page).problems == []
+
+
+@pytest.mark.parametrize(
+    ("tracking", "application"),
+    [
+        ("web:apps/Deployment:apps/web", "web"),
+        ("tenants_web:apps/Deployment:apps/web", "web"),
+        ("web:apps/Deployment:apps/copied-from", None),
+        ("nonsense", None),
+        ("", None),
+    ],
+)
+def test_a_tracking_id_counts_for_its_own_object_alone(
+    tracking: str, application: str | None
+) -> None:
+    """An annotation that was copied along names another object, and so says nothing here."""
+    annotations = {"argocd.argoproj.io/tracking-id": tracking}
+    item = {"metadata": {"namespace": "apps", "name": "web", "annotations": annotations}}
+    page = json.dumps({"kind": "List", "items": [item]}).encode()
+    answer = owners(lambda path: page if path.startswith(DEPLOYMENTS) else b'{"kind": "List"}')
+    found = answer.labels[("apps", "Deployment", "web")].get("argocd_argoproj_io_instance")
+    assert found == application
+
+
+def test_a_pod_asks_with_its_own_token(cluster: Cluster, tmp_path: Path) -> None:
+    """Without kubectl the service account's token is read anew for each page."""
+    (tmp_path / "token").write_text("t0ken\n", "utf-8")
+    cluster.add(DEPLOYMENTS, "apps", "web")
+    cluster.refused["/apis/batch/v1/cronjobs"] = (403, "cronjobs.batch is forbidden")
+    answer = owners(by_service_account(cluster.address, tmp_path))
+    assert list(answer.labels) == [("apps", "Deployment", "web")]
+    assert {token for _, _, token in cluster.asked} == {"Bearer t0ken"}
+    assert "answered 403: cronjobs.batch is forbidden" in answer.problems[0]
+    assert "t0ken" not in answer.problems[0]
+
+
+def test_without_a_way_to_ask_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No kubectl and no pod: one sentence, and what to do."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(ClusterError, match="no kubectl on PATH"):
+        find_way()
+
+
+def settings(kubectl: Path, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, ask: bool) -> Config:
+    monkeypatch.setenv("PATH", str(kubectl.parent))
+    kubernetes = KubernetesSettings(ask=ask, context="here", kubeconfig=str(kubeconfig))
+    return Config(git=GitSettings(repo="."), kubernetes=kubernetes)
+
+
+def test_the_cluster_is_asked_only_where_that_is_allowed(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Off by default; on, its labels join those of the metrics and win over them."""
+    cluster.add(DEPLOYMENTS, "shop", "web", labels={"app.kubernetes.io/instance": "now"})
+    cluster.refused["/apis/batch/v1/cronjobs"] = (403, "no")
+    one = recommendation(resources("1"), resources("2"))
+    plain = report(one)
+    assert ask_cluster(plain, settings(kubectl, kubeconfig, monkeypatch, ask=False)) is plain
+    assert cluster.asked == []
+    asked = ask_cluster(plain, settings(kubectl, kubeconfig, monkeypatch, ask=True))
+    assert asked.recommendations[0].labels["app_kubernetes_io_instance"] == "now"
+    assert len(asked.warnings) == 1
+
+
+def test_what_the_cluster_says_contradicts_a_name_that_fits(
+    plant: Plant, flux: dict[str, str]
+) -> None:
+    """Helm's own annotation decides between a release of that name and another one."""
+    index = index_repository(plant(flux))
+    ref = ContainerRef("c", "media", "Deployment", "sonarr", "app")
+    mine = trace_one(LiveContainer(ref, {"meta_helm_sh_release_name": "sonarr"}), index)
+    other = trace_one(LiveContainer(ref, {"meta_helm_sh_release_name": "another"}), index)
+    assert mine.place is not None and "annotations name the Helm release sonarr" in mine.reason
+    assert other.place is None and "another" in other.reason

@@ -1,0 +1,338 @@
+"""Edits of one text: what they change, what they keep, what they refuse."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyzer.gitops.text.edit import (
+    FIELDS,
+    Address,
+    Changes,
+    EditRefusedError,
+    declared,
+    dotted,
+    set_resources,
+)
+from analyzer.gitops.text.verify import prove_text
+from analyzer.quantity import Cpu, Memory
+
+MI = 2**20
+HERE = Address(0, ("app", "resources"))
+ALL: Changes = {
+    "requests.cpu": Cpu(35),
+    "requests.memory": Memory(200 * MI),
+    "limits.memory": Memory(900 * MI),
+}
+
+
+def dedent(text: str) -> str:
+    return textwrap.dedent(text).lstrip("\n")
+
+
+BLOCK = dedent("""
+    # head
+    app:
+      image: x   # two   spaces
+      resources:
+        requests:
+          cpu: 250m   # by feel
+          memory: "1Gi"
+        limits:
+          memory: 2Gi
+      other: &anchor {a: 'q', b: "r"}
+    tail: *anchor
+    """)
+
+
+def test_only_the_values_change() -> None:
+    """Comments, padding, quotes and everything around stay character for character."""
+    wanted = BLOCK.replace("250m", "35m").replace('"1Gi"', '"200Mi"').replace("2Gi\n", "900Mi\n")
+    assert set_resources(BLOCK, HERE, ALL) == wanted
+
+
+def test_the_same_amount_is_not_rewritten() -> None:
+    """An edit to what is there already, however it is spelled, changes nothing."""
+    same: Changes = {
+        "requests.cpu": Cpu.parse("0.25"),
+        "requests.memory": Memory.parse("1024Mi"),
+        "limits.memory": Memory.parse("2048Mi"),
+    }
+    assert set_resources(BLOCK, HERE, same) == BLOCK
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("final", [True, False])
+def test_line_endings_and_marks_survive(newline: str, mark: str, final: bool) -> None:
+    """CRLF, a byte order mark and a missing final newline are kept and extended in kind."""
+    text = "app:\n  image: x\n".replace("\n", newline)
+    text = mark + (text if final else text.removesuffix(newline))
+    edited = set_resources(text, HERE, {"requests.cpu": Cpu(10)})
+    lines = ["app:", "  image: x", "  resources:", "    requests:", "      cpu: 10m"]
+    assert edited == mark + newline.join(lines) + (newline if final else "")
+
+
+def test_a_missing_block_takes_the_place_it_has_elsewhere_in_the_file() -> None:
+    """Where a sibling has its resources after `image`, the new block goes there too."""
+    text = dedent("""
+        containers:
+            a:
+                image: x
+                resources:
+                    limits:
+                        memory: 1Gi
+                ports: []
+            b:
+                image: y
+                ports: []
+        """)
+    edited = set_resources(text, Address(0, ("containers", "b", "resources")), ALL)
+    assert edited == text.replace(
+        "        image: y\n",
+        dedent("""
+            ....image: y
+            ....resources:
+            ........requests:
+            ............cpu: 35m
+            ............memory: 200Mi
+            ........limits:
+            ............memory: 900Mi
+            """)
+        .replace(".", " ")
+        .replace("    image: y", "        image: y", 1)
+        .replace("\n    ", "\n        "),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "app: {image: x}\n",
+            "app: {image: x, resources: { requests: { cpu: 35m, memory: 200Mi }, "
+            "limits: { memory: 900Mi } }}\n",
+        ),
+        (
+            "app:\n  resources: {requests: {cpu: '0.1'}}\n",
+            "app:\n  resources: {requests: {cpu: '35m', memory: 200Mi}, "
+            "limits: { memory: 900Mi }}\n",
+        ),
+        (
+            "app:\n  resources:\n    {}\n  z: 1\n",
+            "app:\n  resources:\n    requests:\n      cpu: 35m\n      memory: 200Mi\n"
+            "    limits:\n      memory: 900Mi\n  z: 1\n",
+        ),
+        (
+            "app:\n  resources: {} # none yet\n  z: 1\n",
+            "app:\n  resources: # none yet\n    requests:\n      cpu: 35m\n      memory: 200Mi\n"
+            "    limits:\n      memory: 900Mi\n  z: 1\n",
+        ),
+        (
+            "app:\n  resources:\n    limits:\n      memory: 2G\n",
+            "app:\n  resources:\n    requests:\n      cpu: 35m\n      memory: 210M\n"
+            "    limits:\n      memory: 944M\n",
+        ),
+        (
+            "app:\n  args: |\n    a\n\n    b\n\n# tail\n",
+            "app:\n  args: |\n    a\n\n    b\n  resources:\n    requests:\n      cpu: 35m\n"
+            "      memory: 200Mi\n    limits:\n      memory: 900Mi\n\n# tail\n",
+        ),
+    ],
+)
+def test_blocks_are_inserted_in_the_style_around_them(before: str, after: str) -> None:
+    """Flow stays flow, `{}` opens under a block, blank lines and comments keep their owner."""
+    assert set_resources(before, HERE, ALL) == after
+    assert prove_text(before, after, HERE, ALL).holds
+
+
+def test_removal_takes_what_it_leaves_empty() -> None:
+    """A field that goes takes its empty parent along, but never `resources` itself."""
+    text = "app:\n  resources:\n    limits:\n      cpu: 1\n      memory: 1Gi\n  z: 1\n"
+    one = set_resources(text, HERE, {"limits.cpu": None})
+    assert one == "app:\n  resources:\n    limits:\n      memory: 1Gi\n  z: 1\n"
+    assert set_resources(one, HERE, {"limits.memory": None}) == "app:\n  resources: {}\n  z: 1\n"
+
+
+def test_block_scalars_are_edited_inside() -> None:
+    """YAML inside a literal block scalar is edited with its own indentation."""
+    text = dedent("""
+        patches:
+          - patch: |
+              spec:
+                resources:
+                  limits:
+                    memory: 1Gi
+
+              # end
+            target: {kind: Deployment}
+        """)
+    address = Address(0, ("patches", 0, "patch"), Address(0, ("spec", "resources")))
+    edited = set_resources(text, address, {"limits.memory": Memory(64 * MI)})
+    assert edited == text.replace("1Gi", "64Mi")
+    assert prove_text(text, edited, address, {"limits.memory": Memory(64 * MI)}).holds
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x: &r {limits: {memory: 1Gi}}\napp: {resources: *r}\n", "is an alias"),
+        ("app: {resources: &r {limits: {memory: 1Gi}}}\nx: *r\n", "other places reuse"),
+        ("app: {resources: {limits: {memory: &m 1Gi}, requests: {memory: *m}}}\n", "other places"),
+        ("b: &b {limits: {}}\napp: {resources: {<<: *b}}\n", "merge key"),
+        ("app: {resources: {limits: {memory: '${MEM:=1Gi}'}}}\n", "filled in elsewhere"),
+        ("app: {resources: {limits: {memory: '{{ .m }}'}}}\n", "filled in elsewhere"),
+        ("app: {resources: {limits: {memory: ~}}}\n", "null"),
+        ("app: {resources: {limits: }}\n", "null"),
+        ("app:\n  resources:\n", "null"),
+        ("app: {resources: {limits: {memory: 010}}}\n", "no plain quantity"),
+        ("app: {resources: {limits: {memory: !custom 1Gi}}}\n", "tag"),
+        ("app: {resources: {limits: {memory: 1, memory: 2}}}\n", "written 2 times"),
+        ("app: {resources: {limits: {}}}\napp: {}\n", "written 2 times"),
+        ("app: {resources: [1]}\n", "expected a mapping"),
+        ("app: {resources: text}\n", "expected a mapping"),
+        ("app: {resources: {}}\nsops: {mac: x}\n", "SOPS"),
+        ("# Code generated by a tool. DO NOT EDIT.\napp: {resources: {}}\n", "generated"),
+        ("other: {}\n---\n", "nothing there|expected"),
+        ("app: {resources: {limits: {memory: 100Mi}}}\n", "above the limit"),
+    ],
+)
+def test_refusals_say_why(text: str, reason: str) -> None:
+    """What an edit could not do safely is refused in words, and the text is left alone."""
+    changes: Changes = {"limits.memory": Memory(64 * MI)}
+    if "above" in reason:
+        changes = {"requests.memory": Memory(200 * MI)}
+    address = Address(1, ("app", "resources")) if "nothing there" in reason else HERE
+    with pytest.raises(EditRefusedError, match=reason):
+        set_resources(text, address, changes)
+
+
+def test_a_folded_block_scalar_is_refused() -> None:
+    """Folding makes one line of many, so nothing inside has a place of its own."""
+    text = "p: >\n  resources: {limits: {memory: 1Gi}}\n"
+    address = Address(0, ("p",), Address(0, ("resources",)))
+    with pytest.raises(EditRefusedError, match="no literal block"):
+        set_resources(text, address, {"limits.memory": Memory(MI)})
+
+
+def test_rounding_up_never_lifts_a_request_over_its_limit() -> None:
+    """128Mi is 135M in the request's decimal unit and 128Mi in the limit's: then exact wins."""
+    text = "app: {resources: {requests: {memory: 100M}, limits: {memory: 1Gi}}}\n"
+    both: Changes = {"requests.memory": Memory(128 * MI), "limits.memory": Memory(128 * MI)}
+    stated = declared(set_resources(text, HERE, both), HERE)
+    assert stated == {"requests.memory": "128Mi", "limits.memory": "128Mi"}
+
+
+# --- laws over generated files ----------------------------------------------------------------
+
+_AMOUNTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "requests.cpu": st.integers(1, 4000).map(Cpu),
+        "requests.memory": st.integers(1, 2**10).map(lambda n: Memory(n * MI)),
+        "limits.cpu": st.integers(4000, 9000).map(Cpu),
+        "limits.memory": st.integers(2**10, 2**14).map(lambda n: Memory(n * MI)),
+    },
+)
+_NOISE = st.sampled_from(
+    [
+        "  note: plain",
+        "  text: |\n    resources:\n      limits:\n        memory: 1Gi",
+        "  folded: >-\n    one\n    two",
+        "  'quoted': \"tab\\t and ü 😀\"",
+        "  equals: =",
+        "  octal: 0755",
+        "  anchor: &a {x: 1}\n  alias: *a",
+        "  anchor: &a 1\n  again: &a 2\n  alias: *a",
+        "  flow: [1, {a: b}, 'c'] # resources: {}",
+        "  # a comment: of its own",
+        "",
+    ]
+)
+
+
+@st.composite
+def _files(draw: st.DrawFn) -> tuple[str, Address]:
+    noise = draw(st.lists(_NOISE, max_size=5, unique_by=lambda line: line.split(":")[0]))
+    split = draw(st.integers(0, len(noise)))
+    block = draw(
+        st.sampled_from(
+            [
+                "",
+                "  resources: {}",
+                "  resources: {limits: {memory: 2Gi}}",
+                "  resources:\n    limits:\n      memory: 2G # why",
+                "  resources:\n    # first\n    requests:\n      cpu: '0.5'\n      memory: 64M",
+                '  resources:\n      limits:\n          cpu: 8\n          memory: "20Gi"',
+            ]
+        )
+    )
+    lines = ["app:", "  image: x", *noise[:split], *filter(None, [block]), *noise[split:]]
+    text = "\n".join(lines) + draw(
+        st.sampled_from(["\n", "", "\n\n", "\n---\nother: 1\n", "\n...\n"])
+    )
+    document = draw(st.integers(0, 1))
+    if document:
+        text = draw(st.sampled_from(["# c\n---\nfirst: 1\n---\n", "first: {a: 1}\n---\n"])) + text
+    if draw(st.booleans()):
+        text = text.replace("\n", "\r\n")
+    return text, Address(document, ("app", "resources"))
+
+
+@given(file=_files(), changes=_AMOUNTS)
+def test_every_edit_is_proven_or_refused(file: tuple[str, Address], changes: Changes) -> None:
+    """Over odd files: an edit either passes the proof, states what was asked, or is refused."""
+    text, address = file
+    try:
+        edited = set_resources(text, address, changes)
+    except EditRefusedError:
+        return
+    proof = prove_text(text, edited, address, changes)
+    assert proof.holds, proof.problem
+    assert set_resources(edited, address, changes) == edited
+
+
+@given(file=_files(), changes=_AMOUNTS)
+def test_an_independent_loader_sees_the_intended_leaves_alone(
+    file: tuple[str, Address], changes: Changes
+) -> None:
+    """PyYAML's own loader, where it can read the file, finds no other difference."""
+    text, address = file
+    try:
+        before = list(yaml.load_all(text, yaml.BaseLoader))
+        after = list(yaml.load_all(set_resources(text, address, changes), yaml.BaseLoader))
+    except (EditRefusedError, yaml.YAMLError):
+        return
+    for documents in (before, after):
+        resources = documents[address.document]["app"].pop("resources", None) or {}
+        for field in FIELDS:
+            part, name = field.split(".")
+            resources.get(part, {}).pop(name, None)
+        assert not any(resources.get(part) for part in ("requests", "limits"))
+    assert before == after
+
+
+def test_blank_lines_of_odd_spacing_survive_in_block_scalars() -> None:
+    """Lines of too few or too many spaces are kept as they are around the edited line."""
+    text = (
+        "p: |\n    a: 1\n  \n    resources:\n      \n      limits:\n        memory: 1Gi\n \nq: 1\n"
+    )
+    address = Address(0, ("p",), Address(0, ("resources",)))
+    changes: Changes = {"limits.memory": Memory(64 * MI), "requests.cpu": Cpu(10)}
+    edited = set_resources(text, address, changes)
+    wanted = text.replace("1Gi", "64Mi").replace(
+        "      limits:\n", "      requests:\n        cpu: 10m\n      limits:\n"
+    )
+    assert edited == wanted
+    assert prove_text(text, edited, address, changes).holds
+    assert not prove_text(text, edited.replace("\n  \n", "\n\n"), address, changes).holds
+
+
+def test_a_path_tells_its_keys_apart() -> None:
+    """A key with a dot is not two keys."""
+    path = ("spec", "a.b", "containers", 0, "resources")
+    assert dotted(path) == 'spec["a.b"].containers[0].resources'
