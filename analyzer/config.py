@@ -91,10 +91,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     horizon: str = "7d"
     """The time until the next review."""
     model: str = DEFAULT_MODEL
-    risk_budget: bool = True
-    """Spend the cluster's expected overruns where they buy the most; off: equal risk for all."""
+    risk_budget: bool = False
+    """Spend the cluster's expected overruns where they buy the most, instead of equal risk for
+    all. The largest requests then bear the most of it."""
     risk_budget_cap: float = 3.0
-    """No container gets more than this many times the risk it would get if all were equal."""
+    """With `risk_budget`, no container gets more than this many times the risk it would get if all
+    were equal."""
     backtest: bool = True
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
@@ -194,6 +196,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}{at}: not valid YAML: {getattr(error, 'problem', error)}"
         ) from error
+    except ValueError as error:  # a number of thousands of digits, a 13th month
+        raise ConfigError(f"{path}: holds a value that cannot be read: {error}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
