@@ -22,6 +22,7 @@ FLOORS = (
     ("calibration",),
     ("sources",),
     ("evidence", "policy", "recommend"),
+    ("ledger",),
     ("backtest",),
     ("gitops",),
     ("report", "plots", "writers"),
@@ -58,7 +59,7 @@ MAY_READ_ENVIRONMENT = {
 MAY_REACH_OUT = {"sources", "gitops", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "cli"
+    "ledger", "plots", "sources", "gitops", "report", "output", "config", "pipeline", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {
