@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analyzer.errors import RecordingError
+from analyzer.kinds import DEPLOYMENT
 from analyzer.usage import (
     NAMES,
     Meta,
@@ -125,7 +126,7 @@ def _name_series(frame: pd.DataFrame) -> pd.DataFrame:
     names = frame[_SERIES].astype(str)
     return frame.assign(
         namespace="imported",
-        workload_kind="Deployment",
+        workload_kind=DEPLOYMENT.name,
         workload=names,
         container="main",
         pod=names + "-0",
