@@ -16,7 +16,7 @@ from typing import Literal
 from analyzer.escape import code, markdown, markdown_table, one_line
 from analyzer.gitops.land.changes import ATTRIBUTES, ChangePlan, Edited, texts_after
 from analyzer.gitops.land.diff import Author, mail_series, unified_diff
-from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.address import Address
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 
