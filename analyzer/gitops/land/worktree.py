@@ -100,13 +100,13 @@ def uncommitted(root: Path, files: Sequence[str] = ()) -> list[str] | None:
     """What differs from the last commit, of `files` or of all; None outside of a work tree."""
     if not _is_work_tree(root):
         return None
-    said = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *files)
+    said = git(root, "status", "--porcelain", "--no-renames", "-z", "--", *files)
     return [entry[3:] for entry in said.split("\0") if entry]
 
 
 def git_version() -> str:
     """The version of git, such as ``git 2.39.5``. Raises `GitOpsError` where there is none."""
-    return _git(Path("/"), "version").strip().replace(" version", "")
+    return git(Path("/"), "version").strip().replace(" version", "")
 
 
 def _is_work_tree(root: Path) -> bool:
@@ -123,59 +123,79 @@ def commit_to_branch(
     Raises `GitOpsError` where a person has pushed to it, or git refuses.
     """
     root = repository.resolve()
-    _git(root, "check-ref-format", "--branch", branch)
-    base = _git(root, "rev-parse", "--verify", "HEAD^{commit}").strip()
+    git(root, "check-ref-format", "--branch", branch)
+    base = git(root, "rev-parse", "--verify", "HEAD^{commit}").strip()
     reference = f"refs/heads/{branch}"
     old = _reference(root, reference)
     author = author or Author()
     if old is not None:
         _refuse_others_work(root, branch, old, base, author)
-    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
-        extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        _git(root, "read-tree", base, extra=extra)
-        prefix = _git(root, "rev-parse", "--show-prefix").strip()
-        for file, (before, after) in sorted(edits.items()):
-            _stage(root, prefix + file, (before, after), extra)
-        tree = _git(root, "write-tree", extra=extra).strip()
+    tree = write_tree(root, base, edits)
     if old is not None and _stands(root, old) == (base, tree):
         return old  # the same content on the same base: nothing to move, no new date
-    commit = _git(
-        root, "commit-tree", tree, "-p", base, extra=_identity(author), given=message
-    ).strip()
-    _git(root, "update-ref", reference, commit, old or "0" * 40)
+    commit = write_commit(root, tree, base, message, author)
+    git(root, "update-ref", reference, commit, old or "0" * 40)
     return commit
+
+
+def write_tree(root: Path, base: str, edits: Edits) -> str:
+    """The tree of the commit `base` with `edits` in it; its id. Nothing that is seen moves.
+
+    Paths of `edits` count from `root`, which may lie below the top of the repository. Raises
+    `GitOpsError` where `base` does not hold the text that an edit was made from.
+    """
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git(root, "read-tree", base, extra=extra)
+        prefix = git(root, "rev-parse", "--show-prefix").strip()
+        for file, (before, after) in sorted(edits.items()):
+            _stage(root, prefix + file, (before, after), extra)
+        return git(root, "write-tree", extra=extra).strip()
+
+
+def write_commit(root: Path, tree: str, parent: str, message: str, author: Author) -> str:
+    """A commit of `tree` on top of `parent`, on no branch yet; its id.
+
+    Signed where git is set up to sign commits.
+    """
+    signs = git(root, "config", "--type=bool", "--default=false", "commit.gpgSign").strip()
+    sign = ["-S"] if signs == "true" else []
+    identity = _identity(author)
+    return git(
+        root, "commit-tree", *sign, tree, "-p", parent, extra=identity, given=message
+    ).strip()
 
 
 def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, str]) -> None:
     before, after = texts
-    entry = _git(root, "ls-files", "--stage", "--full-name", "--", f":(top){path}", extra=extra)
+    entry = git(root, "ls-files", "--stage", "--full-name", "--", f":(top){path}", extra=extra)
     if not entry:
         raise GitOpsError(f"expected {path} in the last commit, found it is not tracked")
     mode, blob = entry.split()[:2]
-    if mode == "120000" or _git(root, "cat-file", "blob", blob) != before:
+    if mode == "120000" or git(root, "cat-file", "blob", blob) != before:
         raise GitOpsError(f"{path} differs from the last commit; commit or discard that first")
-    new = _git(root, "hash-object", "-w", "--stdin", given=after).strip()
-    _git(root, "update-index", "--cacheinfo", f"{mode},{new},{path}", extra=extra)
+    new = git(root, "hash-object", "-w", "--stdin", given=after).strip()
+    git(root, "update-index", "--cacheinfo", f"{mode},{new},{path}", extra=extra)
 
 
 def _reference(root: Path, reference: str) -> str | None:
-    found = _git(root, "for-each-ref", "--format=%(objectname)", reference).strip()
+    found = git(root, "for-each-ref", "--format=%(objectname)", reference).strip()
     return found or None
 
 
 def _stands(root: Path, commit: str) -> tuple[str, str]:
     """The parent and the tree of a commit; its own id where it has no parent."""
-    lines = _git(root, "rev-parse", f"{commit}^@", f"{commit}^{{tree}}").split()
+    lines = git(root, "rev-parse", f"{commit}^@", f"{commit}^{{tree}}").split()
     return (lines[0] if len(lines) == 2 else commit, lines[-1])
 
 
 def _refuse_others_work(root: Path, branch: str, tip: str, base: str, author: Author) -> None:
-    ahead = _git(root, "rev-list", "--count", f"{base}..{tip}").strip()
+    ahead = git(root, "rev-list", "--count", f"{base}..{tip}").strip()
     if ahead not in ("0", "1"):
         raise GitOpsError(
             f"the branch {branch} has {ahead} commits: a person works on it, hands off"
         )
-    people = _git(root, "log", "-1", "--format=%ae%n%ce", tip, "--").split("\n")
+    people = git(root, "log", "-1", "--format=%ae%n%ce", tip, "--").split("\n")
     strangers = [address for address in people if address and address != author.email]
     if ahead == "1" and strangers:
         raise GitOpsError(
@@ -192,15 +212,19 @@ def _identity(author: Author) -> dict[str, str]:
     }
 
 
-def _git(
+def git(
     root: Path, *arguments: str, extra: Mapping[str, str] | None = None, given: str = ""
 ) -> str:
-    git = shutil.which("git")
-    if git is None:
+    """What git prints when run in `root`, with `given` on its standard input.
+
+    No hook of the repository runs. Raises `GitOpsError` with the end of what git complained about.
+    """
+    program = shutil.which("git")
+    if program is None:
         raise GitOpsError("git is needed for this and was not found on PATH; install it")
     try:
         done = subprocess.run(
-            [git, *_SAFE, *arguments],
+            [program, *_SAFE, *arguments],
             cwd=root,
             env={**os.environ, **(extra or {})},
             input=given.encode("utf-8"),
@@ -233,7 +257,7 @@ def clone(url: str, revision: str | None, folder: Path) -> Path:
     where.mkdir(parents=True, exist_ok=True)
     depth = [] if revision else ["--depth=1"]
     allowed = {"GIT_ALLOW_PROTOCOL": "https:ssh:file:git", "GIT_TERMINAL_PROMPT": "0"}
-    _git(
+    git(
         where,
         "clone",
         "--quiet",
@@ -245,5 +269,5 @@ def clone(url: str, revision: str | None, folder: Path) -> Path:
         extra=allowed,
     )
     if revision is not None:
-        _git(folder, "checkout", "--quiet", "--detach", revision)
+        git(folder, "checkout", "--quiet", "--detach", revision)
     return folder
