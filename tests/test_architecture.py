@@ -29,7 +29,7 @@ FLOORS = (
 )
 # The rooms of `gitops`, each on the ones before, and what of a room the others may see.
 ROOMS: dict[str, frozenset[str]] = {
-    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "verify"}),
+    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "resources", "verify"}),
     "reach": frozenset(
         {"repository", "objects", "route", "release", "helm_release", "roots", "runtimes", "custom"}
     ),
