@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 # From the ground up. A part (a module, or a package with all its modules) imports from floors
 # below its own, from parts to its left on its own floor, and from itself.
 FLOORS = (
-    ("errors", "check", "quantity", "workload", "usage", "history"),
+    ("errors", "escape", "check", "quantity", "kinds", "workload", "usage", "history"),
     ("models",),
     ("calibration",),
     ("sources",),
@@ -30,7 +30,7 @@ FLOORS = (
 )
 # The rooms of `gitops`, each on the ones before, and what of a room the others may see.
 ROOMS: dict[str, frozenset[str]] = {
-    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "verify"}),
+    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "resources", "verify"}),
     "reach": frozenset(
         {"repository", "objects", "route", "release", "helm_release", "roots", "runtimes", "custom"}
     ),
