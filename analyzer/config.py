@@ -22,7 +22,7 @@ from analyzer.errors import ConfigError, UsageError
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
-from analyzer.sources.prometheus.replicas import split_urls
+from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import utc
 
@@ -166,9 +166,11 @@ def flatten(config: Config) -> dict[str, Any]:
     """Every leaf of the configuration by its dotted path, as plain values; secrets masked."""
     plain = msgspec.to_builtins(config, enc_hook=str, builtin_types=(timedelta,))
     shown = {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
-    shown["source"] = config.source and ",".join(map(_masked, split_urls(config.source)))
+    shown["source"] = config.source and ",".join(map(redact, split_urls(config.source)))
     shown["git.repo"] = config.git.repo and _masked(config.git.repo)
-    shown["prometheus.headers"] = dict.fromkeys(config.prometheus.headers, "***")
+    for secret in ("headers", "parameters"):
+        shown[f"prometheus.{secret}"] = dict.fromkeys(getattr(config.prometheus, secret), "***")
+    shown["prometheus.proxy"] = config.prometheus.proxy and redact(config.prometheus.proxy)
     return shown
 
 

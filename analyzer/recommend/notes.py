@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analyzer.cutoff import NOTABLY_THROTTLED
+from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Resources
 from analyzer.recommend.case import Facts
 from analyzer.recommend.qos import guaranteed
@@ -63,7 +64,7 @@ def _throttling(facts: Facts) -> Iterator[str]:
 
 def _history(facts: Facts) -> Iterator[str]:
     seen = facts.evidence
-    runs_always = facts.spec.container_type != "init" and facts.kind not in ("Job", "CronJob")
+    runs_always = facts.spec.container_type != "init" and not runs_now_and_then(facts.kind)
     if seen.coverage < 0.9 and runs_always:
         yield f"{1 - seen.coverage:.0%} of its time was not observed"
     if seen.days < 7:
