@@ -27,7 +27,7 @@ FLOORS = (
         "usage",
         "history",
         "cutoff",
-    ),  # fmt: skip
+    ),
     ("models",),
     ("calibration",),
     ("sources",),
