@@ -17,11 +17,22 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 # From the ground up. A part (a module, or a package with all its modules) imports from floors
 # below its own, from parts to its left on its own floor, and from itself.
 FLOORS = (
-    ("errors", "check", "quantity", "workload", "usage", "history"),
+    (
+        "errors",
+        "escape",
+        "check",
+        "quantity",
+        "kinds",
+        "workload",
+        "usage",
+        "history",
+        "cutoff",
+    ),
     ("models",),
     ("calibration",),
     ("sources",),
     ("evidence", "policy", "recommend"),
+    ("ledger",),
     ("backtest",),
     ("gitops",),
     ("report", "plots", "writers"),
@@ -29,7 +40,7 @@ FLOORS = (
 )
 # The rooms of `gitops`, each on the ones before, and what of a room the others may see.
 ROOMS: dict[str, frozenset[str]] = {
-    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "verify"}),
+    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "resources", "verify"}),
     "reach": frozenset(
         {"repository", "objects", "route", "release", "helm_release", "roots", "runtimes", "custom"}
     ),
@@ -58,7 +69,7 @@ MAY_READ_ENVIRONMENT = {
 MAY_REACH_OUT = {"sources", "gitops", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "cli"
+    "ledger", "plots", "sources", "gitops", "report", "output", "config", "pipeline", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {

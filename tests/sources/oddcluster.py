@@ -17,7 +17,10 @@ KSM = {"job": "kube-state-metrics", "instance": "ksm:8080"}
 COSTS = {"job": "opencost", "instance": "opencost:9003"}
 FAR = {"job": "far-kube-state-metrics", "instance": "far:8080"}
 
-Value = Callable[[int], float]
+
+def constant(value: float) -> Callable[[int], float]:
+    """The same value at any time."""
+    return lambda _: value
 
 
 def openmetrics() -> str:
@@ -54,15 +57,14 @@ class Pod:
         span = span or self.span
         pod = self.names["pod"]
         labels = {"job": "kubelet", "metrics_path": "/metrics/cadvisor", "node": "n1"}
-        labels |= (
-            self.names | {"image": "app:1", "id": f"/kubepods/{pod}/one", "name": "one"} | more
-        )
+        labels |= self.names | {"image": "app:1", "id": f"/kubepods/{pod}/one", "name": "one"}
+        labels |= more
         labels = {name: text for name, text in labels.items() if text}
         total = "container_cpu_usage_seconds_total"
         start = span[0]
         out.series(total, labels | {"cpu": "total"}, lambda time: (time - start) * cores, span)
         size = mebibytes * MIB
-        out.series("container_memory_working_set_bytes", labels, lambda _: size, span)
+        out.series("container_memory_working_set_bytes", labels, constant(size), span)
 
     def state(self, out: Text, who: dict[str, str] = KSM, **requests: float) -> None:
         """What kube-state-metrics tells: owner, image, requests of ``cpu`` and ``memory``."""
@@ -71,7 +73,7 @@ class Pod:
         place = who | {"namespace": space}
 
         def one(metric: str, labels: dict[str, str], value: float = 1) -> None:
-            out.series(metric, place | labels, lambda _: value, self.span)
+            out.series(metric, place | labels, constant(value), self.span)
 
         one("kube_pod_owner", {"pod": pod, "owner_kind": "ReplicaSet", "owner_name": owner})
         above = {"owner_kind": "Deployment", "owner_name": space}
@@ -88,7 +90,7 @@ def _healthy(out: Text) -> None:
     pod.state(out, cpu=0.5, memory=256 * MIB)
     for resource, value in (("cpu", 4), ("memory", 8 * 2**30)):
         labels = KSM | {"node": "n1", "resource": resource}
-        out.series("kube_node_status_allocatable", labels, lambda _, v=value: v, WHOLE)
+        out.series("kube_node_status_allocatable", labels, constant(value), WHOLE)
 
 
 def _late_labels(out: Text) -> None:
@@ -106,7 +108,7 @@ def _exporters(out: Text) -> None:
     pod.usage(out, 0.2, 100)
     pod.state(out, cpu=1)
     labels = COSTS | pod.names | {"resource": "cpu"}
-    out.series("kube_pod_container_resource_requests", labels, lambda _: 3, WHOLE)
+    out.series("kube_pod_container_resource_requests", labels, constant(3), WHOLE)
     far = Pod("far")
     far.usage(out, 0.2, 100)
     far.state(out, FAR, cpu=0.75)

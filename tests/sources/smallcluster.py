@@ -31,6 +31,8 @@ def openmetrics(*, milliseconds: bool = False) -> str:
 
 
 class Text:
+    """Lines of OpenMetrics, as they gather."""
+
     def __init__(self, factor: int) -> None:
         self.lines: list[str] = []
         self.factor = factor

@@ -1,4 +1,4 @@
-"""Odd, missing and doubled telemetry of a real Prometheus: the right amounts, or a word about it."""
+"""Odd, missing and doubled series of a real Prometheus: the right amounts, or a word about it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import SourceError
+from analyzer.kinds import KINDS
 from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.exporter import Exporters, exporter
 from analyzer.sources.prometheus.facts import TOLD_BY_STATE
@@ -81,8 +82,8 @@ _STATE_METRICS = (
     _Metric(
         "kube_pod_labels",
         "labels that lead to the place in Git",
-        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],deployments=[*],"
-        "statefulsets=[*],daemonsets=[*],cronjobs=[*]",
+        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],"
+        + ",".join(f"{kind.resource}=[*]" for kind in KINDS if kind.listed and kind.state_name),
     ),
 )
 _USAGE_METRICS = (
