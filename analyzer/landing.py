@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
-from analyzer.gitops.index.index import index_repository
 from analyzer.gitops.index.place import Finding
+from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.changes import (
     ATTRIBUTES,
@@ -31,7 +31,7 @@ from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
 from analyzer.gitops.land.worktree import clone
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Hold
-from analyzer.gitops.render.rendering import Tools, find_tools
+from analyzer.gitops.render.program import Tools, find_tools
 from analyzer.models.demand import Resource, Step
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources

@@ -47,7 +47,7 @@ def _report_options(command: Command) -> Command:
 @click.argument("repo", metavar="DIR|URL")
 def index(form: str, **parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
-    from analyzer.gitops.index.index import index_repository
+    from analyzer.gitops.index.repository_index import index_repository
     from analyzer.landing import checkout, tools_of
 
     config = settings_of(parameters).config

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.page import Panel, Sheet
+from analyzer.plots.page import Page, Panel
 from analyzer.plots.scale import spread
 from analyzer.plots.style import SIZES, palette
 from analyzer.plots.text import counted, plain, shorten
@@ -57,19 +57,19 @@ def backtest_figure(frame: pd.DataFrame, *, dark: bool = False) -> Figure:
     container_weeks, overrun_week_share, overrun_sample_share and footprint_to_usage; one row per
     point of a model's sweep.
     """
-    sheet = Sheet(WIDTH, HEIGHT, palette(dark=dark))
-    sheet.text(_LEFT, 56, "What each model costs, and risks", size=SIZES.title, bold=True)
+    page = Page(WIDTH, HEIGHT, palette(dark=dark))
+    page.text(_LEFT, 56, "What each model costs, and risks", size=SIZES.title, bold=True)
     weeks = int(frame["container_weeks"].max()) if len(frame) else 0
     facts = f"walk-forward over {counted(weeks, 'container-week')} · lower left is better"
-    sheet.text(_LEFT, 92, facts, color=sheet.palette.muted)
+    page.text(_LEFT, 92, facts, color=page.palette.muted)
     models = _models(frame)
-    looks = _looks(sheet, models)
+    looks = _looks(page, models)
     for resource, top in zip(RESOURCES, _ROWS, strict=True):
         curves = [_curve(frame, model, resource) for model in models]
         curves = [curve for curve in curves if len(curve.risk)]
-        _draw_cost(sheet, resource, curves, looks, top)
-        _draw_reliability(sheet, resource, curves, looks, top)
-    return sheet.figure
+        _draw_cost(page, resource, curves, looks, top)
+        _draw_reliability(page, resource, curves, looks, top)
+    return page.figure
 
 
 def _models(frame: pd.DataFrame) -> list[str]:
@@ -78,9 +78,9 @@ def _models(frame: pd.DataFrame) -> list[str]:
     return sorted(names, key=lambda name: (name == _REFERENCE, name in _PEERS))[:_MOST_MODELS]
 
 
-def _looks(sheet: Sheet, models: Sequence[str]) -> dict[str, _Look]:
+def _looks(page: Page, models: Sequence[str]) -> dict[str, _Look]:
     """A colour and a line style per model; the first of ours is the strongest."""
-    colors = sheet.palette
+    colors = page.palette
     own = [m for m in models if m not in _PEERS and m != _REFERENCE]
     styles = ("solid", "dashed", "dotted", "dashdot")
     looks = {
@@ -109,13 +109,13 @@ def _curve(frame: pd.DataFrame, model: str, resource: Resource) -> _Curve:
     return _Curve(model, table[:, 0], table[:, 1], table[:, 2])
 
 
-def _draw_title(sheet: Sheet, x: float, top: float, title: str, note: str) -> None:
-    sheet.text(x, top, title, size=SIZES.heading, bold=True)
-    sheet.text(x, top + 24, note, size=SIZES.label, color=sheet.palette.muted)
+def _draw_title(page: Page, x: float, top: float, title: str, note: str) -> None:
+    page.text(x, top, title, size=SIZES.heading, bold=True)
+    page.text(x, top + 24, note, size=SIZES.label, color=page.palette.muted)
 
 
 def _draw_cost(
-    sheet: Sheet,
+    page: Page,
     resource: Resource,
     curves: Sequence[_Curve],
     looks: dict[str, _Look],
@@ -123,16 +123,16 @@ def _draw_cost(
 ) -> None:
     """Footprint over risk, both logarithmic, every curve named at its end."""
     note = f"requested / used, against the {_RISK_WORDS[resource]}"
-    _draw_title(sheet, _LEFT, top, f"{_TITLES[resource]}: footprint", note)
+    _draw_title(page, _LEFT, top, f"{_TITLES[resource]}: footprint", note)
     box = (_LEFT + 70.0, top + 48.0, _MIDDLE - 270.0, top + 48.0 + _PANEL)
     if not curves:
-        _draw_absence(sheet, box)
+        _draw_absence(page, box)
         return
     floor = _least_risk(curves)
     risks = np.concatenate([np.maximum(c.risk, floor) for c in curves])
     sizes = np.concatenate([c.footprint for c in curves])
     sizes = sizes[sizes > 0]
-    panel = sheet.panel(
+    panel = page.panel(
         box,
         (np.log10(risks.min()) - 0.05, np.log10(risks.max()) + 0.05),
         (
@@ -165,7 +165,7 @@ def _draw_curve(
     y: Array,
     look: _Look | None,
 ) -> None:
-    look = look or _Look(panel.sheet.palette.muted, "solid", 1.5)
+    look = look or _Look(panel.page.palette.muted, "solid", 1.5)
     order = np.argsort(x, kind="stable")
     panel.axes.plot(
         x[order],
@@ -183,11 +183,11 @@ def _draw_curve(
 def _draw_names(
     panel: Panel, curves: Sequence[_Curve], ends: Sequence[float], looks: dict[str, _Look]
 ) -> None:
-    sheet, edge = panel.sheet, panel.box[2]
+    page, edge = panel.page, panel.box[2]
     wanted = [-panel.py(min(max(end, panel.y[0]), panel.y[1])) for end in ends]
     for curve, place in zip(curves, spread(wanted, 21, -panel.box[3], -panel.box[1]), strict=True):
         look = looks[curve.model]
-        sheet.text(
+        page.text(
             edge + 16,
             -place,
             shorten(plain(curve.model), 22),
@@ -199,7 +199,7 @@ def _draw_names(
 
 
 def _draw_reliability(
-    sheet: Sheet,
+    page: Page,
     resource: Resource,
     curves: Sequence[_Curve],
     looks: dict[str, _Look],
@@ -207,44 +207,44 @@ def _draw_reliability(
 ) -> None:
     """Observed against stated risk: above the line a model promises more than it keeps."""
     note = "observed risk against stated; above the line: worse than promised"
-    _draw_title(sheet, _MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
+    _draw_title(page, _MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
     box = (_MIDDLE + 70.0, top + 48.0, _RIGHT - 10.0, top + 48.0 + _PANEL)
     stating = [curve for curve in curves if (curve.stated > 0).any()]
     if not stating:
-        _draw_absence(sheet, box)
+        _draw_absence(page, box)
         return
     floor = _least_risk(stating)
     both = [np.maximum(c.risk, floor) for c in stating] + [c.stated[c.stated > 0] for c in stating]
     low, high = (float(np.log10(f(np.concatenate(both)))) for f in (np.min, np.max))
-    panel = sheet.panel(box, (low - 0.05, high + 0.05), (low - 0.05, high + 0.05))
+    panel = page.panel(box, (low - 0.05, high + 0.05), (low - 0.05, high + 0.05))
     _draw_risk_ticks(panel, across=True)
     _draw_risk_ticks(panel, across=False)
-    panel.axes.plot(panel.x, panel.y, color=sheet.palette.ink, linewidth=1.2, zorder=2)
+    panel.axes.plot(panel.x, panel.y, color=page.palette.ink, linewidth=1.2, zorder=2)
     for curve in stating:
         stated = curve.stated > 0
         x, y = np.log10(curve.stated[stated]), np.log10(np.maximum(curve.risk[stated], floor))
         _draw_curve(panel, x, y, looks.get(curve.model))
 
 
-def _draw_absence(sheet: Sheet, box: tuple[float, float, float, float]) -> None:
-    sheet.text(
+def _draw_absence(page: Page, box: tuple[float, float, float, float]) -> None:
+    page.text(
         (box[0] + box[2]) / 2,
         (box[1] + box[3]) / 2,
         "nothing was measured",
-        color=sheet.palette.muted,
+        color=page.palette.muted,
         align="center",
     )
 
 
 def _draw_risk_ticks(panel: Panel, *, across: bool) -> None:
-    sheet, colors = panel.sheet, panel.sheet.palette
+    page, colors = panel.page, panel.page.palette
     low, high = panel.x if across else panel.y
     for share in (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
         tick = float(np.log10(share))
         if not low <= tick <= high:
             continue
         panel.rules([tick], color=colors.grid, vertical=across)
-        sheet.text(
+        page.text(
             panel.px(tick) if across else panel.box[0] - 10,
             panel.box[3] + 22 if across else panel.py(tick),
             f"{share * 100:g}%",
@@ -256,14 +256,14 @@ def _draw_risk_ticks(panel: Panel, *, across: bool) -> None:
 
 
 def _draw_size_ticks(panel: Panel) -> None:
-    sheet, colors = panel.sheet, panel.sheet.palette
+    page, colors = panel.page, panel.page.palette
     low, high = panel.y
     wide = high - low > 0.7
     for size in (0.5, 1, 2, 5, 10, 20, 50) if wide else (0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5):
         tick = float(np.log10(size))
         if low <= tick <= high:
             panel.rules([tick], color=colors.grid)
-            sheet.text(
+            page.text(
                 panel.box[0] - 10,
                 panel.py(tick),
                 f"{size:g}×",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from types import ModuleType
 
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
-from analyzer.plots.buckets import Portrait
-from analyzer.plots.drawing import portrait_png
+from analyzer.plots.chart_data import ChartData
+from analyzer.plots.drawing import workload_png
 from analyzer.plots.verdict import describe
 from analyzer.plots.worker import leave_with_parent
-from analyzer.plots.workload import Forecast, make_portrait
+from analyzer.plots.workload import Forecast, summarise
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 
@@ -25,7 +27,7 @@ Progress = Callable[[int, int, str], None]
 Forecaster = Callable[[int], Mapping[Resource, Forecast]]
 
 _IN_FLIGHT = 4
-"""Portraits handed out per process: enough to keep it busy, few enough to hold in memory."""
+"""Charts handed out per process: enough to keep it busy, few enough to hold in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class _Order:
     """A chart to draw."""
 
     ref: ContainerRef
-    portrait: Portrait
+    data: ChartData
     description: str
 
     def finished(self, content: bytes) -> Chart:
@@ -82,17 +84,17 @@ def _orders(
     for recommendation in recommendations:
         index = histories.position[recommendation.ref]
         forecasts = forecaster(index) if forecaster is not None else None
-        portrait = make_portrait(histories, index, recommendation, forecasts)
-        yield _Order(recommendation.ref, portrait, describe(recommendation))
+        data = summarise(histories, index, recommendation, forecasts)
+        yield _Order(recommendation.ref, data, describe(recommendation))
 
 
 def _draw_here(orders: Iterable[_Order], dark: bool) -> Iterator[Chart]:
     for order in orders:
-        yield order.finished(portrait_png(order.portrait, order.description, dark=dark))
+        yield order.finished(workload_png(order.data, order.description, dark=dark))
 
 
 def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterator[Chart]:
-    """Draw in other processes, in order, with a few portraits under way."""
+    """Draw in other processes, in order, with a few charts under way."""
     orders = iter(orders)
     # Spawned, not forked: the caller may run threads, whose locks a fork would freeze.
     context = multiprocessing.get_context("spawn")
@@ -101,10 +103,8 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
 
         def hand_out(count: int) -> None:
             for order in islice(orders, count):
-                with _interrupts_held():
-                    content = pool.submit(
-                        portrait_png, order.portrait, order.description, dark=dark
-                    )
+                with _interrupts_held(), _caller_hidden():
+                    content = pool.submit(workload_png, order.data, order.description, dark=dark)
                 waiting.append((order, content))
 
         hand_out(processes * _IN_FLIGHT)
@@ -127,3 +127,18 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _caller_hidden() -> Iterator[None]:
+    """Start processes that do not run the caller's script again.
+
+    A spawned process imports the main module first: a script without the guard for it would start
+    its whole work anew in each worker, which then cannot begin. Workers need nothing of it.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

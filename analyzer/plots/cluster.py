@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from analyzer.history import Histories, Skipped
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.page import Panel, Sheet
+from analyzer.plots.page import Page, Panel
 from analyzer.plots.style import SIZES, palette
 from analyzer.plots.text import (
     MINUS,
@@ -74,13 +74,13 @@ def cluster_figure(
     panel compares with what is requested now.
     """
     facts = _facts(recommendations, skipped, histories)
-    sheet = Sheet(WIDTH, HEIGHT, palette(dark=dark))
-    _draw_headline(sheet, facts)
-    _draw_waterfalls(sheet, facts)
-    _draw_scatters(sheet, facts)
-    _draw_heat(sheet, facts)
-    _draw_headroom(sheet, facts)
-    return sheet.figure
+    page = Page(WIDTH, HEIGHT, palette(dark=dark))
+    _draw_headline(page, facts)
+    _draw_waterfalls(page, facts)
+    _draw_scatters(page, facts)
+    _draw_heat(page, facts)
+    _draw_headroom(page, facts)
+    return page.figure
 
 
 def describe_cluster(
@@ -123,26 +123,26 @@ def _verdict(facts: _Facts, resource: Resource) -> tuple[str, str]:
     return text, "less" if new < now else "more"
 
 
-def _draw_headline(sheet: Sheet, facts: _Facts) -> None:
-    colors, meta = sheet.palette, facts.histories.meta
+def _draw_headline(page: Page, facts: _Facts) -> None:
+    colors, meta = page.palette, facts.histories.meta
     tones = {"less": colors.proposed, "more": colors.warning, "same": colors.muted}
     x = float(_RIGHT)
     for resource in reversed(RESOURCES):
         text, tone = _verdict(facts, resource)
-        sheet.text(x, 56, text, size=SIZES.verdict + 3, color=tones[tone], bold=True, align="right")
-        x -= sheet.measure(text, SIZES.verdict + 3, bold=True) + 34
+        page.text(x, 56, text, size=SIZES.verdict + 3, color=tones[tone], bold=True, align="right")
+        x -= page.measure(text, SIZES.verdict + 3, bold=True) + 34
     days = (meta.end - meta.start) / timedelta(days=1)
     until = f"{meta.end.day} {meta.end:%b %Y}"
     title = f"{facts.cluster} · {counted(round(days), 'day')} to {until}"
-    title = sheet.fit(title, x - _LEFT, SIZES.title, bold=True)
-    sheet.text(_LEFT, 56, title, size=SIZES.title, bold=True)
-    sheet.text(_LEFT, 92, facts.counts, color=colors.muted)
-    sheet.text(_RIGHT, 92, "requests, summed over replicas", color=colors.muted, align="right")
+    title = page.fit(title, x - _LEFT, SIZES.title, bold=True)
+    page.text(_LEFT, 56, title, size=SIZES.title, bold=True)
+    page.text(_LEFT, 92, facts.counts, color=colors.muted)
+    page.text(_RIGHT, 92, "requests, summed over replicas", color=colors.muted, align="right")
 
 
-def _draw_title(sheet: Sheet, x: float, y: float, title: str, note: str) -> None:
-    sheet.text(x, y, title, size=SIZES.heading, bold=True)
-    sheet.text(x, y + 24, note, size=SIZES.label, color=sheet.palette.muted)
+def _draw_title(page: Page, x: float, y: float, title: str, note: str) -> None:
+    page.text(x, y, title, size=SIZES.heading, bold=True)
+    page.text(x, y + 24, note, size=SIZES.label, color=page.palette.muted)
 
 
 def _changes(facts: _Facts) -> list[tuple[str, dict[Resource, int]]]:
@@ -164,9 +164,9 @@ def _changes(facts: _Facts) -> list[tuple[str, dict[Resource, int]]]:
     return [*ordered[:_NAMESPACES], (f"{len(rest)} others", others)]
 
 
-def _draw_waterfalls(sheet: Sheet, facts: _Facts) -> None:
+def _draw_waterfalls(page: Page, facts: _Facts) -> None:
     """CPU and memory side by side, from now to proposed, one row per namespace, from zero."""
-    _draw_title(sheet, _LEFT, _UPPER, "What changes, by namespace", "requests from now to proposed")
+    _draw_title(page, _LEFT, _UPPER, "What changes, by namespace", "requests from now to proposed")
     changes = _changes(facts)
     rows = len(changes) + 2
     top, bottom = _UPPER + 66, _UPPER + 470
@@ -177,13 +177,13 @@ def _draw_waterfalls(sheet: Sheet, facts: _Facts) -> None:
         begin = left + column * (width + 40)
         now, new = (value / _SIZE[resource] for value in facts.requested(resource))
         steps = [change[resource] / _SIZE[resource] for _, change in changes]
-        panel = sheet.panel(
+        panel = page.panel(
             (begin, top, begin + width, bottom),
             (0, max(now, new, *(now + np.cumsum([0.0, *steps])), 1e-9) * 1.02),
             (rows - 0.5, -0.5),
         )
         heading = f"{_TITLES[resource]}, {_UNITS[resource]}"
-        sheet.text(begin, top - 8, heading, size=SIZES.label, bold=True)
+        page.text(begin, top - 8, heading, size=SIZES.label, bold=True)
         _draw_waterfall(panel, now, steps, new)
         if column == 0:
             for row, name in enumerate(names):
@@ -191,9 +191,9 @@ def _draw_waterfalls(sheet: Sheet, facts: _Facts) -> None:
 
 
 def _draw_row_name(panel: Panel, row: int, name: str, *, strong: bool) -> None:
-    sheet = panel.sheet
-    text = sheet.fit(plain(name), _NAME_ROOM - 14, SIZES.label, bold=strong)
-    sheet.text(
+    page = panel.page
+    text = page.fit(plain(name), _NAME_ROOM - 14, SIZES.label, bold=strong)
+    page.text(
         panel.box[0] - 12,
         panel.py(row),
         text,
@@ -205,7 +205,7 @@ def _draw_row_name(panel: Panel, row: int, name: str, *, strong: bool) -> None:
 
 
 def _draw_waterfall(panel: Panel, now: float, steps: Sequence[float], new: float) -> None:
-    colors, rows = panel.sheet.palette, len(steps) + 2
+    colors, rows = panel.page.palette, len(steps) + 2
     levels = [now, *(now + np.cumsum(steps))]
     starts = [0.0, *levels[:-1], 0.0]
     spans = [now, *steps, new]
@@ -226,21 +226,21 @@ def _draw_waterfall(panel: Panel, now: float, steps: Sequence[float], new: float
 
 def _draw_amount(panel: Panel, row: int, ends: tuple[float, float], *, total: bool) -> None:
     """The amount of one bar: inside where it fits, else beside it where there is room."""
-    sheet, change = panel.sheet, ends[1] - ends[0]
+    page, change = panel.page, ends[1] - ends[0]
     text = _short(abs(change))
     if not total:
         text = text if not change else f"{'+' if change > 0 else MINUS}{text}"
-    room = sheet.measure(text, SIZES.small, bold=total) + 14
+    room = page.measure(text, SIZES.small, bold=total) + 14
     low, high = panel.px(min(ends)), panel.px(max(ends))
     inside, right = high - low > room, high + room <= panel.box[2] + 20
     x = low + 8 if inside else (high + 7 if right else low - 7)
-    sheet.text(
+    page.text(
         x,
         panel.py(row),
         text,
         size=SIZES.small,
         bold=total,
-        color=sheet.palette.background if inside else sheet.palette.ink,
+        color=page.palette.background if inside else page.palette.ink,
         align="left" if inside or right else "right",
         valign="center_baseline",
     )
@@ -252,19 +252,19 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}".removesuffix(".00")
 
 
-def _draw_scatters(sheet: Sheet, facts: _Facts) -> None:
+def _draw_scatters(page: Page, facts: _Facts) -> None:
     """Requests against the 95th percentile of use, now and proposed, on logarithmic axes."""
-    colors = sheet.palette
+    colors = page.palette
     note = "one dot per container; above the line: more than used"
-    _draw_title(sheet, _MIDDLE, _UPPER, "Requests against use", note)
-    x = _MIDDLE + sheet.measure(note, SIZES.label) + 26
+    _draw_title(page, _MIDDLE, _UPPER, "Requests against use", note)
+    x = _MIDDLE + page.measure(note, SIZES.label) + 26
     for label, color in (("now", colors.now), ("proposed", colors.proposed)):
-        sheet.text(x, _UPPER + 24, f"● {label}", size=SIZES.label, color=color)
-        x += sheet.measure(f"● {label}", SIZES.label) + 18
+        page.text(x, _UPPER + 24, f"● {label}", size=SIZES.label, color=color)
+        x += page.measure(f"● {label}", SIZES.label) + 18
     width = (_RIGHT - _MIDDLE - 110) / 2
     for column, resource in enumerate(RESOURCES):
         begin = _MIDDLE + 48 + column * (width + 62)
-        _draw_scatter(sheet, facts, resource, (begin, begin + width))
+        _draw_scatter(page, facts, resource, (begin, begin + width))
 
 
 def _points(facts: _Facts, resource: Resource) -> tuple[Array, Array, Array]:
@@ -286,17 +286,17 @@ def _points(facts: _Facts, resource: Resource) -> tuple[Array, Array, Array]:
 
 
 def _draw_scatter(
-    sheet: Sheet, facts: _Facts, resource: Resource, edges: tuple[float, float]
+    page: Page, facts: _Facts, resource: Resource, edges: tuple[float, float]
 ) -> None:
-    colors = sheet.palette
+    colors = page.palette
     used, now, new = _points(facts, resource)
     low, high = _log_range(np.concatenate([used, now, new]), resource)
-    panel = sheet.panel((edges[0], _UPPER + 66, edges[1], _UPPER + 440), (low, high), (low, high))
-    sheet.text(edges[0], _UPPER + 58, f"{_TITLES[resource]} request", size=SIZES.label, bold=True)
+    panel = page.panel((edges[0], _UPPER + 66, edges[1], _UPPER + 440), (low, high), (low, high))
+    page.text(edges[0], _UPPER + 58, f"{_TITLES[resource]} request", size=SIZES.label, bold=True)
     for tick, label in _log_ticks(low, high, resource):
         panel.rules([tick], color=colors.grid)
         panel.rules([tick], color=colors.grid, vertical=True)
-        sheet.text(
+        page.text(
             edges[0] - 8,
             panel.py(tick),
             label,
@@ -305,7 +305,7 @@ def _draw_scatter(
             align="right",
             valign="center_baseline",
         )
-        sheet.text(
+        page.text(
             panel.px(tick),
             panel.box[3] + 20,
             label,
@@ -324,7 +324,7 @@ def _draw_scatter(
             linewidth=0,
             zorder=level,
         )
-    sheet.text(
+    page.text(
         (edges[0] + edges[1]) / 2,
         panel.box[3] + 42,
         "used, p95 over time" if resource == "cpu" else "used, maximum",
@@ -358,20 +358,20 @@ def _log_ticks(low: float, high: float, resource: Resource) -> list[tuple[float,
     return ticks
 
 
-def _draw_heat(sheet: Sheet, facts: _Facts) -> None:
-    colors = sheet.palette
+def _draw_heat(page: Page, facts: _Facts) -> None:
+    colors = page.palette
     _draw_title(
-        sheet,
+        page,
         _LEFT,
         _LOWER,
         "When the cluster is busy",
         "mean CPU used / CPU requested after the change, by hour of the week (UTC)",
     )
     box = (_LEFT + 48.0, _LOWER + 44.0, _MIDDLE - 176.0, _LOWER + 456.0)
-    panel = sheet.panel(box, (0, 24), (7, 0))
+    panel = page.panel(box, (0, 24), (7, 0))
     heat = _busy_hours(facts)
     for day, name in enumerate(_WEEKDAYS):
-        sheet.text(
+        page.text(
             box[0] - 10,
             panel.py(day + 0.5),
             name,
@@ -381,7 +381,7 @@ def _draw_heat(sheet: Sheet, facts: _Facts) -> None:
             valign="center_baseline",
         )
     for hour in (0, 6, 12, 18, 24):
-        sheet.text(
+        page.text(
             panel.px(hour),
             box[3] + 22,
             f"{hour:02d}:00",
@@ -390,7 +390,7 @@ def _draw_heat(sheet: Sheet, facts: _Facts) -> None:
             align="center",
         )
     if np.isnan(heat).all():
-        sheet.text(
+        page.text(
             (box[0] + box[2]) / 2,
             (box[1] + box[3]) / 2,
             "no CPU request to compare with",
@@ -411,7 +411,7 @@ def _draw_heat(sheet: Sheet, facts: _Facts) -> None:
         linewidth=1.2,
     )
     _draw_extremes(panel, heat, (low, high))
-    bar = sheet.panel((box[2] + 22, box[1], box[2] + 38, box[3]), (0, 1), (low, high))
+    bar = page.panel((box[2] + 22, box[1], box[2] + 38, box[3]), (0, 1), (low, high))
     bar.axes.pcolormesh(
         [0, 1],
         np.linspace(low, high, 65),
@@ -421,7 +421,7 @@ def _draw_heat(sheet: Sheet, facts: _Facts) -> None:
         vmax=high,
     )
     for share in np.linspace(low, high, 5):
-        sheet.text(
+        page.text(
             box[2] + 46,
             bar.py(share),
             f"{share:.0%}",
@@ -442,7 +442,7 @@ def _draw_extremes(panel: Panel, heat: Array, ends: tuple[float, float]) -> None
     """The busiest hour in numbers."""
     day, hour = np.unravel_index(int(np.nanargmax(heat)), heat.shape)
     share = heat[day, hour]
-    panel.sheet.text(
+    panel.page.text(
         panel.px(float(hour) + 0.5),
         panel.py(float(day) + 0.5),
         f"{share * 100:.0f}",
@@ -451,7 +451,7 @@ def _draw_extremes(panel: Panel, heat: Array, ends: tuple[float, float]) -> None
         align="center",
         valign="center_baseline",
         # The busiest cell is the darkest in light and the brightest in dark.
-        color=panel.sheet.palette.background,
+        color=panel.page.palette.background,
     )
 
 
@@ -494,9 +494,9 @@ def _total_used(facts: _Facts, resource: Resource) -> tuple[Array, npt.NDArray[n
     return total, count > 0.5 * usual
 
 
-def _draw_headroom(sheet: Sheet, facts: _Facts) -> None:
+def _draw_headroom(page: Page, facts: _Facts) -> None:
     """Allocatable against requested now, proposed and used, per resource."""
-    colors, nodes = sheet.palette, facts.histories.meta.nodes
+    colors, nodes = page.palette, facts.histories.meta.nodes
     capacity = {
         "cpu": sum(float(n.get("cpu_allocatable_cores") or 0) for n in nodes) * 1000,
         "memory": sum(float(n.get("memory_allocatable_bytes") or 0) for n in nodes),
@@ -507,7 +507,7 @@ def _draw_headroom(sheet: Sheet, facts: _Facts) -> None:
         if known
         else "nodes are unknown · share of what is requested now"
     )
-    _draw_title(sheet, _MIDDLE, _LOWER, "Headroom", note)
+    _draw_title(page, _MIDDLE, _LOWER, "Headroom", note)
     used = {r: _used_p95(facts, r) for r in RESOURCES}
     for block, resource in enumerate(RESOURCES):
         now, new = facts.requested(resource)
@@ -517,8 +517,8 @@ def _draw_headroom(sheet: Sheet, facts: _Facts) -> None:
             ("requested after", float(new), colors.proposed),
             ("used (p95 over time)", used[resource], colors.usage),
         ]
-        _draw_bars(sheet, resource, _LOWER + 56 + block * 200, whole, bars)
-    _draw_fit(sheet, facts, nodes if known else ())
+        _draw_bars(page, resource, _LOWER + 56 + block * 200, whole, bars)
+    _draw_fit(page, facts, nodes if known else ())
 
 
 def _used_p95(facts: _Facts, resource: Resource) -> float:
@@ -530,18 +530,18 @@ def _used_p95(facts: _Facts, resource: Resource) -> float:
 
 
 def _draw_bars(
-    sheet: Sheet,
+    page: Page,
     resource: Resource,
     top: float,
     whole: float,
     bars: Sequence[tuple[str, float, str]],
 ) -> None:
-    colors = sheet.palette
+    colors = page.palette
     left = _MIDDLE + 180.0
     highest = max(whole, *(value for _, value, _ in bars))
-    panel = sheet.panel((left, top + 24, _RIGHT - 110.0, top + 160), (0, highest), (2.5, -0.5))
+    panel = page.panel((left, top + 24, _RIGHT - 110.0, top + 160), (0, highest), (2.5, -0.5))
     title = f"{_TITLES[resource]} · {total_text(resource, round(whole))}"
-    sheet.text(_MIDDLE, top + 12, title, size=SIZES.label, bold=True)
+    page.text(_MIDDLE, top + 12, title, size=SIZES.label, bold=True)
     panel.axes.barh(range(3), [whole] * 3, height=0.66, color=colors.grid, linewidth=0)
     panel.axes.barh(
         range(3), [v for _, v, _ in bars], height=0.66, color=[c for *_, c in bars], linewidth=0
@@ -549,7 +549,7 @@ def _draw_bars(
     if highest > whole:
         panel.rules([whole], color=colors.ink, vertical=True, width=1.5, zorder=3)
     for row, (name, value, color) in enumerate(bars):
-        sheet.text(
+        page.text(
             left - 12,
             panel.py(row),
             name,
@@ -557,7 +557,7 @@ def _draw_bars(
             align="right",
             valign="center_baseline",
         )
-        sheet.text(
+        page.text(
             panel.box[2] + 10,
             panel.py(row),
             f"{value / whole:.0%}",
@@ -568,7 +568,7 @@ def _draw_bars(
         )
 
 
-def _draw_fit(sheet: Sheet, facts: _Facts, nodes: Sequence[Mapping[str, Any]]) -> None:
+def _draw_fit(page: Page, facts: _Facts, nodes: Sequence[Mapping[str, Any]]) -> None:
     """How many nodes the requests fill, by sum alone."""
     if not nodes:
         return
@@ -578,13 +578,13 @@ def _draw_fit(sheet: Sheet, facts: _Facts, nodes: Sequence[Mapping[str, Any]]) -
     before, after = _nodes(now, len(nodes)), _nodes(new, len(nodes))
     amounts = f"{before}, now and after" if now == new else f"{before} now and {after} after"
     text = f"By sum alone, requests fill {amounts}."
-    sheet.text(_MIDDLE, _LOWER + 462, text, size=SIZES.label)
-    sheet.text(
+    page.text(_MIDDLE, _LOWER + 462, text, size=SIZES.label)
+    page.text(
         _MIDDLE,
         _LOWER + 486,
         "Becomes money only when nodes go; placement and spares not counted.",
         size=SIZES.label,
-        color=sheet.palette.muted,
+        color=page.palette.muted,
     )
 
 

@@ -11,8 +11,8 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analyzer.plots.buckets import Array, Course, Headline, Level, Portrait, Row
-from analyzer.plots.page import Panel, Sheet
+from analyzer.plots.chart_data import Array, ChartData, Course, Headline, Level, Row
+from analyzer.plots.page import Page, Panel
 from analyzer.plots.png import encode_png
 from analyzer.plots.scale import day_ticks, spread
 from analyzer.plots.style import SIZES, Palette, palette
@@ -54,38 +54,38 @@ _MARKS = {
 """How events look, most serious first."""
 
 
-def workload_sheet(*, dark: bool = False) -> Sheet:
-    """An empty page for `draw_portrait`."""
-    return Sheet(WIDTH, HEIGHT, palette(dark=dark))
+def workload_page(*, dark: bool = False) -> Page:
+    """An empty page for `draw_workload`."""
+    return Page(WIDTH, HEIGHT, palette(dark=dark))
 
 
-def draw_portrait(portrait: Portrait, sheet: Sheet) -> Figure:
-    """Draw what `make_portrait` summed up on `sheet`, in place of what was there before."""
-    sheet.clear()
-    _draw_headline(sheet, portrait.headline)
-    for row, top in zip(portrait.rows, _ROW_TOPS, strict=True):
-        _draw_row(sheet, portrait, row, top)
-    _draw_footer(sheet, portrait)
-    return sheet.figure
+def draw_workload(data: ChartData, page: Page) -> Figure:
+    """Draw what `summarise` summed up on `page`, in place of what was there before."""
+    page.clear()
+    _draw_headline(page, data.headline)
+    for row, top in zip(data.rows, _ROW_TOPS, strict=True):
+        _draw_row(page, data, row, top)
+    _draw_footer(page, data)
+    return page.figure
 
 
-def portrait_png(portrait: Portrait, description: str, *, dark: bool = False) -> bytes:
-    """Draw and encode `portrait` on a page that this process keeps for the next one."""
-    return encode_png(draw_portrait(portrait, _kept_sheet(dark)), description)
+def workload_png(data: ChartData, description: str, *, dark: bool = False) -> bytes:
+    """Draw and encode `data` on a page that this process keeps for the next one."""
+    return encode_png(draw_workload(data, _kept_page(dark)), description)
 
 
 @cache
-def _kept_sheet(dark: bool) -> Sheet:
+def _kept_page(dark: bool) -> Page:
     # Making a page's axes anew costs about a fifth of a chart.
-    return workload_sheet(dark=dark)
+    return workload_page(dark=dark)
 
 
-def _draw_headline(sheet: Sheet, words: Headline) -> None:
-    colors = sheet.palette
+def _draw_headline(page: Page, words: Headline) -> None:
+    colors = page.palette
     tones = {"less": colors.proposed, "more": colors.warning, "same": colors.muted}
     x = float(_RIGHT)
     for verdict in reversed(words.verdicts):
-        sheet.text(
+        page.text(
             x,
             52,
             verdict.text,
@@ -94,41 +94,41 @@ def _draw_headline(sheet: Sheet, words: Headline) -> None:
             bold=True,
             align="right",
         )
-        x -= sheet.measure(verdict.text, SIZES.verdict, bold=True) + 34
-    title = sheet.fit(words.title, x - _LEFT, SIZES.title, bold=True)
-    sheet.text(_LEFT, 52, title, size=SIZES.title, bold=True)
-    _draw_pair(sheet, 86, words.facts, words.outcome)
-    _draw_pair(sheet, 112, words.remark, words.risk)
+        x -= page.measure(verdict.text, SIZES.verdict, bold=True) + 34
+    title = page.fit(words.title, x - _LEFT, SIZES.title, bold=True)
+    page.text(_LEFT, 52, title, size=SIZES.title, bold=True)
+    _draw_pair(page, 86, words.facts, words.outcome)
+    _draw_pair(page, 112, words.remark, words.risk)
 
 
-def _draw_pair(sheet: Sheet, y: float, left: str, right: str) -> None:
+def _draw_pair(page: Page, y: float, left: str, right: str) -> None:
     """One line of text at each margin; the left one gives way."""
-    color = sheet.palette.muted
-    sheet.text(_RIGHT, y, right, color=color, align="right")
-    room = _RIGHT - _LEFT - sheet.measure(right) - 30
-    sheet.text(_LEFT, y, sheet.fit(left, room), color=color)
+    color = page.palette.muted
+    page.text(_RIGHT, y, right, color=color, align="right")
+    room = _RIGHT - _LEFT - page.measure(right) - 30
+    page.text(_LEFT, y, page.fit(left, room), color=color)
 
 
-def _draw_row(sheet: Sheet, portrait: Portrait, row: Row, top: float) -> None:
+def _draw_row(page: Page, data: ChartData, row: Row, top: float) -> None:
     axes_top, axes_bottom = top + _AXES, top + _AXES + _ROW_HEIGHT
-    begin, end = portrait.span
-    over_time = sheet.panel(
+    begin, end = data.span
+    over_time = page.panel(
         (_LEFT, axes_top, _TIME_RIGHT, axes_bottom),
-        (begin, end + portrait.horizon),
+        (begin, end + data.horizon),
         (0, row.scale.top),
     )
-    _draw_heading(over_time, portrait, row, top)
+    _draw_heading(over_time, data, row, top)
     _draw_value_axis(over_time, row)
-    _draw_time_axis(over_time, portrait)
+    _draw_time_axis(over_time, data)
     if row.course is None:
         _draw_absence(over_time, row)
     else:
-        _draw_gaps(over_time, portrait)
+        _draw_gaps(over_time, data)
         _draw_change(over_time, row)
         _draw_course(over_time, row.course)
-        _draw_forecast(over_time, portrait, row)
-    _draw_events(over_time, portrait, row, top + _LANE)
-    shares = sheet.panel(
+        _draw_forecast(over_time, data, row)
+    _draw_events(over_time, data, row, top + _LANE)
+    shares = page.panel(
         (_HISTOGRAM_LEFT, axes_top, _HISTOGRAM_RIGHT, axes_bottom),
         (0, max(1e-9, float(row.shares.max()))),
         (0, row.scale.top),
@@ -138,33 +138,33 @@ def _draw_row(sheet: Sheet, portrait: Portrait, row: Row, top: float) -> None:
     _draw_levels(over_time, shares, row)
 
 
-def _draw_heading(panel: Panel, portrait: Portrait, row: Row, top: float) -> None:
+def _draw_heading(panel: Panel, data: ChartData, row: Row, top: float) -> None:
     """The row's title, and what the marks in it mean, one after the other."""
-    sheet, y = panel.sheet, top + _HEADING
+    page, y = panel.page, top + _HEADING
     title = f"{_TITLES[row.resource]} · {row.scale.unit}"
-    sheet.text(_LEFT, y, title, size=SIZES.heading, bold=True)
-    x = _LEFT + sheet.measure(title, SIZES.heading, bold=True) + 28
+    page.text(_LEFT, y, title, size=SIZES.heading, bold=True)
+    x = _LEFT + page.measure(title, SIZES.heading, bold=True) + 28
     for kind, mark in _MARKS.items():
-        count = len(_times_of(portrait, kind, row.resource))
+        count = len(_times_of(data, kind, row.resource))
         if count:
             text, color = counted(count, mark.noun), _mark_color(kind, panel)
-            sheet.text(x, y, mark.symbol, size=SIZES.label, color=color)
-            sheet.text(x + 17, y, text, size=SIZES.label, color=color)
-            x += 17 + sheet.measure(text, SIZES.label) + 24
-    muted = sheet.palette.muted
-    sheet.text(_HISTOGRAM_LEFT, y, "share of samples", size=SIZES.label, color=muted)
+            page.text(x, y, mark.symbol, size=SIZES.label, color=color)
+            page.text(x + 17, y, text, size=SIZES.label, color=color)
+            x += 17 + page.measure(text, SIZES.label) + 24
+    muted = page.palette.muted
+    page.text(_HISTOGRAM_LEFT, y, "share of samples", size=SIZES.label, color=muted)
 
 
 def _mark_color(kind: str, panel: Panel) -> str:
-    colors = panel.sheet.palette
+    colors = panel.page.palette
     return colors.muted if kind == "image_change" else colors.warning
 
 
 def _draw_value_axis(panel: Panel, row: Row) -> None:
-    sheet, colors = panel.sheet, panel.sheet.palette
+    page, colors = panel.page, panel.page.palette
     panel.rules(row.scale.ticks, color=colors.grid)
     for tick, label in zip(row.scale.ticks, row.scale.labels, strict=True):
-        sheet.text(
+        page.text(
             _LEFT - 10,
             panel.py(tick),
             label,
@@ -175,12 +175,12 @@ def _draw_value_axis(panel: Panel, row: Row) -> None:
         )
 
 
-def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
-    sheet, colors = panel.sheet, panel.sheet.palette
-    ticks, labels = day_ticks(portrait.start, *panel.x, most=11)
+def _draw_time_axis(panel: Panel, data: ChartData) -> None:
+    page, colors = panel.page, panel.page.palette
+    ticks, labels = day_ticks(data.start, *panel.x, most=11)
     bottom = panel.box[3]
     for tick, label in zip(ticks, labels, strict=True):
-        sheet.text(
+        page.text(
             panel.px(tick),
             bottom + 22,
             label,
@@ -202,23 +202,23 @@ def _draw_time_axis(panel: Panel, portrait: Portrait) -> None:
 
 def _draw_absence(panel: Panel, row: Row) -> None:
     left, top, right, bottom = panel.box
-    panel.sheet.text(
+    panel.page.text(
         (left + right) / 2,
         (top + bottom) / 2,
         f"no {_TITLES[row.resource] if row.resource == 'cpu' else 'memory'} usage was observed",
-        color=panel.sheet.palette.muted,
+        color=panel.page.palette.muted,
         align="center",
         valign="center_baseline",
     )
 
 
-def _draw_gaps(panel: Panel, portrait: Portrait) -> None:
+def _draw_gaps(panel: Panel, data: ChartData) -> None:
     """Grey where nothing was seen, named where there is room for a word."""
-    sheet, colors = panel.sheet, panel.sheet.palette
-    for low, high in portrait.gaps:
+    page, colors = panel.page, panel.page.palette
+    for low, high in data.gaps:
         panel.axes.axvspan(low, high, color=colors.gap, linewidth=0, zorder=0.1)
-        if panel.px(high) - panel.px(low) > sheet.measure("no data", SIZES.small) + 8:
-            sheet.text(
+        if panel.px(high) - panel.px(low) > page.measure("no data", SIZES.small) + 8:
+            page.text(
                 (panel.px(low) + panel.px(high)) / 2,
                 panel.box[3] - 8,
                 "no data",
@@ -233,13 +233,13 @@ def _draw_change(panel: Panel, row: Row) -> None:
     if row.change is None:
         return
     now, new = (min(value, row.scale.top) for value in row.change)
-    colors = panel.sheet.palette
+    colors = panel.page.palette
     color = colors.freed if new < now else colors.added
     panel.axes.axhspan(min(now, new), max(now, new), color=color, linewidth=0, zorder=0.2)
 
 
 def _draw_course(panel: Panel, course: Course) -> None:
-    axes, colors = panel.axes, panel.sheet.palette
+    axes, colors = panel.axes, panel.page.palette
     axes.fill_between(
         course.times, course.p50, course.p95, color=colors.band, linewidth=0, zorder=2
     )
@@ -268,7 +268,7 @@ def _draw_stems(panel: Panel, course: Course) -> None:
             tops.append((time, float(course.p50[highest])))
     if not stems:
         return
-    colors = panel.sheet.palette
+    colors = panel.page.palette
     panel.axes.add_collection(
         LineCollection(stems, colors=colors.peak, linewidths=1.4, zorder=2.1), autolim=False
     )
@@ -283,33 +283,33 @@ def _draw_stems(panel: Panel, course: Course) -> None:
     )
 
 
-def _draw_forecast(panel: Panel, portrait: Portrait, row: Row) -> None:
-    if portrait.horizon <= 0:
+def _draw_forecast(panel: Panel, data: ChartData, row: Row) -> None:
+    if data.horizon <= 0:
         return
-    axes, colors, now = panel.axes, panel.sheet.palette, portrait.span[1]
+    axes, colors, now = panel.axes, panel.page.palette, data.span[1]
     panel.rules([now], color=colors.muted, vertical=True, style="dotted", width=1.2, zorder=2.5)
-    panel.sheet.text(
+    panel.page.text(
         panel.px(now) + 8,
         panel.box[1] - 8,
-        f"forecast {portrait.horizon:.0f} d" if portrait.horizon >= 1 else "forecast",
+        f"forecast {data.horizon:.0f} d" if data.horizon >= 1 else "forecast",
         size=SIZES.small,
         color=colors.muted,
     )
-    outlook = row.outlook
-    if outlook is None:
+    forecast = row.forecast
+    if forecast is None:
         return
     axes.fill_between(
-        outlook.times,
-        outlook.low,
-        outlook.high,
+        forecast.times,
+        forecast.low,
+        forecast.high,
         color=colors.forecast_band,
         linewidth=0,
         zorder=1.8,
     )
-    axes.plot(outlook.times, outlook.level, color=colors.forecast, linewidth=1.5, zorder=2.6)
+    axes.plot(forecast.times, forecast.level, color=colors.forecast, linewidth=1.5, zorder=2.6)
     axes.plot(
-        outlook.times,
-        outlook.trend,
+        forecast.times,
+        forecast.trend,
         color=colors.forecast,
         linewidth=1.3,
         linestyle=(0, (5, 3)),
@@ -317,17 +317,17 @@ def _draw_forecast(panel: Panel, portrait: Portrait, row: Row) -> None:
     )
 
 
-def _draw_events(panel: Panel, portrait: Portrait, row: Row, lane: float) -> None:
+def _draw_events(panel: Panel, data: ChartData, row: Row, lane: float) -> None:
     """Marks in the lane above the panel; throttling as bars at its foot."""
     for kind, mark in _MARKS.items():
-        times = _times_of(portrait, kind, row.resource)
+        times = _times_of(data, kind, row.resource)
         if not len(times):
             continue
         if kind == "throttled":
             _draw_throttling(panel, _apart(panel, times))
             continue
         if kind == "restart":
-            times = _without(times, portrait.events.get("oom_kill"), 12 / _per_day(panel))
+            times = _without(times, data.events.get("oom_kill"), 12 / _per_day(panel))
         _draw_marks(panel, _apart(panel, times), mark.marker, _mark_color(kind, panel), lane)
         if kind == "oom_kill":
             panel.rules(
@@ -340,8 +340,8 @@ def _draw_events(panel: Panel, portrait: Portrait, row: Row, lane: float) -> Non
             )
 
 
-def _times_of(portrait: Portrait, kind: str, resource: Resource) -> Array:
-    times = portrait.events.get(kind)
+def _times_of(data: ChartData, kind: str, resource: Resource) -> Array:
+    times = data.events.get(kind)
     return times if times is not None and resource in _MARKS[kind].rows else np.empty(0)
 
 
@@ -370,7 +370,7 @@ def _draw_throttling(panel: Panel, times: list[float]) -> None:
     panel.axes.add_collection(
         LineCollection(
             [[(t, 0), (t, foot)] for t in times],
-            colors=panel.sheet.palette.warning,
+            colors=panel.page.palette.warning,
             linewidths=1.8,
             zorder=4,
         ),
@@ -394,7 +394,7 @@ def _draw_marks(panel: Panel, times: list[float], marker: str, color: str, lane:
 
 
 def _draw_histogram(panel: Panel, row: Row) -> None:
-    colors = panel.sheet.palette
+    colors = panel.page.palette
     height = row.scale.top / len(row.shares)
     middles = (np.arange(len(row.shares)) + 0.5) * height
     used = row.shares > 0
@@ -412,7 +412,7 @@ def _draw_histogram(panel: Panel, row: Row) -> None:
 
 def _draw_quantiles(panel: Panel, row: Row) -> None:
     """Quantiles with their values, left of the histogram, never on top of each other."""
-    sheet, ink, edge = panel.sheet, panel.sheet.palette.ink, panel.box[0]
+    page, ink, edge = panel.page, panel.page.palette.ink, panel.box[0]
     above = [not row.scale.holds(value) for _, value in row.quantiles]
     wanted = [
         -(panel.box[1] - 6) if off else -panel.py(value)
@@ -421,7 +421,7 @@ def _draw_quantiles(panel: Panel, row: Row) -> None:
     places = spread(wanted, 17, -panel.box[3], -(panel.box[1] - 6))
     for (name, value), off, place in zip(row.quantiles, above, places, strict=True):
         text = f"{name} {level_text(row.resource, value).removesuffix(' cores')}"
-        sheet.text(
+        page.text(
             edge - 12,
             -place,
             f"{text} ↑" if off else text,
@@ -438,7 +438,7 @@ def _draw_quantiles(panel: Panel, row: Row) -> None:
 
 
 def _leader(panel: Panel, begin: tuple[float, float], end: tuple[float, float], color: str) -> None:
-    """A thin line on the sheet, from a label to what it names."""
+    """A thin line on the page, from a label to what it names."""
     left, top, right, bottom = panel.box
     xs = [(x - left) / (right - left) for x, _ in (begin, end)]
     ys = [(bottom - y) / (bottom - top) for _, y in (begin, end)]
@@ -449,11 +449,11 @@ def _leader(panel: Panel, begin: tuple[float, float], end: tuple[float, float], 
 
 def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
     """Requests and limits as lines over both panels, each named at the right."""
-    sheet, top = over_time.sheet, over_time.box[1]
+    page, top = over_time.page, over_time.box[1]
     roles = {
-        "now": sheet.palette.now,
-        "proposed": sheet.palette.proposed,
-        "kept": sheet.palette.ink,
+        "now": page.palette.now,
+        "proposed": page.palette.proposed,
+        "kept": page.palette.ink,
     }
     levels = sorted(row.levels, key=lambda level: (level.value, level.limit))
     off = [level for level in levels if not row.scale.holds(level.value)]
@@ -468,7 +468,7 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
     room = -(over_time.box[3] + 4), -(top - 34)
     for level, place in zip(levels, spread(wanted, _LABEL_GAP, *room), strict=True):
         color = roles[level.role]
-        sheet.text(
+        page.text(
             _LABELS,
             -place,
             f"{level.text} ↑" if level in off else level.text,
@@ -491,54 +491,54 @@ def _draw_level(panel: Panel, level: Level, color: str) -> None:
     )
 
 
-def _draw_footer(sheet: Sheet, portrait: Portrait) -> None:
+def _draw_footer(page: Page, data: ChartData) -> None:
     """A key to what this very chart shows."""
-    colors = sheet.palette
-    minutes = portrait.bucket_minutes
+    colors = page.palette
+    minutes = data.bucket_minutes
     bucket = f"{minutes:g} min" if minutes < 120 else f"{minutes / 60:g} h"
     x = float(_LEFT)
-    for kind, color, text in _key(portrait, bucket, colors):
+    for kind, color, text in _key(data, bucket, colors):
         if kind == "area":
-            sheet.figure.add_artist(_swatch(sheet, x, color, 13))
+            page.figure.add_artist(_swatch(page, x, color, 13))
         else:
-            sheet.figure.add_artist(_swatch(sheet, x, color, 3 if kind == "line" else 1.5))
-        sheet.text(x + 29, _FOOTER, text, size=SIZES.small, color=colors.muted)
-        x += 29 + sheet.measure(text, SIZES.small) + 26
+            page.figure.add_artist(_swatch(page, x, color, 3 if kind == "line" else 1.5))
+        page.text(x + 29, _FOOTER, text, size=SIZES.small, color=colors.muted)
+        x += 29 + page.measure(text, SIZES.small) + 26
 
 
-def _swatch(sheet: Sheet, x: float, color: str, height: float) -> Rectangle:
+def _swatch(page: Page, x: float, color: str, height: float) -> Rectangle:
     middle = _FOOTER - 5
     return Rectangle(
-        (x / sheet.width, 1 - (middle + height / 2) / sheet.height),
-        22 / sheet.width,
-        height / sheet.height,
+        (x / page.width, 1 - (middle + height / 2) / page.height),
+        22 / page.width,
+        height / page.height,
         facecolor=color,
         linewidth=0,
-        transform=sheet.figure.transFigure,
+        transform=page.figure.transFigure,
     )
 
 
-def _key(portrait: Portrait, bucket: str, colors: Palette) -> Sequence[tuple[str, str, str]]:
+def _key(data: ChartData, bucket: str, colors: Palette) -> Sequence[tuple[str, str, str]]:
     entries = []
-    if any(row.course is not None for row in portrait.rows):
+    if any(row.course is not None for row in data.rows):
         entries += [
             ("line", colors.usage, f"median of all pods per {bucket}"),
             ("area", colors.band, "to p95"),
             ("thin", colors.peak, "maximum"),
         ]
-    changes = [row.change for row in portrait.rows if row.change is not None]
+    changes = [row.change for row in data.rows if row.change is not None]
     if any(new < now for now, new in changes):
         entries.append(("area", colors.freed, "given back"))
     if any(new > now for now, new in changes):
         entries.append(("area", colors.added, "asked for in addition"))
-    outlooks = [row.outlook for row in portrait.rows if row.outlook is not None]
-    if outlooks:
-        trend = not all(np.isnan(outlook.trend).all() for outlook in outlooks)
+    curves = [row.forecast for row in data.rows if row.forecast is not None]
+    if curves:
+        trend = not all(np.isnan(forecast.trend).all() for forecast in curves)
         words = "forecast of CPU p95, memory peak" + (" (dashed: trend)" if trend else "")
         entries += [
             ("thin", colors.forecast, words),
             ("area", colors.forecast_band, "80% band"),
         ]
-    if portrait.gaps:
+    if data.gaps:
         entries.append(("area", colors.gap, "no data"))
     return entries

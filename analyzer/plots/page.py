@@ -20,7 +20,7 @@ from analyzer.plots.text import ELLIPSIS, font_path, shorten
 Array = npt.NDArray[np.float64]
 
 
-class Sheet:
+class Page:
     """One figure of `width` x `height` pixels; positions count from its upper left corner."""
 
     def __init__(self, width: int, height: int, palette: Palette) -> None:
@@ -120,21 +120,21 @@ class Sheet:
 
 @dataclass
 class Panel:
-    """Data axes that know where their values lie on the sheet."""
+    """Data axes that know where their values lie on the page."""
 
-    sheet: Sheet
+    page: Page
     axes: Axes
     box: tuple[float, float, float, float]
     x: tuple[float, float]
     y: tuple[float, float]
 
     def px(self, value: float) -> float:
-        """The horizontal position of `value` on the sheet."""
+        """The horizontal position of `value` on the page."""
         left, _, right, _ = self.box
         return left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
 
     def py(self, value: float) -> float:
-        """The vertical position of `value` on the sheet, from its upper edge."""
+        """The vertical position of `value` on the page, from its upper edge."""
         _, top, _, bottom = self.box
         return bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)
 

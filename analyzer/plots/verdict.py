@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.buckets import Headline, Tone, Verdict
+from analyzer.plots.chart_data import Headline, Tone, Verdict
 from analyzer.plots.text import (
     amount,
     change_percent,

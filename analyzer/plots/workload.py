@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from analyzer.evidence import Quantiles
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.buckets import Course, Level, Outlook, Portrait, Row
-from analyzer.plots.drawing import draw_portrait, workload_sheet
+from analyzer.plots.chart_data import ChartData, Course, ForecastCurve, Level, Row
+from analyzer.plots.drawing import draw_workload, workload_page
 from analyzer.plots.scale import choose_top, make_scale
 from analyzer.plots.text import amount
 from analyzer.plots.verdict import headline
@@ -74,16 +74,16 @@ def workload_figure(
     `forecasts` adds the expected course with its 80 % band to the right of now. A resource that
     was never observed leaves its row with a sentence instead of a curve.
     """
-    portrait = make_portrait(histories, index, recommendation, forecasts)
-    return draw_portrait(portrait, workload_sheet(dark=dark))
+    data = summarise(histories, index, recommendation, forecasts)
+    return draw_workload(data, workload_page(dark=dark))
 
 
-def make_portrait(
+def summarise(
     histories: Histories,
     index: int,
     recommendation: Recommendation,
     forecasts: Mapping[Resource, Forecast] | None = None,
-) -> Portrait:
+) -> ChartData:
     """Sum up container `index` of `histories` and its recommendation for one chart."""
     usage, meta = histories.usage, histories.meta
     where, steps = usage.span(index), usage.sample_steps(index)
@@ -92,8 +92,8 @@ def make_portrait(
     step_days = usage.step / timedelta(days=1)
     first, last = _shown_steps(steps[seen], usage.steps)
     width = _bucket_steps(usage.step, last - first)
-    outlooks = {
-        resource: _outlook(forecast, usage.start, last * step_days)
+    curves = {
+        resource: _forecast_curve(forecast, usage.start, last * step_days)
         for resource, forecast in (forecasts or {}).items()
     }
     rows = tuple(
@@ -102,14 +102,14 @@ def make_portrait(
             _course(values[resource], steps, (first, last), width, step_days),
             values[resource],
             recommendation,
-            outlooks.get(resource),
+            curves.get(resource),
         )
         for resource in RESOURCES
     )
-    return Portrait(
+    return ChartData(
         start=usage.start,
         span=(first * step_days, last * step_days),
-        horizon=_horizon(outlooks, last * step_days),
+        horizon=_horizon(curves, last * step_days),
         headline=headline(recommendation, meta.cluster, usage.step),
         rows=rows,
         events=_events(histories, index, (first * step_days, last * step_days)),
@@ -167,7 +167,7 @@ def _row(
     course: Course | None,
     values: npt.NDArray[np.float32],
     recommendation: Recommendation,
-    outlook: Outlook | None,
+    forecast: ForecastCurve | None,
 ) -> Row:
     seen: Quantiles = getattr(recommendation.evidence, resource)
     levels = _levels(recommendation, resource)
@@ -175,8 +175,8 @@ def _row(
         (level for level in levels if not level.limit), key=lambda level: level.role == "now"
     )
     peak = float(np.nanmax(values)) if course is not None else 0.0
-    if outlook is not None:
-        peak = max(peak, float(np.nanmax(outlook.high, initial=0.0)))
+    if forecast is not None:
+        peak = max(peak, float(np.nanmax(forecast.high, initial=0.0)))
     top = choose_top(
         peak,
         max(seen.p99 or 0.0, 0.0),
@@ -198,7 +198,7 @@ def _row(
         quantiles=marks,
         shares=counts / max(1, counts.sum()),
         change=_change(recommendation, resource),
-        outlook=outlook,
+        forecast=forecast,
     )
 
 
@@ -267,7 +267,7 @@ def _gaps(
     return tuple(stretch for stretch in stretches if stretch[1] - stretch[0] >= least)
 
 
-def _outlook(forecast: Forecast, start: datetime, now: float) -> Outlook:
+def _forecast_curve(forecast: Forecast, start: datetime, now: float) -> ForecastCurve:
     """The part of a forecast after `now`, with its trend over all of its times."""
     begin = np.datetime64(start.replace(tzinfo=None), "us")
     times = np.asarray(forecast.times).astype("datetime64[us]")
@@ -277,9 +277,9 @@ def _outlook(forecast: Forecast, start: datetime, now: float) -> Outlook:
         np.where(future, np.asarray(curve, dtype=np.float64), np.nan)
         for curve in (forecast.level, forecast.low, forecast.high)
     )
-    return Outlook(days, level, low, high, np.asarray(forecast.trend, dtype=np.float64))
+    return ForecastCurve(days, level, low, high, np.asarray(forecast.trend, dtype=np.float64))
 
 
-def _horizon(outlooks: Mapping[Resource, Outlook], now: float) -> float:
-    ends = [float(outlook.times.max()) for outlook in outlooks.values() if len(outlook.times)]
+def _horizon(curves: Mapping[Resource, ForecastCurve], now: float) -> float:
+    ends = [float(forecast.times.max()) for forecast in curves.values() if len(forecast.times)]
     return max(0.0, max(ends, default=now) - now)

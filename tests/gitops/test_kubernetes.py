@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from analyzer.config import Config, GitSettings, KubernetesSettings
-from analyzer.gitops.index.index import index_repository
+from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace_one
 from analyzer.landing import ask_cluster
 from analyzer.sources.kubernetes import (

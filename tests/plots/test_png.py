@@ -131,11 +131,11 @@ _DRAW = """
 from analyzer.plots import workload_charts
 from tests.plots.scenes import SCENES
 
-if __name__ == "__main__":
-    histories, recommended = SCENES["lowered"]()
-    for _ in workload_charts(histories, [recommended] * 100_000, processes=2):
-        print("drawn", flush=True)
+histories, recommended = SCENES["lowered"]()
+for _ in workload_charts(histories, [recommended] * 100_000, processes=2):
+    print("drawn", flush=True)
 """
+"""A script as one writes it, without a guard for its main part: no worker runs it again."""
 
 
 def descendants(process: int) -> set[int]:

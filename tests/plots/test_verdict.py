@@ -35,3 +35,14 @@ def test_a_chart_states_both_risks_of_memory() -> None:
     told = str(headline(of, "homelab", timedelta(minutes=5)))
     assert "memory with 17% chance" in told
     assert "OOM kill with 0.4" in told
+
+
+def test_no_risk_is_stated_of_an_amount_that_is_merely_kept() -> None:
+    """The risk belongs to what was chosen; memory stays here, so only CPU's is told."""
+    now, new = resources("1", "2Gi", None, "4Gi"), resources("500m", "2Gi", None, "4Gi")
+    of = replace(
+        recommendation(now, new),
+        stated_risk={"cpu_request": 0.05, "memory_request": 0.17, "memory_limit": 0.004},
+    )
+    risk = headline(of, "homelab", timedelta(minutes=5)).risk
+    assert risk == "stated risk: CPU above its request 5% of the time"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analyzer.plots import workload_figure
-from analyzer.plots.workload import make_portrait
+from analyzer.plots.workload import summarise
 from tests.plots.scenes import SCENES, expected
 
 
@@ -93,7 +93,7 @@ def test_a_cut_peak_is_named_with_an_arrow() -> None:
 def test_usage_fills_a_fifth_of_the_scale_at_least() -> None:
     """Requests and limits fifty times above usage do not press it to the ground."""
     of, recommended = SCENES["limit fifty times usage"]()
-    for row in make_portrait(of, 0, recommended).rows:
+    for row in summarise(of, 0, recommended).rows:
         assert row.course is not None
         assert np.nanmax(row.course.peak) > row.scale.top / 5
 
@@ -114,12 +114,12 @@ def test_events_are_counted_in_the_heading() -> None:
 def test_a_gap_breaks_the_line_and_is_named() -> None:
     """Two days without samples are neither bridged nor silent."""
     of, recommended = SCENES["gap"]()
-    portrait = make_portrait(of, 0, recommended)
-    course = portrait.rows[0].course
+    data = summarise(of, 0, recommended)
+    course = data.rows[0].course
     assert course is not None
     inside = (course.times > 5.1) & (course.times < 6.9)
     assert np.isnan(course.p50[inside]).all() and np.isnan(course.peak[inside]).all()
-    ((low, high),) = portrait.gaps
+    ((low, high),) = data.gaps
     assert low == pytest.approx(5, abs=0.03) and high == pytest.approx(7, abs=0.03)
     assert "no data" in words(draw("gap"))
 
@@ -127,7 +127,7 @@ def test_a_gap_breaks_the_line_and_is_named() -> None:
 def test_a_young_container_fills_the_time_axis() -> None:
     """Two days of a fortnight are shown large, not as a sliver."""
     of, recommended = SCENES["young"]()
-    low, high = make_portrait(of, 0, recommended).span
+    low, high = summarise(of, 0, recommended).span
     assert 11 < low < 12 and high == 14
 
 
@@ -141,7 +141,7 @@ def test_names_are_never_parsed_as_mathematics() -> None:
 def test_quantiles_per_bucket_are_those_of_all_pods() -> None:
     """In each half hour, six samples of two pods: the median is the sixth of twelve by rank."""
     of, recommended = SCENES["lowered"]()
-    course = make_portrait(of, 0, recommended).rows[0].course
+    course = summarise(of, 0, recommended).rows[0].course
     assert course is not None
     frame = of.samples(0)
     since = (frame["timestamp"] - of.usage.start).dt.total_seconds()

@@ -9,14 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analyzer.gitops.index.place import Confidence, Expectation, Owner
+from analyzer.gitops.index.place import Confidence, Expectation
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.objects import POD_PATHS
+from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
 from analyzer.gitops.reach.runtimes import Floor
-from analyzer.gitops.reach.walk import FLUX
-from analyzer.gitops.text.edit import Address, dotted
+from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
 
 FLUX_NAMESPACE = "flux-system"
@@ -35,7 +35,7 @@ class Manifests:
             self._pod_template(arrival, item.kind, arrival.name, POD_PATHS[item.kind])
         elif item.kind == "FluxInstance":
             self._flux_patches(arrival, ("spec", "kustomize", "patches"))
-        elif item.group == FLUX and item.kind == "Kustomization":
+        elif item.is_flux_kustomization:
             self._flux_patches(arrival, ("spec", "patches"))
         else:
             self._custom(arrival)

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from analyzer.gitops.index.place import Expectation, Finding, Owner, Place, Release, node_at
+from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.reach.objects import node_at
+from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository
 from analyzer.gitops.reach.route import Reach, Route
-from analyzer.gitops.text.edit import (
-    REQUEST_AND_LIMIT,
-    Address,
-    Changes,
-    EditRefusedError,
-    Field,
-    fields_of,
-    set_resources,
-)
-from analyzer.gitops.text.spelling import read_cpu, read_memory
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.edit import Changes, fields_of, set_resources
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.spelling import REQUEST_AND_LIMIT, Field, read_cpu, read_memory
 from analyzer.gitops.text.tree import Node, YamlError
 from analyzer.quantity import Cpu, Memory
 

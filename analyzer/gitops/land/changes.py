@@ -10,25 +10,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from analyzer.gitops.index.index import RepositoryIndex, index_repository
 from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.diff import unified_diff
 from analyzer.gitops.land.proof import Proof, Prover, Verdict
 from analyzer.gitops.reach.runtimes import Hold, hold
-from analyzer.gitops.render.rendering import Tools
-from analyzer.gitops.text.edit import (
-    FIELDS,
-    REQUEST_AND_LIMIT,
-    Address,
-    Amount,
-    Changes,
-    EditRefusedError,
-    Field,
-    declared,
-    set_resources,
-)
-from analyzer.gitops.text.spelling import amounts
+from analyzer.gitops.render.program import Tools
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.edit import Amount, Changes, declared, set_resources
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.spelling import FIELDS, REQUEST_AND_LIMIT, Field, amounts
 from analyzer.gitops.text.tree import YamlError
 from analyzer.gitops.text.verify import prove_text
 from analyzer.quantity import Resources

@@ -15,7 +15,7 @@ from typing import Literal
 
 from analyzer.gitops.land.changes import ATTRIBUTES, ChangePlan, Edited, texts_after
 from analyzer.gitops.land.diff import Author, mail_series, one_line, unified_diff
-from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.address import Address
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 

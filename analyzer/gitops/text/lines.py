@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 
-from analyzer.errors import GitOpsError
+from analyzer.gitops.text.refusal import EditRefusedError
 from analyzer.gitops.text.tree import Node, scalar_span
 
 _BLOCK_HEADER = re.compile(r"[|>](?P<flags>[-+0-9]*)[ \t]*(?:#[^\r\n]*)?(?P<newline>\r\n|\n|\r)")
-
-
-class EditRefusedError(GitOpsError):
-    """This place cannot be edited safely; the text is the reason, fit to be shown."""
 
 
 def splice(text: str, start: int, end: int, replacement: str) -> str:

@@ -10,17 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyzer.gitops.text.edit import (
-    FIELDS,
-    Address,
-    Amount,
-    Changes,
-    Field,
-    block_lines,
-    declared,
-    dotted,
-)
-from analyzer.gitops.text.spelling import read_cpu, read_memory, spell
+from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.edit import Amount, Changes, declared
+from analyzer.gitops.text.lines import block_lines
+from analyzer.gitops.text.spelling import FIELDS, Field, read_cpu, read_memory, spell
 from analyzer.gitops.text.tree import Document, Node, Path, YamlError, parse, scalar_span, walk
 from analyzer.quantity import Cpu
 

@@ -9,15 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.gitops.text.edit import (
-    FIELDS,
-    Address,
-    Changes,
-    EditRefusedError,
-    declared,
-    dotted,
-    set_resources,
-)
+from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.edit import Changes, declared, set_resources
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.spelling import FIELDS
 from analyzer.gitops.text.verify import prove_text
 from analyzer.quantity import Cpu, Memory
 
@@ -336,3 +331,21 @@ def test_a_path_tells_its_keys_apart() -> None:
     """A key with a dot is not two keys."""
     path = ("spec", "a.b", "containers", 0, "resources")
     assert dotted(path) == 'spec["a.b"].containers[0].resources'
+
+
+@pytest.mark.parametrize(
+    ("about", "missing", "changes"),
+    [
+        ("memory", "      cpu: 35m\n", {"requests.cpu": Cpu(35)}),
+        ("limits", "    requests:\n      cpu: 35m\n", {"requests.cpu": Cpu(35)}),
+    ],
+)
+def test_a_comment_stays_with_the_key_it_is_about(
+    about: str, missing: str, changes: Changes
+) -> None:
+    """A new key never goes between a comment and the key below it; it then comes last."""
+    if about == "memory":
+        text = "app:\n  resources:\n    requests:\n      # measured\n      memory: 1Gi\n"
+    else:
+        text = "app:\n  resources:\n    # measured\n    limits:\n      memory: 1Gi\n"
+    assert set_resources(text, HERE, changes) == text + missing

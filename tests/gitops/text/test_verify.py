@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from analyzer.gitops.text.edit import Address, Changes, set_resources
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.edit import Changes, set_resources
 from analyzer.gitops.text.verify import prove_text
 from analyzer.quantity import Cpu, Memory
 

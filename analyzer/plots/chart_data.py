@@ -1,8 +1,8 @@
 """What one chart of a container shows, computed before anything is drawn.
 
-A `Portrait` is small: one container's samples are some hundred buckets in it, so that drawing costs
-the same for one pod and for five hundred. This module and those that draw load no pandas, so that
-a process that only draws starts quickly.
+A `ChartData` is small: the samples of one container are some hundred buckets in it, so that drawing
+costs the same for one pod and for five hundred. This module and those that draw load no pandas, so
+that a process that only draws starts quickly.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class ForecastCurve:
     """A forecast in the chart's own units."""
 
     times: Array
@@ -99,11 +99,11 @@ class Row:
     """Share of all samples per bin of equal height from zero to the top of the scale."""
     change: tuple[float, float] | None
     """The request now and proposed, where both exist and differ."""
-    outlook: Outlook | None
+    forecast: ForecastCurve | None
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class ChartData:
     """Everything one workload chart shows. Times are in days since `start`."""
 
     start: datetime
