@@ -114,8 +114,15 @@ def propose(
 
 def plan_landing(report: Report, config: Config) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
+    with planned(report, config) as plan:
+        return plan
+
+
+@contextmanager
+def planned(report: Report, config: Config) -> Iterator[ChangePlan]:
+    """As `plan_landing`, with the checkout there until the block ends."""
     with checkout(config) as root:
-        return plan_changes(
+        yield plan_changes(
             root,
             [_desired(r) for r in report.changed],
             tools=tools_of(config),

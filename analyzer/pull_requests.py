@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analyzer.config import Config
-from analyzer.forge.forges import git_user, kind_of, open_forge, token_of
 from analyzer.forge.cycle import Wanted
 from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.forges import git_user, kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden
 from analyzer.forge.protocol import Request, Text
 from analyzer.forge.remote import Access, Remote

@@ -24,8 +24,9 @@ FLOORS = (
     ("evidence", "policy", "recommend"),
     ("backtest",),
     ("gitops",),
+    ("forge",),
     ("report", "plots", "writers"),
-    ("output", "config", "landing", "pipeline", "cli", "__main__"),
+    ("output", "config", "landing", "pull_requests", "pipeline", "cli", "__main__"),
 )
 # The rooms of `gitops`, each on the ones before, and what of a room the others may see.
 ROOMS: dict[str, frozenset[str]] = {
@@ -45,20 +46,21 @@ FORBIDDEN = {"sources": {"models", "calibration"}}
 
 # Who may touch the world. The wall clock enters at the command line alone, but for the exceptions.
 MAY_READ_WALL_CLOCK = {"cli"}
-MAY_MEASURE_TIME = {"sources", "pipeline", "cli"}
+MAY_MEASURE_TIME = {"sources", "forge", "pipeline", "cli"}
 MAY_READ_ENVIRONMENT = {
     "sources",
     "gitops",
+    "forge",
     "output",
     "config",
     "landing",
     "pipeline",
     "cli",
 }
-MAY_REACH_OUT = {"sources", "gitops", "cli"}
+MAY_REACH_OUT = {"sources", "gitops", "forge", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "cli"
+    "plots", "sources", "gitops", "forge", "report", "output", "config", "pipeline", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {

@@ -127,6 +127,7 @@ class Gitea:
         )
 
     def close(self, number: int) -> None:
+        self._ended = None
         self.rest.send("PATCH", f"{self._root}/pulls/{number}", {"state": "closed"})
 
     def comments(self, number: int) -> list[str]:
