@@ -23,7 +23,7 @@ from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
-from analyzer.sources.prometheus.replicas import split_urls
+from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import utc
 
@@ -96,10 +96,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     horizon: str = "7d"
     """The time until the next review."""
     model: str = DEFAULT_MODEL
-    risk_budget: bool = True
-    """Spend the cluster's expected overruns where they buy the most; off: equal risk for all."""
+    risk_budget: bool = False
+    """Spend the cluster's expected overruns where they buy the most, instead of equal risk for
+    all. The largest requests then bear the most of it."""
     risk_budget_cap: float = 3.0
-    """No container gets more than this many times the risk it would get if all were equal."""
+    """With `risk_budget`, no container gets more than this many times the risk it would get if all
+    were equal."""
     backtest: bool = True
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
@@ -170,9 +172,11 @@ def flatten(config: Config) -> dict[str, Any]:
     """Every leaf of the configuration by its dotted path, as plain values; secrets masked."""
     plain = msgspec.to_builtins(config, enc_hook=str, builtin_types=(timedelta,))
     shown = {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
-    shown["source"] = config.source and ",".join(map(_masked, split_urls(config.source)))
+    shown["source"] = config.source and ",".join(map(redact, split_urls(config.source)))
     shown["git.repo"] = config.git.repo and _masked(config.git.repo)
-    shown["prometheus.headers"] = dict.fromkeys(config.prometheus.headers, "***")
+    for secret in ("headers", "parameters"):
+        shown[f"prometheus.{secret}"] = dict.fromkeys(getattr(config.prometheus, secret), "***")
+    shown["prometheus.proxy"] = config.prometheus.proxy and redact(config.prometheus.proxy)
     return shown
 
 
@@ -198,6 +202,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}{at}: not valid YAML: {getattr(error, 'problem', error)}"
         ) from error
+    except ValueError as error:  # a number of thousands of digits, a 13th month
+        raise ConfigError(f"{path}: holds a value that cannot be read: {error}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -31,8 +31,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Settings of one container. Risks and ratios are fractions (0.05 is 5 %)."""
 
     cpu_request_risk: float = 0.05
-    """Share of the time in which CPU usage may exceed the request, on average over the cluster:
-    with a risk budget a container may bear up to `risk_budget_cap` times as much."""
+    """Share of the time in which CPU usage may exceed the request. With a risk budget this is the
+    average over the cluster, and a container may bear up to `risk_budget_cap` times as much."""
     memory_request_risk: float = 0.10
     """Chance that the memory peak until the next review exceeds the request, likewise."""
     memory_limit_risk: float = 0.01
@@ -76,11 +76,41 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("memory_limit_headroom", self.memory_limit_headroom, 1.0, 10.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
+        _between("min_samples", self.min_samples, 1, 10**9)
+        _between("min_days_to_lower", self.min_days_to_lower, 0.0, 10_000.0)
+        _bounded("cpu", self.cpu_floor, self.cpu_ceiling, Cpu(1), _MOST_CPU)
+        _bounded("memory", self.memory_floor, self.memory_ceiling, _LEAST_MEMORY, _MOST_MEMORY)
+        _amount("min_change_cpu", self.min_change_cpu, Cpu(0), _MOST_CPU)
+        _amount("min_change_memory", self.min_change_memory, Memory(0), _MOST_MEMORY)
+
+
+_LEAST_MEMORY = Memory(1024**2)
+"""Whoever writes less than a mebibyte forgot the unit, or wrote `100m` for `100Mi`."""
+_MOST_CPU, _MOST_MEMORY = Cpu(10**9), Memory(2**60)
+"""A million cores, an exbibyte: no node has them."""
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} must be between {low:g} and {high:g}, found {value:g}")
+
+
+def _bounded(
+    resource: str, floor: Quantity, ceiling: Quantity | None, least: Quantity, most: Quantity
+) -> None:
+    _amount(f"{resource}_floor", floor, least, most)
+    if ceiling is None:
+        return
+    _amount(f"{resource}_ceiling", ceiling, least, most)
+    if ceiling < floor:
+        raise ValueError(
+            f"{resource}_ceiling ({ceiling}) must not lie below {resource}_floor ({floor})"
+        )
+
+
+def _amount(name: str, amount: Quantity, least: Quantity, most: Quantity) -> None:
+    if not least <= amount <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, found {amount}")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

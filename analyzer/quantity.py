@@ -33,6 +33,10 @@ _DECIMAL = {
     "": Fraction(1),
     **{letter: Fraction(1000**power) for power, letter in enumerate("kMGTPE", start=1)},
 }
+_LARGEST = 2**63 - 1
+"""Kubernetes caps every quantity at this."""
+_LONGEST = 64
+"""Characters of the longest number that anybody means."""
 _SHORT = 6
 """Characters of an exact amount that people still read at a glance."""
 
@@ -42,8 +46,14 @@ _LARGE_DECIMAL = [(suffix, 1000**power) for power, suffix in enumerate(("", *"kM
 def parse_quantity(text: str) -> Fraction:
     """The exact value of a Kubernetes quantity, in its base unit (cores, bytes).
 
-    Raises `UsageError` when `text` is not a quantity.
+    What is larger than 2^63 - 1 counts as that, as in Kubernetes. Raises `UsageError` when `text`
+    is not a quantity.
     """
+    if len(text) > _LONGEST:
+        raise UsageError(
+            f"{text[:12]}... ({len(text)} characters) is too long for a Kubernetes quantity; "
+            "write it like 250m, 0.5, 128Mi or 1.5Gi"
+        )
     match = _SYNTAX.fullmatch(text)
     if match is None:
         raise UsageError(
@@ -56,6 +66,7 @@ def parse_quantity(text: str) -> Fraction:
         value *= _BINARY[match["suffix"]]
     else:
         value *= _DECIMAL[match["suffix"]]
+    value = min(value, Fraction(_LARGEST))
     return -value if match["sign"] == "-" else value
 
 

@@ -106,6 +106,35 @@ def test_annotations_are_text_and_may_hold_numbers() -> None:
     assert policy.keep_qos
 
 
+@pytest.mark.parametrize(
+    ("setting", "amount", "complaint"),
+    [
+        ("cpu_ceiling", "0", "cpu_ceiling must be between 1m and 1000000, found 0"),
+        ("cpu_floor", "-5m", "cpu_floor must be between"),
+        ("memory_ceiling", "-1Gi", "memory_ceiling must be between 1Mi and 1Ei"),
+        ("memory_ceiling", "8Mi", r"memory_ceiling \(8Mi\) must not lie below memory_floor"),
+        ("memory_floor", "100m", "memory_floor must be between 1Mi and 1Ei, found 1"),
+        ("memory_floor", "1e999", "memory_floor must be between"),
+        ("memory_floor", "9" * 5000, "too long for a Kubernetes quantity"),
+        ("min_change_cpu", "-1", "min_change_cpu must be between"),
+        ("min_samples", "0", "min_samples must be between"),
+    ],
+)
+def test_amounts_are_positive_and_bounded(setting: str, amount: str, complaint: str) -> None:
+    """Nothing that a policy or a stranger's annotation says leads to a request of nothing."""
+    with pytest.raises(ConfigError, match=complaint):
+        Policies(rules=(Rule(set={setting: int(amount) if setting == "min_samples" else amount}),))
+    with pytest.raises(ConfigError, match=complaint):
+        Policies().of(ref(), {f"rightsize_io_{setting}": amount})
+
+
+def test_a_ceiling_and_a_floor_that_cross_by_two_rules_skip_the_container() -> None:
+    """Each rule is fine alone; where both match, there is no amount to propose."""
+    rules = (Rule(set={"cpu_floor": "2"}), Rule(workload="w*", set={"cpu_ceiling": "1"}))
+    with pytest.raises(ConfigError, match=r"cpu_ceiling \(1\) must not lie below cpu_floor \(2\)"):
+        Policies(rules=rules).of(ref())
+
+
 def test_annotations_count_in_both_spellings() -> None:
     """As Kubernetes has them, and as kube-state-metrics writes them."""
     for key in ("rightsize.io/direction", "rightsize_io_direction"):

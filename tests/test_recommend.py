@@ -62,7 +62,7 @@ def test_a_ceiling_holds() -> None:
 
 def test_no_ceiling_puts_a_limit_below_the_highest_peak() -> None:
     """100Mi were used: a ceiling of 10Mi holds for the request, and kills nothing by the limit."""
-    found = one(Policy(memory_ceiling=Memory(10 * MIB)))
+    found = one(Policy(memory_floor=Memory(4 * MIB), memory_ceiling=Memory(10 * MIB)))
     assert str(found.proposed.memory_request) == "10Mi"
     assert str(found.proposed.memory_limit) == "120Mi"
 

@@ -137,9 +137,9 @@ def _memory_levels(
 
 def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> Array:
     points = np.log(np.maximum(cpu_points(histories, pattern.since), LEAST_CORES))
-    # Growth moves the whole window to the middle of the horizon.
+    # Growth moves the whole window to the middle of the horizon; a decline is no promise.
     days = histories.daily.samples.shape[1]
-    points += (pattern.slope * (days + horizon / timedelta(days=1)) / 2)[:, None]
+    points += (np.maximum(pattern.slope, 0.0) * (days + horizon / timedelta(days=1)) / 2)[:, None]
     points = share_tails(points)
     base = points[:, _P95]
     weights = np.diff(np.concatenate([[0.0], CPU_SHARES]))

@@ -10,7 +10,7 @@ from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.text.address import Address, dotted
-from analyzer.gitops.text.spelling import Field, amounts
+from analyzer.gitops.text.resources import Field, amounts
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 

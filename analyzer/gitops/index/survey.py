@@ -11,9 +11,15 @@ from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository
 from analyzer.gitops.reach.route import Reach, Route
 from analyzer.gitops.text.address import Address
-from analyzer.gitops.text.edit import Changes, fields_of, set_resources
 from analyzer.gitops.text.refusal import EditRefusedError
-from analyzer.gitops.text.spelling import REQUEST_AND_LIMIT, Field, read_cpu, read_memory
+from analyzer.gitops.text.resources import (
+    REQUEST_AND_LIMIT,
+    Changes,
+    Field,
+    fields_of,
+    set_resources,
+)
+from analyzer.gitops.text.spelling import read_cpu, read_memory
 from analyzer.gitops.text.tree import Node, YamlError
 from analyzer.quantity import Cpu, Memory
 

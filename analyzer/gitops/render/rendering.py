@@ -9,7 +9,7 @@ from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.objects import POD_PATHS, Object, objects_of
 from analyzer.gitops.reach.repository import Source
 from analyzer.gitops.render.program import RenderError
-from analyzer.gitops.text.spelling import FIELDS, Field, amounts
+from analyzer.gitops.text.resources import FIELDS, Field, amounts
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
 from analyzer.quantity import Resources
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import SourceError
-from analyzer.sources.prometheus.pieces import most_points, plan
+from analyzer.sources.prometheus.connection import Connection
+from analyzer.sources.prometheus.plan import most_points, plan
 from analyzer.sources.prometheus.probe import (
     CPU_COUNTER,
     DEFAULT_STEP,
@@ -22,7 +23,6 @@ from analyzer.sources.prometheus.probe import (
 )
 from analyzer.sources.prometheus.promql import Matcher, Matchers, duration, selector
 from analyzer.sources.prometheus.ragged import Grid
-from analyzer.sources.prometheus.replicas import Connection
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import Recording
 

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 import orjson
 
 from analyzer.errors import SourceError
+from analyzer.sources.prometheus.answer import parse_labels
+from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import (
+    BadQueryError,
+    DeniedError,
+    NotFoundError,
+    TooBigError,
+)
 from analyzer.sources.prometheus.owners import (
     ContainerName,
     Labels,
@@ -20,7 +28,7 @@ from analyzer.sources.prometheus.owners import (
     container_name,
     own,
 )
-from analyzer.sources.prometheus.pieces import Piece, plan
+from analyzer.sources.prometheus.plan import Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
     Matchers,
@@ -32,13 +40,6 @@ from analyzer.sources.prometheus.promql import (
 )
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.sources.prometheus.replicas import Connection
-from analyzer.sources.prometheus.transport import (
-    BadQueryError,
-    DeniedError,
-    NotFoundError,
-    TooBigError,
-)
 from analyzer.sources.window import DAY
 
 WorkloadName = tuple[str, str, str]
@@ -277,7 +278,7 @@ def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
         where = slice(position, position + count)
         position += count
         points = zip(batch.times[where].tolist(), batch.values[where].tolist(), strict=True)
-        yield orjson.loads(text), [point for point in points if math.isfinite(point[1])]
+        yield parse_labels(text), [point for point in points if math.isfinite(point[1])]
 
 
 def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:

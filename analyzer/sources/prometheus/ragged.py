@@ -20,11 +20,15 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.sources.prometheus.decode import Batch, MalformedError
+from analyzer.sources.prometheus.answer import parse_labels
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import MalformedError
 from analyzer.usage import Floats, Ints, Usage
 from analyzer.workload import ContainerRef
 
 _AT_ONCE = 65_536
+_MOST_CELLS = 2.0**40
+"""Steps that no window has, well within what an integer holds."""
 
 Merge = Callable[[Floats, Floats], Floats]
 
@@ -74,6 +78,9 @@ class Lanes:
         """The number of each label set, new ones getting the next."""
         with self._lock:
             known = self._numbers
+            for text in labels:
+                if text not in known:
+                    parse_labels(text)  # what names no series fails while it can be asked again
             return np.fromiter(
                 (known.setdefault(text, len(known)) for text in labels), np.int64, len(labels)
             )
@@ -86,9 +93,10 @@ def cut(batch: Batch, lanes: Lanes, grid: Grid, part: tuple[int, int]) -> Runs:
     """
     lane = np.repeat(lanes.numbers(batch.labels), batch.counts)
     place = (batch.times - grid.start.timestamp()) / grid.step.total_seconds() - 1
-    cell = np.rint(place).astype(np.int64)
-    if np.abs(place - cell).max(initial=0) > 1e-3:
+    cell = np.rint(place)
+    if np.abs(place).max(initial=0) > _MOST_CELLS or np.abs(place - cell).max(initial=0) > 1e-3:
         raise MalformedError("the answer holds points at times that were not asked for")
+    cell = cell.astype(np.int64)
     values = batch.values.astype(np.float32)
     values[~np.isfinite(values) | (values < 0)] = np.nan
     inside = (cell >= part[0]) & (cell < part[1])
