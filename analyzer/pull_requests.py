@@ -9,10 +9,10 @@ from pathlib import Path
 from analyzer.config import Config
 from analyzer.forge.cycle import Wanted
 from analyzer.forge.delivery import Delivery, Desk, deliver
-from analyzer.forge.forges import git_user, kind_of, open_forge, token_of
+from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden
 from analyzer.forge.protocol import Request, Text
-from analyzer.forge.remote import Access, Remote
+from analyzer.forge.remote import Remote
 from analyzer.gitops.land.changes import ChangePlan
 from analyzer.gitops.land.diff import Author
 from analyzer.gitops.land.proposal import Proposal, commit_body
@@ -59,12 +59,12 @@ def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run
     url = remote.url()
     kind = kind_of(settings, url)
     token = token_of(settings, kind, environment)
-    access = Access(
-        user=git_user(kind),
-        token=token if url.startswith(("https://", "http://")) else None,
+    access = access_of(
+        settings,
+        url,
+        environment,
         ssh_key=config.git.ssh_key,
         known_hosts=config.git.known_hosts,
-        environment=environment,
     )
     remote = Remote(root, settings.remote, author, access)
     return Desk(open_forge(settings, remote, token, dry_run=dry_run), remote, settings, dry_run)

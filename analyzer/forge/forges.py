@@ -11,7 +11,7 @@ from analyzer.errors import UsageError
 from analyzer.forge import gitea, github, gitlab
 from analyzer.forge.bare import Bare
 from analyzer.forge.protocol import Forge
-from analyzer.forge.remote import Remote
+from analyzer.forge.remote import Access, Remote
 from analyzer.forge.rest import Rest, Token
 from analyzer.forge.settings import ForgeSettings
 
@@ -100,6 +100,34 @@ def token_of(settings: ForgeSettings, kind: str, environment: Mapping[str, str])
     if kind not in FORGES:
         return Token(file=settings.token_file) if settings.token_file else None
     return Token(settings.token_file, FORGES[kind].tokens, environment)
+
+
+def access_of(
+    settings: ForgeSettings,
+    url: str,
+    environment: Mapping[str, str],
+    *,
+    ssh_key: str | None = None,
+    known_hosts: str | None = None,
+) -> Access:
+    """How git gets to `url`: the forge's token over HTTP where there is one, the key over SSH.
+
+    A public repository needs neither, so a token that is not there is no error yet.
+    """
+    try:
+        kind = kind_of(settings, url)
+    except UsageError:
+        kind = "none"
+    token = token_of(settings, kind, environment)
+    there = settings.token_file or (token and any(environment.get(v) for v in token.variables))
+    over_http = url.startswith(("https://", "http://"))
+    return Access(
+        user=git_user(kind),
+        token=token if there and over_http else None,
+        ssh_key=ssh_key,
+        known_hosts=known_hosts,
+        environment=environment,
+    )
 
 
 def open_forge(

@@ -179,8 +179,8 @@ def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: 
     if match := re.fullmatch(r"/merge_requests/(\d+)", path):
         pull = forge.pull(int(match[1]))
         if method == "PUT":
-            state = {"close": {"state": "closed"}}.get(body.get("state_event"), {})
-            _edit(pull, {**body, **state}, "description")
+            ended = {"state": "closed"} if body.get("state_event") == "close" else {}
+            _edit(pull, {**body, **ended}, "description")
         return 200, _as_gitlab(pull), {}
     if match := re.fullmatch(r"/merge_requests/(\d+)/notes", path):
         return _attached(forge.pull(int(match[1])), "comments", method, body)

@@ -155,7 +155,7 @@ def test_what_creates_is_never_sent_twice(
 def test_html_and_odd_answers_are_one_sentence(forge: Standin, kind: str) -> None:
     """A login page, a list where an object belongs, a field of another type."""
     for odd in ("<html>sign in</html>", ["a"], {"default_branch": 3, "full_name": 4, "id": "x"}):
-        answer = (200, odd, {})
+        answer: Reply = (200, odd, {})
         forge.weather = lambda _method, _path, answer=answer: answer  # type: ignore[misc]
         with pytest.raises(ForgeError) as caught:
             face(forge, kind).default_branch()
