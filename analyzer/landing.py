@@ -34,6 +34,7 @@ from analyzer.gitops.land.worktree import clone
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Hold
 from analyzer.gitops.render.program import Tools, find_tools
+from analyzer.kinds import kind_of
 from analyzer.models.demand import Resource, Step
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
@@ -248,17 +249,10 @@ def _movements(recommendation: Recommendation) -> tuple[str, ...]:
     )
 
 
-_POD_ENDINGS = {
-    "Deployment": "-[a-z0-9]+-[a-z0-9]{5}",
-    "StatefulSet": "-[0-9]+",
-    "DaemonSet": "-[a-z0-9]{5}",
-    "CronJob": "-[0-9]+-[a-z0-9]{5}",
-}
-
-
 def _queries(ref: ContainerRef) -> tuple[str, ...]:
     """PromQL that shows what the container used, by the names that cAdvisor's metrics have."""
-    pods = re.escape(ref.workload).replace(r"\-", "-") + _POD_ENDINGS.get(ref.kind, ".*")
+    kind = kind_of(ref.kind)
+    pods = re.escape(ref.workload).replace(r"\-", "-") + (".*" if kind is None else kind.pod_ending)
     chosen = ", ".join(
         f"{label}{operator}{json.dumps(value)}"
         for label, operator, value in (

@@ -146,12 +146,7 @@ def restrict(recording: Recording, namespaces: Sequence[str], excluded: Sequence
     def wanted(namespace: str) -> bool:
         return (not namespaces or namespace in namespaces) and namespace not in excluded
 
-    usage = recording.usage.select([wanted(ref.namespace) for ref in recording.usage.containers])
-    specs, events = (
-        table[[wanted(name) for name in table["namespace"]]]
-        for table in (recording.specs, recording.events)
-    )
-    return replace(recording, usage=usage, specs=specs, events=events)
+    return recording.restrict(wanted)
 
 
 def rename(recording: Recording, cluster: str) -> Recording:

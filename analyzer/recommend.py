@@ -15,6 +15,7 @@ import numpy.typing as npt
 from analyzer.errors import ConfigError
 from analyzer.evidence import NOTABLE_THROTTLING, Evidence, observe
 from analyzer.history import Histories, Skipped, Spec
+from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import RESOURCES, Demand, Resource, Step
 from analyzer.policy import Policies, Policy, Quantity, clamp, round_up, worth_changing
 from analyzer.quantity import Cpu, Memory, Resources
@@ -521,7 +522,7 @@ def _notes(case: _Case, proposed: Resources) -> tuple[str, ...]:
         notes.append(
             f"CPU-throttled in {seen.throttled:.0%} of the time; its need is higher than seen"
         )
-    runs_always = case.spec.container_type != "init" and case.kind not in ("Job", "CronJob")
+    runs_always = case.spec.container_type != "init" and not runs_now_and_then(case.kind)
     if seen.coverage < 0.9 and runs_always:
         notes.append(f"{1 - seen.coverage:.0%} of its time was not observed")
     if seen.days < 7:

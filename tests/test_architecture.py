@@ -17,11 +17,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 # From the ground up. A part (a module, or a package with all its modules) imports from floors
 # below its own, from parts to its left on its own floor, and from itself.
 FLOORS = (
-    ("errors", "check", "quantity", "workload", "usage", "history"),
+    ("errors", "escape", "check", "quantity", "kinds", "workload", "usage", "history"),
     ("models",),
     ("calibration",),
     ("sources",),
     ("evidence", "policy", "recommend"),
+    ("ledger",),
     ("backtest",),
     ("gitops",),
     ("forge",),
@@ -60,7 +61,7 @@ MAY_READ_ENVIRONMENT = {
 MAY_REACH_OUT = {"sources", "gitops", "forge", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "forge", "report", "output", "config", "pipeline", "cli"
+    "ledger", "plots", "sources", "gitops", "forge", "report", "output", "config", "pipeline", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {

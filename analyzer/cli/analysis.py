@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import FORMATS, as_json, columns, plain, show_report
+from analyzer.cli.formats import FORMATS, as_json, columns, show_report
 from analyzer.cli.options import (
     label_filter,
     model_options,
@@ -22,6 +22,7 @@ from analyzer.cli.options import (
     source_options,
 )
 from analyzer.errors import UsageError
+from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
@@ -150,7 +151,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
         whole = analyze_histories(histories, config)
         report = _select(whole, (reference,), parameters)
         if not report.recommendations and not report.skipped:
-            raise UsageError(f"{plain(reference)}: no such container in {config.source}")
+            raise UsageError(f"{printable(reference)}: no such container in {config.source}")
         if chart is not None:
             if len(report.recommendations) != 1:
                 raise UsageError(
@@ -161,7 +162,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     for recommendation in report.recommendations:
         click.echo(_explain(recommendation, report))
     for skipped in report.skipped:
-        click.echo(f"{plain(str(skipped.ref))}\n  skipped: {plain(skipped.reason)}\n")
+        click.echo(f"{printable(str(skipped.ref))}\n  skipped: {printable(skipped.reason)}\n")
     _leave(ctx, report, False)
 
 
@@ -304,7 +305,7 @@ def _explain(recommendation: Recommendation, report: Report) -> str:
         for step in recommendation.trail[target]:
             amount = " -> ".join(part for part in (step.before, step.after) if part)
             lines.append(f"    {step.name:<10} {amount:<20} {step.reason}".rstrip())
-    return "\n".join(plain(line) for line in lines) + "\n"
+    return "\n".join(printable(line) for line in lines) + "\n"
 
 
 def _happened(seen: Evidence) -> list[str]:

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import plain
+from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
@@ -30,11 +30,11 @@ def open_pull_requests(
     for outcome in done.delivery.outcomes:
         click.echo(_line(outcome))
     if done.delivery.dashboard:
-        click.echo(f"{'dashboard':10}{plain(done.delivery.dashboard)}")
+        click.echo(f"{'dashboard':10}{printable(done.delivery.dashboard)}")
     if dry_run:
         for request in done.requests:
             body = orjson.dumps(request.body).decode("ascii", "backslashreplace")
-            click.echo(f"would send  {request.method} {plain(request.url)} {plain(body)}")
+            click.echo(f"would send  {request.method} {printable(request.url)} {printable(body)}")
         talk.say("dry run: nothing was pushed or sent")
     for problem in done.delivery.failed:
         talk.say(f"not delivered: {problem}", "warning")
@@ -45,4 +45,4 @@ def _line(outcome: Outcome) -> str:
     move = outcome.move
     verb = "failed" if outcome.problem else move.verb
     reason = outcome.problem or move.reason
-    return f"{verb:10}{plain(move.branch)}  {plain(outcome.url or reason)}"
+    return f"{verb:10}{printable(move.branch)}  {printable(outcome.url or reason)}"

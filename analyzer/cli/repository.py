@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import as_json, columns, plain
+from analyzer.cli.formats import as_json, columns
 from analyzer.cli.options import (
     Command,
     model_options,
@@ -19,6 +19,7 @@ from analyzer.cli.options import (
     source_options,
 )
 from analyzer.errors import UsageError
+from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
@@ -193,7 +194,7 @@ def _commit(found: Iterable[Proposal], plan: ChangePlan, branches: bool) -> None
         if branches:
             message = f"{proposal.title}\n\n{proposal.body}"
             commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
-        click.echo(f"{plain(proposal.branch)}  {plain(proposal.title)}")
+        click.echo(f"{printable(proposal.branch)}  {printable(proposal.title)}")
 
 
 def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from analyzer.escape import markdown
 from analyzer.forge.cycle import NOW, STOP, Move
 from analyzer.forge.protocol import Text
-from analyzer.gitops.land.proposal import escape
 
 _TICKED = re.compile(r"^\s*[-*] \[[xX]\] <!-- rightsize-ask:(\S{1,300}) -->", re.MULTILINE)
 _PARTS = (
@@ -31,7 +31,7 @@ def dashboard(cluster: str, moves: Sequence[Move], score: str = "") -> Text:
     """Title and body; the same moves give the same text. `score` is one line on what came true."""
     lines = [marker(cluster), "", "What rightsize proposes here, and what it waits for."]
     if score:
-        lines += ["", escape(score)]
+        lines += ["", markdown(score)]
     for heading, verbs in _PARTS:
         chosen = [move for move in moves if move.verb in verbs]
         if chosen:
@@ -54,7 +54,7 @@ def _item(move: Move, ask: bool) -> str:
     )
     box = f"[ ] <!-- rightsize-ask:{move.branch} --> " if ask else ""
     number = f" (#{move.request.number})" if move.request and move.request.number else ""
-    return f"- {box}{escape(title)}{number}: {escape(move.reason)}"
+    return f"- {box}{markdown(title)}{number}: {markdown(move.reason)}"
 
 
 def _plain(text: str) -> str:

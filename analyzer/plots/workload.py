@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from analyzer.evidence import Quantiles
 from analyzer.history import Histories
+from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.chart_data import ChartData, Course, ForecastCurve, Level, Row
 from analyzer.plots.drawing import draw_workload, workload_page
@@ -26,7 +27,6 @@ Array = npt.NDArray[np.float64]
 BUCKET = timedelta(minutes=30)
 _MOST_BUCKETS = 1100
 _BINS = 44
-_SPARSE_KINDS = ("Job", "CronJob")
 
 
 class Forecast(Protocol):
@@ -253,7 +253,8 @@ def _gaps(
     Containers that run now and then (jobs, init containers) have none: not running is no gap.
     """
     courses = [row.course for row in rows if row.course is not None]
-    sparse = recommendation.ref.kind in _SPARSE_KINDS or recommendation.container_type == "init"
+    kind = recommendation.ref.kind
+    sparse = runs_now_and_then(kind) or recommendation.container_type == "init"
     if not courses or sparse:
         return ()
     empty = ~np.any([course.seen for course in courses], axis=0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import SourceError
+from analyzer.kinds import KINDS
 from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.plan import most_points, plan
 from analyzer.sources.prometheus.probe import (
@@ -79,8 +80,8 @@ _STATE_METRICS = (
     _Metric(
         "kube_pod_labels",
         "labels that lead to the place in Git",
-        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],deployments=[*],"
-        "statefulsets=[*],daemonsets=[*],cronjobs=[*]",
+        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],"
+        + ",".join(f"{kind.resource}=[*]" for kind in KINDS if kind.listed and kind.state_name),
     ),
 )
 _USAGE_METRICS = (

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from analyzer.errors import SourceError
+from analyzer.kinds import DEPLOYMENT, KINDS
 from analyzer.sources.prometheus.answer import parse_labels
 from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
@@ -66,18 +67,9 @@ _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
 _OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 _REPLICAS = {
-    "kube_deployment_spec_replicas": ("Deployment", "deployment"),
-    "kube_statefulset_replicas": ("StatefulSet", "statefulset"),
-    "kube_daemonset_status_desired_number_scheduled": ("DaemonSet", "daemonset"),
+    kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
 }
-_DESCRIBED = {
-    "pod": ("Pod", "pod"),
-    "deployment": ("Deployment", "deployment"),
-    "statefulset": ("StatefulSet", "statefulset"),
-    "daemonset": ("DaemonSet", "daemonset"),
-    "cronjob": ("CronJob", "cronjob"),
-    "job": ("Job", "job_name"),
-}
+_DESCRIBED = {kind.state_name: (kind.name, kind.state_label) for kind in KINDS if kind.state_name}
 
 
 @dataclass
@@ -344,7 +336,7 @@ def read_hpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts
                 hpa["metrics"].append(_hpa_metric(labels, value))
     for (namespace, name), hpa in by_name.items():
         # kube-state-metrics before 2.3 does not say what is scaled; equal names are the custom.
-        kind, target = hpa.pop("target", ("Deployment", name))
+        kind, target = hpa.pop("target", (DEPLOYMENT.name, name))
         hpa["metrics"].sort(key=lambda metric: str(metric["resource"]))
         facts.hpas[namespace, kind, target] = hpa
 
