@@ -17,6 +17,7 @@ from analyzer.gitops.land.changes import ChangePlan
 from analyzer.gitops.land.diff import Author
 from analyzer.gitops.land.proposal import Proposal, commit_body
 from analyzer.landing import propose
+from analyzer.quantity import Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
 from analyzer.workload import ContainerRef
@@ -93,22 +94,21 @@ def _wanted(one: Proposal, known: Mapping[ContainerRef, Recommendation], cluster
 def promise_of(recommendation: Recommendation) -> Promise:
     """What is promised of one container: the amounts that change, and the risks stated for them."""
     ref = recommendation.ref
-    amounts = {
-        name: {t: a.units for t in TARGETS if (a := getattr(resources, t)) is not None}
-        for name, resources in (
-            ("before", recommendation.current),
-            ("after", recommendation.proposed),
-        )
-    }
     return Promise(
         namespace=ref.namespace,
         kind=ref.kind,
         workload=ref.workload,
         container=ref.container,
-        before=amounts["before"],
-        after=amounts["after"],
+        before=_amounts(recommendation.current),
+        after=_amounts(recommendation.proposed),
         risk=dict(recommendation.stated_risk),
     )
+
+
+def _amounts(resources: Resources) -> dict[str, int]:
+    """Millicores and bytes by target, where there are any."""
+    stated = {str(target): getattr(resources, target) for target in TARGETS}
+    return {target: amount.units for target, amount in stated.items() if amount is not None}
 
 
 def urgency(proposal: Proposal, about: Sequence[Recommendation]) -> tuple[float, ...]:
