@@ -177,6 +177,7 @@ def analyze_histories(
         horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
+        verdicts=histories.verdicts,
         version=__version__,
     )
     if not config.backtest or not len(histories):

@@ -118,12 +118,14 @@ def recommend(
             spec=histories.spec(index),
             evidence=evidence[index],
             demand={target: float(levels[target][index]) for target in TARGETS},
-            unknown=_unknown(demand, index),
+            unknown=_unknown(histories, demand, index),
             node=node,
             risk={target: float(risks[target][index]) for target in TARGETS},
             findings={r: demand.findings[r][index] for r in demand.findings},
         )
-        recommendations.append(_recommend_one(ref, case, demand, index))
+        recommendation = _recommend_one(ref, case, demand, index)
+        doubts = (verdict.reason for verdict in histories.verdicts_of(index))
+        recommendations.append(replace(recommendation, notes=(*recommendation.notes, *doubts)))
     return recommendations, [*histories.skipped, *skipped]
 
 
@@ -161,9 +163,11 @@ def _resource(target: str) -> Resource:
     return "cpu" if target.startswith("cpu") else "memory"
 
 
-def _unknown(demand: Demand, index: int) -> dict[Resource, str]:
+def _unknown(histories: Histories, demand: Demand, index: int) -> dict[Resource, str]:
+    why = {r: demand.reasons.get(r, {}).get(index, "the model cannot tell") for r in RESOURCES}
+    why |= histories.unbelieved(index)
     return {
-        resource: demand.reasons.get(resource, {}).get(index, "the model cannot tell")
+        resource: why[resource]
         for resource in RESOURCES
         if np.isnan(demand.levels[resource][index]).any()
     }
@@ -175,7 +179,7 @@ def _choose_policies(
     chosen: dict[int, Policy] = {}
     skipped = []
     for index, ref in enumerate(histories.containers):
-        unknown = _unknown(demand, index)
+        unknown = _unknown(histories, demand, index)
         try:
             policy = policies.of(ref, histories.spec(index).annotations)
         except ConfigError as error:

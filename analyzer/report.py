@@ -22,6 +22,7 @@ from analyzer.history import Skipped
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
 from analyzer.workload import Selector
 
@@ -75,6 +76,8 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
@@ -107,6 +110,7 @@ class Report:
                 r for r in self.recommendations if any(s.matches(r.ref) for s in selectors)
             ),
             skipped=tuple(s for s in self.skipped if any(x.matches(s.ref) for x in selectors)),
+            verdicts=tuple(v for v in self.verdicts if any(s.matches(v.ref) for s in selectors)),
         )
 
     def to_frame(self) -> pd.DataFrame:

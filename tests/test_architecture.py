@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 # From the ground up. A part (a module, or a package with all its modules) imports from floors
 # below its own, from parts to its left on its own floor, and from itself.
 FLOORS = (
-    ("errors", "check", "quantity", "workload", "usage", "history"),
+    ("errors", "check", "quantity", "workload", "usage", "telemetry", "history"),
     ("models",),
     ("calibration",),
     ("sources",),

@@ -27,6 +27,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
     sections = [
         _headline(report),
         _warnings(report),
+        _verdicts(report),
         _evidence(report),
         _changes(report),
         _held(report),
@@ -95,6 +96,16 @@ def _warnings(report: Report) -> str:
     if not warnings:
         return ""
     return "## Partial data\n\n" + "\n".join(f"- {markdown(warning)}" for warning in warnings)
+
+
+def _verdicts(report: Report) -> str:
+    """What was read and is not believed: no amount rests on it."""
+    if not report.verdicts:
+        return ""
+    rows = [[markdown(str(v.ref)), markdown(v.reason)] for v in report.verdicts[:SHOWN]]
+    rest = len(report.verdicts) - SHOWN
+    more = f"\n\n…and {rest} more in `run.json`." if rest > 0 else ""
+    return f"## Not believed\n\n{table(['Container', 'Why'], rows)}{more}"
 
 
 def _evidence(report: Report) -> str:
