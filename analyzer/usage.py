@@ -532,10 +532,11 @@ class Recording:
 
     def restrict(self, wanted: Callable[[str], bool]) -> Recording:
         """Only the namespaces that are `wanted`, in everything that is known."""
-        kept = {
-            name: table[[wanted(each) for each in table["namespace"]]].reset_index(drop=True)
-            for name, table in self.tables.items()
-        }
+        kept = {}
+        for name, table in self.tables.items():
+            # An empty list of truths would select no columns.
+            chosen = np.array([wanted(each) for each in table["namespace"]], dtype=bool)
+            kept[name] = table[chosen].reset_index(drop=True)
         usage = self.usage.select([wanted(ref.namespace) for ref in self.usage.containers])
         meta = replace(
             self.meta,
