@@ -19,6 +19,7 @@ import msgspec
 import yaml
 
 from analyzer.errors import ConfigError, UsageError
+from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
@@ -60,6 +61,10 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
+    ssh_key: str | None = None
+    """A private key for git over SSH, such as a deploy key."""
+    known_hosts: str | None = None
+    """A file with the host keys that git over SSH accepts."""
     entry: str | None = None
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
@@ -114,6 +119,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
+    forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
 
     def __post_init__(self) -> None:
         for text in (self.window, self.horizon, self.step):
