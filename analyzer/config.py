@@ -239,11 +239,10 @@ def _put(
     origins[dotted] = origin
 
 
-_SECTIONS = {
-    "policy": Policy,
-    "prometheus": PrometheusSettings,
-    "git": GitSettings,
-    "kubernetes": KubernetesSettings,
+_SECTIONS: Mapping[str, Any] = {
+    name: kind
+    for name, kind in get_type_hints(Config).items()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 }
 
 
