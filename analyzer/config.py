@@ -19,10 +19,11 @@ import msgspec
 import yaml
 
 from analyzer.errors import ConfigError, UsageError
+from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
-from analyzer.sources.prometheus.replicas import split_urls
+from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import utc
 
@@ -60,6 +61,10 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
+    ssh_key: str | None = None
+    """A private key for git over SSH, such as a deploy key."""
+    known_hosts: str | None = None
+    """A file with the host keys that git over SSH accepts."""
     entry: str | None = None
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
@@ -91,10 +96,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     horizon: str = "7d"
     """The time until the next review."""
     model: str = DEFAULT_MODEL
-    risk_budget: bool = True
-    """Spend the cluster's expected overruns where they buy the most; off: equal risk for all."""
+    risk_budget: bool = False
+    """Spend the cluster's expected overruns where they buy the most, instead of equal risk for
+    all. The largest requests then bear the most of it."""
     risk_budget_cap: float = 3.0
-    """No container gets more than this many times the risk it would get if all were equal."""
+    """With `risk_budget`, no container gets more than this many times the risk it would get if all
+    were equal."""
     backtest: bool = True
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
@@ -109,6 +116,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
+    forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
 
     def __post_init__(self) -> None:
         for text in (self.window, self.horizon, self.step):
@@ -164,9 +172,11 @@ def flatten(config: Config) -> dict[str, Any]:
     """Every leaf of the configuration by its dotted path, as plain values; secrets masked."""
     plain = msgspec.to_builtins(config, enc_hook=str, builtin_types=(timedelta,))
     shown = {name: str(v) if isinstance(v, timedelta) else v for name, v in _leaves(plain)}
-    shown["source"] = config.source and ",".join(map(_masked, split_urls(config.source)))
+    shown["source"] = config.source and ",".join(map(redact, split_urls(config.source)))
     shown["git.repo"] = config.git.repo and _masked(config.git.repo)
-    shown["prometheus.headers"] = dict.fromkeys(config.prometheus.headers, "***")
+    for secret in ("headers", "parameters"):
+        shown[f"prometheus.{secret}"] = dict.fromkeys(getattr(config.prometheus, secret), "***")
+    shown["prometheus.proxy"] = config.prometheus.proxy and redact(config.prometheus.proxy)
     return shown
 
 
@@ -192,6 +202,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}{at}: not valid YAML: {getattr(error, 'problem', error)}"
         ) from error
+    except ValueError as error:  # a number of thousands of digits, a 13th month
+        raise ConfigError(f"{path}: holds a value that cannot be read: {error}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -15,13 +15,14 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import RecordingError
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.usage import NAMES, Meta, Recording, Usage
+from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -58,6 +59,12 @@ class Spec:
     hpa: Hpa | None = None
     first_seen: datetime | None = None
     last_seen: datetime | None = None
+    exit_reason: str | None = None
+    """Why it ended last, in the words of Kubernetes: ``OOMKilled``, ``Error``, ``Completed``."""
+    suspended: bool = False
+    """Its CronJob starts no runs."""
+    pod_resources: Resources = field(default_factory=Resources)
+    """What is declared for its pod as a whole."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,10 @@ class Histories:
     specs: tuple[tuple[Spec, ...], ...]
     events: pd.DataFrame
     skipped: tuple[Skipped, ...] = ()
+    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
+    """What is known of the pods of all containers, as `validate_pods` says."""
+    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    """Daily summaries, also of days before the window, as `validate_days` says."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
     """Daily summaries where a longer window has them already; else `daily` computes them."""
 
@@ -177,6 +188,8 @@ class Histories:
             ),
             events=events.reset_index(drop=True),
             skipped=self.skipped,
+            pods=_pods_until(self.pods, end),
+            days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
         )
 
@@ -224,7 +237,15 @@ def build_histories(recording: Recording) -> Histories:
         specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
         events=_index_events(recording.events, cluster, position),
         skipped=tuple(Skipped(ref, "no usage was observed in the window") for ref in sorted(never)),
+        pods=recording.pods,
+        days=recording.days,
     )
+
+
+def _pods_until(pods: pd.DataFrame, end: datetime) -> pd.DataFrame:
+    """The pods as they were known at `end`: later ones are gone, and so are later ends."""
+    then = pods[~(pods["started"] > end)].reset_index(drop=True)
+    return then.assign(ended=then["ended"].where(~(then["ended"] > end)))
 
 
 def check_ledger(
@@ -266,18 +287,25 @@ def _read_spec(row: Mapping[Hashable, Any], ref: ContainerRef) -> Spec:
     return Spec(
         container_type=str(row["container_type"]),
         replicas=_whole(row["replicas"]),
-        resources=Resources(
-            cpu_request=_cpu(row["cpu_request_cores"]),
-            cpu_limit=_cpu(row["cpu_limit_cores"]),
-            memory_request=_memory(row["memory_request_bytes"]),
-            memory_limit=_memory(row["memory_limit_bytes"]),
-        ),
+        resources=_resources(row),
         image=None if _missing(row["image"]) else str(row["image"]),
         labels=_mapping(row["labels"], ref, "labels"),
         annotations=_mapping(row["annotations"], ref, "annotations"),
         hpa=_hpa(row["hpa"], ref),
         first_seen=_moment(row["first_seen"]),
         last_seen=_moment(row["last_seen"]),
+        exit_reason=None if _missing(row["exit_reason"]) else str(row["exit_reason"]),
+        suspended=row["suspended"] == 1,
+        pod_resources=_resources(row, "pod_"),
+    )
+
+
+def _resources(row: Mapping[Hashable, Any], prefix: str = "") -> Resources:
+    return Resources(
+        cpu_request=_cpu(row[f"{prefix}cpu_request_cores"]),
+        cpu_limit=_cpu(row[f"{prefix}cpu_limit_cores"]),
+        memory_request=_memory(row[f"{prefix}memory_request_bytes"]),
+        memory_limit=_memory(row[f"{prefix}memory_limit_bytes"]),
     )
 
 
@@ -319,16 +347,43 @@ def _mapping(text: Any, ref: ContainerRef, column: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in _decode(text, ref, column).items()}
 
 
+class HpaMetric(msgspec.Struct, omit_defaults=True):
+    """One metric that an HPA scales on, as the specs table spells it."""
+
+    value: float
+    resource: str = ""
+    type: str = "Utilization"
+
+
+class HpaText(msgspec.Struct):
+    """The JSON of an HPA in the specs table."""
+
+    name: str = ""
+    min: int | None = None
+    max: int | None = None
+    metrics: list[HpaMetric] = []
+
+
+def read_hpa(text: Any, where: str) -> HpaText | None:
+    """The HPA of a specs row, None where it has none. Raises `RecordingError` naming `where`."""
+    if _missing(text) or text in ("", "null", "{}"):
+        return None
+    try:
+        return msgspec.json.decode(text, type=HpaText)
+    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        raise RecordingError(f"specs column hpa of {where}: {error}") from error
+
+
 def _hpa(text: Any, ref: ContainerRef) -> Hpa | None:
-    value = _decode(text, ref, "hpa")
-    if not value:
+    value = read_hpa(text, str(ref))
+    if value is None:
         return None
     targets = {
-        str(metric["resource"]): float(metric["value"])
-        for metric in value.get("metrics", [])
-        if metric.get("type", "Utilization") == "Utilization" and "resource" in metric
+        metric.resource: metric.value
+        for metric in value.metrics
+        if metric.type == "Utilization" and metric.resource
     }
-    return Hpa(str(value.get("name", "")), value.get("min"), value.get("max"), targets)
+    return Hpa(value.name, value.min, value.max, targets)
 
 
 def _index_events(

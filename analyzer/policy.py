@@ -1,8 +1,8 @@
 """The policy: what turns demand into requests and limits a team is willing to run with.
 
 A `Policy` is plain settings. `Policies` says which one holds for a container: the defaults, then
-every rule that matches, in order, then annotations on the workload. The steps are pure functions
-on one amount; `analyzer.recommend` calls them in their fixed order.
+every rule that matches, in order, then annotations on the workload. `analyzer.recommend` applies
+it, step by step.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from analyzer.errors import ConfigError
-from analyzer.quantity import Cpu, Memory, decode_quantity
+from analyzer.quantity import Cpu, Memory, Quantity, decode_quantity
 from analyzer.workload import ContainerRef
 
-Quantity = TypeVar("Quantity", Cpu, Memory)
+Amount = TypeVar("Amount", bound=Quantity)
 
 ANNOTATION_PREFIX = "rightsize_io_"
 """How kube-state-metrics spells annotations ``rightsize.io/...``; both spellings count."""
@@ -31,8 +31,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Settings of one container. Risks and ratios are fractions (0.05 is 5 %)."""
 
     cpu_request_risk: float = 0.05
-    """Share of the time in which CPU usage may exceed the request, on average over the cluster:
-    with a risk budget a container may bear up to `risk_budget_cap` times as much."""
+    """Share of the time in which CPU usage may exceed the request. With a risk budget this is the
+    average over the cluster, and a container may bear up to `risk_budget_cap` times as much."""
     memory_request_risk: float = 0.10
     """Chance that the memory peak until the next review exceeds the request, likewise."""
     memory_limit_risk: float = 0.01
@@ -76,11 +76,41 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("memory_limit_headroom", self.memory_limit_headroom, 1.0, 10.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
+        _between("min_samples", self.min_samples, 1, 10**9)
+        _between("min_days_to_lower", self.min_days_to_lower, 0.0, 10_000.0)
+        _bounded("cpu", self.cpu_floor, self.cpu_ceiling, Cpu(1), _MOST_CPU)
+        _bounded("memory", self.memory_floor, self.memory_ceiling, _LEAST_MEMORY, _MOST_MEMORY)
+        _amount("min_change_cpu", self.min_change_cpu, Cpu(0), _MOST_CPU)
+        _amount("min_change_memory", self.min_change_memory, Memory(0), _MOST_MEMORY)
+
+
+_LEAST_MEMORY = Memory(1024**2)
+"""Whoever writes less than a mebibyte forgot the unit, or wrote `100m` for `100Mi`."""
+_MOST_CPU, _MOST_MEMORY = Cpu(10**9), Memory(2**60)
+"""A million cores, an exbibyte: no node has them."""
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ValueError(f"{name} must be between {low:g} and {high:g}, found {value:g}")
+
+
+def _bounded(
+    resource: str, floor: Amount, ceiling: Amount | None, least: Amount, most: Amount
+) -> None:
+    _amount(f"{resource}_floor", floor, least, most)
+    if ceiling is None:
+        return
+    _amount(f"{resource}_ceiling", ceiling, least, most)
+    if ceiling < floor:
+        raise ValueError(
+            f"{resource}_ceiling ({ceiling}) must not lie below {resource}_floor ({floor})"
+        )
+
+
+def _amount(name: str, amount: Amount, least: Amount, most: Amount) -> None:
+    if not least <= amount <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, found {amount}")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -156,13 +186,7 @@ def make_policy(
         raise ConfigError(f"{origin} cannot be used: {error}") from error
 
 
-def clamp(amount: Quantity, floor: Quantity, ceiling: Quantity | None) -> Quantity:
-    """`amount` between `floor` and `ceiling`; the ceiling wins where they cross."""
-    raised = max(amount, floor)
-    return raised if ceiling is None else min(raised, ceiling)
-
-
-def round_up(amount: Quantity) -> Quantity:
+def round_up(amount: Amount) -> Amount:
     """The next amount a person would write: never below `amount`, at most 10 % above it or 5m."""
     if isinstance(amount, Cpu):
         step = next((step for below, step in _CPU_STEPS if amount.units < below), 500)
@@ -179,7 +203,7 @@ def _round_memory(count: int) -> int:
     return int(-(-count // step) * step)
 
 
-def worth_changing(now: Quantity, proposed: Quantity, policy: Policy) -> bool:
+def worth_changing(now: Amount, proposed: Amount, policy: Policy) -> bool:
     """Whether the change is worth its churn: large enough both absolutely and relatively.
 
     Raising is a matter of safety: it needs half of the relative change, and little of the absolute

@@ -17,6 +17,7 @@ import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
+from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import RESOURCES
@@ -186,7 +187,11 @@ def duration_text(length: timedelta) -> str:
 
 def dump_report(report: Report) -> bytes:
     """`report` as indented JSON; `load_report` reads it back to an equal object."""
-    return msgspec.json.format(msgspec.json.encode(report, enc_hook=_encode), indent=1) + b"\n"
+    return _shown(msgspec.json.encode(report, enc_hook=_encode))
+
+
+def _shown(encoded: bytes) -> bytes:
+    return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
 
 
 def load_report(path: Path) -> Report:

@@ -10,7 +10,7 @@ A sample at timestamp ``t`` covers ``(t - step, t]``, as a Prometheus range eval
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -29,6 +29,9 @@ Ints = npt.NDArray[np.int64]
 NAMES = ["namespace", "workload_kind", "workload", "container"]
 """The columns that name a container inside its cluster, in sort order."""
 
+VALUES = ("cpu_cores", "memory_bytes", "memory_rss_bytes", "memory_cache_bytes")
+"""What is measured of a container: the first two always, the others where somebody asked."""
+
 CONTAINER_TYPES = ("app", "init", "sidecar")
 EVENT_KINDS = (
     "oom_kill",
@@ -37,10 +40,16 @@ EVENT_KINDS = (
     "image_change",
     "cpu_pressure",
     "memory_pressure",
+    "eviction",
 )
 
 MOST = 2.0**60
 """No cluster has an exbibyte in a container, nor anything else in such numbers."""
+MOST_STEPS = 4_000_000
+"""Steps of a window at most: 38 years of five minutes, or 46 days of seconds."""
+FREE_CELLS = 40_000_000
+"""So many cells of an array are granted to any data: 160 MB."""
+_CELLS_PER_SAMPLE = 20
 
 _SPEC_COLUMNS: dict[str, str] = {
     "container_type": "text",
@@ -55,6 +64,31 @@ _SPEC_COLUMNS: dict[str, str] = {
     "hpa": "text",
     "first_seen": "time",
     "last_seen": "time",
+    "exit_reason": "text",
+    "suspended": "number",
+    "pod_cpu_request_cores": "number",
+    "pod_cpu_limit_cores": "number",
+    "pod_memory_request_bytes": "number",
+    "pod_memory_limit_bytes": "number",
+}
+_POD_COLUMNS: dict[str, str] = {
+    "workload_kind": "text",
+    "workload": "text",
+    "node": "text",
+    "started": "time",
+    "ended": "time",
+    "owner": "text",
+}
+_DAY_COLUMNS: dict[str, str] = {
+    "pod": "text",
+    "samples": "number",
+    "cpu_p50_cores": "number",
+    "cpu_p95_cores": "number",
+    "cpu_p99_cores": "number",
+    "cpu_max_cores": "number",
+    "memory_peak_bytes": "number",
+    "start_peak_bytes": "number",
+    "kills": "number",
 }
 
 
@@ -62,14 +96,17 @@ def validate_usage(frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame` as a usage table, or say what is wrong with it.
 
     Columns: the four of `NAMES`, ``pod``, ``timestamp`` (UTC), ``cpu_cores`` (mean over the
-    step) and ``memory_bytes`` (maximum within the step). A missing value column is added as all
-    NaN; NaN means "not observed". Negative and infinite values raise `RecordingError`.
+    step) and ``memory_bytes`` (maximum within the step); ``memory_rss_bytes`` and
+    ``memory_cache_bytes`` (maxima too) only where the frame has them. A missing one of the first
+    two is added as all NaN; NaN means "not observed". Negative and infinite values raise
+    `RecordingError`.
     """
     _require(frame, [*NAMES, "pod", "timestamp"], "usage")
     columns = {name: _text(frame, name, "usage") for name in [*NAMES, "pod"]}
     columns["timestamp"] = _times(frame, "timestamp", "usage")
     columns["cpu_cores"] = _numbers(frame, "cpu_cores", "usage").astype("float32")
     columns["memory_bytes"] = _numbers(frame, "memory_bytes", "usage")
+    columns |= {name: _numbers(frame, name, "usage") for name in VALUES[2:] if name in frame}
     if "cpu_cores" not in frame and "memory_bytes" not in frame:
         raise RecordingError("the usage table has neither cpu_cores nor memory_bytes; add one")
     if columns["timestamp"].isna().any():
@@ -81,16 +118,14 @@ def validate_specs(frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame` as a specs table: one row per container and period of equal settings.
 
     Only `NAMES` are required; every other column is added empty where it is missing. The row of a
-    container with the latest ``last_seen`` (then the last one) is what holds now.
+    container with the latest ``last_seen`` (then the last one) is what holds now. ``exit_reason``
+    is why it ended last; ``suspended`` is 1 where its CronJob is; ``pod_...`` are the amounts
+    declared for its pod as a whole.
     """
-    _require(frame, NAMES, "specs")
-    read = {"text": _text, "number": _numbers, "time": _times}
-    columns = {name: _text(frame, name, "specs") for name in NAMES}
-    for name, kind in _SPEC_COLUMNS.items():
-        columns[name] = read[kind](frame, name, "specs")
+    columns = _columns(frame, NAMES, _SPEC_COLUMNS, "specs")
     columns["container_type"] = columns["container_type"].fillna("app")
     _only(columns["container_type"], CONTAINER_TYPES, "specs", "container_type")
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns).reset_index(drop=True)
 
 
 def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
@@ -98,7 +133,8 @@ def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
 
     ``kind`` is one of `EVENT_KINDS`. ``value`` is the memory limit that was hit in bytes
     (``oom_kill``), the share of throttled CFS periods (``throttled``), or the share of the hour
-    before that was lost to waiting (``cpu_pressure``, ``memory_pressure``), else NaN.
+    before that was lost to waiting (``cpu_pressure``, ``memory_pressure``), else NaN. An
+    ``eviction`` is an end by the node's need, which says nothing of the container's own limit.
     """
     _require(frame, [*NAMES, "timestamp", "kind"], "events")
     columns = {name: _text(frame, name, "events") for name in [*NAMES, "pod", "kind"]}
@@ -108,13 +144,58 @@ def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_values("timestamp", kind="stable", ignore_index=True)
 
 
+def validate_pods(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` as a table of pods: one row per namespace and pod, the others optional.
+
+    ``workload_kind`` and ``workload`` are those of `NAMES`, ``owner`` the object that made the pod
+    as ``Kind/name``; ``ended`` is empty while it runs.
+    """
+    _require(frame, ["namespace", "pod"], "pods")
+    table = pd.DataFrame(_columns(frame, ["namespace", "pod"], _POD_COLUMNS, "pods"))
+    if table["pod"].isna().any():
+        raise RecordingError("the pods table has rows without pod; drop them")
+    return table.drop_duplicates(["namespace", "pod"], keep="last", ignore_index=True)
+
+
+def validate_days(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` as a table of daily summaries, sorted by names and day.
+
+    One row per container, pod and UTC day (``day`` is its midnight); no pod means all pods
+    together. ``samples`` counts observed steps, the quantiles are of CPU in cores,
+    ``memory_peak_bytes`` the highest working set, ``start_peak_bytes`` the highest of the first
+    ten minutes of a pod, ``kills`` the OOM kills. An empty value was not observed.
+    """
+    _require(frame, [*NAMES, "day"], "days")
+    columns = _columns(frame, NAMES, _DAY_COLUMNS, "days")
+    columns["day"] = _times(frame, "day", "days").dt.floor("D")
+    table = pd.DataFrame(columns)
+    if table["day"].isna().any():
+        raise RecordingError("the days table has rows without day; drop them")
+    return table.sort_values([*NAMES, "day"], kind="stable", ignore_index=True)
+
+
+def _columns(
+    frame: pd.DataFrame, names: Sequence[str], kinds: Mapping[str, str], table: str
+) -> dict[str, pd.Series[Any]]:
+    """The text columns `names`, which are required, and those of `kinds`, which are not."""
+    _require(frame, names, table)
+    read = {"text": _text, "number": _numbers, "time": _times}
+    columns = {name: _text(frame, name, table) for name in names}
+    return columns | {name: read[kind](frame, name, table) for name, kind in kinds.items()}
+
+
 @dataclass(frozen=True)
 class Meta:
     """What a recording says of itself.
 
-    The window is ``(start, end]`` in steps of `step`; `nodes` are mappings with ``name``,
-    ``cpu_allocatable_cores``, ``memory_allocatable_bytes`` and ``gpus``. A non-empty `warnings`
-    means that the data is partial.
+    The window is ``(start, end]`` in steps of `step`. A non-empty `warnings` means that the data
+    is partial. Mappings, with any but the first two keys optional:
+
+    - `nodes`: ``name``, ``cpu_allocatable_cores``, ``memory_allocatable_bytes``, ``gpus``
+    - `quotas`: ``namespace``, ``name``, ``resource`` (as ``requests.cpu``), ``hard``, ``used``
+      (cores, bytes or counts)
+    - `limit_ranges`: ``namespace``, ``name``, ``type`` (Container, Pod), ``resource`` (cpu,
+      memory), ``constraint`` (min, max, default, defaultRequest, maxLimitRequestRatio), ``value``
     """
 
     cluster: str
@@ -125,6 +206,8 @@ class Meta:
     queries: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     nodes: tuple[dict[str, Any], ...] = ()
+    quotas: tuple[dict[str, Any], ...] = ()
+    limit_ranges: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         for moment in (self.start, self.end):
@@ -135,6 +218,12 @@ class Meta:
         if self.end <= self.start:
             raise RecordingError(
                 f"the window is empty: it ends at {self.end} and starts at {self.start}"
+            )
+        if self.steps > MOST_STEPS:
+            raise RecordingError(
+                f"the window from {self.start} to {self.end} has {self.steps:,} steps of "
+                f"{self.step}, more than the {MOST_STEPS:,} that can be worked with; correct the "
+                "times of its first and last sample, or choose a longer step"
             )
 
     @property
@@ -150,7 +239,8 @@ class Usage:
     Series ``s`` (one container in one pod) owns ``cpu_cores[offset[s]:offset[s + 1]]`` and the
     same stretch of `memory_bytes`; its first value belongs to step ``first[s]``, where step ``k``
     ends at ``start + (k + 1) * step``. NaN means "not observed". Series are sorted by container,
-    then pod; `container` holds indices into `containers`.
+    then pod; `container` holds indices into `containers`. Resident memory and page cache lie
+    alike where they were asked for, else they are None and cost nothing.
     """
 
     start: datetime
@@ -163,6 +253,8 @@ class Usage:
     offset: Ints
     cpu_cores: Floats
     memory_bytes: Floats
+    memory_rss_bytes: Floats | None = None
+    memory_cache_bytes: Floats | None = None
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, meta: Meta) -> Usage:
@@ -179,10 +271,9 @@ class Usage:
         grouped = frame.groupby(keys, sort=True, observed=True)
         series = np.asarray(grouped.ngroup(), dtype=np.int64)
         names = grouped.size().index.to_frame(index=False)
-        cpu = frame["cpu_cores"].to_numpy(dtype=np.float32)
-        memory = frame["memory_bytes"].to_numpy(dtype=np.float32)
-        series, cell, cpu, memory = _one_per_step(series, cell, cpu, memory)
-        return cls._from_cells(names, series, cell, cpu, memory, meta)
+        values = {n: frame[n].to_numpy(dtype=np.float32) for n in VALUES if n in frame}
+        series, cell, values = _one_per_step(series, cell, values)
+        return cls._from_cells(names, series, cell, values, meta)
 
     @classmethod
     def _from_cells(
@@ -190,17 +281,20 @@ class Usage:
         names: pd.DataFrame,
         series: Ints,
         cell: Ints,
-        cpu: Floats,
-        memory: Floats,
+        values: Mapping[str, Floats],
         meta: Meta,
     ) -> Usage:
         starts = np.searchsorted(series, np.arange(len(names) + 1))
         first = cell[starts[:-1]] if len(names) else np.zeros(0, np.int64)
         last = cell[starts[1:] - 1] if len(names) else first
         offset = np.concatenate([[0], np.cumsum(last - first + 1)]).astype(np.int64)
+        refuse_sparse(int(offset[-1]), len(cell), meta.start, meta.end, meta.step)
         place = offset[series] + cell - first[series]
-        dense = np.full((2, offset[-1]), np.nan, dtype=np.float32)
-        dense[0, place], dense[1, place] = cpu, memory
+        dense: dict[str, Any] = {
+            name: np.full(offset[-1], np.nan, dtype=np.float32) for name in values
+        }
+        for name, column in values.items():
+            dense[name][place] = column
         owners = list(names[NAMES].itertuples(index=False, name=None))
         containers = sorted(set(owners))
         position = {owner: index for index, owner in enumerate(containers)}
@@ -213,9 +307,18 @@ class Usage:
             pods=tuple(names["pod"]),
             first=first,
             offset=offset,
-            cpu_cores=dense[0],
-            memory_bytes=dense[1],
+            **dense,
         )
+
+    @property
+    def values(self) -> dict[str, Floats]:
+        """The arrays of those `VALUES` that there are."""
+        found = {name: getattr(self, name) for name in VALUES}
+        return {name: array for name, array in found.items() if array is not None}
+
+    def _at(self, take: Ints) -> dict[str, Any]:
+        """All values at the flat positions `take`."""
+        return {name: array[take] for name, array in self.values.items()}
 
     @property
     def end(self) -> datetime:
@@ -251,10 +354,8 @@ class Usage:
         low = np.clip(self.first, begin, stop)
         high = np.clip(self.first + np.diff(self.offset), begin, stop)
         kept = np.flatnonzero(high > low)
-        lengths = (high - low)[kept]
-        offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         source = self.offset[kept] + low[kept] - self.first[kept]
-        take = np.repeat(source - offset[:-1], lengths) + np.arange(offset[-1])
+        offset, take = _stretches(source, (high - low)[kept])
         return replace(
             self,
             start=self.start + begin * self.step,
@@ -263,34 +364,66 @@ class Usage:
             pods=tuple(self.pods[s] for s in kept),
             first=low[kept] - begin,
             offset=offset,
-            cpu_cores=self.cpu_cores[take],
-            memory_bytes=self.memory_bytes[take],
+            **self._at(take),
         )
 
     def select(self, wanted: Sequence[bool] | npt.NDArray[np.bool_]) -> Usage:
         """Only the containers that are `wanted`, one truth value each, and their samples."""
         chosen = np.asarray(wanted, dtype=bool)
         kept = np.flatnonzero(chosen[self.container])
-        lengths = np.diff(self.offset)[kept]
-        offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        take = np.repeat(self.offset[kept] - offset[:-1], lengths) + np.arange(offset[-1])
         return replace(
-            self,
+            self._arranged(kept),
             containers=tuple(r for r, w in zip(self.containers, chosen, strict=True) if w),
             container=(np.cumsum(chosen) - 1)[self.container[kept]].astype(np.int64),
-            pods=tuple(self.pods[s] for s in kept),
-            first=self.first[kept],
-            offset=offset,
-            cpu_cores=self.cpu_cores[take],
-            memory_bytes=self.memory_bytes[take],
         )
+
+    def rename(self, refs: Sequence[ContainerRef], pods: Sequence[str] | None = None) -> Usage:
+        """The same samples with ``refs[i]`` for container ``i``, and `pods` for the pods.
+
+        Containers that get the same name become one. Raises `ValueError` where that gives one
+        container the same pod twice.
+        """
+        pods = self.pods if pods is None else pods
+        containers = sorted(set(refs))
+        position = {ref: index for index, ref in enumerate(containers)}
+        owner = np.array([position[refs[index]] for index in self.container], dtype=np.int64)
+        order = sorted(range(len(pods)), key=lambda s: (owner[s], pods[s]))
+        named = [(int(owner[s]), pods[s]) for s in order]
+        if len(set(named)) < len(named):
+            raise ValueError("one pod would come twice in a container")
+        series = np.array(order, dtype=np.int64)
+        return replace(
+            self._arranged(series),
+            containers=tuple(containers),
+            container=owner[series],
+            pods=tuple(pods[s] for s in order),
+        )
+
+    def _arranged(self, series: Ints) -> Usage:
+        """These `series` alone and in this order; whoever calls sees to `container`."""
+        offset, take = _stretches(self.offset[series], np.diff(self.offset)[series])
+        return replace(
+            self,
+            container=self.container[series],
+            pods=tuple(self.pods[s] for s in series),
+            first=self.first[series],
+            offset=offset,
+            **self._at(take),
+        )
+
+    def observed(self, where: slice = slice(None)) -> npt.NDArray[np.bool_]:
+        """Which of the samples in `where` say anything."""
+        seen = ~np.isnan(self.cpu_cores[where])
+        for array in self.values.values():
+            seen |= ~np.isnan(array[where])
+        return seen
 
     def to_frame(self) -> pd.DataFrame:
         """The usage table of every observed sample, sorted by container, pod and time."""
         lengths = np.diff(self.offset)
         series = np.repeat(np.arange(len(self.pods)), lengths)
         steps = np.arange(self.offset[-1]) - (self.offset[:-1] - self.first)[series]
-        seen = ~(np.isnan(self.cpu_cores) & np.isnan(self.memory_bytes))
+        seen = self.observed()
         series, steps = series[seen], steps[seen]
         refs = [self.containers[index] for index in self.container]
         names = {
@@ -306,8 +439,9 @@ class Usage:
         }
         start = pd.Timestamp(self.start).as_unit("s")
         columns["timestamp"] = start + pd.to_timedelta((steps + 1) * self.step.total_seconds(), "s")
-        columns["cpu_cores"] = self.cpu_cores[seen]
-        columns["memory_bytes"] = self.memory_bytes[seen].astype(np.float64)
+        for name, array in self.values.items():
+            column = array[seen]
+            columns[name] = column if name == "cpu_cores" else column.astype(np.float64)
         return pd.DataFrame(columns)
 
 
@@ -332,8 +466,12 @@ def concat(parts: Sequence[Usage]) -> Usage:
     first = np.concatenate([part.first for part in parts])
     lengths = np.concatenate([np.diff(part.offset) for part in parts])
     source = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    offset = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64)
-    take = np.repeat(source[order] - offset[:-1], lengths[order]) + np.arange(offset[-1])
+    offset, take = _stretches(source[order], lengths[order])
+    joined: dict[str, Any] = {
+        name: np.concatenate([_value(part, name) for part in parts])[take]
+        for name in VALUES
+        if any(name in part.values for part in parts)
+    }
     return replace(
         head,
         containers=tuple(containers),
@@ -341,20 +479,41 @@ def concat(parts: Sequence[Usage]) -> Usage:
         pods=tuple(pods[s] for s in order),
         first=first[order],
         offset=offset,
-        cpu_cores=np.concatenate([part.cpu_cores for part in parts])[take],
-        memory_bytes=np.concatenate([part.memory_bytes for part in parts])[take],
+        **joined,
     )
+
+
+def _value(usage: Usage, name: str) -> Floats:
+    """One of `VALUES` of `usage`, not observed where it has none."""
+    array = usage.values.get(name)
+    return np.full(len(usage.cpu_cores), np.nan, np.float32) if array is None else array
+
+
+def _stretches(source: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """The offsets of stretches put one after the other, and where each value comes from."""
+    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return offset, np.repeat(source - offset[:-1], lengths) + np.arange(offset[-1])
 
 
 def _empty(columns: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
 
 
+TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "specs": validate_specs,
+    "events": validate_events,
+    "pods": validate_pods,
+    "days": validate_days,
+}
+"""The tables beside usage, all optional, and what checks them."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """Everything one source knows of one cluster over one window.
 
-    This is what every source returns, what `record` writes and what `analyze` starts from.
+    This is what every source returns, what `record` writes and what `analyze` starts from. `days`
+    may reach further back than the window.
     """
 
     meta: Meta
@@ -363,6 +522,30 @@ class Recording:
     events: pd.DataFrame = field(
         default_factory=lambda: validate_events(_empty([*NAMES, "timestamp", "kind"]))
     )
+    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
+    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables of `TABLES` by name."""
+        return {name: getattr(self, name) for name in TABLES}
+
+    def restrict(self, wanted: Callable[[str], bool]) -> Recording:
+        """Only the namespaces that are `wanted`, in everything that is known."""
+        chosen = {
+            name: np.array([wanted(each) for each in table["namespace"]], dtype=np.bool_)
+            for name, table in self.tables.items()
+        }  # arrays, for an empty list would choose columns
+        kept = {
+            name: self.tables[name][rows].reset_index(drop=True) for name, rows in chosen.items()
+        }
+        usage = self.usage.select([wanted(ref.namespace) for ref in self.usage.containers])
+        meta = replace(
+            self.meta,
+            quotas=tuple(q for q in self.meta.quotas if wanted(q["namespace"])),
+            limit_ranges=tuple(r for r in self.meta.limit_ranges if wanted(r["namespace"])),
+        )
+        return replace(self, meta=meta, usage=usage, **kept)
 
 
 def _require(frame: pd.DataFrame, names: Sequence[str], table: str) -> None:
@@ -407,6 +590,22 @@ def refuse_absurd(values: npt.NDArray[np.float64], table: str, name: str) -> Non
         )
 
 
+def refuse_sparse(
+    cells: int, samples: int, start: datetime, end: datetime, step: timedelta
+) -> None:
+    """Raise `RecordingError` where arrays of so many `cells` would hold next to nothing.
+
+    What is read costs by its samples. A stray time, or a step that is far too short, would make
+    gigabytes of "not observed" of them.
+    """
+    if cells > max(FREE_CELLS, _CELLS_PER_SAMPLE * samples):
+        raise RecordingError(
+            f"{samples:,} samples from {start} to {end} in steps of {step} would fill {cells:,} "
+            f"cells ({4 * cells / 1024**3:.1f} GiB) with nothing; choose a longer step, or leave "
+            "out the pods whose times lie far apart"
+        )
+
+
 def _times(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     if name not in frame:
         return pd.Series(pd.NaT, index=frame.index, dtype="datetime64[s, UTC]")
@@ -432,25 +631,39 @@ def _cells(times: pd.Series[Any], meta: Meta) -> Ints:
 
 
 def _one_per_step(
-    series: Ints, cell: Ints, cpu: Floats, memory: Floats
-) -> tuple[Ints, Ints, Floats, Floats]:
+    series: Ints, cell: Ints, values: Mapping[str, Floats]
+) -> tuple[Ints, Ints, dict[str, Floats]]:
+    """Sorted, with one value a step: the mean of CPU, the largest of everything else."""
     order = np.lexsort((cell, series))
-    series, cell, cpu, memory = series[order], cell[order], cpu[order], memory[order]
+    series, cell = series[order], cell[order]
+    values = {name: column[order] for name, column in values.items()}
     new = np.ones(len(series), dtype=bool)
     new[1:] = (np.diff(series) != 0) | (np.diff(cell) != 0)
     if new.all():
-        return series, cell, cpu, memory
+        return series, cell, values
     begins = np.flatnonzero(new)
-    count = np.add.reduceat((~np.isnan(cpu)).astype(np.float64), begins)
-    total = np.add.reduceat(np.nan_to_num(cpu).astype(np.float64), begins)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
-    return series[begins], cell[begins], mean, np.fmax.reduceat(memory, begins)
+    merged = {
+        name: _means(column, begins) if name == "cpu_cores" else np.fmax.reduceat(column, begins)
+        for name, column in values.items()
+    }
+    return series[begins], cell[begins], merged
+
+
+def _means(column: Floats, begins: Ints) -> Floats:
+    """The mean of what was observed in each group; NaN where nothing was."""
+    count = np.add.reduceat((~np.isnan(column)).astype(np.float64), begins)
+    total = np.add.reduceat(np.nan_to_num(column).astype(np.float64), begins)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def _codes(values: Sequence[str], series: Ints) -> tuple[npt.NDArray[np.int32], pd.Index[Any]]:
     codes, categories = pd.factorize(np.asarray(values, dtype=object), sort=True)
     return codes[series].astype(np.int32), pd.Index(categories, dtype=object)
+
+
+NO_PODS: pd.DataFrame = validate_pods(_empty(["namespace", "pod"]))
+NO_DAYS: pd.DataFrame = validate_days(_empty([*NAMES, "day"]))
+"""Tables of nothing; nobody changes a table."""
 
 
 def utc(moment: datetime) -> datetime:

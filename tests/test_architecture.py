@@ -17,47 +17,75 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 # From the ground up. A part (a module, or a package with all its modules) imports from floors
 # below its own, from parts to its left on its own floor, and from itself.
 FLOORS = (
-    ("errors", "check", "quantity", "workload", "usage", "history"),
+    (
+        "errors",
+        "escape",
+        "check",
+        "quantity",
+        "kinds",
+        "workload",
+        "usage",
+        "history",
+        "cutoff",
+    ),
     ("models",),
     ("calibration",),
     ("sources",),
     ("evidence", "policy", "recommend"),
+    ("ledger",),
     ("backtest",),
     ("gitops",),
+    ("forge",),
     ("report", "plots", "writers"),
-    ("output", "config", "landing", "pipeline", "cli", "__main__"),
+    ("output", "config", "landing", "pull_requests", "pipeline", "cli", "__main__"),
 )
+# The rooms of `gitops`, each on the ones before, and what of a room the others may see.
+ROOMS: dict[str, frozenset[str]] = {
+    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "resources", "verify"}),
+    "reach": frozenset(
+        {"repository", "objects", "route", "release", "helm_release", "roots", "runtimes", "custom"}
+    ),
+    "render": frozenset(
+        {"program", "charts", "helm", "kustomize", "rendering", "app_template", "well_known"}
+    ),
+    "index": frozenset({"place", "repository_index", "trace"}),
+    "land": frozenset({"changes", "proof", "diff", "proposal", "worktree", "doctor"}),
+}
+
 # Below, and still no business of theirs: usage is read without knowing what is made of it.
 FORBIDDEN = {"sources": {"models", "calibration"}}
 
 # Who may touch the world. The wall clock enters at the command line alone, but for the exceptions.
 MAY_READ_WALL_CLOCK = {"cli"}
-MAY_MEASURE_TIME = {"sources", "pipeline", "cli"}
+MAY_MEASURE_TIME = {"sources", "forge", "pipeline", "cli"}
 MAY_READ_ENVIRONMENT = {
     "sources",
     "gitops",
+    "forge",
     "output",
     "config",
     "landing",
     "pipeline",
     "cli",
 }
-MAY_REACH_OUT = {"sources", "gitops", "cli"}
+MAY_REACH_OUT = {"sources", "gitops", "forge", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "plots", "sources", "gitops", "report", "output", "config", "pipeline", "cli"
+    "ledger", "plots", "sources", "gitops", "forge", "report", "output", "config", "pipeline", "cli"
 }  # fmt: skip
 
 EXCEPTIONS = {
+    ("forge/rest.py", "time.time"): "a limit is lifted at a date that the server names",
     ("sources/cache.py", "time.time"): "files left by killed runs are told by their age on disk",
     (
         "sources/prometheus/examine.py",
         "time.time",
     ): "to compare the server's clock with ours is its task",
     (
-        "sources/prometheus/transport.py",
+        "sources/prometheus/retry.py",
         "time.time",
     ): "a Retry-After header may name a date to wait for",
+    ("sources/prometheus/auth.py", "time.time"): "signatures for AWS carry their date",
 }
 
 WALL_CLOCK = {"time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.strftime"} | {
@@ -147,6 +175,26 @@ def floor_violations(package: Path) -> list[Violation]:
     return sorted(found)
 
 
+def room_violations(package: Path) -> list[Violation]:
+    """Every import of `gitops` that goes up between rooms, or behind the face of a room."""
+    order = list(ROOMS)
+    found = []
+    for part, path, tree in sources(package):
+        inside = path.relative_to(package).parts
+        here = inside[1] if part == "gitops" and len(inside) > 2 else None
+        for line, module in imported_modules(path, package, tree):
+            names = module.split(".")
+            if names[:2] != [package.name, "gitops"] or len(names) < 3 or names[2] == here:
+                continue
+            up = here is not None and order.index(names[2]) > order.index(here)
+            hidden = len(names) > 3 and names[3] not in ROOMS[names[2]]
+            if up or hidden:
+                why = "is above" if up else "is no part of what its room shows"
+                where = str(path.relative_to(package.parent))
+                found.append(Violation(f"{where}:{line}", f"{module} {why}"))
+    return sorted(found)
+
+
 def dotted(node: ast.AST) -> str:
     """`a.b.c` of an attribute chain; the part after a call or an index alone."""
     names: list[str] = []
@@ -220,6 +268,38 @@ def write_tree(root: Path, files: dict[str, str]) -> Path:
 def test_every_file_imports_only_from_the_floors_below() -> None:
     """Data flows down; nothing reaches back up, and nothing stands outside the floors."""
     assert report(floor_violations(PACKAGE)) == ""
+
+
+def test_the_rooms_of_gitops_stand_on_each_other() -> None:
+    """Text knows no objects, reach no builds, and what a room does inside is its own affair."""
+    assert report(room_violations(PACKAGE)) == ""
+    there = {path.name for path in (PACKAGE / "gitops").iterdir() if path.is_dir()}
+    assert there - {"__pycache__"} == set(ROOMS)
+    for room, face in ROOMS.items():
+        shown = {path.stem for path in (PACKAGE / "gitops" / room).glob("*.py")}
+        assert face <= shown, f"{room} shows what is not there"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        (
+            "gitops/text/edit.py",
+            "from analyzer.gitops.reach.route import Route",
+            "analyzer.gitops.reach.route is above",
+        ),
+        (
+            "gitops/land/proof.py",
+            "from analyzer.gitops.reach.walk import Walker",
+            "analyzer.gitops.reach.walk is no part of what its room shows",
+        ),
+    ],
+)
+def test_an_import_up_between_rooms_or_behind_a_face_is_found(
+    tmp_path: Path, name: str, text: str, complaint: str
+) -> None:
+    """The law of the rooms can be broken, and then says where."""
+    assert [v.what for v in room_violations(write_tree(tmp_path, {name: text}))] == [complaint]
 
 
 def test_the_world_enters_where_it_is_said_to() -> None:

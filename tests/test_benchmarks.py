@@ -55,6 +55,11 @@ def test_fit() -> None:
     assert "spend the risk budget" in run("fit", "20", "10")
 
 
+def test_loop() -> None:
+    """A line per policy and world."""
+    assert "| krr | answering |" in run("loop", "--weeks", "3", "--worlds", "answering")
+
+
 def test_read(prometheus: Path, promtool: Path, tmp_path: Path) -> None:
     """A line per way of reading, from a real server."""
     assert promtool.parent == prometheus.parent

@@ -135,10 +135,12 @@ def test_what_may_be_secret_is_not_shown() -> None:
         "source": "prometheus:http://a:9090,http://me:s3cret@h:9090",
         "git.repo": "https://s3cret@git.example.org/cluster",
         "prometheus.headers": {"X-Key": "s3cret"},
+        "prometheus.parameters": {"token": "s3cret"},
+        "prometheus.proxy": "http://me:s3cret@proxy:3128",
     }
     shown = flatten(load_config(None, {}, flags).config)
     assert "s3cret" not in str(shown)
-    assert shown["source"] == "prometheus:http://a:9090,http://***@h:9090"
+    assert shown["source"] == "prometheus:http://a:9090,http://h:9090"
     assert shown["git.repo"] == "https://***@git.example.org/cluster"
     assert shown["prometheus.headers"] == {"X-Key": "***"}
 

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzer.history import check_ledger
+from analyzer.errors import RecordingError
+from analyzer.history import build_histories, check_ledger
 from analyzer.quantity import Memory
+from analyzer.usage import Recording, Usage, validate_days, validate_pods, validate_specs
 from tests.samples import MIB, START, histories, meta, names, ref, steady
 
 
@@ -76,3 +78,52 @@ def test_the_ledger_notices_a_loss() -> None:
         check_ledger([ref(), ref("b")], [ref()], [])
     with pytest.raises(AssertionError, match="some twice"):
         check_ledger([ref()], [ref()], [ref()])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"name": "h", "metrics": [{"resource": "cpu"}]}', "missing required field `value`"),
+        ('{"metrics": [{"resource": "cpu", "value": "x"}]}', r"\$\.metrics\[0\]\.value"),
+        ('{"metrics": [1]}', r"\$\.metrics\[0\]"),
+        ('{"metrics": null}', r"\$\.metrics"),
+        ("[]", "Expected `object`"),
+        ("{", "truncated"),
+    ],
+)
+def test_a_garbled_hpa_names_the_container_and_the_field(text: str, words: str) -> None:
+    """What a recording says of an HPA is checked before anything is made of it."""
+    with pytest.raises(RecordingError, match=f"column hpa of shop/Deployment/web/app: .*{words}"):
+        histories(specs=[{**names(), "hpa": text}])
+
+
+def test_what_was_not_yet_known_is_not_known_at_a_review() -> None:
+    """Settings, pods and summaries of after the review are gone; an end to come is not known."""
+    window = meta()
+    review = START + timedelta(days=7)
+    later, earlier = review + timedelta(days=1), review - timedelta(days=1)
+    pods = [
+        {"namespace": "shop", "pod": "old", "started": earlier, "ended": later},
+        {"namespace": "shop", "pod": "new", "started": later},
+    ]
+    days = [{**names(), "day": day, "kills": 1} for day in (earlier, later)]
+    then = build_histories(
+        Recording(
+            window,
+            Usage.from_frame(steady(), window),
+            validate_specs(
+                pd.DataFrame(
+                    [
+                        {**names(), "image": "a:1", "first_seen": START, "last_seen": earlier},
+                        {**names(), "image": "a:2", "first_seen": later, "last_seen": window.end},
+                    ]
+                )
+            ),
+            pods=validate_pods(pd.DataFrame(pods)),
+            days=validate_days(pd.DataFrame(days)),
+        )
+    ).between(0, 7 * 288)
+    assert [spec.image for spec in then.specs[0]] == ["a:1"]
+    assert then.pods["pod"].tolist() == ["old"]
+    assert then.pods["ended"].isna().all()
+    assert then.days["day"].tolist() == [pd.Timestamp(earlier)]

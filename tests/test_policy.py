@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.errors import ConfigError
-from analyzer.policy import Policies, Policy, Rule, clamp, round_up, worth_changing
+from analyzer.policy import Policies, Policy, Rule, round_up, worth_changing
 from analyzer.quantity import Cpu, Memory
 from tests.samples import ref
 
@@ -50,13 +50,7 @@ def test_rounding_twice_is_rounding_once(units: int) -> None:
 )
 def test_rounded_amounts_look_written_by_a_person(amount: Cpu | Memory, rounded: str) -> None:
     """Worked values."""
-    assert str(round_up(amount)) == rounded  # type: ignore[type-var]  # one or the other
-
-
-def test_the_ceiling_wins_over_the_floor() -> None:
-    """Where a floor lies above a ceiling, the ceiling holds."""
-    assert clamp(Cpu(1), Cpu(10), None) == Cpu(10)
-    assert clamp(Cpu(1), Cpu(10), Cpu(5)) == Cpu(5)
+    assert str(round_up(amount)) == rounded
 
 
 @pytest.mark.parametrize(
@@ -79,7 +73,7 @@ def test_small_changes_are_not_worth_a_restart(
     now: Cpu | Memory, proposed: Cpu | Memory, worth: bool
 ) -> None:
     """A change must be large both absolutely and relatively; raising needs less of both."""
-    assert worth_changing(now, proposed, Policy()) is worth  # type: ignore[type-var]  # both alike
+    assert worth_changing(now, proposed, Policy()) is worth
 
 
 def test_later_rules_win_and_annotations_win_over_rules() -> None:
@@ -104,6 +98,35 @@ def test_annotations_are_text_and_may_hold_numbers() -> None:
     )
     assert policy.max_decrease == 0.5
     assert policy.keep_qos
+
+
+@pytest.mark.parametrize(
+    ("setting", "amount", "complaint"),
+    [
+        ("cpu_ceiling", "0", "cpu_ceiling must be between 1m and 1000000, found 0"),
+        ("cpu_floor", "-5m", "cpu_floor must be between"),
+        ("memory_ceiling", "-1Gi", "memory_ceiling must be between 1Mi and 1Ei"),
+        ("memory_ceiling", "8Mi", r"memory_ceiling \(8Mi\) must not lie below memory_floor"),
+        ("memory_floor", "100m", "memory_floor must be between 1Mi and 1Ei, found 1"),
+        ("memory_floor", "1e999", "memory_floor must be between"),
+        ("memory_floor", "9" * 5000, "too long for a Kubernetes quantity"),
+        ("min_change_cpu", "-1", "min_change_cpu must be between"),
+        ("min_samples", "0", "min_samples must be between"),
+    ],
+)
+def test_amounts_are_positive_and_bounded(setting: str, amount: str, complaint: str) -> None:
+    """Nothing that a policy or a stranger's annotation says leads to a request of nothing."""
+    with pytest.raises(ConfigError, match=complaint):
+        Policies(rules=(Rule(set={setting: int(amount) if setting == "min_samples" else amount}),))
+    with pytest.raises(ConfigError, match=complaint):
+        Policies().of(ref(), {f"rightsize_io_{setting}": amount})
+
+
+def test_a_ceiling_and_a_floor_that_cross_by_two_rules_skip_the_container() -> None:
+    """Each rule is fine alone; where both match, there is no amount to propose."""
+    rules = (Rule(set={"cpu_floor": "2"}), Rule(workload="w*", set={"cpu_ceiling": "1"}))
+    with pytest.raises(ConfigError, match=r"cpu_ceiling \(1\) must not lie below cpu_floor \(2\)"):
+        Policies(rules=rules).of(ref())
 
 
 def test_annotations_count_in_both_spellings() -> None:

@@ -64,6 +64,19 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
         parse_quantity(text)
 
 
+@pytest.mark.parametrize("text", ["1e999", "9" * 60, "99999999E", "1e30"])
+def test_what_is_larger_than_kubernetes_counts_is_capped(text: str) -> None:
+    """As the API server does it: 2^63 - 1."""
+    assert parse_quantity(text) == 2**63 - 1
+    assert Memory.parse(text).human() == "8Ei"
+
+
+def test_thousands_of_digits_are_refused_in_a_sentence() -> None:
+    """Python refuses to turn them into a number, and nobody means them."""
+    with pytest.raises(UsageError, match=r"999999999999\.\.\. \(5000 characters\) is too long"):
+        Memory.parse("9" * 5000)
+
+
 @given(st.integers(min_value=0, max_value=10**15))
 def test_canonical_text_is_exact(units: int) -> None:
     """Writing an amount and reading it back changes nothing."""

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from analyzer.evidence import Quantiles
 from analyzer.history import Histories
+from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.forecast import Forecast
 from analyzer.plots.chart_data import Apart, ChartData, Course, DayCurve, Level, Row
@@ -28,7 +29,6 @@ Array = npt.NDArray[np.float64]
 BUCKET = timedelta(minutes=30)
 _MOST_BUCKETS = 1100
 _BINS = 44
-_SPARSE_KINDS = ("Job", "CronJob")
 
 
 def workload_figure(
@@ -344,7 +344,8 @@ def _gaps(
     Containers that run now and then (jobs, init containers) have none: not running is no gap.
     """
     courses = [row.course for row in rows if row.course is not None]
-    sparse = recommendation.ref.kind in _SPARSE_KINDS or recommendation.container_type == "init"
+    kind = recommendation.ref.kind
+    sparse = runs_now_and_then(kind) or recommendation.container_type == "init"
     if not courses or sparse:
         return ()
     empty = ~np.any([row.seen for row in rows if row.course is not None], axis=0)

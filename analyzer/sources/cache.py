@@ -20,8 +20,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
 
-from analyzer.errors import OutputError, RecordingError
+from analyzer.errors import OutputError, RecordingError, SourceError
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.recording import FILES, load_recording, save_recording
 from analyzer.sources.window import DAY
@@ -52,18 +53,30 @@ class Cache:
         return self.folder / digest
 
     def load(self, day: datetime) -> Recording | None:
-        """The day that begins at `day`, or None; a damaged one is removed and counts as none."""
+        """The day that begins at `day`, or None; a damaged one is removed and counts as none.
+
+        Only what is proven not to be what was written is damaged. Where this machine cannot read
+        a day (no descriptor, no memory, a failing disk), the day stays and `SourceError` says so:
+        without it a run would rest on less than it claims.
+        """
         path = self._path(day)
         if not path.is_dir():
             return None
         try:
             _check_seal(path)
-            recording = load_recording(path)
-        except (RecordingError, OSError) as error:
+            return load_recording(path)
+        except DamageError as error:
             _LOG.warning("the cached day %s is damaged and fetched anew: %s", path, error)
             _remove(path)
-            return None
-        return recording
+        except FileNotFoundError:
+            return None  # another run was faster to find it damaged
+        except (OSError, MemoryError) as error:
+            raise _unreadable(path, error) from error
+        except RecordingError as error:
+            if isinstance(error.__cause__, OSError | MemoryError | pa.ArrowException):
+                raise _unreadable(path, error) from error
+            _LOG.warning("the cached day %s is of another version, it is fetched: %s", path, error)
+        return None
 
     def store(self, day: datetime, recording: Recording) -> bool:
         """Keep a whole day, or leave the one that is there; False where it cannot be written."""
@@ -90,6 +103,18 @@ class Cache:
 
     def _path(self, day: datetime) -> Path:
         return self.home / f"{day.astimezone(UTC):%Y-%m-%d}"
+
+
+class DamageError(RecordingError):
+    """What lies on disk is not what was written there."""
+
+
+def _unreadable(path: Path, error: BaseException) -> SourceError:
+    what = str(error) or type(error).__name__
+    return SourceError(
+        f"the cached day {path} cannot be read just now ({what}) and is kept; mend that "
+        "and run again, or run without the cache"
+    )
 
 
 def closed_days(grid: Grid, now: datetime) -> Iterator[tuple[datetime, int, int]]:
@@ -131,13 +156,16 @@ def _check_seal(path: Path) -> None:
     try:
         digests = orjson.loads((path / _SEAL).read_bytes())
     except orjson.JSONDecodeError as error:
-        raise RecordingError(f"{path / _SEAL} is damaged: {error}") from error
-    present = {name for name in FILES if (path / name).exists()}
+        raise DamageError(f"{path / _SEAL} is damaged: {error}") from error
+    except FileNotFoundError as error:
+        raise DamageError(f"{path} has no seal") from error
+    # Listed, not asked for one by one: a failing stat says "not there".
+    present = {entry.name for entry in path.iterdir() if entry.name in FILES}
     if not isinstance(digests, dict) or set(digests) != present:
-        raise RecordingError(f"{path} lacks a file")
+        raise DamageError(f"{path} lacks a file")
     for name, digest in digests.items():
         if _digest(path / name) != digest:
-            raise RecordingError(f"{path / name} is not what was written")
+            raise DamageError(f"{path / name} is not what was written")
 
 
 def _digest(path: Path) -> str:

@@ -16,7 +16,7 @@ import yaml
 from analyzer import __version__
 from analyzer.cli import main
 from analyzer.config import load_config
-from analyzer.sources.kubernetes import KINDS
+from analyzer.sources.kubernetes import LISTED
 
 KUBERNETES = "1.37"
 BUILDS = ("base", "overlays/example")
@@ -267,7 +267,7 @@ def test_both_stages_of_the_image_have_one_python(dockerfile: list[tuple[str, st
     assert len(bases) == 1
 
 
-def test_asking_the_cluster_grants_four_lists_and_no_more(
+def test_asking_the_cluster_grants_its_lists_and_no_more(
     kubectl: Path, repository: Path, tmp_path: Path
 ) -> None:
     """The optional component adds a token to the pod and the right to list workloads, read-only."""
@@ -281,7 +281,7 @@ def test_asking_the_cluster_grants_four_lists_and_no_more(
     rules = only(built, "ClusterRole")["rules"]
     assert {verb for rule in rules for verb in rule["verbs"]} == {"list"}
     assert {kind for rule in rules for kind in rule["resources"]} == {
-        plural for _, _, plural in KINDS
+        kind.resource for kind in LISTED
     }
     (subject,) = only(built, "ClusterRoleBinding")["subjects"]
     assert (subject["name"], subject["namespace"]) == ("rightsize", "tools")

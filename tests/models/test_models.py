@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.errors import UsageError
-from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, model_named
+from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, RISKS, model_named
 from analyzer.models.percentile import day_errors, peak_levels
 from analyzer.models.pooled import CPU_SHARES, Pooled, as_busiest_day, share_tails
 from tests.models.test_pattern import containers, noise
@@ -118,6 +118,18 @@ def test_growth_moves_demand_to_the_end_of_the_horizon() -> None:
         assert demand.findings["memory"][0] == "growth"
         assert demand.at("memory", 0.1)[0] > 3e8 * course[-1] * 1.2
         assert any(step.name == "growth" for step in demand.trails["memory"][0])
+
+
+@pytest.mark.parametrize("name", ["percentile", "trend", "pooled"])
+def test_a_decline_is_no_promise(name: str) -> None:
+    """Usage that falls 5 % a day is not taken to fall further: the last week's p95 still holds."""
+    steps = np.arange(14 * 288)
+    rng = np.random.default_rng(11)
+    cpu = 2.0 * 0.95 ** (steps / 288) * np.exp(rng.normal(0, 0.02, len(steps)))
+    levels = model_named(name).fit(histories(steady(cpu=cpu)), WEEK).levels["cpu"][0]
+    for risk in (0.1, 0.05, 0.02, 0.01):
+        last_week = np.quantile(cpu[-7 * 288 :], 1 - risk)
+        assert levels[np.searchsorted(RISKS, risk)] >= last_week
 
 
 def test_what_came_before_a_shift_hardly_counts() -> None:

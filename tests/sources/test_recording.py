@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +22,15 @@ from analyzer.sources import (
     load_recording,
     save_recording,
 )
-from analyzer.usage import Recording
+from analyzer.sources.recording.joining import join_recordings
+from analyzer.sources.recording.recording import cut_recording
+from analyzer.usage import (
+    Recording,
+    validate_days,
+    validate_events,
+    validate_pods,
+    validate_specs,
+)
 from tests.sources.conftest import ROOT
 
 SAMPLE = ROOT / "sample-data" / "recording"
@@ -63,6 +72,220 @@ def test_the_sample_comes_back_as_it_went(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(again.specs, first.specs, check_dtype=False)
     pd.testing.assert_frame_equal(again.events, first.events, check_dtype=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["copy"]
+
+
+def _columns(ref: dict[str, str], **values: object) -> pd.DataFrame:
+    return pd.DataFrame([ref | values])
+
+
+@pytest.fixture
+def full() -> Recording:
+    """A recording with everything the format has room for, an hour long, of two namespaces."""
+    table = pd.concat([frame(12), frame(12).assign(namespace="other", pod="q")])
+    table["memory_rss_bytes"] = table["memory_bytes"] / 2
+    table["memory_cache_bytes"] = [8192.0] * 12 + [np.nan] * 12
+    simple = import_frame(table, cluster="test")
+    end = simple.meta.end
+    first, second = ({**NAMED, "namespace": space} for space in ("n", "other"))
+    return Recording(
+        meta=replace(
+            simple.meta,
+            nodes=({"name": "a", "cpu_allocatable_cores": 4.0, "labels": {"zone": "x"}},),
+            quotas=tuple(
+                {"namespace": space, "name": "q", "resource": "requests.cpu", "hard": 2.0}
+                for space in ("n", "other")
+            ),
+            limit_ranges=(
+                {"namespace": "n", "name": "l", "resource": "memory", "constraint": "min"},
+            ),
+        ),
+        usage=simple.usage,
+        specs=validate_specs(
+            pd.concat(
+                [
+                    _columns(first, exit_reason="Error", suspended=1.0, image="x:1"),
+                    _columns(second, pod_memory_limit_bytes=2.0**30, pod_cpu_request_cores=0.5),
+                ]
+            )
+        ),
+        events=validate_events(_columns(second, pod="q", timestamp=end, kind="eviction")),
+        pods=validate_pods(
+            pd.DataFrame(
+                {
+                    "namespace": ["n", "other"],
+                    "pod": ["p", "q"],
+                    "workload_kind": "Deployment",
+                    "workload": "w",
+                    "node": "a",
+                    "started": simple.meta.start,
+                    "ended": [pd.NaT, end],
+                    "owner": "ReplicaSet/w-1",
+                }
+            )
+        ),
+        days=validate_days(
+            pd.concat(
+                [
+                    _columns(first, pod="p", day="2026-01-31", memory_peak_bytes=5.0, samples=288),
+                    _columns(second, day="2026-02-28", kills=3, cpu_max_cores=2.5),
+                ]
+            )
+        ),
+    )
+
+
+NAMED = {"namespace": "n", "workload_kind": "Deployment", "workload": "w", "container": "c"}
+
+
+def _same(left: Recording, right: Recording) -> None:
+    assert left.meta == right.meta
+    assert left.usage.values.keys() == right.usage.values.keys()
+    for name, array in left.usage.values.items():
+        np.testing.assert_array_equal(array, right.usage.values[name], name)
+    for name, table in left.tables.items():
+        pd.testing.assert_frame_equal(table, right.tables[name], check_dtype=False)
+
+
+def test_every_optional_part_comes_back_as_it_went(full: Recording, tmp_path: Path) -> None:
+    """Resident memory, cache, pods, days, quotas, limit ranges, exit reasons, pod amounts."""
+    save_recording(full, tmp_path / "full")
+    again = load_recording(tmp_path / "full")
+    _same(again, full)
+    np.testing.assert_array_equal(again.usage.to_frame()["memory_cache_bytes"][:12], 8192)
+    assert again.days["day"].dt.strftime("%F").tolist() == ["2026-01-31", "2026-02-28"]
+
+
+def test_what_is_not_there_costs_nothing(small: Path) -> None:
+    """A recording of CPU and memory alone has no array, no table and no file of the rest."""
+    recording = load_recording(small)
+    assert recording.usage.memory_rss_bytes is None
+    assert recording.pods.empty and recording.days.empty
+    assert not {"pods.parquet", "days.parquet"} & {entry.name for entry in small.iterdir()}
+
+
+def test_the_optional_parts_follow_a_namespace(full: Recording) -> None:
+    """Restricted to one namespace, no table, quota or array tells of the other."""
+    kept = full.restrict(lambda name: name == "n")
+    assert all(set(table["namespace"]) <= {"n"} for table in kept.tables.values())
+    assert [len(table) for table in kept.tables.values()] == [1, 0, 1, 1]
+    assert len(kept.meta.quotas) == len(kept.meta.limit_ranges) == 1
+    assert kept.usage.memory_cache_bytes is not None
+    np.testing.assert_array_equal(kept.usage.memory_cache_bytes, 8192)
+
+
+def test_the_optional_parts_follow_a_cut(full: Recording) -> None:
+    """Cut to its first half hour, what came later is gone, and older days stay."""
+    half = timedelta(minutes=30)
+    cut = cut_recording(full, Window(full.meta.start + half, half))
+    assert cut.usage.memory_rss_bytes is not None
+    assert len(cut.usage.memory_rss_bytes) == 12
+    assert cut.events.empty
+    assert len(cut.pods) == len(cut.days) == 2
+    later = full.pods.assign(started=full.meta.end - timedelta(minutes=5))
+    assert cut_recording(replace(full, pods=later), Window(full.meta.start + half, half)).pods.empty
+
+
+def test_parts_that_are_joined_make_up_the_whole(full: Recording) -> None:
+    """Two halves give back what was cut, each pod and day once, nodes of the newest part."""
+    half = timedelta(minutes=30)
+    old = cut_recording(full, Window(full.meta.start + half, half))
+    new = cut_recording(full, Window(full.meta.end, half))
+    old = replace(old, meta=replace(old.meta, nodes=({"name": "gone"},), quotas=()))
+    _same(join_recordings([old, new], replace(full.meta, nodes=())), full)
+
+
+def test_a_part_without_an_array_leaves_it_unobserved(full: Recording) -> None:
+    """A day read before anybody asked for the page cache says nothing of it."""
+    half = timedelta(minutes=30)
+    old = cut_recording(full, Window(full.meta.start + half, half))
+    new = cut_recording(full, Window(full.meta.end, half))
+    old = replace(old, usage=replace(old.usage, memory_cache_bytes=None))
+    cache = join_recordings([old, new], full.meta).usage.memory_cache_bytes
+    assert cache is not None
+    np.testing.assert_array_equal(cache[:12], [np.nan] * 6 + [8192] * 6)
+
+
+def test_the_optional_parts_lose_their_names(full: Recording, tmp_path: Path) -> None:
+    """Pseudonyms everywhere, the same ones for the same thing, numbers as they were."""
+    hidden = anonymise(full, b"key")
+    save_recording(hidden, tmp_path / "hidden")
+    _same(load_recording(tmp_path / "hidden"), hidden)
+    assert set(hidden.days["namespace"]) == {ref.namespace for ref in hidden.usage.containers}
+    assert set(hidden.pods["pod"]) == set(hidden.usage.pods)
+    assert set(hidden.pods["node"]) == {node["name"] for node in hidden.meta.nodes}
+    assert not set(hidden.pods["owner"]) & set(full.pods["owner"])
+    assert {quota["namespace"] for quota in hidden.meta.quotas} == set(hidden.days["namespace"])
+    assert "labels" not in hidden.meta.nodes[0]
+    assert sorted(hidden.days["kills"].dropna()) == [3]
+
+
+GARBLED: dict[str, tuple[dict[str, object], str]] = {
+    "a number for a node": ({"nodes": [1]}, r"nodes\[0\]"),
+    "text for a size": (
+        {"nodes": [{"name": "n", "cpu_allocatable_cores": "4"}]},
+        r"nodes\[0\]\.cpu_allocatable_cores",
+    ),
+    "null for a size": (
+        {"nodes": [{"name": "n", "memory_allocatable_bytes": None}]},
+        r"nodes\[0\]\.memory_allocatable_bytes",
+    ),
+    "a size below nothing": ({"nodes": [{"name": "n", "gpus": -1}]}, r"nodes\[0\]\.gpus"),
+    "a nameless quota": ({"quotas": [{"namespace": "n"}]}, r"quotas\[0\]"),
+    "a step beyond time": ({"step_seconds": 1e308}, "step_seconds"),
+    "no step": ({"step_seconds": 0}, "step_seconds"),
+    "a cluster that is a list": ({"cluster": []}, "cluster"),
+    "warnings that are text": ({"warnings": "all"}, "warnings"),
+    "a start that is none": ({"start": "yesterday"}, "yesterday"),
+    "an end without a year": ({"end": 5}, r"\$\.end"),
+}
+
+
+@pytest.mark.parametrize("name", GARBLED)
+def test_meta_is_checked_field_by_field(name: str, small: Path) -> None:
+    """Whatever stands where something else should, the sentence names the file and the field."""
+    changes, words = GARBLED[name]
+    _replace(small, **changes)
+    with pytest.raises(RecordingError, match=words) as caught:
+        load_recording(small)
+    assert str(small / "meta.json") in str(caught.value)
+
+
+FAR: dict[str, dict[str, object]] = {
+    "a tiny step": {"step_seconds": 0.00001},
+    "all of time": {"start": "0001-10-31T00:00:00+00:00", "end": "9999-11-05T00:00:00+00:00"},
+    "seconds over ten years": {"start": "2016-11-02T00:00:00+00:00", "step_seconds": 1},
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_an_immense_window_is_refused_before_anything_is_allocated(name: str, small: Path) -> None:
+    """The sentence states the window, the step and how many steps they make."""
+    _replace(small, **FAR[name])
+    with pytest.raises(RecordingError, match=r"the window from .* has [\d,]+ steps of "):
+        load_recording(small)
+
+
+def test_a_stray_time_does_not_make_an_immense_window(small: Path) -> None:
+    """Without meta.json the first and the last sample are the window; 1970 is refused."""
+    (small / "meta.json").unlink()
+    _table(small, lambda t: t.assign(timestamp=[T_1970, *t["timestamp"][1:]]))
+    with pytest.raises(
+        RecordingError, match=r"from 1970-01-01.*steps of 0:05:00.*or add meta\.json"
+    ):
+        load_recording(small)
+
+
+T_1970 = pd.Timestamp("1970-01-02", tz="UTC")
+
+
+def test_samples_far_apart_in_one_pod_cost_no_memory(small: Path) -> None:
+    """Thirty pods seen once in 1999 and once now would fill 88 million cells with nothing."""
+    old, new = pd.Timestamp("1999-01-01", tz="UTC"), pd.Timestamp("2026-11-02 00:30", tz="UTC")
+    rows = [frame(1).assign(pod=f"p{i}", timestamp=t) for i in range(30) for t in (old, new)]
+    pd.concat(rows).to_parquet(small / "usage.parquet")
+    _replace(small, start="1998-12-31T23:55:00+00:00")
+    with pytest.raises(RecordingError, match=r"60 samples from 1998.*0:05:00 would fill"):
+        load_recording(small)
 
 
 def _replace(path: Path, **changes: object) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.prometheus.replicas import split_urls
+from analyzer.sources.prometheus.address import split_urls
 from analyzer.usage import Recording
 from tests.sources.conftest import once, program, prometheus
 from tests.sources.smallcluster import END, MIB, escape

@@ -21,6 +21,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -29,7 +30,8 @@ from click.testing import CliRunner
 from analyzer.cli import main
 from analyzer.errors import AnalyzerError, SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.prometheus.transport import Server, redact, split_credentials
+from analyzer.sources.prometheus.address import redact, split_credentials
+from analyzer.sources.prometheus.server import Server
 from tests.sources.conftest import ROOT, program
 from tests.sources.smallcluster import END
 
@@ -48,13 +50,18 @@ class Gate:
     location: str = ""
     echo: bool = False
     """Whether an error repeats the headers of the request, as proxies that debug do."""
+    said: str = "refused"
+    garbled: bool = False
+    """Whether a 200 holds `said` and nothing that the API promises."""
     met: list[dict[str, str]] = field(default_factory=list)
 
     def answer(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         self.met.append(headers)
         if self.status != 200:
-            said = f"refused {headers}" if self.echo else "refused"
+            said = f"refused {headers}" if self.echo else self.said
             return self.status, json.dumps({"status": "error", "error": said}).encode()
+        if self.garbled:
+            return 200, json.dumps({"status": "success", "data": self.said}).encode()
         if self.real is None:
             now = [time.time(), str(time.time())]
             data = {"resultType": "vector", "result": [{"metric": {}, "value": now}]}
@@ -383,6 +390,94 @@ def test_a_redirect_to_no_url_is_an_error_of_ours() -> None:
 
 
 # -- what is never shown ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str,
+        lambda text: f"user ann:{text}",
+        lambda text: quote(text, safe=""),
+        lambda text: json.dumps(text)[1:-1],
+    ],
+    ids=["decoded", "as a pair", "percent-encoded", "as JSON"],
+)
+def test_a_password_is_masked_however_a_server_spells_it(spell: Any, tmp_path: Path) -> None:
+    """A proxy that decodes what it was sent, and says so, brings nothing to light."""
+    password = f'{SECRET}/"&é'
+    path = tmp_path / "password"
+    path.write_text(password)
+    gate = Gate(status=403, said=f"unknown: {spell(password)}")
+    with serving(gate) as url:
+        error = failure(url, user="ann", password_file=path)
+    assert "unknown: " in str(error)
+    assert SECRET not in shown(error)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_parameter_may_be_a_secret(status: int) -> None:
+    """Neither an error nor a garbled answer shows the value that was sent."""
+    gate = Gate(status=status, said=f"bad {SECRET}", garbled=True)
+    with serving(gate) as url:
+        error = failure(url, parameters={"token": SECRET})
+    assert SECRET not in shown(error)
+    assert SECRET not in repr(PrometheusSettings(parameters={"token": SECRET}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://host:9090/?token={SECRET}",
+        f"http://host:9090?token={SECRET}",
+        f"http://host:9090/path?a=b&token={SECRET}@{SECRET}",
+        f"http://host:9090/#{SECRET}",
+    ],
+)
+def test_a_query_in_the_url_is_refused_with_advice(url: str) -> None:
+    """It would not be sent; neither the sentence nor what is stored shows it."""
+    with pytest.raises(UsageError, match=r"prometheus\.parameters") as caught:
+        PrometheusSource(url).connect()
+    assert SECRET not in str(caught.value)
+    assert SECRET not in PrometheusSource(url).describe()
+    done = CliRunner().invoke(main, ["config", "-p", url])
+    assert SECRET not in done.output
+
+
+def test_nothing_of_the_surroundings_says_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A .netrc neither replaces a configured header nor adds one; no proxy variable counts."""
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login ann password {SECRET}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    gate = Gate()
+    with serving(gate) as url:
+        ask(url, headers={"Authorization": "Bearer configured"})
+        ask(url)
+        ask(url.replace("//", "//ann:password@"), headers={"authorization": "Bearer configured"})
+    assert [headers.get("Authorization") for headers in gate.met[:2]] == ["Bearer configured", None]
+    assert gate.met[2]["authorization"] == "Bearer configured"
+
+
+def test_a_configured_proxy_is_gone_through() -> None:
+    """The whole URL is asked of the proxy, also for a host that no resolver knows."""
+    gate = Gate()
+    with serving(gate) as url:
+        assert ask("http://prometheus.invalid:9090", proxy=url) > 0
+    assert gate.met[0]["Host"] == "prometheus.invalid:9090"
+
+
+def test_the_authorities_of_the_system_can_be_named(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """SSL_CERT_FILE is what OpenSSL reads; ca_file beats it, and a missing file is named."""
+    with serving(Gate(), certificates.context()) as url:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+        assert ask(url) > 0
+        assert "ca_file" in str(failure(url, ca_file=certificates.stranger))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+    assert "SSL_CERT_FILE" in str(failure("https://127.0.0.1:1"))
 
 
 def _who(kind: str, tmp_path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import requests
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
-from analyzer.sources.prometheus.transport import Server
+from analyzer.sources.prometheus.server import Server
 from analyzer.usage import Recording, Usage
 from tests.sources.conftest import program, prometheus
 from tests.sources.smallcluster import END
@@ -87,6 +87,9 @@ PASSING: dict[str, Fault] = {
     "an error with status 200": rewrite(
         lambda _: error("execution", "expanding series: i/o timeout").encode()
     ),
+    "results that are none": rewrite(lambda body: body[: body.find(b'"result":') + 9] + b"null}}"),
+    "series that are numbers": rewrite(lambda body: body[: body.find(b"[") + 1] + b"1,2]}}"),
+    "labels that are none": rewrite(lambda body: body.replace(b'{"metric":{', b'{"metric":["', 1)),
     "times that nobody asked for": rewrite(lambda body: body.replace(b"[[1795", b"[[1795.5", 1)),
 }
 

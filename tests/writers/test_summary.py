@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from analyzer.escape import markdown
 from analyzer.evidence import Quantiles
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
@@ -14,7 +15,7 @@ from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster
 from analyzer.report import Change, Landing
 from analyzer.writers.kustomize import write_kustomize
-from analyzer.writers.summary import SHOWN, markdown, write_summary
+from analyzer.writers.summary import SHOWN, write_summary
 from analyzer.writers.table import write_csv
 from tests.samples import histories, recommendation, ref, report, resources
 

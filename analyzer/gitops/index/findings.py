@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from analyzer.gitops.index.place import Expectation, Finding
 from analyzer.gitops.index.survey import Survey
-from analyzer.gitops.text.edit import REQUEST_AND_LIMIT, Address
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.resources import REQUEST_AND_LIMIT
 
 
 def oddities(survey: Survey) -> Iterator[Finding]:

@@ -9,15 +9,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analyzer.gitops.index.place import Confidence, Expectation, Owner
+from analyzer.gitops.index.place import Confidence, Expectation
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.objects import POD_PATHS
+from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
 from analyzer.gitops.reach.runtimes import Floor
-from analyzer.gitops.reach.walk import FLUX
-from analyzer.gitops.text.edit import Address, dotted
+from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
+from analyzer.kinds import DEPLOYMENT
 
 FLUX_NAMESPACE = "flux-system"
 
@@ -35,7 +36,7 @@ class Manifests:
             self._pod_template(arrival, item.kind, arrival.name, POD_PATHS[item.kind])
         elif item.kind == "FluxInstance":
             self._flux_patches(arrival, ("spec", "kustomize", "patches"))
-        elif item.group == FLUX and item.kind == "Kustomization":
+        elif item.is_flux_kustomization:
             self._flux_patches(arrival, ("spec", "patches"))
         else:
             self._custom(arrival)
@@ -152,7 +153,7 @@ class Manifests:
             if (
                 body is None
                 or body.kind != "scalar"
-                or entry.text("target", "kind") != "Deployment"
+                or entry.text("target", "kind") != DEPLOYMENT.name
             ):
                 continue
             target = entry.text("target", "name") or ".*"
@@ -172,7 +173,7 @@ class Manifests:
     def _controller_patch(
         self, patch: Patch, pattern: re.Pattern[str], owner: Owner, route: Route
     ) -> None:
-        found = _patch_address(patch, POD_PATHS["Deployment"], "containers", "manager", 0)
+        found = _patch_address(patch, POD_PATHS[DEPLOYMENT.name], "containers", "manager", 0)
         if found is None:
             return
         # Flux may apply its own controllers by another Kustomization than the one that patches.
@@ -181,7 +182,7 @@ class Manifests:
         self.survey.expectations.append(
             Expectation(
                 FLUX_NAMESPACE,
-                "Deployment",
+                DEPLOYMENT.name,
                 None,
                 "manager",
                 "app",

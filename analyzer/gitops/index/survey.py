@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from analyzer.gitops.index.place import Expectation, Finding, Owner, Place, Release, node_at
+from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.reach.objects import node_at
+from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository
 from analyzer.gitops.reach.route import Reach, Route
-from analyzer.gitops.text.edit import (
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.resources import (
     REQUEST_AND_LIMIT,
-    Address,
     Changes,
-    EditRefusedError,
     Field,
     fields_of,
     set_resources,

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from analyzer.gitops.index.index import RepositoryIndex
-from analyzer.gitops.index.place import Confidence, Expectation, Place, Release
+from analyzer.gitops.index.place import Confidence, Expectation, Place
+from analyzer.gitops.index.repository_index import RepositoryIndex
+from analyzer.gitops.reach.release import Release
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 

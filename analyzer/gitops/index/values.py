@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from analyzer.gitops.index.manifests import Manifests
-from analyzer.gitops.index.place import Expectation, Finding, Place, Release
+from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.survey import Survey
+from analyzer.gitops.reach.release import Release
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor, memory_floors
 from analyzer.gitops.render.app_template import APP_TEMPLATE, Rendered, app_template, naming_rule
-from analyzer.gitops.render.rendering import Helm, RenderError, Tools, charts_in
+from analyzer.gitops.render.charts import charts_in
+from analyzer.gitops.render.helm import Helm
+from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.well_known import CHARTS
-from analyzer.gitops.text.edit import Address, dotted
+from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path, walk
 
 _TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)

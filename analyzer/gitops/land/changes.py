@@ -10,25 +10,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from analyzer.gitops.index.index import RepositoryIndex, index_repository
 from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.diff import unified_diff
 from analyzer.gitops.land.proof import Proof, Prover, Verdict
 from analyzer.gitops.reach.runtimes import Hold, hold
-from analyzer.gitops.render.rendering import Tools
-from analyzer.gitops.text.edit import (
+from analyzer.gitops.render.program import Tools
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.resources import (
     FIELDS,
     REQUEST_AND_LIMIT,
-    Address,
     Amount,
     Changes,
-    EditRefusedError,
     Field,
+    amounts,
+    assignments,
     declared,
+    field_names,
     set_resources,
 )
-from analyzer.gitops.text.spelling import amounts
 from analyzer.gitops.text.tree import YamlError
 from analyzer.gitops.text.verify import prove_text
 from analyzer.quantity import Resources
@@ -338,12 +340,15 @@ class _Planner:
             return [Advice(change, traced, str(err)) for change, traced in group]
         if after == before:
             return [Unchanged(change, traced) for change, traced in group]
-        proof = prove_text(before, after, place.address, changes)
+        proof = prove_text(before, after, assignments(place.address, changes))
         if not proof.holds:
-            return [Advice(c, t, f"the edit could not be proven: {proof}") for c, t in group]
+            return [
+                Advice(c, t, f"the edit could not be proven: {proof.problem}") for c, t in group
+            ]
         stated = amounts(declared(after, place.address))
+        shown = Proof(field_names(proof.changed))
         return [
-            Edited(change, traced, place, place.stated, stated, changes, Proof(proof.changed))
+            Edited(change, traced, place, place.stated, stated, changes, shown)
             for change, traced in group
         ]
 

@@ -9,17 +9,11 @@ from pathlib import Path
 
 from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import GitOpsError
-from analyzer.gitops.index.index import RepositoryIndex, index_repository
 from analyzer.gitops.index.place import Finding, Place
+from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.land.worktree import git_version, uncommitted
-from analyzer.gitops.render.rendering import (
-    RenderError,
-    Tools,
-    charts_in,
-    find_chart,
-    helm_version,
-    kubectl_version,
-)
+from analyzer.gitops.render.charts import charts_in, find_chart
+from analyzer.gitops.render.program import RenderError, Tools, helm_version, kubectl_version
 
 _SHOWN = 3
 _ODDITIES: Mapping[str, tuple[str, str]] = {

@@ -7,24 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from analyzer.gitops.index.index import RepositoryIndex
-from analyzer.gitops.index.place import Expectation, Place, Release
+from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.repository_index import RepositoryIndex
+from analyzer.gitops.reach.release import Release
 from analyzer.gitops.reach.repository import join
-from analyzer.gitops.reach.walk import KUSTOMIZATION_FILES
-from analyzer.gitops.render.rendering import (
-    Chart,
-    Comparison,
-    Helm,
-    Kustomize,
-    RenderError,
-    Rendering,
-    Sink,
-    Tools,
-    charts_in,
-    compare,
-    is_remote,
-    noise_of,
-)
+from analyzer.gitops.render.charts import Chart, charts_in
+from analyzer.gitops.render.helm import Helm
+from analyzer.gitops.render.kustomize import Kustomize, is_remote
+from analyzer.gitops.render.program import RenderError, Tools
+from analyzer.gitops.render.rendering import Comparison, Rendering, Sink, compare, noise_of
 from analyzer.gitops.text.tree import Document, Node, parse
 from analyzer.quantity import Resources
 
@@ -195,7 +186,7 @@ class Prover:
         folder = group[0].expectation.route.folder
         if self._tools.kubectl is None:
             return Verdict(None, "not rendered: there is no kubectl on PATH")
-        if not self._has_kustomization(folder):
+        if self._index.repository.kustomization(folder) is None:
             return Verdict(None, "applied as it stands, with no kustomization in between")
         remote = self._remote(folder, {})
         without = {file: entries for file, entries in remote.items() if entries}
@@ -224,16 +215,9 @@ class Prover:
     def _texts(self) -> dict[str, str]:
         return {name: source.text for name, source in self._index.repository.files.items()}
 
-    def _has_kustomization(self, folder: str) -> bool:
-        return self._kustomization_file(folder) is not None
-
-    def _kustomization_file(self, folder: str) -> str | None:
-        files = (f"{folder}/{name}" if folder else name for name in KUSTOMIZATION_FILES)
-        return next((file for file in files if file in self._index.repository.files), None)
-
     def _remote(self, folder: str, found: dict[str, list[str]]) -> dict[str, list[str]]:
         """By kustomization below `folder`, its entries that need the network or another place."""
-        file = self._kustomization_file(folder)
+        file = self._index.repository.kustomization(folder)
         if file is None or file in found:
             return found
         found[file] = []

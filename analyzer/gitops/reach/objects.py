@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.gitops.reach.repository import Repository, Source
-from analyzer.gitops.text.edit import Address
-from analyzer.gitops.text.tree import Node, Path
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.tree import Document, Node, Path, YamlError, parse
+from analyzer.kinds import KINDS
 
-POD_PATHS: dict[str, Path] = {
-    "Deployment": ("spec", "template", "spec"),
-    "StatefulSet": ("spec", "template", "spec"),
-    "DaemonSet": ("spec", "template", "spec"),
-    "ReplicaSet": ("spec", "template", "spec"),
-    "ReplicationController": ("spec", "template", "spec"),
-    "Rollout": ("spec", "template", "spec"),
-    "Job": ("spec", "template", "spec"),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-    "Pod": ("spec",),
+POD_PATHS: Mapping[str, Path] = {
+    kind.name: kind.pod_path for kind in KINDS if kind.pod_path is not None
 }
-_WORKLOAD_GROUPS = frozenset({"", "apps", "batch", "extensions", "argoproj.io"})
+_WORKLOAD_GROUPS = frozenset({kind.group for kind in KINDS if kind.pod_path} | {"extensions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +31,19 @@ class Object:
     @property
     def is_workload(self) -> bool:
         return self.kind in POD_PATHS and self.group in _WORKLOAD_GROUPS
+
+    @property
+    def is_flux_kustomization(self) -> bool:
+        return self.kind == "Kustomization" and self.group == "kustomize.toolkit.fluxcd.io"
+
+    @property
+    def is_helm_release(self) -> bool:
+        return self.kind == "HelmRelease" and self.group == "helm.toolkit.fluxcd.io"
+
+    @property
+    def is_application(self) -> bool:
+        """Whether this is an Application of Argo CD, or a set that makes some."""
+        return self.kind in ("Application", "ApplicationSet") and self.group == "argoproj.io"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace or '-'}/{self.name}"
@@ -71,3 +77,16 @@ def as_object(file: str, address: Address, node: Node, kind: str, version: str) 
     group = version.rpartition("/")[0]
     name = node.text("metadata", "name") or ""
     return Object(file, address, node, group, kind, name, node.text("metadata", "namespace"))
+
+
+def node_at(documents: Sequence[Document], address: Address) -> Node | None:
+    """The node at an address, through block scalars; None where it breaks off."""
+    if not 0 <= address.document < len(documents):
+        return None
+    node = documents[address.document].root.at(*address.path)
+    if node is None or address.inner is None:
+        return node
+    try:
+        return node_at(parse(node.value), address.inner)
+    except YamlError:
+        return None

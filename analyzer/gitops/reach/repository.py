@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from analyzer.errors import GitOpsError
 from analyzer.gitops.text.tree import Document, YamlError, parse
 
+KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MAX_BYTES = 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
 _SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", ".terraform", ".idea", ".vscode"})
@@ -49,6 +50,11 @@ class Repository:
                 found.add(parent)
                 parent = str(PurePosixPath(parent).parent)
         return frozenset(found)
+
+    def kustomization(self, folder: str) -> str | None:
+        """The file that makes a folder a kustomization; None where it has none."""
+        files = (f"{folder}/{name}" if folder else name for name in KUSTOMIZATION_FILES)
+        return next((file for file in files if file in self.files), None)
 
     @cached_property
     def addresses(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from analyzer.gitops.reach.objects import Object, objects_at
 from analyzer.gitops.reach.route import Arrival
-from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, YamlError, parse
 
 GROUP = "fluxcd.controlplane.io"

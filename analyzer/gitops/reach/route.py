@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analyzer.gitops.reach.objects import Object
-from analyzer.gitops.text.edit import Address
+from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node
 
 _REPEATED_GROUP = re.compile(r"\)[*+?{]|\\\d|\(\?")

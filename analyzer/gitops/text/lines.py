@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 
-from analyzer.errors import GitOpsError
+from analyzer.gitops.text.refusal import EditRefusedError
 from analyzer.gitops.text.tree import Node, scalar_span
 
 _BLOCK_HEADER = re.compile(r"[|>](?P<flags>[-+0-9]*)[ \t]*(?:#[^\r\n]*)?(?P<newline>\r\n|\n|\r)")
-
-
-class EditRefusedError(GitOpsError):
-    """This place cannot be edited safely; the text is the reason, fit to be shown."""
 
 
 def splice(text: str, start: int, end: int, replacement: str) -> str:
@@ -70,21 +66,22 @@ def last_leaf(node: Node) -> Node:
     return node
 
 
-def block_lines(text: str, start: int, end: int) -> tuple[str, str, list[str]]:
+def block_lines(text: str, scalar: Node) -> tuple[str, str, list[str]]:
     """A literal block scalar taken apart: its header line, its indentation, its bare lines.
 
-    Blank lines are left as they are, since their spaces may be fewer than the indentation.
+    Blank lines are left as they are, since their spaces may be fewer than the indentation, which
+    is what the first line has in front of what the parser read of it.
     Raises `EditRefusedError` for any other scalar.
     """
+    start, end = scalar_span(text, scalar)
     raw = text[start:end]
     header = _BLOCK_HEADER.match(raw)
     if header is None or not raw.startswith("|"):
         raise EditRefusedError("the values stand in a string that is no literal block (|)")
-    if any(char.isdigit() for char in header["flags"]):
-        raise EditRefusedError("the block scalar states its own indentation")
     body = raw[header.end() :].splitlines(keepends=True)
-    first = next((line for line in body if line.strip()), "")
-    indent = " " * (len(first) - len(first.lstrip(" ")))
+    first = next((line.rstrip("\r\n") for line in body if line.strip()), "")
+    read = next((line for line in scalar.value.split("\n") if line.strip()), "")
+    indent = " " * (len(first) - len(read))
     return (
         header.group(),
         indent,

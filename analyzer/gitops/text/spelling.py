@@ -1,4 +1,4 @@
-"""Quantities spelled the way their file already spells them.
+"""Values spelled the way their file already spells them.
 
 Turning ``128M`` into ``128Mi`` or ``"0.5"`` into ``500m`` is noise in a review, so a new amount
 takes over the unit family of the old one where that costs no precision that matters.
@@ -7,27 +7,32 @@ takes over the unit family of the old one where that costs no precision that mat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal
 
 from analyzer.errors import UsageError
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.quantity import Cpu, Memory
 
-Field = Literal["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]
-FIELDS: tuple[Field, ...] = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
-REQUEST_AND_LIMIT: tuple[tuple[Field, Field], ...] = (
-    ("requests.cpu", "limits.cpu"),
-    ("requests.memory", "limits.memory"),
-)
+Value = Cpu | Memory | int | str
+"""What an edit may write: an amount, a whole number, or a text of plain words."""
+
 # What every reader takes for the same number: no leading zeros (octal to YAML 1.1), no signs, no
 # underscores, no exponent.
 _CLEAR = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?(?:m|k|[KMGTPE]i?)?", re.ASCII)
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
+# Plain in YAML whatever stands around it, and the same inside quotes of either kind.
+_WORDS = re.compile(r"(?:-[\w.]|[A-Za-z_./])(?:[\w./=+@-]|[: ](?=[\w./+@-]))*", re.ASCII)
 _DECIMAL_BYTES = {"k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 
 
 def is_clear(text: str) -> bool:
     """Whether `text` is a quantity that every YAML reader and Kubernetes read alike."""
     return _CLEAR.fullmatch(text) is not None
+
+
+def is_plain(text: str, value: Value) -> bool:
+    """Whether `text` is of the kind of `value`, written so that every reader reads it alike."""
+    if isinstance(value, Cpu | Memory):
+        return is_clear(text)
+    return (_WHOLE if isinstance(value, int) else _WORDS).fullmatch(text) is not None
 
 
 def spell_cpu(amount: Cpu, like: str | None = None) -> str:
@@ -60,11 +65,22 @@ def spell_memory(amount: Memory, like: str | None = None) -> str:
     return f"{-(-amount.bytes // 1000)}k"
 
 
-def spell(amount: Cpu | Memory, like: str | None = None) -> str:
-    """Write `amount` in the manner of `like`, the old text, if there is one."""
-    if isinstance(amount, Cpu):
-        return spell_cpu(amount, like)
-    return spell_memory(amount, like)
+def spell(value: Value, like: str | None = None) -> str:
+    """Write `value` in the manner of `like`, the old text, if there is one."""
+    if isinstance(value, Cpu):
+        return spell_cpu(value, like)
+    if isinstance(value, Memory):
+        return spell_memory(value, like)
+    return str(value)
+
+
+def says(text: str, value: Value) -> bool:
+    """Whether `text` states exactly `value`, however it is spelled."""
+    if isinstance(value, Cpu):
+        return read_cpu(text) == value
+    if isinstance(value, Memory):
+        return read_memory(text) == value
+    return text == str(value)
 
 
 def read_cpu(text: str | None) -> Cpu | None:
@@ -81,13 +97,3 @@ def read_memory(text: str | None) -> Memory | None:
         return None if text is None else Memory.parse(text)
     except UsageError:
         return None
-
-
-def amounts(stated: Mapping[Field, str]) -> Resources:
-    """Requests and limits as amounts; None where nothing readable is stated."""
-    return Resources(
-        cpu_request=read_cpu(stated.get("requests.cpu")),
-        cpu_limit=read_cpu(stated.get("limits.cpu")),
-        memory_request=read_memory(stated.get("requests.memory")),
-        memory_limit=read_memory(stated.get("limits.memory")),
-    )

@@ -1,122 +1,100 @@
 """The proof on the text: exactly the intended leaves changed, and no other character.
 
-This module never sees how an edit was made. It looks at the text before and after and holds two
-independent views against each other: the characters, once the intended leaves are taken out of
-both, and the parsed documents with their markers, anchors, tags and styles. Either view alone has
-passed an editor that was broken; together they leave no room.
+This module never sees how an edit was made. It looks at the text before and after and holds three
+independent views against each other: what the leaves say, read from parse events alone; the
+characters, once the intended leaves are taken out of both; and the parsed documents with their
+markers, anchors, tags and styles. Each view alone has passed an editor that was broken; together
+they leave no room.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analyzer.gitops.text.edit import (
-    FIELDS,
-    Address,
-    Amount,
-    Changes,
-    Field,
-    block_lines,
-    declared,
-    dotted,
-)
-from analyzer.gitops.text.spelling import read_cpu, read_memory, spell
+import yaml
+
+from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.edit import Assignment
+from analyzer.gitops.text.spelling import Value, read_memory, says, spell
 from analyzer.gitops.text.tree import Document, Node, Path, YamlError, parse, scalar_span, walk
-from analyzer.quantity import Cpu
+from analyzer.gitops.text.witness import said
+from analyzer.quantity import Memory
 
 
 @dataclass(frozen=True, slots=True)
 class TextProof:
     """What the comparison of before and after found; `problem` is None when all is as meant."""
 
-    changed: tuple[Field, ...]
+    changed: tuple[Address, ...]
     problem: str | None = None
 
     @property
     def holds(self) -> bool:
         return self.problem is None
 
-    def __str__(self) -> str:
-        if self.problem is not None:
-            return self.problem
-        fields = ", ".join(self.changed) or "nothing"
-        return f"text: {fields} changed, every other character as before"
 
-
-def prove_text(before: str, after: str, address: Address, changes: Changes) -> TextProof:
-    """Compare `before` with `after` and say whether they differ in `changes` and nothing else."""
+def prove_text(before: str, after: str, wanted: Sequence[Assignment]) -> TextProof:
+    """Compare `before` with `after`: whether they differ in what was `wanted` and nothing else."""
+    leaves = [address for address, _ in wanted]
     try:
-        problem = _problem(before, after, address, changes)
-        changed = _changed(before, after, address)
-    except YamlError as err:
-        return TextProof((), f"the text does not parse: {err}")
+        old, new = said(before, leaves), said(after, leaves)
+        problem = (
+            _wrong_value(old, new, wanted)
+            or _other_leaves(before, after, leaves)
+            or _other_characters(before, after, leaves)
+        )
+    except (YamlError, yaml.YAMLError) as err:
+        return TextProof((), f"the text does not parse: {' '.join(str(err).split())[:200]}")
+    changed = tuple(leaf for leaf in leaves if old.get(leaf) != new.get(leaf))
     return TextProof(changed, problem)
 
 
-def _changed(before: str, after: str, address: Address) -> tuple[Field, ...]:
-    old, new = declared(before, address), declared(after, address)
-    return tuple(field for field in FIELDS if old.get(field) != new.get(field))
-
-
-def _problem(before: str, after: str, address: Address, changes: Changes) -> str | None:
-    stated_before, stated_after = declared(before, address), declared(after, address)
-    return (
-        _wrong_amount(stated_before, stated_after, changes)
-        or _other_leaves(before, after, address, changes)
-        or _other_characters(before, after, address)
-    )
-
-
-def _wrong_amount(
-    before: dict[Field, str], after: dict[Field, str], changes: Changes
+def _wrong_value(
+    before: dict[Address, str], after: dict[Address, str], wanted: Sequence[Assignment]
 ) -> str | None:
-    """The intended fields state what was asked for, in the spelling the old text calls for."""
-    for field in FIELDS:
-        old, new = before.get(field), after.get(field)
-        if field not in changes:
-            if old != new:
-                return f"{field} went from {old} to {new}, and nobody asked for that"
-            continue
-        amount = changes[field]
-        if amount is None:
+    """The intended leaves say what was asked for, in the spelling the old text calls for."""
+    for address, value in wanted:
+        old, new, where = before.get(address), after.get(address), _end(address)
+        if value is None:
             if new is not None:
-                return f"{field} should be gone and states {new}"
-        elif not _states(new, amount, old):
-            return f"{field} should state {amount} and states {new}"
-        elif old is not None and _states(old, amount, None) and old != new:
-            return f"{field} was {old} already and was rewritten as {new}"
+                return f"{where} should be gone and states {new}"
+        elif not _states(new, value, old):
+            return f"{where} should state {value} and states {new}"
+        elif old is not None and says(old, value) and old != new:
+            return f"{where} was {old} already and was rewritten as {new}"
     return None
 
 
-def _states(text: str | None, amount: Amount, like: str | None) -> bool:
-    """Whether `text` is `amount`, exactly or in the rounded-up spelling of a decimal unit."""
-    if text is None:
+def _end(address: Address) -> str:
+    return dotted(address.full_path()[-2:])
+
+
+def _states(text: str | None, value: Value, like: str | None) -> bool:
+    """Whether `text` is `value`, exactly or in the rounded-up spelling of a decimal unit."""
+    if text is None or says(text, value):
+        return text is not None
+    read = read_memory(text)
+    if not isinstance(value, Memory) or read is None or read < value:
         return False
-    read = read_cpu(text) if isinstance(amount, Cpu) else read_memory(text)
-    return read == amount or (
-        read is not None and read > amount and text in _spellings(amount, like)
-    )
-
-
-def _spellings(amount: Amount, like: str | None) -> set[str]:
-    manners = [like] if like is not None else ["1M"]
-    return {spell(amount, manner) for manner in manners}
+    return text == spell(value, like if like is not None else "1M")
 
 
 # --- the parsed view --------------------------------------------------------------------------
 
 Signature = tuple[object, ...]
+_UNASKED = "entries came or went that were not asked for"
 
 
-def _other_leaves(before: str, after: str, address: Address, changes: Changes) -> str | None:
+def _other_leaves(before: str, after: str, leaves: Sequence[Address]) -> str | None:
     old, new = parse(before), parse(after)
     if len(old) != len(new):
         return f"the file had {len(old)} documents and has {len(new)}"
     for number, (left, right) in enumerate(zip(old, new, strict=True)):
         if _markers(left) != _markers(right):
             return f"a marker of document {number} changed"
-        aim = address if number == address.document else None
-        difference = _different(left.root, right.root, aim, changes)
+        aimed = [leaf for leaf in leaves if leaf.document == number]
+        difference = _different(left.root, right.root, aimed)
         if difference:
             return f"document {number}: {difference}"
     return None
@@ -126,57 +104,55 @@ def _markers(document: Document) -> tuple[bool, bool]:
     return document.explicit_start, document.explicit_end
 
 
-def _different(left: Node, right: Node, address: Address | None, changes: Changes) -> str | None:
+def _different(left: Node, right: Node, leaves: Sequence[Address]) -> str | None:
     """The first path at which two trees differ without being allowed to."""
-    allowed = _allowed(address, changes)
-    old, new = _signatures(left, allowed), _signatures(right, allowed)
+    own = {leaf.path for leaf in leaves if leaf.inner is None}
+    above = {path[:length] for path in own for length in range(len(path))}
+    old, new = _signatures(left, own, above), _signatures(right, own, above)
     if old == new:
         return None
-    if address is not None and address.inner is not None:
-        return _different_inside(old, new, address, changes)
-    for one, other in zip(old, new, strict=False):
-        if one != other:
-            return f"{dotted(one[0])} changed, which was not asked for"
-    return "entries came or went that were not asked for"
-
-
-def _different_inside(
-    old: list[tuple[Path, Signature]],
-    new: list[tuple[Path, Signature]],
-    address: Address,
-    changes: Changes,
-) -> str | None:
-    """As above, one level in: the only node that may differ is the block scalar itself."""
-    if len(old) != len(new) or address.inner is None:
-        return "entries came or went that were not asked for"
-    for (path, one), (_, other) in zip(old, new, strict=True):
-        if one == other:
+    if len(old) != len(new):
+        return _first_apart(old, new)
+    inner = _by_scalar(leaves)
+    for (path, one), (other_path, other) in zip(old, new, strict=True):
+        if (path, one) == (other_path, other):
             continue
-        if path != address.path:
+        if path != other_path or path not in inner or one[:-1] != other[:-1]:
             return f"{dotted(path)} changed, which was not asked for"
-        return _other_leaves(str(one[-1]), str(other[-1]), address.inner, changes)
+        below = _other_leaves(str(one[-1]), str(other[-1]), inner[path])
+        if below:
+            return below
     return None
 
 
-def _allowed(address: Address | None, changes: Changes) -> tuple[Path, set[Path]]:
-    """The `resources` path, and the leaves and their parents that may come, go or change."""
-    if address is None or address.inner is not None:
-        return (), set()
-    leaves = {(*address.path, *field.split(".")) for field in changes}
-    above = {leaf[:length] for leaf in leaves for length in range(len(leaf))}
-    return address.path, leaves | above
+def _first_apart(
+    old: Sequence[tuple[Path, Signature]], new: Sequence[tuple[Path, Signature]]
+) -> str:
+    for one, other in zip(old, new, strict=False):
+        if one != other:
+            return f"{dotted(one[0])} changed, which was not asked for"
+    return _UNASKED
 
 
-def _signatures(root: Node, allowed: tuple[Path, set[Path]]) -> list[tuple[Path, Signature]]:
-    """Everything a reader could tell about the tree, the allowed leaves left out.
+def _by_scalar(leaves: Iterable[Address]) -> dict[Path, list[Address]]:
+    """The leaves inside of block scalars, by the path of the scalar in its document."""
+    found: dict[Path, list[Address]] = {}
+    for leaf in leaves:
+        if leaf.inner is not None:
+            found.setdefault(leaf.path, []).append(leaf.inner)
+    return found
 
-    A mapping on the way to an allowed leaf counts by its other entries alone, so that it may be
-    new, empty or gone without being a difference of its own.
+
+def _signatures(root: Node, leaves: set[Path], above: set[Path]) -> list[tuple[Path, Signature]]:
+    """Everything a reader could tell about the tree, the intended leaves left out.
+
+    A mapping on the way to one counts by its other entries alone, so that it may be new, empty or
+    gone without being a difference of its own.
     """
-    resources, paths = allowed
     found: list[tuple[Path, Signature]] = []
     for path, node in walk(root):
-        if path in paths and (len(path) >= len(resources) or node.kind == "mapping"):
+        if path in leaves or (path in above and node.kind == "mapping"):
+            found += _beside(path, node, leaves | above) if path in above else []
             continue
         if node.kind == "scalar":
             found.append((path, (node.kind, node.anchor, node.tag, node.style, node.value)))
@@ -184,60 +160,72 @@ def _signatures(root: Node, allowed: tuple[Path, set[Path]]) -> list[tuple[Path,
             target = node.resolved
             found.append((path, (node.kind, target.anchor, target.value)))
         else:
-            keys = tuple(
-                (key.kind, key.value, key.style, key.anchor, key.tag)
-                for key, _ in node.entries
-                if (*path, key.value) not in paths
-            )
+            keys = _keys(path, node, leaves | above)
             found.append((path, (node.kind, node.anchor, node.tag, node.flow, keys)))
     return found
 
 
-# --- the characters ---------------------------------------------------------------------------
+def _beside(path: Path, node: Node, passed: set[Path]) -> list[tuple[Path, Signature]]:
+    """A mapping on the way by its other entries; nothing where it has no other."""
+    keys = _keys(path, node, passed)
+    return [(path, ("mapping", keys))] if keys else []
 
 
-def _other_characters(before: str, after: str, address: Address) -> str | None:
-    if address.inner is not None:
-        return _other_characters_inside(before, after, address)
-    old, new = _without_leaves(before, after, address)
-    if old == new:
-        return None
-    at = next(
-        (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
-        min(len(old), len(new)),
+def _keys(path: Path, node: Node, passed: set[Path]) -> Signature:
+    return tuple(
+        (key.kind, key.value, key.style, key.anchor, key.tag)
+        for key, _ in node.entries
+        if (*path, key.value) not in passed
     )
-    line = old.count("\n", 0, at) + 1
-    return f"characters besides the intended values changed, first near line {line}"
 
 
-def _other_characters_inside(before: str, after: str, address: Address) -> str | None:
-    spans = []
-    for text in (before, after):
-        node = parse(text)[address.document].root.at(*address.path)
-        if node is None or node.kind != "scalar":
-            return f"{dotted(address.path)} is no block scalar"
-        spans.append(scalar_span(text, node))
-    (start, end), (new_start, new_end) = spans
-    if before[:start] != after[:new_start] or before[end:] != after[new_end:]:
-        return "characters outside the block scalar changed"
-    old_header, old_indent, old_lines = block_lines(before, start, end)
-    header, indent, lines = block_lines(after, new_start, new_end)
-    if (old_header, old_indent) != (header, indent) or address.inner is None:
-        return "the block scalar's header or indentation changed"
-    return _other_characters("".join(old_lines), "".join(lines), address.inner)
-
+# --- the characters ---------------------------------------------------------------------------
 
 Cut = tuple[int, int, str]
 _HOLE = "\0"
 
 
-def _without_leaves(before: str, after: str, address: Address) -> tuple[str, str]:
-    """Both texts with what may differ between them taken out: equal for a clean edit."""
-    old = _Chain(before, parse(before)[address.document].root)
-    new = _Chain(after, parse(after)[address.document].root)
+def _other_characters(before: str, after: str, leaves: Sequence[Address]) -> str | None:
     cuts_old: list[Cut] = []
     cuts_new: list[Cut] = []
-    leaves = [(*address.path, *field.split(".")) for field in FIELDS]
+    for number in sorted({leaf.document for leaf in leaves}):
+        aimed = [leaf for leaf in leaves if leaf.document == number]
+        old, new = _Chain(before, number), _Chain(after, number)
+        own = [leaf.path for leaf in aimed if leaf.inner is None]
+        _cut_leaves(old, new, own, cuts_old, cuts_new)
+        for path, inner in _by_scalar(aimed).items():
+            problem = _other_characters_inside(old, new, path, inner)
+            if problem:
+                return problem
+            cuts_old.append(old.scalar(path))
+            cuts_new.append(new.scalar(path))
+    left, right = _without(before, cuts_old), _without(after, cuts_new)
+    if left == right:
+        return None
+    at = next(
+        (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b),
+        min(len(left), len(right)),
+    )
+    line = left.count("\n", 0, at) + 1
+    return f"characters besides the intended values changed, first near line {line}"
+
+
+def _other_characters_inside(
+    old: _Chain, new: _Chain, path: Path, leaves: Sequence[Address]
+) -> str | None:
+    sides = [side.bare_lines(path) for side in (old, new)]
+    if None in sides:
+        return f"{dotted(path)} is no block scalar"
+    (head, lines), (new_head, new_lines) = (side for side in sides if side is not None)
+    if head != new_head:
+        return "the block scalar's header or indentation changed"
+    return _other_characters(lines, new_lines, leaves)
+
+
+def _cut_leaves(
+    old: _Chain, new: _Chain, leaves: Sequence[Path], cuts_old: list[Cut], cuts_new: list[Cut]
+) -> None:
+    """Take down what may differ between two texts: equal without it for a clean edit."""
     settled: set[Path] = set()
     for leaf in leaves:
         for length in range(1, len(leaf) + 1):
@@ -254,7 +242,12 @@ def _without_leaves(before: str, after: str, address: Address) -> tuple[str, str
                 if right is not None:
                     cuts_new.append(new.cut(right, left))
                 break
-    return old.without(cuts_old), new.without(cuts_new)
+
+
+def _without(text: str, cuts: Iterable[Cut]) -> str:
+    for start, end, hole in sorted(cuts, reverse=True):
+        text = text[:start] + hole + text[end:]
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,11 +264,11 @@ class _Entry:
 
 
 class _Chain:
-    """The entries of one text on the way to the intended leaves, and how to cut them out."""
+    """The entries of one document on the way to the intended leaves, and how to cut them out."""
 
-    def __init__(self, text: str, root: Node) -> None:
+    def __init__(self, text: str, document: int) -> None:
         self._text = text
-        self._root = root
+        self._root = parse(text)[document].root
 
     def entry(self, path: Path) -> _Entry | None:
         """The entry at `path` as the last step of plain mappings and lists; None without it."""
@@ -293,6 +286,24 @@ class _Chain:
             else:
                 return None
         return found
+
+    def scalar(self, path: Path) -> Cut:
+        """The scalar at `path` as a whole."""
+        node = self._root.at(*path)
+        return (0, 0, "") if node is None else (*scalar_span(self._text, node), _HOLE)
+
+    def bare_lines(self, path: Path) -> tuple[tuple[str, int], str] | None:
+        """A literal block scalar: its header and depth, and its lines without that; else None."""
+        node = self._root.at(*path)
+        if node is None or node.kind != "scalar" or node.style != "|":
+            return None
+        start, end = scalar_span(self._text, node)
+        head, newline, body = self._text[start:end].partition("\n")
+        read = next((line for line in node.value.split("\n") if line.strip()), "")
+        own = next((line for line in body.split("\n") if line.strip()), "").rstrip("\r")
+        depth = len(own) - len(read.rstrip("\r"))
+        lines = (line[depth:] if line.strip() else line for line in body.split("\n"))
+        return (head + newline, depth), "\n".join(lines)
 
     def cut(self, own: _Entry, other: _Entry | None) -> Cut:
         """What to take out of this text for `own`, given what the other text has in its place."""
@@ -329,12 +340,6 @@ class _Chain:
         stop = self._text.find("\n", own.value.end)
         end = len(self._text) if stop < 0 else stop
         return colon + 1, end, _HOLE + _comments(self._text[colon + 1 : end])
-
-    def without(self, cuts: list[Cut]) -> str:
-        text = self._text
-        for start, end, hole in sorted(cuts, reverse=True):
-            text = text[:start] + hole + text[end:]
-        return text
 
 
 def _comments(lines: str) -> str:

@@ -9,9 +9,8 @@ value is always written ``\"``: ``{"metric":`` and ``,"values":[[`` cannot occur
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from analyzer.errors import SourceError
+from analyzer.sources.prometheus.answer import RawSeries, read_points, read_tail
+from analyzer.sources.prometheus.failure import MalformedError
 
 _METRIC = b'{"metric":'
 _VALUES = b',"values":[['
@@ -27,10 +27,6 @@ _END = b"]]}"
 _LINES = bytes.maketrans(b"]", b"\n")
 
 Doubles = npt.NDArray[np.float64]
-
-
-class MalformedError(SourceError):
-    """An answer that is cut off, or is not what the API promises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +40,6 @@ class Batch:
     counts: npt.NDArray[np.int64]
     times: Doubles
     values: Doubles
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What an answer says around its data."""
-
-    warnings: tuple[str, ...]
-
-
-def read_envelope(body: Mapping[str, Any], kind: str) -> Envelope:
-    """Check that `body` is a successful answer with results of `kind`."""
-    data = body.get("data")
-    if body.get("status") != "success" or not isinstance(data, Mapping):
-        raise MalformedError(f"expected a successful answer, found {str(body)[:200]}")
-    if data.get("resultType") != kind:
-        raise MalformedError(f"expected a {kind}, found {data.get('resultType')!r}")
-    return Envelope(read_warnings(body))
-
-
-def read_warnings(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the server says is missing from its answer; empty when the answer is whole."""
-    warnings = tuple(str(warning) for warning in body.get("warnings") or ())
-    if body.get("isPartial") is True:
-        warnings += ("the server marked its answer as partial",)
-    return warnings
 
 
 class MatrixDecoder:
@@ -107,21 +78,14 @@ class MatrixDecoder:
         self._rest = buffer[position:]
         return read_numbers(labels, numbers) if labels else None
 
-    def finish(self) -> tuple[Envelope, Batch | None]:
-        """Check the whole answer; also return what could not be cut while it arrived.
+    def finish(self) -> tuple[tuple[str, ...], Batch | None]:
+        """Check the whole answer; return its warnings and what could not be cut as it arrived.
 
         Raises `MalformedError` where the answer is cut off or not a matrix.
         """
-        try:
-            body = orjson.loads(b"".join([*self._outside, self._rest]))
-        except orjson.JSONDecodeError as error:
-            text = (b"".join(self._outside) + self._rest)[:80].decode("utf-8", "replace")
-            raise MalformedError(f"the answer is cut off or not JSON: {text!r}") from error
-        if not isinstance(body, dict):
-            raise MalformedError(f"expected an answer of the API, found {str(body)[:80]}")
-        envelope = read_envelope(body, "matrix")
-        result = body["data"].get("result") or []
-        return envelope, _from_objects(result) if result else None
+        result, warnings = read_tail(b"".join([*self._outside, self._rest]), "matrix")
+        series = read_points(result)
+        return warnings, _from_objects(series) if series else None
 
 
 def read_numbers(labels: list[bytes], numbers: list[bytes]) -> Batch:
@@ -168,15 +132,10 @@ def _read_slowly(numbers: Iterable[bytes]) -> tuple[Doubles, Doubles]:
     return table[:, 0], table[:, 1]
 
 
-def _from_objects(result: Any) -> Batch:
+def _from_objects(series: Sequence[RawSeries]) -> Batch:
     """Series that arrived in another spelling of the same JSON (spaces, another key order)."""
-    labels, counts, pairs = [], [], []
-    try:
-        for series in result:
-            labels.append(orjson.dumps(series["metric"]))
-            counts.append(len(series["values"]))
-            pairs += [(float(time), float(value)) for time, value in series["values"]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise MalformedError(f"a series of the answer is damaged: {error!r}") from error
-    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    return Batch(labels, np.array(counts, dtype=np.int64), table[:, 0], table[:, 1])
+    labels = [orjson.dumps(names) for names, _ in series]
+    counts = np.array([len(points) for _, points in series], dtype=np.int64)
+    table = np.array([point for _, points in series for point in points], dtype=np.float64)
+    table = table.reshape(-1, 2)
+    return Batch(labels, counts, table[:, 0], table[:, 1])

@@ -9,18 +9,20 @@ is looked at hour by hour.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 
+from analyzer.sources.prometheus.answer import parse_labels
+from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.facts import Facts, Rows, batches, even_grids, timelines
+from analyzer.sources.prometheus.failure import TooBigError
 from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name
-from analyzer.sources.prometheus.pieces import MOST_POINTS, Piece, plan
+from analyzer.sources.prometheus.plan import MOST_POINTS, Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
     Matchers,
@@ -33,8 +35,6 @@ from analyzer.sources.prometheus.promql import (
 )
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.sources.prometheus.replicas import Connection
-from analyzer.sources.prometheus.transport import TooBigError
 from analyzer.usage import NAMES, validate_events
 
 THROTTLED_SHARE = 0.05
@@ -310,7 +310,7 @@ def restarted_pods(lanes: Iterable[bytes]) -> set[PodName]:
     """Pods of which some container shows more than one cgroup, told by ``id`` or ``name``."""
     cgroups: dict[ContainerName, set[str]] = {}
     for text in lanes:
-        labels: Mapping[str, str] = orjson.loads(text)
+        labels = parse_labels(text)
         cgroup = labels.get("id") or labels.get("name", "")
         cgroups.setdefault(container_name(labels), set()).add(cgroup)
     return {name[:2] for name, found in cgroups.items() if len(found) > 1}

@@ -11,7 +11,9 @@ import numpy as np
 
 from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import SourceError
-from analyzer.sources.prometheus.pieces import most_points, plan
+from analyzer.kinds import KINDS
+from analyzer.sources.prometheus.connection import Connection
+from analyzer.sources.prometheus.plan import most_points, plan
 from analyzer.sources.prometheus.probe import (
     CPU_COUNTER,
     DEFAULT_STEP,
@@ -22,7 +24,6 @@ from analyzer.sources.prometheus.probe import (
 )
 from analyzer.sources.prometheus.promql import Matcher, Matchers, duration, selector
 from analyzer.sources.prometheus.ragged import Grid
-from analyzer.sources.prometheus.replicas import Connection
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import Recording
 
@@ -79,8 +80,8 @@ _STATE_METRICS = (
     _Metric(
         "kube_pod_labels",
         "labels that lead to the place in Git",
-        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],deployments=[*],"
-        "statefulsets=[*],daemonsets=[*],cronjobs=[*]",
+        "run kube-state-metrics with --metric-labels-allowlist=pods=[*],"
+        + ",".join(f"{kind.resource}=[*]" for kind in KINDS if kind.listed and kind.state_name),
     ),
 )
 _USAGE_METRICS = (

@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 import orjson
 
 from analyzer.errors import SourceError
+from analyzer.kinds import DEPLOYMENT, KINDS
+from analyzer.sources.prometheus.answer import parse_labels
+from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import (
+    BadQueryError,
+    DeniedError,
+    NotFoundError,
+    TooBigError,
+)
 from analyzer.sources.prometheus.owners import (
     ContainerName,
     Labels,
@@ -20,7 +29,7 @@ from analyzer.sources.prometheus.owners import (
     container_name,
     own,
 )
-from analyzer.sources.prometheus.pieces import Piece, plan
+from analyzer.sources.prometheus.plan import Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
     Matchers,
@@ -32,13 +41,6 @@ from analyzer.sources.prometheus.promql import (
 )
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.sources.prometheus.replicas import Connection
-from analyzer.sources.prometheus.transport import (
-    BadQueryError,
-    DeniedError,
-    NotFoundError,
-    TooBigError,
-)
 from analyzer.sources.window import DAY
 
 WorkloadName = tuple[str, str, str]
@@ -65,18 +67,9 @@ _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
 _OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 _REPLICAS = {
-    "kube_deployment_spec_replicas": ("Deployment", "deployment"),
-    "kube_statefulset_replicas": ("StatefulSet", "statefulset"),
-    "kube_daemonset_status_desired_number_scheduled": ("DaemonSet", "daemonset"),
+    kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
 }
-_DESCRIBED = {
-    "pod": ("Pod", "pod"),
-    "deployment": ("Deployment", "deployment"),
-    "statefulset": ("StatefulSet", "statefulset"),
-    "daemonset": ("DaemonSet", "daemonset"),
-    "cronjob": ("CronJob", "cronjob"),
-    "job": ("Job", "job_name"),
-}
+_DESCRIBED = {kind.state_name: (kind.name, kind.state_label) for kind in KINDS if kind.state_name}
 
 
 @dataclass
@@ -277,7 +270,7 @@ def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
         where = slice(position, position + count)
         position += count
         points = zip(batch.times[where].tolist(), batch.values[where].tolist(), strict=True)
-        yield orjson.loads(text), [point for point in points if math.isfinite(point[1])]
+        yield parse_labels(text), [point for point in points if math.isfinite(point[1])]
 
 
 def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
@@ -343,7 +336,7 @@ def read_hpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts
                 hpa["metrics"].append(_hpa_metric(labels, value))
     for (namespace, name), hpa in by_name.items():
         # kube-state-metrics before 2.3 does not say what is scaled; equal names are the custom.
-        kind, target = hpa.pop("target", ("Deployment", name))
+        kind, target = hpa.pop("target", (DEPLOYMENT.name, name))
         hpa["metrics"].sort(key=lambda metric: str(metric["resource"]))
         facts.hpas[namespace, kind, target] = hpa
 

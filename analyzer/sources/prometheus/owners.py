@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from analyzer.kinds import CRON_JOB, JOB, POD, REPLICA_SET, kind_of
+
 Labels = Mapping[str, str]
 PodName = tuple[str, str]
 """Namespace and name of a pod."""
@@ -70,21 +72,21 @@ class Owners:
         owner = self.pods.get(pod) or self._guess(pod)
         if owner is None:
             self.unknown.add(pod)
-            return "Pod", name
+            return POD.name, name
         kind, owner_name = owner
         if owner_name in _NOBODY or kind in _NOBODY:
-            return "Pod", name
+            return POD.name, name
         if kind == "Node":
             # A static pod is named after its node; its history is that of the component.
-            return "Pod", name.removesuffix(f"-{owner_name}")
-        if kind == "ReplicaSet":
-            return self._above(self.replicasets, "ReplicaSet", namespace, owner_name)
-        if kind == "Job":
+            return POD.name, name.removesuffix(f"-{owner_name}")
+        if kind == REPLICA_SET.name:
+            return self._above(self.replicasets, REPLICA_SET.name, namespace, owner_name)
+        if kind == JOB.name:
             return self._job(namespace, owner_name)
         return kind, owner_name
 
     def _job(self, namespace: str, name: str) -> tuple[str, str]:
-        return self._above(self.jobs, "Job", namespace, name)
+        return self._above(self.jobs, JOB.name, namespace, name)
 
     @staticmethod
     def _above(
@@ -101,12 +103,12 @@ class Owners:
         if stem == name:
             return None
         if (namespace, stem) in self.replicasets:
-            return "ReplicaSet", stem
+            return REPLICA_SET.name, stem
         if (namespace, stem) in self.jobs:
-            return "Job", stem
+            return JOB.name, stem
         schedule = _SCHEDULE_SUFFIX.sub("", stem)
-        if schedule != stem and ("CronJob", schedule) in self._of_jobs(namespace):
-            return "CronJob", schedule
+        if schedule != stem and (CRON_JOB.name, schedule) in self._of_jobs(namespace):
+            return CRON_JOB.name, schedule
         named = self._by_name.get((namespace, stem))
         return (named, stem) if named else None
 
@@ -118,7 +120,7 @@ class Owners:
         return {
             (namespace, name): kind
             for (namespace, _), (kind, name) in self.pods.items()
-            if kind in ("StatefulSet", "DaemonSet")
+            if (known := kind_of(kind)) is not None and known.names_pods
         }
 
 

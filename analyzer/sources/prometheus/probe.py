@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from analyzer.errors import SourceError
+from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.promql import (
     Matcher,
     Matchers,
@@ -19,7 +20,6 @@ from analyzer.sources.prometheus.promql import (
     parse_matchers,
     selector,
 )
-from analyzer.sources.prometheus.replicas import Connection
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.window import DAY
 

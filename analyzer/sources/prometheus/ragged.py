@@ -16,15 +16,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.sources.prometheus.decode import Batch, MalformedError
-from analyzer.usage import Floats, Ints, Usage
+from analyzer.sources.prometheus.answer import parse_labels
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import MalformedError
+from analyzer.usage import Floats, Ints, Usage, refuse_sparse
 from analyzer.workload import ContainerRef
 
 _AT_ONCE = 65_536
+_MOST_CELLS = 2.0**40
+"""Steps that no window has, well within what an integer holds."""
 
 Merge = Callable[[Floats, Floats], Floats]
 
@@ -74,6 +79,9 @@ class Lanes:
         """The number of each label set, new ones getting the next."""
         with self._lock:
             known = self._numbers
+            for text in labels:
+                if text not in known:
+                    parse_labels(text)  # what names no series fails while it can be asked again
             return np.fromiter(
                 (known.setdefault(text, len(known)) for text in labels), np.int64, len(labels)
             )
@@ -86,9 +94,10 @@ def cut(batch: Batch, lanes: Lanes, grid: Grid, part: tuple[int, int]) -> Runs:
     """
     lane = np.repeat(lanes.numbers(batch.labels), batch.counts)
     place = (batch.times - grid.start.timestamp()) / grid.step.total_seconds() - 1
-    cell = np.rint(place).astype(np.int64)
-    if np.abs(place - cell).max(initial=0) > 1e-3:
+    cell = np.rint(place)
+    if np.abs(place).max(initial=0) > _MOST_CELLS or np.abs(place - cell).max(initial=0) > 1e-3:
         raise MalformedError("the answer holds points at times that were not asked for")
+    cell = cell.astype(np.int64)
     values = batch.values.astype(np.float32)
     values[~np.isfinite(values) | (values < 0)] = np.nan
     inside = (cell >= part[0]) & (cell < part[1])
@@ -125,26 +134,39 @@ class Origin:
 
 
 def assemble(
-    grid: Grid, cpu: list[Runs], memory: list[Runs], origins: Mapping[int, Origin]
+    grid: Grid,
+    cpu: list[Runs],
+    memory: list[Runs],
+    origins: Mapping[int, Origin],
+    more: Mapping[str, list[Runs]] | None = None,
 ) -> Usage:
-    """Build `Usage` from runs; lanes without an origin are left out. Empties both lists."""
+    """Build `Usage` from runs; lanes without an origin are left out. Empties all lists.
+
+    `more` holds the runs of the values that not every usage has, by their names in `Usage`.
+    """
+    rest = dict(more or {})
+    every = [part for parts in (cpu, memory, *rest.values()) for part in parts]
+    samples = max(sum(len(p.values) for p in parts) for parts in (cpu, memory, *rest.values()))
     rows = sorted({(origin.ref, origin.pod) for origin in origins.values()})
     position = {row: index for index, row in enumerate(rows)}
     size = max(origins, default=-1) + 1
-    row_of = np.full(max(size, _highest_lane([*cpu, *memory]) + 1), -1, dtype=np.int64)
+    row_of = np.full(max(size, _highest_lane(every) + 1), -1, dtype=np.int64)
     for lane, origin in origins.items():
         row_of[lane] = position[origin.ref, origin.pod]
-    first, stop = _extents([*cpu, *memory], row_of, len(rows), grid.steps)
+    first, stop = _extents(every, row_of, len(rows), grid.steps)
     kept = np.flatnonzero(stop > first)
     new_row = np.full(len(rows) + 1, -1, dtype=np.int64)
     new_row[kept] = np.arange(len(kept))
     row_of = new_row[row_of]
     first, stop = first[kept], stop[kept]
+    del every  # it would keep alive what is let go below, run by run
+    refuse_sparse(int((stop - first).sum()), samples, grid.start, grid.end, grid.step)
     offset = np.concatenate([[0], np.cumsum(stop - first)]).astype(np.int64)
     layout = _Layout(first, offset, row_of, origins)
     refs = [rows[index][0] for index in kept]
     containers = sorted(set(refs))
     number = {ref: index for index, ref in enumerate(containers)}
+    optional: dict[str, Any] = {n: _fill(runs, layout, np.fmax) for n, runs in rest.items()}
     return Usage(
         start=grid.start,
         step=grid.step,
@@ -156,6 +178,7 @@ def assemble(
         offset=offset,
         cpu_cores=_fill(cpu, layout, _add),
         memory_bytes=_fill(memory, layout, np.fmax),
+        **optional,
     )
 
 
@@ -165,8 +188,7 @@ def join_days(parts: Sequence[Usage], grid: Grid) -> Usage:
     Every part must have the grid's step and a start on it.
     """
     lanes: dict[tuple[ContainerRef, str], int] = {}
-    cpu: list[Runs] = []
-    memory: list[Runs] = []
+    runs: dict[str, list[Runs]] = {"cpu_cores": [], "memory_bytes": []}
     listed = {ref for part in parts for ref in part.containers}
     for part in parts:
         lane = np.fromiter(
@@ -179,10 +201,11 @@ def join_days(parts: Sequence[Usage], grid: Grid) -> Usage:
         )
         shift = (part.start - grid.start) // grid.step
         first, count = part.first + shift, np.diff(part.offset)
-        cpu.append(Runs(lane, first, count, part.cpu_cores))
-        memory.append(Runs(lane, first, count, part.memory_bytes))
+        for name, values in part.values.items():
+            runs.setdefault(name, []).append(Runs(lane, first, count, values))
     origins = {lane: Origin(ref, pod) for (ref, pod), lane in lanes.items()}
-    return list_containers(assemble(grid, cpu, memory, origins), listed)
+    cpu, memory = runs.pop("cpu_cores"), runs.pop("memory_bytes")
+    return list_containers(assemble(grid, cpu, memory, origins, runs), listed)
 
 
 def list_containers(usage: Usage, refs: Iterable[ContainerRef]) -> Usage:

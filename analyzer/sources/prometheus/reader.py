@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from analyzer.errors import SourceError
-from analyzer.sources.prometheus.decode import Batch, MalformedError
-from analyzer.sources.prometheus.pieces import Piece, split
-from analyzer.sources.prometheus.promql import Matchers
-from analyzer.sources.prometheus.ragged import Grid
-from analyzer.sources.prometheus.replicas import Connection
-from analyzer.sources.prometheus.transport import (
+from analyzer.sources.prometheus.connection import Connection
+from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import (
     BusyError,
     DeadlineError,
+    MalformedError,
     TimedOutError,
     TooBigError,
 )
+from analyzer.sources.prometheus.plan import Piece, split
+from analyzer.sources.prometheus.promql import Matchers
+from analyzer.sources.prometheus.ragged import Grid
 
 _HOPELESS = 64
 """Refusals in a row after which splitting is given up; twice what the deepest split takes."""

@@ -8,53 +8,36 @@ other.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from analyzer.errors import SourceError
+from analyzer.sources.prometheus.address import split_urls
+from analyzer.sources.prometheus.answer import RawSeries, Sample
+from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.failure import TimedOutError, TooBigError
+from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
-from analyzer.sources.prometheus.transport import Sample, Server, TimedOutError, TooBigError
 
 T = TypeVar("T")
-_BETWEEN = re.compile(r",\s*(?=https?://)")
-
-
-class Connection(Protocol):
-    """What can be asked of a Prometheus; `Server` says what each question means."""
-
-    url: str
-    settings: PrometheusSettings
-
-    @property
-    def warnings(self) -> dict[str, None]: ...
-    @property
-    def statistics(self) -> dict[str, int]: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *error: object) -> None: ...
-    def start_clock(self) -> None: ...
-    def range(
-        self, query: str, times: tuple[float, float, float], convert: Callable[[Batch], T]
-    ) -> list[T]: ...
-    def instant(self, query: str, at: float) -> list[Sample]: ...
-    def now(self) -> float: ...
-    def raw(
-        self, query: str, at: float
-    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]: ...
-    def series(
-        self, selectors: Sequence[str], start: float, end: float
-    ) -> list[dict[str, str]]: ...
-    def label_values(self, label: str, select: str, start: float, end: float) -> list[str]: ...
-    def status(self, name: str) -> dict[str, Any]: ...
-
-
-def split_urls(text: str) -> list[str]:
-    """The URLs of replicas, as they are named: ``http://a:9090,http://b:9090``."""
-    return _BETWEEN.split(text)
+_REPLICA = "__replica__"
+"""The label that says which of several servers a series is from, as Thanos' users name it."""
+SCRAPE_LABELS = (
+    "job",
+    "metrics_path",
+    "service",
+    "endpoint",
+    "prometheus",
+    "prometheus_replica",
+    "replica",
+    _REPLICA,
+    "monitor",
+)
+"""Labels that tell who scraped a series, not what it speaks of."""
 
 
 def connect(text: str, settings: PrometheusSettings) -> Connection:
@@ -114,7 +97,7 @@ class Replicas:
         """The series of all, each with a label that tells whose it is."""
 
         def ask(server: Server) -> list[T]:
-            mark = b'{"__replica__":"%d"' % self._servers.index(server)
+            mark = b'{"%s":"%d"' % (_REPLICA.encode(), self._servers.index(server))
             return server.range(query, times, lambda batch: convert(_marked(batch, mark)))
 
         return self._all(ask)
@@ -127,7 +110,7 @@ class Replicas:
         """The clock of the first that answers."""
         return self._all(lambda server: [server.now()])[0]
 
-    def raw(self, query: str, at: float) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+    def raw(self, query: str, at: float) -> list[RawSeries]:
         """The raw samples of all, one after the other."""
         return self._all(lambda server: server.raw(query, at))
 

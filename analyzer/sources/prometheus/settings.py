@@ -23,7 +23,7 @@ class PrometheusSettings:
     user: str | None = None
     password_file: Path | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     tenant: str | None = None
     aws_region: str | None = None
     """Sign requests for Amazon Managed Prometheus in this region (SigV4)."""
@@ -33,6 +33,9 @@ class PrometheusSettings:
     client_key_file: Path | None = None
     insecure: bool = False
     """Do not verify the server's certificate."""
+    proxy: str | None = field(default=None, repr=False)
+    """An HTTP proxy to go through, ``http://host:port``; the variables of the environment such as
+    HTTPS_PROXY do not count."""
 
     timeout: timedelta = timedelta(seconds=60)
     """For one request, from sending it to its last byte."""
@@ -62,7 +65,17 @@ class PrometheusSettings:
     cache: Path | None = None
     """A folder that keeps closed UTC days, so that they are asked for once only."""
 
+    @property
+    def authorises(self) -> bool:
+        """Whether a configured header says who asks."""
+        return any(name.title() == "Authorization" for name in self.headers)
+
     def __post_init__(self) -> None:
+        if self.authorises and (self.token_file or self.user or self.aws_region):
+            raise UsageError(
+                "an Authorization header excludes a token file, a user and signing for AWS; give "
+                "one of them"
+            )
         if self.token_file is not None and self.user is not None:
             raise UsageError("a bearer token and a user name exclude each other; give one of them")
         if self.aws_region is not None and (self.token_file or self.user):

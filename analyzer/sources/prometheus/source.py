@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import orjson
-
 from analyzer.check import Check
 from analyzer.errors import SourceError
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.prometheus import facts as fact
+from analyzer.sources.prometheus.address import redact, split_urls
+from analyzer.sources.prometheus.answer import parse_labels
+from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.events import (
     Event,
@@ -23,15 +24,15 @@ from analyzer.sources.prometheus.events import (
 )
 from analyzer.sources.prometheus.examine import examine_prometheus
 from analyzer.sources.prometheus.owners import Owners, container_name
-from analyzer.sources.prometheus.pieces import Piece, most_points, plan
+from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
 from analyzer.sources.prometheus.promql import selector
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.sources.prometheus.replicas import Connection, connect, split_urls
+from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
+from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.specs import build_specs
-from analyzer.sources.prometheus.transport import Server, redact
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
@@ -40,17 +41,6 @@ from analyzer.workload import ContainerRef
 
 _FEW = 0.01
 """A share of pods without owner that is no news: they lived between two scrapes."""
-_SCRAPE_LABELS = (
-    "job",
-    "metrics_path",
-    "service",
-    "endpoint",
-    "prometheus",
-    "prometheus_replica",
-    "replica",
-    "__replica__",
-    "monitor",
-)
 
 
 @dataclass(frozen=True)
@@ -234,13 +224,13 @@ def read_runs(
 def _origins(lanes: Lanes, owners: Owners, cluster: str) -> Iterator[tuple[int, Origin]]:
     """Whose usage each lane is."""
     for number, text in enumerate(lanes):
-        labels = orjson.loads(text)
+        labels = parse_labels(text)
         namespace, pod, container = container_name(labels)
         if not (namespace and pod and container):
             continue
         kind, workload = owners.workload((namespace, pod))
         ref = ContainerRef(cluster, namespace, kind, workload, container)
-        scrape = "\0".join(labels.get(name, "") for name in _SCRAPE_LABELS)
+        scrape = "\0".join(labels.get(name, "") for name in SCRAPE_LABELS)
         cgroup = (labels.get("id") or labels.get("name", "")) + "\0" + labels.get("cpu", "")
         yield number, Origin(ref, pod, scrape, cgroup)
 

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pandas as pd
 import pyarrow as pa
 
 from analyzer.errors import RecordingError
+from analyzer.history import read_hpa
+from analyzer.kinds import DEPLOYMENT
 from analyzer.usage import (
     NAMES,
     Meta,
     Recording,
     Usage,
+    validate_days,
     validate_events,
+    validate_pods,
     validate_specs,
     validate_usage,
 )
 from analyzer.workload import ContainerRef
 
 _SERIES = "series_id"
+_WELL_KNOWN = re.compile(r"((requests|limits)\.)?(cpu|memory|ephemeral-storage)|pods")
 _SPEC_VALUES = (
     "cpu_request_cores",
     "cpu_limit_cores",
@@ -92,22 +98,60 @@ def anonymise(recording: Recording, key: bytes) -> Recording:
     """
     name = _pseudonyms(key)
     refs = [_rename(ref, name) for ref in recording.usage.containers]
-    usage = _reorder(recording.usage, refs, name)
-    meta = replace(
-        recording.meta,
-        cluster=name("cluster", recording.meta.cluster),
-        source="anonymised",
-        queries=(),
-        warnings=tuple("a part of the data is missing" for _ in recording.meta.warnings),
-        nodes=tuple({**node, "name": name("node", node["name"])} for node in recording.meta.nodes),
-    )
+    usage = recording.usage.rename(refs, [name("pod", pod) for pod in recording.usage.pods])
     specs = _rename_columns(recording.specs, name)
     specs["image"] = [_optional(name, "image", value) for value in specs["image"]]
     specs["labels"] = [None] * len(specs)
     specs["annotations"] = [None] * len(specs)
-    specs["hpa"] = [_anonymous_hpa(value, name) for value in specs["hpa"]]
-    events = _rename_columns(recording.events, name)
-    return Recording(meta, usage, validate_specs(specs), validate_events(events))
+    specs["hpa"] = [_anonymous_hpa(value, name) for value in recording.specs["hpa"]]
+    pods = _rename_columns(recording.pods, name)
+    pods["owner"] = [_anonymous_owner(value, name) for value in pods["owner"]]
+    return Recording(
+        _anonymous_meta(recording.meta, name),
+        usage,
+        validate_specs(specs),
+        validate_events(_rename_columns(recording.events, name)),
+        validate_pods(pods),
+        validate_days(_rename_columns(recording.days, name)),
+    )
+
+
+def _anonymous_meta(meta: Meta, name: Callable[[str, Any], str]) -> Meta:
+    return replace(
+        meta,
+        cluster=name("cluster", meta.cluster),
+        source="anonymised",
+        queries=(),
+        warnings=tuple("a part of the data is missing" for _ in meta.warnings),
+        nodes=tuple({**_sizes(node), "name": name("node", node["name"])} for node in meta.nodes),
+        quotas=tuple(_anonymous_rule(rule, "quota", name) for rule in meta.quotas),
+        limit_ranges=tuple(_anonymous_rule(rule, "limits", name) for rule in meta.limit_ranges),
+    )
+
+
+def _sizes(node: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a node: its labels and taints may name anything."""
+    return {key: value for key, value in node.items() if isinstance(value, int | float)}
+
+
+def _anonymous_rule(
+    rule: dict[str, Any], kind: str, name: Callable[[str, Any], str]
+) -> dict[str, Any]:
+    """A quota or limit range under pseudonyms; its resource may be one of somebody's own."""
+    resource = str(rule.get("resource", ""))
+    hidden = {} if _WELL_KNOWN.fullmatch(resource) else {"resource": name("resource", resource)}
+    names = {
+        "namespace": name("namespace", rule["namespace"]),
+        "name": name(kind, rule.get("name", "")),
+    }
+    return rule | hidden | names
+
+
+def _anonymous_owner(value: Any, name: Callable[[str, Any], str]) -> str | None:
+    if not isinstance(value, str):
+        return None
+    kind, _, owner = value.partition("/")
+    return f"{kind}/{name('owner', owner)}"
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -125,7 +169,7 @@ def _name_series(frame: pd.DataFrame) -> pd.DataFrame:
     names = frame[_SERIES].astype(str)
     return frame.assign(
         namespace="imported",
-        workload_kind="Deployment",
+        workload_kind=DEPLOYMENT.name,
         workload=names,
         container="main",
         pod=names + "-0",
@@ -171,31 +215,9 @@ def _rename(ref: ContainerRef, name: Callable[[str, Any], str]) -> ContainerRef:
     )
 
 
-def _reorder(usage: Usage, refs: list[ContainerRef], name: Callable[[str, Any], str]) -> Usage:
-    """`usage` under new names, in their order."""
-    pods = [name("pod", pod) for pod in usage.pods]
-    containers = sorted(set(refs))
-    position = {ref: index for index, ref in enumerate(containers)}
-    owner = np.array([position[refs[index]] for index in usage.container], dtype=np.int64)
-    order = np.array(sorted(range(len(pods)), key=lambda s: (owner[s], pods[s])), dtype=np.int64)
-    lengths = np.diff(usage.offset)[order]
-    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    take = np.repeat(usage.offset[order] - offset[:-1], lengths) + np.arange(offset[-1])
-    return replace(
-        usage,
-        containers=tuple(containers),
-        container=owner[order],
-        pods=tuple(pods[index] for index in order),
-        first=usage.first[order],
-        offset=offset,
-        cpu_cores=usage.cpu_cores[take],
-        memory_bytes=usage.memory_bytes[take],
-    )
-
-
 def _rename_columns(frame: pd.DataFrame, name: Callable[[str, Any], str]) -> pd.DataFrame:
     renamed = frame.copy()
-    for column in ("namespace", "workload", "container", "pod"):
+    for column in ("namespace", "workload", "container", "pod", "node"):
         if column in frame:
             renamed[column] = [_optional(name, column, value) for value in frame[column]]
     return renamed
@@ -206,11 +228,11 @@ def _optional(name: Callable[[str, Any], str], kind: str, value: Any) -> str | N
 
 
 def _anonymous_hpa(value: Any, name: Callable[[str, Any], str]) -> str | None:
-    if not isinstance(value, str):
+    hpa = read_hpa(value, "the recording")
+    if hpa is None:
         return None
-    hpa = orjson.loads(value)
-    hpa["name"] = name("hpa", hpa.get("name", ""))
-    for metric in hpa.get("metrics", []):
-        if metric.get("resource") not in ("cpu", "memory"):
-            metric["resource"] = name("metric", metric.get("resource", ""))
-    return orjson.dumps(hpa, option=orjson.OPT_SORT_KEYS).decode()
+    hpa.name = name("hpa", hpa.name)
+    for metric in hpa.metrics:
+        if metric.resource not in ("cpu", "memory"):
+            metric.resource = name("metric", metric.resource)
+    return msgspec.json.encode(hpa, order="sorted").decode()

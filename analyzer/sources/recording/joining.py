@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from analyzer.sources.prometheus.ragged import Grid, join_days
-from analyzer.usage import NAMES, Meta, Recording, validate_events, validate_specs
+from analyzer.usage import (
+    NAMES,
+    Meta,
+    Recording,
+    validate_days,
+    validate_events,
+    validate_pods,
+    validate_specs,
+)
 
 _SAME = [
     *NAMES,
@@ -21,28 +29,76 @@ _SAME = [
     "memory_limit_bytes",
     "image",
 ]
-_LATEST = ["replicas", "labels", "annotations", "hpa", "last_seen"]
+_LATEST = [
+    "replicas",
+    "labels",
+    "annotations",
+    "hpa",
+    "last_seen",
+    "exit_reason",
+    "suspended",
+    "pod_cpu_request_cores",
+    "pod_cpu_limit_cores",
+    "pod_memory_request_bytes",
+    "pod_memory_limit_bytes",
+]
 
 
 def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
     """One recording over the window of `meta` from parts in order of time.
 
-    What is known of the nodes is taken from the newest part. Spec rows that continue one another
-    become one; an image that differs across the border of two parts is an image change.
+    What is known of nodes, quotas and limit ranges is taken from the newest part. Spec rows that
+    continue one another become one; an image that differs across the border of two parts is an
+    image change. A pod that several parts know began at the first and ended at the last.
     """
-    nodes = next((part.meta.nodes for part in reversed(parts) if part.meta.nodes), ())
-    meta = replace(meta, nodes=nodes)
+    meta = replace(
+        meta,
+        nodes=_newest([part.meta.nodes for part in parts]),
+        quotas=_newest([part.meta.quotas for part in parts]),
+        limit_ranges=_newest([part.meta.limit_ranges for part in parts]),
+    )
     if len(parts) == 1 and (parts[0].meta.start, parts[0].meta.end) == (meta.start, meta.end):
         return replace(parts[0], meta=meta)
     usage = join_days([part.usage for part in parts], Grid(meta.start, meta.step, meta.steps))
     specs = _join_specs([part.specs for part in parts])
+    joined = Recording(meta, usage, specs)
     events = [part.events for part in parts if not part.events.empty]
-    borders = _changes_across(specs, [part.meta.start for part in parts[1:]])
-    if not events and not borders:
-        return Recording(meta, usage, specs)
-    joined = pd.concat([*events, *borders], ignore_index=True)
-    known = joined.duplicated([*NAMES, "timestamp", "kind"]) & (joined["kind"] == "image_change")
-    return Recording(meta, usage, specs, validate_events(joined[~known]))
+    events += _changes_across(specs, [part.meta.start for part in parts[1:]])
+    return replace(
+        joined,
+        events=_join_events(events) if events else joined.events,
+        pods=_join_pods([part.pods for part in parts]),
+        days=_join_days([part.days for part in parts]),
+    )
+
+
+def _newest(values: Sequence[tuple[dict[str, Any], ...]]) -> tuple[dict[str, Any], ...]:
+    return next((value for value in reversed(values) if value), ())
+
+
+def _join_events(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    table = pd.concat(tables, ignore_index=True)
+    known = table.duplicated([*NAMES, "timestamp", "kind"]) & (table["kind"] == "image_change")
+    return validate_events(table[~known])
+
+
+def _join_pods(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One row a pod: what the last table that knows it says, and its earliest start."""
+    known = [table for table in tables if not table.empty]
+    if not known:
+        return tables[-1]
+    table = pd.concat(known, ignore_index=True)
+    started = table.groupby(["namespace", "pod"], sort=False, observed=True)["started"]
+    return validate_pods(table.assign(started=started.transform("min")))
+
+
+def _join_days(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Each day of a pod once, as the last table that knows it tells it."""
+    known = [table for table in tables if not table.empty]
+    if not known:
+        return tables[-1]
+    table = pd.concat(known, ignore_index=True)
+    return validate_days(table.drop_duplicates([*NAMES, "pod", "day"], keep="last"))
 
 
 def _join_specs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

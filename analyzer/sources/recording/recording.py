@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,19 +17,14 @@ import pyarrow.parquet as pq
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import OutputError, RecordingError
 from analyzer.sources.prometheus.examine import examine_recording
+from analyzer.sources.recording.meta_file import FORMAT, read_meta, write_meta
 from analyzer.sources.recording.usage_file import read_usage, write_usage
 from analyzer.sources.window import Progress, Window, silent
-from analyzer.usage import (
-    NAMES,
-    Meta,
-    Recording,
-    Usage,
-    utc,
-    validate_events,
-    validate_specs,
-)
+from analyzer.usage import NAMES, TABLES, Meta, Recording, Usage, utc
 
-FORMAT = 1
+ALWAYS = ("specs", "events")
+"""Tables that are written even where they are empty, as ever."""
+FILES = ("meta.json", "usage.parquet", *(f"{name}.parquet" for name in TABLES))
 
 
 @dataclass(frozen=True)
@@ -64,18 +58,14 @@ def load_recording(path: Path) -> Recording:
     """Read a recording. Raises `RecordingError` saying what is broken, and where."""
     _check_folder(path)
     usage_file = path / "usage.parquet"
-    meta = _read_meta(path / "meta.json") if (path / "meta.json").exists() else None
-    if meta is None:
-        meta = _derive_meta(path)
-    usage = read_usage(usage_file, meta)
-    specs = _read_table(path / "specs.parquet", optional=True)
-    events = _read_table(path / "events.parquet", optional=True)
-    recording = Recording(meta, usage)
-    if specs is not None:
-        recording = replace(recording, specs=_validated(validate_specs, specs, path))
-    if events is not None:
-        recording = replace(recording, events=_validated(validate_events, events, path))
-    return recording
+    described = (path / "meta.json").exists()
+    meta = read_meta(path / "meta.json") if described else _derive_meta(path)
+    tables = {}
+    for name, validate in TABLES.items():
+        frame = _read_table(path / f"{name}.parquet")
+        if frame is not None:
+            tables[name] = _validated(validate, frame, path)
+    return Recording(meta, read_usage(usage_file, meta), **tables)
 
 
 def save_recording(recording: Recording, path: Path) -> None:
@@ -99,7 +89,7 @@ def save_recording(recording: Recording, path: Path) -> None:
 
 
 def cut_recording(recording: Recording, window: Window) -> Recording:
-    """The part of `recording` inside `window`."""
+    """The part of `recording` inside `window`, and the daily summaries up to its end."""
     meta = recording.meta
     if window.step is not None and window.step != meta.step:
         raise RecordingError(
@@ -121,13 +111,16 @@ def cut_recording(recording: Recording, window: Window) -> Recording:
     events = events[(events["timestamp"] > start) & (events["timestamp"] <= end)]
     specs = recording.specs
     specs = specs[~(specs["first_seen"] > end) & ~(specs["last_seen"] <= start)]
-    usage = _list_only(usage, specs)
+    pods, days = recording.pods, recording.days
+    pods = pods[~(pods["started"] > end) & ~(pods["ended"] <= start)]
     return replace(
         recording,
         meta=replace(meta, start=start, end=end),
-        usage=usage,
+        usage=_list_only(usage, specs),
         specs=specs.reset_index(drop=True),
         events=events.reset_index(drop=True),
+        pods=pods.reset_index(drop=True),
+        days=days[days["day"] < end].reset_index(drop=True),
     )
 
 
@@ -158,54 +151,22 @@ def _check_folder(path: Path) -> None:
         raise RecordingError(f"{path} holds no usage.parquet, so it is no recording")
 
 
-def _read_meta(path: Path) -> Meta:
-    try:
-        data = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise RecordingError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise RecordingError(f"{path} must hold a JSON object, found {type(data).__name__}")
-    version = data.get("format", data.get("format_version", FORMAT))
-    if version != FORMAT:
-        raise RecordingError(
-            f"{path} has format version {version!r}; this version reads {FORMAT}, "
-            "upgrade rightsize or record anew"
-        )
-    try:
-        return Meta(
-            cluster=str(data["cluster"]),
-            start=utc(datetime.fromisoformat(data["start"])),
-            end=utc(datetime.fromisoformat(data["end"])),
-            step=timedelta(seconds=float(data["step_seconds"])),
-            source=str(data.get("source", "")),
-            queries=_strings(data.get("queries")),
-            warnings=_strings(data.get("warnings")),
-            nodes=tuple(data.get("nodes") or ()),
-        )
-    except RecordingError as error:
-        raise RecordingError(f"{path}: {error}") from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise RecordingError(f"{path} lacks or garbles a field: {error}") from error
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    if isinstance(value, dict):
-        value = value.values()
-    return tuple(str(item) for item in value or ())
-
-
 def _derive_meta(path: Path) -> Meta:
     """Window and step from the times in the usage table, where nobody wrote them down."""
     times = _column(path / "usage.parquet", "timestamp")
     if not len(times):
         raise RecordingError(f"{path / 'usage.parquet'} holds no samples")
     seconds = np.unique(times.to_numpy().astype("datetime64[s]").astype(np.int64))
-    gaps = np.diff(seconds)
-    step = timedelta(seconds=int(np.bincount(gaps).argmax()) if len(gaps) else 300)
+    gaps, often = np.unique(np.diff(seconds), return_counts=True)
+    step = timedelta(seconds=int(gaps[often.argmax()]) if len(gaps) else 300)
     end = datetime.fromtimestamp(int(seconds[-1]), UTC)
     first = datetime.fromtimestamp(int(seconds[0]), UTC)
     steps = -((first - end) // step) + 1
-    return Meta(cluster=path.name, start=end - steps * step, end=end, step=step, source=str(path))
+    start = end - steps * step
+    try:
+        return Meta(cluster=path.name, start=start, end=end, step=step, source=str(path))
+    except RecordingError as error:
+        raise RecordingError(f"{path / 'usage.parquet'}: {error}, or add meta.json") from error
 
 
 def _column(path: Path, name: str) -> pa.ChunkedArray:
@@ -215,8 +176,8 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
         raise RecordingError(f"cannot read {name} of {path}: {error}") from error
 
 
-def _read_table(path: Path, *, optional: bool) -> pd.DataFrame | None:
-    if optional and not path.exists():
+def _read_table(path: Path) -> pd.DataFrame | None:
+    if not path.exists():
         return None
     try:
         # Not read_table: what it loads and the threads it starts cost 40 MB for small tables.
@@ -247,30 +208,16 @@ def _check_target(path: Path) -> None:
         )
 
 
-FILES = ("meta.json", "usage.parquet", "specs.parquet", "events.parquet")
-
-
 def _write(recording: Recording, folder: Path) -> None:
-    meta = recording.meta
-    data = {
-        "format": FORMAT,
-        "cluster": meta.cluster,
-        "start": meta.start.isoformat(),
-        "end": meta.end.isoformat(),
-        "step_seconds": meta.step.total_seconds(),
-        "source": meta.source,
-        "queries": list(meta.queries),
-        "warnings": list(meta.warnings),
-        "nodes": list(meta.nodes),
-    }
-    (folder / "meta.json").write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+    write_meta(recording.meta, folder / "meta.json")
     write_usage(recording.usage, folder / "usage.parquet")
-    for name, frame in (("specs", recording.specs), ("events", recording.events)):
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    for name, frame in recording.tables.items():
+        if name in ALWAYS or not frame.empty:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
 
 
-__all__ = ["RecordingSource", "cut_recording", "load_recording", "save_recording"]
+__all__ = ["FORMAT", "RecordingSource", "cut_recording", "load_recording", "save_recording"]

@@ -18,20 +18,11 @@ import pyarrow.parquet as pq
 
 from analyzer.errors import RecordingError
 from analyzer.sources.prometheus.ragged import Grid, Origin, Runs, assemble, overlapping
-from analyzer.usage import NAMES, Floats, Ints, Meta, Usage, refuse_absurd
+from analyzer.usage import NAMES, VALUES, Floats, Ints, Meta, Usage, refuse_absurd
 from analyzer.workload import ContainerRef
 
 _ROW_GROUP = 100_000
 _KEYS = [*NAMES, "pod"]
-_VALUES = ("cpu_cores", "memory_bytes")
-_SCHEMA = pa.schema(
-    [
-        *((name, pa.dictionary(pa.int32(), pa.string())) for name in _KEYS),
-        ("timestamp", pa.timestamp("ms", tz="UTC")),
-        ("cpu_cores", pa.float32()),
-        ("memory_bytes", pa.float64()),
-    ]
-)
 
 
 def read_usage(path: Path, meta: Meta) -> Usage:
@@ -43,33 +34,34 @@ def read_usage(path: Path, meta: Meta) -> Usage:
     """
     grid = Grid(meta.start, meta.step, meta.steps)
     lanes: dict[tuple[str, ...], int] = {}
-    cpu: list[Runs] = []
-    memory: list[Runs] = []
     try:
-        _check_columns(pq.read_schema(path).names)
+        names = pq.read_schema(path).names
+        _check_columns(names)
+        runs: dict[str, list[Runs]] = {n: [] for n in VALUES if n in (*VALUES[:2], *names)}
         with pq.ParquetFile(path, read_dictionary=_KEYS) as file:
             for number in range(file.num_row_groups):
-                runs = _runs(file.read_row_group(number, use_threads=False), grid, lanes)
-                cpu.append(runs[0])
-                memory.append(runs[1])
-        if overlapping(cpu):
+                table = file.read_row_group(number, use_threads=False)
+                for name, some in _runs(table, grid, lanes, list(runs)).items():
+                    runs[name].append(some)
+        if overlapping(runs["cpu_cores"]):
             return Usage.from_frame(pq.read_table(path).to_pandas(), meta)
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
     except RecordingError as error:
         raise RecordingError(f"{path}: {error}") from error
     origins = {
-        lane: Origin(ContainerRef(meta.cluster, *names[:4]), names[4])
-        for names, lane in lanes.items()
+        lane: Origin(ContainerRef(meta.cluster, *key[:4]), key[4]) for key, lane in lanes.items()
     }
-    return assemble(grid, cpu, memory, origins)
+    cpu, memory = runs.pop("cpu_cores"), runs.pop("memory_bytes")
+    return assemble(grid, cpu, memory, origins, runs)
 
 
 def write_usage(usage: Usage, path: Path) -> None:
     """Write every observed sample of `usage`, sorted by container, pod and time."""
+    schema = _schema(usage)
     with pq.ParquetWriter(
         path,
-        _SCHEMA,
+        schema,
         compression="zstd",
         compression_level=6,
         # Measured values hardly repeat: a dictionary of them made files a third larger, and its
@@ -78,7 +70,22 @@ def write_usage(usage: Usage, path: Path) -> None:
         column_encoding={"timestamp": "DELTA_BINARY_PACKED"},
     ) as writer:
         for low, high in _groups(usage.offset):
-            writer.write_table(_table(usage, low, high))
+            writer.write_table(_table(usage, low, high, schema))
+
+
+def _schema(usage: Usage) -> pa.Schema:
+    """The columns of a usage table that holds `usage`."""
+    return pa.schema(
+        [
+            *((name, pa.dictionary(pa.int32(), pa.string())) for name in _KEYS),
+            ("timestamp", pa.timestamp("ms", tz="UTC")),
+            *((name, _type(name)) for name in usage.values),
+        ]
+    )
+
+
+def _type(name: str) -> pa.DataType:
+    return pa.float32() if name == "cpu_cores" else pa.float64()
 
 
 def _check_columns(names: Sequence[str]) -> None:
@@ -87,25 +94,28 @@ def _check_columns(names: Sequence[str]) -> None:
         raise RecordingError(
             f"the usage table lacks the column(s) {', '.join(missing)}; it has {', '.join(names)}"
         )
-    if not any(name in names for name in _VALUES):
+    if not any(name in names for name in VALUES[:2]):
         raise RecordingError("the usage table has neither cpu_cores nor memory_bytes; add one")
 
 
-def _runs(table: pa.Table, grid: Grid, lanes: dict[tuple[str, ...], int]) -> tuple[Runs, Runs]:
-    """The CPU and the memory of one row group, cut where the pod or the time jumps."""
+def _runs(
+    table: pa.Table, grid: Grid, lanes: dict[tuple[str, ...], int], wanted: Sequence[str]
+) -> dict[str, Runs]:
+    """The `wanted` values of one row group, cut where the pod or the time jumps."""
     codes, names = _series(table)
     cell = _cells(table["timestamp"], grid)
-    cpu, memory = (_numbers(table, name) for name in _VALUES)
+    values = {name: _numbers(table, name) for name in wanted}
     inside = (cell >= 0) & (cell < grid.steps)
     if not inside.all():
-        codes, cell, cpu, memory = codes[inside], cell[inside], cpu[inside], memory[inside]
+        codes, cell = codes[inside], cell[inside]
+        values = {name: column[inside] for name, column in values.items()}
     begins = np.ones(len(cell), dtype=bool)
     begins[1:] = (np.diff(cell) != 1) | (np.diff(codes) != 0)
     begin = np.flatnonzero(begins)
     number = {code: lanes.setdefault(name, len(lanes)) for code, name in names.items()}
     lane = np.fromiter((number[code] for code in codes[begin].tolist()), np.int64, len(begin))
     count = np.diff(np.append(begin, len(cell)))
-    return Runs(lane, cell[begin], count, cpu), Runs(lane, cell[begin], count, memory)
+    return {name: Runs(lane, cell[begin], count, column) for name, column in values.items()}
 
 
 def _series(table: pa.Table) -> tuple[Ints, Mapping[int, tuple[str, ...]]]:
@@ -166,13 +176,12 @@ def _groups(offset: Ints) -> Iterator[tuple[int, int]]:
         low = high
 
 
-def _table(usage: Usage, low: int, high: int) -> pa.Table:
+def _table(usage: Usage, low: int, high: int, schema: pa.Schema) -> pa.Table:
     where = slice(int(usage.offset[low]), int(usage.offset[high]))
     lengths = np.diff(usage.offset[low : high + 1])
     step = np.arange(where.start, where.stop) + np.repeat(
         usage.first[low:high] - usage.offset[low:high], lengths
     )
-    cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where].astype(np.float64)
     refs = [usage.containers[index] for index in usage.container[low:high]]
     names = (
         [ref.namespace for ref in refs],
@@ -185,10 +194,11 @@ def _table(usage: Usage, low: int, high: int) -> pa.Table:
     start = round(usage.start.timestamp() * 1000)
     milliseconds = start + (step + 1) * round(usage.step.total_seconds() * 1000)
     columns.append(pa.array(milliseconds, pa.timestamp("ms", tz="UTC")))
-    columns.append(pa.array(cpu, pa.float32(), from_pandas=True))
-    columns.append(pa.array(memory, pa.float64(), from_pandas=True))
-    table = pa.Table.from_arrays(columns, schema=_SCHEMA)
-    seen = ~(np.isnan(cpu) & np.isnan(memory))
+    for name, array in usage.values.items():
+        column = array[where] if name == "cpu_cores" else array[where].astype(np.float64)
+        columns.append(pa.array(column, _type(name), from_pandas=True))
+    table = pa.Table.from_arrays(columns, schema=schema)
+    seen = usage.observed(where)
     return table if seen.all() else table.filter(pa.array(seen))
 
 

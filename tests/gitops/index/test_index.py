@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from analyzer.gitops.index.index import RepositoryIndex, index_repository
+from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from tests.gitops.conftest import DEPLOYMENT, Plant
 
 

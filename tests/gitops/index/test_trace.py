@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analyzer.gitops.index.index import RepositoryIndex, index_repository
+from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace, trace_one
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef

@@ -10,7 +10,7 @@ import pytest
 from analyzer.check import Check
 from analyzer.errors import GitOpsError
 from analyzer.gitops.land.doctor import examine_repository
-from analyzer.gitops.render.rendering import Tools
+from analyzer.gitops.render.program import Tools
 from tests.gitops.conftest import Plant
 
 HELM_RELEASE = "kubernetes/apps/media/sonarr/app/helmrelease.yaml"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from analyzer.gitops.index.index import index_repository
+from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.reach.application_set import fill
 from analyzer.gitops.reach.repository import bare_address
 from tests.gitops.conftest import DEPLOYMENT, Git, Plant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.gitops.index.index import index_repository
+from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.land.changes import Advice, DesiredChange, Edited, Unchanged, plan_changes
 from analyzer.gitops.reach.runtimes import Floor, hold, memory_floors
 from analyzer.quantity import Memory, Resources

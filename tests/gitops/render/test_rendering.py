@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.gitops.index.index import index_repository
+from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.land.changes import Advice, DesiredChange, Edited, plan_changes
-from analyzer.gitops.render.rendering import (
-    Helm,
-    Kustomize,
-    RenderError,
-    Sink,
-    Tools,
-    charts_in,
-    compare,
-    find_chart,
-)
+from analyzer.gitops.render.charts import charts_in, find_chart
+from analyzer.gitops.render.helm import Helm
+from analyzer.gitops.render.kustomize import Kustomize
+from analyzer.gitops.render.program import RenderError, Tools
+from analyzer.gitops.render.rendering import Sink, compare
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant

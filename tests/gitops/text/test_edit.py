@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 import pytest
@@ -9,16 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.gitops.text.edit import (
-    FIELDS,
-    Address,
-    Changes,
-    EditRefusedError,
-    declared,
-    dotted,
-    set_resources,
-)
+from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.edit import Assignment, set_values
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.resources import FIELDS, Changes, assignments, declared, set_resources
 from analyzer.gitops.text.verify import prove_text
+from analyzer.gitops.text.witness import said
 from analyzer.quantity import Cpu, Memory
 
 MI = 2**20
@@ -147,7 +144,7 @@ def test_a_missing_block_takes_the_place_it_has_elsewhere_in_the_file() -> None:
 def test_blocks_are_inserted_in_the_style_around_them(before: str, after: str) -> None:
     """Flow stays flow, `{}` opens under a block, blank lines and comments keep their owner."""
     assert set_resources(before, HERE, ALL) == after
-    assert prove_text(before, after, HERE, ALL).holds
+    assert prove_text(before, after, assignments(HERE, ALL)).holds
 
 
 def test_removal_takes_what_it_leaves_empty() -> None:
@@ -174,7 +171,7 @@ def test_block_scalars_are_edited_inside() -> None:
     address = Address(0, ("patches", 0, "patch"), Address(0, ("spec", "resources")))
     edited = set_resources(text, address, {"limits.memory": Memory(64 * MI)})
     assert edited == text.replace("1Gi", "64Mi")
-    assert prove_text(text, edited, address, {"limits.memory": Memory(64 * MI)}).holds
+    assert prove_text(text, edited, assignments(address, {"limits.memory": Memory(64 * MI)})).holds
 
 
 @pytest.mark.parametrize(
@@ -291,7 +288,7 @@ def test_every_edit_is_proven_or_refused(file: tuple[str, Address], changes: Cha
         edited = set_resources(text, address, changes)
     except EditRefusedError:
         return
-    proof = prove_text(text, edited, address, changes)
+    proof = prove_text(text, edited, assignments(address, changes))
     assert proof.holds, proof.problem
     assert set_resources(edited, address, changes) == edited
 
@@ -328,11 +325,144 @@ def test_blank_lines_of_odd_spacing_survive_in_block_scalars() -> None:
         "      limits:\n", "      requests:\n        cpu: 10m\n      limits:\n"
     )
     assert edited == wanted
-    assert prove_text(text, edited, address, changes).holds
-    assert not prove_text(text, edited.replace("\n  \n", "\n\n"), address, changes).holds
+    assert prove_text(text, edited, assignments(address, changes)).holds
+    assert not prove_text(
+        text, edited.replace("\n  \n", "\n\n"), assignments(address, changes)
+    ).holds
 
 
 def test_a_path_tells_its_keys_apart() -> None:
     """A key with a dot is not two keys."""
     path = ("spec", "a.b", "containers", 0, "resources")
     assert dotted(path) == 'spec["a.b"].containers[0].resources'
+
+
+@pytest.mark.parametrize(
+    ("about", "missing", "changes"),
+    [
+        ("memory", "      cpu: 35m\n", {"requests.cpu": Cpu(35)}),
+        ("limits", "    requests:\n      cpu: 35m\n", {"requests.cpu": Cpu(35)}),
+    ],
+)
+def test_a_comment_stays_with_the_key_it_is_about(
+    about: str, missing: str, changes: Changes
+) -> None:
+    """A new key never goes between a comment and the key below it; it then comes last."""
+    if about == "memory":
+        text = "app:\n  resources:\n    requests:\n      # measured\n      memory: 1Gi\n"
+    else:
+        text = "app:\n  resources:\n    # measured\n    limits:\n      memory: 1Gi\n"
+    assert set_resources(text, HERE, changes) == text + missing
+
+
+# --- any scalar -------------------------------------------------------------------------------
+
+SCALED = dedent("""
+    apiVersion: autoscaling/v2
+    kind: HorizontalPodAutoscaler
+    spec:
+      maxReplicas: 5
+      metrics:
+        - type: Resource
+          resource:
+            name: cpu
+            target: {type: Utilization, averageUtilization: 80} # of the request
+    ---
+    kind: Pod
+    spec:
+      resources:
+        limits: {memory: 2G}
+      containers:
+        - name: app
+          env:
+            - name: JAVA_OPTS
+              value: "-Xms256m -Xmx1g"
+          args: [-Xmx1g]
+          resources:
+            requests:
+              memory: 1Gi
+    """)
+TARGET = Address(0, ("spec", "metrics", 0, "resource", "target", "averageUtilization"))
+POD = Address(1, ("spec", "resources", "limits", "memory"))
+HEAP = Address(1, ("spec", "containers", 0, "env", 0, "value"))
+ARGUMENT = Address(1, ("spec", "containers", 0, "args", 0))
+OWN = Address(1, ("spec", "containers", 0, "resources", "requests", "memory"))
+
+
+def test_several_places_of_several_kinds_are_written_at_once() -> None:
+    """A target, pod-level resources, a heap and a request: one list of addresses and values."""
+    wanted: list[Assignment] = [
+        (TARGET, 65),
+        (POD, Memory(900 * MI)),
+        (HEAP, "-Xms256m -Xmx512m"),
+        (ARGUMENT, "-Xmx512m"),
+        (OWN, Memory(700 * MI)),
+        (Address(0, ("spec", "minReplicas")), 2),
+    ]
+    edited = set_values(SCALED, wanted)
+    assert edited == SCALED.replace("averageUtilization: 80", "averageUtilization: 65").replace(
+        "memory: 2G}", "memory: 944M}"
+    ).replace('"-Xms256m -Xmx1g"', '"-Xms256m -Xmx512m"').replace("[-Xmx1g]", "[-Xmx512m]").replace(
+        "memory: 1Gi", "memory: 700Mi"
+    ).replace("\n---", "\n  minReplicas: 2\n---")
+    proof = prove_text(SCALED, edited, wanted)
+    assert proof.holds, proof.problem
+    assert set(proof.changed) == {address for address, _ in wanted}
+    for sabotaged in (
+        edited.replace("averageUtilization: 65", "averageUtilization: 66"),
+        edited.replace('-Xmx512m"', '-Xmx513m"'),
+        edited.replace("maxReplicas: 5", "maxReplicas: 6"),
+        edited.replace("  minReplicas: 2\n", ""),
+    ):
+        assert not prove_text(SCALED, sabotaged, wanted).holds
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("a: b", "quotes"), ("x # y", "quotes"), ("it's", "quotes"), ("-Xmx1g ", "quotes")],
+)
+def test_a_text_that_would_need_quotes_is_refused(value: str, reason: str) -> None:
+    """Only words that mean the same plain and in any quotes are written."""
+    with pytest.raises(EditRefusedError, match=reason):
+        set_values(SCALED, [(HEAP, value)])
+
+
+def test_a_number_is_not_written_over_something_else() -> None:
+    """A whole number goes where one stands: an octal, a name or a variable is left to a person."""
+    for odd in ("080", "eighty", "'${TARGET}'"):
+        text = SCALED.replace("averageUtilization: 80", f"averageUtilization: {odd}")
+        with pytest.raises(EditRefusedError):
+            set_values(text, [(TARGET, 65)])
+
+
+def test_json_stays_json() -> None:
+    """In a JSON manifest keys and amounts that come get the quotes that JSON needs."""
+    text = '{\n  "app": {\n    "resources": {"limits": {"memory": "1Gi"}}\n  }\n}\n'
+    edited = set_resources(text, HERE, ALL)
+    assert json.loads(edited)["app"]["resources"] == {
+        "limits": {"memory": "900Mi"},
+        "requests": {"cpu": "35m", "memory": "200Mi"},
+    }
+    assert prove_text(text, edited, assignments(HERE, ALL)).holds
+
+
+def test_a_block_scalar_may_state_its_own_indentation() -> None:
+    """``|2`` whose first line is indented further is edited like any other."""
+    text = "p: |2\n    # deep\n  resources:\n    limits:\n      memory: 1Gi\nq: 1\n"
+    address = Address(0, ("p",), Address(0, ("resources",)))
+    changes: Changes = {"limits.memory": Memory(64 * MI)}
+    edited = set_resources(text, address, changes)
+    assert edited == text.replace("1Gi", "64Mi")
+    assert prove_text(text, edited, assignments(address, changes)).holds
+
+
+def test_the_witness_reads_leaves_by_itself() -> None:
+    """Documents, lists, quotes, block scalars; nothing through aliases, and the last of two."""
+    text = "a: 1\n---\nb: [x, {c: 'two'}]\nd: |\n  e: 3\nf: &n 4\ng: *n\nh: 5\nh: 6\n"
+    asked = {
+        Address(1, ("b", 1, "c")): "two",
+        Address(1, ("d",), Address(0, ("e",))): "3",
+        Address(1, ("h",)): "6",
+    }
+    missing = [Address(0, ("b",)), Address(1, ("g",)), Address(1, ("b", 2)), Address(2, ("a",))]
+    assert said(text, [*asked, *missing]) == asked

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from analyzer.gitops.text.edit import Address, Changes, set_resources
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.resources import Changes, assignments, set_resources
 from analyzer.gitops.text.verify import prove_text
 from analyzer.quantity import Cpu, Memory
 
@@ -92,8 +93,8 @@ SABOTEURS: dict[str, Sabotage] = {
 
 def test_the_honest_edits_pass() -> None:
     """The proof is not a wall: what the real editor does is accepted."""
-    assert prove_text(TEXT, GOOD, HERE, CHANGES).holds
-    assert prove_text(TEXT, GROWN, HERE, INSERTED).holds
+    assert prove_text(TEXT, GOOD, assignments(HERE, CHANGES)).holds
+    assert prove_text(TEXT, GROWN, assignments(HERE, INSERTED)).holds
 
 
 @pytest.mark.parametrize("name", SABOTEURS)
@@ -104,7 +105,7 @@ def test_sabotage_is_caught(name: str, good: str, changes: Changes) -> None:
     """An otherwise right edit with one thing broken in passing does not pass."""
     broken = SABOTEURS[name](good)
     assert broken != good, "the saboteur did nothing"
-    proof = prove_text(TEXT, broken, HERE, changes)
+    proof = prove_text(TEXT, broken, assignments(HERE, changes))
     assert not proof.holds
     assert proof.problem
 
@@ -131,21 +132,21 @@ def test_sabotage_is_caught(name: str, good: str, changes: Changes) -> None:
 )
 def test_a_wrong_target_or_amount_is_caught(name: str, broken: str) -> None:
     """Right form is not enough: the intended leaves must state the intended amounts."""
-    assert not prove_text(TEXT, broken, HERE, CHANGES).holds, name
+    assert not prove_text(TEXT, broken, assignments(HERE, CHANGES)).holds, name
 
 
 def test_a_removal_that_takes_a_comment_along_is_caught() -> None:
     """Emptying the block would lose the line `# why`, so it is left to a person."""
     everything: Changes = {"requests.cpu": None, "limits.memory": None}
     emptied = set_resources(TEXT, HERE, everything)
-    assert not prove_text(TEXT, emptied, HERE, everything).holds
+    assert not prove_text(TEXT, emptied, assignments(HERE, everything)).holds
 
 
 def test_rewriting_an_amount_that_was_right_is_caught() -> None:
     """Noise is a defect: 2Gi must not become 2048Mi."""
     changes: Changes = {"limits.memory": Memory.parse("2Gi")}
     noisy = TEXT.replace("      memory: 2Gi\n  other", "      memory: 2048Mi\n  other")
-    assert not prove_text(TEXT, noisy, HERE, changes).holds
+    assert not prove_text(TEXT, noisy, assignments(HERE, changes)).holds
 
 
 def test_sabotage_inside_a_block_scalar_is_caught() -> None:
@@ -157,7 +158,7 @@ def test_sabotage_inside_a_block_scalar_is_caught() -> None:
     address = Address(0, ("p", 0, "patch"), Address(0, ("spec", "resources")))
     changes: Changes = {"limits.memory": Memory(64 * MI)}
     good = set_resources(outer, address, changes)
-    assert prove_text(outer, good, address, changes).holds
+    assert prove_text(outer, good, assignments(address, changes)).holds
     for broken in (
         good.replace("# c", "# d"),
         good.replace("k: 1", "k: 2"),
@@ -165,4 +166,4 @@ def test_sabotage_inside_a_block_scalar_is_caught() -> None:
         good.replace("      # c\n", ""),
         outer,
     ):
-        assert not prove_text(outer, broken, address, changes).holds
+        assert not prove_text(outer, broken, assignments(address, changes)).holds

@@ -8,37 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Protocol
 
 from analyzer.gitops.reach.application_set import Parameters, fill, generate, is_open
-from analyzer.gitops.reach.repository import Repository, bare_address, join
-from analyzer.gitops.reach.route import Arrival, HelmSource, Patch, Reach, Route
-from analyzer.gitops.text.edit import Address
+from analyzer.gitops.reach.kustomization import Kustomizations
+from analyzer.gitops.reach.repository import bare_address, join
+from analyzer.gitops.reach.route import Arrival, HelmSource, Route
+from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, YamlError
 
-GROUP = "argoproj.io"
 _MAX_DEPTH = 20
 _REPO_URL = re.compile(r"repoURL:[ \t]*[\"']?([^\s\"',}]+)")
-
-
-class Walker(Protocol):
-    """What following an Application needs of the one who walks the folders."""
-
-    repository: Repository
-    folders: frozenset[str]
-    reach: Reach
-
-    def take_file(self, file: str, route: Route, depth: int) -> None:
-        """Take every object of a file as arriving by `route`."""
-
-    def take_folder(self, folder: str, route: Route, depth: int) -> None:
-        """Take what a kustomization builds as arriving by `route`."""
-
-    def kustomization_file(self, folder: str) -> str | None:
-        """The kustomization of a folder; None where it has none."""
-
-    def patches(self, file: str, address: Address, node: Node, at: tuple[str, ...]) -> list[Patch]:
-        """The patches that a node states as a kustomization would, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +56,14 @@ class _Application:
             yield source, self.address.below("sources", number)
 
 
-class Follower:
+class Applications:
     """Follows Applications; each one once."""
 
-    def __init__(self, walker: Walker) -> None:
-        self._walker = walker
-        self._files = walker.repository.files
+    def __init__(self, kustomizations: Kustomizations) -> None:
+        self._kustomizations = kustomizations
+        self._repository = kustomizations.repository
+        self._reach = kustomizations.reach
+        self._files = kustomizations.repository.files
         self._seen: set[tuple[str, str, str]] = set()
 
     @cached_property
@@ -91,7 +72,7 @@ class Follower:
 
         A fork, or a checkout that git knows no origin of, is named by none.
         """
-        addresses = self._walker.repository.addresses
+        addresses = self._repository.addresses
         texts = [source.text for source in self._files.values()] if addresses else []
         named = {bare_address(url) for text in texts for url in _REPO_URL.findall(text)}
         return addresses & named
@@ -103,18 +84,16 @@ class Follower:
             return False
         return bare_address(url) not in self._own
 
-    def application(self, arrival: Arrival, depth: int) -> None:
-        """Follow an Application object."""
+    def follow(self, arrival: Arrival, depth: int) -> None:
+        """Follow an Application, or every one that a set yields from the repository alone."""
         item, spec = arrival.object, arrival.object.node.at("spec")
-        if spec is not None:
-            address = item.address.below("spec")
+        if spec is None:
+            return
+        address = item.address.below("spec")
+        if item.kind == "ApplicationSet":
+            self._generate(item.file, address, spec, depth)
+        else:
             self._follow(_Application(item.file, address, spec, arrival.name), depth)
-
-    def application_set(self, arrival: Arrival, depth: int) -> None:
-        """Follow every Application that the generators yield from the repository alone."""
-        item, spec = arrival.object, arrival.object.node.at("spec")
-        if spec is not None:
-            self._generate(item.file, item.address.below("spec"), spec, depth)
 
     def values_of_argocd_apps(self, file: str, address: Address, root: Node) -> bool:
         """Follow the Applications that the argocd-apps chart makes of its values; any there?"""
@@ -132,16 +111,16 @@ class Follower:
         if template is None:
             return
         try:
-            generated = generate(spec, self._walker.repository)
+            generated = generate(spec, self._repository)
         except YamlError as err:
-            self._walker.reach.leave_open(f"an ApplicationSet in {file} cannot be followed: {err}")
+            self._reach.leave_open(f"an ApplicationSet in {file} cannot be followed: {err}")
             return
         for kind in generated.unanswered:
-            self._walker.reach.notes.append(
+            self._reach.notes.append(
                 f"the {kind} generator in {file} is answered by the cluster alone"
             )
         if generated.unanswered and not generated.parameters:
-            self._walker.reach.leave_open(f"what {file} generates is not known")
+            self._reach.leave_open(f"what {file} generates is not known")
         name = spec.text("template", "metadata", "name") or "{{path.basename}}"
         below = address.below("template", "spec")
         for parameters in generated.parameters:
@@ -161,9 +140,7 @@ class Follower:
     ) -> None:
         own = application.text(source, "path")
         if own is not None and is_open(own):
-            self._walker.reach.leave_open(
-                f"{application.file}: the path {own[:80]} is filled in later"
-            )
+            self._reach.leave_open(f"{application.file}: the path {own[:80]} is filled in later")
             return
         folder = join("", own) if own is not None else None
         if own is not None and self._is_foreign(application, source):
@@ -171,10 +148,10 @@ class Follower:
         is_chart = folder is not None and f"{folder}/Chart.yaml" in self._files
         if application.text(source, "chart") is not None or is_chart:
             self._helm(application, source, address, folder if is_chart else None)
-        elif folder is not None and folder in self._walker.folders:
-            if self._walker.kustomization_file(folder) is not None:
+        elif folder is not None and folder in self._repository.folders:
+            if self._repository.kustomization(folder) is not None:
                 route = self._kustomized(application, source, address)
-                self._walker.take_folder(folder, replace(route, folder=folder), depth + 1)
+                self._kustomizations.take_folder(folder, replace(route, folder=folder), depth + 1)
             else:
                 route = replace(application.route, folder=folder)
                 self._directory(folder, route, source, depth)
@@ -185,7 +162,9 @@ class Follower:
             application.route,
             prefix=application.text(source, "kustomize", "namePrefix") or "",
             suffix=application.text(source, "kustomize", "nameSuffix") or "",
-            patches=tuple(self._walker.patches(application.file, address, source, ("kustomize",))),
+            patches=tuple(
+                self._kustomizations.patches(application.file, address, source, ("kustomize",))
+            ),
         )
 
     def _directory(self, folder: str, route: Route, source: Node, depth: int) -> None:
@@ -198,15 +177,15 @@ class Follower:
             if not file.startswith(prefix) or ("/" in below and not recurse):
                 continue
             if _any_fits(below, include) and not _any_fits(below, exclude):
-                self._walker.take_file(file, route, depth + 1)
+                self._kustomizations.take_file(file, route, depth + 1)
 
     def _helm(
         self, application: _Application, source: Node, address: Address, folder: str | None
     ) -> None:
         values = list(self._values(application, source, address, folder))
-        self._walker.reach.files.update(file for file, _ in values)
+        self._reach.files.update(file for file, _ in values)
         chart = application.text(source, "chart")
-        self._walker.reach.helm.append(
+        self._reach.helm.append(
             HelmSource(
                 owner="Application",
                 release=application.text(source, "helm", "releaseName") or application.name,
@@ -230,7 +209,7 @@ class Follower:
         for entry in source.sequence("helm", "valueFiles"):
             reference = fill(entry.value, application.parameters)
             if is_open(reference):
-                self._walker.reach.leave_open(
+                self._reach.leave_open(
                     f"{application.file}: the values file {reference[:80]} is filled in later"
                 )
                 continue

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from analyzer.errors import GitOpsError
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
-from analyzer.gitops.index.place import Expectation, Finding, Owner, Place, Release
-from analyzer.gitops.index.releases import Releases, is_release
+from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values, is_block
+from analyzer.gitops.reach.helm_release import find_releases
+from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository, load_repository
+from analyzer.gitops.reach.roots import find_reach
 from analyzer.gitops.reach.route import Route
-from analyzer.gitops.reach.walk import find_reach
-from analyzer.gitops.render.rendering import Tools
-from analyzer.gitops.text.edit import Address, dotted
+from analyzer.gitops.render.program import Tools
+from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, YamlError, parse, walk
 
 if TYPE_CHECKING:
@@ -108,11 +109,11 @@ def index_repository(
 
 def _look(survey: Survey, tools: Tools) -> None:
     """Take down every object that arrives, then what the values of each release decide."""
-    manifests, releases = Manifests(survey), Releases(survey)
+    manifests = Manifests(survey)
     for arrival in survey.reach.arrivals:
-        (releases if is_release(arrival) else manifests).take(arrival)
-    for source in survey.reach.helm:
-        releases.take_source(source)
+        if not arrival.object.is_helm_release:
+            manifests.take(arrival)
+    survey.releases = find_releases(survey.repository, survey.reach)
     values = Values(survey, manifests, tools)
     for release in survey.releases:
         before = len(survey.expectations)

@@ -10,18 +10,20 @@ import requests
 
 from analyzer.errors import SourceError, UsageError
 from analyzer.sources import PrometheusSettings
-from analyzer.sources.prometheus.sigv4 import SigV4
-from analyzer.sources.prometheus.transport import (
+from analyzer.sources.prometheus.address import redact, split_credentials
+from analyzer.sources.prometheus.answer import read_clock, read_label_sets, read_names
+from analyzer.sources.prometheus.failure import (
     BadQueryError,
     BusyError,
     DeniedError,
+    MalformedError,
     NotFoundError,
-    Server,
     TooBigError,
     classify,
-    redact,
-    split_credentials,
 )
+from analyzer.sources.prometheus.ragged import Lanes
+from analyzer.sources.prometheus.server import Server
+from analyzer.sources.prometheus.sigv4 import SigV4
 
 LOAD = "query processing would load too many samples into memory in query execution"
 
@@ -77,9 +79,9 @@ def test_answers_are_told_apart(
 
 def test_urls_lose_their_credentials_and_slash() -> None:
     """What is kept is fit to be shown."""
-    url = "https://us%40er:pa%3Ass@host:9/path/?x=1"
+    url = "https://us%40er:pa%3Ass@host:9/path/"
     assert split_credentials(url) == ("https://host:9/path", ("us@er", "pa:ss"))
-    assert redact(url) == "https://host:9/path/?x=1"
+    assert redact(url) == "https://host:9/path/"
     assert split_credentials("http://[::1]:9090/")[0] == "http://[::1]:9090"
 
 
@@ -120,6 +122,55 @@ def test_a_header_that_cannot_be_sent_is_not_shown() -> None:
     with pytest.raises(SourceError, match="header") as caught:
         Server("http://127.0.0.1:1", settings).now()
     assert "secret" not in str(caught.value) + repr(settings)
+
+
+VECTOR = '{"status":"success","data":{"resultType":"vector","result":%s}}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        VECTOR % "[]",
+        VECTOR % "null",
+        VECTOR % "[1,2]",
+        VECTOR % '[{"metric":{}}]',
+        VECTOR % '[{"metric":{},"value":[1,"NaN"]}]',
+        VECTOR % '[{"metric":{},"value":[1,"1e308"]}]',
+        VECTOR % '[{"metric":{},"value":[1,"x"]}]',
+        VECTOR % '[{"metric":{},"value":[1]}]',
+        VECTOR % '[{"metric":{"a":1},"value":[1,"1795392000"]}]',
+        VECTOR % '[{"metric":null,"value":[1,"1795392000"]}]',
+        '{"status":"success","data":[null]}',
+        '{"status":"success"}',
+        '{"status":"success","data":{"resultType":"vector"}}',
+        '{"status":1,"data":{}}',
+        "[" * 100_000,
+        "\xff",
+        "null",
+    ],
+)
+def test_an_answer_of_another_shape_is_one_sentence(body: str) -> None:
+    """It is tried again, then named with its place; nothing else ever comes of it."""
+    with pytest.raises(MalformedError) as caught:
+        read_clock(body.encode("latin-1"))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("labels", [b"[1]", b'{"pod":1}', b"null", b'{"pod":', b'"pod"'])
+def test_labels_of_another_shape_are_refused(labels: bytes) -> None:
+    """Before they become the name of a series."""
+    with pytest.raises(MalformedError):
+        Lanes().numbers([labels])
+
+
+@pytest.mark.parametrize("data", ["null", "{}", "[null]", "[1]", '[{"a":1}]', '"x"'])
+def test_lists_of_another_shape_are_refused(data: str) -> None:
+    """Label sets are mappings of text, names are text."""
+    body = f'{{"status":"success","data":{data}}}'.encode()
+    for read in (read_label_sets, read_names):
+        with pytest.raises(MalformedError):
+            read(body)
 
 
 def test_the_signature_is_that_of_the_published_example(monkeypatch: pytest.MonkeyPatch) -> None:

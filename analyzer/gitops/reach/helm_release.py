@@ -7,26 +7,32 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from analyzer.gitops.index.place import Owner, Release
-from analyzer.gitops.index.survey import Survey
-from analyzer.gitops.reach.route import Arrival, HelmSource
-from analyzer.gitops.text.edit import Address
+from analyzer.gitops.reach.objects import node_at
+from analyzer.gitops.reach.release import Owner, Release
+from analyzer.gitops.reach.repository import Repository
+from analyzer.gitops.reach.route import Arrival, HelmSource, Reach
+from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, walk
 
-HELM_RELEASE_GROUP = "helm.toolkit.fluxcd.io"
+
+def find_releases(repository: Repository, reach: Reach) -> list[Release]:
+    """Every release among what reaches a cluster, in the order in which it is met."""
+    found = _Releases(repository, reach)
+    for arrival in reach.arrivals:
+        if arrival.object.is_helm_release:
+            found.take(arrival)
+    for source in reach.helm:
+        found.take_source(source)
+    return found.releases
 
 
-def is_release(arrival: Arrival) -> bool:
-    """Whether an object is a HelmRelease of Flux."""
-    item = arrival.object
-    return item.group == HELM_RELEASE_GROUP and item.kind == "HelmRelease"
-
-
-class Releases:
+class _Releases:
     """Finds the releases: HelmReleases, Applications over charts, kustomize's `helmCharts`."""
 
-    def __init__(self, survey: Survey) -> None:
-        self.survey = survey
+    def __init__(self, repository: Repository, reach: Reach) -> None:
+        self._repository = repository
+        self._reach = reach
+        self.releases: list[Release] = []
 
     def take(self, arrival: Arrival) -> None:
         """Take down a HelmRelease with its values from the weakest to the strongest."""
@@ -46,9 +52,7 @@ class Releases:
             values.append((item.file, item.address.below("spec", "values"), inline))
         values += self._values_patches(arrival)
         overruled = _post_rendered(node)
-        self.survey.releases.append(
-            Release(owner, arrival.route, tuple(values), (), folder, overruled)
-        )
+        self.releases.append(Release(owner, arrival.route, tuple(values), (), folder, overruled))
 
     def _chart_of(self, arrival: Arrival) -> tuple[str | None, str | None, str | None]:
         """Chart name, version and, for one kept in this repository, its folder."""
@@ -59,7 +63,7 @@ class Releases:
         name = expand(spec.text("chart", "spec", "chart") or "")
         if name:
             folder = name.removeprefix("./").strip("/")
-            local = f"{folder}/Chart.yaml" in self.survey.repository.files
+            local = f"{folder}/Chart.yaml" in self._repository.files
             version = spec.text("chart", "spec", "version")
             return (
                 PurePosixPath(folder).name,
@@ -92,7 +96,7 @@ class Releases:
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], list[Arrival]]:
         found: dict[tuple[str, str], list[Arrival]] = {}
-        for arrival in self.survey.reach.arrivals:
+        for arrival in self._reach.arrivals:
             found.setdefault((arrival.object.kind, arrival.name), []).append(arrival)
         return found
 
@@ -111,13 +115,13 @@ class Releases:
     ) -> Iterator[tuple[str, Address, Node]]:
         files = [
             file
-            for data, file in self.survey.reach.generated.get((kind, name), ())
-            if data == key and file in self.survey.repository.files
+            for data, file in self._reach.generated.get((kind, name), ())
+            if data == key and file in self._repository.files
         ]
         folder = str(PurePosixPath(arrival.object.file).parent)
         near = [file for file in files if file.startswith(f"{folder}/")]
         for file in dict.fromkeys(near or files):
-            documents = self.survey.repository.files[file].documents
+            documents = self._repository.files[file].documents
             if documents:
                 yield file, Address(0, ()), documents[0].root
 
@@ -150,7 +154,7 @@ class Releases:
         """Take down Helm values that no object of their own holds."""
         values = []
         for file, address in source.values:
-            node = self.survey.node(file, address)
+            node = node_at(self._repository.files[file].documents, address)
             if node is not None:
                 values.append((file, address, node))
         owner = Owner(
@@ -164,23 +168,23 @@ class Releases:
         folder = source.chart_folder
         if folder is None or self._has_templates(folder):
             whole = Release(owner, source.route, tuple(values), (), folder, source.overruled)
-            self.survey.releases.append(whole)
+            self.releases.append(whole)
         if folder is None:
             return
         for name, chart, version in self._dependencies(folder):
             part = replace(owner, chart=chart, version=version)
             prefix: Path = (name,)
-            self.survey.releases.append(
+            self.releases.append(
                 Release(part, source.route, tuple(values), prefix, overruled=source.overruled)
             )
 
     def _has_templates(self, folder: str) -> bool:
         """Whether a chart kept here makes objects of its own, beside those it depends on."""
-        return any((self.survey.repository.root / folder / "templates").glob("*.yaml"))
+        return any((self._repository.root / folder / "templates").glob("*.yaml"))
 
     def _dependencies(self, folder: str) -> Iterator[tuple[str, str, str | None]]:
         """The charts an umbrella chart depends on: values key, chart name, version."""
-        documents = self.survey.repository.files[f"{folder}/Chart.yaml"].documents
+        documents = self._repository.files[f"{folder}/Chart.yaml"].documents
         for entry in documents[0].root.sequence("dependencies") if documents else ():
             name = entry.text("name") or ""
             yield entry.text("alias") or name, name, entry.text("version")

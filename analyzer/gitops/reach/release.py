@@ -1,0 +1,99 @@
+"""A Helm release: its names, its chart, its values from the weakest to the strongest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from analyzer.gitops.reach.objects import node_at
+from analyzer.gitops.reach.route import Route
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.tree import Document, Node, Path, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The object whose text holds a place, and the Helm release it stands for, if any."""
+
+    kind: str
+    name: str
+    namespace: str
+    release: str | None = None
+    chart: str | None = None
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A Helm release: its names, its chart, its values from the weakest to the strongest.
+
+    `overruled` says what else has a hand in its resources, so that its values prove nothing.
+    """
+
+    owner: Owner
+    route: Route
+    values: tuple[tuple[str, Address, Node], ...]
+    prefix: Path = ()
+    chart_folder: str | None = None
+    overruled: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.owner.release or self.owner.name
+
+    def merged(self) -> dict[str, object]:
+        """All values as Helm would merge them, under this release's prefix."""
+        merged: dict[str, object] = {}
+        for _, _, node in self.values:
+            found = plain(node)
+            if isinstance(found, dict):
+                merged = _merge(merged, found)
+        scope: object = merged
+        for key in self.prefix:
+            scope = scope.get(str(key), {}) if isinstance(scope, dict) else {}
+        return scope if isinstance(scope, dict) else {}
+
+    def with_documents(self, documents: Mapping[str, Sequence[Document]]) -> Release:
+        """The same release with some of its files in another state."""
+        return replace(
+            self,
+            values=tuple(
+                (file, address, node_at(documents[file], address) or node)
+                if file in documents
+                else (file, address, node)
+                for file, address, node in self.values
+            ),
+        )
+
+    def shadowed(self, file: str, address: Address, path: Path) -> bool:
+        """Whether stronger values state `path` (without the prefix) as well."""
+        names = [(name, below.below(*self.prefix, *path)) for name, below, _ in self.values]
+        stronger = self.values[names.index((file, address)) + 1 :]
+        return any(node.at(*self.prefix, *path) is not None for _, _, node in stronger)
+
+    def locate(self, path: Path) -> tuple[str, Address, bool] | None:
+        """Where `path` has the last word: file, address and whether it is there already.
+
+        A path that is nowhere yet belongs beside its parent; None where not even that exists.
+        """
+        full = (*self.prefix, *path)
+        for present, wanted in ((True, full), (False, full[:-1])):
+            for file, address, node in reversed(self.values):
+                if node.at(*wanted) is not None:
+                    return file, address.below(*full), present
+        return None
+
+
+def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:
+    """Helm's merge: mappings key by key, everything else replaced, null removed."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,182 @@
+"""What helm makes of a release, and which of its values decide for which container.
+
+A chart is rendered when it lies in the repository or in a folder the settings name; nothing is
+downloaded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from analyzer.gitops.reach.release import Release
+from analyzer.gitops.render.charts import Chart, find_chart, unpacked
+from analyzer.gitops.render.program import helm_version, run
+from analyzer.gitops.render.rendering import Rendering, Sink, read_rendering
+from analyzer.gitops.text.tree import Node, parse, walk
+from analyzer.gitops.text.tree import Path as KeyPath
+
+_RESOURCES = re.compile(r"\w*[rR]esources")
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
+_SENTINEL = 7_340_033
+_APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-manager.io/v1")
+
+
+class Helm:
+    """Renders releases with one helm and the charts that are at hand."""
+
+    def __init__(self, helm: Path, charts: Sequence[Chart]) -> None:
+        self._helm = helm
+        self._charts = charts
+        self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
+        self._prepared: dict[Path, Path] = {}
+        self.program = helm_version(helm)
+
+    def chart(self, name: str, version: str | None) -> Chart | None:
+        """The chart for a release, if it is at hand."""
+        return find_chart(self._charts, name, version)
+
+    def chart_of(self, release: Release, root: Path) -> Chart | None:
+        """The chart of a release: the folder it names in the repository at `root`, or at hand."""
+        owner = release.owner
+        if owner.chart is None:
+            return None
+        if release.chart_folder is not None:
+            return Chart(owner.chart, owner.version or "", root / release.chart_folder)
+        return self.chart(owner.chart, owner.version)
+
+    def render(
+        self, chart: Chart, release: str, namespace: str, values: Mapping[str, object]
+    ) -> Rendering:
+        """What helm makes of `values`. Raises `RenderError` with what helm said."""
+        with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+            home = Path(folder)
+            file = home / "values.json"
+            file.write_text(json.dumps(_renderable(values)), "utf-8")
+            command = [str(self._helm), "template", release, str(self._prepare(chart))]
+            command += ["--namespace", namespace, "--values", str(file)]
+            command += ["--skip-schema-validation", "--include-crds=false"]
+            command += [part for api in _APIS for part in ("--api-versions", api)]
+            return read_rendering(run(command, home), self.program)
+
+    def _prepare(self, chart: Chart) -> Path:
+        """The chart's path, as a copy with its dependencies where these lie beside it."""
+        if chart.path not in self._prepared:
+            self._prepared[chart.path] = self._with_dependencies(chart)
+        return self._prepared[chart.path]
+
+    def _with_dependencies(self, chart: Chart) -> Path:
+        if chart.path.is_file():
+            return chart.path
+        root = parse((chart.path / "Chart.yaml").read_text("utf-8"))[0].root
+        missing = [
+            find_chart(self._charts, entry.text("name") or "", entry.text("version"))
+            for entry in root.sequence("dependencies")
+            if not _vendored(chart.path, entry.text("name") or "")
+        ]
+        target = Path(self._folder.name) / f"{len(self._prepared)}" / chart.name
+        shutil.copytree(chart.path, target, ignore=_symbolic_links)
+        (target / "Chart.lock").unlink(missing_ok=True)
+        (target / "charts").mkdir(exist_ok=True)
+        for dependency in missing:
+            if dependency is None:
+                continue
+            below = target / "charts" / dependency.path.name
+            if dependency.path.is_file():
+                shutil.copyfile(dependency.path, below)
+            else:
+                shutil.copytree(dependency.path, below, ignore=_symbolic_links)
+        return target
+
+    def sentinels(
+        self, chart: Chart, release: str, namespace: str, values: Mapping[str, object]
+    ) -> dict[KeyPath, frozenset[Sink]]:
+        """Which containers each candidate path among the values decides.
+
+        Every candidate gets an odd amount of memory of its own, the chart is rendered once, and
+        each amount is looked for in the output. A path that lands nowhere maps to an empty set:
+        the chart ignores it, or the part it belongs to is switched off.
+        """
+        candidates = sorted(set(self._candidates(chart, values)), key=str)
+        marked: dict[str, object] = json.loads(json.dumps(_renderable(values)))
+        for number, path in enumerate(candidates):
+            _put(marked, path, {"requests": {"memory": _SENTINEL + number}})
+        rendered = self.render(chart, release, namespace, marked).sinks()
+        landed: dict[KeyPath, frozenset[Sink]] = {}
+        for number, path in enumerate(candidates):
+            odd = str(_SENTINEL + number)
+            landed[path] = frozenset(s for s, found in rendered.items() if odd in _amounts(found))
+        return landed
+
+    def _candidates(self, chart: Chart, values: Mapping[str, object]) -> Iterator[KeyPath]:
+        yield from _resource_keys(values)
+        with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+            yield from _default_keys(unpacked(chart, Path(folder)), ())
+
+
+def _symbolic_links(folder: str, names: list[str]) -> list[str]:
+    """What not to copy: links, which may lead out of the chart."""
+    return [name for name in names if (Path(folder) / name).is_symlink()]
+
+
+def _vendored(chart: Path, name: str) -> bool:
+    folder = chart / "charts"
+    return (folder / name).is_dir() or any(folder.glob(f"{name}-*.tgz"))
+
+
+def _default_keys(folder: Path, prefix: KeyPath) -> Iterator[KeyPath]:
+    """The candidate paths among a chart's own defaults and those of its subcharts."""
+    file = folder / "values.yaml"
+    if file.is_file():
+        documents = parse(file.read_text("utf-8", "replace"))
+        for document in documents[:1]:
+            yield from ((*prefix, *path) for path in _node_keys(document.root))
+    for below in sorted((folder / "charts").glob("*/")):
+        if (below / "values.yaml").is_file() and len(prefix) < 3:
+            yield from _default_keys(below, (*prefix, below.name))
+
+
+def _node_keys(root: Node) -> Iterator[KeyPath]:
+    for path, node in walk(root):
+        mapping = node.kind == "mapping" or node.is_null
+        keys = bool(path) and all(isinstance(key, str) for key in path)
+        if keys and mapping and _RESOURCES.fullmatch(str(path[-1])):
+            yield path
+
+
+def _resource_keys(values: Mapping[str, object], prefix: KeyPath = ()) -> Iterator[KeyPath]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if _RESOURCES.fullmatch(key):
+                yield (*prefix, key)
+            elif len(prefix) < 12:
+                yield from _resource_keys(value, (*prefix, key))
+
+
+def _put(values: dict[str, object], path: KeyPath, value: object) -> None:
+    scope = values
+    for key in path[:-1]:
+        below = scope.setdefault(str(key), {})
+        if not isinstance(below, dict):
+            below = scope[str(key)] = {}
+        scope = below
+    scope[str(path[-1])] = value
+
+
+def _amounts(found: object) -> set[str]:
+    requests = found.get("requests") if isinstance(found, dict) else None
+    memory = requests.get("memory") if isinstance(requests, dict) else None
+    return {str(memory)}
+
+
+def _renderable(value: object) -> object:
+    """Values with every open ``${VARIABLE}`` replaced by a word, so that names stay valid."""
+    if isinstance(value, Mapping):
+        return {str(key): _renderable(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_renderable(below) for below in value]
+    return _VARIABLE.sub("substituted", value) if isinstance(value, str) else value

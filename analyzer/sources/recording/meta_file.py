@@ -1,0 +1,119 @@
+"""``meta.json`` of a recording: what it says of itself, checked field by field."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Required, TypedDict
+
+import msgspec
+import orjson
+
+from analyzer.errors import RecordingError
+from analyzer.usage import MOST, Meta, utc
+
+FORMAT = 1
+
+_Amount = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
+
+
+class _Node(TypedDict, total=False):
+    name: Required[str]
+    cpu_allocatable_cores: _Amount
+    memory_allocatable_bytes: _Amount
+    gpus: _Amount
+    labels: dict[str, str]
+    taints: list[str]
+
+
+class _Quota(TypedDict, total=False):
+    namespace: Required[str]
+    name: Required[str]
+    resource: str
+    hard: _Amount
+    used: _Amount
+
+
+class _LimitRange(TypedDict, total=False):
+    namespace: Required[str]
+    name: Required[str]
+    type: str
+    resource: str
+    constraint: str
+    value: _Amount
+
+
+class _File(msgspec.Struct):
+    """The fields of the file; those of later versions are passed over."""
+
+    cluster: str
+    start: str
+    end: str
+    step_seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86_400)]
+    source: str = ""
+    queries: dict[str, str] | list[str] | None = None
+    warnings: list[str] | None = None
+    nodes: list[_Node] | None = None
+    quotas: list[_Quota] | None = None
+    limit_ranges: list[_LimitRange] | None = None
+
+
+def read_meta(path: Path) -> Meta:
+    """Read the file at `path`. Raises `RecordingError` naming the field that is wrong."""
+    try:
+        data = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise RecordingError(f"{path} is not readable JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise RecordingError(f"{path} must hold a JSON object, found {type(data).__name__}")
+    version = data.get("format", data.get("format_version", FORMAT))
+    if version != FORMAT:
+        raise RecordingError(
+            f"{path} has format version {version!r}; this version reads {FORMAT}, "
+            "upgrade rightsize or record anew"
+        )
+    try:
+        return _meta(msgspec.convert(data, _File))
+    except RecordingError as error:
+        raise RecordingError(f"{path}: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise RecordingError(f"{path} lacks or garbles a field: {error}") from error
+
+
+def _meta(file: _File) -> Meta:
+    queries = file.queries or []
+    return Meta(
+        cluster=file.cluster,
+        start=utc(datetime.fromisoformat(file.start)),
+        end=utc(datetime.fromisoformat(file.end)),
+        step=timedelta(seconds=file.step_seconds),
+        source=file.source,
+        queries=tuple(queries.values() if isinstance(queries, dict) else queries),
+        warnings=tuple(file.warnings or ()),
+        nodes=_plain(file.nodes),
+        quotas=_plain(file.quotas),
+        limit_ranges=_plain(file.limit_ranges),
+    )
+
+
+def _plain(rows: Any) -> tuple[dict[str, Any], ...]:
+    return tuple(dict(row) for row in rows or ())
+
+
+def write_meta(meta: Meta, path: Path) -> None:
+    """Write what `read_meta` reads back."""
+    data = {
+        "format": FORMAT,
+        "cluster": meta.cluster,
+        "start": meta.start.isoformat(),
+        "end": meta.end.isoformat(),
+        "step_seconds": meta.step.total_seconds(),
+        "source": meta.source,
+        "queries": list(meta.queries),
+        "warnings": list(meta.warnings),
+        "nodes": list(meta.nodes),
+    }
+    data |= {
+        name: list(rows) for name in ("quotas", "limit_ranges") if (rows := getattr(meta, name))
+    }
+    path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")

@@ -1,0 +1,107 @@
+"""A year of weekly reviews in worlds that answer, for the policy that ships and for its peers.
+
+    python benchmarks/loop/bench_loop.py [--weeks 52] [--worlds all] [--policy rightsize,krr,vpa]
+        [--merge all] [--window 2] [--format markdown|json]
+
+Every workload's need is known (`worlds.py`), and usage answers to what is merged: pods are killed
+and throttled at their limits, caches and heaps fill what they are given, autoscalers count by the
+request. Columns: containers times weeks; weeks with a kill, with one that the first limit would
+have survived (harm), and as stated; share of the time in which the worst pod wanted more CPU than
+it requested; requests over what foresight would have given; changes and reversals per container
+and month; share of container-weeks that change from the seventh week on; most reversals of one
+container; largest amounts over need; amounts above the node; open proposals that change in a week.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.loop.advisers import ADVISERS
+from benchmarks.loop.simulate import MERGES, Plan, Score, simulate
+from benchmarks.loop.worlds import WORLDS
+
+COLUMNS = {
+    "container_weeks": ("weeks", "{:.0f}"),
+    "kill_weeks": ("killed", "{:.0f}"),
+    "harmful_kill_weeks": ("harm", "{:.0f}"),
+    "stated_kill_weeks": ("stated", "{:.1f}"),
+    "above_request": ("above", "{:.1%}"),
+    "cpu_to_need": ("CPU", "{:.2f} x"),
+    "memory_to_need": ("memory", "{:.2f} x"),
+    "changes_a_month": ("changes", "{:.2f}"),
+    "changes_settled": ("settled", "{:.1%}"),
+    "reversals_a_month": ("turns", "{:.2f}"),
+    "most_reversals": ("most", "{:.0f}"),
+    "largest_request_over_need": ("request", "{:.1f} x"),
+    "largest_limit_over_need": ("limit", "{:.1f} x"),
+    "above_node": ("node", "{:.0f}"),
+    "open_changes": ("reworded", "{:.1%}"),
+}
+
+
+def markdown(rows: list[tuple[str, str, dict[str, float]]]) -> str:
+    """A table of all figures."""
+    lines = [["policy", "world", *(head for head, _ in COLUMNS.values())]]
+    lines.append(["---"] * len(lines[0]))
+    for policy, world, figures in rows:
+        cells = [form.format(figures[name]) for name, (_, form) in COLUMNS.items()]
+        lines.append([policy, world, *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def total(scores: list[Score]) -> Score:
+    """The scores of several worlds in sum."""
+    result = Score()
+    for score in scores:
+        for name, value in vars(score).items():
+            mine = getattr(result, name)
+            if name.startswith("most_"):
+                setattr(result, name, max(mine, value))
+            elif isinstance(value, dict):
+                setattr(result, name, mine | value)
+            else:
+                setattr(result, name, mine + value)
+    return result
+
+
+def main() -> None:
+    """Print what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--weeks", type=int, default=52)
+    parser.add_argument("--worlds", default="all", help="all, or names with commas between")
+    parser.add_argument("--policy", default="rightsize,krr,vpa,foresight")
+    parser.add_argument("--merge", choices=MERGES, default="all")
+    parser.add_argument("--window", type=int, default=2, help="weeks that an adviser is shown")
+    parser.add_argument("--step", type=float, default=30, help="minutes")
+    parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
+    parser.add_argument("--culprits", action="store_true", help="who changed most, on stderr")
+    words = parser.parse_args()
+    plan = Plan(words.weeks, words.window, timedelta(minutes=words.step), words.merge)
+    worlds = list(WORLDS) if words.worlds == "all" else words.worlds.split(",")
+    rows = []
+    for policy in words.policy.split(","):
+        scores = []
+        for world in worlds:
+            scores.append(simulate(WORLDS[world], ADVISERS[policy], plan))
+            rows.append((policy, world, scores[-1].summary()))
+            if words.culprits:
+                worst = sorted(scores[-1].changed_by.items(), key=lambda item: -item[1])
+                print(policy, world, worst, file=sys.stderr)
+        rows.append((policy, "all", total(scores).summary()))
+    if words.format == "json":
+        entries = [{"policy": p, "world": w, **figures} for p, w, figures in rows]
+        print(msgspec.json.format(json.dumps(entries)))
+    else:
+        print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
