@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -251,11 +251,10 @@ def _put(
     origins[dotted] = origin
 
 
-_SECTIONS = {
-    "policy": Policy,
-    "prometheus": PrometheusSettings,
-    "git": GitSettings,
-    "kubernetes": KubernetesSettings,
+_SECTIONS: Mapping[str, Any] = {
+    name: kind
+    for name, kind in get_type_hints(Config).items()
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 }
 
 
