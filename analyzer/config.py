@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -19,6 +19,7 @@ import msgspec
 import yaml
 
 from analyzer.errors import ConfigError, UsageError
+from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
@@ -60,6 +61,10 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
+    ssh_key: str | None = None
+    """A private key for git over SSH, such as a deploy key."""
+    known_hosts: str | None = None
+    """A file with the host keys that git over SSH accepts."""
     entry: str | None = None
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
@@ -100,6 +105,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backtest: bool = True
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
+    ledger: str | None = None
+    """A folder that remembers what was proposed and what became of it; ``off``: none. By default
+    ``ledger`` within the cache of a server, else beside the output; none for a recording."""
     charts: bool = True
     most_charts: int = 200
     """Draw this many containers at most, the largest changes first."""
@@ -111,6 +119,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
+    forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
 
     def __post_init__(self) -> None:
         for text in (self.window, self.horizon, self.step):
@@ -123,6 +132,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             parse_time(self.until)
         if self.window is not None and parse_duration(self.window) < timedelta(hours=1):
             raise ValueError(f"a window of {self.window} holds too little; use 14d")
+
+    @property
+    def ledger_folder(self) -> Path | None:
+        """Where the ledger is kept; None where there is none."""
+        if self.ledger is not None:
+            return None if self.ledger == "off" else Path(self.ledger)
+        if self.source is None or not self.source.startswith("prometheus:"):
+            return None
+        return (self.prometheus.cache or Path(self.output).parent) / "ledger"
 
     @property
     def policies(self) -> Policies:
@@ -233,11 +251,10 @@ def _put(
     origins[dotted] = origin
 
 
-_SECTIONS = {
-    "policy": Policy,
-    "prometheus": PrometheusSettings,
-    "git": GitSettings,
-    "kubernetes": KubernetesSettings,
+_SECTIONS: Mapping[str, Any] = {
+    name: kind
+    for name, kind in get_type_hints(Config).items()
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer import __version__
-from analyzer.backtest import LEAST_TRAIN, POLICY, backtest
+from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
-from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
+from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
+from analyzer.models import DEFAULT_MODEL, Demand, model_named
 from analyzer.models.censoring import cut_off
-from analyzer.models.forecast import Forecast, forecast
-from analyzer.models.pattern import recognise
+from analyzer.models.forecast import forecasts
+from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
 from analyzer.recommend import Recommendation, due_risks, recommend
@@ -63,8 +64,10 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     if config.git.repo is not None:
         check_repository(config)
     with claim(target) as claimed:
+        # A ledger that cannot be read is said before an hour of reading.
+        ledger = remembered(config)
         histories = build_histories(read(config, now, progress))
-        report = replace(analyze_histories(histories, config, progress), created=utc(now))
+        report = replace(analyze_histories(histories, config, progress, ledger), created=utc(now))
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
@@ -74,6 +77,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
                 write_files(folder, write(report))
             if config.charts:
                 draw(report, histories, folder / "charts", config.most_charts, progress)
+        if config.ledger_folder is not None:
+            append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
     return Run(report, target)
 
 
@@ -91,6 +96,11 @@ def analyze(
     return analyze_histories(
         histories, msgspec.structs.replace(settings, horizon=f"{round(horizon.total_seconds())}s")
     )
+
+
+def remembered(config: Config) -> Ledger:
+    """What earlier runs wrote into the ledger; nothing where none is kept."""
+    return EMPTY if config.ledger_folder is None else read_ledger(config.ledger_folder)
 
 
 def source_of(config: Config, progress: Progress = no_progress) -> Source:
@@ -161,9 +171,15 @@ def rename(recording: Recording, cluster: str) -> Recording:
 
 
 def analyze_histories(
-    histories: Histories, config: Config, progress: Progress = no_progress
+    histories: Histories,
+    config: Config,
+    progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
 ) -> Report:
-    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped."""
+    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
+
+    `ledger` is what earlier reviews said and what became of it.
+    """
     progress(0, 3, "learning demand")
     recommendations, skipped = _decide(histories, config)
     check_ledger(
@@ -178,6 +194,7 @@ def analyze_histories(
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
         verdicts=histories.verdicts,
+        outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
     if not config.backtest or not len(histories):
@@ -191,9 +208,15 @@ def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation],
         return [], list(histories.skipped)
     model = model_named(config.model)
     demand = model.fit(histories, parse_duration(config.horizon))
-    if not states_risk(model):
+    if isinstance(model, Peer):
         return recommend(histories, demand, config.policies)
-    demand = calibrate(model, demand, histories)
+    return _propose(histories, calibrate(model, demand, histories), config)
+
+
+def _propose(
+    histories: Histories, demand: Demand, config: Config
+) -> tuple[list[Recommendation], list[Skipped]]:
+    """Apply the policy to a calibrated demand."""
     if not config.risk_budget:
         return recommend(histories, demand, config.policies)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
@@ -202,9 +225,16 @@ def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation],
     return recommend(histories, spent.demand, config.policies, spent.risks)
 
 
-def states_risk(model: Model) -> bool:
-    """Whether the model's levels follow a stated risk; a peer's come with its fixed margin."""
-    return getattr(model, "sweep", "risk") == "risk"
+def _outcomes(
+    ledger: Ledger, recommendations: Sequence[Recommendation], histories: Histories
+) -> tuple[Outcome, ...]:
+    """What came of earlier changes up to the end of `histories`, of the containers in it."""
+    past = ledger.before(histories.meta.end)
+    if not len(past):
+        return ()
+    reviewed = {r.ref for r in recommendations}
+    scored = score(past.plus(update(past, recommendations, histories)))
+    return tuple(outcome for outcome in scored if outcome.ref in reviewed)
 
 
 def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
@@ -215,27 +245,50 @@ def judge(report: Report, histories: Histories, config: Config, progress: Progre
     if train < LEAST_TRAIN:
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
-    result = backtest(
-        histories,
-        models=tuple(dict.fromkeys([config.model, "vpa", "krr"])),
-        train=train,
-        horizon=horizon,
-        recommenders={POLICY: lambda past: _levels(_decide(past, config)[0], past)},
-        progress=progress,
-    )
+    result = score_policy(histories, config, Walk(train, horizon), progress=progress)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
 
 
+def score_policy(
+    histories: Histories,
+    config: Config,
+    walk: Walk,
+    models: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> BacktestResult:
+    """Score the policy that `config` ships, and its model beside peers and further `models`.
+
+    Whatever tells how good the numbers are (a run, ``rightsize backtest``, the documentation)
+    asks here, so that there is one answer.
+    """
+    return backtest(
+        histories,
+        models=tuple(dict.fromkeys([config.model, *models, "vpa", "krr"])),
+        walk=walk,
+        recommenders={POLICY: lambda known, demands: _levels(known, demands, config)},
+        progress=progress,
+    )
+
+
 def _levels(
-    recommendations: Sequence[Recommendation], histories: Histories
+    histories: Histories, demands: Mapping[str, Demand], config: Config
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The proposed amounts per target as arrays over the containers; NaN where there is none."""
+    """What would have been declared after the policy's proposals were merged.
+
+    An array per target over the containers; what gets no proposal stays as it is, and NaN is
+    where nothing is declared then either.
+    """
+    if config.model in demands:
+        proposals = _propose(histories, demands[config.model], config)[0]
+    else:
+        proposals = _decide(histories, config)[0]
+    proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}
-    for recommendation in recommendations:
-        index = histories.position[recommendation.ref]
+    for index in range(len(histories)):
+        resources = proposed.get(index, histories.spec(index).resources.effective())
         for target in targets:
-            amount = getattr(recommendation.proposed, target)
+            amount = getattr(resources, target)
             if amount is not None:
                 scale = 1000 if target.startswith("cpu") else 1
                 levels[target][index] = amount.units / scale
@@ -255,24 +308,12 @@ def draw(report: Report, histories: Histories, folder: Path, most: int, progress
     charts = workload_charts(
         histories,
         shown,
-        forecaster=forecaster(histories, report.horizon),
+        forecaster=forecasts(histories, report.horizon).of,
         processes=2 if len(shown) > MANY_CHARTS else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         (folder / chart.name).write_bytes(chart.content)
-
-
-def forecaster(
-    histories: Histories, horizon: timedelta
-) -> Callable[[int], dict[Resource, Forecast]]:
-    """What gives the forecasts of the container at an index, for its chart."""
-    patterns = recognise(histories)
-
-    def of(index: int) -> dict[Resource, Forecast]:
-        return {r: forecast(histories, index, r, horizon, patterns[r]) for r in RESOURCES}
-
-    return of
 
 
 def draw_one(
@@ -282,6 +323,6 @@ def draw_one(
     from analyzer.plots import describe, workload_figure, write_png
 
     index = histories.position[recommendation.ref]
-    forecasts = forecaster(histories, horizon)(index)
-    figure = workload_figure(histories, index, recommendation, forecasts)
+    expected = forecasts(histories, horizon).of(index)
+    figure = workload_figure(histories, index, recommendation, expected)
     write_png(figure, path, describe(recommendation))

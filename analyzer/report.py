@@ -17,8 +17,10 @@ import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
+from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
+from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
@@ -86,6 +88,8 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA
@@ -190,7 +194,11 @@ def duration_text(length: timedelta) -> str:
 
 def dump_report(report: Report) -> bytes:
     """`report` as indented JSON; `load_report` reads it back to an equal object."""
-    return msgspec.json.format(msgspec.json.encode(report, enc_hook=_encode), indent=1) + b"\n"
+    return _shown(msgspec.json.encode(report, enc_hook=_encode))
+
+
+def _shown(encoded: bytes) -> bytes:
+    return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
 
 
 def load_report(path: Path) -> Report:

@@ -12,33 +12,8 @@ import re
 from dataclasses import dataclass
 
 from analyzer.errors import UsageError
+from analyzer.kinds import kind_called
 
-KINDS = (
-    "Deployment",
-    "StatefulSet",
-    "DaemonSet",
-    "CronJob",
-    "Job",
-    "ReplicaSet",
-    "Rollout",
-    "Cluster",
-    "Pod",
-)
-_KIND_BY_ALIAS = {
-    alias: kind
-    for kind, aliases in {
-        "Deployment": ("deploy", "deployments"),
-        "StatefulSet": ("sts", "statefulsets"),
-        "DaemonSet": ("ds", "daemonsets"),
-        "CronJob": ("cj", "cronjobs"),
-        "Job": ("jobs",),
-        "ReplicaSet": ("rs", "replicasets"),
-        "Rollout": ("ro", "rollouts"),
-        "Cluster": ("clusters",),
-        "Pod": ("po", "pods"),
-    }.items()
-    for alias in (kind.lower(), *aliases)
-}
 _PLAIN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII)
 _UNSAFE = re.compile(r"[^a-z0-9._-]+")
 
@@ -130,9 +105,10 @@ def parse_reference(text: str, namespace: str | None = None) -> Selector:
     if len(parts) == 1:
         return Selector(namespace, None, parts[0])
     if len(parts) == 2:
-        kind = _KIND_BY_ALIAS.get(parts[0].lower())
+        kind = kind_called(parts[0])
         if kind is not None:
-            return Selector(namespace, kind, parts[1])
+            return Selector(namespace, kind.name, parts[1])
         return Selector(parts[0], None, parts[1])
-    kind = _KIND_BY_ALIAS.get(parts[1].lower(), parts[1])
-    return Selector(parts[0], kind, parts[2], parts[3] if len(parts) == 4 else None)
+    kind = kind_called(parts[1])
+    name = parts[1] if kind is None else kind.name
+    return Selector(parts[0], name, parts[2], parts[3] if len(parts) == 4 else None)

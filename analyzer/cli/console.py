@@ -9,6 +9,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from analyzer.escape import one_line
+
+_LONGEST = 10_000
+
 
 class Talk:
     """Says what goes on, on stderr.
@@ -52,7 +56,7 @@ class Talk:
         if self.quiet and level == "info":
             return
         self._stop()
-        text = "".join(c if c.isprintable() else " " for c in text)
+        text = one_line(text, _LONGEST)
         line = json.dumps({"level": level, "message": text}) if self.as_json else text
         print(line, file=self.stream, flush=True)
 

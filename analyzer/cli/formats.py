@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.escape import json_text, printable
+
 if TYPE_CHECKING:
     from analyzer.check import Check
     from analyzer.recommend import Recommendation
@@ -17,14 +19,9 @@ if TYPE_CHECKING:
 FORMATS = ("table", "wide", "json", "yaml", "csv", "markdown", "name")
 
 
-def plain(text: str) -> str:
-    """`text` without anything a terminal would act on."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = True) -> str:
     """Rows in aligned columns, as kubectl prints them."""
-    lines = [[plain(cell) for cell in row] for row in ([head, *rows] if headers else rows)]
+    lines = [[printable(cell) for cell in row] for row in ([head, *rows] if headers else rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -35,7 +32,7 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = 
 def checklist(findings: Iterable[Check], width: int) -> str:
     """Findings of a doctor with what to do below each, wrapped to `width` characters."""
     lines = []
-    shown = [[plain(text) for text in (f.status, f.check, f.found, f.advice)] for f in findings]
+    shown = [[printable(text) for text in (f.status, f.check, f.found, f.advice)] for f in findings]
     margins = [max((len(row[column]) for row in shown), default=0) + 3 for column in (0, 1)]
     for status, check, found, advice in shown:
         head = status.ljust(margins[0]) + check.ljust(margins[1])
@@ -59,7 +56,7 @@ def _wrapped(head: str, text: str, width: int) -> list[str]:
 
 def as_json(value: Any) -> str:
     """One JSON object with its schema version."""
-    return json.dumps({"schema": "rightsize/v1", **value}, indent=2, ensure_ascii=False)
+    return json_text(json.dumps({"schema": "rightsize/v1", **value}, indent=2, ensure_ascii=False))
 
 
 def as_yaml(value: Any) -> str:
@@ -74,9 +71,9 @@ def show_report(
     report: Report, form: str, *, headers: bool = True, everything: bool = False
 ) -> None:
     """Print recommendations in one of `FORMATS`; without `everything` only changes, in tables."""
-    from analyzer.report import to_plain
-
     if form in ("json", "yaml"):
+        from analyzer.report import to_plain
+
         value = {
             "cluster": report.meta.cluster,
             "model": report.model,
@@ -103,7 +100,7 @@ def show_report(
 def _show_rows(shown: Sequence[Recommendation], form: str, headers: bool) -> None:
     if form == "name":
         for recommendation in shown:
-            click.echo(plain(str(recommendation.ref)))
+            click.echo(printable(str(recommendation.ref)))
         return
     head = ["NAMESPACE", "WORKLOAD", "CONTAINER", "CPU REQUEST", "CPU LIMIT"]
     head += ["MEMORY REQUEST", "MEMORY LIMIT"]

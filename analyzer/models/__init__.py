@@ -6,7 +6,6 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from analyzer.errors import UsageError
-from analyzer.models.autopilot import Autopilot
 from analyzer.models.demand import RESOURCES, RISKS, Demand, Model, Resource, Step
 from analyzer.models.krr import Krr
 from analyzer.models.percentile import Percentile
@@ -32,7 +31,6 @@ MODELS: dict[str, Callable[[], Model]] = {
     "percentile": Percentile,
     "vpa": Vpa,
     "krr": Krr,
-    "autopilot": Autopilot,
 }
 DEFAULT_MODEL = "pooled"
 

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.history import Histories
+from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import RESOURCES, Array, Resource
 
 LEAST_MINUTES = 60
 GONE_DAYS = 2.0
 """A workload that runs all the time and was not seen for longer is taken as gone."""
-_RUNS_NOW_AND_THEN = ("Job", "CronJob")
 _FULL_DAYS = 14.0
 
 
@@ -43,7 +43,7 @@ def _reason(histories: Histories, index: int, resource: Resource) -> str:
 
 def _passing(histories: Histories, index: int) -> bool:
     ref = histories.containers[index]
-    return ref.kind in _RUNS_NOW_AND_THEN or histories.spec(index).container_type == "init"
+    return runs_now_and_then(ref.kind) or histories.spec(index).container_type == "init"
 
 
 def observed_steps(histories: Histories, index: int, resource: Resource) -> npt.NDArray[np.int64]:

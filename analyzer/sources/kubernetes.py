@@ -1,9 +1,10 @@
 """What the cluster says of its workloads: which release, Kustomization or Application owns them.
 
-Asked only where the settings allow it, and read-only: the metadata of Deployments, StatefulSets,
-DaemonSets and CronJobs, one page at a time. The user's own kubectl is asked, because it knows every
-way to sign in (plugins, certificates, tokens that expire); in a pod without one, the pod's own
-service account is used. Secrets are never read, and of each object a few labels are kept.
+Asked only where the settings allow it, and read-only: the metadata of the kinds of workload that
+are `listed`, one page at a time, and nothing of a kind that this cluster does not have. The user's
+own kubectl is asked, because it knows every way to sign in (plugins, certificates, tokens that
+expire); in a pod without one, the pod's own service account is used. Secrets are never read, and
+of each object a few labels are kept.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from urllib.parse import quote
 import urllib3
 
 from analyzer.errors import GitOpsError
+from analyzer.kinds import KINDS
 
 Ask = Callable[[str], bytes]
 """Fetches one path of the API, such as ``/apis/apps/v1/deployments``; raises `ClusterError`."""
@@ -28,12 +30,7 @@ Ask = Callable[[str], bytes]
 Workload = tuple[str, str, str]
 """Namespace, kind and name."""
 
-KINDS = (
-    ("Deployment", "/apis/apps/v1", "deployments"),
-    ("StatefulSet", "/apis/apps/v1", "statefulsets"),
-    ("DaemonSet", "/apis/apps/v1", "daemonsets"),
-    ("CronJob", "/apis/batch/v1", "cronjobs"),
-)
+LISTED = tuple(kind for kind in KINDS if kind.listed)
 _LABELS = (
     "helm.toolkit.fluxcd.io/name",
     "helm.toolkit.fluxcd.io/namespace",
@@ -57,6 +54,10 @@ class ClusterError(GitOpsError):
     """The cluster's API did not answer as expected; the text says what it said."""
 
 
+class AbsentError(ClusterError):
+    """The cluster does not know what was asked for."""
+
+
 @dataclass(slots=True)
 class Answer:
     """What the cluster said: labels by workload, and in one sentence each what it did not say.
@@ -78,14 +79,16 @@ def owners(ask: Ask, namespaces: Sequence[str] = ()) -> Answer:
     failed: dict[str, list[str]] = {}
     answered = False
     for namespace in namespaces or (None,):
-        for kind, api, plural in KINDS:
+        for kind in LISTED:
             try:
-                for item in _listed(ask, f"{api}{_scope(namespace)}/{plural}"):
-                    _take(answer, kind, item)
+                for item in _listed(ask, f"{kind.api_path}{_scope(namespace)}/{kind.resource}"):
+                    _take(answer, kind.name, item)
                 answered = True
             except ClusterError as err:
+                if isinstance(err, AbsentError) and not kind.built_in:
+                    continue
                 where = "all namespaces" if namespace is None else f"namespace {namespace}"
-                failed.setdefault(str(err), []).append(f"{plural} of {where}")
+                failed.setdefault(str(err), []).append(f"{kind.resource} of {where}")
                 if len(failed[str(err)]) > 1 and not answered:
                     answer.problems.append(f"the cluster could not be asked: {err}")
                     return answer
@@ -210,7 +213,8 @@ def by_kubectl(kubectl: str, context: str | None = None, kubeconfig: str | None 
             raise ClusterError(f"{kubectl} could not be started: {err.strerror}") from err
         if done.returncode != 0:
             said = " ".join(done.stderr.decode("utf-8", "replace").split())
-            raise ClusterError(f"kubectl said: {said[-300:] or 'nothing'}")
+            error = AbsentError if "(NotFound)" in said else ClusterError
+            raise error(f"kubectl said: {said[-300:] or 'nothing'}")
         return done.stdout
 
     return ask
@@ -230,7 +234,8 @@ def by_service_account(server: str, account: Path) -> Ask:
         except (urllib3.exceptions.HTTPError, OSError) as err:
             raise ClusterError(f"{server} did not answer: {type(err).__name__}") from err
         if response.status != 200:
-            raise ClusterError(f"{server} answered {response.status}: {_message(response.data)}")
+            error = AbsentError if response.status == 404 else ClusterError
+            raise error(f"{server} answered {response.status}: {_message(response.data)}")
         return response.data
 
     return ask

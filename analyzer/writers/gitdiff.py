@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analyzer.escape import markdown
 from analyzer.report import Report
 
 
@@ -14,5 +15,5 @@ def write_gitdiff(report: Report) -> dict[str, bytes]:
         stem = change.name.removesuffix(".patch")
         files[f"git/{stem}.patch"] = change.commit.encode()
         files[f"git/{stem}.diff"] = change.diff.encode()
-        files[f"git/{stem}.md"] = f"# {change.title}\n\n{change.body}".encode()
+        files[f"git/{stem}.md"] = f"# {markdown(change.title)}\n\n{change.body}".encode()
     return files

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from analyzer.gitops.land.diff import one_line
+from analyzer.escape import one_line
 from analyzer.report import Landing, Report
 from analyzer.workload import WorkloadRef, slug
-from analyzer.writers.manifest import Patchable, component, dump_yaml, resources_patch, why_not
+from analyzer.writers.manifest import Patchable, component, dump_yaml, resources_patch, strange_name
 
 Key = str | int
 Tree = dict[str, Any]
@@ -203,9 +203,7 @@ def _releases(report: Report) -> dict[str, Patchable]:
         )
         for application, workload in found.items()
         # The names of a HelmRelease are those of any object that can be patched.
-        if not why_not(
-            WorkloadRef(workload.cluster, workload.namespace, "Deployment", workload.name), ()
-        )
+        if not strange_name(workload, ())
     }
 
 

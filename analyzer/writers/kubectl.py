@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 
+from analyzer.escape import shell
+from analyzer.kinds import kind_of
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Report
-from analyzer.writers.manifest import Patchable, listed, patchable, unpatchable
+from analyzer.writers.manifest import (
+    Patchable,
+    json_patch,
+    listed,
+    no_json_patch,
+    no_strategic_merge,
+    patchable,
+    unwritten,
+)
 
 _HEADER = """#!/bin/sh
 # Sets the recommended requests and limits directly on the cluster of the current context.
@@ -18,28 +28,33 @@ set -eu
 
 def write_kubectl(report: Report) -> dict[str, bytes]:
     """One script with a command per changed container, and as comments what has none, and why."""
-    lines = [
-        _command(item, recommendation)
-        for item in patchable(report)
-        for recommendation in item.changed
-    ]
-    left_out = listed(unpatchable(report))
+    lines = [line for item in patchable(report) for line in _commands(item)]
+    left_out = listed(unwritten(report))
     if left_out:
         lines += ["", "# Left out:", *(f"# {line}" for line in left_out)]
     return {"patches/kubectl.sh": (_HEADER + "".join(f"{line}\n" for line in lines)).encode()}
 
 
-def _command(item: Patchable, recommendation: Recommendation) -> str:
-    words = [
-        "kubectl",
-        "set",
-        "resources",
-        f"{item.workload.kind.lower()}/{item.workload.name}",
-        f"--namespace={item.workload.namespace}",
-        f"--containers={recommendation.ref.container}",
-        *_amounts(recommendation.current, recommendation.proposed),
-    ]
-    return shlex.join(words)
+def _commands(item: Patchable) -> list[str]:
+    """Commands for one workload: ``kubectl set resources``, or a patch where that knows no kind."""
+    if not no_strategic_merge(item):
+        return [_set(item, recommendation) for recommendation in item.changed]
+    if no_json_patch(item):
+        return []
+    patch = json.dumps(json_patch(item))
+    return [shell(["kubectl", "patch", *_object(item), "--type=json", f"--patch={patch}"])]
+
+
+def _set(item: Patchable, recommendation: Recommendation) -> str:
+    words = ["kubectl", "set", "resources", *_object(item)]
+    words += [f"--containers={recommendation.ref.container}"]
+    return shell([*words, *_amounts(recommendation.current, recommendation.proposed)])
+
+
+def _object(item: Patchable) -> list[str]:
+    kind = kind_of(item.workload.kind)
+    word = item.workload.kind.lower() if kind is None else kind.kubectl_name
+    return [f"{word}/{item.workload.name}", f"--namespace={item.workload.namespace}"]
 
 
 def _amounts(now: Resources, new: Resources) -> list[str]:

@@ -12,6 +12,7 @@ from analyzer.writers.manifest import (
     component,
     dump_yaml,
     list_name,
+    no_strategic_merge,
     patchable,
     resources_patch,
 )
@@ -24,11 +25,14 @@ def write_kustomize(report: Report) -> dict[str, bytes]:
 
     The kustomization is a Component: an overlay takes it in under ``components:``, and patches
     whose workload the overlay does not hold are passed over. Targets are kind and name alone
-    wherever these are unique in the report: the namespace is often not declared.
+    wherever these are unique in the report: the namespace is often not declared. A kind without
+    such patches gets none here.
     """
     files: dict[str, bytes] = {}
     patches: dict[str, Patchable] = {}
     for item in patchable(report):
+        if no_strategic_merge(item):
+            continue
         name = f"{item.workload.slug()}.yaml"
         note = b"" if item.unique else NAMESPACE_NOTE
         files[f"{FOLDER}/{name}"] = note + dump_yaml(_patch(item))

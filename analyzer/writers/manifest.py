@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from analyzer.gitops.land.diff import one_line
-from analyzer.quantity import Cpu, Memory
-from analyzer.recommend import TARGETS, Recommendation
+from analyzer.escape import one_line
+from analyzer.kinds import kind_of, why_no_patch
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.recommend import TARGETS, Recommendation, TargetName
 from analyzer.report import Report
 from analyzer.workload import WorkloadRef
 
@@ -26,14 +27,7 @@ NAMESPACE_NOTE = b"""\
 # the `namespace:` of your kustomization sets it, take the Component in one level above that one.
 """
 
-_POD_SPEC = ("spec", "template", "spec")
-_API = {
-    "Deployment": ("apps/v1", _POD_SPEC),
-    "StatefulSet": ("apps/v1", _POD_SPEC),
-    "DaemonSet": ("apps/v1", _POD_SPEC),
-    "ReplicaSet": ("apps/v1", _POD_SPEC),
-    "CronJob": ("batch/v1", ("spec", "jobTemplate", "spec", "template", "spec")),
-}
+PARTS = ("requests", "limits")
 
 
 @dataclass(frozen=True)
@@ -67,23 +61,34 @@ def _anchored(name: str) -> str:
 
 
 def patchable(report: Report) -> Iterator[Patchable]:
-    """Every workload with changes that a patch of its object can carry, sorted."""
+    """Every workload with changes whose object some patch can change, sorted."""
     refs = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
     known = Counter(ref.workload_ref for ref in refs)
     alike = Counter((workload.kind, workload.name) for workload in known)
     for workload, changed in _changed_workloads(report):
-        if not why_not(workload, changed):
-            api_version, pod_spec = _API[workload.kind]
+        kind = kind_of(workload.kind)
+        if kind is not None and kind.pod_path and not why_not(workload, changed):
             unique = alike[workload.kind, workload.name] == 1
-            yield Patchable(workload, api_version, pod_spec, changed, known[workload], unique)
+            count = known[workload]
+            yield Patchable(workload, kind.api_version, kind.pod_path, changed, count, unique)
 
 
 def unpatchable(report: Report) -> dict[WorkloadRef, str]:
-    """Every other workload with changes, sorted, with the reason why it cannot be patched."""
+    """Every other workload with changes, sorted, with the reason why no patch changes it."""
     reasons = {
         workload: why_not(workload, changed) for workload, changed in _changed_workloads(report)
     }
     return {workload: reason for workload, reason in reasons.items() if reason}
+
+
+def unwritten(report: Report) -> dict[WorkloadRef, str]:
+    """Every workload with changes that gets no patch of any form, sorted, with the reasons."""
+    reasons = unpatchable(report)
+    for item in patchable(report):
+        merge, json = no_strategic_merge(item), no_json_patch(item)
+        if merge and json:
+            reasons[item.workload] = f"{merge}; and no JSON patch is safe: {json}"
+    return dict(sorted(reasons.items()))
 
 
 def _changed_workloads(
@@ -96,15 +101,68 @@ def _changed_workloads(
 
 def why_not(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
     """Why no patch of this workload's object is written; empty where one is."""
-    if workload.kind == "Job":
-        return "a Job's pod template cannot be changed; change what creates it"
-    if workload.kind == "Pod":
-        return "a bare Pod's requests are fixed when it is created"
-    if workload.kind not in _API:
-        return f"{workload.kind} objects belong to an operator; set it where that object says"
+    return why_no_patch(workload.kind) or strange_name(workload, changed)
+
+
+def strange_name(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
+    """Which of the names is none that Kubernetes allows, in words; empty where all are."""
     names = [workload.namespace, workload.name, *(r.ref.container for r in changed)]
     strange = next((name for name in names if not _NAME.fullmatch(name)), None)
     return "" if strange is None else f"{strange!r} is not a Kubernetes name"
+
+
+def no_strategic_merge(item: Patchable) -> str:
+    """Why no strategic-merge patch is written; empty where one is."""
+    kind = kind_of(item.workload.kind)
+    return "" if kind is None else kind.no_strategic_merge
+
+
+def no_json_patch(item: Patchable) -> str:
+    """Why no JSON patch could be sure to change what is meant and nothing else; empty if one is."""
+    if item.containers > 1:
+        return f"it has {item.containers} containers, and metrics do not tell their order"
+    (recommendation,) = item.changed
+    for part in PARTS:
+        if changed_amounts(recommendation, part) and not _declared(recommendation.current, part):
+            return (
+                f"whether it declares {part} of its own is not known, "
+                "and writing all of them could drop others"
+            )
+    return ""
+
+
+def json_patch(item: Patchable) -> list[dict[str, Any]]:
+    """The RFC 6902 operations of the one container of `item`, a test of its name first."""
+    (recommendation,) = item.changed
+    container = "/" + "/".join([*item.pod_spec, list_name(recommendation), "0"])
+    test = {"op": "test", "path": f"{container}/name", "value": recommendation.ref.container}
+    leaves = [
+        _set_amount(recommendation, target, f"{container}/resources/{part}")
+        for part in PARTS
+        for target in changed_amounts(recommendation, part)
+    ]
+    return [test, *leaves]
+
+
+def _set_amount(recommendation: Recommendation, target: str, at: str) -> dict[str, Any]:
+    path = f"{at}/{target.split('_', maxsplit=1)[0]}"
+    amount = getattr(recommendation.proposed, target)
+    if amount is None:
+        return {"op": "remove", "path": path}
+    return {"op": "add", "path": path, "value": str(amount)}
+
+
+def changed_amounts(recommendation: Recommendation, part: str) -> list[str]:
+    """The targets of `part` (``requests`` or ``limits``) to write."""
+    return [t for t in changed_targets(recommendation) if t.endswith(part[:-1])]
+
+
+def _declared(now: Resources, part: str) -> bool:
+    """Whether the manifest surely has this part: a request equal to its limit may be defaulted."""
+    if part == "limits":
+        return now.cpu_limit is not None or now.memory_limit is not None
+    pairs = ((now.cpu_request, now.cpu_limit), (now.memory_request, now.memory_limit))
+    return any(request is not None and request != limit for request, limit in pairs)
 
 
 def list_name(recommendation: Recommendation) -> str:
@@ -130,9 +188,12 @@ def changed_targets(recommendation: Recommendation) -> list[str]:
     """
     now, new = recommendation.current, recommendation.proposed
     changed = [t for t in TARGETS if getattr(now, t) != getattr(new, t)]
-    for resource in ("cpu", "memory"):
-        request, limit = f"{resource}_request", f"{resource}_limit"
-        follows = getattr(now, request) == getattr(now, limit) is not None
+    pairs: tuple[tuple[TargetName, TargetName], ...] = (
+        ("cpu_request", "cpu_limit"),
+        ("memory_request", "memory_limit"),
+    )
+    for request, limit in pairs:
+        follows = now.amount(request) == now.amount(limit) is not None
         if follows and limit in changed and request not in changed:
             changed.append(request)
     return sorted(changed, key=TARGETS.index)

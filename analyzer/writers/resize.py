@@ -8,18 +8,18 @@ the pod cannot change, and a container that runs once before the others cannot b
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from analyzer.gitops.land.diff import one_line
+from analyzer.escape import one_line, shell
+from analyzer.kinds import KINDS, POD, REPLICA_SET, runs_now_and_then
 from analyzer.quantity import Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
 from analyzer.workload import WorkloadRef
-from analyzer.writers.manifest import list_name, listed, why_not
+from analyzer.writers.manifest import list_name, listed, strange_name
 
 FOLDER = "patches/resize"
 
@@ -52,11 +52,11 @@ owned() {
 pods_of() {
     running=--field-selector=status.phase=Running
     case $2 in
-    Pod) printf '%s\\n' "$3" ;;
-    Deployment | Rollout)
-        sets=$(owned replicasets.apps "$1" "$2" "$3") || return 1
+    @POD@) printf '%s\\n' "$3" ;;
+    @BY_REPLICA_SETS@)
+        sets=$(owned @REPLICA_SETS@ "$1" "$2" "$3") || return 1
         for set in $sets; do
-            owned pods "$1" ReplicaSet "$set" "$running" || return 1
+            owned pods "$1" @REPLICA_SET@ "$set" "$running" || return 1
         done
         ;;
     *) owned pods "$1" "$2" "$3" "$running" ;;
@@ -79,6 +79,13 @@ resize() {
 }
 
 """
+for _mark, _text in {
+    "@POD@": POD.name,
+    "@REPLICA_SET@": REPLICA_SET.name,
+    "@REPLICA_SETS@": f"{REPLICA_SET.resource}.{REPLICA_SET.group}",
+    "@BY_REPLICA_SETS@": " | ".join(kind.name for kind in KINDS if kind.by_replica_sets),
+}.items():
+    _HEADER = _HEADER.replace(_mark, _text)
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,7 @@ def write_resize(report: Report) -> dict[str, bytes]:
             name = f"{workload.slug()}.json"
             files[f"{FOLDER}/{name}"] = json.dumps(patch, indent=2).encode() + b"\n"
             words = ["resize", workload.namespace, workload.kind, workload.name, name]
-            calls.append(f'{shlex.join(words)} "$@"\n')
+            calls.append(f'{shell(words)} "$@"\n')
     return {"patches/resize.sh": _script(calls, left_out), **files}
 
 
@@ -172,12 +179,11 @@ def _workloads(report: Report) -> Iterator[tuple[WorkloadRef, list[Recommendatio
 
 
 def _why_not(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
-    if workload.kind in ("Job", "CronJob"):
+    if runs_now_and_then(workload.kind):
         return "its pods come and go; change what creates them"
     if not (workload.kind.isascii() and workload.kind.isalnum()):
         return f"{workload.kind!r} is not a kind of object"
-    # Pods of any kind can be resized, so of the reasons against a patch only strange names count.
-    return why_not(replace(workload, kind="Deployment"), changed)
+    return strange_name(workload, changed)
 
 
 def _other_class(resizes: Iterable[Resize]) -> str:

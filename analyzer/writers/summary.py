@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from html import escape
 
+from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.text import change_percent, counted, level_text, total_text
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, duration_text, held_back, tally
-from analyzer.writers.manifest import unpatchable
+from analyzer.writers.manifest import unwritten
+from analyzer.writers.promise import promises
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|!~$])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def write_summary(report: Report) -> dict[str, bytes]:
@@ -28,6 +25,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _headline(report),
         _warnings(report),
         _verdicts(report),
+        promises(report.outcomes),
         _evidence(report),
         _changes(report),
         _held(report),
@@ -36,17 +34,6 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _footer(report),
     ]
     return {"summary.md": ("\n\n".join(part for part in sections if part) + "\n").encode()}
-
-
-def markdown(text: str) -> str:
-    """`text` from a stranger as inert Markdown: no markup, no HTML, one line."""
-    return _SPECIAL.sub(r"\\\1", escape(_CONTROL.sub(" ", text), quote=False))
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; cells are taken as they are."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def change_text(recommendation: Recommendation, target: str) -> str:
@@ -105,7 +92,7 @@ def _verdicts(report: Report) -> str:
     rows = [[markdown(str(v.ref)), markdown(v.reason)] for v in report.verdicts[:SHOWN]]
     rest = len(report.verdicts) - SHOWN
     more = f"\n\n…and {rest} more in `run.json`." if rest > 0 else ""
-    return f"## Not believed\n\n{table(['Container', 'Why'], rows)}{more}"
+    return f"## Not believed\n\n{markdown_table(['Container', 'Why'], rows)}{more}"
 
 
 def _evidence(report: Report) -> str:
@@ -132,7 +119,7 @@ def _changes(report: Report) -> str:
     head += ["Memory request", "Memory limit", "Why"]
     rest = len(changed) - SHOWN
     more = f"\n\n…and {rest} more in `recommendations.csv`." if rest > 0 else ""
-    return f"## Changes, largest first\n\n{table(head, rows)}{more}"
+    return f"## Changes, largest first\n\n{markdown_table(head, rows)}{more}"
 
 
 def _why(recommendation: Recommendation) -> str:
@@ -156,7 +143,7 @@ def _held(report: Report) -> str:
         for r in sorted(report.recommendations, key=lambda r: r.ref)
         if not r.changed and held_back(r)
     ]
-    return "## Held back\n\n" + table(["Container", "Why"], rows) if rows else ""
+    return "## Held back\n\n" + markdown_table(["Container", "Why"], rows) if rows else ""
 
 
 def _landings(report: Report) -> str:
@@ -176,7 +163,7 @@ def _landings(report: Report) -> str:
         text += f"\n\nKept by what the containers' own settings ask for:\n\n{lines}"
     if advice:
         rows = [[markdown(a.ref), markdown(a.file or "–"), markdown(a.reason)] for a in advice]
-        text += "\n\nLeft to you:\n\n" + table(["Container", "File", "Why"], rows)
+        text += "\n\nLeft to you:\n\n" + markdown_table(["Container", "File", "Why"], rows)
     return text
 
 
@@ -203,11 +190,11 @@ def _skipped(report: Report) -> str:
     parts = []
     if report.skipped:
         rows = [[markdown(str(s.ref)), markdown(s.reason)] for s in report.skipped]
-        parts.append("## Skipped\n\n" + table(["Container", "Why"], rows))
-    unpatched = unpatchable(report)
+        parts.append("## Skipped\n\n" + markdown_table(["Container", "Why"], rows))
+    unpatched = unwritten(report)
     if unpatched:
         rows = [[markdown(str(w)), markdown(reason)] for w, reason in unpatched.items()]
-        parts.append("## No patch of the object\n\n" + table(["Workload", "Why"], rows))
+        parts.append("## No patch of the object\n\n" + markdown_table(["Workload", "Why"], rows))
     return "\n\n".join(parts)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from analyzer.escape import csv_cell
 from analyzer.report import Report
 
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
+_NAMES = ("cluster", "namespace", "kind", "workload", "container")
 
 
 def write_csv(report: Report) -> dict[str, bytes]:
-    """``recommendations.csv``: `Report.to_frame`, with names that no spreadsheet runs."""
+    """``recommendations.csv``: `Report.to_frame`, with names that nothing acts on."""
     frame = report.to_frame()
-    for name in ("cluster", "namespace", "kind", "workload", "container"):
+    for name in _NAMES:
         if name in frame:
-            frame[name] = ["'" + v if str(v).startswith(_RISKY) else v for v in frame[name]]
+            frame[name] = [csv_cell(str(value)) for value in frame[name]]
     return {"recommendations.csv": frame.to_csv(index=False).encode()}

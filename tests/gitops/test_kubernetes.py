@@ -59,7 +59,9 @@ def cluster() -> Iterator[Cluster]:
             found.asked.append(("GET", self.path, self.headers.get("Authorization", "")))
             if url.path in found.refused:
                 code, message = found.refused[url.path]
-                self.reply(code, {"kind": "Status", "status": "Failure", "message": message})
+                reason = {"reason": "NotFound"} if code == 404 else {}
+                status = {"kind": "Status", "status": "Failure", "message": message, **reason}
+                self.reply(code, status)
                 return
             items = found.objects.get(url.path, [])
             query = parse_qs(url.query)
@@ -136,7 +138,7 @@ def test_every_page_is_read_and_a_few_labels_are_kept(
     ]
 
 
-def test_only_lists_of_four_kinds_are_asked_for(
+def test_only_lists_of_workloads_are_asked_for(
     kubectl: Path, cluster: Cluster, kubeconfig: Path
 ) -> None:
     """Nothing is written, and no Secret or ConfigMap is read."""
@@ -147,13 +149,14 @@ def test_only_lists_of_four_kinds_are_asked_for(
     assert problem.endswith(": 'b/../../secrets' is no name of a namespace")
     assert {method for method, _, _ in cluster.asked} == {"GET"}
     assert [urlsplit(path).path for _, path, _ in cluster.asked] == [
-        f"/apis/{group}/v1/namespaces/{namespace}/{plural}"
+        f"/apis/{group}/namespaces/{namespace}/{plural}"
         for namespace in ("a", "c")
         for group, plural in (
-            ("apps", "deployments"),
-            ("apps", "statefulsets"),
-            ("apps", "daemonsets"),
-            ("batch", "cronjobs"),
+            ("apps/v1", "deployments"),
+            ("apps/v1", "statefulsets"),
+            ("apps/v1", "daemonsets"),
+            ("batch/v1", "cronjobs"),
+            ("argoproj.io/v1alpha1", "rollouts"),
         )
     ]
 
@@ -190,6 +193,18 @@ def test_what_is_forbidden_is_said_and_the_rest_is_read(
     assert "\n" not in problem
 
 
+def test_a_kind_that_the_cluster_lacks_is_no_problem(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Without Argo Rollouts there is nothing to list; a built-in kind that is gone is a fault."""
+    cluster.refused["/apis/argoproj.io/v1alpha1/rollouts"] = (404, "the server could not find it")
+    cluster.add(DEPLOYMENTS, "apps", "web")
+    assert owners(by_kubectl(str(kubectl), "here", str(kubeconfig))).problems == []
+    cluster.refused[DEPLOYMENTS] = (404, "the server could not find it")
+    (problem,) = owners(by_kubectl(str(kubectl), "here", str(kubeconfig))).problems
+    assert problem.startswith("the cluster did not list deployments")
+
+
 def test_a_page_that_expires_keeps_what_was_read(
     kubectl: Path, cluster: Cluster, kubeconfig: Path
 ) -> None:
@@ -214,7 +229,7 @@ def test_what_is_no_list_is_a_problem_in_words(content: bytes) -> None:
     answer = owners(lambda _path: content)
     assert answer.labels == {}
     assert all("expected" in problem for problem in answer.problems)
-    assert len(answer.problems) == 4
+    assert len(answer.problems) == 5
 
 
 def test_odd_metadata_is_passed_over() -> None:

@@ -352,3 +352,34 @@ def test_equal_decisions_give_equal_bytes() -> None:
     """Neither the order of recommendations nor the day changes a patch."""
     one, two = changed(), changed("side")
     assert write_kustomize(report(one, two)) == write_kustomize(report(two, one))
+
+
+def rollout(*containers: str) -> dict[str, Any]:
+    """A manifest of an Argo Rollout."""
+    made = workload("Deployment")
+    pod_spec(made)["initContainers"] = []
+    pod_spec(made)["containers"] = [container(name, NOW) for name in containers]
+    return made | {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+
+
+def test_a_rollout_takes_a_json_patch(kubectl: Path, tmp_path: Path) -> None:
+    """Kustomize has no schema of it: a strategic merge would replace its containers."""
+    made = report(changed(kind="Rollout"))
+    assert not any("rollout" in path for path in write_kustomize(made))
+    (built,) = build(kubectl, tmp_path, [rollout("app")], write_json6902(made))
+    (app,) = pod_spec(built)["containers"]
+    assert app["resources"]["requests"] == {"cpu": "100m", "memory": "512Mi"}
+    assert app["resources"]["limits"] == {"memory": "768Mi", "nvidia.com/gpu": "1"}
+    script = write_kubectl(made)["patches/kubectl.sh"].decode()
+    assert "kubectl patch rollout.argoproj.io/web --namespace=shop --type=json" in script
+    assert "Left out" not in script
+
+
+def test_a_rollout_without_any_patch_says_the_true_reason() -> None:
+    """Of two containers the order is not known, and no operator is blamed."""
+    made = report(changed("app", kind="Rollout"), changed("side", kind="Rollout"))
+    script = write_kubectl(made)["patches/kubectl.sh"].decode()
+    (line,) = [line for line in script.splitlines() if line.startswith("# shop/Rollout/web")]
+    assert "no schema of Rollout" in line
+    assert "it has 2 containers, and metrics do not tell their order" in line
+    assert "kubectl patch" not in script

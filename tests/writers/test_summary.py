@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from analyzer.escape import markdown
 from analyzer.evidence import Quantiles
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
@@ -15,7 +16,7 @@ from analyzer.plots import describe, describe_cluster
 from analyzer.report import Change, Landing
 from analyzer.telemetry import Verdict
 from analyzer.writers.kustomize import write_kustomize
-from analyzer.writers.summary import SHOWN, markdown, write_summary
+from analyzer.writers.summary import SHOWN, write_summary
 from analyzer.writers.table import write_csv
 from tests.samples import histories, recommendation, ref, report, resources
 

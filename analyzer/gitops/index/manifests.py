@@ -18,6 +18,7 @@ from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
+from analyzer.kinds import DEPLOYMENT
 
 FLUX_NAMESPACE = "flux-system"
 
@@ -152,7 +153,7 @@ class Manifests:
             if (
                 body is None
                 or body.kind != "scalar"
-                or entry.text("target", "kind") != "Deployment"
+                or entry.text("target", "kind") != DEPLOYMENT.name
             ):
                 continue
             target = entry.text("target", "name") or ".*"
@@ -172,7 +173,7 @@ class Manifests:
     def _controller_patch(
         self, patch: Patch, pattern: re.Pattern[str], owner: Owner, route: Route
     ) -> None:
-        found = _patch_address(patch, POD_PATHS["Deployment"], "containers", "manager", 0)
+        found = _patch_address(patch, POD_PATHS[DEPLOYMENT.name], "containers", "manager", 0)
         if found is None:
             return
         # Flux may apply its own controllers by another Kustomization than the one that patches.
@@ -181,7 +182,7 @@ class Manifests:
         self.survey.expectations.append(
             Expectation(
                 FLUX_NAMESPACE,
-                "Deployment",
+                DEPLOYMENT.name,
                 None,
                 "manager",
                 "app",

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.header import Header
 
+from analyzer.escape import one_line
+
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._/+@%,=~^-]+", re.ASCII)
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
@@ -77,11 +79,6 @@ class Author:
         email = one_line(self.email).translate(str.maketrans("", "", "<> "))
         encoded = name if name.isascii() else Header(name, "utf-8").encode()
         return f"{encoded} <{email}>"
-
-
-def one_line(text: str, limit: int = 200) -> str:
-    """`text` on one line, without control characters: fit for a subject or a name."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
 
 
 def mail(subject: str, body: str, edits: Edits, author: Author, number: int, total: int) -> str:

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from analyzer.escape import code, markdown, markdown_table, one_line
 from analyzer.gitops.land.changes import ATTRIBUTES, ChangePlan, Edited, texts_after
-from analyzer.gitops.land.diff import Author, mail_series, one_line, unified_diff
+from analyzer.gitops.land.diff import Author, mail_series, unified_diff
 from analyzer.gitops.text.address import Address
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 
 Grouping = Literal["application", "namespace", "all"]
 Direction = Literal["increase", "decrease", "mixed"]
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~&@])")
 _LABELS = {"cpu_request": "cpu", "memory_request": "memory"}
 _MOST_QUERIED = 3
 _HASH = "<!-- rightsize:{digest} -->"
@@ -147,7 +147,7 @@ def mails(
             for file, text in after.items()
             if before.get(file, base[file].text) != text
         }
-        steps.append((proposal.title, _plain_body(proposal), edits))
+        steps.append((proposal.title, commit_body(proposal), edits))
     written = mail_series(steps, author or Author())
     return {
         f"{number:04d}-{slug_of(proposal.title)}.patch": text
@@ -200,7 +200,12 @@ def content_digest(changes: Iterable[Edited]) -> str:
 def branch_name(cluster: str, parts: Sequence[str], direction: str | None = None) -> str:
     """``rightsize/<cluster>/<ns>-<app>``, with only what git allows in a branch."""
     tail = slug("-".join(parts)) + (f"-{direction}" if direction else "")
-    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/{_ref_safe(tail)}"
+    return branch_prefix(cluster) + _ref_safe(tail)
+
+
+def branch_prefix(cluster: str) -> str:
+    """What all branches of a cluster start with."""
+    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/"
 
 
 def _ref_safe(text: str) -> str:
@@ -249,7 +254,7 @@ def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
     sections = [
         _table(changes),
         _evidence(changes, review.evidence),
-        f"**What this policy would have done before**\n\n{escape(review.record)}"
+        f"**What this policy would have done before**\n\n{markdown(review.record)}"
         if review.record
         else "",
         _queries(changes, review.evidence),
@@ -262,7 +267,7 @@ def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
 def _queries(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
     """PromQL for the first few containers, in a block that no name can end."""
     lines = [
-        _code(query)
+        one_line(query, 1000).replace("`", "'")
         for change in changes[:_MOST_QUERIED]
         if change.ref in evidence
         for query in evidence[change.ref].queries
@@ -275,7 +280,7 @@ def _queries(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence
 def _table(changes: Sequence[Edited]) -> str:
     rows = [
         [
-            escape(str(change.ref)),
+            markdown(str(change.ref)),
             _pair(change.before, change.after, "cpu_request"),
             _pair(change.before, change.after, "cpu_limit"),
             _pair(change.before, change.after, "memory_request"),
@@ -309,12 +314,12 @@ def _evidence(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidenc
     parts = []
     if headings:
         rows = [
-            [escape(str(ref)), *(escape(found.numbers.get(name, "")) for name in headings)]
+            [markdown(str(ref)), *(markdown(found.numbers.get(name, "")) for name in headings)]
             for ref, found in known
         ]
-        parts.append(markdown_table(["Container", *map(escape, headings)], rows))
+        parts.append(markdown_table(["Container", *map(markdown, headings)], rows))
     lines = [
-        f"- {escape(str(ref))}: {escape(line)}"
+        f"- {markdown(str(ref))}: {markdown(line)}"
         for ref, found in known
         for line in (found.risk, *found.notes)
         if line
@@ -328,9 +333,9 @@ def _evidence(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidenc
 def _proofs(changes: Sequence[Edited]) -> str:
     lines = []
     for change in changes:
-        shown = f"`{_code(change.place.where)}`"
         lines.append(
-            f"- {shown}: {escape(str(change.proof))}. Found because {escape(change.trace.reason)}."
+            f"- {code(change.place.where)}: {markdown(str(change.proof))}. "
+            f"Found because {markdown(change.trace.reason)}."
         )
     return "**Where, and how it was checked**\n\n" + "\n".join(dict.fromkeys(lines))
 
@@ -342,23 +347,8 @@ def _consequences() -> str:
     )
 
 
-def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of cells that are escaped already."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def escape(text: str) -> str:
-    """`text` on one line, with everything that Markdown or a forge would act on made inert."""
-    return _MARKDOWN.sub(r"\\\1", one_line(text, 1000))
-
-
-def _code(text: str) -> str:
-    return one_line(text, 1000).replace("`", "'")
-
-
-def _plain_body(proposal: Proposal) -> str:
-    """The body for a commit message: what changes, for which container, without Markdown."""
+def commit_body(proposal: Proposal) -> str:
+    """What a commit message says below its title: what changes, for which container."""
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
@@ -384,10 +374,11 @@ __all__ = [
     "Review",
     "body_text",
     "branch_name",
+    "branch_prefix",
+    "commit_body",
     "content_digest",
     "digest_in",
     "direction_of",
-    "escape",
     "mails",
     "proposals",
     "title_text",

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.gitops.reach.repository import Repository, Source
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Document, Node, Path, YamlError, parse
+from analyzer.kinds import KINDS
 
-POD_PATHS: dict[str, Path] = {
-    "Deployment": ("spec", "template", "spec"),
-    "StatefulSet": ("spec", "template", "spec"),
-    "DaemonSet": ("spec", "template", "spec"),
-    "ReplicaSet": ("spec", "template", "spec"),
-    "ReplicationController": ("spec", "template", "spec"),
-    "Rollout": ("spec", "template", "spec"),
-    "Job": ("spec", "template", "spec"),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-    "Pod": ("spec",),
+POD_PATHS: Mapping[str, Path] = {
+    kind.name: kind.pod_path for kind in KINDS if kind.pod_path is not None
 }
-_WORKLOAD_GROUPS = frozenset({"", "apps", "batch", "extensions", "argoproj.io"})
+_WORKLOAD_GROUPS = frozenset({kind.group for kind in KINDS if kind.pod_path} | {"extensions"})
 
 
 @dataclass(frozen=True, slots=True)

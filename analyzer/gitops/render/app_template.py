@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analyzer.gitops.text.tree import Path
+from analyzer.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, JOB, STATEFUL_SET
 
 ContainerType = Literal["app", "init", "sidecar"]
 
 _KINDS = {
-    "deployment": "Deployment",
-    "statefulset": "StatefulSet",
-    "daemonset": "DaemonSet",
-    "cronjob": "CronJob",
-    "job": "Job",
+    kind.name.lower(): kind.name for kind in (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
 }
 _RELEASE_NAME = re.compile(r"\{\{-?\s*\.Release\.Name\s*-?\}\}")
 _LIMIT = 63
@@ -114,7 +111,7 @@ def _first_app_template(
 ) -> list[Rendered]:
     """app-template before 2.0: one controller, one main container named like the release."""
     controller = _mapping(values.get("controller"))
-    kind = _KINDS.get(str(controller.get("type") or "deployment"), "Deployment")
+    kind = _KINDS.get(str(controller.get("type") or "deployment"), DEPLOYMENT.name)
     name = _fullname(release, values, expand)
     return [Rendered(kind, name, name or release, "app", ("resources",))]
 

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from analyzer.kinds import CRON_JOB, JOB, POD, REPLICA_SET, kind_of
+from analyzer.sources.prometheus.exporter import Exporters, exporter
+
 Labels = Mapping[str, str]
 PodName = tuple[str, str]
 """Namespace and name of a pod."""
@@ -40,24 +43,38 @@ class Owners:
     jobs: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     unknown: set[PodName] = field(default_factory=set)
     """Pods that were asked for and have no owner series."""
+    exporters: Exporters = field(default_factory=Exporters)
 
     @classmethod
     def from_series(cls, series: Iterable[Labels]) -> Owners:
         """Read series of kube_pod_owner, kube_replicaset_owner and kube_job_owner, in any order."""
         owners = cls()
-        tables = {
-            "kube_pod_owner": (owners.pods, "pod"),
-            "kube_replicaset_owner": (owners.replicasets, "replicaset"),
-            "kube_job_owner": (owners.jobs, "job_name"),
-        }
+        told: dict[str, list[Labels]] = {}
         for labels in series:
-            table, name = tables[labels["__name__"]]
-            key = (own(labels, "namespace"), own(labels, name))
-            owner = (own(labels, "owner_kind"), own(labels, "owner_name"))
-            # Several owners are rare; the controller decides, then a named one, then the order.
-            if key not in table or _rank(labels, owner) > _rank({}, table[key]):
-                table[key] = owner
+            owners.exporters.meet(labels)
+            told.setdefault(exporter(labels), []).append(labels)
+        for who in owners.exporters.ranked(told):
+            heard = cls()
+            for labels in told[who]:
+                heard._note(labels)
+            # What a better exporter said of an object stays.
+            owners.pods = {**heard.pods, **owners.pods}
+            owners.replicasets = {**heard.replicasets, **owners.replicasets}
+            owners.jobs = {**heard.jobs, **owners.jobs}
         return owners
+
+    def _note(self, labels: Labels) -> None:
+        tables = {
+            "kube_pod_owner": (self.pods, "pod"),
+            "kube_replicaset_owner": (self.replicasets, "replicaset"),
+            "kube_job_owner": (self.jobs, "job_name"),
+        }
+        table, name = tables[labels["__name__"]]
+        key = (own(labels, "namespace"), own(labels, name))
+        owner = (own(labels, "owner_kind"), own(labels, "owner_name"))
+        # Several owners are rare; the controller decides, then a named one, then the order.
+        if key not in table or _rank(labels, owner) > _rank({}, table[key]):
+            table[key] = owner
 
     def workload(self, pod: PodName) -> tuple[str, str]:
         """Kind and name of the workload that owns `pod`; the pod itself where nobody does.
@@ -70,21 +87,21 @@ class Owners:
         owner = self.pods.get(pod) or self._guess(pod)
         if owner is None:
             self.unknown.add(pod)
-            return "Pod", name
+            return POD.name, name
         kind, owner_name = owner
         if owner_name in _NOBODY or kind in _NOBODY:
-            return "Pod", name
+            return POD.name, name
         if kind == "Node":
             # A static pod is named after its node; its history is that of the component.
-            return "Pod", name.removesuffix(f"-{owner_name}")
-        if kind == "ReplicaSet":
-            return self._above(self.replicasets, "ReplicaSet", namespace, owner_name)
-        if kind == "Job":
+            return POD.name, name.removesuffix(f"-{owner_name}")
+        if kind == REPLICA_SET.name:
+            return self._above(self.replicasets, REPLICA_SET.name, namespace, owner_name)
+        if kind == JOB.name:
             return self._job(namespace, owner_name)
         return kind, owner_name
 
     def _job(self, namespace: str, name: str) -> tuple[str, str]:
-        return self._above(self.jobs, "Job", namespace, name)
+        return self._above(self.jobs, JOB.name, namespace, name)
 
     @staticmethod
     def _above(
@@ -101,12 +118,12 @@ class Owners:
         if stem == name:
             return None
         if (namespace, stem) in self.replicasets:
-            return "ReplicaSet", stem
+            return REPLICA_SET.name, stem
         if (namespace, stem) in self.jobs:
-            return "Job", stem
+            return JOB.name, stem
         schedule = _SCHEDULE_SUFFIX.sub("", stem)
-        if schedule != stem and ("CronJob", schedule) in self._of_jobs(namespace):
-            return "CronJob", schedule
+        if schedule != stem and (CRON_JOB.name, schedule) in self._of_jobs(namespace):
+            return CRON_JOB.name, schedule
         named = self._by_name.get((namespace, stem))
         return (named, stem) if named else None
 
@@ -118,7 +135,7 @@ class Owners:
         return {
             (namespace, name): kind
             for (namespace, _), (kind, name) in self.pods.items()
-            if kind in ("StatefulSet", "DaemonSet")
+            if (known := kind_of(kind)) is not None and known.names_pods
         }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
+from analyzer.kinds import POD, runs_now_and_then
 from analyzer.sources.prometheus.events import Event
 from analyzer.sources.prometheus.facts import Facts
 from analyzer.sources.prometheus.owners import ContainerName
@@ -144,7 +145,7 @@ def _image_changes(ref: ContainerRef, periods: list[Stretch]) -> Iterator[Event]
 def _replicas(facts: Facts, ref: ContainerRef, stretches: list[Stretch]) -> int | None:
     """What the workload is set to; for operators' and bare pods, how many there were last."""
     known = facts.replicas.get((ref.namespace, ref.kind, ref.workload))
-    if known is not None or ref.kind in ("Job", "CronJob"):
+    if known is not None or runs_now_and_then(ref.kind):
         return known
     latest = max(stretch.last for stretch in stretches)
     return len({stretch.pod for stretch in stretches if stretch.last == latest})
@@ -152,7 +153,7 @@ def _replicas(facts: Facts, ref: ContainerRef, stretches: list[Stretch]) -> int 
 
 def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None) -> dict[str, Any]:
     workload = (ref.namespace, ref.kind, ref.workload)
-    pod = (ref.namespace, "Pod", period.newest)
+    pod = (ref.namespace, POD.name, period.newest)
     return {
         "namespace": ref.namespace,
         "workload_kind": ref.kind,

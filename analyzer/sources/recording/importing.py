@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from analyzer.errors import RecordingError
 from analyzer.history import read_hpa
+from analyzer.kinds import DEPLOYMENT
 from analyzer.usage import (
     NAMES,
     Meta,
@@ -168,7 +169,7 @@ def _name_series(frame: pd.DataFrame) -> pd.DataFrame:
     names = frame[_SERIES].astype(str)
     return frame.assign(
         namespace="imported",
-        workload_kind="Deployment",
+        workload_kind=DEPLOYMENT.name,
         workload=names,
         container="main",
         pod=names + "-0",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.gitops.land.diff import Author, mail, mail_series, one_line, unified_diff
+from analyzer.escape import one_line
+from analyzer.gitops.land.diff import Author, mail, mail_series, unified_diff
 from tests.gitops.conftest import Git
 
 NAMES = ["plain.yaml", "with space.yaml", "ümlaut/😀.yaml", 'quo"te.yaml', "back\\slash.yaml"]
