@@ -17,11 +17,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 # From the ground up. A part (a module, or a package with all its modules) imports from floors
 # below its own, from parts to its left on its own floor, and from itself.
 FLOORS = (
-    ("errors", "escape", "check", "quantity", "kinds", "workload", "usage", "history"),
+    ("errors", "plugin", "escape", "check", "quantity", "kinds", "workload", "usage", "history"),
     ("models",),
     ("calibration",),
     ("sources",),
-    ("evidence", "policy", "recommend"),
+    ("evidence", "policy", "presets", "recommend"),
     ("backtest",),
     ("gitops",),
     ("report", "plots", "writers"),

@@ -82,7 +82,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
         ("prometheus:\n  parallel: 0", "parallel must be at least 1"),
         ("- a\n- b", "expected settings by name, found a list"),
         ("a: [", "line 1"),
-        ("model: [1]", "Expected `str`"),
+        ("model: [1]", "model: expected text, found a list"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_file_and_name(
@@ -150,7 +150,7 @@ def test_every_leaf_and_a_schema_can_be_shown() -> None:
     config = load_config(None, {}, {}).config
     leaves = flatten(config)
     assert leaves["policy.cpu_floor"] == "5m"
-    assert leaves["prometheus.timeout"] == "0:01:00"
+    assert leaves["prometheus.timeout"] == "1m"
     assert "properties" in str(json_schema())
 
 
