@@ -101,7 +101,47 @@ _HOME = {
     "save_recording": "sources",
 }
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604  # the keys are strings
+__all__ = [
+    "AnalyzerError",
+    "BacktestResult",
+    "Config",
+    "ContainerRef",
+    "Cpu",
+    "Demand",
+    "Histories",
+    "Memory",
+    "Meta",
+    "Model",
+    "Policies",
+    "Policy",
+    "PrometheusSettings",
+    "Recommendation",
+    "Recording",
+    "Report",
+    "Resources",
+    "Rule",
+    "Selector",
+    "Skipped",
+    "Source",
+    "Step",
+    "Usage",
+    "Window",
+    "WorkloadRef",
+    "Writer",
+    "__version__",
+    "analyze",
+    "build_histories",
+    "dump_report",
+    "import_usage",
+    "load_config",
+    "load_recording",
+    "load_report",
+    "model_named",
+    "open_source",
+    "parse_reference",
+    "run",
+    "save_recording",
+]
 
 
 def __dir__() -> list[str]:

@@ -36,3 +36,7 @@ class GitOpsError(AnalyzerError):
 
 class OutputError(AnalyzerError):
     """Results could not be written where they were asked for."""
+
+
+class LedgerError(AnalyzerError):
+    """The ledger of earlier reviews could not be read or written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer import __version__
-from analyzer.backtest import LEAST_TRAIN, POLICY, backtest
+from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
-from analyzer.models import DEFAULT_MODEL, RESOURCES, Model, Resource, model_named
+from analyzer.models import DEFAULT_MODEL, RESOURCES, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import Forecast, forecast
 from analyzer.models.pattern import recognise
+from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
 from analyzer.recommend import Recommendation, due_risks, recommend
@@ -190,20 +191,21 @@ def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation],
         return [], list(histories.skipped)
     model = model_named(config.model)
     demand = model.fit(histories, parse_duration(config.horizon))
-    if not states_risk(model):
+    if isinstance(model, Peer):
         return recommend(histories, demand, config.policies)
-    demand = calibrate(model, demand, histories)
+    return _propose(histories, calibrate(model, demand, histories), config)
+
+
+def _propose(
+    histories: Histories, demand: Demand, config: Config
+) -> tuple[list[Recommendation], list[Skipped]]:
+    """Apply the policy to a calibrated demand."""
     if not config.risk_budget:
         return recommend(histories, demand, config.policies)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
     due = due_risks(histories, config.policies)
     spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
     return recommend(histories, spent.demand, config.policies, spent.risks)
-
-
-def states_risk(model: Model) -> bool:
-    """Whether the model's levels follow a stated risk; a peer's come with its fixed margin."""
-    return getattr(model, "sweep", "risk") == "risk"
 
 
 def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
@@ -214,27 +216,50 @@ def judge(report: Report, histories: Histories, config: Config, progress: Progre
     if train < LEAST_TRAIN:
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
-    result = backtest(
-        histories,
-        models=tuple(dict.fromkeys([config.model, "vpa", "krr"])),
-        train=train,
-        horizon=horizon,
-        recommenders={POLICY: lambda past: _levels(_decide(past, config)[0], past)},
-        progress=progress,
-    )
+    result = score_policy(histories, config, Walk(train, horizon), progress=progress)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
 
 
+def score_policy(
+    histories: Histories,
+    config: Config,
+    walk: Walk,
+    models: Sequence[str] = (),
+    progress: Progress = no_progress,
+) -> BacktestResult:
+    """Score the policy that `config` ships, and its model beside peers and further `models`.
+
+    Whatever tells how good the numbers are (a run, ``rightsize backtest``, the documentation)
+    asks here, so that there is one answer.
+    """
+    return backtest(
+        histories,
+        models=tuple(dict.fromkeys([config.model, *models, "vpa", "krr"])),
+        walk=walk,
+        recommenders={POLICY: lambda known, demands: _levels(known, demands, config)},
+        progress=progress,
+    )
+
+
 def _levels(
-    recommendations: Sequence[Recommendation], histories: Histories
+    histories: Histories, demands: Mapping[str, Demand], config: Config
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The proposed amounts per target as arrays over the containers; NaN where there is none."""
+    """What would have been declared after the policy's proposals were merged.
+
+    An array per target over the containers; what gets no proposal stays as it is, and NaN is
+    where nothing is declared then either.
+    """
+    if config.model in demands:
+        proposals = _propose(histories, demands[config.model], config)[0]
+    else:
+        proposals = _decide(histories, config)[0]
+    proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}
-    for recommendation in recommendations:
-        index = histories.position[recommendation.ref]
+    for index in range(len(histories)):
+        resources = proposed.get(index, histories.spec(index).resources.effective())
         for target in targets:
-            amount = getattr(recommendation.proposed, target)
+            amount = getattr(resources, target)
             if amount is not None:
                 scale = 1000 if target.startswith("cpu") else 1
                 levels[target][index] = amount.units / scale

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import analyzer
 
+__version__ = analyzer.__version__
+__all__ = analyzer.__all__  # that list itself
+
 if TYPE_CHECKING:
     from analyzer import *  # noqa: F403  # every public name, with its type
+else:
 
-__all__ = analyzer.__all__  # that list itself
-__version__ = analyzer.__version__
-
-
-def __getattr__(name: str) -> object:
-    return getattr(analyzer, name)
+    def __getattr__(name: str) -> object:
+        return getattr(analyzer, name)

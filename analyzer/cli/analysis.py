@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,9 @@ from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
+    from analyzer.config import Config
     from analyzer.evidence import Evidence
+    from analyzer.models import Resource
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
@@ -49,10 +52,15 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
 @click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
+@click.option("--pr", "deliver", is_flag=True, help="Open and refresh pull requests as well.")
+@click.option("--dry-run", is_flag=True, help="With --pr: say what would be pushed and sent.")
 @click.pass_context
-def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
+def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any) -> None:
     """Do all of it: read, learn, recommend, find the place in Git, write patches and charts."""
+    dry_run = parameters.pop("dry_run")
     config = settings_of(parameters).config
+    if deliver and config.git.repo is None:
+        raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         from analyzer.pipeline import run as run_pipeline
         from analyzer.report import tally
@@ -69,7 +77,20 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
         )
     summary = outcome.folder / "summary.md"
     click.echo(str(summary if summary.exists() else outcome.folder))
+    if deliver:
+        undelivered = _deliver(report, config, talk, dry_run=dry_run)
+        if undelivered:
+            ctx.exit(undelivered)
     _leave(ctx, report, exit_code)
+
+
+def _deliver(report: Report, config: Config, talk: Talk, *, dry_run: bool) -> int:
+    """Open and refresh pull requests for what the run found; the exit code that is due."""
+    from analyzer.cli.delivery import open_pull_requests
+    from analyzer.landing import planned
+
+    with talk, planned(report, config) as plan:
+        return open_pull_requests(report, plan, config, talk, dry_run=dry_run)
 
 
 @click.command()
@@ -167,13 +188,14 @@ def backtest(
     """Score models on the past: what would each have caused, and cost?
 
     At every review the past is cut off, each model states its demand, and the horizon that followed
-    is held against it. Peers are swept over their margin, models over their stated risk.
+    is held against it: this policy as a run ships it, models at every risk, peers and plain rules
+    at every setting their users have, and what hindsight would have set.
     """
-    from analyzer.backtest import backtest as score
+    from analyzer.backtest import Walk
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
     from analyzer.models import MODELS
-    from analyzer.pipeline import read
+    from analyzer.pipeline import read, score_policy
 
     config = settings_of(parameters).config
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
@@ -183,8 +205,9 @@ def backtest(
         raise UsageError(f"--train: {error}") from error
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         recording = read(config, now(), talk.progress)
-        ahead = parse_duration(config.horizon)
-        result = score(build_histories(recording), names, before, ahead, progress=talk.progress)
+        histories = build_histories(recording)
+        walk = Walk(before, parse_duration(config.horizon), daily="vpa" in names)
+        result = score_policy(histories, config, walk, names, talk.progress)
         talk.say(result.verdict())
         talk.say_partial(recording.meta.warnings)
     if chart is not None:
@@ -214,16 +237,48 @@ def _show_backtest(result: BacktestResult, form: str) -> None:
     if form == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
         return
-    names = list(dict.fromkeys(frame["model"]))
-    heading = ["MODEL", *(f"AT {share:.0%}" for share in _SHOWN)]
     for resource in RESOURCES:
         seen = "overrun weeks" if resource == "memory" else "samples above"
-        rows = [
-            [name, *(_ratio(result.footprint_at(name, resource, share)) for share in _SHOWN)]
-            for name in names
-        ]
         click.echo(f"{resource}: recommended / used, where so many {seen} are seen")
-        click.echo(columns(heading, rows) + "\n")
+        click.echo(columns(_HEADING, _swept(result, resource)) + "\n")
+        click.echo(columns(_POINT_HEADING, _single(result, resource)) + "\n")
+
+
+_HEADING = ["MODEL", *(f"AT {share:.0%}" for share in _SHOWN)]
+_POINT_HEADING = ["AS IT IS", "OVERRUN", "90 % INTERVAL", "RECOMMENDED / USED", "90 % INTERVAL"]
+
+
+def _swept(result: BacktestResult, resource: Resource) -> list[list[str]]:
+    """Every model with a sweep, and how far ours is between foresight and the best fair peer."""
+    sizes = Counter(row.model for row in result.rows if row.resource == resource)
+    names = [n for n in dict.fromkeys(r.model for r in result.rows) if sizes[n] > 1]
+    shown = {n: [result.footprint_at(n, resource, share) for share in _SHOWN] for n in names}
+    shown["best fair peer"] = [result.best_peer_at(resource, share) for share in _SHOWN]
+    told = [result.tells(resource, share) for share in _SHOWN]
+    return [
+        [name, *(_ratio(x) if enough else "too few" for x, enough in zip(row, told, strict=True))]
+        for name, row in shown.items()
+    ]
+
+
+def _single(result: BacktestResult, resource: Resource) -> list[list[str]]:
+    """What has one point: this policy, what is declared now, foresight, peers as they come."""
+    from analyzer.backtest import measure
+
+    sizes = Counter(row.model for row in result.rows if row.resource == resource)
+    rows = [r for r in result.rows if r.resource == resource and sizes[r.model] == 1]
+    rows += [r for r in result.peers if r.resource == resource]
+    found = [(row.model, measure(row)) for row in rows if row.judged.any()]
+    return [
+        [
+            name,
+            f"{m.overrun:.2%}",
+            f"{m.overrun_low:.2%} to {m.overrun_high:.2%}",
+            f"{m.footprint:.2f}",
+            f"{m.footprint_low:.2f} to {m.footprint_high:.2f}",
+        ]
+        for name, m in found
+    ]
 
 
 def _ratio(value: float) -> str:

@@ -21,9 +21,11 @@ from analyzer.config.file import Place, SettingsFile, parse_settings, plain_valu
 from analyzer.config.structure import SECTIONS, Config, kinds_of
 from analyzer.config.value import Expected, likely, read_value
 from analyzer.errors import ConfigError, UsageError
+from analyzer.models import MODELS
 from analyzer.policy import Policy, Rule, make_policy
 from analyzer.presets import PRESETS
 from analyzer.quantity import decode_quantity
+from analyzer.writers import WRITERS
 
 DEFAULT_FILE = "rightsize.yaml"
 ENVIRONMENT_PREFIX = "RIGHTSIZE_"
@@ -210,6 +212,17 @@ def _try_alone(place: Place, value: Any) -> None:
         make_policy(Policy(), {name: value}, "")
     elif len(place) == 1:
         msgspec.convert({name: value}, Config, dec_hook=_decode)
+        _try_names(name, value)
+    elif issubclass(SECTIONS.get(str(place[0]), object), msgspec.Struct):
+        msgspec.convert({name: value}, SECTIONS[str(place[0])], dec_hook=_decode)
+
+
+def _try_names(name: str, value: Any) -> None:
+    """Whether what is chosen by name is there: a model, and writers; nothing is loaded."""
+    if name == "model":
+        MODELS.check(value)
+    for format_name in value if name == "formats" else ():
+        WRITERS.check(format_name)
 
 
 def _without_place(message: str) -> str:

@@ -66,7 +66,7 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if isinstance(value, dict) and dotted in SECTIONS:
             yield from _leaves(value, f"{dotted}.")
         else:
-            yield dotted, value
+            yield dotted, list(value) if isinstance(value, tuple) else value
 
 
 def json_schema() -> dict[str, Any]:

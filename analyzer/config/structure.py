@@ -9,6 +9,7 @@ from typing import get_type_hints
 import msgspec
 
 from analyzer.config.duration import parse_duration, parse_time
+from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.presets import PROTECTED, Preset, Protected
@@ -24,6 +25,10 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
+    ssh_key: str | None = None
+    """A private key for git over SSH, such as a deploy key."""
+    known_hosts: str | None = None
+    """A file with the host keys that git over SSH accepts."""
     entry: str | None = None
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
@@ -88,6 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
+    forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
 
     def __post_init__(self) -> None:
         for name in ("window", "horizon", "step"):
@@ -123,6 +129,7 @@ SECTIONS: dict[str, type] = {
     "prometheus": PrometheusSettings,
     "git": GitSettings,
     "kubernetes": KubernetesSettings,
+    "forge": ForgeSettings,
 }
 """The settings that hold settings, by name."""
 

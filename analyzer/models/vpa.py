@@ -3,12 +3,15 @@
 Source: kubernetes/autoscaler, vertical-pod-autoscaler/pkg/recommender (util/histogram.go,
 util/decaying_histogram.go, model/aggregations_config.go, logic/recommender.go, logic/estimator.go,
 model/cluster.go). Samples go into a histogram with exponentially growing buckets and weights that
-halve every 24 hours; a percentile is the END of the bucket it falls into. The recommendation
+halve every 24 hours; a percentile is the END of the bucket it falls into. All pods of a workload
+share one histogram: of CPU every sample, of memory each pod's peak of each day. The recommendation
 depends on no risk, so every level of the demand is the same.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -16,7 +19,8 @@ import numpy.typing as npt
 
 from analyzer.history import Histories
 from analyzer.models.coverage import confidence, reasons
-from analyzer.models.demand import RISKS, Array, Demand, Step
+from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
+from analyzer.models.rule import Rule
 from analyzer.quantity import Cpu, Memory
 
 RATIO = 1.05
@@ -27,33 +31,48 @@ MEMORY_WINDOWS = 8
 TARGET, LOWER, UPPER = 0.9, 0.5, 0.95
 SAFETY_MARGIN = 1.15
 LEAST_CPU, LEAST_MEMORY = 0.025, 250.0 * 1024**2
+"""Per pod; each of its containers gets an equal part of it."""
 OOM_BUMP_RATIO, OOM_BUMP_BYTES = 1.2, 100.0 * 1024**2
 SAMPLES_PER_DAY = 1440
 _EPSILON = 1e-3
 """A bucket lighter than a thousandth of a sample counts as empty, as in the original."""
 
+TARGETS: dict[Resource, tuple[float, ...]] = {
+    "cpu": (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999),
+    "memory": (0.5, 0.75, 0.9, 0.95, 0.98, 1.0),
+}
+"""What its users turn ``--target-cpu-percentile`` and ``--target-memory-percentile`` to."""
+HALF_LIVES_DAYS = (1.0, 4.0)
+"""... and ``--cpu-histogram-decay-half-life`` and its like for memory."""
+_AT_ONCE = 2_000_000
+"""Samples looked at in one go, to keep memory low."""
+
 
 class Vpa:
-    """Target of the VPA recommender: decayed p90, plus 15 %, at least 25m and 250 MiB."""
+    """Target of the VPA recommender: decayed p90, plus 15 %, at least 25m and 250 MiB a pod."""
 
     name = "vpa"
-    sweep = "margin"
-
-    def __init__(self, *, plain: bool = False) -> None:
-        self.plain = plain
-        """Without margin and floors: the bare statistic, which a sweep of margins starts from."""
 
     def fit(self, histories: Histories, horizon: timedelta) -> Demand:
         """State the VPA's target for each container; `horizon` does not matter to it."""
-        count = len(histories)
-        cpu, memory = np.full(count, np.nan), np.full(count, np.nan)
-        for index in range(count):
-            cpu[index] = _cpu_percentile(histories, index, TARGET)
-            memory[index] = _memory_percentile(histories, index, TARGET)
-        if not self.plain:
-            cpu = np.maximum(cpu * SAFETY_MARGIN, LEAST_CPU)
-            memory = np.maximum(memory * SAFETY_MARGIN, LEAST_MEMORY)
+        cpu = percentiles(mass(histories, "cpu", HALF_LIFE_DAYS), TARGET, FIRST_CPU)
+        memory = percentiles(mass(histories, "memory", HALF_LIFE_DAYS), TARGET, FIRST_MEMORY)
+        share = 1 / containers_per_pod(histories)
+        cpu = np.maximum(cpu * SAFETY_MARGIN, LEAST_CPU * share)
+        memory = np.maximum(memory * SAFETY_MARGIN, LEAST_MEMORY * share)
         return flat_demand(self.name, histories, horizon, cpu, memory)
+
+    def rules(self, histories: Histories, known: Histories) -> dict[Resource, list[Rule]]:
+        """Its statistic at every percentile and half-life, to be swept by margin."""
+        found: dict[Resource, list[Rule]] = {resource: [] for resource in RESOURCES}
+        for resource in RESOURCES:
+            first = FIRST_CPU if resource == "cpu" else FIRST_MEMORY
+            for half_life in HALF_LIVES_DAYS:
+                filled = mass(histories, resource, half_life)
+                for share in TARGETS[resource]:
+                    setting = f"p{100 * share:g}, half-life {half_life:g} d"
+                    found[resource].append(Rule(setting, percentiles(filled, share, first)))
+        return found
 
 
 def flat_demand(
@@ -99,61 +118,118 @@ def bucket_start(bucket: npt.NDArray[np.int64] | int, first: float) -> Array:
     return start
 
 
-def histogram_percentile(
-    values: npt.NDArray[np.floating], weights: Array, share: float, first: float
-) -> float:
-    """The end of the bucket at which the weight cumulates to `share`; NaN without any weight."""
-    mass = np.bincount(bucket_of(values, first), weights=weights, minlength=BUCKETS)
-    heavy = np.flatnonzero(mass >= _EPSILON)
-    if not len(heavy):
-        return float("nan")
-    reached = np.cumsum(mass) >= share * mass.sum()
-    bucket = max(int(reached.argmax()), int(heavy[0]))
-    if bucket >= BUCKETS - 1:
-        return float(bucket_start(BUCKETS - 1, first))
-    return float(bucket_start(bucket + 1, first))
+def percentiles(filled: Array, share: float, first: float) -> Array:
+    """The end of the bucket at which the weight of each row cumulates to `share`.
 
-
-def _cpu_percentile(histories: Histories, index: int, share: float) -> float:
-    usage, where = histories.usage, histories.usage.span(index)
-    values = usage.cpu_cores[where]
-    seen = ~np.isnan(values)
-    if not seen.any():
-        return float("nan")
-    steps = usage.sample_steps(index)[seen]
-    # Weights matter relative to each other only: the newest sample weighs one.
-    age = (steps.max() - steps) / usage.steps_per_day
-    weights = np.exp2(-age / HALF_LIFE_DAYS)
-    return histogram_percentile(values[seen], weights, share, FIRST_CPU)
-
-
-def _memory_percentile(histories: Histories, index: int, share: float) -> float:
-    peaks = _with_kills(histories, index)[-MEMORY_WINDOWS:]
-    seen = ~np.isnan(peaks)
-    if not seen.any():
-        return float("nan")
-    age = np.arange(len(peaks))[::-1][seen]
-    return histogram_percentile(peaks[seen], np.exp2(-age / HALF_LIFE_DAYS), share, FIRST_MEMORY)
-
-
-def _with_kills(histories: Histories, index: int) -> Array:
-    """Daily peaks; a day with an OOM kill counts as more than what was used or requested.
-
-    The sample of a kill is ``max(used + 100 MiB, 1.2 used)``, `used` being the larger of the
-    request and the peak of the window.
+    `filled` has the shape (containers, `BUCKETS`); NaN where a row is without any weight.
     """
-    peaks: Array = histories.daily.memory_peak[index].copy()
-    events = histories.events_of(index)
-    kills = events.loc[events["kind"] == "oom_kill", "timestamp"]
-    request = histories.spec(index).resources.memory_request
-    for moment in kills:
-        age = (histories.meta.end - moment) // timedelta(days=1)
-        day = len(peaks) - 1 - int(age)
-        if 0 <= day < len(peaks):
-            seen = 0.0 if np.isnan(peaks[day]) else float(peaks[day])
-            used = max(seen, float(request.bytes) if request else 0.0)
-            peaks[day] = max(used + OOM_BUMP_BYTES, used * OOM_BUMP_RATIO)
-    return peaks
+    heavy = filled >= _EPSILON
+    cumulated = np.cumsum(filled, axis=1)
+    reached = cumulated >= share * cumulated[:, -1:]
+    bucket = np.maximum(reached.argmax(axis=1), heavy.argmax(axis=1))
+    ends: Array = bucket_start(np.minimum(bucket + 1, BUCKETS - 1), first)
+    return np.where(heavy.any(axis=1), ends, np.nan)
+
+
+def mass(histories: Histories, resource: Resource, half_life_days: float) -> Array:
+    """The histogram of every container, (containers, `BUCKETS`): weights of all its samples.
+
+    Weights matter relative to each other only: the newest sample of a container weighs one.
+    """
+    filled = np.zeros((len(histories), BUCKETS))
+    first = FIRST_CPU if resource == "cpu" else FIRST_MEMORY
+    parts = _cpu_samples(histories) if resource == "cpu" else _pod_peaks(histories)
+    for container, age_days, values in parts:
+        if not len(values):
+            continue
+        newest = np.full(len(histories), np.inf)
+        np.minimum.at(newest, container, age_days)
+        weights = np.exp2(-(age_days - newest[container]) / half_life_days)
+        cell = container * BUCKETS + bucket_of(values, first)
+        filled += np.bincount(cell, weights, minlength=filled.size).reshape(filled.shape)
+    return filled
+
+
+_Samples = tuple[npt.NDArray[np.int64], Array, npt.NDArray[np.floating]]
+"""Container, age in days and value of each sample."""
+
+
+def _cpu_samples(histories: Histories) -> Iterator[_Samples]:
+    usage = histories.usage
+    for series, steps, where in _stretches(histories):
+        values = usage.cpu_cores[where]
+        seen = ~np.isnan(values)
+        age = (usage.steps - 1 - steps[seen]) / usage.steps_per_day
+        yield usage.container[series[seen]], age, values[seen]
+
+
+def _pod_peaks(histories: Histories) -> Iterator[_Samples]:
+    """Every pod's peak of each of the last eight days, kills counted as more than what was used."""
+    usage, kills = histories.usage, _kills(histories)
+    for series, steps, where in _stretches(histories):
+        age = (usage.steps - 1 - steps) // usage.steps_per_day
+        begins = np.flatnonzero(np.diff(series, prepend=-1) | np.diff(age, prepend=-1))
+        if not len(begins):
+            continue
+        peaks = np.fmax.reduceat(usage.memory_bytes[where].astype(np.float64), begins)
+        pods, days = series[begins], age[begins]
+        for (pod, day), least in kills.items():
+            hit = (pods == pod) & (days == day)
+            peaks[hit] = [_bumped(peak, least) for peak in peaks[hit]]
+        kept = ~np.isnan(peaks) & (days < MEMORY_WINDOWS)
+        yield usage.container[pods[kept]], days[kept].astype(np.float64), peaks[kept]
+
+
+def _bumped(peak: float, request: float) -> float:
+    """The sample of a kill: ``max(used + 100 MiB, 1.2 used)``, `used` at least the request."""
+    used = max(0.0 if np.isnan(peak) else peak, request)
+    return max(used + OOM_BUMP_BYTES, used * OOM_BUMP_RATIO)
+
+
+def _kills(histories: Histories) -> dict[tuple[int, int], float]:
+    """The memory request, by series and age in days of every OOM kill.
+
+    A kill whose pod left no sample counts for the last pod of its container.
+    """
+    usage, events = histories.usage, histories.events
+    kills = events[events["kind"] == "oom_kill"]
+    found = {}
+    for index, pod, moment in zip(kills["index"], kills["pod"], kills["timestamp"], strict=True):
+        pods = list(range(int(usage.bounds[index]), int(usage.bounds[index + 1])))
+        request = histories.spec(int(index)).resources.memory_request
+        age = int((histories.meta.end - moment) // timedelta(days=1))
+        for series in [s for s in pods if usage.pods[s] == pod] or pods[-1:]:
+            found[series, age] = float(request.bytes) if request else 0.0
+    return found
+
+
+def _stretches(
+    histories: Histories,
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], slice]]:
+    """Series and step of every sample, whole containers at a time, and where they lie."""
+    usage = histories.usage
+    edges = usage.offset[usage.bounds]
+    low = 0
+    while low < len(histories):
+        high = int(np.searchsorted(edges, edges[low] + _AT_ONCE, side="right")) - 1
+        high = min(max(high, low + 1), len(histories))
+        first, last = int(usage.bounds[low]), int(usage.bounds[high])
+        lengths = np.diff(usage.offset[first : last + 1])
+        series = np.repeat(np.arange(first, last), lengths)
+        where = slice(int(edges[low]), int(edges[high]))
+        steps = np.arange(where.start, where.stop) + (usage.first - usage.offset[:-1])[series]
+        yield series, steps, where
+        low = high
+
+
+def containers_per_pod(histories: Histories) -> Array:
+    """Per container, how many that run all the time its pod has."""
+    owners: Sequence[tuple[str, str, str]] = [
+        (ref.namespace, ref.kind, ref.workload) for ref in histories.containers
+    ]
+    lasting = [histories.spec(i).container_type != "init" for i in range(len(histories))]
+    count = Counter(owner for owner, runs in zip(owners, lasting, strict=True) if runs)
+    return np.array([max(count[owner], 1) for owner in owners], dtype=np.float64)
 
 
 def bounds(lower: Array, upper: Array, days: Array) -> tuple[Array, Array]:

@@ -24,9 +24,10 @@ WIDTH, HEIGHT = 1650, 1230
 _LEFT, _MIDDLE, _RIGHT = 60, 1010, 1600
 _ROWS = (150, 690)
 _PANEL = 400
-_PEERS = ("vpa", "krr", "autopilot")
-_REFERENCE = "current requests"
-_MOST_MODELS = 9
+_PEERS = ("vpa", "krr", "constant", "last week", "own quantile")
+_REFERENCES = ("current requests", "perfect foresight")
+_LEFT_OUT = ("this policy, limits", "vpa, daily")
+_MOST_MODELS = 11
 _TITLES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
 _RISKS: dict[Resource, str] = {"cpu": "overrun_sample_share", "memory": "overrun_week_share"}
 _RISK_WORDS: dict[Resource, str] = {
@@ -73,15 +74,15 @@ def backtest_figure(frame: pd.DataFrame, *, dark: bool = False) -> Figure:
 
 
 def _models(frame: pd.DataFrame) -> list[str]:
-    """Our models first, then the peers, then what is requested now."""
-    names = list(dict.fromkeys(str(name) for name in frame["model"]))
-    return sorted(names, key=lambda name: (name == _REFERENCE, name in _PEERS))[:_MOST_MODELS]
+    """Our models first, then the peers, then what is requested now and what hindsight says."""
+    names = [n for n in dict.fromkeys(str(name) for name in frame["model"]) if n not in _LEFT_OUT]
+    return sorted(names, key=lambda n: (n in _REFERENCES, n in _PEERS))[:_MOST_MODELS]
 
 
 def _looks(page: Page, models: Sequence[str]) -> dict[str, _Look]:
     """A colour and a line style per model; the first of ours is the strongest."""
     colors = page.palette
-    own = [m for m in models if m not in _PEERS and m != _REFERENCE]
+    own = [m for m in models if m not in (*_PEERS, *_REFERENCES)]
     styles = ("solid", "dashed", "dotted", "dashdot")
     looks = {
         name: _Look(
@@ -91,12 +92,12 @@ def _looks(page: Page, models: Sequence[str]) -> dict[str, _Look]:
         )
         for rank, name in enumerate(own)
     }
-    hues = {"vpa": colors.now, "krr": colors.warning, "autopilot": colors.muted}
+    hues = {"vpa": colors.now, "krr": colors.warning}
     looks |= {
-        name: _Look(hues[name], style, 1.8)
-        for name, style in zip(_PEERS, ("dashed", "dashdot", "dotted"), strict=True)
+        name: _Look(hues.get(name, colors.muted), styles[1 + rank % 3], 1.8)
+        for rank, name in enumerate(_PEERS)
     }
-    looks[_REFERENCE] = _Look(colors.ink, "solid", 1.5)
+    looks |= {name: _Look(colors.ink, "solid", 1.5) for name in _REFERENCES}
     return looks
 
 
@@ -106,7 +107,18 @@ def _curve(frame: pd.DataFrame, model: str, resource: Resource) -> _Curve:
     table = rows[columns].to_numpy(dtype=np.float64)
     table = table[~np.isnan(table[:, :2]).any(axis=1)]
     table = table[np.argsort(table[:, 1], kind="stable")]
+    if np.isnan(table[:, 2]).all():
+        table = _cheapest(table)
     return _Curve(model, table[:, 0], table[:, 1], table[:, 2])
+
+
+def _cheapest(table: Array) -> Array:
+    """Of a peer at all its settings, what nobody beats: cheaper points overrun more.
+
+    `table` has columns of risk, footprint and stated risk, by rising footprint.
+    """
+    before = np.minimum.accumulate(np.concatenate([[np.inf], table[:, 0]]))[:-1]
+    return table[table[:, 0] < before]
 
 
 def _draw_title(page: Page, x: float, top: float, title: str, note: str) -> None:
@@ -209,7 +221,7 @@ def _draw_reliability(
     note = "observed risk against stated; above the line: worse than promised"
     _draw_title(page, _MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
     box = (_MIDDLE + 70.0, top + 48.0, _RIGHT - 10.0, top + 48.0 + _PANEL)
-    stating = [curve for curve in curves if (curve.stated > 0).any()]
+    stating = [c for c in curves if (c.stated > 0).any() and c.model not in _REFERENCES]
     if not stating:
         _draw_absence(page, box)
         return

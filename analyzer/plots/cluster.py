@@ -150,7 +150,7 @@ def _changes(facts: _Facts) -> list[tuple[str, dict[Resource, int]]]:
     found: dict[str, dict[Resource, int]] = defaultdict(lambda: {"cpu": 0, "memory": 0})
     for recommendation in facts.recommendations:
         for resource in RESOURCES:
-            change = recommendation.change(f"{resource}_request")
+            change = recommendation.request_change(resource)
             found[recommendation.ref.namespace][resource] += change
     weigh = {r: max(1, facts.requested(r)[0]) for r in RESOURCES}
     ordered = sorted(

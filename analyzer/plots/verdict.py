@@ -112,7 +112,7 @@ def _outcome(recommendation: Recommendation) -> str:
     freed: list[str] = []
     added: list[str] = []
     for resource in RESOURCES:
-        units = recommendation.change(f"{resource}_request")
+        units = recommendation.request_change(resource)
         if units:
             (freed if units < 0 else added).append(total_text(resource, abs(units)))
     parts = []

@@ -15,7 +15,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from analyzer.backtest import backtest
+from analyzer.backtest import Walk, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.history import Histories, build_histories
 from analyzer.models import model_named
@@ -77,7 +77,7 @@ def main(count: int = 10_000, days: int = 14) -> None:
     now = report("calibrate", now)
     spend(demand, {"cpu": 0.05, "memory": 0.1})
     now = report("spend the risk budget", now)
-    backtest(histories, ("pooled", "vpa", "krr"), timedelta(days=days - 7), HORIZON)
+    backtest(histories, ("pooled", "vpa", "krr"), Walk(timedelta(days=days - 7), HORIZON))
     report("backtest, pooled + vpa + krr", now)
     report("all of it", begin)
 

@@ -1,8 +1,10 @@
 """How good the numbers are: walk-forward on recorded traces and on synthetic truth.
 
-Prints, per set: the footprint of each model relative to the best peer (`krr`, `vpa`, each with
-its margin swept) at the same observed overrun, with a 90 % interval from a bootstrap over
-containers; stated against observed risk; and how many clear patterns are recognised.
+Prints, per set: the footprint of each model, of each peer at every setting its users have, of
+plain rules and of perfect foresight, at the same observed overrun; the score, (ours - foresight) /
+(best fair peer - foresight), with a 90 % interval that knows that containers share weeks; what the
+policy would have caused exactly as a run ships it; stated against observed risk; and how many
+clear patterns are recognised.
 
     RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/bench_quality.py [SET ...]
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,22 +26,37 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyzer.backtest import BacktestResult, Row, backtest, interpolate
+from analyzer.backtest import (
+    AS_IT_COMES,
+    CURRENT,
+    DAILY,
+    FAIR_PEERS,
+    FORESIGHT,
+    POLICY,
+    BacktestResult,
+    Walk,
+    measure,
+)
+from analyzer.backtest.score import LEAST_WEEKS, cheapest, drawn_shares, weights
+from analyzer.config import Config
 from analyzer.history import Histories, build_histories
+from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
+from analyzer.pipeline import score_policy
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
 POINTS: dict[Resource, tuple[float, ...]] = {
-    "memory": (0.05, 0.03, 0.02, 0.01),
-    "cpu": (0.02, 0.01, 0.007),
+    "memory": (0.1, 0.05, 0.03, 0.02, 0.01),
+    "cpu": (0.05, 0.02, 0.01, 0.007),
 }
 STATED = (0.1, 0.05, 0.02, 0.01)
-MODELS = ("percentile", "trend", "pooled", "vpa", "krr", "autopilot")
-OURS = ("percentile", "trend", "autopilot", "pooled-equal", "pooled")
-DRAWS = 200
+PEERS = (*FAIR_PEERS, DAILY)
+OURS = ("percentile", "trend", "pooled")
+LEAST_ROOM = 0.05
+"""Where peers are this near to hindsight, there is nothing to win, and a score says nothing."""
 
 
 @dataclass(frozen=True)
@@ -102,99 +119,105 @@ def load(case: Case, folder: Path) -> Histories:
     return build_histories(Recording(meta, Usage.from_frame(table, meta)))
 
 
-def curves(
-    result: BacktestResult, resource: Resource, draws: Array
-) -> dict[str, tuple[Array, Array]]:
-    """Per model, overrun and footprint (draws, points of the sweep)."""
-    found: dict[str, tuple[list[Array], list[Array]]] = {}
-    for row in result.rows:
-        if row.resource != resource:
-            continue
-        hits, all_ = (
-            (row.overruns, row.weeks) if resource == "memory" else (row.samples_over, row.samples)
-        )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            overrun, footprint = (
-                draws @ hits / (draws @ all_),
-                draws @ row.footprint / (draws @ row.usage),
-            )
-        lists = found.setdefault(row.model, ([], []))
-        lists[0].append(overrun)
-        lists[1].append(footprint)
-    return {m: (np.stack(o, axis=1), np.stack(f, axis=1)) for m, (o, f) in found.items()}
-
-
 def compare(result: BacktestResult, resource: Resource) -> None:
-    count = len(result.rows[0].weeks)
-    rng = np.random.default_rng(7)
-    draws = np.concatenate(
-        [np.ones((1, count)), rng.multinomial(count, [1 / count] * count, DRAWS)]
-    )
-    lines = curves(result, resource, draws)
-    at = {
-        model: np.array(
-            [
-                [interpolate(o, f, point) for point in POINTS[resource]]
-                for o, f in zip(*both, strict=True)
-            ]
-        )
-        for model, both in lines.items()
-    }
-    if np.isnan(at["krr"][0]).all() and np.isnan(at["vpa"][0]).all():
+    """One table: every sweep at a few overruns, and where ours lies between hindsight and peers."""
+    if not any(row.judged.any() for row in result.named(FORESIGHT, resource)):
         return
-    best = np.fmin(at["krr"], at["vpa"])
+    points = POINTS[resource]
     kind = "weeks" if resource == "memory" else "samples"
-    head = " ".join(f"{f'{point:.1%}':>18}" for point in POINTS[resource])
-    print(f"  {resource:<8} overrun {kind:<8}{head}   mean")
-    for model in ("krr", "vpa"):
-        print(f"    {model:<14}        " + " ".join(f"{x:18.2f}" for x in at[model][0]))
-    for model in OURS:
-        ratio = at[model] / best
-        low, high = np.nanquantile(ratio[1:], [0.05, 0.95], axis=0)
-        cells = " ".join(
-            f"{x:5.2f} [{a:4.2f}, {b:5.2f}]" for x, a, b in zip(ratio[0], low, high, strict=True)
-        )
-        print(f"    {model:<14} / best {cells}   {np.nanmean(ratio[0]):.3f}")
-    geometric(result, resource)
+    weeks = int(result.named(FORESIGHT, resource)[0].judged.sum())
+    head = " ".join(f"{point:>9.1%}" for point in points)
+    print(f"  {resource} / usage, {weeks} container-weeks; overrun {kind:<8}{head}   mean score")
+    lines = {name: at_points(result, name, resource) for name in (FORESIGHT, *PEERS, *OURS)}
+    best = np.array([result.best_peer_at(resource, point) for point in points])
+    told = np.array([result.tells(resource, point) for point in points])
+    for name, values in lines.items():
+        scores = score(values, lines[FORESIGHT], best)[told]
+        mean = np.nan if np.isnan(scores).all() else np.nanmean(scores)
+        cells = " ".join(f"{x:9.2f}" for x in values)
+        print(f"    {name:<34}{cells}   " + ("" if np.isnan(mean) else f"{mean:9.2f}"))
+    print(f"    {'best fair peer':<34}" + " ".join(f"{x:9.2f}" for x in best))
+    scored = score(lines[DEFAULT_MODEL], lines[FORESIGHT], best)
+    cells = " ".join(
+        f"{x:9.2f}" if enough else "  too few" for x, enough in zip(scored, told, strict=True)
+    )
+    print(f"    {f'score of {DEFAULT_MODEL}':<34}{cells}")
+    shown = [f"[{low:.2f}, {high:.2f}]" for low, high in score_interval(result, resource)]
+    print(f"    {'90 % interval':<34}" + "  ".join(shown))
 
 
-def geometric(result: BacktestResult, resource: Resource) -> None:
-    """The same per container: the geometric mean, so that large ones alone do not decide."""
-    frame = result.to_frame()
-    column = "overrun_week_share" if resource == "memory" else "overrun_sample_share"
-    at = {}
-    for model in ("krr", "vpa", *OURS):
-        rows = frame[(frame["model"] == model) & (frame["resource"] == resource)]
-        overrun = rows[column].to_numpy(dtype=float)
-        footprint = rows["footprint_geometric"].to_numpy(dtype=float)
-        at[model] = np.array([interpolate(overrun, footprint, p) for p in POINTS[resource]])
-    best = np.fmin(at["krr"], at["vpa"])
-    for model in ("pooled-equal", "pooled"):
-        cells = " ".join(f"{x:18.2f}" for x in at[model] / best)
-        print(f"    {model:<14} geo.  {cells}   {np.nanmean(at[model] / best):.3f}")
+def at_points(result: BacktestResult, name: str, resource: Resource) -> Array:
+    return np.array([result.footprint_at(name, resource, p) for p in POINTS[resource]])
+
+
+def score(ours: Array, foresight: Array, best: Array) -> Array:
+    """0: as cheap as hindsight; 1: as dear as the best fair peer; NaN where peers reach it too."""
+    room = best - foresight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(room > LEAST_ROOM * foresight, (ours - foresight) / room, np.nan)
+
+
+def score_interval(result: BacktestResult, resource: Resource) -> list[tuple[float, float]]:
+    """90 % intervals of the score, from draws of workloads, and of weeks where there are enough."""
+    rows = [row for row in result.rows if row.resource == resource]
+    rows = [row for row in rows if row.model in (FORESIGHT, DEFAULT_MODEL, *FAIR_PEERS)]
+    rows = [row for row in rows if row.judged.any()]
+    drawn = weights(rows[0].came)
+    shares = {row.point: drawn_shares(row, drawn) for row in rows}
+    found = []
+    for wanted in POINTS[resource]:
+        scores = []
+        for draw in range(1, len(drawn)):
+            at = {}
+            for model in (FORESIGHT, DEFAULT_MODEL, *FAIR_PEERS):
+                one = {
+                    point: (float(over[draw]), float(size[draw]))
+                    for point, (over, size) in shares.items()
+                    if point.model == model
+                }
+                at[model] = cheapest(one, wanted) if one else np.nan
+            best = np.nanmin([at[peer] for peer in FAIR_PEERS] + [np.inf])
+            scores.append(
+                float(score(*(np.array(x) for x in (at[DEFAULT_MODEL], at[FORESIGHT], best))))
+            )
+        known = np.array(scores)[~np.isnan(scores)]
+        low, high = np.quantile(known, [0.05, 0.95]) if len(known) else (np.nan, np.nan)
+        found.append((float(low), float(high)))
+    return found
 
 
 def reliability(result: BacktestResult) -> None:
-    """Stated against observed risk, over all reviews and at the last one."""
-    frame = result.to_frame()
+    """Stated against observed risk, over all reviews, and by week."""
     for resource in RESOURCES:
-        column = "overrun_week_share" if resource == "memory" else "overrun_sample_share"
-        for model in ("pooled-equal", "pooled"):
+        for model in OURS:
             cells = []
             for risk in STATED:
-                rows = frame[
-                    (frame["model"] == model)
-                    & (frame["resource"] == resource)
-                    & (frame["stated_risk"] == risk)
-                ]
-                seen = float(rows[column].iloc[0])
-                last = next(
-                    r.by_review[-1]
-                    for r in result.rows
-                    if (r.model, r.resource, r.stated_risk) == (model, resource, risk)
+                rows = [r for r in result.named(model, resource) if r.stated_risk == risk]
+                if not rows or not rows[0].judged.any():
+                    continue
+                found = measure(rows[0])
+                cells.append(
+                    f"{risk:.0%}: {found.overrun:.2%} [{found.overrun_low:.1%}, "
+                    f"{found.overrun_high:.1%}]"
                 )
-                cells.append(f"{risk:.0%}: {seen:.2%} (last {last:.2%})")
-            print(f"    {resource:<7} {model:<13} stated: observed  " + "   ".join(cells))
+            if cells:
+                print(f"    {resource:<7}{model:<11} stated: observed  " + "   ".join(cells))
+
+
+def as_shipped(result: BacktestResult) -> None:
+    """The points that stand for themselves: this policy, requests now, peers as they come."""
+    names = (POLICY, CURRENT, *(f"{peer}{AS_IT_COMES}" for peer in ("krr", "vpa")))
+    for resource in RESOURCES:
+        for name in names:
+            rows = [r for r in (*result.rows, *result.peers) if r.model == name]
+            rows = [r for r in rows if r.resource == resource and r.judged.any()]
+            if rows:
+                found = measure(rows[0])
+                print(
+                    f"    {resource:<7}{name:<18} {found.overrun:6.2%} [{found.overrun_low:.1%}, "
+                    f"{found.overrun_high:.1%}] over, at {found.footprint:.2f} x usage "
+                    f"[{found.footprint_low:.2f}, {found.footprint_high:.2f}]"
+                )
 
 
 def volatile_groups(result: BacktestResult, histories: Histories) -> None:
@@ -202,18 +225,19 @@ def volatile_groups(result: BacktestResult, histories: Histories) -> None:
     row = next(
         r
         for r in result.rows
-        if (r.model, r.resource, r.stated_risk) == ("pooled-equal", "memory", 0.1)
+        if (r.model, r.resource, r.stated_risk) == (DEFAULT_MODEL, "memory", 0.1)
     )
     past = histories.daily.memory_peak[:, : result.train // timedelta(days=1)]
     varied = np.array([np.nanstd(np.log(p)) if (p > 0).sum() > 2 else np.nan for p in past])
-    known = (row.weeks > 0) & ~np.isnan(varied)
+    weeks, overruns = row.judged.sum(axis=0), np.nansum(row.over(), axis=0)
+    known = (weeks > 0) & ~np.isnan(varied)
     if known.sum() < 30:
         return
     edges = np.quantile(varied[known], [0, 1 / 3, 2 / 3, 1])
     shares = []
     for low, high in itertools.pairwise(edges):
         inside = known & (varied >= low) & (varied <= high)
-        shares.append(row.overruns[inside].sum() / row.weeks[inside].sum())
+        shares.append(overruns[inside].sum() / weeks[inside].sum())
     cells = ", ".join(f"{share:.1%}" for share in shares)
     print(f"    calm, middle and restless third of the past, at stated 10 %: {cells}")
 
@@ -288,31 +312,8 @@ def patterns() -> None:
             )
 
 
-def review_every_day(histories: Histories, case: Case) -> BacktestResult:
-    """A backtest whose reviews end on every day of the last horizon and before, added up."""
-    train, horizon = timedelta(days=case.train), timedelta(days=case.horizon)
-    usage = histories.usage
-    results = []
-    for back in range(case.horizon):
-        steps = usage.steps - back * usage.steps_per_day
-        if steps >= (case.train + case.horizon) * usage.steps_per_day:
-            results.append(backtest(histories.between(0, steps), MODELS, train, horizon))
-    rows = [add_up(same) for same in zip(*(result.rows for result in results), strict=True)]
-    return BacktestResult(tuple(rows), train, horizon, sum(r.reviews for r in results))
-
-
-def add_up(rows: tuple[Row, ...]) -> Row:
-    """The same point of the same sweep over several backtests."""
-    summed = {
-        part.name: sum(getattr(row, part.name) for row in rows)
-        for part in fields(Row)
-        if isinstance(getattr(rows[0], part.name), np.ndarray)
-    }
-    return replace(rows[0], **summed)
-
-
 def main(names: list[str]) -> None:
-    every_day = "--every-day" in names
+    every = timedelta(days=1) if "--every-day" in names else None
     names = [name for name in names if name != "--every-day"]
     folder = Path(os.environ.get("RIGHTSIZE_EVALUATION", "../shared/evaluation"))
     if not folder.is_dir():
@@ -321,16 +322,13 @@ def main(names: list[str]) -> None:
         if names and case.file not in names:
             continue
         histories = load(case, folder)
-        train, horizon = timedelta(days=case.train), timedelta(days=case.horizon)
-        result = (
-            review_every_day(histories, case)
-            if every_day
-            else backtest(histories, MODELS, train, horizon)
-        )
-        weeks = int(result.rows[0].weeks.sum())
-        print(f"\n{case.label}: {len(histories)} series, {result.reviews} reviews, {weeks} scored")
+        walk = Walk(timedelta(days=case.train), timedelta(days=case.horizon), every, daily=True)
+        result = score_policy(histories, Config(horizon=f"{case.horizon}d"), walk, OURS)
+        few = ", too few to tell how weeks differ" if result.reviews < LEAST_WEEKS else ""
+        print(f"\n{case.label}: {len(histories)} series, {result.reviews} reviews{few}", flush=True)
         for resource in ("memory", "cpu"):
             compare(result, resource)
+        as_shipped(result)
         reliability(result)
         volatile_groups(result, histories)
     if not names:

@@ -81,7 +81,7 @@ def test_the_backtest_has_every_key_for_every_model(tmp_path: Path) -> None:
     }
     assert all(keys <= set(row) for row in value["results"])
     assert {row["resource"] for row in value["results"]} == {"cpu", "memory"}
-    assert {"pooled", "percentile", "vpa", "krr", "autopilot"} <= {
+    assert {"this policy", "pooled", "percentile", "trend", "vpa", "krr", "constant"} <= {
         row["model"] for row in value["results"]
     }
 

@@ -1,4 +1,4 @@
-"""The baselines `vpa`, `krr` and `autopilot`, against numbers worked out by hand."""
+"""The baselines `vpa` and `krr` and the plain rules, against numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzer.models.autopilot import choose, cost, moving_peak
 from analyzer.models.krr import Krr
+from analyzer.models.rule import plain_rules
 from analyzer.models.vpa import (
+    BUCKETS,
     Vpa,
     bounds,
     bucket_of,
     bucket_start,
-    histogram_percentile,
+    mass,
+    percentiles,
 )
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
 
@@ -29,20 +31,53 @@ def test_vpa_buckets_grow_by_a_twentieth() -> None:
     assert bucket_of(np.array([0.0, 0.0099, 0.0101, 0.0206]), 0.01).tolist() == [0, 0, 1, 2]
 
 
+def filled(values: list[float], weights: list[float]) -> np.ndarray:
+    """The histogram of one container with these CPU samples."""
+    found = np.zeros((1, BUCKETS))
+    np.add.at(found[0], bucket_of(np.array(values), 0.01), weights)
+    return found
+
+
 def test_vpa_percentile_is_the_end_of_a_bucket() -> None:
     """0.1 lies between start(8) = 0.0955 and start(9) = 0.1103, and comes out as the latter."""
-    found = histogram_percentile(np.array([0.1]), np.ones(1), 0.9, 0.01)
+    found = percentiles(filled([0.1], [1.0]), 0.9, 0.01)[0]
     assert found == pytest.approx(0.01 * (1.05**9 - 1) / 0.05)
     assert found == pytest.approx(0.110266, abs=1e-6)
 
 
 def test_vpa_percentile_goes_by_weight() -> None:
     """An old sample with less than a tenth of the weight does not move the p90."""
-    values = np.array([0.1, 5.0])
-    near = histogram_percentile(values, np.array([0.95, 0.05]), 0.9, 0.01)
-    far = histogram_percentile(values, np.array([0.80, 0.20]), 0.9, 0.01)
+    near = percentiles(filled([0.1, 5.0], [0.95, 0.05]), 0.9, 0.01)[0]
+    far = percentiles(filled([0.1, 5.0], [0.80, 0.20]), 0.9, 0.01)[0]
     assert near < 0.12
     assert far > 5.0
+
+
+def test_vpa_says_nothing_without_a_sample() -> None:
+    """An empty histogram has no percentile."""
+    assert np.isnan(percentiles(np.zeros((1, BUCKETS)), 0.9, 0.01)[0])
+
+
+def test_vpa_counts_every_pod_in_one_histogram() -> None:
+    """Nine pods at 100 MiB and a leader at 2 GiB: a tenth of the peaks is not the p90's business.
+
+    Each day's ten peaks weigh alike, so 90 % of the weight lies at 100 MiB = 1.049e8, which ends
+    at start(9) = 1e7 x (1.05^9 - 1) / 0.05 = 1.103e8; the leader's peak is the p95.
+    """
+    pods = [
+        steady(memory=2048 * MIB if n == 0 else 100 * MIB).assign(pod=f"web-{n}") for n in range(10)
+    ]
+    of = mass(histories(pd.concat(pods)), "memory", 1.0)
+    assert percentiles(of, 0.9, 1e7)[0] == pytest.approx(1.10266e8, rel=1e-4)
+    assert percentiles(of, 0.95, 1e7)[0] > 2048 * MIB
+
+
+def test_vpa_shares_its_floor_among_the_containers_of_a_pod() -> None:
+    """Two small containers in one pod: 125 MiB and 12.5m each."""
+    both = [steady(cpu=0.001, memory=MIB).assign(container=name) for name in ("app", "proxy")]
+    demand = Vpa().fit(histories(pd.concat(both)), WEEK)
+    assert demand.levels["memory"][:, 0].tolist() == [125 * MIB] * 2
+    assert demand.levels["cpu"][:, 0] == pytest.approx([0.0125] * 2)
 
 
 def test_vpa_recommends_its_margin_on_top() -> None:
@@ -66,8 +101,8 @@ def test_vpa_sees_a_kill_as_more_than_was_used() -> None:
         "kind": "oom_kill",
         "value": 550 * MIB,
     }
-    demand = Vpa(plain=True).fit(histories(usage, events=[kill]), WEEK)
-    assert demand.levels["memory"][0, 0] == pytest.approx(6.6439e8, rel=1e-4)
+    demand = Vpa().fit(histories(usage, events=[kill]), WEEK)
+    assert demand.levels["memory"][0, 0] == pytest.approx(1.15 * 6.6439e8, rel=1e-4)
 
 
 def test_vpa_bounds_close_in_with_confidence() -> None:
@@ -87,13 +122,14 @@ def test_krr_takes_the_busiest_pod_and_the_highest_peak() -> None:
 
 
 def test_krr_has_floors_and_needs_samples() -> None:
-    """Nothing below 10m and 100 MiB; 99 samples are no answer."""
+    """Nothing below 10m and 100 MiB; its 100 points of 75 s are 25 samples of five minutes."""
     small = Krr().fit(histories(steady(cpu=0.001, memory=MIB)), WEEK)
     assert small.levels["cpu"][0, 0] == 0.010
     assert small.levels["memory"][0, 0] == 100 * MIB
-    days = 99 * STEP / timedelta(days=1)
-    short = Krr().fit(histories(steady(days=days), window=meta(days)), WEEK)
-    assert np.isnan(short.levels["cpu"][0, 0])
+    for samples, known in ((24, False), (25, True)):
+        days = samples * STEP / timedelta(days=1)
+        short = Krr().fit(histories(steady(days=days), window=meta(days)), WEEK)
+        assert np.isnan(short.levels["cpu"][0, 0]) != known
 
 
 def test_krr_goes_above_the_limit_it_was_killed_at() -> None:
@@ -115,19 +151,35 @@ def test_peers_state_no_risk() -> None:
         assert len(set(levels.tolist())) == 1
 
 
-def test_autopilot_peaks_fade_to_what_is_used_now() -> None:
-    """Half-life one day: 8, then 4 used: 4 + (8 - 4) / 2 = 6, then 5."""
-    assert moving_peak(np.array([[8.0, 4.0, 4.0]]), 1.0).tolist() == [[8.0, 6.0, 5.0]]
+def test_peers_come_with_every_setting_their_users_turn() -> None:
+    """Percentiles of CPU and memory, and after a kill KRR's bump whatever the buffer is."""
+    kill = {
+        **names(),
+        "timestamp": START + timedelta(days=3),
+        "kind": "oom_kill",
+        "value": 400 * MIB,
+    }
+    of = histories(steady(cpu=np.linspace(0, 1, 14 * 288)), events=[kill])
+    krr = {rule.setting: rule for rule in Krr().rules(of, of)["cpu"]}
+    assert krr["p50"].levels[0] == pytest.approx(0.5, abs=1e-3)
+    assert krr["p99"].levels[0] == pytest.approx(0.99, abs=1e-3)
+    memory = Krr().rules(of, of)["memory"][0]
+    assert memory.least is not None
+    assert memory.least[0] == 500 * MIB
+    vpa = [rule.setting for rule in Vpa().rules(of, of)["cpu"]]
+    assert {"p50, half-life 1 d", "p99, half-life 4 d"} <= set(vpa)
 
 
-def test_autopilot_charges_an_overrun_ten_times() -> None:
-    """A limit of 2 against a use of 4 costs 10 x 2/4, the other way round 1 x 2/2."""
-    over = cost(np.array([[2.0, 2.0]]), np.array([[0.0, 4.0]]))
-    under = cost(np.array([[4.0, 4.0]]), np.array([[0.0, 2.0]]))
-    assert over[0] == pytest.approx(5.0)
-    assert under[0] == pytest.approx(1.0)
-
-
-def test_autopilot_spends_nothing_on_the_steady() -> None:
-    """With constant usage the cheapest model has no margin."""
-    assert choose(np.full((1, 10), 3.0), (1.0, 4.0))[0] == pytest.approx(3.0)
+def test_plain_rules_are_what_they_say() -> None:
+    """CPU rising evenly from 0 to 1 and 100 MiB, with 200 MiB before the window began."""
+    memory = np.where(np.arange(21 * 288) < 288, 200.0, 100.0) * MIB
+    known = histories(steady(21, cpu=np.linspace(0, 1, 21 * 288), memory=memory), window=meta(21))
+    window = known.between(7 * 288, 21 * 288)
+    rules = plain_rules(window, known)
+    constant = {rule.setting: rule.levels[0] for rule in rules["constant"]["memory"]}
+    assert constant["maximum +"] == 100 * MIB
+    assert constant["maximum of all that is known +"] == 200 * MIB
+    lately = {rule.setting: rule.levels[0] for rule in rules["last week"]["cpu"]}
+    assert lately["p95"] == pytest.approx(1 - 0.05 / 3, abs=1e-3)
+    own = {rule.setting: rule.levels[0] for rule in rules["own quantile"]["cpu"]}
+    assert own["p50"] == pytest.approx(2 / 3, abs=1e-3)

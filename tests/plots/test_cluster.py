@@ -124,7 +124,7 @@ def sweep(models: list[str]) -> pd.DataFrame:
     "models",
     [
         ["pooled"],
-        ["pooled", "pooled-equal", "percentile", "trend", "vpa", "krr", "autopilot"],
+        ["this policy", "pooled", "percentile", "trend", "vpa", "krr", "constant", "last week"],
         ["a" * 80, "cost $x$", "krr"],
     ],
 )

@@ -1,0 +1,40 @@
+"""Walk-forward scoring of the policy that ships, beside fair peers, plain rules and foresight."""
+
+from __future__ import annotations
+
+from analyzer.backtest.score import (
+    AS_IT_COMES,
+    CURRENT,
+    FAIR_PEERS,
+    FORESIGHT,
+    POLICY,
+    BacktestResult,
+    Measured,
+    Point,
+    Row,
+    interpolate,
+    measure,
+)
+from analyzer.backtest.sweep import MARGINS
+from analyzer.backtest.walk import DAILY, LEAST_TRAIN, Recommender, Walk, backtest, review_stops
+
+__all__ = [
+    "AS_IT_COMES",
+    "CURRENT",
+    "DAILY",
+    "FAIR_PEERS",
+    "FORESIGHT",
+    "LEAST_TRAIN",
+    "MARGINS",
+    "POLICY",
+    "BacktestResult",
+    "Measured",
+    "Point",
+    "Recommender",
+    "Row",
+    "Walk",
+    "backtest",
+    "interpolate",
+    "measure",
+    "review_stops",
+]

@@ -1,0 +1,93 @@
+"""The verdict: a backtest in a few sentences, the same wherever it is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+
+from analyzer.backtest.score import (
+    AS_IT_COMES,
+    CURRENT,
+    FORESIGHT,
+    LEAST_WEEKS,
+    POLICY,
+    BacktestResult,
+    Row,
+    measure,
+    sum_up,
+)
+from analyzer.models import Resource
+from analyzer.models.demand import RISKS
+
+_DEFAULT_RISK: dict[Resource, float] = {"memory": 0.1, "cpu": 0.05}
+_COLUMN: dict[Resource, str] = {"memory": "overrun_week_share", "cpu": "overrun_sample_share"}
+_SAID: dict[Resource, str] = {
+    "memory": "memory peaked above the request in {} of container-weeks",
+    "cpu": "CPU was above the request for {} of the time",
+}
+
+
+def in_words(result: BacktestResult) -> str:
+    """What the policy would have caused and cost, beside what is declared now and the peers."""
+    parts = [_kills(result), *(_on(result, resource) for resource in ("memory", "cpu"))]
+    said = "; ".join(part for part in parts if part)
+    if not said:
+        return ""
+    many = f"{result.reviews} reviews" if result.reviews > 1 else "review"
+    days = result.horizon / timedelta(days=1)
+    weeks = "One horizon is" if result.reviews == 1 else f"{result.reviews} horizons are"
+    few = f" {weeks} too few to tell how they differ." if result.reviews < LEAST_WEEKS else ""
+    return f"On the last {many} of {days:g} days, {said}.{few}"
+
+
+def _kills(result: BacktestResult) -> str:
+    """How often a limit of the policy that was scored would have killed."""
+    rows = result.named(f"{POLICY}, limits", "memory")
+    if not rows or not rows[0].judged.any():
+        return ""
+    weeks, kills = int(rows[0].judged.sum()), int(np.nansum(rows[0].over()))
+    return f"this policy would have OOM-killed in {kills} of {weeks} container-weeks with a limit"
+
+
+def _on(result: BacktestResult, resource: Resource) -> str:
+    """One resource as proposed, with its interval, beside the others."""
+    ours = _ours(result, resource)
+    if ours is None or not ours.judged.any():
+        return ""
+    found = measure(ours)
+    between = f"90 % interval {found.overrun_low:.1%} to {found.overrun_high:.1%}"
+    others = [between, *_others(result, resource)]
+    best = result.best_peer_at(resource, found.overrun)
+    if not np.isnan(best):
+        others.append(f"the best peer at any setting, as often above: {best:.2f} x")
+    seen = _SAID[resource].format(f"{found.overrun:.1%}")
+    return f"{seen} at {found.footprint:.2f} x usage ({'; '.join(others)})"
+
+
+def _others(result: BacktestResult, resource: Resource) -> list[str]:
+    found = []
+    for name, label in (
+        (CURRENT, "requests now"),
+        (f"vpa{AS_IT_COMES}", "VPA"),
+        (f"krr{AS_IT_COMES}", "KRR"),
+    ):
+        for row in (*result.rows, *result.peers):
+            if (row.model, row.resource) == (name, resource) and row.judged.any():
+                sums = sum_up(row)
+                share, ratio = sums[_COLUMN[resource]], sums["footprint_to_usage"]
+                if share is not None and ratio is not None:
+                    found.append(f"{label}: {share:.1%} at {ratio:.2f} x")
+    return found
+
+
+def _ours(result: BacktestResult, resource: Resource) -> Row | None:
+    """The policy as it was scored, else the first model that states risks, at its default risk."""
+    policy = result.named(POLICY, resource)
+    if policy:
+        return policy[0]
+    near = RISKS[np.abs(np.log(RISKS / _DEFAULT_RISK[resource])).argmin()]
+    for row in result.rows:
+        if row.resource == resource and row.point.stated_risk == near and row.model != FORESIGHT:
+            return row
+    return None

@@ -1,0 +1,26 @@
+"""The ledger: what was proposed, what became of it, and what happened afterwards.
+
+Every review adds a row per container (see `table`); nothing is ever changed, so that the history
+of a proposal is read from what followed: requests that changed as proposed were merged, others
+were changed by hand, and what stays as it was is open.
+"""
+
+from analyzer.ledger.outcome import Outcome, score
+from analyzer.ledger.store import append, read_ledger
+from analyzer.ledger.story import Episode, episodes
+from analyzer.ledger.table import EMPTY, Decision, Ledger
+from analyzer.ledger.update import decided, update
+
+__all__ = [
+    "EMPTY",
+    "Decision",
+    "Episode",
+    "Ledger",
+    "Outcome",
+    "append",
+    "decided",
+    "episodes",
+    "read_ledger",
+    "score",
+    "update",
+]

@@ -1,0 +1,90 @@
+"""Promised against happened: what was stated for merged changes, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from analyzer.ledger.table import Ledger, Row, amounts_of, number
+from analyzer.quantity import Resources
+from analyzer.workload import ContainerRef
+
+WEEK_HOURS = 168.0
+HEAVY_THROTTLING = 0.05
+"""From this share of throttled steps on a change is named."""
+LEAST_HOURS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a merged change promised, and what happened since.
+
+    `promised` and `happened` are shares by target: of the time for ``cpu_request``, of weeks for
+    the others; a target without a statement is absent from both. `weeks` is how long it has held.
+    """
+
+    ref: ContainerRef
+    merged: datetime
+    origin: str
+    """``proposed``: merged as it was proposed; ``by hand``: changed by somebody."""
+    before: Resources
+    now: Resources
+    weeks: float
+    promised: dict[str, float]
+    happened: dict[str, float]
+    kills: int
+    throttled: float
+
+    @property
+    def harmed(self) -> bool:
+        """Whether a kill or heavy throttling followed."""
+        return self.kills > 0 or self.throttled >= HEAVY_THROTTLING
+
+
+def score(ledger: Ledger) -> tuple[Outcome, ...]:
+    """What came of every change that holds, at the last review of its container.
+
+    Those that harmed come first, then the newest.
+    """
+    found = [_score_one(ref, rows) for ref, rows in ledger.reviews.items()]
+    outcomes = [outcome for outcome in found if outcome is not None]
+    return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
+
+
+def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
+    last = rows[-1]
+    if last["origin"] == "declared":
+        return None
+    lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
+    hours = sum(float(row["hours"]) for row in lived)
+    if hours < LEAST_HOURS:
+        return None
+    promised, happened = {}, {}
+    for target, column in (
+        ("cpu_request", "cpu_above"),
+        ("memory_request", "memory_above"),
+        ("memory_limit", "kills"),
+    ):
+        stated = number(last[f"promised_{target}"])
+        if stated is not None:
+            promised[target] = stated
+            happened[target] = _share(lived, column, hours)
+    return Outcome(
+        ref=ref,
+        merged=last["since"].to_pydatetime(),
+        origin=str(last["origin"]),
+        before=amounts_of(last, "before"),
+        now=amounts_of(last, "now"),
+        weeks=hours / WEEK_HOURS,
+        promised=promised,
+        happened=happened,
+        kills=sum(int(row["kills"] or 0) for row in lived),
+        throttled=_share(lived, "throttled_since", hours),
+    )
+
+
+def _share(lived: Sequence[Row], column: str, hours: float) -> float:
+    """The share of the time or, of what happens or not within a review, of the reviews' time."""
+    values = [(float(row["hours"]), number(row[column]) or 0.0) for row in lived]
+    return sum(length * min(value, 1.0) for length, value in values) / hours

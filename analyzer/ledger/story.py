@@ -1,0 +1,95 @@
+"""The ledger as a story: each proposal once, with what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from analyzer.ledger.table import Ledger, Row, amounts_of, number
+from analyzer.quantity import Resources
+from analyzer.workload import ContainerRef
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One proposal: when it was made first and last, and how it ended.
+
+    `fate` is ``merged``, ``by hand`` (something else was merged), ``rejected``, ``replaced`` (by
+    another proposal), ``withdrawn`` (nothing was proposed any more) or ``open``.
+    """
+
+    ref: ContainerRef
+    first: datetime
+    last: datetime
+    before: Resources
+    proposed: Resources
+    stated_kill: float | None
+    fate: str
+    ended: datetime | None
+    after: Resources | None
+    """What was merged in its place, where somebody changed it by hand."""
+
+
+def episodes(ledger: Ledger) -> tuple[Episode, ...]:
+    """Every proposal of `ledger`, by container and then oldest first."""
+    found: list[Episode] = []
+    for ref, rows in sorted(ledger.reviews.items()):
+        found += _episodes_of(ref, rows, ledger.decisions.get(ref, []))
+    return tuple(found)
+
+
+def _episodes_of(ref: ContainerRef, rows: Sequence[Row], decisions: Sequence[Row]) -> list[Episode]:
+    found, begin = [], 0
+    for position, row in enumerate(rows):
+        following = rows[position + 1] if position + 1 < len(rows) else None
+        if following is not None and _same(row, following):
+            continue
+        first, begin = rows[begin], position + 1
+        if amounts_of(row, "proposed") != amounts_of(row, "now"):
+            found.append(_end(ref, first, row, following, decisions))
+    return found
+
+
+def _same(row: Row, following: Row) -> bool:
+    return all(
+        amounts_of(row, which) == amounts_of(following, which) for which in ("now", "proposed")
+    )
+
+
+def _end(
+    ref: ContainerRef, first: Row, last: Row, following: Row | None, decisions: Sequence[Row]
+) -> Episode:
+    fate, ended, after = "open", None, None
+    proposed, now = amounts_of(last, "proposed"), amounts_of(last, "now")
+    refused = [d for d in decisions if d["decision"] == "rejected" and _answers(d, first, proposed)]
+    if following is not None:
+        ended = following["since" if amounts_of(following, "now") != now else "reviewed"]
+        fate, after = _fate(following, now, proposed)
+    if refused and fate in ("open", "withdrawn"):
+        fate, ended = "rejected", refused[-1]["reviewed"]
+    return Episode(
+        ref=ref,
+        first=first["reviewed"].to_pydatetime(),
+        last=last["reviewed"].to_pydatetime(),
+        before=now,
+        proposed=proposed,
+        stated_kill=number(last["stated_memory_limit"]),
+        fate=fate,
+        ended=None if ended is None else ended.to_pydatetime(),
+        after=after,
+    )
+
+
+def _answers(decision: Row, first: Row, proposed: Resources) -> bool:
+    same = amounts_of(decision, "proposed") == proposed
+    return bool(decision["reviewed"] >= first["reviewed"]) and same
+
+
+def _fate(following: Row, now: Resources, proposed: Resources) -> tuple[str, Resources | None]:
+    held = amounts_of(following, "now")
+    if held == proposed.effective():
+        return "merged", None
+    if held != now:
+        return "by hand", held
+    return ("withdrawn" if amounts_of(following, "proposed") == held else "replaced"), None

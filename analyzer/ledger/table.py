@@ -1,0 +1,166 @@
+"""The table of the ledger: one row per container and review, or per decision of a person.
+
+Amounts are exact (millicores, bytes; null where nothing is declared) in the columns
+``cpu_request_now``, ``..._proposed``, ``..._wanted`` (what demand alone speaks for) and
+``..._before`` (what held before the last change). ``stated_...`` are the chances of more than the
+proposed amount, ``promised_...`` those stated for the amounts that hold. ``origin`` says how
+those came about: ``declared``, ``proposed``, ``by hand``. ``hours`` and what follows is what
+happened to them since the review before, or since they were merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analyzer.errors import LedgerError
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.recommend import TARGETS
+from analyzer.workload import ContainerRef
+
+SCHEMA = 1
+KEY = ["cluster", "namespace", "workload_kind", "workload", "container"]
+AMOUNTS = ("now", "proposed", "wanted", "before")
+RISKS = ("cpu_request", "memory_request", "memory_limit")
+"""The targets for which a risk is stated and held against what happened."""
+
+Decision = Literal["rejected", "merged"]
+"""What a person did with a proposal, where Git or a forge tells."""
+
+_TEXTS = (*KEY, "entry", "decision", "by", "origin")
+_TIMES = ("reviewed", "since")
+_COUNTS = (*(f"{target}_{which}" for which in AMOUNTS for target in TARGETS), "oom_kills", "kills")
+_NUMBERS = (
+    *(f"stated_{target}" for target in RISKS),
+    *(f"promised_{target}" for target in RISKS),
+    "cpu_p95_cores",
+    "memory_max_bytes",
+    "throttled",
+    "hours",
+    "cpu_above",
+    "memory_above",
+    "throttled_since",
+)
+COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
+
+Row = Mapping[Hashable, Any]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All rows, oldest first; of two reviews of one container at one time the later written."""
+
+    rows: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def before(self, moment: datetime) -> Ledger:
+        """What had been written down until just before `moment`."""
+        return Ledger(self.rows[self.rows["reviewed"] < pd.Timestamp(moment)])
+
+    def plus(self, rows: pd.DataFrame) -> Ledger:
+        """With `rows` added."""
+        return make_ledger([self.rows, rows])
+
+    @cached_property
+    def reviews(self) -> dict[ContainerRef, list[Row]]:
+        """The reviews of each container, oldest first."""
+        return _by_container(self.rows[self.rows["entry"] == "review"])
+
+    @cached_property
+    def decisions(self) -> dict[ContainerRef, list[Row]]:
+        """What persons decided about each container, oldest first."""
+        return _by_container(self.rows[self.rows["entry"] == "decision"])
+
+
+def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
+    """One ledger of tables in any order; the same review written twice counts once."""
+    kept = [part for part in parts if len(part)]
+    if not kept:
+        return EMPTY
+    rows = pd.concat(kept, ignore_index=True)
+    rows = rows.drop_duplicates([*KEY, "reviewed", "entry"], keep="last")
+    return Ledger(rows.sort_values([*KEY, "reviewed"], kind="stable", ignore_index=True))
+
+
+def make_rows(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A table of `rows` with every column in its type; what a row leaves out is null."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return typed(frame)
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with the columns of the ledger alone, in their types.
+
+    Raises `LedgerError` where one is missing or cannot be what it should be.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise LedgerError(f"a ledger's table lacks the column(s) {', '.join(missing[:3])}")
+    try:
+        columns: dict[str, pd.Series[Any]] = {
+            name: frame[name].astype("string").fillna("") for name in _TEXTS
+        }
+        columns |= {
+            name: pd.to_datetime(frame[name], utc=True).astype("datetime64[s, UTC]")
+            for name in _TIMES
+        }
+        columns |= {name: frame[name].astype("Int64") for name in _COUNTS}
+        columns |= {name: frame[name].astype("float64") for name in _NUMBERS}
+    except (TypeError, ValueError) as error:
+        raise LedgerError(f"a ledger's table cannot be read: {error}") from error
+    return pd.DataFrame(columns)
+
+
+EMPTY = Ledger(make_rows([]))
+"""A ledger in which nothing has been written yet."""
+
+
+def key_of(ref: ContainerRef) -> dict[str, Any]:
+    """The columns that name `ref`."""
+    names = (ref.cluster, ref.namespace, ref.kind, ref.workload, ref.container)
+    return dict(zip(KEY, names, strict=True))
+
+
+def ref_of(row: Row) -> ContainerRef:
+    """The container that a row is about."""
+    return ContainerRef(*(str(row[name]) for name in KEY))
+
+
+def amounts_of(row: Row, which: str) -> Resources:
+    """One of `AMOUNTS` of a row."""
+    values = [row[f"{target}_{which}"] for target in TARGETS]
+    amounts: list[Any] = [
+        None if pd.isna(value) else (Cpu if target.startswith("cpu") else Memory)(int(value))
+        for target, value in zip(TARGETS, values, strict=True)
+    ]
+    return Resources(*amounts)
+
+
+def columns_of(resources: Resources, which: str) -> dict[str, Any]:
+    """`resources` as the columns of one of `AMOUNTS`."""
+    amounts = {target: getattr(resources, target) for target in TARGETS}
+    return {
+        f"{target}_{which}": None if amount is None else amount.units
+        for target, amount in amounts.items()
+    }
+
+
+def number(value: Any) -> float | None:
+    """A number of a row; None where it is null."""
+    return None if pd.isna(value) else float(value)
+
+
+def _by_container(rows: pd.DataFrame) -> dict[ContainerRef, list[Row]]:
+    found: dict[ContainerRef, list[Row]] = {}
+    plain = rows.astype(dict.fromkeys(_COUNTS, "float64")).replace({np.nan: None})
+    for row in plain.to_dict("records"):
+        found.setdefault(ref_of(row), []).append(row)
+    return found

@@ -1,0 +1,176 @@
+"""What a review adds to the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyzer.history import Histories
+from analyzer.ledger.table import (
+    RISKS,
+    Decision,
+    Ledger,
+    Row,
+    amounts_of,
+    columns_of,
+    key_of,
+    make_rows,
+    number,
+)
+from analyzer.quantity import Resources
+from analyzer.recommend import Recommendation
+from analyzer.workload import ContainerRef
+
+
+def update(
+    ledger: Ledger,
+    recommendations: Sequence[Recommendation],
+    histories: Histories,
+    wanted: Mapping[ContainerRef, Resources] | None = None,
+) -> pd.DataFrame:
+    """The rows that a review adds to `ledger`: what it proposes, and what became of the last.
+
+    The review is held at the end of the window; what the ledger says of later ones is not looked
+    at. `wanted` is what demand alone speaks for; by default what is proposed.
+    """
+    past = ledger.before(histories.meta.end).reviews
+    rows = []
+    for r in recommendations:
+        index = histories.position[r.ref]
+        held = _held(past.get(r.ref, []), r.current, histories, index)
+        rows.append(
+            key_of(r.ref)
+            | {"entry": "review", "reviewed": histories.meta.end}
+            | columns_of(r.current, "now")
+            | columns_of(r.proposed, "proposed")
+            | columns_of((wanted or {}).get(r.ref, r.proposed), "wanted")
+            | {f"stated_{target}": r.stated_risk.get(target) for target in RISKS}
+            | {
+                "cpu_p95_cores": r.evidence.cpu.p95,
+                "memory_max_bytes": r.evidence.memory.max,
+                "oom_kills": r.evidence.oom_kills,
+                "throttled": r.evidence.throttled,
+            }
+            | held.columns()
+            | _happened(histories, index, held)
+        )
+    return make_rows(rows)
+
+
+def decided(
+    ref: ContainerRef, decision: Decision, when: datetime, by: str, proposed: Resources
+) -> pd.DataFrame:
+    """The row for what a person did with a proposal, as Git or a forge tells (`by`)."""
+    row = {"entry": "decision", "decision": decision, "by": by, "reviewed": when}
+    return make_rows([key_of(ref) | row | columns_of(proposed, "proposed")])
+
+
+@dataclass(frozen=True)
+class _Held:
+    """How the amounts that hold came about, and since when they are to be judged."""
+
+    now: Resources
+    origin: str
+    since: datetime
+    before: Resources
+    promised: Mapping[str, float | None]
+    judged_from: datetime
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "origin": self.origin,
+            "since": self.since,
+            **{f"promised_{target}": self.promised.get(target) for target in RISKS},
+            **columns_of(self.before, "before"),
+        }
+
+
+def _held(past: Sequence[Row], now: Resources, histories: Histories, index: int) -> _Held:
+    begin = histories.meta.start
+    if not past:
+        return _Held(now, "declared", begin, now, {}, begin)
+    last = past[-1]
+    reviewed = last["reviewed"].to_pydatetime()
+    if amounts_of(last, "now") == now:
+        promised = {target: number(last[f"promised_{target}"]) for target in RISKS}
+        since = last["since"].to_pydatetime()
+        before = amounts_of(last, "before")
+        return _Held(now, str(last["origin"]), since, before, promised, max(since, reviewed))
+    since = max(_since(histories, index, now), reviewed)
+    match = _as_proposed(past, now)
+    origin = "by hand" if match is None else "proposed"
+    promised = {t: number(match[f"stated_{t}"]) for t in RISKS} if match is not None else {}
+    return _Held(now, origin, since, amounts_of(last, "now"), promised, since)
+
+
+def _as_proposed(past: Sequence[Row], now: Resources) -> Row | None:
+    """The last review that proposed exactly `now` of what held until the last one, if any."""
+    held = amounts_of(past[-1], "now")
+    for row in reversed(past):
+        if amounts_of(row, "now") != held:
+            return None
+        if amounts_of(row, "proposed").effective() == now:
+            return row
+    return None
+
+
+def _since(histories: Histories, index: int, now: Resources) -> datetime:
+    """Since when the container has been set up like this without a break, as far as is seen."""
+    since = histories.meta.start
+    for spec in reversed(histories.specs[index]):
+        if spec.resources.effective() != now:
+            break
+        since = spec.first_seen or since
+    return since
+
+
+def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
+    """What the amounts that hold have been through since they were last judged."""
+    if held.origin == "declared":
+        return {}
+    usage, begin, end = histories.usage, held.judged_from, histories.meta.end
+    step = (begin - usage.start) // usage.step
+    cpu, memory, samples = [], [], 0
+    for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
+        part = slice(
+            int(np.clip(usage.offset[series] + step - usage.first[series], *_ends(usage, series))),
+            int(usage.offset[series + 1]),
+        )
+        cpu.append(_share_above(usage.cpu_cores[part], held.now.cpu_request))
+        memory.append(_share_above(usage.memory_bytes[part], held.now.memory_request))
+        samples += part.stop - part.start
+    if not samples:
+        return {}
+    events = histories.events_of(index)
+    events = events[events["timestamp"] > pd.Timestamp(begin)]
+    counts = events["kind"].value_counts()
+    peak = _worst(memory)
+    return {
+        "hours": (end - begin) / timedelta(hours=1),
+        "cpu_above": _worst(cpu),
+        "memory_above": None if peak is None else float(peak > 0),
+        "kills": int(counts.get("oom_kill", 0)),
+        "throttled_since": min(1.0, float(counts.get("throttled", 0)) / samples),
+    }
+
+
+def _ends(usage: Any, series: int) -> tuple[int, int]:
+    return int(usage.offset[series]), int(usage.offset[series + 1])
+
+
+def _share_above(values: np.ndarray, amount: Any) -> float | None:
+    seen = values[~np.isnan(values)]
+    if amount is None or not len(seen):
+        return None
+    level = amount.units / 1000 if type(amount).__name__ == "Cpu" else float(amount.units)
+    return float((seen > np.float32(level)).mean())
+
+
+def _worst(shares: Sequence[float | None]) -> float | None:
+    """The pod that fared worst; None where none was seen."""
+    return max((share for share in shares if share is not None), default=None)
