@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import get_type_hints
 
 import msgspec
@@ -74,6 +76,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The folder for results; it is replaced as a whole."""
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
     """What to write, each by one writer."""
+    ledger: str | None = None
+    """A folder that remembers what was proposed and what became of it; ``off``: none. By default
+    ``ledger`` within the cache of a server, else beside the output; none for a recording."""
     charts: bool = True
     """Draw the cluster and its containers."""
     most_charts: int = 200
@@ -111,6 +116,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"a window of {self.window} holds too little; use 14d")
 
     @property
+    def ledger_folder(self) -> Path | None:
+        """Where the ledger is kept; None where there is none."""
+        if self.ledger is not None:
+            return None if self.ledger == "off" else Path(self.ledger)
+        if self.source is None or not self.source.startswith("prometheus:"):
+            return None
+        return (self.prometheus.cache or Path(self.output).parent) / "ledger"
+
+    @property
     def policies(self) -> Policies:
         """The policy of every container: what is protected, then the rules of the file."""
         protected = [rule for name in self.protect for rule in PROTECTED[name]]
@@ -125,11 +139,9 @@ def _named(name: str, parse: Callable[[str], object], text: str) -> None:
 
 
 SECTIONS: dict[str, type] = {
-    "policy": Policy,
-    "prometheus": PrometheusSettings,
-    "git": GitSettings,
-    "kubernetes": KubernetesSettings,
-    "forge": ForgeSettings,
+    name: kind
+    for name, kind in get_type_hints(Config).items()
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 }
 """The settings that hold settings, by name."""
 
