@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -19,6 +19,7 @@ import msgspec
 import yaml
 
 from analyzer.errors import ConfigError, UsageError
+from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.quantity import decode_quantity
@@ -60,6 +61,10 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
+    ssh_key: str | None = None
+    """A private key for git over SSH, such as a deploy key."""
+    known_hosts: str | None = None
+    """A file with the host keys that git over SSH accepts."""
     entry: str | None = None
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
 
@@ -111,6 +116,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
+    forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
 
     def __post_init__(self) -> None:
         for text in (self.window, self.horizon, self.step):
@@ -233,11 +239,10 @@ def _put(
     origins[dotted] = origin
 
 
-_SECTIONS = {
-    "policy": Policy,
-    "prometheus": PrometheusSettings,
-    "git": GitSettings,
-    "kubernetes": KubernetesSettings,
+_SECTIONS: Mapping[str, Any] = {
+    name: kind
+    for name, kind in get_type_hints(Config).items()
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, msgspec.Struct))
 }
 
 

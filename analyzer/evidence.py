@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.history import Histories
 from analyzer.quantity import Memory
 from analyzer.usage import EVENT_KINDS
 
 Array = npt.NDArray[np.float64]
 
-NOTABLE_THROTTLING = 0.05
-"""From this share of throttled steps on, CPU usage is a lower bound of the need."""
+_TARDY = 1 / 24
+"""Days after the first sample of the window from which on a pod is taken to have started in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Evidence:
     oom_kills: int = 0
     oom_limit: Memory | None = None
     """The highest limit at which it was killed."""
+    oom_elsewhere: int = 0
+    """Those of `oom_kills` that the limit did not cause (`analyzer.cutoff`)."""
     restarts: int = 0
     image_changes: int = 0
     throttled: float = 0.0
@@ -52,14 +55,22 @@ class Evidence:
     cpu_pressure: float = 0.0
     """The share of the observed time that lies in hours of notable CPU pressure: some task waited
     for a CPU, be it for the limit or for its neighbours. 0 also where the source has no PSI."""
+    starts: bool = True
+    """Whether a start was seen: what it needs is then part of the memory that was seen."""
     memory_pressure: float = 0.0
     """The same of memory: all tasks waited at once for pages to be reclaimed or read back."""
 
 
 def observe(histories: Histories, indices: Iterable[int]) -> dict[int, Evidence]:
     """Sum up what was observed of the containers at `indices`, each seen at least once."""
-    counts = _count_events(histories)
-    return {index: _observe_one(histories, index, counts) for index in indices}
+    counts, kills = _count_events(histories), find_kills(histories)
+    return {
+        index: replace(
+            _observe_one(histories, index, counts),
+            oom_elsewhere=kills.get(index, NO_KILLS).elsewhere,
+        )
+        for index in indices
+    }
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     steps = np.unique(usage.sample_steps(index)[seen])
     span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
+    starts = counts.events["restart"][index] + counts.events["oom_kill"][index] > 0
     hours = seen.sum() * (usage.step / timedelta(hours=1))
     return Evidence(
         cpu=_quantiles(cpu),
@@ -102,9 +114,18 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         restarts=int(counts.events["restart"][index]),
         image_changes=int(counts.events["image_change"][index]),
         throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
+        starts=bool(starts) or _started(histories, index),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
     )
+
+
+def _started(histories: Histories, index: int) -> bool:
+    """Whether a pod began within the window, and not with it; init containers begin every pod."""
+    usage, series = histories.usage, slice(*histories.usage.bounds[index : index + 2])
+    seen_from = int(usage.first.min()) if len(usage.first) else 0
+    late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
+    return bool(late.any()) or histories.spec(index).container_type == "init"
 
 
 def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:

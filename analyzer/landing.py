@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tempfile import TemporaryDirectory
 from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
+from analyzer.forge.forges import access_of
 from analyzer.gitops.index.place import Finding
 from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
@@ -115,8 +117,15 @@ def propose(
 
 def plan_landing(report: Report, config: Config) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
+    with planned(report, config) as plan:
+        return plan
+
+
+@contextmanager
+def planned(report: Report, config: Config) -> Iterator[ChangePlan]:
+    """As `plan_landing`, with the checkout there until the block ends."""
     with checkout(config) as root:
-        return plan_changes(
+        yield plan_changes(
             root,
             [_desired(r) for r in report.changed],
             tools=tools_of(config),
@@ -150,8 +159,17 @@ def checkout(config: Config) -> Iterator[Path]:
     if not _ADDRESS.match(repo):
         yield Path(repo)
         return
+    access = access_of(
+        config.forge,
+        repo,
+        dict(os.environ),
+        ssh_key=config.git.ssh_key,
+        known_hosts=config.git.known_hosts,
+    )
     with TemporaryDirectory(prefix="rightsize-") as folder:
-        yield clone(repo, config.git.revision, Path(folder) / "repository")
+        with access.variables() as variables:
+            root = clone(repo, config.git.revision, Path(folder) / "repository", variables)
+        yield root
 
 
 def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Finding, ...]]:

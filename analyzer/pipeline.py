@@ -19,10 +19,9 @@ from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
-from analyzer.models import DEFAULT_MODEL, RESOURCES, Demand, Resource, model_named
+from analyzer.models import DEFAULT_MODEL, Demand, model_named
 from analyzer.models.censoring import cut_off
-from analyzer.models.forecast import Forecast, forecast
-from analyzer.models.pattern import recognise
+from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
@@ -279,24 +278,12 @@ def draw(report: Report, histories: Histories, folder: Path, most: int, progress
     charts = workload_charts(
         histories,
         shown,
-        forecaster=forecaster(histories, report.horizon),
+        forecaster=forecasts(histories, report.horizon).of,
         processes=2 if len(shown) > MANY_CHARTS else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         (folder / chart.name).write_bytes(chart.content)
-
-
-def forecaster(
-    histories: Histories, horizon: timedelta
-) -> Callable[[int], dict[Resource, Forecast]]:
-    """What gives the forecasts of the container at an index, for its chart."""
-    patterns = recognise(histories)
-
-    def of(index: int) -> dict[Resource, Forecast]:
-        return {r: forecast(histories, index, r, horizon, patterns[r]) for r in RESOURCES}
-
-    return of
 
 
 def draw_one(
@@ -306,6 +293,6 @@ def draw_one(
     from analyzer.plots import describe, workload_figure, write_png
 
     index = histories.position[recommendation.ref]
-    forecasts = forecaster(histories, horizon)(index)
-    figure = workload_figure(histories, index, recommendation, forecasts)
+    expected = forecasts(histories, horizon).of(index)
+    figure = workload_figure(histories, index, recommendation, expected)
     write_png(figure, path, describe(recommendation))

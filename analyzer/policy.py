@@ -1,8 +1,8 @@
 """The policy: what turns demand into requests and limits a team is willing to run with.
 
 A `Policy` is plain settings. `Policies` says which one holds for a container: the defaults, then
-every rule that matches, in order, then annotations on the workload. The steps are pure functions
-on one amount; `analyzer.recommend` calls them in their fixed order.
+every rule that matches, in order, then annotations on the workload. `analyzer.recommend` applies
+it, step by step.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from analyzer.errors import ConfigError
-from analyzer.quantity import Cpu, Memory, decode_quantity
+from analyzer.quantity import Cpu, Memory, Quantity, decode_quantity
 from analyzer.workload import ContainerRef
 
-Quantity = TypeVar("Quantity", Cpu, Memory)
+Amount = TypeVar("Amount", bound=Quantity)
 
 ANNOTATION_PREFIX = "rightsize_io_"
 """How kube-state-metrics spells annotations ``rightsize.io/...``; both spellings count."""
@@ -96,7 +96,7 @@ def _between(name: str, value: float, low: float, high: float) -> None:
 
 
 def _bounded(
-    resource: str, floor: Quantity, ceiling: Quantity | None, least: Quantity, most: Quantity
+    resource: str, floor: Amount, ceiling: Amount | None, least: Amount, most: Amount
 ) -> None:
     _amount(f"{resource}_floor", floor, least, most)
     if ceiling is None:
@@ -108,7 +108,7 @@ def _bounded(
         )
 
 
-def _amount(name: str, amount: Quantity, least: Quantity, most: Quantity) -> None:
+def _amount(name: str, amount: Amount, least: Amount, most: Amount) -> None:
     if not least <= amount <= most:
         raise ValueError(f"{name} must be between {least} and {most}, found {amount}")
 
@@ -186,13 +186,7 @@ def make_policy(
         raise ConfigError(f"{origin} cannot be used: {error}") from error
 
 
-def clamp(amount: Quantity, floor: Quantity, ceiling: Quantity | None) -> Quantity:
-    """`amount` between `floor` and `ceiling`; the ceiling wins where they cross."""
-    raised = max(amount, floor)
-    return raised if ceiling is None else min(raised, ceiling)
-
-
-def round_up(amount: Quantity) -> Quantity:
+def round_up(amount: Amount) -> Amount:
     """The next amount a person would write: never below `amount`, at most 10 % above it or 5m."""
     if isinstance(amount, Cpu):
         step = next((step for below, step in _CPU_STEPS if amount.units < below), 500)
@@ -209,7 +203,7 @@ def _round_memory(count: int) -> int:
     return int(-(-count // step) * step)
 
 
-def worth_changing(now: Quantity, proposed: Quantity, policy: Policy) -> bool:
+def worth_changing(now: Amount, proposed: Amount, policy: Policy) -> bool:
     """Whether the change is worth its churn: large enough both absolutely and relatively.
 
     Raising is a matter of safety: it needs half of the relative change, and little of the absolute

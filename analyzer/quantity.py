@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import total_ordering
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from analyzer.errors import UsageError
 
@@ -71,11 +71,12 @@ def parse_quantity(text: str) -> Fraction:
 
 
 @total_ordering
-class _Quantity:
+class Quantity:
     """An integer count of one unit, which adds and compares with its own kind alone."""
 
     __slots__ = ("units",)
     units: int
+    unit: ClassVar[str]
 
     def __init__(self, units: int) -> None:
         if isinstance(units, bool) or not isinstance(units, int):
@@ -114,12 +115,16 @@ class _Quantity:
     def __bool__(self) -> bool:
         return self.units != 0
 
+    def human(self) -> str:
+        """Short text for people."""
+        raise NotImplementedError
+
     def scale(self, factor: float) -> Self:
         """Multiply by `factor`, rounding up to a whole unit."""
         return type(self)(_ceil(Fraction(self.units) * _exact(factor)))
 
 
-class Cpu(_Quantity):
+class Cpu(Quantity):
     """An amount of CPU in whole millicores."""
 
     __slots__ = ()
@@ -159,7 +164,7 @@ class Cpu(_Quantity):
         return f"{float(f'{self.cores:.3g}'):g}"
 
 
-class Memory(_Quantity):
+class Memory(Quantity):
     """An amount of memory in whole bytes."""
 
     __slots__ = ()
@@ -210,6 +215,11 @@ def _ceil(value: Fraction) -> int:
     return -((-value.numerator) // value.denominator)
 
 
+TargetName = Literal["cpu_request", "cpu_limit", "memory_request", "memory_limit"]
+TARGETS: tuple[TargetName, ...] = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
+"""The four amounts of a container, in the order they are shown in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
     """What a container declares or should declare; None where it declares nothing."""
@@ -218,6 +228,24 @@ class Resources:
     cpu_limit: Cpu | None = None
     memory_request: Memory | None = None
     memory_limit: Memory | None = None
+
+    def amount(self, target: TargetName) -> Cpu | Memory | None:
+        """One of the four amounts by its name."""
+        amounts: dict[TargetName, Cpu | Memory | None] = {
+            "cpu_request": self.cpu_request,
+            "cpu_limit": self.cpu_limit,
+            "memory_request": self.memory_request,
+            "memory_limit": self.memory_limit,
+        }
+        return amounts[target]
+
+    def with_amount(self, target: TargetName, amount: Quantity | None) -> Resources:
+        """The same with another amount at `target`. Raises TypeError for one of another unit."""
+        kind = Cpu if target.startswith("cpu") else Memory
+        if amount is not None and not isinstance(amount, kind):
+            raise TypeError(f"{target} takes {kind.__name__}, not {amount!r}")
+        changed: dict[str, Any] = {target: amount}
+        return replace(self, **changed)
 
     def effective(self) -> Resources:
         """As Kubernetes schedules it: a limit without a request is also the request."""

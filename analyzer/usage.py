@@ -532,9 +532,12 @@ class Recording:
 
     def restrict(self, wanted: Callable[[str], bool]) -> Recording:
         """Only the namespaces that are `wanted`, in everything that is known."""
-        kept = {
-            name: table[[wanted(each) for each in table["namespace"]]].reset_index(drop=True)
+        chosen = {
+            name: np.array([wanted(each) for each in table["namespace"]], dtype=np.bool_)
             for name, table in self.tables.items()
+        }  # arrays, for an empty list would choose columns
+        kept = {
+            name: self.tables[name][rows].reset_index(drop=True) for name, rows in chosen.items()
         }
         usage = self.usage.select([wanted(ref.namespace) for ref in self.usage.containers])
         meta = replace(

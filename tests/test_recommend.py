@@ -1,5 +1,6 @@
 """From demand to requests and limits: every rule of the policy, with hand-worked amounts."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -8,8 +9,8 @@ import pytest
 
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.recommend import Recommendation, recommend
-from tests.samples import MIB, START, demand, histories, meta, names, resources, steady
+from analyzer.recommend import TARGETS, Bound, Recommendation, TargetName, recommend
+from tests.samples import MIB, START, demand, histories, meta, names, ref, resources, steady
 
 NOW = {
     "cpu_request_cores": 1.0,
@@ -17,6 +18,9 @@ NOW = {
     "memory_request_bytes": 1024 * MIB,
     "memory_limit_bytes": 2048 * MIB,
 }
+
+
+RESTART = {**names(), "timestamp": START + timedelta(days=3), "kind": "restart"}
 
 
 def one(
@@ -27,8 +31,11 @@ def one(
     rare_memory: float | None = None,
     **spec: Any,
 ) -> Recommendation:
-    """The recommendation for a container that is set up as `NOW`, changed by `spec`."""
-    of = histories(specs=[{**names(), **NOW, **spec}])
+    """The recommendation for a container that is set up as `NOW`, changed by `spec`.
+
+    It was restarted once, so that its limit may be lowered.
+    """
+    of = histories(specs=[{**names(), **NOW, **spec}], events=[RESTART])
     stated = demand(of, cpu, memory, rare_memory=rare_memory)
     (found,), skipped = recommend(of, stated, Policies(policy or Policy()))
     assert not skipped
@@ -50,7 +57,7 @@ def test_demand_below_the_floor_gets_the_floor() -> None:
     found = one(cpu=0.0001, memory=MIB)
     assert found.proposed.cpu_request == Cpu(5)
     assert str(found.proposed.memory_request) == "16Mi"
-    assert step(found, "cpu_request", "floor")
+    assert step(found, "memory_request", "floor")
 
 
 def test_a_ceiling_holds() -> None:
@@ -156,8 +163,115 @@ def test_a_limit_that_has_held_is_not_raised_for_what_was_never_seen() -> None:
     kept = one(memory=1024 * MIB, cpu=1.0, rare_memory=3072 * MIB, cpu_limit_cores=None)
     assert not kept.changed
     assert "it has held" in step(kept, "memory_limit", "keep")
-    tight: dict[str, Any] = {"memory_limit_bytes": 110 * MIB, "memory_request_bytes": 100 * MIB}
-    assert str(one(rare_memory=300 * MIB, **tight).proposed.memory_limit) == "304Mi"
+    tight: dict[str, Any] = {"memory_limit_bytes": 102 * MIB, "memory_request_bytes": 100 * MIB}
+    assert str(one(rare_memory=300 * MIB, **tight).proposed.memory_limit) == "102Mi"
+
+
+def test_a_limit_that_grows_tight_or_strains_is_raised() -> None:
+    """100Mi of 102Mi: growth is not waited for, nor is pressure, nor are two days a proof."""
+    tight = {**names(), **NOW, "memory_limit_bytes": 102 * MIB, "memory_request_bytes": 100 * MIB}
+    strained = [
+        {
+            **names(),
+            "timestamp": START + timedelta(hours=k),
+            "kind": "memory_pressure",
+            "value": 0.2,
+        }
+        for k in range(24)
+    ]
+    of = histories(specs=[tight], events=strained)
+    (found,), _ = recommend(of, demand(of, rare_memory=300 * MIB), Policies())
+    assert str(found.proposed.memory_limit) == "304Mi"
+    of = histories(specs=[tight])
+    growing = replace(demand(of, rare_memory=300 * MIB), findings={"memory": ("growth",)})
+    (found,), _ = recommend(of, growing, Policies())
+    assert str(found.proposed.memory_limit) == "304Mi"
+    of = histories(steady(days=2), specs=[tight], window=meta(days=2))
+    (found,), _ = recommend(of, demand(of, rare_memory=300 * MIB), Policies())
+    assert str(found.proposed.memory_limit) == "304Mi"
+
+
+def test_a_leak_raises_no_limit_that_held() -> None:
+    """It is restarted before it dies: a higher limit would only delay that."""
+    of = histories(specs=[{**names(), **NOW, "memory_limit_bytes": 110 * MIB}])
+    leaking = replace(demand(of, rare_memory=300 * MIB), findings={"memory": ("leak",)})
+    (found,), _ = recommend(of, leaking, Policies())
+    assert str(found.proposed.memory_limit) == "110Mi"
+
+
+def test_a_limit_is_not_lowered_before_a_start_was_seen() -> None:
+    """The change restarts the container, and nobody knows what it needs while it starts."""
+    of = histories(specs=[{**names(), **NOW}])
+    (found,), _ = recommend(of, demand(of), Policies())
+    assert str(found.proposed.memory_request) == "100Mi"
+    assert str(found.proposed.memory_limit) == "2Gi"
+    assert "no start was seen" in step(found, "memory_limit", "start")
+
+
+@pytest.mark.parametrize("path", ["demand", "kill", "ratio", "floor", "qos"])
+def test_nothing_is_proposed_above_the_largest_node(path: str) -> None:
+    """Whatever asks for it: 4 cores and 8Gi are all there is."""
+    node = {"name": "n1", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8192 * MIB}
+    policy = {
+        "ratio": Policy(cpu_limit="ratio", memory_limit="request"),
+        "floor": Policy(cpu_floor=Cpu(9000), memory_floor=Memory(9999 * MIB)),
+        "qos": Policy(keep_qos=True),
+    }.get(path, Policy())
+    now = {"cpu_request_cores": 2.0, "memory_request_bytes": 7680 * MIB}
+    limits = {"cpu_limit_cores": 2.0, "memory_limit_bytes": 7680 * MIB}
+    events = [kill(3, 7680)] if path == "kill" else [RESTART]
+    usage = steady(cpu=2.0, memory=7600 * MIB)
+    of = histories(usage, [{**names(), **NOW, **now, **limits}], events, meta(nodes=(node,)))
+    (found,), _ = recommend(of, demand(of, 6.0, 9000 * MIB, rare_memory=2**34), Policies(policy))
+    for target in TARGETS:
+        amount = found.proposed.amount(target)
+        most = Cpu(4000) if target.startswith("cpu") else Memory(8192 * MIB)
+        assert amount is None or amount <= most
+    if path == "kill":
+        assert str(found.proposed.memory_limit) == "8Gi"
+
+
+def test_a_kept_limit_stays_and_bounds_its_request() -> None:
+    """`keep` means keep: a request that wants more than the limit gets the limit."""
+    policy = Policy(memory_limit="keep", cpu_limit="keep", memory_floor=Memory(4096 * MIB))
+    found = one(policy, cpu=3.0, memory=3072 * MIB, cpu_request_cores=0.05)
+    assert found.proposed == resources("2", "2Gi", "2", "2Gi")
+    assert "the policy keeps the limit" in step(found, "memory_request", "limit")
+
+
+def test_no_step_undoes_a_floor() -> None:
+    """What is there covers the peak and is near to demand, and is still below the floor."""
+    policy = Policy(cpu_floor=Cpu(1500), memory_floor=Memory(3072 * MIB))
+    found = one(policy, cpu=0.98, memory=1000 * MIB)
+    assert str(found.proposed.cpu_request) == "1500m"
+    assert str(found.proposed.memory_request) == "3Gi"
+    assert str(found.proposed.memory_limit) == "3Gi"
+
+
+def test_the_containers_of_a_pod_share_its_node() -> None:
+    """Both would take the whole node of 4 cores; 1 core each is there already, so 2 are left."""
+    node = {"name": "n1", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8192 * MIB}
+    frame = steady(cpu=3.5)
+    of = histories(
+        pd.concat([frame, frame.assign(container="log")]),
+        [{**names(), **NOW}, {**names("log"), **NOW}],
+        window=meta(nodes=(node,)),
+    )
+    found, _ = recommend(of, demand(of, 4.0), Policies())
+    assert [str(r.proposed.cpu_request) for r in found] == ["2", "2"]
+    assert "2 containers of the pod would together ask for 8" in step(
+        found[0], "cpu_request", "pod"
+    )
+
+
+def test_what_the_settings_ask_for_is_a_bound() -> None:
+    """A heap of 640Mi is not seen in two weeks of 100Mi, and has to fit all the same."""
+    of = histories(specs=[{**names(), **NOW}], events=[RESTART])
+    both: tuple[TargetName, ...] = ("memory_request", "memory_limit")
+    heap = tuple(Bound(target, Memory(800 * MIB), "its Java heap is 640Mi") for target in both)
+    (found,), _ = recommend(of, demand(of), Policies(), bounds={ref(): heap})
+    assert found.proposed == resources("100m", "800Mi", None, "800Mi")
+    assert step(found, "memory_request", "settings") == "its Java heap is 640Mi"
 
 
 def test_the_stated_risk_is_that_of_the_amount_proposed() -> None:
@@ -247,27 +361,38 @@ def test_a_handful_of_samples_is_no_history() -> None:
     assert skipped.reason == "only 9 samples were seen; at least 10 are needed"
 
 
+def kill(day: float, limit: int) -> dict[str, Any]:
+    """An OOM kill of `web-1` at so many mebibytes."""
+    at = START + timedelta(days=day)
+    return {**names(), "pod": "web-1", "timestamp": at, "kind": "oom_kill", "value": limit * MIB}
+
+
 def test_after_an_oom_kill_the_limit_is_above_the_one_that_was_hit() -> None:
-    """The samples show 100Mi, but it died at 512Mi: 1.2 x 512Mi = 614.4Mi, rounded up 640Mi."""
-    kill = {
-        **names(),
-        "timestamp": START + timedelta(days=3),
-        "kind": "oom_kill",
-        "value": 512 * MIB,
-    }
+    """It died at 512Mi: 1.2 x 512Mi = 614.4Mi, rounded up 640Mi."""
     small: dict[str, Any] = {"memory_request_bytes": 256 * MIB, "memory_limit_bytes": 512 * MIB}
-    of = histories(specs=[{**names(), **NOW, **small}], events=[kill])
+    of = histories(steady(memory=500 * MIB), [{**names(), **NOW, **small}], [kill(3, 512)])
     (found,), _ = recommend(of, demand(of), Policies())
     assert str(found.proposed.memory_limit) == "640Mi"
     assert found.evidence.oom_kills == 1
-    assert any("OOM-killed once at 512Mi" in note for note in found.notes)
+    assert found.notes == ("OOM-killed once at 512Mi; its need is above that limit",)
+
+
+def test_a_kill_far_below_the_limit_changes_no_limit() -> None:
+    """100Mi of 512Mi were used: the node ran out, and a lower request would make it worse."""
+    small: dict[str, Any] = {"memory_request_bytes": 256 * MIB, "memory_limit_bytes": 512 * MIB}
+    of = histories(specs=[{**names(), **NOW, **small}], events=[kill(3, 512)])
+    (found,), _ = recommend(of, demand(of), Policies())
+    assert str(found.proposed.memory_limit) == "512Mi"
+    assert str(found.proposed.memory_request) == "256Mi"
+    assert found.confidence == 1.0
+    (note,) = found.notes
+    assert note.startswith("OOM-killed once at 512Mi while usage was far below the limit")
 
 
 def test_a_limit_is_raised_by_however_little_where_it_killed() -> None:
     """20Mi killed: 24Mi is a step too small for a request, but not here."""
-    kill = {**names(), "timestamp": START, "kind": "oom_kill", "value": 20 * MIB}
     tiny: dict[str, Any] = {"memory_request_bytes": 16 * MIB, "memory_limit_bytes": 20 * MIB}
-    of = histories(steady(memory=19 * MIB), [{**names(), **NOW, **tiny}], [kill])
+    of = histories(steady(memory=19 * MIB), [{**names(), **NOW, **tiny}], [kill(1, 20)])
     (found,), _ = recommend(of, demand(of, memory=19 * MIB), Policies())
     assert str(found.proposed.memory_limit) == "24Mi"
 

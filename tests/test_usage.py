@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.errors import RecordingError
-from analyzer.usage import Meta, Usage, concat, validate_events, validate_specs, validate_usage
+from analyzer.usage import (
+    Meta,
+    Recording,
+    Usage,
+    concat,
+    validate_events,
+    validate_specs,
+    validate_usage,
+)
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 META = Meta("c", START, START + timedelta(hours=1), timedelta(minutes=5))
@@ -154,3 +162,13 @@ def test_a_window_must_have_room_and_be_in_utc() -> None:
         Meta("c", START, START, timedelta(minutes=5))
     with pytest.raises(RecordingError, match="UTC"):
         Meta("c", datetime(2026, 1, 1), START, timedelta(minutes=5))  # noqa: DTZ001  # the fault tested
+
+
+def test_restricting_a_recording_keeps_the_columns_of_empty_tables() -> None:
+    """What has no row has its columns all the same, whatever is wanted."""
+    usage = Usage.from_frame(table([("a", "p", 5, 1, 10)]), META)
+    whole = Recording(META, usage)
+    for wanted in (True, False):
+        kept = whole.restrict(lambda namespace: (namespace == "n") == wanted)  # noqa: B023
+        for name, each in whole.tables.items():
+            assert list(kept.tables[name].columns) == list(each.columns)

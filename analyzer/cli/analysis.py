@@ -27,6 +27,7 @@ from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
+    from analyzer.config import Config
     from analyzer.evidence import Evidence
     from analyzer.models import Resource
     from analyzer.recommend import Recommendation
@@ -51,10 +52,15 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
 @click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
+@click.option("--pr", "deliver", is_flag=True, help="Open and refresh pull requests as well.")
+@click.option("--dry-run", is_flag=True, help="With --pr: say what would be pushed and sent.")
 @click.pass_context
-def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
+def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any) -> None:
     """Do all of it: read, learn, recommend, find the place in Git, write patches and charts."""
+    dry_run = parameters.pop("dry_run")
     config = settings_of(parameters).config
+    if deliver and config.git.repo is None:
+        raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         from analyzer.pipeline import run as run_pipeline
         from analyzer.report import tally
@@ -71,7 +77,20 @@ def run(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
         )
     summary = outcome.folder / "summary.md"
     click.echo(str(summary if summary.exists() else outcome.folder))
+    if deliver:
+        undelivered = _deliver(report, config, talk, dry_run=dry_run)
+        if undelivered:
+            ctx.exit(undelivered)
     _leave(ctx, report, exit_code)
+
+
+def _deliver(report: Report, config: Config, talk: Talk, *, dry_run: bool) -> int:
+    """Open and refresh pull requests for what the run found; the exit code that is due."""
+    from analyzer.cli.delivery import open_pull_requests
+    from analyzer.landing import planned
+
+    with talk, planned(report, config) as plan:
+        return open_pull_requests(report, plan, config, talk, dry_run=dry_run)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from analyzer.escape import printable
 if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.gitops.land.changes import ChangePlan
-    from analyzer.gitops.land.proposal import Grouping
+    from analyzer.gitops.land.proposal import Grouping, Proposal
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
@@ -139,42 +140,73 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     "--group", type=click.Choice(["application", "namespace", "all"]), help="[application]"
 )
 @click.option("--split", is_flag=True, help="Never mix raises and reductions.")
+@click.option("--open", "deliver", is_flag=True, help="Open and refresh them on the forge.")
+@click.option("--dry-run", is_flag=True, help="With --open: say what would be pushed and sent.")
 @click.pass_context
 def pr(
     ctx: click.Context,
     /,
     folder: Path | None,
     branches: bool,
+    deliver: bool,
     group: Grouping | None,
-    split: bool,
     **parameters: Any,
 ) -> None:
     """Prepare pull requests: one commit per application, with a description to review by.
 
-    As files for `git am`, as branches, or both. Nothing is pushed.
+    As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
+    its remote lives (GitHub, GitLab, Gitea, Forgejo).
     """
-    from analyzer.gitops.land.worktree import commit_to_branch
-    from analyzer.landing import plan_landing, propose, with_plan
+    from analyzer.cli.delivery import open_pull_requests
+    from analyzer.landing import planned, propose, with_plan
     from analyzer.output import publish, write_files
     from analyzer.writers.gitdiff import write_gitdiff
 
-    if folder is None and not branches:
-        raise UsageError("say what to prepare: files with --output DIR, or --branches")
+    split, dry_run = parameters.pop("split"), parameters.pop("dry_run")
+    if folder is None and not branches and not deliver:
+        raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
+    if dry_run and not deliver:
+        raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
     config, report, code = _settings_and_report(parameters, judge=True)
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
-    plan = plan_landing(report, config)
-    _tell_advice(plan, parameters)
-    grouping = group or "application"
-    if folder is not None:
-        with publish(folder) as fresh:
-            write_files(fresh, write_gitdiff(with_plan(report, plan, grouping, split)))
-    for proposal in propose(report, plan, grouping, split):
+    with planned(report, config) as plan:
+        _tell_advice(plan, parameters)
+        if folder is not None:
+            with publish(folder) as fresh:
+                found = with_plan(report, plan, group or "application", split)
+                write_files(fresh, write_gitdiff(found))
+        if not deliver or branches:
+            _commit(propose(report, plan, group or "application", split), plan, branches)
+        if deliver:
+            chosen = _with_grouping(config, group, split)
+            with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+                done = open_pull_requests(report, plan, chosen, talk, dry_run=dry_run)
+            code = code or done
+    ctx.exit(code)
+
+
+def _commit(found: Iterable[Proposal], plan: ChangePlan, branches: bool) -> None:
+    """List the proposals, and commit each to its branch where that is asked for."""
+    from analyzer.gitops.land.worktree import commit_to_branch
+
+    for proposal in found:
         if branches:
             message = f"{proposal.title}\n\n{proposal.body}"
             commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
         click.echo(f"{printable(proposal.branch)}  {printable(proposal.title)}")
-    ctx.exit(code)
+
+
+def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:
+    """The settings, with what the flags say of how pull requests are made up."""
+    from msgspec.structs import replace as with_settings
+
+    forge = with_settings(
+        config.forge,
+        group=group or config.forge.group,
+        split_directions=split or config.forge.split_directions,
+    )
+    return with_settings(config, forge=forge)
 
 
 def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:

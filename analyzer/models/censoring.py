@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.cutoff import NOTABLY_THROTTLED, find_kills, throttled_shares
 from analyzer.history import Histories
 from analyzer.models.demand import RISKS, Array, Resource
 
@@ -12,9 +13,6 @@ AFTER_KILL = 0.2
 """How far above the limit it was killed at; shared out among repeated kills, see below."""
 LEAST_AFTER_THROTTLING, AFTER_THROTTLING = 0.25, 1.5
 """A container throttled in half of its CFS periods is taken to want 1.75 times its limit."""
-NEAR_LIMIT = 0.8
-NOTABLY_THROTTLED = 0.01
-"""From this share of throttled steps on a trail speaks of it."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -32,21 +30,13 @@ def kill_floors(histories: Histories) -> Array:
 
     The floor lies above the highest limit it was killed at: 20 % after the first, a half of that
     once a second limit was hit, a third after a third. A workload that fills whatever it gets, as
-    a leak does, so gains less each time instead of doubling for ever. A kill while the highest
-    usage of the window stayed below 80 % of the limit came from elsewhere (the node ran out, or a
-    child process) and sets no floor.
+    a leak does, so gains less each time instead of doubling for ever. Kills that the limit did not
+    cause set no floor.
     """
     floors = np.full(len(histories), np.nan)
-    events = histories.events
-    kills = events[(events["kind"] == "oom_kill") & (events["value"] > 0)]
-    peaks = histories.daily.memory_peak
-    for index in kills["index"].unique().tolist():
-        limits = kills.loc[kills["index"] == index, "value"]
-        row = peaks[index]
-        highest = float(np.nanmax(row)) if not np.isnan(row).all() else np.inf
-        hit = sorted({float(limit) for limit in limits if NEAR_LIMIT * limit <= highest})
-        if hit:
-            floors[index] = hit[-1] * (1 + AFTER_KILL / len(hit))
+    for index, kills in find_kills(histories).items():
+        if kills.limits:
+            floors[index] = max(kills.limits) * (1 + AFTER_KILL / len(kills.limits))
     return floors
 
 
@@ -57,15 +47,6 @@ def throttling(histories: Histories) -> Array:
     index = throttled["index"].to_numpy(dtype=np.int64)
     total = np.bincount(index, weights=throttled["value"], minlength=len(histories))
     result: Array = total / np.maximum(np.bincount(index, minlength=len(histories)), 1)
-    return np.minimum(result, 1.0)
-
-
-def throttled_shares(histories: Histories) -> Array:
-    """The share of each container's observed steps that were throttled."""
-    events = histories.events
-    throttled = events.loc[events["kind"] == "throttled", "index"].to_numpy(dtype=np.int64)
-    count = np.bincount(throttled, minlength=len(histories))
-    result: Array = count / np.maximum(histories.daily.samples.sum(axis=1), 1)
     return np.minimum(result, 1.0)
 
 

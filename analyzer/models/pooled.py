@@ -18,13 +18,12 @@ from datetime import timedelta
 
 import numpy as np
 
+from analyzer.cutoff import NOTABLY_THROTTLED, throttled_shares
 from analyzer.history import Histories
 from analyzer.models.censoring import (
-    NOTABLY_THROTTLED,
     kill_floors,
     raise_above_kills,
     raise_above_throttling,
-    throttled_shares,
 )
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
@@ -264,7 +263,9 @@ def _memory_trails(
         steps = [Step("peak", "", _bytes(peak), reason), *pattern_steps(pattern, index, horizon)]
         if not np.isnan(floors[index]):
             reason = "it was OOM-killed: the need is above the limit it was killed at"
-            steps.append(Step("killed", "", _bytes(float(floors[index])), reason))
+            known = max(peak, float(floors[index]))
+            steps.append(Step("killed", _bytes(peak), _bytes(known), reason))
+            peak = known
         after = float(levels[index][np.searchsorted(RISKS, 0.1)])
         reason = f"the peak that one week in ten exceeds, {learnt}"
         steps.append(Step("outlook", _bytes(peak), _bytes(after), reason))

@@ -21,7 +21,8 @@ from analyzer.recommend import Recommendation
 from analyzer.report import held_back
 
 _NAMES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
-_NAME_LENGTH = 60
+_NAME_LENGTH = 63
+"""What Kubernetes allows a label, and so most names."""
 
 
 def headline(recommendation: Recommendation, cluster: str, step: timedelta) -> Headline:
@@ -112,7 +113,7 @@ def _outcome(recommendation: Recommendation) -> str:
     freed: list[str] = []
     added: list[str] = []
     for resource in RESOURCES:
-        units = recommendation.change(f"{resource}_request")
+        units = recommendation.request_change(resource)
         if units:
             (freed if units < 0 else added).append(total_text(resource, abs(units)))
     parts = []

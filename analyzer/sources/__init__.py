@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from analyzer.check import Check
 from analyzer.errors import UsageError
 from analyzer.sources.prometheus.settings import PrometheusSettings
-from analyzer.sources.prometheus.source import PrometheusSource
 from analyzer.sources.recording.importing import anonymise, import_frame, import_usage
 from analyzer.sources.recording.recording import RecordingSource, load_recording, save_recording
 from analyzer.sources.window import Progress, Source, Window, silent
+
+if TYPE_CHECKING:
+    from analyzer.sources.prometheus.source import PrometheusSource
 
 Open = Callable[[str, PrometheusSettings, Progress], Source]
 
 
 def _prometheus(where: str, settings: PrometheusSettings, progress: Progress) -> Source:
+    from analyzer.sources.prometheus.source import PrometheusSource
+
     return PrometheusSource(where, settings, progress)
 
 
 def _recording(where: str, settings: PrometheusSettings, progress: Progress) -> Source:
     return RecordingSource(Path(where), progress)
+
+
+def __getattr__(name: str) -> Any:
+    """`PrometheusSource` on first use: settings and recordings need no HTTP client."""
+    if name == "PrometheusSource":
+        from analyzer.sources.prometheus.source import PrometheusSource
+
+        return PrometheusSource
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 SOURCES: Mapping[str, Open] = {"prometheus": _prometheus, "recording": _recording}

@@ -14,7 +14,7 @@ import yaml
 from analyzer.escape import one_line
 from analyzer.kinds import kind_of, why_no_patch
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.recommend import TARGETS, Recommendation
+from analyzer.recommend import TARGETS, Recommendation, TargetName
 from analyzer.report import Report
 from analyzer.workload import WorkloadRef
 
@@ -188,9 +188,12 @@ def changed_targets(recommendation: Recommendation) -> list[str]:
     """
     now, new = recommendation.current, recommendation.proposed
     changed = [t for t in TARGETS if getattr(now, t) != getattr(new, t)]
-    for resource in ("cpu", "memory"):
-        request, limit = f"{resource}_request", f"{resource}_limit"
-        follows = getattr(now, request) == getattr(now, limit) is not None
+    pairs: tuple[tuple[TargetName, TargetName], ...] = (
+        ("cpu_request", "cpu_limit"),
+        ("memory_request", "memory_limit"),
+    )
+    for request, limit in pairs:
+        follows = now.amount(request) == now.amount(limit) is not None
         if follows and limit in changed and request not in changed:
             changed.append(request)
     return sorted(changed, key=TARGETS.index)

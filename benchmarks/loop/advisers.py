@@ -11,7 +11,7 @@ from analyzer.config import Config
 from analyzer.history import Histories, build_histories
 from analyzer.models import model_named
 from analyzer.pipeline import analyze_histories
-from analyzer.policy import Quantity, round_up
+from analyzer.policy import Amount, round_up
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 from benchmarks.loop.simulate import MIB, Adviser, Proposal, Seen
@@ -70,7 +70,7 @@ def _peer(seen: Seen, name: str) -> dict[ContainerRef, Proposal]:
     return result
 
 
-def _follow(request: Quantity | None, limit: Quantity | None, new: Quantity) -> Quantity | None:
+def _follow(request: Amount | None, limit: Amount | None, new: Amount) -> Amount | None:
     if limit is None or request is None:
         return limit
     return new.scale(limit.units / request.units)

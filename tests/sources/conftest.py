@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.sources import smallcluster
+from tests.sources import oddcluster, smallcluster
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,26 +102,39 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@pytest.fixture(scope="session")
-def small_blocks(shared: Path) -> Path:
-    """The small cluster as blocks of a TSDB."""
+def blocks(shared: Path, name: str, openmetrics: Callable[[], str]) -> Path:
+    """Series as blocks of a TSDB, made once."""
     promtool = program("promtool")
 
     def build(folder: Path) -> None:
         folder.mkdir()
         text = folder.with_suffix(".om")
-        text.write_text(smallcluster.openmetrics(), encoding="utf-8")
+        text.write_text(openmetrics(), encoding="utf-8")
         command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
         command += ["--max-block-duration=54h", str(text), str(folder)]
         subprocess.run(command, check=True, capture_output=True)
 
-    return once(shared, "small", build)
+    return once(shared, name, build)
+
+
+@pytest.fixture(scope="session")
+def small_blocks(shared: Path) -> Path:
+    """The small cluster as blocks of a TSDB."""
+    return blocks(shared, "small", smallcluster.openmetrics)
 
 
 @pytest.fixture(scope="session")
 def small_server(small_blocks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prometheus that holds the small cluster."""
     with prometheus(small_blocks, tmp_path_factory.mktemp("small")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def odd_server(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prometheus that holds the cluster of oddities."""
+    folder = blocks(shared, "odd", oddcluster.openmetrics)
+    with prometheus(folder, tmp_path_factory.mktemp("odd")) as url:
         yield url
 
 

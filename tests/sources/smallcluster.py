@@ -24,13 +24,15 @@ ODD_IMAGE = 'registry/"odd"\\one\nü:1'
 
 def openmetrics(*, milliseconds: bool = False) -> str:
     """All series as OpenMetrics text; times in milliseconds where VictoriaMetrics reads them."""
-    out = _Text(1000 if milliseconds else 1)
+    out = Text(1000 if milliseconds else 1)
     _usage(out)
     _state(out)
     return "\n".join(out.lines) + ("\n" if milliseconds else "\n# EOF\n")
 
 
-class _Text:
+class Text:
+    """Lines of OpenMetrics, as they gather."""
+
     def __init__(self, factor: int) -> None:
         self.lines: list[str] = []
         self.factor = factor
@@ -58,7 +60,7 @@ def escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _usage(out: _Text) -> None:
+def _usage(out: Text) -> None:
     _container(out, "web-1-aaaaa", "web", 0.1, 100, span=(FIRST, MIDDLE), image="web:1")
     _container(out, "web-2-bbbbb", "web", 0.2, 150, span=(MIDDLE, LAST), image="web:2")
     _container(out, "web-2-bbbbb", "proxy", 0.05, 20, span=(MIDDLE, LAST))
@@ -88,7 +90,7 @@ def _usage(out: _Text) -> None:
     _pressure(out, throttled)
 
 
-def _pressure(out: _Text, labels: dict[str, str]) -> None:
+def _pressure(out: Text, labels: dict[str, str]) -> None:
     """One hour from 15:00 in which db waited for CPU, the next in which it waited for memory."""
 
     def lost(share: float, begin: int) -> Callable[[int], float]:
@@ -102,7 +104,7 @@ def _pressure(out: _Text, labels: dict[str, str]) -> None:
 
 
 def _container(
-    out: _Text,
+    out: Text,
     pod: str,
     container: str,
     cores: float,
@@ -145,7 +147,7 @@ def _rising(rate: float) -> Callable[[int], float]:
 _KSM = {"job": "kube-state-metrics", "instance": "ksm:8080", "namespace": "shop"}
 
 
-def _state(out: _Text) -> None:
+def _state(out: Text) -> None:
     def one(metric: str, labels: dict[str, str], value: float, span: tuple[int, int]) -> None:
         out.series(metric, _KSM | labels, lambda _: value, span)
 

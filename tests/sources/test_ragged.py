@@ -59,9 +59,39 @@ def test_two_scrapes_of_two_cgroups_sum_within_and_take_the_larger_between() -> 
         1: Origin(APP, "p", "x", "b"),
         2: Origin(APP, "p", "y", "a"),
     }
-    cpu, memory = both(runs((0, 0, [1]), (1, 0, [0.5]), (2, 0, [1.25])), origins)
-    assert cpu == [1.5]
-    assert memory == [1.25]
+    cpu, memory = both(runs((0, 0, [1, 1]), (1, 1, [0.5]), (2, 0, [1.25, 1.25])), origins)
+    assert cpu == [1.25, 1.5]
+    assert memory == [1.25, 1.25]
+
+
+@pytest.mark.parametrize(
+    ("lives", "cpu"),
+    [
+        # One container under two paths, or a cgroup within it, for all its life.
+        ([(0, 0, [1] * 6), (1, 0, [1] * 6)], [1] * 6),
+        ([(0, 0, [1] * 6), (1, 1, [0.5] * 5)], [1] * 6),
+        # Three lives in a row, each beside the last one's end for two steps at most.
+        ([(0, 0, [1, 1, 0.5]), (1, 1, [0.5, 0.5]), (2, 3, [1, 1])], [1, 1.5, 1, 1, 1]),
+        # Both paths of it restart: two lines, each of two lives.
+        (
+            [(0, 0, [1, 1, 0.5]), (1, 0, [1, 1, 0.5]), (2, 2, [0.5, 1]), (3, 2, [0.5, 1])],
+            [1, 1, 1, 1],
+        ),
+    ],
+    ids=["side by side", "nested", "in a row", "both"],
+)
+def test_cgroups_add_up_only_while_one_follows_the_other(
+    lives: list[tuple[int, int, list[float]]], cpu: list[float]
+) -> None:
+    """What lives side by side is one container seen twice."""
+    origins = {i: Origin(APP, "p", "kubelet", cgroup) for i, cgroup in enumerate("abcd")}
+    assert both(runs(*lives), origins)[0] == cpu
+
+
+def test_the_processors_of_an_old_cadvisor_add_up() -> None:
+    """They live side by side and are parts of one cgroup."""
+    origins = {i: Origin(APP, "p", "kubelet", "a", f"cpu0{i}") for i in range(2)}
+    assert both(runs((0, 0, [1] * 6), (1, 0, [0.5] * 6)), origins)[0] == [1.5] * 6
 
 
 def test_gaps_are_not_observed() -> None:

@@ -147,7 +147,7 @@ def mails(
             for file, text in after.items()
             if before.get(file, base[file].text) != text
         }
-        steps.append((proposal.title, _plain_body(proposal), edits))
+        steps.append((proposal.title, commit_body(proposal), edits))
     written = mail_series(steps, author or Author())
     return {
         f"{number:04d}-{slug_of(proposal.title)}.patch": text
@@ -200,7 +200,12 @@ def content_digest(changes: Iterable[Edited]) -> str:
 def branch_name(cluster: str, parts: Sequence[str], direction: str | None = None) -> str:
     """``rightsize/<cluster>/<ns>-<app>``, with only what git allows in a branch."""
     tail = slug("-".join(parts)) + (f"-{direction}" if direction else "")
-    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/{_ref_safe(tail)}"
+    return branch_prefix(cluster) + _ref_safe(tail)
+
+
+def branch_prefix(cluster: str) -> str:
+    """What all branches of a cluster start with."""
+    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/"
 
 
 def _ref_safe(text: str) -> str:
@@ -342,8 +347,8 @@ def _consequences() -> str:
     )
 
 
-def _plain_body(proposal: Proposal) -> str:
-    """The body for a commit message: what changes, for which container, without Markdown."""
+def commit_body(proposal: Proposal) -> str:
+    """What a commit message says below its title: what changes, for which container."""
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
@@ -369,6 +374,8 @@ __all__ = [
     "Review",
     "body_text",
     "branch_name",
+    "branch_prefix",
+    "commit_body",
     "content_digest",
     "digest_in",
     "direction_of",

@@ -240,23 +240,27 @@ def git(
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
-def clone(url: str, revision: str | None, folder: Path) -> Path:
+def clone(
+    url: str, revision: str | None, folder: Path, variables: Mapping[str, str] | None = None
+) -> Path:
     """Clone `url` at `revision` into `folder`, which must not exist; the folder.
 
-    Credentials come from git's own helpers; a URL that holds a password is refused, because it
-    would be seen in the list of processes. Raises `GitOpsError` with what git said.
+    Credentials come from `variables` for git's environment or from git's own helpers; a URL that
+    holds some is refused, because it would be seen in the list of processes. Raises `GitOpsError`
+    with what git said.
     """
     if url.startswith("-") or (revision is not None and revision.startswith("-")):
         raise GitOpsError(f"expected a repository's address, found {url[:80]!r}")
-    if (
-        "@" in url.partition("://")[2].partition("/")[0]
-        and ":" in url.partition("://")[2].partition("@")[0]
-    ):
-        raise GitOpsError("the address holds a password; use a git credential helper instead")
+    scheme, _, rest = url.partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and (":" in user or scheme in ("http", "https")):
+        raise GitOpsError(
+            "the address holds credentials; use forge.token_file, or a git credential helper"
+        )
     where = folder.parent
     where.mkdir(parents=True, exist_ok=True)
     depth = [] if revision else ["--depth=1"]
-    allowed = {"GIT_ALLOW_PROTOCOL": "https:ssh:file:git", "GIT_TERMINAL_PROMPT": "0"}
+    allowed = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:file:git", "GIT_TERMINAL_PROMPT": "0"}
     git(
         where,
         "clone",
@@ -266,7 +270,7 @@ def clone(url: str, revision: str | None, folder: Path) -> Path:
         "--",
         url,
         folder.name,
-        extra=allowed,
+        extra={**allowed, **(variables or {})},
     )
     if revision is not None:
         git(folder, "checkout", "--quiet", "--detach", revision)

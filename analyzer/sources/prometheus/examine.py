@@ -13,6 +13,8 @@ from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import SourceError
 from analyzer.kinds import KINDS
 from analyzer.sources.prometheus.connection import Connection
+from analyzer.sources.prometheus.exporter import Exporters, exporter
+from analyzer.sources.prometheus.facts import TOLD_BY_STATE
 from analyzer.sources.prometheus.plan import most_points, plan
 from analyzer.sources.prometheus.probe import (
     CPU_COUNTER,
@@ -22,7 +24,7 @@ from analyzer.sources.prometheus.probe import (
     find_scrapes,
     probe,
 )
-from analyzer.sources.prometheus.promql import Matcher, Matchers, duration, selector
+from analyzer.sources.prometheus.promql import Matcher, Matchers, any_of, duration, selector
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.usage import Recording
@@ -115,7 +117,10 @@ def examine_prometheus(
     except SourceError as error:
         return [*findings, Check("usage", PROBLEM, str(error), "see docs/prometheus.md")]
     findings += _collect(
-        connection, dialect, moment, (_usage, _interval, _depth, _gaps, _owned, _sidecars)
+        connection,
+        dialect,
+        moment,
+        (_usage, _interval, _depth, _gaps, _owned, _exporters, _sidecars),
     )
     findings += [
         *_metrics(connection, _USAGE_METRICS, dialect.usage, moment),
@@ -266,6 +271,33 @@ def _owned(connection: Connection, dialect: Dialect, end: datetime) -> Check:
     return Check("owners", OK, "every pod with usage has an owner series")
 
 
+def _exporters(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    """Whether two exporters tell of the same requests, and whose word counts."""
+    exporters = Exporters()
+    families = any_of(TOLD_BY_STATE, dialect.state)
+    query = f"count by (job, __name__) ({families})"
+    for sample in connection.instant(query, end.timestamp()):
+        exporters.meet(sample.labels)
+    requests = selector("kube_pod_container_resource_requests", dialect.state)
+    names = "namespace, exported_namespace, pod, exported_pod, container, exported_container"
+    who = f"count by ({names}, resource, job) ({requests})"
+    several = f"count by ({names}, resource) ({who}) > 1"
+    same = f"{names}, resource"
+    query = f"count by (job) ({who} and on ({same}) {several})"
+    found = {exporter(s.labels): s.value for s in connection.instant(query, end.timestamp())}
+    if not found:
+        told = ", ".join(who or "(no job)" for who in exporters.ranked(exporters.families))
+        return Check("exporters", OK, f"owners and containers are told by {told or 'nobody'}")
+    best, *others = exporters.ranked(found)
+    return Check(
+        "exporters",
+        WARNING,
+        f"{', '.join(others)} and {best} both tell {max(found.values()):.0f} requests; "
+        f"where they differ {best} counts",
+        f'drop the kube_* series of the other, or set state_matchers, such as job="{best}"',
+    )
+
+
 def _sidecars(connection: Connection, dialect: Dialect, end: datetime) -> Check:
     """Native sidecars are told from init containers since kube-state-metrics 2.11."""
     series = selector("kube_pod_init_container_info", dialect.state)
@@ -306,5 +338,7 @@ def _cost(dialect: Dialect, settings: PrometheusSettings, end: datetime) -> Chec
     )
     return Check("cost", OK, found)
 
+
+_CHECKS = (_usage, _interval, _depth, _gaps, _owned, _exporters, _sidecars)
 
 __all__ = ["examine_prometheus", "examine_recording"]

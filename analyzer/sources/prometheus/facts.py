@@ -15,6 +15,7 @@ from analyzer.kinds import DEPLOYMENT, KINDS
 from analyzer.sources.prometheus.answer import parse_labels
 from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.exporter import Exporters, exporter
 from analyzer.sources.prometheus.failure import (
     BadQueryError,
     DeniedError,
@@ -23,7 +24,6 @@ from analyzer.sources.prometheus.failure import (
 )
 from analyzer.sources.prometheus.owners import (
     ContainerName,
-    Labels,
     Owners,
     PodName,
     container_name,
@@ -66,6 +66,9 @@ _OLD_UNITS = (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
 _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
 _OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
+_CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
+TOLD_BY_STATE = (*_OWNER_METRICS, *_CONTAINER_METRICS)
+"""Families by which kube-state-metrics is told from others that export some of its series."""
 _REPLICAS = {
     kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
 }
@@ -87,6 +90,11 @@ class Facts:
     hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     _lines: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def exporters(self) -> Exporters:
+        """Who told all this."""
+        return self.owners.exporters
 
     def note(
         self, table: dict[K, Sequence[tuple[float, T]]], key: K, more: Iterable[tuple[float, T]]
@@ -158,8 +166,8 @@ def _series_by_query(
 
 def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """Which containers there were, and of which type."""
-    metrics = ("kube_pod_container_info", "kube_pod_init_container_info")
-    for labels in read_series(connection, dialect, grid, metrics):
+    for labels in read_series(connection, dialect, grid, _CONTAINER_METRICS):
+        facts.exporters.meet(labels)
         name = container_name(labels)
         kind = "app"
         if labels["__name__"] == "kube_pod_init_container_info":
@@ -224,7 +232,7 @@ def _read_settings(
     def ask(metric: str, more: Matchers, keep: Sequence[str], what: str) -> Question[Rows]:
         def expression(shard: Matchers) -> str:
             matchers = (*dialect.state, *more, *only, *shard)
-            return largest_by((*_IDENTITY, *keep), at(selector(metric, matchers)))
+            return largest_by((*_IDENTITY, "job", *keep), at(selector(metric, matchers)))
 
         return Question(what, expression, grid, pieces, _rows)
 
@@ -239,12 +247,14 @@ def _read_settings(
         for kind in _INIT:
             metric = f"kube_pod_{kind}container_resource_{which}"
             question = ask(metric, wanted, ("resource",), which)
-            for labels, line in _answers(reader, question):
-                _note_setting(facts, labels, _FIELDS[which, labels["resource"]], line)
+            _note_settings(facts, which, _answers(reader, question))
         for resource, unit in _OLD_UNITS if dialect.old_state else ():
             question = ask(f"kube_pod_container_resource_{which}_{unit}", (), (), which)
-            for labels, line in _answers(reader, question):
-                _note_setting(facts, labels, _FIELDS[which, resource], line)
+            named = (
+                (labels | {"resource": resource}, line)
+                for labels, line in _answers(reader, question)
+            )
+            _note_settings(facts, which, named)
 
 
 def _answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str, str], Timeline]]:
@@ -258,9 +268,19 @@ def _rows(batch: Batch, piece: Piece) -> Rows:
     return list(timelines(batch))
 
 
-def _note_setting(facts: Facts, labels: Labels, column: str, line: Timeline) -> None:
-    columns = facts.settings.setdefault(container_name(labels), {})
-    facts.note(columns, column, line)
+def _note_settings(
+    facts: Facts, which: str, answers: Iterable[tuple[dict[str, str], Timeline]]
+) -> None:
+    """Put requests or limits into the facts, those of the exporter that is believed."""
+    told: dict[tuple[ContainerName, str], dict[str, Timeline]] = {}
+    for labels, line in answers:
+        key = container_name(labels), _FIELDS[which, labels["resource"]]
+        by_exporter = told.setdefault(key, {})
+        who = exporter(labels)
+        by_exporter[who] = (*by_exporter.get(who, ()), *line)
+    for (name, column), lines in told.items():
+        columns = facts.settings.setdefault(name, {})
+        facts.note(columns, column, facts.exporters.merge((name, column), lines).items())
 
 
 def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
@@ -278,7 +298,7 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
     for part in reversed(even_grids(grid.start, grid.end)):
         pieces = plan(part, dialect.namespaces, _POINTS)
         for metric, (kind, label) in _REPLICAS.items():
-            names = ("namespace", "exported_namespace", label, f"exported_{label}")
+            names = ("namespace", "exported_namespace", label, f"exported_{label}", "job")
 
             def expression(
                 more: Matchers, metric: str = metric, names: tuple[str, ...] = names
@@ -286,10 +306,15 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
                 return largest_by(names, selector(metric, (*dialect.state, *more)))
 
             question = Question("replicas", expression, part, pieces, _rows)
+            told: dict[WorkloadName, dict[str, Timeline]] = {}
             for labels, line in _answers(reader, question):
                 key = (own(labels, "namespace"), kind, own(labels, label))
-                if line:
-                    facts.replicas[key] = int(line[-1][1])
+                by_exporter = told.setdefault(key, {})
+                by_exporter[exporter(labels)] = (*by_exporter.get(exporter(labels), ()), *line)
+            for key, lines in told.items():
+                known = facts.exporters.merge(key, lines)
+                if known:
+                    facts.replicas[key] = int(known[max(known)])
 
 
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:

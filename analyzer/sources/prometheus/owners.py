@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from analyzer.kinds import CRON_JOB, JOB, POD, REPLICA_SET, kind_of
+from analyzer.sources.prometheus.exporter import Exporters, exporter
 
 Labels = Mapping[str, str]
 PodName = tuple[str, str]
@@ -42,24 +43,38 @@ class Owners:
     jobs: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     unknown: set[PodName] = field(default_factory=set)
     """Pods that were asked for and have no owner series."""
+    exporters: Exporters = field(default_factory=Exporters)
 
     @classmethod
     def from_series(cls, series: Iterable[Labels]) -> Owners:
         """Read series of kube_pod_owner, kube_replicaset_owner and kube_job_owner, in any order."""
         owners = cls()
-        tables = {
-            "kube_pod_owner": (owners.pods, "pod"),
-            "kube_replicaset_owner": (owners.replicasets, "replicaset"),
-            "kube_job_owner": (owners.jobs, "job_name"),
-        }
+        told: dict[str, list[Labels]] = {}
         for labels in series:
-            table, name = tables[labels["__name__"]]
-            key = (own(labels, "namespace"), own(labels, name))
-            owner = (own(labels, "owner_kind"), own(labels, "owner_name"))
-            # Several owners are rare; the controller decides, then a named one, then the order.
-            if key not in table or _rank(labels, owner) > _rank({}, table[key]):
-                table[key] = owner
+            owners.exporters.meet(labels)
+            told.setdefault(exporter(labels), []).append(labels)
+        for who in owners.exporters.ranked(told):
+            heard = cls()
+            for labels in told[who]:
+                heard._note(labels)
+            # What a better exporter said of an object stays.
+            owners.pods = {**heard.pods, **owners.pods}
+            owners.replicasets = {**heard.replicasets, **owners.replicasets}
+            owners.jobs = {**heard.jobs, **owners.jobs}
         return owners
+
+    def _note(self, labels: Labels) -> None:
+        tables = {
+            "kube_pod_owner": (self.pods, "pod"),
+            "kube_replicaset_owner": (self.replicasets, "replicaset"),
+            "kube_job_owner": (self.jobs, "job_name"),
+        }
+        table, name = tables[labels["__name__"]]
+        key = (own(labels, "namespace"), own(labels, name))
+        owner = (own(labels, "owner_kind"), own(labels, "owner_name"))
+        # Several owners are rare; the controller decides, then a named one, then the order.
+        if key not in table or _rank(labels, owner) > _rank({}, table[key]):
+            table[key] = owner
 
     def workload(self, pod: PodName) -> tuple[str, str]:
         """Kind and name of the workload that owns `pod`; the pod itself where nobody does.

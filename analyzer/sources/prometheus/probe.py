@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,9 @@ MEMORY_RULE = "node_namespace_pod_container:container_memory_working_set_bytes"
 _OLD_REQUESTS = "kube_pod_container_resource_requests_memory_bytes"
 DEFAULT_STEP = timedelta(minutes=5)
 _REAL = (Matcher("container", "!=", ""), Matcher("container", "!=", "POD"))
-_WITH_IMAGE = (*_REAL, Matcher("image", "!=", ""))
+_UNNAMED = (Matcher("container", "=", ""), Matcher("pod", "!=", ""), Matcher("image", "!=", ""))
+_MANY = 0.05
+"""A share of pods whose containers have no name that is worth telling."""
 _KUBELET = ("kubelet", "/metrics/cadvisor")
 _PROBES = 4
 _BACK = (0, 0.25, 0.5, 1, 2, 3, 5, 7, 10, 14, 21, 30)
@@ -117,7 +119,9 @@ def probe(
     common = common_matchers(settings, cluster)
     cpu_series, memory_series, usage = _find_usage(connection, settings, moments, common)
     notes: tuple[str, ...] = ()
-    if cpu_series != CPU_COUNTER:
+    if cpu_series == CPU_COUNTER:
+        notes = tuple(_notes_on_unnamed(connection, common, moments))
+    else:
         notes = (
             f"cAdvisor's raw series are gone; usage comes from the recording rule {cpu_series}, "
             "whose peaks are smoother",
@@ -218,14 +222,15 @@ def _find_usage(
             f"{connection.url}: no series of {selector(CPU_COUNTER, chosen)}; "
             "check usage_matchers, or leave it out to let it be found"
         )
-    for matchers in (_WITH_IMAGE, _REAL):
-        scrapes = find_scrapes(connection, (*matchers, *common), moments)
-        if scrapes:
-            narrowed = _narrow(connection, (*matchers, *common), scrapes, moments)
-            return CPU_COUNTER, MEMORY_GAUGE, narrowed
+    # No matcher on the image: some nodes, or some days, may lack that label. The pod's own cgroup
+    # and the pause container are told by theirs of the container, which is empty or POD.
+    real = (*_REAL, *common)
+    scrapes = find_scrapes(connection, real, moments)
+    if scrapes:
+        return CPU_COUNTER, MEMORY_GAUGE, _narrow(connection, real, scrapes, moments)
     for rule in CPU_RULES:
-        if _any(connection, selector(rule, common), moments):
-            return rule, MEMORY_RULE, common
+        if _any(connection, selector(rule, real), moments):
+            return rule, MEMORY_RULE, real
     raise SourceError(_explain_nothing(connection, settings, moments, common))
 
 
@@ -257,6 +262,24 @@ def _containers(connection: Connection, matchers: Matchers, moment: datetime) ->
     series = selector(CPU_COUNTER, matchers)
     query = f"count(count by (namespace, pod, container) ({series}))"
     return sum(int(sample.value) for sample in connection.instant(query, moment.timestamp()))
+
+
+def _notes_on_unnamed(
+    connection: Connection, common: Matchers, moments: Sequence[datetime]
+) -> Iterator[str]:
+    """A sentence where many pods have usage and none of it says of which container."""
+    unnamed = selector(CPU_COUNTER, (*_UNNAMED, *common))
+    named = selector(CPU_COUNTER, (*_REAL, *common))
+    lost = f"count by (namespace, pod) ({unnamed}) unless on (namespace, pod) {named}"
+    share = f"count({lost}) / count(count by (namespace, pod) ({named}))"
+    most = max(
+        (s.value for m in moments for s in connection.instant(share, m.timestamp())), default=0
+    )
+    if most > _MANY:
+        yield (
+            f"the usage of {most:.0%} as many pods as are read has no container label and is left "
+            "out; look at the relabelling of cAdvisor's scrape"
+        )
 
 
 def _any(connection: Connection, series: str, moments: Sequence[datetime]) -> bool:

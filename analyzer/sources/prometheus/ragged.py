@@ -6,11 +6,14 @@ steps of one lane. Several lanes may speak of the same container in the same pod
 - the same cgroup seen by two scrape jobs or two replicas of an HA pair: the larger value counts,
   and each fills the gaps of the other;
 - two cgroups after an in-place restart, seen by one job: their CPU adds up, of their memory the
-  larger counts, because the dead one lingers for five minutes.
+  larger counts, because the dead one lingers for five minutes;
+- two cgroups that live side by side, seen by one job: one container under two paths (Docker in
+  Docker, nested cgroups), so the larger counts.
 """
 
 from __future__ import annotations
 
+import functools
 import mmap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +31,9 @@ from analyzer.usage import Floats, Ints, Usage, refuse_sparse
 from analyzer.workload import ContainerRef
 
 _AT_ONCE = 65_536
+_LINGERING = timedelta(minutes=10)
+"""For so long a dead cgroup is still seen beside its successor: five minutes of the server's
+look-back, and a rate window of five more."""
 _MOST_CELLS = 2.0**40
 """Steps that no window has, well within what an integer holds."""
 
@@ -125,12 +131,16 @@ def _in_own_pages(values: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose usage a lane holds (`ref`, `pod`), who saw it (`scrape`), and as what (`cgroup`)."""
+    """Whose usage a lane holds (`ref`, `pod`), who saw it (`scrape`), and as what (`cgroup`).
+
+    `part` tells the processors of one cgroup apart where an old cAdvisor counts each of them.
+    """
 
     ref: ContainerRef
     pod: str
     scrape: str = ""
     cgroup: str = ""
+    part: str = ""
 
 
 def assemble(
@@ -162,7 +172,7 @@ def assemble(
     del every  # it would keep alive what is let go below, run by run
     refuse_sparse(int((stop - first).sum()), samples, grid.start, grid.end, grid.step)
     offset = np.concatenate([[0], np.cumsum(stop - first)]).astype(np.int64)
-    layout = _Layout(first, offset, row_of, origins)
+    layout = _Layout(first, offset, row_of, origins, -(-_LINGERING // grid.step))
     refs = [rows[index][0] for index in kept]
     containers = sorted(set(refs))
     number = {ref: index for index, ref in enumerate(containers)}
@@ -225,6 +235,8 @@ class _Layout:
     offset: Ints
     row_of: Ints
     origins: Mapping[int, Origin]
+    lingering: int
+    """Steps in which a dead cgroup may still be seen."""
 
 
 def _add(left: Floats, right: Floats) -> Floats:
@@ -334,19 +346,42 @@ def _merge_row(
     runs: Sequence[tuple[int, int, Floats]], first: int, length: int, layout: _Layout, merge: Merge
 ) -> Floats:
     """Largest over scrapes of the merged cgroups of each, each the largest over its lanes."""
-    scrapes: dict[str, dict[str, Floats]] = {}
+    scrapes: dict[str, dict[str, dict[str, Floats]]] = {}
     for lane, begin, values in runs:
         origin = layout.origins[lane]
-        cgroups = scrapes.setdefault(origin.scrape, {})
-        if origin.cgroup not in cgroups:
-            cgroups[origin.cgroup] = np.full(length, np.nan, dtype=np.float32)
+        parts = scrapes.setdefault(origin.scrape, {}).setdefault(origin.cgroup, {})
+        if origin.part not in parts:
+            parts[origin.part] = np.full(length, np.nan, dtype=np.float32)
         where = slice(begin - first, begin - first + len(values))
-        target = cgroups[origin.cgroup]
+        target = parts[origin.part]
         target[where] = np.fmax(target[where], values)
     whole = np.full(length, np.nan, dtype=np.float32)
     for cgroups in scrapes.values():
-        merged = np.full(length, np.nan, dtype=np.float32)
-        for values in cgroups.values():
-            merged = merge(merged, values)
-        whole = np.fmax(whole, merged)
+        lives = [functools.reduce(merge, parts.values()) for parts in cgroups.values()]
+        for values in _follow(lives, layout.lingering, merge):
+            whole = np.fmax(whole, values)
     return whole
+
+
+def _follow(lives: Sequence[Floats], lingering: int, merge: Merge) -> list[Floats]:
+    """Merge the cgroups that follow one another; what lived side by side stays apart.
+
+    Each cgroup, in order of its first step, continues the line that ended last before it began,
+    give or take `lingering` steps, or begins one of its own.
+    """
+    lines: list[tuple[int, int, Floats]] = []
+    seen = [np.flatnonzero(~np.isnan(values)) for values in lives]
+    order = sorted((int(s[0]), int(s[-1]), n) for n, s in enumerate(seen) if len(s))
+    for begin, end, number in order:
+        ended = [
+            n
+            for n, (last, stop, _) in enumerate(lines)
+            if last < begin and stop - lingering < begin
+        ]
+        if ended:
+            chosen = max(ended, key=lambda n: lines[n][1])
+            _, stop, values = lines[chosen]
+            lines[chosen] = begin, max(stop, end), merge(values, lives[number])
+        else:
+            lines.append((begin, end, lives[number]))
+    return [values for _, _, values in lines]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import Meta, Recording, utc
 from analyzer.workload import ContainerRef
 
+_LOG = logging.getLogger(__name__)
 _FEW = 0.01
 """A share of pods without owner that is no news: they lived between two scrapes."""
 
@@ -97,6 +99,8 @@ class PrometheusSource:
                 f"{connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
                 f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
             )
+        for remark in span.remarks:
+            _LOG.warning("%s", remark)
         warnings = (*dialect.notes, *connection.warnings, *span.reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
@@ -144,6 +148,8 @@ class _Span:
     dialect: Dialect
     settings: PrometheusSettings
     cluster: str
+    remarks: dict[str, None] = field(default_factory=dict)
+    """What is worth saying and leaves the data whole."""
 
     def read(self, grid: Grid) -> Recording | None:
         """Everything about `grid`; None where no usage is left of that time."""
@@ -184,6 +190,7 @@ class _Span:
                 f"{len(strangers)} pods have no owner series and stand for themselves, for example "
                 f"{'/'.join(min(strangers))}; let kube-state-metrics see all pods"
             )
+        self.remarks.update(dict.fromkeys(facts.exporters.notes()))
         specs, changes = build_specs(facts, usage, grid, self.cluster)
         meta = Meta(self.cluster, grid.start, grid.end, grid.step, nodes=tuple(facts.nodes))
         return Recording(meta, usage, specs, build_events(events, changes, facts))
@@ -231,8 +238,8 @@ def _origins(lanes: Lanes, owners: Owners, cluster: str) -> Iterator[tuple[int, 
         kind, workload = owners.workload((namespace, pod))
         ref = ContainerRef(cluster, namespace, kind, workload, container)
         scrape = "\0".join(labels.get(name, "") for name in SCRAPE_LABELS)
-        cgroup = (labels.get("id") or labels.get("name", "")) + "\0" + labels.get("cpu", "")
-        yield number, Origin(ref, pod, scrape, cgroup)
+        cgroup = labels.get("id") or labels.get("name", "")
+        yield number, Origin(ref, pod, scrape, cgroup, labels.get("cpu", ""))
 
 
 __all__ = ["DEFAULT_STEP", "PrometheusSource", "fit_grid"]

@@ -1,0 +1,48 @@
+"""Telling what became of pull requests, for the commands that make them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from analyzer.cli.console import Talk
+from analyzer.escape import printable
+
+if TYPE_CHECKING:
+    from analyzer.config import Config
+    from analyzer.forge.delivery import Outcome
+    from analyzer.gitops.land.changes import ChangePlan
+    from analyzer.report import Report
+
+PARTIAL = 3
+
+
+def open_pull_requests(
+    report: Report, plan: ChangePlan, config: Config, talk: Talk, *, dry_run: bool
+) -> int:
+    """Deliver, print a line for each pull request, and give the exit code that is due."""
+    from analyzer.pull_requests import deliver_report
+
+    done = deliver_report(report, plan, config, dict(os.environ), dry_run=dry_run)
+    for outcome in done.delivery.outcomes:
+        click.echo(_line(outcome))
+    if done.delivery.dashboard:
+        click.echo(f"{'dashboard':10}{printable(done.delivery.dashboard)}")
+    if dry_run:
+        for request in done.requests:
+            body = orjson.dumps(request.body).decode("ascii", "backslashreplace")
+            click.echo(f"would send  {request.method} {printable(request.url)} {printable(body)}")
+        talk.say("dry run: nothing was pushed or sent")
+    for problem in done.delivery.failed:
+        talk.say(f"not delivered: {problem}", "warning")
+    return PARTIAL if done.delivery.failed else 0
+
+
+def _line(outcome: Outcome) -> str:
+    move = outcome.move
+    verb = "failed" if outcome.problem else move.verb
+    reason = outcome.problem or move.reason
+    return f"{verb:10}{printable(move.branch)}  {printable(outcome.url or reason)}"

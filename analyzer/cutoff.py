@@ -1,0 +1,156 @@
+"""Where a limit cut off what a container wanted: OOM kills at it, and throttling by it.
+
+These are the only definitions of both. Models, policy, notes and charts ask here, so that nobody
+raises a limit for a kill that another part of the same report puts down to the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyzer.history import Histories
+
+Array = npt.NDArray[np.float64]
+
+NEAR_LIMIT = 0.8
+"""A kill came from elsewhere where usage stayed below this share of the limit."""
+LEAST_SCRAPES = 3
+"""A shorter life says nothing about how far usage rose before the kill."""
+NOTABLY_THROTTLED = 0.01
+"""From this share of throttled steps on, usage of CPU is a lower bound of the need."""
+
+SLOW_HOURS = 6
+"""A fill that takes so long is a leak or a cache without a bound, and no program that starts."""
+_CLIMB = 1.15
+_RAISES_THAT_FAILED = 3
+"""So many limits, each higher than the last, were filled: a further one would be as well."""
+_SLOW_KILLS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """The OOM kills of one container, by what they say about its limit."""
+
+    at_limit: int = 0
+    """Kills after which the need is known to be above the limit."""
+    elsewhere: int = 0
+    """Kills that the limit did not cause: the node ran out, or a child process died."""
+    slow: int = 0
+    """Those of `at_limit` that ended a climb of many hours."""
+    limits: tuple[float, ...] = ()
+    """The limits it was killed at, in bytes: each higher than all before, oldest first."""
+    repeated: float | None = None
+    """The highest limit at which it was killed more than once, in bytes."""
+
+    @property
+    def fills(self) -> bool:
+        """Whether it takes whatever it is given: kills went on after raises."""
+        if len(self.limits) >= _RAISES_THAT_FAILED:
+            return True
+        return len(self.limits) == 2 and self.slow >= _SLOW_KILLS
+
+
+NO_KILLS = Kills()
+
+
+def find_kills(histories: Histories) -> dict[int, Kills]:
+    """What the OOM kills of each container say, by index; nothing where there was none.
+
+    A kill is one at the limit, unless usage of the life that it ended stayed below 80 % of the
+    limit for several scrapes, there is no limit, or the pod was evicted at that time.
+    """
+    killed = histories.events.loc[histories.events["kind"] == "oom_kill", "index"].unique()
+    return {index: _judge(histories, index) for index in map(int, killed)}
+
+
+def throttled_shares(histories: Histories) -> Array:
+    """The share of each container's observed steps that were throttled."""
+    events = histories.events
+    throttled = events.loc[events["kind"] == "throttled", "index"].to_numpy(dtype=np.int64)
+    count = np.bincount(throttled, minlength=len(histories))
+    result: Array = count / np.maximum(histories.daily.samples.sum(axis=1), 1)
+    return np.minimum(result, 1.0)
+
+
+@dataclass(frozen=True)
+class _Kill:
+    limit: float
+    """Bytes, NaN where nobody knows."""
+    at_limit: bool
+    slow: bool
+
+
+def _judge(histories: Histories, index: int) -> Kills:
+    kills = list(_kills(histories, index))
+    hits = [kill for kill in kills if kill.at_limit]
+    rising: list[float] = []
+    for kill in hits:
+        if kill.limit > max(rising, default=0.0):
+            rising.append(kill.limit)
+    often = [x.limit for x in hits if sum(y.limit == x.limit for y in hits) > 1]
+    return Kills(
+        at_limit=len(hits),
+        elsewhere=len(kills) - len(hits),
+        slow=sum(kill.slow for kill in hits),
+        limits=tuple(rising),
+        repeated=max(often, default=None),
+    )
+
+
+def _kills(histories: Histories, index: int) -> Iterator[_Kill]:
+    events = histories.events_of(index)
+    steps = _steps(histories, events["timestamp"])
+    limit_now = histories.spec(index).resources.memory_limit
+    for kind, pod, value, step in zip(
+        events["kind"], events["pod"], events["value"], steps, strict=True
+    ):
+        if kind != "oom_kill":
+            continue
+        own = (events["pod"] == pod).to_numpy()
+        ends = steps[own & events["kind"].isin(["restart", "oom_kill"]).to_numpy()]
+        life = _life(histories, index, pod, int(ends[ends < step].max(initial=-1)), int(step))
+        evicted = steps[own & (events["kind"] == "eviction").to_numpy()]
+        near = bool((abs(evicted - step) <= max(1, histories.usage.steps_per_day // 24)).any())
+        limit = float(value) if value > 0 else float(limit_now.bytes if limit_now else np.nan)
+        unlimited = np.isnan(limit) and bool(histories.specs[index])
+        at_limit = not near and not unlimited and _reached(life, limit)
+        yield _Kill(limit, at_limit, at_limit and _climbed(life, limit, histories))
+
+
+def _steps(histories: Histories, moments: pd.Series) -> npt.NDArray[np.int64]:
+    """The step that each moment lies in; one at the very end of a step belongs to it."""
+    since = (moments - pd.Timestamp(histories.usage.start)) / histories.usage.step
+    steps: npt.NDArray[np.int64] = np.ceil(since.to_numpy(dtype=np.float64)).astype(np.int64) - 1
+    return steps
+
+
+def _life(histories: Histories, index: int, pod: object, after: int, until: int) -> Array:
+    """Memory of one pod from behind step `after` up to `until`; of all pods where it is unknown."""
+    usage = histories.usage
+    series = range(int(usage.bounds[index]), int(usage.bounds[index + 1]))
+    own = [s for s in series if usage.pods[s] == pod] or list(series)
+    parts = []
+    for s in own:
+        low, high, first = int(usage.offset[s]), int(usage.offset[s + 1]), int(usage.first[s])
+        begin = min(max(after + 1 - first, 0), high - low)
+        end = min(max(until + 1 - first, begin), high - low)
+        parts.append(usage.memory_bytes[low + begin : low + end].astype(np.float64))
+    life: Array = np.concatenate(parts) if parts else np.zeros(0)
+    return life[~np.isnan(life)]
+
+
+def _reached(life: Array, limit: float) -> bool:
+    return np.isnan(limit) or len(life) < LEAST_SCRAPES or life.max() >= NEAR_LIMIT * limit
+
+
+def _climbed(life: Array, limit: float, histories: Histories) -> bool:
+    """Whether it rose for hours until it was killed, instead of jumping to the limit."""
+    if len(life) < max(LEAST_SCRAPES, histories.usage.steps_per_day * SLOW_HOURS // 24):
+        return False
+    first, middle, last = (float(np.median(part)) for part in np.array_split(life, 3))
+    return first < middle < last and last > _CLIMB * first and not last < limit / 2

@@ -1,0 +1,155 @@
+"""What is to happen to each pull request: decided from what there is, touching nothing.
+
+A branch is the key. A run knows what it wants to propose (`Wanted`), which branches the remote
+has and whose they are, and which pull requests are open; for a branch that would be opened it
+also asks what became of the last one. Everything else follows here, without a memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from analyzer.forge.promise import Promise, largest_move, promised
+from analyzer.forge.protocol import PullRequest, Text
+from analyzer.forge.remote import Branch
+from analyzer.gitops.land.diff import Edits
+
+STOP, NOW = "rightsize/stop", "rightsize/now"
+"""Labels by which a person says: leave this alone; or, bring back what was closed."""
+
+RETIRED = "<!-- rightsize-retired -->"
+"""In the body of what a run closed by itself: nobody rejected it."""
+
+Verb = Literal["open", "refresh", "keep", "hands off", "held", "wait", "retire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A pull request that should be there."""
+
+    branch: str
+    text: Text
+    message: str
+    """What the commit says."""
+    digest: str
+    edits: Edits
+    promises: tuple[Promise, ...]
+    urgency: tuple[float, ...]
+    """The smaller, the earlier its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is to happen to one branch and its pull request, and why."""
+
+    verb: Verb
+    branch: str
+    reason: str
+    wanted: Wanted | None = None
+    request: PullRequest | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is: on the remote, and on the forge.
+
+    `last` gives the newest pull request of a branch in any state, and is asked only where one
+    would be opened. `moved_under` says whether the base has changed the files that a branch
+    edits. `asked_for` are the branches that a person ticked on the dashboard.
+    """
+
+    branches: Mapping[str, Branch]
+    requests: Sequence[PullRequest]
+    last: Callable[[str], PullRequest | None]
+    moved_under: Callable[[Branch, Wanted], bool]
+    asked_for: frozenset[str] = frozenset()
+    complete: bool = True
+    """Whether everything was looked at, so that what is not wanted any more is to be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many may be open at once, and how far amounts must move to propose them once more."""
+
+    most_open: int = 5
+    reopen_change: float = 0.25
+
+
+@dataclass
+class _Turn:
+    """The slots that are left."""
+
+    free: int
+    moves: list[Move] = field(default_factory=list)
+
+
+def decide(wanted: Iterable[Wanted], scene: Scene, limits: Limits) -> list[Move]:
+    """One move per wanted pull request, and one per open one that is not wanted any more."""
+    ordered = sorted(wanted, key=lambda w: (w.branch not in scene.asked_for, w.urgency, w.branch))
+    requests = {request.branch: request for request in scene.requests}
+    moves = [_of_open(w, requests[w.branch], scene) for w in ordered if w.branch in requests]
+    names = {w.branch for w in ordered}
+    gone = [_of_unwanted(r, scene) for r in scene.requests if r.branch not in names]
+    retired = sum(move.verb == "retire" for move in gone)
+    turn = _Turn(limits.most_open - (len(requests) - retired))
+    for one in ordered:
+        if one.branch not in requests:
+            turn.moves.append(_of_new(one, scene, limits, turn))
+    return [*moves, *turn.moves, *gone]
+
+
+def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
+    """What to do about a pull request that is open and still wanted."""
+    branch = scene.branches.get(one.branch)
+    if STOP in request.labels:
+        return Move("hands off", one.branch, f"it is labelled {STOP}", one, request)
+    if branch is not None and not branch.ours:
+        return Move("hands off", one.branch, "a person has committed to its branch", one, request)
+    if branch is None:
+        return Move("refresh", one.branch, "its branch is gone", one, request)
+    if branch.digest != one.digest:
+        return Move("refresh", one.branch, "the numbers or their places have moved", one, request)
+    if scene.moved_under(branch, one):
+        return Move("refresh", one.branch, "the base has changed the same files", one, request)
+    return Move("keep", one.branch, "nothing has changed", one, request)
+
+
+def _of_unwanted(request: PullRequest, scene: Scene) -> Move:
+    """What to do about a pull request that nothing asks for any more."""
+    branch = scene.branches.get(request.branch)
+    if not scene.complete:
+        reason = "this run did not look at everything"
+        return Move("keep", request.branch, reason, None, request)
+    if STOP in request.labels or (branch is not None and not branch.ours):
+        reason = "a person works on it"
+        return Move("hands off", request.branch, reason, None, request)
+    return Move("retire", request.branch, "nothing is left to change there", None, request)
+
+
+def _of_new(one: Wanted, scene: Scene, limits: Limits, turn: _Turn) -> Move:
+    """What to do about a pull request that is wanted and not there."""
+    branch = scene.branches.get(one.branch)
+    if branch is not None and not branch.ours:
+        return Move("hands off", one.branch, "a person's branch has its name", one)
+    if turn.free <= 0 and one.branch not in scene.asked_for:
+        return Move("wait", one.branch, f"{limits.most_open} are open already", one)
+    last = scene.last(one.branch)
+    if last is not None and last.state == "open":
+        return Move("keep", one.branch, "it has been opened meanwhile", one, last)
+    if one.branch not in scene.asked_for and _rejected(last, one, limits):
+        when = f" on {last.ended:%Y-%m-%d}" if last is not None and last.ended else ""
+        reason = (
+            f"a person closed it{when}, and no amount has moved by {limits.reopen_change:.0%} since"
+        )
+        return Move("held", one.branch, reason, one, last)
+    turn.free -= 1
+    reason = "its branch is there already" if branch is not None else "it is its turn"
+    return Move("open", one.branch, reason, one)
+
+
+def _rejected(last: PullRequest | None, one: Wanted, limits: Limits) -> bool:
+    if last is None or last.state != "closed" or RETIRED in last.text.body or NOW in last.labels:
+        return False
+    return largest_move(promised(last.text.body), one.promises) < limits.reopen_change

@@ -1,0 +1,61 @@
+"""The dashboard: one issue that says what is open, what waits and what is held, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from analyzer.escape import markdown
+from analyzer.forge.cycle import NOW, STOP, Move
+from analyzer.forge.protocol import Text
+
+_TICKED = re.compile(r"^\s*[-*] \[[xX]\] <!-- rightsize-ask:(\S{1,300}) -->", re.MULTILINE)
+_PARTS = (
+    ("Open", ("open", "refresh", "keep")),
+    ("Waiting for a turn", ("wait",)),
+    ("Held back", ("held", "hands off")),
+)
+
+
+def marker(cluster: str) -> str:
+    """What the issue of `cluster` is found by."""
+    return f"<!-- rightsize-dashboard:{re.sub(r'[^A-Za-z0-9._-]', '-', cluster)[:100]} -->"
+
+
+def asked_for(body: str) -> frozenset[str]:
+    """The branches whose boxes a person has ticked."""
+    return frozenset(_TICKED.findall(body))
+
+
+def dashboard(cluster: str, moves: Sequence[Move], score: str = "") -> Text:
+    """Title and body; the same moves give the same text. `score` is one line on what came true."""
+    lines = [marker(cluster), "", "What rightsize proposes here, and what it waits for."]
+    if score:
+        lines += ["", markdown(score)]
+    for heading, verbs in _PARTS:
+        chosen = [move for move in moves if move.verb in verbs]
+        if chosen:
+            lines += ["", f"### {heading}", "", *_items(chosen, waiting=verbs == ("wait",))]
+    lines += [
+        "",
+        f"Tick a box to have it opened by the next run. The label `{STOP}` on a pull request "
+        f"leaves it alone; `{NOW}` on a closed one brings it back.",
+    ]
+    return Text(f"Right-sizing of {_plain(cluster) or 'this cluster'}", "\n".join(lines) + "\n")
+
+
+def _items(moves: Iterable[Move], *, waiting: bool) -> list[str]:
+    return [_item(move, waiting or move.verb == "held") for move in moves]
+
+
+def _item(move: Move, ask: bool) -> str:
+    title = (
+        move.wanted.text.title if move.wanted else move.request.text.title if move.request else ""
+    )
+    box = f"[ ] <!-- rightsize-ask:{move.branch} --> " if ask else ""
+    number = f" (#{move.request.number})" if move.request and move.request.number else ""
+    return f"- {box}{markdown(title)}{number}: {markdown(move.reason)}"
+
+
+def _plain(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())[:60]

@@ -1,0 +1,190 @@
+"""Carrying out what was decided: pushing, opening, closing, one at a time and each for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from analyzer.errors import AnalyzerError
+from analyzer.forge.cycle import RETIRED, Limits, Move, Scene, Wanted, decide
+from analyzer.forge.dashboard import asked_for, dashboard, marker
+from analyzer.forge.protocol import Forge, Issue, Text
+from analyzer.forge.remote import Branch, Remote
+from analyzer.forge.settings import ForgeSettings
+from analyzer.gitops.land.proposal import branch_prefix
+
+_HANDS_OFF = "<!-- rightsize-hands-off -->"
+_CUT = (
+    "\n\n(shortened: the forge takes no longer text; the commit and the run's files say it all)\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one move: where to look at it, or the problem that was met."""
+
+    move: Move
+    url: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """All that became of one run's proposals; `problems` are not about a single one of them."""
+
+    outcomes: tuple[Outcome, ...]
+    dashboard: str = ""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """One sentence for everything that did not work."""
+        return (
+            *(f"{o.move.branch}: {o.problem}" for o in self.outcomes if o.problem),
+            *self.problems,
+        )
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where pull requests are handled: a forge, the remote behind it, and the settings."""
+
+    forge: Forge
+    remote: Remote
+    settings: ForgeSettings
+    dry_run: bool = False
+
+
+def deliver(
+    wanted: Sequence[Wanted], cluster: str, desk: Desk, *, complete: bool = True
+) -> Delivery:
+    """Bring forge and remote to what is `wanted` of `cluster`.
+
+    What fails is named and never stops the others; the next run takes it up where it was left.
+    `complete` says that everything was looked at, so that what is not wanted is closed. Raises
+    where nothing at all can be done: no token, no remote, no such repository.
+    """
+    forge, settings = desk.forge, desk.settings
+    base = settings.base or forge.default_branch()
+    prefix = branch_prefix(cluster)
+    commit, branches = desk.remote.fetch(base, prefix)
+    issue = forge.find_issue(marker(cluster)) if settings.dashboard else None
+    scene = Scene(
+        branches=branches,
+        requests=forge.open_requests(prefix),
+        last=forge.latest,
+        moved_under=lambda branch, one: desk.remote.moved_under(branch, commit, one.edits),
+        asked_for=asked_for(issue.text.body) if issue else frozenset(),
+        complete=complete,
+    )
+    moves = decide(wanted, scene, Limits(settings.most_open, settings.reopen_change))
+    outcomes = tuple(_carry_out(move, desk, branches, (base, commit)) for move in moves)
+    if not settings.dashboard:
+        return Delivery(outcomes)
+    try:
+        return Delivery(outcomes, _write_dashboard(cluster, outcomes, forge, issue))
+    except AnalyzerError as error:
+        return Delivery(outcomes, problems=(f"the dashboard was not written: {error}",))
+
+
+def _carry_out(
+    move: Move, desk: Desk, branches: dict[str, Branch], base: tuple[str, str]
+) -> Outcome:
+    branch = branches.get(move.branch)
+    try:
+        if move.verb == "open":
+            return Outcome(move, _open(move, desk, branch, base))
+        if move.verb == "refresh":
+            _refresh(move, desk, branch, base[1])
+        elif move.verb == "retire":
+            _retire(move, desk, branch)
+        elif move.verb == "hands off" and move.request and branch and not branch.ours:
+            _say_once(move, desk)
+    except AnalyzerError as error:
+        return Outcome(move, problem=str(error))
+    return Outcome(move, move.request.url if move.request else "")
+
+
+def _open(move: Move, desk: Desk, branch: Branch | None, base: tuple[str, str]) -> str:
+    one = _wanted(move)
+    same = branch is not None and branch.digest == one.digest
+    if not same or branch is None or desk.remote.moved_under(branch, base[1], one.edits):
+        _push(one, desk, branch, base[1])
+    text = replace(one.text, body=shortened(one.text.body, desk.forge.longest_body))
+    return desk.forge.open(one.branch, base[0], text, desk.settings.labels).url
+
+
+def _refresh(move: Move, desk: Desk, branch: Branch | None, commit: str) -> None:
+    one = _wanted(move)
+    _push(one, desk, branch, commit)
+    if move.request is not None:
+        text = replace(one.text, body=shortened(one.text.body, desk.forge.longest_body))
+        desk.forge.edit(move.request.number, text)
+
+
+def _push(one: Wanted, desk: Desk, branch: Branch | None, base: str) -> None:
+    commit = desk.remote.write(base, one.message, one.digest, one.edits)
+    if not desk.dry_run:
+        desk.remote.push(one.branch, commit, branch.tip if branch else None)
+
+
+def _retire(move: Move, desk: Desk, branch: Branch | None) -> None:
+    request = move.request
+    if request is None:
+        return
+    body = shortened(f"{RETIRED}\n{request.text.body}", desk.forge.longest_body)
+    desk.forge.edit(request.number, Text(request.text.title, body))
+    desk.forge.comment(
+        request.number, "Nothing is left to change here, so this is closed and its branch deleted."
+    )
+    desk.forge.close(request.number)
+    if branch is not None and not desk.dry_run:
+        desk.remote.delete(request.branch, branch.tip)
+
+
+def _say_once(move: Move, desk: Desk) -> None:
+    if move.request is None or any(
+        _HANDS_OFF in body for body in desk.forge.comments(move.request.number)
+    ):
+        return
+    desk.forge.comment(
+        move.request.number,
+        f"{_HANDS_OFF}\nSomebody has committed to this branch, so rightsize leaves it alone from "
+        "now on. Close the pull request and delete the branch to have it made anew.",
+    )
+
+
+def _write_dashboard(
+    cluster: str, outcomes: Sequence[Outcome], forge: Forge, issue: Issue | None
+) -> str:
+    text = dashboard(cluster, [_as_it_stands(outcome) for outcome in outcomes])
+    text = replace(text, body=shortened(text.body, forge.longest_body))
+    if issue is not None and issue.text == text:
+        return issue.url
+    return forge.write_issue(issue.number if issue else None, text).url
+
+
+def _as_it_stands(outcome: Outcome) -> Move:
+    """The move; as waiting where it did not work."""
+    if not outcome.problem:
+        return outcome.move
+    return replace(outcome.move, verb="wait", reason=outcome.problem)
+
+
+def _wanted(move: Move) -> Wanted:
+    if move.wanted is None:
+        raise AssertionError(f"{move.verb} of {move.branch} without anything wanted")
+    return move.wanted
+
+
+def shortened(body: str, longest: int) -> str:
+    """`body`, cut where a forge takes no more; the hidden comments at its end stay whole."""
+    if len(body) <= longest:
+        return body
+    hidden = "".join(f"\n{line}" for line in body.split("\n") if line.startswith("<!-- rightsize"))
+    room = longest - len(_CUT) - len(hidden)
+    if room < 0:  # a promise of very many containers: the digest alone is kept
+        hidden = "".join(f"\n{x}" for x in hidden.split("\n") if x.startswith("<!-- rightsize:"))
+        room = longest - len(_CUT) - len(hidden)
+    kept = "\n".join(line for line in body.split("\n") if not line.startswith("<!-- rightsize"))
+    return kept[:room].rpartition("\n")[0] + _CUT + hidden

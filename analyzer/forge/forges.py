@@ -1,0 +1,158 @@
+"""Which forges there are, and which of them a remote lives on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from analyzer.errors import UsageError
+from analyzer.forge import gitea, github, gitlab
+from analyzer.forge.bare import Bare
+from analyzer.forge.protocol import Forge
+from analyzer.forge.remote import Access, Remote
+from analyzer.forge.rest import Rest, Token
+from analyzer.forge.settings import ForgeSettings
+
+_SCP = re.compile(r"(?:[\w.+-]+@)?(?P<host>[\w.-]+):(?!//)(?P<path>[^\\]+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How to talk to one kind of forge."""
+
+    make: Callable[[Rest, str], Forge]
+    header: Callable[[str], Mapping[str, str]]
+    tokens: tuple[str, ...]
+    api: str
+    """The address of its API, where ``{host}`` is the host of the remote."""
+    hosts: tuple[str, ...]
+    """Words in a host's name that give it away."""
+    user: str
+    """The user name that goes with a token when git asks."""
+
+
+FORGES: Mapping[str, Kind] = {
+    "github": Kind(
+        github.GitHub,
+        github.header,
+        github.TOKENS,
+        "https://{host}/api/v3",
+        ("github",),
+        "x-access-token",
+    ),
+    "gitlab": Kind(
+        gitlab.GitLab,
+        gitlab.header,
+        gitlab.TOKENS,
+        "https://{host}/api/v4",
+        ("gitlab",),
+        "oauth2",
+    ),
+    "gitea": Kind(
+        gitea.Gitea,
+        gitea.header,
+        gitea.TOKENS,
+        "https://{host}/api/v1",
+        ("gitea", "forgejo", "codeberg"),
+        "oauth2",
+    ),
+}
+"""How to talk to each kind of forge; ``none`` is `Bare`."""
+
+_HOSTED_APIS = {"github.com": "https://api.github.com"}
+
+
+def split_address(url: str) -> tuple[str, str]:
+    """Host and ``owner/name`` of a remote's address; both empty for a folder."""
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https", "ssh", "git"):
+        host, path = parts.hostname or "", parts.path
+    elif match := _SCP.fullmatch(url):
+        host, path = match["host"], match["path"]
+    else:
+        return "", ""
+    return host.lower(), path.strip("/").removesuffix(".git")
+
+
+def kind_of(settings: ForgeSettings, url: str) -> str:
+    """The kind of forge of a remote at `url`. Raises `UsageError` where its host does not tell."""
+    if settings.kind != "auto":
+        return settings.kind
+    host, _ = split_address(url)
+    for name, kind in FORGES.items():
+        if any(word in host for word in kind.hosts):
+            return name
+    raise UsageError(
+        f"{host or 'the remote'} does not say which forge it is; set forge.kind to "
+        f"{', '.join(FORGES)}, or to none to push branches alone"
+    )
+
+
+def git_user(kind: str) -> str:
+    """The user name that goes with a forge's token when git asks."""
+    return FORGES[kind].user if kind in FORGES else "git"
+
+
+def token_of(settings: ForgeSettings, kind: str, environment: Mapping[str, str]) -> Token | None:
+    """Where the token of a forge is; None without a forge that needs one."""
+    if kind not in FORGES:
+        return Token(file=settings.token_file) if settings.token_file else None
+    return Token(settings.token_file, FORGES[kind].tokens, environment)
+
+
+def access_of(
+    settings: ForgeSettings,
+    url: str,
+    environment: Mapping[str, str],
+    *,
+    ssh_key: str | None = None,
+    known_hosts: str | None = None,
+) -> Access:
+    """How git gets to `url`: the forge's token over HTTP where there is one, the key over SSH.
+
+    A public repository needs neither, so a token that is not there is no error yet.
+    """
+    try:
+        kind = kind_of(settings, url)
+    except UsageError:
+        kind = "none"
+    token = token_of(settings, kind, environment)
+    there = settings.token_file or (token and any(environment.get(v) for v in token.variables))
+    over_http = url.startswith(("https://", "http://"))
+    return Access(
+        user=git_user(kind),
+        token=token if there and over_http else None,
+        ssh_key=ssh_key,
+        known_hosts=known_hosts,
+        environment=environment,
+    )
+
+
+def open_forge(
+    settings: ForgeSettings,
+    remote: Remote,
+    token: Token | None,
+    *,
+    dry_run: bool = False,
+) -> Forge:
+    """The forge where `remote` lives; nothing is asked yet."""
+    url = remote.url()
+    name = kind_of(settings, url)
+    if name == "none":
+        return Bare(remote)
+    kind = FORGES[name]
+    host, path = split_address(url)
+    repository = settings.repository or path
+    if "/" not in repository:
+        raise UsageError(
+            f"no owner/name can be told from the remote {remote.name}; set forge.repository"
+        )
+    if not host and settings.url is None:
+        raise UsageError("the remote is a folder; set forge.url to the address of the API")
+    api = settings.url or _HOSTED_APIS.get(host, kind.api.format(host=host))
+    if urlsplit(api).scheme not in ("http", "https") or "@" in urlsplit(api).netloc:
+        raise UsageError("forge.url must be an address like https://git.example.org/api/v3")
+    rest = Rest(api, token or Token(), kind.header, ca_file=settings.ca_file, dry_run=dry_run)
+    return kind.make(rest, repository)

@@ -1,0 +1,170 @@
+"""Gitea and Forgejo, by their REST API (v1), which they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from analyzer.forge.answers import Shape, moment, read
+from analyzer.forge.protocol import Issue, PullRequest, Text
+from analyzer.forge.rest import Rest
+
+TOKENS = ("GITEA_TOKEN", "FORGEJO_TOKEN")
+_PAGE = 50
+"""As many as an instance gives by default."""
+
+
+def header(token: str) -> Mapping[str, str]:
+    """How Gitea is told who asks."""
+    return {"Authorization": f"token {token}"}
+
+
+class _Repository(Shape):
+    default_branch: str
+
+
+class _End(Shape):
+    ref: str
+    repo_id: int = 0
+
+
+class _Label(Shape):
+    id: int
+    name: str
+
+
+class _Pull(Shape):
+    number: int
+    title: str
+    state: str
+    head: _End
+    base: _End
+    html_url: str = ""
+    body: str | None = None
+    labels: list[_Label] | None = None
+    merged: bool = False
+    merged_at: str | None = None
+    closed_at: str | None = None
+
+
+class _Issue(Shape):
+    number: int
+    title: str
+    html_url: str = ""
+    body: str | None = None
+    pull_request: dict[str, Any] | None = None
+
+
+class _Comment(Shape):
+    body: str = ""
+
+
+class Gitea:
+    """Pull requests of one repository on Gitea or Forgejo."""
+
+    name = "gitea"
+    longest_body = 60_000
+
+    def __init__(self, rest: Rest, repository: str) -> None:
+        self.rest = rest
+        self.repository = repository
+        self._root = f"repos/{quote(repository)}"
+        self._ended: dict[str, PullRequest] | None = None
+
+    def default_branch(self) -> str:
+        return read(_Repository, self.rest.get(self._root), "the repository").default_branch
+
+    def open_requests(self, prefix: str) -> list[PullRequest]:
+        return [r for r in self._requests("open") if r.branch.startswith(prefix)]
+
+    def latest(self, branch: str) -> PullRequest | None:
+        """The API finds pull requests by state alone, so the ended ones are listed once."""
+        for request in self._requests("open"):
+            if request.branch == branch:
+                return request
+        if self._ended is None:
+            self._ended = {}
+            for request in sorted(self._requests("closed"), key=lambda r: r.number):
+                self._ended[request.branch] = request
+        return self._ended.get(branch)
+
+    def _requests(self, state: str) -> list[PullRequest]:
+        found = self.rest.pages(f"{self._root}/pulls", state=state, limit=_PAGE)
+        pulls = [read(_Pull, item, "a pull request") for item in found]
+        # A fork's branch may have any name.
+        return [_request(p) for p in pulls if p.head.repo_id == p.base.repo_id]
+
+    def open(self, branch: str, base: str, text: Text, labels: tuple[str, ...]) -> PullRequest:
+        body: dict[str, object] = {
+            "head": branch,
+            "base": base,
+            "title": text.title,
+            "body": text.body,
+        }
+        if labels:
+            body["labels"] = self._label_numbers(labels)
+        made = self.rest.send("POST", f"{self._root}/pulls", body)
+        if self.rest.dry_run:
+            return PullRequest(0, branch, text, "open")
+        return _request(read(_Pull, made, "the new pull request"))
+
+    def _label_numbers(self, names: tuple[str, ...]) -> list[int]:
+        """Labels go by number here; one that does not exist is made."""
+        found = self.rest.pages(f"{self._root}/labels", limit=_PAGE)
+        known = {label.name: label.id for label in (read(_Label, i, "a label") for i in found)}
+        for name in names:
+            if name not in known and not self.rest.dry_run:
+                made = self.rest.send(
+                    "POST", f"{self._root}/labels", {"name": name, "color": "#2a6f97"}
+                )
+                known[name] = read(_Label, made, "the new label").id
+        return [known[name] for name in names if name in known]
+
+    def edit(self, number: int, text: Text) -> None:
+        self.rest.send(
+            "PATCH", f"{self._root}/pulls/{number}", {"title": text.title, "body": text.body}
+        )
+
+    def close(self, number: int) -> None:
+        self._ended = None
+        self.rest.send("PATCH", f"{self._root}/pulls/{number}", {"state": "closed"})
+
+    def comments(self, number: int) -> list[str]:
+        found = self.rest.get(f"{self._root}/issues/{number}/comments")
+        return [read(_Comment, item, "a comment").body for item in found or []]
+
+    def comment(self, number: int, body: str) -> None:
+        self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
+
+    def find_issue(self, marker: str) -> Issue | None:
+        found = self.rest.pages(f"{self._root}/issues", state="open", type="issues", limit=_PAGE)
+        issues = [read(_Issue, item, "an issue") for item in found]
+        marked = [i for i in issues if i.pull_request is None and marker in (i.body or "")]
+        oldest = min(marked, key=lambda i: i.number, default=None)
+        if oldest is None:
+            return None
+        return Issue(oldest.number, Text(oldest.title, oldest.body or ""), oldest.html_url)
+
+    def write_issue(self, number: int | None, text: Text) -> Issue:
+        body: dict[str, object] = {"title": text.title, "body": text.body}
+        if number is None:
+            made = self.rest.send("POST", f"{self._root}/issues", body)
+        else:
+            made = self.rest.send("PATCH", f"{self._root}/issues/{number}", body)
+        if self.rest.dry_run:
+            return Issue(number or 0, text)
+        issue = read(_Issue, made, "the issue")
+        return Issue(issue.number, text, issue.html_url)
+
+
+def _request(pull: _Pull) -> PullRequest:
+    return PullRequest(
+        number=pull.number,
+        branch=pull.head.ref,
+        text=Text(pull.title, pull.body or ""),
+        state="merged" if pull.merged else "open" if pull.state == "open" else "closed",
+        url=pull.html_url,
+        labels=frozenset(label.name for label in pull.labels or []),
+        ended=moment(pull.merged_at or pull.closed_at),
+    )

@@ -1,0 +1,169 @@
+"""GitHub and GitHub Enterprise, by its REST API (version 2022-11-28)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from analyzer.forge.answers import Shape, moment, read
+from analyzer.forge.protocol import Issue, PullRequest, Text
+from analyzer.forge.rest import Rest
+
+TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
+
+
+def header(token: str) -> Mapping[str, str]:
+    """How GitHub is told who asks."""
+    return {
+        "Authorization": f"Bearer {token}",
+        "Accept": "application/vnd.github+json",
+        "X-GitHub-Api-Version": "2022-11-28",
+    }
+
+
+class _Repository(Shape):
+    full_name: str
+
+
+class _End(Shape):
+    ref: str
+    repo: _Repository | None = None
+
+
+class _Label(Shape):
+    name: str
+
+
+class _Pull(Shape):
+    number: int
+    title: str
+    state: str
+    head: _End
+    html_url: str = ""
+    body: str | None = None
+    labels: tuple[_Label, ...] = ()
+    merged_at: str | None = None
+    closed_at: str | None = None
+
+
+class _Issue(Shape):
+    number: int
+    title: str
+    html_url: str = ""
+    body: str | None = None
+    pull_request: dict[str, Any] | None = None
+
+
+class _About(Shape):
+    full_name: str
+    default_branch: str
+
+
+class _Comment(Shape):
+    body: str | None = None
+
+
+class GitHub:
+    """Pull requests of one repository on GitHub."""
+
+    name = "github"
+    longest_body = 65_000
+
+    def __init__(self, rest: Rest, repository: str) -> None:
+        self.rest = rest
+        self.repository = repository
+        self._root = f"repos/{quote(repository)}"
+        self._about: _About | None = None
+
+    def _repository(self) -> _About:
+        """What the repository is called today: it may have been renamed."""
+        if self._about is None:
+            self._about = read(_About, self.rest.get(self._root), "the repository")
+        return self._about
+
+    def default_branch(self) -> str:
+        return self._repository().default_branch
+
+    def open_requests(self, prefix: str) -> list[PullRequest]:
+        found = self.rest.pages(f"{self._root}/pulls", state="open", per_page=100)
+        pulls = [read(_Pull, item, "a pull request") for item in found]
+        return [_request(p) for p in pulls if p.head.ref.startswith(prefix) and self._own(p)]
+
+    def latest(self, branch: str) -> PullRequest | None:
+        owner = self._repository().full_name.partition("/")[0]
+        found = self.rest.pages(
+            f"{self._root}/pulls", state="all", head=f"{owner}:{branch}", per_page=100
+        )
+        pulls = [read(_Pull, item, "a pull request") for item in found]
+        own = [p for p in pulls if p.head.ref == branch and self._own(p)]
+        return _request(max(own, key=lambda p: p.number)) if own else None
+
+    def _own(self, pull: _Pull) -> bool:
+        """Whether it comes from this very repository: a fork's branch may have any name."""
+        return pull.head.repo is None or pull.head.repo.full_name == self._repository().full_name
+
+    def open(self, branch: str, base: str, text: Text, labels: tuple[str, ...]) -> PullRequest:
+        body: dict[str, object] = {
+            "title": text.title,
+            "body": text.body,
+            "head": branch,
+            "base": base,
+        }
+        made = self.rest.send("POST", f"{self._root}/pulls", body)
+        if self.rest.dry_run:
+            return PullRequest(0, branch, text, "open")
+        request = _request(read(_Pull, made, "the new pull request"))
+        if labels:
+            self.rest.send(
+                "POST", f"{self._root}/issues/{request.number}/labels", {"labels": list(labels)}
+            )
+        return request
+
+    def edit(self, number: int, text: Text) -> None:
+        self.rest.send(
+            "PATCH", f"{self._root}/pulls/{number}", {"title": text.title, "body": text.body}
+        )
+
+    def close(self, number: int) -> None:
+        self.rest.send("PATCH", f"{self._root}/pulls/{number}", {"state": "closed"})
+
+    def comments(self, number: int) -> list[str]:
+        found = self.rest.pages(f"{self._root}/issues/{number}/comments", per_page=100)
+        return [read(_Comment, item, "a comment").body or "" for item in found]
+
+    def comment(self, number: int, body: str) -> None:
+        self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
+
+    def find_issue(self, marker: str) -> Issue | None:
+        found = self.rest.pages(
+            f"{self._root}/issues", state="open", sort="created", direction="asc", per_page=100
+        )
+        for item in found:
+            issue = read(_Issue, item, "an issue")
+            if issue.pull_request is None and marker in (issue.body or ""):
+                return Issue(issue.number, Text(issue.title, issue.body or ""), issue.html_url)
+        return None
+
+    def write_issue(self, number: int | None, text: Text) -> Issue:
+        body: dict[str, object] = {"title": text.title, "body": text.body}
+        if number is None:
+            made = self.rest.send("POST", f"{self._root}/issues", body)
+        else:
+            made = self.rest.send("PATCH", f"{self._root}/issues/{number}", body)
+        if self.rest.dry_run:
+            return Issue(number or 0, text)
+        issue = read(_Issue, made, "the issue")
+        return Issue(issue.number, text, issue.html_url)
+
+
+def _request(pull: _Pull) -> PullRequest:
+    return PullRequest(
+        number=pull.number,
+        branch=pull.head.ref,
+        text=Text(pull.title, pull.body or ""),
+        state="merged" if pull.merged_at else "open" if pull.state == "open" else "closed",
+        url=pull.html_url,
+        labels=frozenset(label.name for label in pull.labels),
+        ended=moment(pull.merged_at or pull.closed_at),
+    )

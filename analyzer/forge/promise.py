@@ -1,0 +1,71 @@
+"""What a pull request promises, in a form that a later run can read out of its body.
+
+A hidden comment holds the amounts and stated risks, as JSON in base64: no name from a cluster can
+end the comment or reach Markdown. Whoever edits the words around it does no harm.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+_HIDDEN = re.compile(r"<!-- rightsize-promise:([A-Za-z0-9+/=]{1,60000}) -->")
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """What is promised of one container: amounts in millicores and bytes, risks as fractions."""
+
+    namespace: str
+    kind: str
+    workload: str
+    container: str
+    before: dict[str, int] = {}
+    after: dict[str, int] = {}
+    risk: dict[str, float] = {}
+
+
+class _Promises(msgspec.Struct, frozen=True, kw_only=True):
+    cluster: str = ""
+    containers: tuple[Promise, ...] = ()
+
+
+def hidden(cluster: str, promises: Iterable[Promise]) -> str:
+    """The comment that holds `promises`, for the end of a body."""
+    text = msgspec.json.encode(_Promises(cluster=cluster, containers=tuple(promises)))
+    return f"<!-- rightsize-promise:{base64.b64encode(text).decode('ascii')} -->"
+
+
+def promised(body: str) -> tuple[Promise, ...]:
+    """The promises in `body`; none where there are none, or somebody has spoiled them."""
+    found = _HIDDEN.search(body)
+    if found is None:
+        return ()
+    try:
+        text = base64.b64decode(found.group(1), validate=True)
+        return msgspec.json.decode(text, type=_Promises).containers
+    except (binascii.Error, msgspec.MsgspecError):
+        return ()
+
+
+def largest_move(old: Iterable[Promise], new: Iterable[Promise]) -> float:
+    """The largest relative difference between two promises, over all amounts of all containers.
+
+    A container or an amount that only one of them has counts as infinitely different.
+    """
+    left, right = _amounts(old), _amounts(new)
+    if left.keys() != right.keys():
+        return float("inf")
+    moves = [abs(right[key] - left[key]) / max(left[key], 1) for key in left]
+    return max(moves, default=0.0)
+
+
+def _amounts(promises: Iterable[Promise]) -> Mapping[tuple[str, ...], int]:
+    return {
+        (one.namespace, one.kind, one.workload, one.container, target): amount
+        for one in promises
+        for target, amount in one.after.items()
+    }

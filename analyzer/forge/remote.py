@@ -1,0 +1,215 @@
+"""The remote of a checkout: whose its branches are, and pushing to it without overwriting anyone.
+
+Nothing of the checkout moves: no working tree, no index, no branch. What is fetched lies below
+``refs/rightsize/``, commits are written from the base, and a push names the commit that it
+replaces, so that what somebody pushed in between makes it fail.
+"""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analyzer.errors import GitOpsError
+from analyzer.forge.protocol import ForgeError
+from analyzer.forge.rest import Token
+from analyzer.gitops.land.diff import Author, Edits
+from analyzer.gitops.land.worktree import git, write_commit, write_tree
+
+_MINE = "refs/rightsize"
+_TRAILER = "Rightsize-Digest: "
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A branch on the remote.
+
+    `ours` says that its last commit is one that an earlier run wrote, and nobody has touched
+    since; then `digest` names what it proposes and `parent` what it stands on.
+    """
+
+    tip: str
+    ours: bool
+    digest: str = ""
+    parent: str = ""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How git gets in: a token for HTTPS, or a key for SSH; without either, git's own ways."""
+
+    user: str = "x-access-token"
+    token: Token | None = None
+    ssh_key: str | None = None
+    known_hosts: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def variables(self) -> Iterator[dict[str, str]]:
+        """The environment for git; a token lies in a file that only this user can read."""
+        found = {"GIT_TERMINAL_PROMPT": "0"} | self._ssh()
+        if self.token is None:
+            yield found
+            return
+        secret = self.token.read()
+        with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+            answer = Path(folder) / "answer"
+            answer.touch(0o600)
+            answer.write_text(secret, encoding="ascii")
+            asked = Path(folder) / "askpass"
+            asked.touch(0o700)
+            asked.write_text(
+                "#!/bin/sh\n"
+                f"case \"$1\" in Username*) printf '%s\\n' {shlex.quote(self.user)} ;; "
+                f"*) cat {shlex.quote(str(answer))} ;; esac\n",
+                encoding="utf-8",
+            )
+            yield found | {
+                "GIT_ASKPASS": str(asked),
+                # A helper of this machine would be asked first, and told what was used.
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "credential.helper",
+                "GIT_CONFIG_VALUE_0": "",
+            }
+
+    def _ssh(self) -> dict[str, str]:
+        if self.ssh_key is None and self.known_hosts is None:
+            given = self.environment.get("GIT_SSH_COMMAND")
+            return {"GIT_SSH_COMMAND": given or "ssh -o BatchMode=yes"}
+        command = ["ssh", "-o", "BatchMode=yes"]
+        if self.ssh_key is not None:
+            command += ["-i", str(Path(self.ssh_key).absolute()), "-o", "IdentitiesOnly=yes"]
+        if self.known_hosts is not None:
+            hosts = str(Path(self.known_hosts).absolute())
+            command += ["-o", f"UserKnownHostsFile={hosts}", "-o", "StrictHostKeyChecking=yes"]
+        return {"GIT_SSH_COMMAND": shlex.join(command)}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The remote `name` of the checkout at `root`, as `author` works with it."""
+
+    root: Path
+    name: str
+    author: Author
+    access: Access = field(default_factory=Access)
+
+    def url(self) -> str:
+        """Its address. Raises `GitOpsError` where the checkout has no such remote."""
+        try:
+            return git(self.root, "remote", "get-url", "--", self.name).strip()
+        except GitOpsError as error:
+            raise GitOpsError(
+                f"{self.root}: has no remote {self.name!r} to push to; add it, or set forge.remote"
+            ) from error
+
+    def fetch(self, base: str, prefix: str) -> tuple[str, dict[str, Branch]]:
+        """The commit at the head of `base`, and the remote's branches that start with `prefix`."""
+        git(self.root, "check-ref-format", "--branch", base)
+        heads = f"+refs/heads/{prefix}*:{_MINE}/heads/{prefix}*"
+        with self.access.variables() as variables:
+            known = self._heads(prefix, variables)
+            self._fetch(variables, f"+refs/heads/{base}:{_MINE}/base")
+            if known:
+                self._fetch(variables, heads, *self._depth())
+        found = git(self.root, "rev-parse", "--verify", f"{_MINE}/base^{{commit}}").strip()
+        return found, {branch: self._branch(tip) for branch, tip in sorted(known.items())}
+
+    def _depth(self) -> list[str]:
+        """In a shallow clone two commits do: the one we wrote, and the one that it stands on.
+
+        A whole clone must never hear of a depth: its own history would be cut off there.
+        """
+        shallow = git(self.root, "rev-parse", "--is-shallow-repository").strip() == "true"
+        return ["--depth=2"] if shallow else []
+
+    def listed(self, prefix: str) -> dict[str, str]:
+        """The commits of the remote's branches that start with `prefix`."""
+        with self.access.variables() as variables:
+            return self._heads(prefix, variables)
+
+    def default_branch(self) -> str:
+        """The branch that the remote's HEAD points to."""
+        with self.access.variables() as variables:
+            said = git(self.root, "ls-remote", "--symref", "--", self.name, "HEAD", extra=variables)
+        for line in said.splitlines():
+            if line.startswith("ref: refs/heads/"):
+                return line.removeprefix("ref: refs/heads/").partition("\t")[0]
+        raise GitOpsError(f"the remote {self.name} names no default branch; set forge.base")
+
+    def _heads(self, prefix: str, variables: Mapping[str, str]) -> dict[str, str]:
+        said = git(
+            self.root, "ls-remote", "--heads", "--", self.name, f"refs/heads/{prefix}*",
+            extra=variables,
+        )  # fmt: skip
+        pairs = (line.split("\t", 1) for line in said.splitlines() if "\t" in line)
+        return {name.removeprefix("refs/heads/"): tip for tip, name in pairs}
+
+    def _fetch(self, variables: Mapping[str, str], what: str, *more: str) -> None:
+        quiet = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
+        git(self.root, "fetch", *quiet, *more, "--", self.name, what, extra=variables)
+
+    def _branch(self, tip: str) -> Branch:
+        shape = "%ae%n%ce%n%P%n%B"
+        author, committer, parents, message = git(
+            self.root, "log", "-1", f"--format={shape}", tip, "--"
+        ).split("\n", 3)
+        digest = next(
+            (line[len(_TRAILER) :] for line in message.split("\n") if line.startswith(_TRAILER)),
+            "",
+        )
+        mine = author == committer == self.author.email and bool(digest) and " " not in parents
+        return Branch(tip, True, digest, parents) if mine else Branch(tip, False)
+
+    def moved_under(self, branch: Branch, base: str, files: Iterable[str]) -> bool:
+        """Whether the base has other text in one of `files` than the commit `branch` stands on."""
+        try:
+            said = git(
+                self.root, "diff", "--no-ext-diff", "--no-textconv", "--name-only", "-z",
+                branch.parent, base, "--", *(f":(top,literal){file}" for file in files),
+            )  # fmt: skip
+        except GitOpsError:
+            return True  # the commit it stands on is gone: made anew, it stands on what there is
+        return bool(said)
+
+    def write(self, base: str, message: str, digest: str, edits: Edits) -> str:
+        """A commit of `edits` on top of the commit `base`, on no branch yet; its id."""
+        tree = write_tree(self.root, base, edits)
+        text = f"{message.rstrip()}\n\n{_TRAILER}{digest}\n"
+        return write_commit(self.root, tree, base, text, self.author)
+
+    def push(self, branch: str, commit: str, old: str | None) -> None:
+        """Let `branch` be `commit` where it is still `old` (None: where there is none yet)."""
+        self._push(branch, old, f"{commit}:refs/heads/{branch}")
+
+    def delete(self, branch: str, old: str) -> None:
+        """Delete `branch` where it is still the commit `old`."""
+        self._push(branch, old, f":refs/heads/{branch}")
+
+    def _push(self, branch: str, old: str | None, what: str) -> None:
+        git(self.root, "check-ref-format", "--branch", branch)
+        lease = f"--force-with-lease=refs/heads/{branch}:{old or ''}"
+        with self.access.variables() as variables:
+            try:
+                git(
+                    self.root, "push", "--quiet", "--no-verify", lease, "--", self.name, what,
+                    extra=variables,
+                )  # fmt: skip
+            except GitOpsError as error:
+                raise ForgeError(f"{branch} was not pushed: {_why(str(error))}") from error
+
+    def path_in_repository(self, file: str) -> str:
+        """`file`, given from the root that was analysed, from the top of the repository."""
+        return git(self.root, "rev-parse", "--show-prefix").strip() + file
+
+
+def _why(said: str) -> str:
+    if "stale info" in said or "fetch first" in said:
+        return "somebody else pushed to it meanwhile; the next run looks again"
+    if "protected" in said.lower() or "hook declined" in said.lower():
+        return f"the server refuses it ({said[-160:]})"
+    return said

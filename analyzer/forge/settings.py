@@ -1,0 +1,57 @@
+"""Where pull requests are made, and how many."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["auto", "github", "gitlab", "gitea", "none"]
+
+
+class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where pull requests are made, and how many."""
+
+    kind: Kind = "auto"
+    """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``none``
+    (branches are pushed, titles and bodies are files); by default what the remote's host says."""
+    url: str | None = None
+    """The address of its API, such as ``https://git.example.org/api/v3``; by default from the
+    remote's host."""
+    repository: str | None = None
+    """``owner/name`` on the forge; by default from the remote's address."""
+    token_file: str | None = None
+    """A file that holds the token, read anew for every request; by default the variable
+    ``GITHUB_TOKEN``, ``GITLAB_TOKEN`` or ``GITEA_TOKEN``."""
+    ca_file: str | None = None
+    """A certificate authority for the API; by default those of the system."""
+    remote: str = "origin"
+    """The remote of the checkout that branches are pushed to."""
+    base: str | None = None
+    """The branch to propose to; by default the forge's default branch."""
+    group: Literal["application", "namespace", "all"] = "application"
+    """What shares a pull request."""
+    split_directions: bool = True
+    """Never mix raises and reductions: what must not wait is not held up by what needs thought."""
+    most_open: int = 5
+    """At most this many are open at once, the most urgent first."""
+    labels: tuple[str, ...] = ()
+    """Labels that every pull request gets."""
+    dashboard: bool = True
+    """Keep an issue that lists what is open, what waits and what is held, and why."""
+    reopen_change: float = 0.25
+    """What a person closed comes back once an amount moved by at least this share of itself."""
+    author_name: str = "rightsize"
+    """Who commits."""
+    author_email: str = "rightsize@localhost"
+    """The address of the committer; commits by any other address are a person's work."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.most_open <= 1000:
+            raise ValueError(f"most_open must lie between 1 and 1000, found {self.most_open}")
+        if not 0 <= self.reopen_change <= 10:
+            raise ValueError(
+                f"reopen_change must lie between 0 and 10, found {self.reopen_change:g}"
+            )
+        if "@" not in self.author_email or any(c in self.author_email for c in "<> \n"):
+            raise ValueError(f"author_email must be an address, found {self.author_email!r}")

@@ -1,0 +1,121 @@
+"""Pull requests of one run: what its report and plan want to be proposed, and delivering it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analyzer.config import Config
+from analyzer.forge.cycle import Wanted
+from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
+from analyzer.forge.promise import Promise, hidden
+from analyzer.forge.protocol import Request, Text
+from analyzer.forge.remote import Remote
+from analyzer.gitops.land.changes import ChangePlan
+from analyzer.gitops.land.diff import Author
+from analyzer.gitops.land.proposal import Proposal, commit_body
+from analyzer.landing import propose
+from analyzer.quantity import Resources
+from analyzer.recommend import TARGETS, Recommendation
+from analyzer.report import Report
+from analyzer.workload import ContainerRef
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What became of a run's proposals, and the calls that changed (or would change) the forge."""
+
+    delivery: Delivery
+    requests: tuple[Request, ...] = ()
+
+
+def deliver_report(
+    report: Report,
+    plan: ChangePlan,
+    config: Config,
+    environment: Mapping[str, str],
+    *,
+    dry_run: bool = False,
+) -> Delivered:
+    """Open, refresh and close pull requests for what `plan` changes, in its checkout's remote.
+
+    A partial run, or one of some namespaces only, closes nothing. With `dry_run` nothing is pushed
+    and nothing sent, and `requests` holds what would be.
+    """
+    settings = config.forge
+    desk = _desk(plan.index.root, config, environment, dry_run=dry_run)
+    wanted = wanted_of(report, propose(report, plan, settings.group, settings.split_directions))
+    partial = report.warnings or report.meta.warnings or config.namespaces
+    found = deliver(wanted, report.meta.cluster, desk, complete=not partial)
+    rest = getattr(desk.forge, "rest", None)
+    return Delivered(found, tuple(rest.sent) if rest is not None else ())
+
+
+def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run: bool) -> Desk:
+    settings = config.forge
+    author = Author(settings.author_name, settings.author_email)
+    remote = Remote(root, settings.remote, author)
+    url = remote.url()
+    kind = kind_of(settings, url)
+    token = token_of(settings, kind, environment)
+    access = access_of(
+        settings,
+        url,
+        environment,
+        ssh_key=config.git.ssh_key,
+        known_hosts=config.git.known_hosts,
+    )
+    remote = Remote(root, settings.remote, author, access)
+    return Desk(open_forge(settings, remote, token, dry_run=dry_run), remote, settings, dry_run)
+
+
+def wanted_of(report: Report, proposals: Iterable[Proposal]) -> list[Wanted]:
+    """The pull requests that a report's proposals ask for."""
+    known = {r.ref: r for r in report.recommendations}
+    return [_wanted(one, known, report.meta.cluster) for one in proposals]
+
+
+def _wanted(one: Proposal, known: Mapping[ContainerRef, Recommendation], cluster: str) -> Wanted:
+    about = [known[change.ref] for change in one.changes if change.ref in known]
+    promises = tuple(promise_of(r) for r in about)
+    return Wanted(
+        branch=one.branch,
+        text=Text(one.title, f"{one.body.rstrip()}\n{hidden(cluster, promises)}\n"),
+        message=f"{one.title}\n\n{commit_body(one)}",
+        digest=one.digest,
+        edits=one.edits,
+        promises=promises,
+        urgency=urgency(one, about),
+    )
+
+
+def promise_of(recommendation: Recommendation) -> Promise:
+    """What is promised of one container: the amounts that change, and the risks stated for them."""
+    ref = recommendation.ref
+    return Promise(
+        namespace=ref.namespace,
+        kind=ref.kind,
+        workload=ref.workload,
+        container=ref.container,
+        before=_amounts(recommendation.current),
+        after=_amounts(recommendation.proposed),
+        risk=dict(recommendation.stated_risk),
+    )
+
+
+def _amounts(resources: Resources) -> dict[str, int]:
+    """Millicores and bytes by target, where there are any."""
+    stated = {str(target): getattr(resources, target) for target in TARGETS}
+    return {target: amount.units for target, amount in stated.items() if amount is not None}
+
+
+def urgency(proposal: Proposal, about: Sequence[Recommendation]) -> tuple[float, ...]:
+    """Its place in the queue: what was killed or throttled, then raises, then large reductions."""
+    hurt = any(r.evidence.oom_kills or r.evidence.throttled for r in about)
+    rank = 0 if hurt and proposal.direction != "decrease" else _RANKS[proposal.direction]
+    return (rank, -sum(r.weight for r in about))
+
+
+_RANKS = {"increase": 1, "mixed": 2, "decrease": 3}

@@ -1,0 +1,146 @@
+"""What no other step may cross: the policy's floor and ceiling, settings, limits, nodes.
+
+`HARD` runs before the restraints, so that these judge the amount that would be written, and once
+more at the very end. Where bounds contradict each other the later one wins: a ceiling yields to a
+heap that has to fit, and everything yields to the node.
+"""
+
+from __future__ import annotations
+
+from analyzer.cutoff import Kills
+from analyzer.policy import round_up
+from analyzer.quantity import Memory, Quantity
+from analyzer.recommend.case import Case, Facts
+from analyzer.recommend.step import Outcome, PolicyStep
+
+MOST_AFTER_SURPRISE = 2.0
+"""Where usage jumped to its limit and was killed, the need is unknown: at most so much more."""
+
+
+def floor(case: Case, amount: Quantity) -> Outcome:
+    """No request below the policy's floor; limits follow the request."""
+    if case.part == "limit" or amount >= case.floor:
+        return amount, ""
+    return case.floor, "never less than the floor"
+
+
+def ceiling(case: Case, amount: Quantity) -> Outcome:
+    """No request above the policy's ceiling, and no limit but where it would kill."""
+    most = case.ceiling
+    if most is None or amount <= most:
+        return amount, ""
+    if case.part == "request":
+        return most, "the policy's ceiling"
+    least = [most]
+    if case.request is not None:
+        least.append(case.request)
+    if case.resource == "memory":
+        least.append(round_up(room_above_peak(case.facts)))
+    if amount <= max(least):
+        return amount, ""
+    return max(least), "the policy's ceiling, but never below the highest peak: that would kill"
+
+
+def settings(case: Case, amount: Quantity) -> Outcome:
+    """At least what the container's own settings ask for."""
+    bounds = [bound for bound in case.facts.bounds if bound.target == case.target]
+    needed = max(bounds, key=lambda bound: bound.least.units, default=None)
+    if needed is None or amount >= needed.least:
+        return amount, ""
+    return needed.least, needed.reason
+
+
+def killed(case: Case, amount: Quantity) -> Outcome:
+    """Nothing is lowered below what a kill says.
+
+    A limit that killed repeatedly was used, and more was wanted. A kill far below the limit has a
+    cause that the samples do not show, and a lower request would choose the same victim again.
+    """
+    kills, now = case.facts.kills, case.now
+    if case.resource != "memory" or now is None or amount >= now:
+        return amount, ""
+    if kills.elsewhere:
+        return now, "it was killed while usage was far below its limit, so memory is not lowered"
+    if kills.repeated is None or case.part == "limit":
+        return amount, ""
+    least = min(now, Memory.from_bytes(kills.repeated))
+    if amount >= least:
+        return amount, ""
+    return least, f"it was killed repeatedly at {Memory.from_bytes(kills.repeated).human()}"
+
+
+def kept_limit(case: Case, amount: Quantity) -> Outcome:
+    """No request above a limit that the policy keeps."""
+    limit = kept(case)
+    if case.part == "limit" or limit is None or amount <= limit:
+        return amount, ""
+    return limit, "the policy keeps the limit, and no request may lie above it"
+
+
+def above_request(case: Case, amount: Quantity) -> Outcome:
+    """No limit below the request: Kubernetes refuses it."""
+    if case.part == "request" or case.request is None or amount >= case.request:
+        return amount, ""
+    return case.request, "never below the request"
+
+
+def pod(case: Case, amount: Quantity) -> Outcome:
+    """No more than the other containers of the pod leave on the largest node."""
+    rooms = [room for room in case.facts.rooms if room.target == case.target]
+    room = min(rooms, key=lambda room: room.most.units, default=None)
+    if room is None or amount <= room.most or amount == case.now:
+        return amount, ""
+    return room.most, room.reason
+
+
+def node(case: Case, amount: Quantity) -> Outcome:
+    """Nothing is set to more than the largest node has; what is declared already may stay."""
+    if case.node is None or amount <= case.node or amount == case.now:
+        return amount, ""
+    return case.node, "the largest node has no more to give"
+
+
+HARD = (
+    PolicyStep("floor", floor),
+    PolicyStep("killed", killed),
+    PolicyStep("ceiling", ceiling),
+    PolicyStep("settings", settings),
+    PolicyStep("request", above_request),
+    PolicyStep("limit", kept_limit),
+    PolicyStep("pod", pod),
+    PolicyStep("node", node),
+)
+
+
+def kept(case: Case) -> Quantity | None:
+    """The limit of the same resource where the policy keeps it, or nobody can judge it."""
+    current = case.facts.current
+    if case.resource == "cpu":
+        return current.cpu_limit if case.policy.cpu_limit == "keep" else None
+    return current.memory_limit if case.policy.memory_limit == "keep" else None
+
+
+def room_above_peak(facts: Facts) -> Memory:
+    """The highest peak seen, or the limit at a kill where that is higher, with headroom.
+
+    The headroom is shared out among the limits that were hit one after the other: a workload that
+    fills whatever it gets gains less each time instead of doubling for ever.
+    """
+    peak, limits = facts.evidence.memory.max or 0.0, facts.kills.limits
+    headroom = (facts.policy.memory_limit_headroom - 1) / max(1, len(limits))
+    return Memory.from_bytes(max(peak, *limits, 0.0)).scale(1 + headroom)
+
+
+def most_after_kills(facts: Facts) -> Memory | None:
+    """How far a limit is raised after kills at it; None where there were none.
+
+    As far as the model expects where usage jumped to the limit, at most to twice of it; by the
+    headroom alone where usage climbed to it for hours, and would climb to the next one.
+    """
+    kills: Kills = facts.kills
+    if not kills.limits:
+        return None
+    room = room_above_peak(facts)
+    if 2 * kills.slow > kills.at_limit:
+        return room
+    return max(room, Memory.from_bytes(max(kills.limits)).scale(MOST_AFTER_SURPRISE))

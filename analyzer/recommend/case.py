@@ -1,0 +1,130 @@
+"""What the steps may know: the facts of a container, and the case of one of its amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
+from analyzer.evidence import Evidence
+from analyzer.history import Spec
+from analyzer.models.demand import Resource
+from analyzer.policy import Policy
+from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A hard lower bound that something else knows beforehand: a Java heap, a buffer pool.
+
+    `reason` is shown as it is.
+    """
+
+    target: TargetName
+    least: Cpu | Memory
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left for one amount on the largest node beside the other containers of its pod."""
+
+    target: TargetName
+    most: Cpu | Memory
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that is known of one container."""
+
+    kind: str
+    policy: Policy
+    spec: Spec
+    evidence: Evidence
+    demand: Mapping[TargetName, float]
+    """Cores or bytes at the risk that the policy allows each target."""
+    risk: Mapping[TargetName, float]
+    unknown: Mapping[Resource, str]
+    """Resources that the model cannot judge, and why."""
+    findings: Mapping[str, str]
+    """Per resource, what its history looks like."""
+    node: Resources
+    """What the largest node can give to pods, as requests."""
+    kills: Kills = NO_KILLS
+    bounds: tuple[Bound, ...] = ()
+    rooms: tuple[Room, ...] = ()
+
+    @property
+    def current(self) -> Resources:
+        """What holds now, as Kubernetes schedules it."""
+        return self.spec.resources.effective()
+
+    def cut_off(self, resource: Resource) -> bool:
+        """Whether a limit cut off what the container wanted to use."""
+        if resource == "cpu":
+            return self.evidence.throttled >= NOTABLY_THROTTLED
+        return self.kills.at_limit > 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One amount to decide, and what was decided of the same container before it."""
+
+    facts: Facts
+    target: TargetName
+    settled: Resources
+    """As proposed so far, and as it is now where nothing is decided yet."""
+
+    @property
+    def policy(self) -> Policy:
+        """The settings that hold for this container."""
+        return self.facts.policy
+
+    @property
+    def resource(self) -> Resource:
+        """What the amount is of."""
+        return "cpu" if self.target.startswith("cpu") else "memory"
+
+    @property
+    def part(self) -> Literal["request", "limit"]:
+        """Which of the two it is."""
+        return "request" if self.target.endswith("request") else "limit"
+
+    @property
+    def now(self) -> Quantity | None:
+        """What holds now."""
+        return self.facts.current.amount(self.target)
+
+    @property
+    def demand(self) -> Quantity:
+        """What the model says, at the risk that is allowed."""
+        level = self.facts.demand[self.target]
+        return Cpu.from_cores(level) if self.resource == "cpu" else Memory.from_bytes(level)
+
+    @property
+    def request(self) -> Quantity | None:
+        """The request of the same resource, as decided."""
+        return self.settled.amount("cpu_request" if self.resource == "cpu" else "memory_request")
+
+    @property
+    def limit(self) -> Quantity | None:
+        """The limit of the same resource, as decided; as it is now before that."""
+        return self.settled.amount("cpu_limit" if self.resource == "cpu" else "memory_limit")
+
+    @property
+    def floor(self) -> Quantity:
+        """The policy's floor of the resource."""
+        return self.policy.cpu_floor if self.resource == "cpu" else self.policy.memory_floor
+
+    @property
+    def ceiling(self) -> Quantity | None:
+        """The policy's ceiling of the resource, if any."""
+        return self.policy.cpu_ceiling if self.resource == "cpu" else self.policy.memory_ceiling
+
+    @property
+    def node(self) -> Quantity | None:
+        """What the largest node has of the resource; None where nobody knows."""
+        node = self.facts.node
+        return node.cpu_request if self.resource == "cpu" else node.memory_request

@@ -1,0 +1,56 @@
+"""The way of a CPU limit."""
+
+from __future__ import annotations
+
+from analyzer.recommend.bounds import HARD
+from analyzer.recommend.case import Case
+from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
+from analyzer.recommend.restraint import RESTRAINTS, ROUND
+from analyzer.recommend.step import Outcome, Plan, Source
+
+
+def plan_cpu_limit(case: Case) -> Plan:
+    """How the CPU limit of `case` comes about."""
+    policy = case.policy
+    if policy.cpu_limit == "keep" or (case.now is None and not policy.add_missing_limits):
+        return Plan(Source("keep", _kept))
+    if equal_is_wanted(case):
+        return EQUAL_LIMIT
+    if policy.cpu_limit == "none":
+        return Plan(Source("keep", _one_way), HARD) if policy.direction != "both" else _REMOVE
+    if case.request is None or "cpu" in case.facts.unknown:
+        return Plan(Source("keep", _without_request))
+    source = Source("demand", _demand) if policy.cpu_limit == "risk" else Source("ratio", _ratio)
+    return Plan(source, (ROUND, *HARD, *RESTRAINTS, *HARD))
+
+
+def _kept(case: Case) -> Outcome:
+    return case.now, "the policy keeps CPU limits" if case.now is not None else ""
+
+
+def _one_way(case: Case) -> Outcome:
+    if case.now is None:
+        return None, ""
+    return case.now, f"the policy is to {case.policy.direction} only, and removing is neither"
+
+
+def _without_request(case: Case) -> Outcome:
+    return case.now, "there is no request to go by"
+
+
+def _remove(case: Case) -> Outcome:
+    if case.now is None:
+        return None, ""
+    return None, "the policy sets no CPU limits: a request guarantees, a limit only throttles"
+
+
+def _ratio(case: Case) -> Outcome:
+    ratio, request = case.policy.cpu_limit_ratio, case.request
+    return (request.scale(ratio) if request else None), f"{ratio:g} x the request"
+
+
+def _demand(case: Case) -> Outcome:
+    return case.demand, f"at a risk of {case.policy.cpu_limit_risk:.2%}"
+
+
+_REMOVE = Plan(Source("remove", _remove))

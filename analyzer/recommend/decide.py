@@ -1,0 +1,235 @@
+"""Demand to requests and limits: every container through the same steps, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.cutoff import NO_KILLS, find_kills
+from analyzer.errors import ConfigError
+from analyzer.evidence import Evidence, observe
+from analyzer.history import Histories, Skipped
+from analyzer.models.demand import RESOURCES, Demand, Resource, Step
+from analyzer.policy import Policies, Policy
+from analyzer.quantity import TARGETS, Cpu, Memory, Resources, TargetName
+from analyzer.recommend.case import Bound, Case, Facts
+from analyzer.recommend.cpu_limit import plan_cpu_limit
+from analyzer.recommend.memory_limit import plan_memory_limit
+from analyzer.recommend.notes import notes
+from analyzer.recommend.pods import find_rooms
+from analyzer.recommend.qos import EQUAL_REQUEST
+from analyzer.recommend.recommendation import Recommendation
+from analyzer.recommend.request import plan_request
+from analyzer.recommend.step import Plan, follow, walk
+from analyzer.workload import ContainerRef
+
+Array = npt.NDArray[np.float64]
+
+_PLANS: tuple[tuple[TargetName, Callable[[Case], Plan]], ...] = (
+    ("cpu_request", plan_request),
+    ("cpu_limit", plan_cpu_limit),
+    ("memory_request", plan_request),
+    ("memory_limit", plan_memory_limit),
+)
+_REQUESTS: tuple[TargetName, ...] = ("cpu_request", "memory_request")
+
+
+def recommend(
+    histories: Histories,
+    demand: Demand,
+    policies: Policies,
+    request_risks: Mapping[Resource, Array] | None = None,
+    bounds: Mapping[ContainerRef, tuple[Bound, ...]] | None = None,
+) -> tuple[list[Recommendation], list[Skipped]]:
+    """Recommend requests and limits for every container of `histories`.
+
+    `request_risks` gives each container its own risk (the spent risk budget); without it the
+    policies' risks hold for all alike. `bounds` are least amounts that something else knows, such
+    as a heap size in Git. Containers in = recommended + skipped.
+    """
+    chosen, skipped = _choose_policies(histories, demand, policies)
+    evidence = observe(histories, chosen)
+    for index in [i for i, policy in chosen.items() if evidence[i].samples < policy.min_samples]:
+        few = _too_few(evidence[index], chosen.pop(index))
+        skipped.append(Skipped(histories.containers[index], few))
+    risks = _risks(chosen, len(histories), request_risks)
+    facts = _gather(histories, demand, chosen, evidence, risks)
+    for index, one in facts.items():
+        own = (bounds or {}).get(histories.containers[index], ())
+        facts[index] = replace(one, bounds=own)
+    found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
+    for index, rooms in find_rooms(found, largest_node(histories)).items():
+        crowded = replace(facts[index], rooms=rooms)
+        found[index] = _recommend_one(histories, demand, index, crowded)
+    return list(found.values()), [*histories.skipped, *skipped]
+
+
+def due_risks(histories: Histories, policies: Policies) -> dict[Resource, Array]:
+    """The risk that each container's policy allows its requests, before any is traded."""
+    risks = {resource: np.empty(len(histories)) for resource in RESOURCES}
+    for index, ref in enumerate(histories.containers):
+        try:
+            policy = policies.of(ref, histories.spec(index).annotations)
+        except ConfigError:
+            policy = policies.default  # `recommend` skips it, with the reason
+        risks["cpu"][index] = policy.cpu_request_risk
+        risks["memory"][index] = policy.memory_request_risk
+    return risks
+
+
+def largest_node(histories: Histories) -> Resources:
+    """What the largest node can give to pods, per resource; empty where nodes are unknown."""
+    cpu = [n["cpu_allocatable_cores"] for n in histories.meta.nodes if "cpu_allocatable_cores" in n]
+    memory = [
+        n["memory_allocatable_bytes"]
+        for n in histories.meta.nodes
+        if "memory_allocatable_bytes" in n
+    ]
+    return Resources(
+        cpu_request=Cpu.from_cores(max(cpu)) if cpu else None,
+        memory_request=Memory.from_bytes(max(memory)) if memory else None,
+    )
+
+
+def _too_few(seen: Evidence, policy: Policy) -> str:
+    samples = "1 sample was" if seen.samples == 1 else f"{seen.samples} samples were"
+    return f"only {samples} seen; at least {policy.min_samples} are needed"
+
+
+def _unknown(demand: Demand, index: int) -> dict[Resource, str]:
+    return {
+        resource: demand.reasons.get(resource, {}).get(index, "the model cannot tell")
+        for resource in RESOURCES
+        if np.isnan(demand.levels[resource][index]).any()
+    }
+
+
+def _choose_policies(
+    histories: Histories, demand: Demand, policies: Policies
+) -> tuple[dict[int, Policy], list[Skipped]]:
+    chosen: dict[int, Policy] = {}
+    skipped = []
+    for index, ref in enumerate(histories.containers):
+        unknown = _unknown(demand, index)
+        try:
+            policy = policies.of(ref, histories.spec(index).annotations)
+        except ConfigError as error:
+            skipped.append(Skipped(ref, str(error)))
+            continue
+        if policy.direction == "off":
+            skipped.append(Skipped(ref, "the policy switches it off"))
+        elif len(unknown) == len(RESOURCES):
+            skipped.append(Skipped(ref, "; ".join(dict.fromkeys(unknown.values()))))
+        else:
+            chosen[index] = policy
+    return chosen, skipped
+
+
+def _risks(
+    chosen: Mapping[int, Policy], count: int, spent: Mapping[Resource, Array] | None
+) -> dict[TargetName, Array]:
+    risks: dict[TargetName, Array] = {target: np.full(count, 0.5) for target in TARGETS}
+    for index, policy in chosen.items():
+        risks["cpu_request"][index] = policy.cpu_request_risk
+        risks["cpu_limit"][index] = policy.cpu_limit_risk
+        risks["memory_request"][index] = policy.memory_request_risk
+        risks["memory_limit"][index] = policy.memory_limit_risk
+    for resource, values in (spent or {}).items():
+        target: TargetName = "cpu_request" if resource == "cpu" else "memory_request"
+        risks[target] = np.asarray(values, dtype=np.float64)
+    return risks
+
+
+def _gather(
+    histories: Histories,
+    demand: Demand,
+    chosen: Mapping[int, Policy],
+    evidence: Mapping[int, Evidence],
+    risks: Mapping[TargetName, Array],
+) -> dict[int, Facts]:
+    """What is known of each chosen container."""
+    levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
+    kills, node = find_kills(histories), largest_node(histories)
+    return {
+        index: Facts(
+            kind=histories.containers[index].kind,
+            policy=policy,
+            spec=histories.spec(index),
+            evidence=evidence[index],
+            demand={target: float(levels[target][index]) for target in TARGETS},
+            risk={target: float(risks[target][index]) for target in TARGETS},
+            unknown=_unknown(demand, index),
+            findings={r: demand.findings[r][index] for r in demand.findings},
+            node=node,
+            kills=kills.get(index, NO_KILLS),
+        )
+        for index, policy in chosen.items()
+    }
+
+
+def _resource(target: TargetName) -> Resource:
+    return "cpu" if target.startswith("cpu") else "memory"
+
+
+def _recommend_one(
+    histories: Histories, demand: Demand, index: int, facts: Facts
+) -> Recommendation:
+    proposed, trail = decide_amounts(facts, {r: demand.trails[r][index] for r in RESOURCES})
+    confidence = demand.confidence[index] if demand.confidence is not None else 1.0
+    spec = facts.spec
+    return Recommendation(
+        ref=histories.containers[index],
+        container_type=spec.container_type,
+        replicas=1 if spec.replicas is None else spec.replicas,
+        current=facts.current,
+        proposed=proposed,
+        trail=trail,
+        stated_risk=_stated_risk(proposed, demand, index, facts),
+        findings={r: facts.findings[r] for r in RESOURCES if r in facts.findings},
+        confidence=min(float(confidence), _most_confidence(facts)),
+        evidence=facts.evidence,
+        notes=notes(facts, proposed),
+        labels=spec.labels,
+        image=spec.image,
+    )
+
+
+def decide_amounts(
+    facts: Facts, learned: Mapping[Resource, tuple[Step, ...]]
+) -> tuple[Resources, dict[str, tuple[Step, ...]]]:
+    """All four amounts of a container with their trails, requests behind what was `learned`."""
+    settled, trail = facts.current, dict[str, tuple[Step, ...]]()
+    for target, plan in _PLANS:
+        case = Case(facts, target, settled)
+        before = learned[case.resource] if case.part == "request" else ()
+        amount, steps = follow(plan(case), case, before)
+        settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
+    for target in _REQUESTS:
+        case = Case(facts, target, settled)
+        amount, steps = walk(EQUAL_REQUEST, case, settled.amount(target), list(trail[target]))
+        settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
+    return settled, trail
+
+
+def _stated_risk(proposed: Resources, demand: Demand, index: int, facts: Facts) -> dict[str, float]:
+    """The risk of what is proposed in the end, after rounding, floors and what was kept.
+
+    None is stated where usage was cut off by a limit: what was seen is then less than the need.
+    """
+    stated: dict[str, float] = {}
+    for target in TARGETS:
+        amount = proposed.amount(target)
+        if amount is not None and not facts.cut_off(_resource(target)):
+            level = amount.cores if isinstance(amount, Cpu) else float(amount.bytes)
+            risk = demand.risk_of(_resource(target), index, level)
+            if risk is not None:
+                stated[target] = risk
+    return stated
+
+
+def _most_confidence(facts: Facts) -> float:
+    """Never more than half where usage is but a lower bound of the need."""
+    return 0.5 if any(facts.cut_off(resource) for resource in RESOURCES) else 1.0

@@ -1,0 +1,144 @@
+"""The way of a memory limit.
+
+A limit reserves nothing, so it may be generous; but usage answers to it. Page cache, heaps and
+leaks fill what they get, and a limit that follows usage follows itself. So no limit rises where
+none was hit, no pressure was seen and no growth is under way.
+"""
+
+from __future__ import annotations
+
+from analyzer.quantity import Quantity
+from analyzer.recommend.bounds import HARD, most_after_kills, room_above_peak
+from analyzer.recommend.case import Case, Facts
+from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
+from analyzer.recommend.restraint import RESTRAINTS, ROUND
+from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
+
+HELD_DAYS = 7.0
+"""A limit near which usage lay for so long without a kill has shown that it suffices."""
+NOTABLE_PRESSURE = 0.05
+"""Share of the time under memory pressure from which on a limit is too tight without a kill."""
+
+
+def plan_memory_limit(case: Case) -> Plan:
+    """How the memory limit of `case` comes about."""
+    policy = case.policy
+    if policy.memory_limit == "keep" or "memory" in case.facts.unknown:
+        return Plan(Source("keep", _kept))
+    if policy.memory_limit == "none":
+        if equal_is_wanted(case):
+            return EQUAL_LIMIT
+        return Plan(Source("keep", _one_way), HARD) if policy.direction != "both" else _REMOVE
+    if case.now is None and not policy.add_missing_limits:
+        return Plan(Source("keep", _not_added))
+    if policy.memory_limit == "request" and case.request is not None:
+        return Plan(Source("request", _as_request), LEARNED)
+    return Plan(Source("demand", _demand), LEARNED)
+
+
+def why_limit_stays(facts: Facts) -> str:
+    """Why the memory limit in force is not to be raised; empty where it may be."""
+    limit, kills, seen = facts.current.memory_limit, facts.kills, facts.evidence
+    if limit is None:
+        return ""
+    if kills.fills:
+        return "it was killed at every limit it got, so it fills what it gets"
+    if kills.at_limit or facts.findings.get("memory") == "growth":
+        return ""
+    if room_above_peak(facts) <= limit:
+        headroom = facts.policy.memory_limit_headroom
+        return f"it has held: no kill, and {headroom:g} x the highest peak"
+    if seen.days >= HELD_DAYS and seen.memory_pressure < NOTABLE_PRESSURE:
+        return f"it has held: no kill at it in {seen.days:.0f} days, however near usage came"
+    return ""
+
+
+def headroom(case: Case, amount: Quantity) -> Outcome:
+    """Room above the highest peak, or the limit would kill."""
+    room = room_above_peak(case.facts)
+    if amount >= room:
+        return amount, ""
+    return room, (
+        f"at least {case.policy.memory_limit_headroom:g} x the highest peak or the limit it was "
+        "killed at, less after repeated kills: a limit reserves nothing"
+    )
+
+
+def after_kills(case: Case, amount: Quantity) -> Outcome:
+    """A raise by what the kills say of the need, and not by what the model fears."""
+    most = most_after_kills(case.facts)
+    if most is None or amount <= most:
+        return amount, ""
+    return most, "no further above the limit it was killed at: the next review sees more"
+
+
+def held(case: Case, amount: Quantity) -> Outcome:
+    """No raise where nothing was hit; none either where every raise is filled."""
+    if case.now is None or amount <= case.now:
+        return amount, ""
+    why = why_limit_stays(case.facts)
+    return (case.now, why) if why else (amount, "")
+
+
+def start_unseen(case: Case, amount: Quantity) -> Outcome:
+    """No lower limit on the strength of steady use: the change itself restarts the container."""
+    if case.now is None or amount >= case.now or case.facts.evidence.starts:
+        return amount, ""
+    return case.now, (
+        "no start was seen, and a start may need more than steady use; once the new request has "
+        "restarted it, the limit can follow"
+    )
+
+
+def alone(case: Case, amount: Quantity) -> Outcome:
+    """A limit reserves nothing, so lowering it by itself buys nothing for its restart and risk."""
+    others = case.settled.with_amount("memory_limit", case.now)
+    if case.now is None or amount >= case.now or others != case.facts.current:
+        return amount, ""
+    return case.now, "lowering a limit alone frees nothing"
+
+
+LEARNED = (
+    PolicyStep("headroom", headroom),
+    PolicyStep("killed", after_kills),
+    ROUND,
+    *HARD,
+    PolicyStep("keep", held),
+    PolicyStep("start", start_unseen),
+    *RESTRAINTS,
+    PolicyStep("keep", alone),
+    *HARD,
+)
+
+
+def _kept(case: Case) -> Outcome:
+    reason = case.facts.unknown.get("memory", "the policy keeps memory limits")
+    return case.now, reason if case.now is not None else ""
+
+
+def _one_way(case: Case) -> Outcome:
+    if case.now is None:
+        return None, ""
+    return case.now, f"the policy is to {case.policy.direction} only, and removing is neither"
+
+
+def _remove(case: Case) -> Outcome:
+    return None, "the policy sets no memory limits" if case.now is not None else ""
+
+
+def _not_added(_case: Case) -> Outcome:
+    return None, (
+        "none is declared, and a new limit can only kill: set add_missing_limits to get one"
+    )
+
+
+def _as_request(case: Case) -> Outcome:
+    return case.request, "the policy sets limit = request"
+
+
+def _demand(case: Case) -> Outcome:
+    risk = case.facts.risk["memory_limit"]
+    return case.demand, f"exceeded with a chance of {risk:.2%} until the next review"
+
+
+_REMOVE = Plan(Source("remove", _remove))

@@ -1,0 +1,69 @@
+"""What is recommended for one container, and what speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analyzer.evidence import Evidence
+from analyzer.models.demand import Resource, Step
+from analyzer.quantity import TARGETS, Resources, TargetName
+from analyzer.workload import ContainerRef
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Requests and limits for one container, and everything that speaks for them."""
+
+    ref: ContainerRef
+    container_type: str
+    replicas: int
+    current: Resources
+    proposed: Resources
+    trail: Mapping[str, tuple[Step, ...]]
+    """Per entry of `TARGETS`, the steps from demand to the proposed amount."""
+    stated_risk: Mapping[str, float]
+    """Per target with an amount, the chance (memory, until the next review) or the share of the
+    time (CPU) of more than that amount, as proposed; absent where the model states none."""
+    findings: Mapping[str, str]
+    """Per resource, what its history looks like."""
+    confidence: float
+    evidence: Evidence
+    notes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differs from what holds now."""
+        return self.proposed != self.current
+
+    def change(self, target: TargetName) -> int:
+        """Proposed minus current of one target for all replicas, in millicores or bytes."""
+        now, new = _units(self.current, target), _units(self.proposed, target)
+        return (new - now) * self.replicas
+
+    def request_change(self, resource: Resource) -> int:
+        """`change` of the request of a resource."""
+        return self.change("cpu_request" if resource == "cpu" else "memory_request")
+
+    @property
+    def weight(self) -> float:
+        """How large its change of requests is; a core counts like 4 GiB, as on most nodes."""
+        cpu, memory = self.request_change("cpu"), self.request_change("memory")
+        return abs(cpu) / 1000 + abs(memory) / (4 * 1024**3)
+
+
+def totals(recommendations: Sequence[Recommendation]) -> dict[str, tuple[int, int]]:
+    """Per target, what is declared now and proposed, over all replicas (millicores, bytes)."""
+    result: dict[str, tuple[int, int]] = {}
+    for target in TARGETS:
+        now = sum(_units(r.current, target) * r.replicas for r in recommendations)
+        new = sum(_units(r.proposed, target) * r.replicas for r in recommendations)
+        result[target] = (now, new)
+    return result
+
+
+def _units(resources: Resources, target: TargetName) -> int:
+    amount = resources.amount(target)
+    return 0 if amount is None else amount.units

@@ -1,0 +1,101 @@
+"""What makes a change worth its churn, and what it waits for."""
+
+from __future__ import annotations
+
+from analyzer.policy import round_up, worth_changing
+from analyzer.quantity import Cpu, Memory, Quantity
+from analyzer.recommend.case import Case
+from analyzer.recommend.step import Outcome, PolicyStep, text
+
+CLIMBING = ("growth", "leak")
+"""What was seen does not cover what climbs."""
+
+
+def round_to_people(_case: Case, amount: Quantity) -> Outcome:
+    """Up to an amount that a person would write."""
+    rounded = round_up(amount)
+    return (rounded, "up to an amount a person would write") if rounded != amount else (amount, "")
+
+
+def covered(case: Case, amount: Quantity) -> Outcome:
+    """A request that covers what was seen is not raised: that would answer nothing.
+
+    Usage that climbs, or that a limit cut off, is not covered by what was seen.
+    """
+    now, seen = case.now, case.facts.evidence
+    climbs = case.facts.findings.get(case.resource) in CLIMBING
+    if now is None or amount <= now or climbs or case.facts.cut_off(case.resource):
+        return amount, ""
+    if case.resource == "cpu":
+        level = None if seen.cpu.p99 is None else Cpu.from_cores(seen.cpu.p99)
+        return (now, "it covers the p99 seen") if level and level <= now else (amount, "")
+    peak = None if seen.memory.max is None else Memory.from_bytes(seen.memory.max)
+    return (now, "it covers the highest peak seen") if peak and peak <= now else (amount, "")
+
+
+def declare(case: Case, amount: Quantity) -> Outcome:
+    """What is declared nowhere is declared, unless the policy only lowers."""
+    if case.now is not None:
+        return amount, ""
+    if case.policy.direction == "lower":
+        return None, "the policy only lowers, and none is declared"
+    return amount, "nothing is declared now"
+
+
+def one_way(case: Case, amount: Quantity) -> Outcome:
+    """Some policies only raise, some only lower."""
+    now, direction = case.now, case.policy.direction
+    if now is not None and amount < now and direction == "raise":
+        return now, "the policy only raises"
+    if now is not None and amount > now and direction == "lower":
+        return now, "the policy only lowers"
+    return amount, ""
+
+
+def history(case: Case, amount: Quantity) -> Outcome:
+    """Nothing is lowered on the word of a few days."""
+    now, days = case.now, case.facts.evidence.days
+    if now is None or amount >= now or days >= case.policy.min_days_to_lower:
+        return amount, ""
+    least = case.policy.min_days_to_lower
+    return now, f"only {days:.1f} days were observed; nothing is lowered before {least:g}"
+
+
+def throttled(case: Case, amount: Quantity) -> Outcome:
+    """What a throttled container used says little about what it wanted."""
+    now = case.now
+    if now is None or amount >= now or case.resource != "cpu" or not case.facts.cut_off("cpu"):
+        return amount, ""
+    return now, "it was throttled at its limit, so its need is above anything seen"
+
+
+def gradual(case: Case, amount: Quantity) -> Outcome:
+    """At most so much less in one run."""
+    now, share = case.now, case.policy.max_decrease
+    if now is None or amount >= now.scale(1 - share):
+        return amount, ""
+    return min(round_up(now.scale(1 - share)), now), f"falls by at most {share:.0%} a run"
+
+
+def small(case: Case, amount: Quantity) -> Outcome:
+    """A small change is not worth a restart.
+
+    Memory limits are raised by however little: below the step up lies a kill.
+    """
+    now = case.now
+    raises_limit = case.target == "memory_limit" and now is not None and amount > now
+    if now is None or amount == now or raises_limit or worth_changing(now, amount, case.policy):
+        return amount, ""
+    return now, f"a change from {text(now)} is too small to be worth a restart"
+
+
+ROUND = PolicyStep("round", round_to_people)
+COVERED = PolicyStep("keep", covered)
+RESTRAINTS = (
+    PolicyStep("declare", declare),
+    PolicyStep("direction", one_way),
+    PolicyStep("keep", history),
+    PolicyStep("keep", throttled),
+    PolicyStep("gradual", gradual),
+    PolicyStep("keep", small),
+)

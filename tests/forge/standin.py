@@ -1,0 +1,414 @@
+"""A forge in one process: git's own HTTP backend, and the REST calls of GitHub, GitLab and Gitea.
+
+Pull requests live in one memory behind three faces. It refuses what the real ones refuse: a wrong
+token, an unknown head or base, a second pull request of the same branch, a branch without a
+commit of its own, too long a body; and it plays weather: limits, failures, HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+TOKEN = "canary-token-5417"
+REPOSITORY = "team/cluster"
+NOW = "2026-11-23T06:00:00Z"
+PAGE = 2
+"""So few to a page that every list is paged."""
+
+Reply = tuple[int, Any, dict[str, str]]
+
+
+@dataclass
+class Pull:
+    """A pull request; `fork` is set where it comes from another repository."""
+
+    number: int
+    branch: str
+    base: str
+    title: str
+    body: str
+    state: str = "open"
+    merged: bool = False
+    fork: bool = False
+    labels: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Standin:
+    """The memory of the forge, and what it is to do next."""
+
+    bare: Path
+    port: int = 0
+    pulls: list[Pull] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    default_branch: str = "main"
+    weather: Callable[[str, str], Reply | None] = lambda _method, _path: None
+
+    @property
+    def root(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def git_url(self) -> str:
+        """The address of the repository for git."""
+        return f"{self.root}/{REPOSITORY}.git"
+
+    def api(self, kind: str) -> str:
+        """The address of one of its APIs."""
+        return f"{self.root}/{kind}"
+
+    def heads(self) -> dict[str, str]:
+        """The branches of the repository, with their commits."""
+        said = subprocess.run(
+            ["git", "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads"],
+            cwd=self.bare, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        return dict(line.split() for line in said.splitlines())
+
+    def pull(self, number: int) -> Pull:
+        """The pull request with a number."""
+        return next(p for p in self.pulls if p.number == number)
+
+    def open_branches(self) -> list[str]:
+        """The branches of the open pull requests, sorted."""
+        return sorted(p.branch for p in self.pulls if p.state == "open")
+
+    def merge(self, number: int) -> None:
+        """Merge as a person does by the button."""
+        pull = self.pull(number)
+        _git(self.bare, "update-ref", f"refs/heads/{pull.base}", self.heads()[pull.branch])
+        pull.state, pull.merged = "closed", True
+
+    def open(self, branch: str, base: str, title: str, body: str) -> Pull | str:
+        """Open a pull request, or say why not."""
+        heads = self.heads()
+        if branch not in heads:
+            return "head: invalid"
+        if base not in heads:
+            return "base: invalid"
+        if heads[branch] == heads[base]:
+            return f"No commits between {base} and {branch}"
+        if any(p.branch == branch and p.state == "open" and not p.fork for p in self.pulls):
+            return f"A pull request already exists for team:{branch}"
+        if len(body) > 65_536:
+            return "body is too long (maximum is 65536 characters)"
+        made = Pull(len(self.pulls) + len(self.issues) + 1, branch, base, title, body)
+        self.pulls.append(made)
+        return made
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
+
+
+# --- the three faces ---------------------------------------------------------------------------
+
+
+def github(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+    """The REST API of GitHub, as far as pull requests, comments and issues go."""
+    if path == "":
+        return 200, {"full_name": REPOSITORY, "default_branch": forge.default_branch}, {}
+    if path == "/pulls" and method == "GET":
+        return 200, [_as_github(p) for p in _listed(forge, query)], {}
+    if path == "/pulls":
+        made = forge.open(body["head"], body["base"], body["title"], body.get("body", ""))
+        if isinstance(made, str):
+            return 422, {"message": "Validation Failed", "errors": [{"message": made}]}, {}
+        return 201, _as_github(made), {}
+    if match := re.fullmatch(r"/pulls/(\d+)", path):
+        pull = forge.pull(int(match[1]))
+        if method == "PATCH":
+            _edit(pull, body, "body")
+        return 200, _as_github(pull), {}
+    if match := re.fullmatch(r"/issues/(\d+)/(comments|labels)", path):
+        return _attached(forge.pull(int(match[1])), match[2], method, body)
+    return _issues(forge, method, path, body, "number", "body")
+
+
+def _as_github(pull: Pull) -> dict[str, Any]:
+    owner = "stranger/cluster" if pull.fork else REPOSITORY
+    return {
+        "number": pull.number,
+        "title": pull.title,
+        "body": pull.body,
+        "state": pull.state,
+        "html_url": f"https://forge.example/{pull.number}",
+        "head": {"ref": pull.branch, "sha": "0" * 40, "repo": {"full_name": owner}},
+        "base": {"ref": pull.base, "sha": "0" * 40, "repo": {"full_name": REPOSITORY}},
+        "labels": [{"name": name} for name in pull.labels],
+        "merged_at": NOW if pull.merged else None,
+        "closed_at": NOW if pull.state == "closed" else None,
+    }
+
+
+def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+    """The REST API of GitLab, likewise."""
+    if path == "":
+        return 200, {"id": 7, "default_branch": forge.default_branch}, {}
+    if path == "/merge_requests" and method == "GET":
+        state = {"opened": "open", "all": "all"}[query["state"]]
+        chosen = _listed(forge, {"state": state, "head": query.get("source_branch", "")})
+        return 200, [_as_gitlab(p) for p in chosen], {}
+    if path == "/merge_requests":
+        made = forge.open(
+            body["source_branch"], body["target_branch"], body["title"], body["description"]
+        )
+        if isinstance(made, str):
+            return 409, {"message": [made]}, {}
+        made.labels = [name for name in body.get("labels", "").split(",") if name]
+        return 201, _as_gitlab(made), {}
+    if match := re.fullmatch(r"/merge_requests/(\d+)", path):
+        pull = forge.pull(int(match[1]))
+        if method == "PUT":
+            ended = {"state": "closed"} if body.get("state_event") == "close" else {}
+            _edit(pull, {**body, **ended}, "description")
+        return 200, _as_gitlab(pull), {}
+    if match := re.fullmatch(r"/merge_requests/(\d+)/notes", path):
+        return _attached(forge.pull(int(match[1])), "comments", method, body)
+    return _issues(forge, method, path, body, "iid", "description")
+
+
+def _as_gitlab(pull: Pull) -> dict[str, Any]:
+    return {
+        "id": 1000 + pull.number,
+        "iid": pull.number,
+        "title": pull.title,
+        "description": pull.body,
+        "state": "merged" if pull.merged else {"open": "opened"}.get(pull.state, pull.state),
+        "source_branch": pull.branch,
+        "target_branch": pull.base,
+        "source_project_id": 8 if pull.fork else 7,
+        "target_project_id": 7,
+        "web_url": f"https://forge.example/{pull.number}",
+        "labels": pull.labels,
+        "merged_at": NOW if pull.merged else None,
+        "closed_at": NOW if pull.state == "closed" and not pull.merged else None,
+    }
+
+
+def gitea(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+    """The REST API of Gitea and Forgejo, likewise."""
+    if path == "/labels":
+        if method == "POST":
+            forge.labels.append(body["name"])
+        known = [{"id": n, "name": name} for n, name in enumerate(forge.labels, start=1)]
+        return (201, known[-1], {}) if method == "POST" else (200, known, {})
+    if path == "/pulls" and method == "POST":
+        made = forge.open(body["head"], body["base"], body["title"], body["body"])
+        if isinstance(made, str):
+            return 409, {"message": made}, {}
+        made.labels = [forge.labels[number - 1] for number in body.get("labels", [])]
+        return 201, _as_gitea(made), {}
+    if path == "/pulls":
+        return 200, [_as_gitea(p) for p in _listed(forge, query)], {}
+    if match := re.fullmatch(r"/pulls/(\d+)", path):
+        pull = forge.pull(int(match[1]))
+        if method == "PATCH":
+            _edit(pull, body, "body")
+        return 201, _as_gitea(pull), {}
+    return github(forge, method, path, query, body)
+
+
+def _as_gitea(pull: Pull) -> dict[str, Any]:
+    shown = _as_github(pull)
+    shown["head"]["repo_id"], shown["base"]["repo_id"] = 8 if pull.fork else 7, 7
+    shown["merged"] = pull.merged
+    shown["labels"] = [{"id": n, "name": name} for n, name in enumerate(pull.labels, start=1)]
+    return shown
+
+
+def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
+    state, head = query.get("state", "open"), query.get("head", "").rpartition(":")[2]
+    return [
+        pull
+        for pull in reversed(forge.pulls)
+        if state in ("all", pull.state) and head in ("", pull.branch)
+    ]
+
+
+def _edit(pull: Pull, body: dict[str, Any], text: str) -> None:
+    pull.title = body.get("title", pull.title)
+    pull.body = body.get(text, pull.body)
+    pull.state = body.get("state", pull.state)
+
+
+def _attached(pull: Pull, what: str, method: str, body: Any) -> Reply:
+    if what == "labels":
+        pull.labels += body["labels"]
+        return 200, [{"name": name} for name in pull.labels], {}
+    if method == "POST":
+        pull.comments.append(body["body"])
+        return 201, {"id": len(pull.comments), "body": body["body"]}, {}
+    return 200, [{"id": n, "body": text} for n, text in enumerate(pull.comments)], {}
+
+
+def _issues(forge: Standin, method: str, path: str, body: Any, key: str, text: str) -> Reply:
+    if path == "/issues" and method == "GET":
+        return (
+            200,
+            [{key: i["number"], "title": i["title"], text: i["body"]} for i in forge.issues],
+            {},
+        )
+    if path == "/issues":
+        number = len(forge.pulls) + len(forge.issues) + 1
+        forge.issues.append({"number": number, "title": body["title"], "body": body[text]})
+        return 201, {key: number, "title": body["title"], text: body[text]}, {}
+    if match := re.fullmatch(r"/issues/(\d+)", path):
+        (issue,) = (i for i in forge.issues if i["number"] == int(match[1]))
+        issue |= {"title": body["title"], "body": body[text]}
+        return 200, {key: issue["number"], "title": issue["title"], text: issue["body"]}, {}
+    return 404, {"message": "Not Found"}, {}
+
+
+FACES = {"github": github, "gitlab": gitlab, "gitea": gitea}
+_ROOTS = {
+    "github": f"/github/repos/{REPOSITORY}",
+    "gitlab": f"/gitlab/projects/{REPOSITORY}",
+    "gitea": f"/gitea/repos/{REPOSITORY}",
+}
+
+
+# --- the server --------------------------------------------------------------------------------
+
+
+@contextmanager
+def serve(forge: Standin) -> Iterator[Standin]:
+    """Run the forge on a free port of this machine until the block ends."""
+    handler = type("Handler", (_Handler,), {"forge": forge})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    forge.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield forge
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection to the forge."""
+
+    forge: Standin
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        content = self.rfile.read(length)
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            content = _chunks(self.rfile)
+        if self.path.startswith(f"/{REPOSITORY}.git/"):
+            self._git(content)
+        else:
+            self._api(content)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = answer  # noqa: N815  # http.server's names
+
+    def _git(self, content: bytes) -> None:
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        if base64.b64decode(given).decode().rpartition(":")[2] != TOKEN:
+            self._reply(401, b"", {"WWW-Authenticate": 'Basic realm="git"'})
+            return
+        parts = urlsplit(self.path)
+        done = subprocess.run(
+            ["git", "http-backend"],
+            input=content,
+            capture_output=True,
+            check=True,
+            env=os.environ
+            | {
+                "GIT_PROJECT_ROOT": str(self.forge.bare.parents[1]),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": unquote(parts.path),
+                "QUERY_STRING": parts.query,
+                "REQUEST_METHOD": self.command,
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "CONTENT_LENGTH": str(len(content)),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "REMOTE_USER": "rightsize",
+            },
+        )
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        status = int(fields.pop("Status", "200").split()[0])
+        self._reply(status, body, fields)
+
+    def _api(self, content: bytes) -> None:
+        parts = urlsplit(self.path)
+        path = unquote(parts.path)
+        self.forge.calls.append(f"{self.command} {path}")
+        self.forge.headers.append(dict(self.headers))
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        status, found, headers = self._found(path, query, content)
+        if isinstance(found, list) and self.command == "GET":
+            found, headers = _page(found, query, headers, f"{self.forge.root}{parts.path}")
+        body = found.encode() if isinstance(found, str) else json.dumps(found).encode()
+        kind = "text/html" if isinstance(found, str) else "application/json"
+        self._reply(status, body, {"Content-Type": kind, **headers})
+
+    def _found(self, path: str, query: dict[str, str], content: bytes) -> Reply:
+        bad = self.forge.weather(self.command, path)
+        if bad is not None:
+            return bad
+        if TOKEN not in (
+            self.headers.get("PRIVATE-TOKEN", ""),
+            self.headers.get("Authorization", "").rpartition(" ")[2],
+        ):
+            return 401, {"message": "Bad credentials"}, {}
+        kind = path.split("/")[1]
+        root = _ROOTS.get(kind, "//")
+        if not path.startswith(root):
+            return 404, {"message": "Not Found"}, {}
+        given = json.loads(content) if content else {}
+        return FACES[kind](self.forge, self.command, path.removeprefix(root), query, given)
+
+    def _reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _page(
+    found: list[Any], query: dict[str, str], headers: dict[str, str], path: str
+) -> tuple[list[Any], dict[str, str]]:
+    number = int(query.get("page", "1"))
+    shown = found[(number - 1) * PAGE : number * PAGE]
+    if number * PAGE < len(found):
+        rest = "&".join(f"{k}={v}" for k, v in query.items() if k != "page")
+        headers = {**headers, "Link": f'<{path}?{rest}&page={number + 1}>; rel="next"'}
+    return shown, headers
+
+
+def _chunks(stream: Any) -> bytes:
+    found = b""
+    while size := int(stream.readline().strip() or b"0", 16):
+        found += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return found

@@ -1,0 +1,401 @@
+"""The life of pull requests over several runs, with real git over HTTP behind the stand-in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analyzer.forge.cycle import STOP, Wanted
+from analyzer.forge.delivery import Delivery, Desk, deliver, shortened
+from analyzer.forge.forges import FORGES
+from analyzer.forge.promise import Promise, hidden, largest_move, promised
+from analyzer.forge.protocol import ForgeError, Text
+from analyzer.forge.remote import Access, Remote
+from analyzer.forge.rest import Rest, Token
+from analyzer.forge.settings import ForgeSettings
+from analyzer.gitops.land.diff import Author
+from tests.forge.conftest import FILES, Git, clone
+from tests.forge.standin import REPOSITORY, TOKEN, Standin
+
+PREFIX = "rightsize/home/"
+Run = Callable[..., Delivery]
+
+
+def want(app: str, memory: str, *, urgency: float = 1.0, amount: int | None = None) -> Wanted:
+    """A proposal that the file of one application says `memory`."""
+    file = f"apps/{app}.yaml"
+    mib = amount or int(memory.removesuffix("Mi"))
+    promises = (
+        Promise(
+            namespace="media",
+            kind="Deployment",
+            workload=app,
+            container="app",
+            after={"memory_request": mib},
+        ),
+    )
+    digest = f"{app}-{memory}".ljust(32, "0")
+    body = f"words\n<!-- rightsize:{digest} -->\n{hidden('home', promises)}\n"
+    return Wanted(
+        branch=f"{PREFIX}media-{app}",
+        text=Text(f"{app} to {memory}", body),
+        message=f"{app} to {memory}",
+        digest=digest,
+        edits={file: (FILES[file], f"memory: {memory}\n")},
+        promises=promises,
+        urgency=(urgency,),
+    )
+
+
+@pytest.fixture(params=["github", "gitlab", "gitea"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of forge in turn, for what must hold on all."""
+    return str(request.param)
+
+
+def desk(forge: Standin, checkout: Path, kind: str = "github", **settings: object) -> Desk:
+    """Where pull requests are handled."""
+    found = FORGES[kind]
+    token = Token(variables=("T",), environment={"T": TOKEN})
+    rest = Rest(forge.api(kind), token, found.header, wait=lambda _seconds: None)
+    remote = Remote(checkout, "origin", Author(), Access(token=token))
+    chosen = {"dashboard": False} | settings
+    return Desk(found.make(rest, REPOSITORY), remote, ForgeSettings(**chosen))  # type: ignore[arg-type]
+
+
+def verbs(delivery: Delivery) -> dict[str, str]:
+    """What happened to each branch."""
+    return {o.move.branch.removeprefix(PREFIX): o.move.verb for o in delivery.outcomes}
+
+
+def test_a_week_later_nothing_is_touched(
+    forge: Standin, checkout: Path, git: Git, kind: str
+) -> None:
+    """Opened once, with the edit alone on top of the base; the next runs change nothing."""
+    wanted = [want("sonarr", "900Mi"), want("plex", "4096Mi")]
+    first = deliver(wanted, "home", desk(forge, checkout, kind))
+    assert verbs(first) == {"media-sonarr": "open", "media-plex": "open"} and not first.failed
+    heads = forge.heads()
+    assert forge.open_branches() == [f"{PREFIX}media-plex", f"{PREFIX}media-sonarr"]
+    assert git(forge.bare, "show", f"{PREFIX}media-sonarr:apps/sonarr.yaml") == "memory: 900Mi"
+    assert git(forge.bare, "rev-list", "--count", f"main..{PREFIX}media-sonarr") == "1"
+    forge.calls.clear()
+    again = deliver(wanted, "home", desk(forge, checkout, kind))
+    assert verbs(again) == {"media-sonarr": "keep", "media-plex": "keep"}
+    assert forge.heads() == heads and all(call.startswith("GET") for call in forge.calls)
+    assert git(checkout, "status", "--porcelain") == ""
+    assert git(checkout, "branch", "--format=%(refname:short)") == "main"
+
+
+def test_moved_numbers_replace_the_commit(forge: Standin, checkout: Path, git: Git) -> None:
+    """Still one commit, a new title and body, the same pull request."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    done = deliver([want("sonarr", "700Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "refresh"}
+    (pull,) = forge.pulls
+    assert pull.title == "sonarr to 700Mi"
+    assert git(forge.bare, "rev-list", "--count", f"main..{PREFIX}media-sonarr") == "1"
+
+
+def test_hands_off_a_persons_commit_even_from_a_fresh_clone(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path, kind: str
+) -> None:
+    """What a person pushed stays, and they are told so once."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
+    theirs = clone(tmp_path / "theirs", forge, git)
+    git(theirs, "fetch", "-q", str(forge.bare), f"{PREFIX}media-sonarr")
+    git(theirs, "checkout", "-q", "FETCH_HEAD")
+    (theirs / "apps" / "sonarr.yaml").write_text("memory: 1500Mi\n")
+    git(theirs, "commit", "-qam", "I know better")
+    git(theirs, "push", "-q", str(forge.bare), f"HEAD:refs/heads/{PREFIX}media-sonarr")
+    tip = forge.heads()[f"{PREFIX}media-sonarr"]
+    fresh = clone(tmp_path / "fresh", forge, git)
+    for _ in range(2):
+        wanted = [want("sonarr", "700Mi"), want("plex", "4096Mi")]
+        done = deliver(wanted, "home", desk(forge, fresh, kind))
+        assert verbs(done)["media-sonarr"] == "hands off" and not done.failed
+    assert forge.heads()[f"{PREFIX}media-sonarr"] == tip
+    assert len(forge.pulls[0].comments) == 1
+    assert verbs(done)["media-plex"] == "keep"
+
+
+def test_an_amended_commit_is_a_persons(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """They keep our name as the author; they are the committer."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    theirs = clone(tmp_path / "theirs", forge, git)
+    git(theirs, "fetch", "-q", str(forge.bare), f"{PREFIX}media-sonarr")
+    git(theirs, "checkout", "-q", "FETCH_HEAD")
+    (theirs / "apps" / "sonarr.yaml").write_text("memory: 1500Mi\n")
+    git(theirs, "commit", "-qa", "--amend", "--no-edit")
+    git(theirs, "push", "-qf", str(forge.bare), f"HEAD:refs/heads/{PREFIX}media-sonarr")
+    done = deliver([want("sonarr", "700Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "hands off"}
+
+
+def test_the_most_urgent_come_first_and_the_rest_wait(forge: Standin, checkout: Path) -> None:
+    """At most so many are open; the next one comes when one is merged."""
+    wanted = [want("sonarr", "900Mi", urgency=3), want("plex", "9000Mi", urgency=0)]
+    done = deliver(wanted, "home", desk(forge, checkout, most_open=1))
+    assert verbs(done) == {"media-plex": "open", "media-sonarr": "wait"}
+    forge.merge(1)
+    done = deliver(wanted[:1], "home", desk(forge, checkout, most_open=1))
+    assert verbs(done) == {"media-sonarr": "open"}
+
+
+def test_what_a_person_closed_stays_closed_until_it_moves(
+    forge: Standin, checkout: Path, git: Git, kind: str
+) -> None:
+    """By a quarter of an amount at least; a deleted branch changes nothing of that."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
+    forge.pulls[0].state = "closed"
+    git(forge.bare, "update-ref", "-d", f"refs/heads/{PREFIX}media-sonarr")
+    for memory in ("900Mi", "1100Mi"):
+        done = deliver([want("sonarr", memory)], "home", desk(forge, checkout, kind))
+        assert verbs(done) == {"media-sonarr": "held"}
+        assert "2026-11-23" in done.outcomes[0].move.reason
+    done = deliver([want("sonarr", "1200Mi")], "home", desk(forge, checkout, kind))
+    assert verbs(done) == {"media-sonarr": "open"} and len(forge.pulls) == 2
+
+
+def test_nothing_left_closes_and_deletes_and_is_no_rejection(
+    forge: Standin, checkout: Path, kind: str
+) -> None:
+    """What a run closed by itself may come back with the same numbers."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
+    done = deliver([], "home", desk(forge, checkout, kind))
+    assert verbs(done) == {"media-sonarr": "retire"}
+    assert forge.open_branches() == [] and list(forge.heads()) == ["main"]
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
+    assert verbs(done) == {"media-sonarr": "open"}
+
+
+def test_a_partial_run_closes_nothing(forge: Standin, checkout: Path) -> None:
+    """What was not looked at is not gone."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    done = deliver([], "home", desk(forge, checkout), complete=False)
+    assert verbs(done) == {"media-sonarr": "keep"} and forge.pulls[0].state == "open"
+
+
+def test_other_clusters_are_left_alone(forge: Standin, checkout: Path) -> None:
+    """Another cluster's pull requests in the same repository count for nothing here."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    done = deliver([], "homelab", desk(forge, checkout))
+    assert done.outcomes == () and forge.pulls[0].state == "open"
+
+
+def test_the_stop_label_is_heeded(forge: Standin, checkout: Path, kind: str) -> None:
+    """Neither refreshed nor closed."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
+    forge.pulls[0].labels.append(STOP)
+    tip = forge.heads()[f"{PREFIX}media-sonarr"]
+    for wanted in ([want("sonarr", "600Mi")], []):
+        done = deliver(wanted, "home", desk(forge, checkout, kind))
+        assert verbs(done) == {"media-sonarr": "hands off"}
+    assert forge.heads()[f"{PREFIX}media-sonarr"] == tip
+
+
+def test_one_that_fails_stops_no_other(forge: Standin, checkout: Path, kind: str) -> None:
+    """A refused one is named, the others are made, and the next run takes it up."""
+    wanted = [want("plex", "4096Mi"), want("radarr", "500Mi"), want("sonarr", "900Mi")]
+    real, forge.open = forge.open, lambda b, *a: "no" if "radarr" in b else real(b, *a)  # type: ignore[method-assign]
+    done = deliver(wanted, "home", desk(forge, checkout, kind))
+    assert len(done.failed) == 1 and "media-radarr" in done.failed[0]
+    assert forge.open_branches() == [f"{PREFIX}media-plex", f"{PREFIX}media-sonarr"]
+    forge.open = real  # type: ignore[method-assign]
+    tip = forge.heads()[f"{PREFIX}media-radarr"]
+    done = deliver(wanted, "home", desk(forge, checkout, kind))
+    assert verbs(done)["media-radarr"] == "open" and not done.failed
+    assert forge.heads()[f"{PREFIX}media-radarr"] == tip
+
+
+def test_a_base_that_changed_elsewhere_costs_no_push(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """A commit is made anew only where the base has changed the files that it edits."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    tip = forge.heads()[f"{PREFIX}media-sonarr"]
+    theirs = clone(tmp_path / "theirs", forge, git)
+    (theirs / "other.yaml").write_text("x: 1\n")
+    git(theirs, "add", "-A")
+    git(theirs, "commit", "-qm", "elsewhere")
+    git(theirs, "push", "-q", str(forge.bare), "HEAD:main")
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "keep"}
+    (theirs / "apps" / "sonarr.yaml").write_text("image: new\nmemory: 2Gi\n")
+    git(theirs, "commit", "-qam", "renovate")
+    git(theirs, "push", "-q", str(forge.bare), "HEAD:main")
+    git(checkout, "pull", "-q", str(forge.bare), "main")
+    moved = replace(
+        want("sonarr", "900Mi"),
+        edits={"apps/sonarr.yaml": ("image: new\nmemory: 2Gi\n", "image: new\nmemory: 900Mi\n")},
+    )
+    done = deliver([moved], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "refresh"} and not done.failed
+    assert forge.heads()[f"{PREFIX}media-sonarr"] != tip
+    shown = git(forge.bare, "show", f"{PREFIX}media-sonarr:apps/sonarr.yaml")
+    assert shown == "image: new\nmemory: 900Mi"
+
+
+def test_a_checkout_behind_its_remote_writes_nothing_old(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """A file that changed on the base since it was analysed is named, and not overwritten."""
+    theirs = clone(tmp_path / "theirs", forge, git)
+    (theirs / "apps" / "sonarr.yaml").write_text("memory: 3Gi\n")
+    git(theirs, "commit", "-qam", "a person raised it")
+    git(theirs, "push", "-q", str(forge.bare), "HEAD:main")
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    assert len(done.failed) == 1 and "apps/sonarr.yaml differs" in done.failed[0]
+    assert list(forge.heads()) == ["main"]
+
+
+def test_a_push_in_between_is_not_overwritten(
+    forge: Standin, checkout: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is the commit that was looked at: a person who is faster wins."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    real = Remote.write
+
+    def slow(self: Remote, *arguments: object) -> str:
+        git(forge.bare, "update-ref", f"refs/heads/{PREFIX}media-sonarr", forge.heads()["main"])
+        return real(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Remote, "write", slow)
+    done = deliver([want("sonarr", "700Mi")], "home", desk(forge, checkout))
+    assert len(done.failed) == 1 and "pushed to it meanwhile" in done.failed[0]
+    assert forge.heads()[f"{PREFIX}media-sonarr"] == forge.heads()["main"]
+
+
+def test_a_shallow_clone_will_do_and_a_whole_one_stays_whole(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """The history of a checkout is not cut off by looking at branches."""
+    for number in range(4):
+        git(checkout, "commit", "-q", "--allow-empty", "-m", str(number))
+    git(checkout, "push", "-q", str(forge.bare), "main")
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    deliver([want("sonarr", "700Mi")], "home", desk(forge, checkout))
+    assert git(checkout, "rev-list", "--count", "main") == "5"
+    assert git(checkout, "rev-parse", "--is-shallow-repository") == "false"
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{forge.bare}", "shallow")
+    shallow = tmp_path / "shallow"
+    git(shallow, "remote", "set-url", "origin", forge.git_url)
+    assert verbs(deliver([want("sonarr", "700Mi")], "home", desk(forge, shallow))) == {
+        "media-sonarr": "keep"
+    }
+    assert verbs(deliver([want("sonarr", "600Mi")], "home", desk(forge, shallow))) == {
+        "media-sonarr": "refresh"
+    }
+
+
+def test_no_hook_of_the_checkout_runs(forge: Standin, checkout: Path) -> None:
+    """Neither a hook nor what the caller's environment says of git."""
+    hook = checkout / ".git" / "hooks" / "pre-push"
+    hook.write_text("#!/bin/sh\ntouch hooked\nexit 1\n")
+    hook.chmod(0o755)
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    assert not done.failed and not (checkout / "hooked").exists()
+
+
+def test_the_token_is_in_no_configuration_and_no_error(
+    forge: Standin, checkout: Path, git: Git
+) -> None:
+    """It goes to git by a file that is gone afterwards."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    for path in (checkout / ".git").rglob("*"):
+        assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
+    wrong = desk(forge, checkout)
+    bad = Token(variables=("T",), environment={"T": "canary-wrong"})
+    wrong = replace(wrong, remote=replace(wrong.remote, access=Access(token=bad)))
+    with pytest.raises(Exception) as caught:
+        deliver([want("sonarr", "900Mi")], "home", wrong)
+    assert "canary" not in str(caught.value)
+
+
+def test_the_dashboard_says_what_waits_and_hears_a_tick(forge: Standin, checkout: Path) -> None:
+    """Kept in place; written only when it changes; a ticked box opens past the limit."""
+    wanted = [want("sonarr", "900Mi", urgency=3), want("plex", "9000Mi", urgency=0)]
+    some = desk(forge, checkout, most_open=1, dashboard=True)
+    deliver(wanted, "home", some)
+    deliver(wanted, "home", some)
+    (issue,) = forge.issues
+    assert "### Waiting for a turn" in issue["body"] and "sonarr to 900Mi" in issue["body"]
+    forge.calls.clear()
+    deliver(wanted, "home", some)
+    assert not [c for c in forge.calls if c.startswith(("POST", "PATCH"))]
+    issue["body"] = issue["body"].replace("[ ]", "[x]")
+    done = deliver(wanted, "home", some)
+    assert verbs(done) == {"media-plex": "keep", "media-sonarr": "open"}
+
+
+def test_a_dashboard_that_fails_is_named(forge: Standin, checkout: Path) -> None:
+    """The pull requests are made all the same."""
+    forge.weather = lambda method, path: (
+        (410, {"message": "Issues are disabled"}, {})
+        if method == "POST" and path.endswith("/issues")
+        else None
+    )
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, dashboard=True))
+    assert forge.open_branches() and "Issues are disabled" in done.failed[0]
+
+
+def test_names_from_strangers_stay_text(forge: Standin, checkout: Path) -> None:
+    """On the dashboard a title mentions nobody, opens no tag and ticks no box."""
+    evil = "@everyone <img src=x> [x](http://e) `x`"
+    one = replace(want("sonarr", "900Mi"), text=Text(evil, "b"))
+    deliver([one], "home", desk(forge, checkout, dashboard=True))
+    (issue,) = forge.issues
+    assert "@everyone" not in issue["body"].replace("\\@everyone", "")
+    assert "<img" not in issue["body"].replace("\\<img", "")
+
+
+def test_a_long_body_is_cut_and_keeps_what_is_hidden() -> None:
+    """The digest and the promise survive; where the promise alone is too long, the digest does."""
+    promise = hidden("home", want("sonarr", "900Mi").promises)
+    body = "line\n" * 20_000 + f"<!-- rightsize:{'0' * 32} -->\n{promise}\n"
+    cut = shortened(body, 5000)
+    assert len(cut) <= 5000 and promised(cut) == want("sonarr", "900Mi").promises
+    many = hidden("home", want("sonarr", "900Mi").promises * 500)
+    cut = shortened("line\n" * 500 + f"<!-- rightsize:{'0' * 32} -->\n{many}\n", 1000)
+    assert len(cut) <= 1000 and "rightsize:000" in cut
+
+
+def test_a_promise_survives_any_name() -> None:
+    """Base64 holds what would end the comment; a spoilt one is none."""
+    name = "--> <script> \u202e @x"
+    one = Promise(namespace=name, kind="Deployment", workload="x", container="y", after={"m": 3})
+    text = hidden(name, [one])
+    assert text.count("-->") == 1 and promised(f"words {text} words") == (one,)
+    assert promised(text.replace("promise:", "promise:!")) == ()
+    assert promised("<!-- rightsize-promise:AAAA -->") == ()
+
+
+def test_how_far_a_promise_moved() -> None:
+    """The largest relative difference; another container is another matter."""
+    (old,), (new,) = want("sonarr", "1000Mi").promises, want("sonarr", "750Mi").promises
+    assert largest_move([old], [new]) == 0.25
+    assert largest_move([old], [old]) == 0.0
+    assert largest_move([], [old]) == float("inf")
+
+
+def test_a_missing_remote_is_one_sentence(checkout: Path, forge: Standin) -> None:
+    """It names the remote and what to set."""
+    some = desk(forge, checkout)
+    some = replace(some, remote=replace(some.remote, name="upstream"))
+    with pytest.raises(Exception, match="no remote 'upstream'"):
+        some.remote.url()
+
+
+def test_an_unreachable_forge_is_one_sentence(forge: Standin, checkout: Path) -> None:
+    """Nothing is pushed before the forge was asked."""
+    some = desk(forge, checkout)
+    some.forge.rest.base = "http://127.0.0.1:9/"  # type: ignore[attr-defined]
+    with pytest.raises(ForgeError, match="cannot be reached"):
+        deliver([want("sonarr", "900Mi")], "home", some)
+    assert list(forge.heads()) == ["main"] and os.environ["GITHUB_TOKEN"] == TOKEN

@@ -1,0 +1,126 @@
+"""Pull requests of a run: from the command line to the forge, with the sample cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analyzer.cli import main
+from analyzer.forge.promise import promised
+from analyzer.gitops.land.worktree import clone
+from tests.forge.conftest import Git
+from tests.forge.standin import TOKEN, Reply, Standin, serve
+
+SAMPLE = Path(__file__).parents[2] / "sample-data"
+
+
+@pytest.fixture(scope="module")
+def run_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a run over one namespace of the sample cluster."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    arguments = ["run", "--source", f"recording:{SAMPLE}/recording", "-n", "media", "-q"]
+    arguments += ["--no-charts", "--no-backtest", "-o", str(out)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return out / "run.json"
+
+
+@pytest.fixture
+def served(tmp_path: Path, git: Git) -> Standin:
+    """The sample repository in a bare one, ready to be served."""
+    seed, bare = tmp_path / "seed", tmp_path / "served" / "team" / "cluster.git"
+    shutil.copytree(SAMPLE / "gitops", seed)
+    git(seed, "init", "-q", "-b", "main")
+    git(seed, "add", "-A")
+    git(seed, "commit", "-qm", "base")
+    bare.parent.mkdir(parents=True)
+    git(tmp_path, "clone", "-q", "--bare", str(seed), str(bare))
+    git(bare, "config", "http.receivepack", "true")
+    return Standin(bare)
+
+
+def settings(folder: Path, forge: Standin, **more: object) -> Path:
+    """A settings file that names the forge, since a host of this machine tells nothing."""
+    file = folder / "settings.yaml"
+    chosen = {"kind": "github", "url": forge.api("github"), "most_open": 2, **more}
+    file.write_text(json.dumps({"forge": chosen}))
+    return file
+
+
+def pr(*arguments: object) -> Result:
+    """`rightsize pr` in this process."""
+    return CliRunner().invoke(main, ["pr", "-q", *map(str, arguments)])
+
+
+def test_from_a_finished_run_to_open_pull_requests(
+    served: Standin, run_json: Path, tmp_path: Path, git: Git
+) -> None:
+    """A dry run touches nothing; then the two most urgent are opened; then nothing changes."""
+    with serve(served) as forge:
+        checkout = tmp_path / "checkout"
+        git(tmp_path, "clone", "-q", str(forge.bare), "checkout")
+        git(checkout, "remote", "set-url", "origin", forge.git_url)
+        given = ["--from", run_json, "--repo", checkout, "--config", settings(tmp_path, forge)]
+        dry = pr(*given, "--open", "--dry-run")
+        assert dry.exit_code == 0, dry.output
+        assert list(forge.heads()) == ["main"] and forge.pulls == [] and TOKEN not in dry.output
+        assert dry.output.count("would send  POST") == 3
+        done = pr(*given, "--open")
+        assert done.exit_code == 0, done.output
+        assert len(forge.pulls) == 2 and len(forge.issues) == 1
+        assert done.output.count("\nwait ") + done.output.startswith("wait ") > 3
+        for pull in forge.pulls:
+            (promise, *_) = promised(pull.body)
+            assert promise.namespace == "media" and promise.after != promise.before
+        heads = forge.heads()
+        assert pr(*given, "--open").exit_code == 0
+        assert forge.heads() == heads and len(forge.pulls) == 2
+        assert git(checkout, "status", "--porcelain") == ""
+
+
+def test_an_address_will_do_and_is_cloned_with_the_token(
+    served: Standin, run_json: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job needs no checkout of its own: the token that opens also clones and pushes."""
+    monkeypatch.delenv("GITHUB_TOKEN", raising=False)
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    with serve(served) as forge:
+        file = settings(tmp_path, forge, token_file=str(tmp_path / "token"), dashboard=False)
+        given = ["--from", run_json, "--repo", forge.git_url, "--config", file]
+        done = pr(*given, "--open")
+        assert done.exit_code == 0, done.output
+        assert len(forge.pulls) == 2 and forge.issues == []
+
+
+def test_what_fails_is_partial(served: Standin, run_json: Path, tmp_path: Path, git: Git) -> None:
+    """One refused pull request is named, the other is made, and the exit code says so."""
+    with serve(served) as forge:
+        git(tmp_path, "clone", "-q", str(forge.bare), "checkout")
+        git(tmp_path / "checkout", "remote", "set-url", "origin", forge.git_url)
+        left: list[Reply] = [(422, {"message": "protected"}, {})]
+        forge.weather = lambda method, path: (
+            left.pop() if left and (method, path[-5:]) == ("POST", "pulls") else None
+        )
+        file = settings(tmp_path, forge)
+        done = pr("--from", run_json, "--repo", tmp_path / "checkout", "--config", file, "--open")
+        assert done.exit_code == 3, done.output
+        assert "not delivered" in done.output and "protected" in done.output
+        assert len(forge.pulls) == 1
+
+
+@pytest.mark.parametrize("address", ["https://user:pw@host/x", "https://ghp_secret@host/x"])
+def test_credentials_in_an_address_are_refused(tmp_path: Path, address: str) -> None:
+    """With or without a user: it would stand in the list of processes."""
+    with pytest.raises(Exception, match="holds credentials") as caught:
+        clone(address, None, tmp_path / "x")
+    assert "secret" not in str(caught.value)
+
+
+def test_only_what_leaves_the_machine_can_be_tried_dry(tmp_path: Path) -> None:
+    """A flag without effect is an error."""
+    done = pr("--from", tmp_path / "run.json", "--repo", tmp_path, "--branches", "--dry-run")
+    assert done.exit_code == 2 and "--dry-run goes with --open" in done.output
