@@ -34,6 +34,7 @@ from analyzer.backtest import (
     FORESIGHT,
     POLICY,
     BacktestResult,
+    By,
     Walk,
     measure,
 )
@@ -133,7 +134,7 @@ def declared(case: Case, folder: Path) -> pd.DataFrame:
     return validate_specs(last.rename(columns={"series_id": "workload"}).assign(**names))
 
 
-def compare(result: BacktestResult, resource: Resource) -> list[str]:
+def compare(result: BacktestResult, resource: Resource, by: By) -> list[str]:
     """One table: every sweep at a few overruns, and where ours lies between hindsight and peers.
 
     Returns the cells of a line for the documentation; none where the set lacks the resource.
@@ -141,29 +142,43 @@ def compare(result: BacktestResult, resource: Resource) -> list[str]:
     if not any(row.judged.any() for row in result.named(FORESIGHT, resource)):
         return []
     points = POINTS[resource]
-    kind = "weeks" if resource == "memory" else "samples"
+    what = _WHAT[resource, by]
     weeks = int(result.named(FORESIGHT, resource)[0].judged.sum())
     head = " ".join(f"{point:>9.1%}" for point in points)
-    print(f"  {resource} / usage, {weeks} container-weeks; overrun {kind:<8}{head}")
-    lines = {name: at_points(result, name, resource) for name in (FORESIGHT, *PEERS, *OURS)}
-    best = np.array([result.best_peer_at(resource, point) for point in points])
+    print(f"  {resource} / usage, {weeks} container-weeks; {what:<24}{head}")
+
+    def along(name: str) -> Array:
+        return np.array([result.footprint_at(name, resource, p, by) for p in points])
+
+    lines = {name: along(name) for name in (FORESIGHT, *PEERS, *OURS)}
+    best = np.array([result.best_peer_at(resource, point, by) for point in points])
     told = np.array([result.tells(resource, point) for point in points])
     for name, values in lines.items():
-        print(f"    {name:<36}" + " ".join(f"{x:9.2f}" for x in values))
+        print(f"    {name:<52}" + " ".join(f"{x:9.2f}" for x in values))
     ours, hindsight = lines[DEFAULT_MODEL], lines[FORESIGHT]
-    print(f"    {'best fair peer':<36}" + " ".join(f"{x:9.2f}" for x in best))
-    cells = " ".join(_told(x, enough) for x, enough in zip(ours / best, told, strict=True))
-    print(f"    {f'{DEFAULT_MODEL} / best fair peer':<36}{cells}")
-    scores = score(ours, hindsight, best)
-    cells = " ".join(_told(x, enough) for x, enough in zip(scores, told, strict=True))
-    print(f"    {f'score of {DEFAULT_MODEL}':<36}{cells}")
-    between = score_interval(result, resource)
-    print(f"    {'90 % interval':<36}" + " ".join(f"{a:.2f}-{b:.2f}" for a, b in between))
+    print(f"    {'best fair peer':<52}" + " ".join(f"{x:9.2f}" for x in best))
+    scores, between = score(ours, hindsight, best), intervals(result, resource, by)
+    for label, values in ((f"{DEFAULT_MODEL} / best fair peer", ours / best), ("score", scores)):
+        cells = (_told(x, enough) for x, enough in zip(values, told, strict=True))
+        print(f"    {label:<52}" + " ".join(cells))
+    print(
+        f"    {'90 % interval of the ratio':<52}" + " ".join(f"{a:.2f}-{b:.2f}" for a, b in between)
+    )
     return [
-        resource,
-        str(weeks),
-        *(_cell(n, (hindsight, best, ours, scores), between, told) for n in _shown(resource)),
+        f"{resource}, by {by}",
+        *(
+            _cell(at, (hindsight, best, ours, scores), between[at], told[at])
+            for at in _shown(resource)
+        ),
     ]
+
+
+_WHAT: dict[tuple[Resource, By], str] = {
+    ("memory", "container"): "overrun weeks",
+    ("memory", "use"): "bytes in overrun weeks",
+    ("cpu", "container"): "samples above",
+    ("cpu", "use"): "cores' time above",
+}
 
 
 def _shown(resource: Resource) -> list[int]:
@@ -171,23 +186,19 @@ def _shown(resource: Resource) -> list[int]:
     return [POINTS[resource].index(point) for point in SHOWN[resource]]
 
 
-def _cell(
-    at: int, values: tuple[Array, ...], between: list[tuple[float, float]], told: Array
-) -> str:
-    if not told[at]:
-        return "too few weeks"
-    hindsight, best, ours, scores = (float(value[at]) for value in values)
-    text = f"{hindsight:.2f} · {best:.2f} · **{ours:.2f}**"
-    low, high = between[at]
-    return text + ("" if np.isnan(scores) else f" · {scores:.2f} ({low:.2f} to {high:.2f})")
+def _cell(at: int, values: tuple[Array, ...], between: tuple[float, float], told: bool) -> str:
+    if not told:
+        return "too few"
+    hindsight, best, ours, scored = (float(value[at]) for value in values)
+    text = f"{hindsight:.2f} / {best:.2f} / **{ours:.2f}**"
+    if np.isnan(ours / best):
+        return f"{text}: not reached"
+    scoring = "no room" if np.isnan(scored) else f"score {scored:.2f}"
+    return f"{text} = {ours / best:.2f} ({between[0]:.2f} to {between[1]:.2f}), {scoring}"
 
 
 def _told(value: float, enough: bool) -> str:
     return f"{value:9.2f}" if enough else "  too few"
-
-
-def at_points(result: BacktestResult, name: str, resource: Resource) -> Array:
-    return np.array([result.footprint_at(name, resource, p) for p in POINTS[resource]])
 
 
 def score(ours: Array, foresight: Array, best: Array) -> Array:
@@ -197,31 +208,31 @@ def score(ours: Array, foresight: Array, best: Array) -> Array:
         return np.where(room > LEAST_ROOM * foresight, (ours - foresight) / room, np.nan)
 
 
-def score_interval(result: BacktestResult, resource: Resource) -> list[tuple[float, float]]:
-    """90 % intervals of the score, from draws of workloads, and of weeks where there are enough."""
-    rows = [row for row in result.rows if row.resource == resource]
-    rows = [row for row in rows if row.model in (FORESIGHT, DEFAULT_MODEL, *FAIR_PEERS)]
+def intervals(result: BacktestResult, resource: Resource, by: By) -> list[tuple[float, float]]:
+    """90 % intervals of ours to the best fair peer, from draws of workloads, and of weeks where
+    there are enough. In each draw the peers have the setting that is best in it.
+    """
+    models = (DEFAULT_MODEL, *FAIR_PEERS)
+    rows = [row for row in result.rows if row.resource == resource and row.model in models]
     rows = [row for row in rows if row.judged.any()]
     drawn = weights(rows[0].came)
-    shares = {row.point: drawn_shares(row, drawn) for row in rows}
+    shares = {row.point: drawn_shares(row, drawn, by) for row in rows}
     found = []
     for wanted in POINTS[resource]:
-        scores = []
+        ratios = []
         for draw in range(1, len(drawn)):
             at = {}
-            for model in (FORESIGHT, DEFAULT_MODEL, *FAIR_PEERS):
+            for model in models:
                 one = {
                     point: (float(over[draw]), float(size[draw]))
                     for point, (over, size) in shares.items()
                     if point.model == model
                 }
                 at[model] = cheapest(one, wanted) if one else np.nan
-            best = np.nanmin([at[peer] for peer in FAIR_PEERS] + [np.inf])
-            scores.append(
-                float(score(*(np.array(x) for x in (at[DEFAULT_MODEL], at[FORESIGHT], best))))
-            )
-        known = np.array(scores)[~np.isnan(scores)]
-        low, high = np.quantile(known, [0.05, 0.95]) if len(known) else (np.nan, np.nan)
+            known = [at[peer] for peer in FAIR_PEERS if not np.isnan(at[peer])]
+            ratios.append(at[DEFAULT_MODEL] / min(known) if known else np.nan)
+        kept = np.array(ratios)[~np.isnan(ratios)]
+        low, high = np.quantile(kept, [0.05, 0.95]) if len(kept) else (np.nan, np.nan)
         found.append((float(low), float(high)))
     return found
 
@@ -366,9 +377,10 @@ def main(names: list[str]) -> None:
         walk = Walk(timedelta(days=case.train), timedelta(days=case.horizon), every, daily=True)
         result = score_policy(histories, Config(horizon=f"{case.horizon}d"), walk, OURS)
         few = ", too few to tell how weeks differ" if result.reviews < LEAST_WEEKS else ""
-        print(f"\n{case.label}: {len(histories)} series, {result.reviews} reviews{few}", flush=True)
-        for resource in ("memory", "cpu"):
-            cells = compare(result, resource)
+        what = f"{len(histories)} series, {result.reviews} reviews{few}"
+        print(f"\n{case.label}: {what}", flush=True)
+        for resource, by in itertools.product(("memory", "cpu"), ("container", "use")):
+            cells = compare(result, resource, by)
             lines += [[case.label, *cells]] if cells else []
         as_shipped(result)
         reliability(result)
