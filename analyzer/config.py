@@ -105,6 +105,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backtest: bool = True
     output: str = "reports/latest"
     formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
+    ledger: str | None = None
+    """A folder that remembers what was proposed and what became of it; ``off``: none. By default
+    ``ledger`` within the cache of a server, else beside the output; none for a recording."""
     charts: bool = True
     most_charts: int = 200
     """Draw this many containers at most, the largest changes first."""
@@ -129,6 +132,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             parse_time(self.until)
         if self.window is not None and parse_duration(self.window) < timedelta(hours=1):
             raise ValueError(f"a window of {self.window} holds too little; use 14d")
+
+    @property
+    def ledger_folder(self) -> Path | None:
+        """Where the ledger is kept; None where there is none."""
+        if self.ledger is not None:
+            return None if self.ledger == "off" else Path(self.ledger)
+        if self.source is None or not self.source.startswith("prometheus:"):
+            return None
+        return (self.prometheus.cache or Path(self.output).parent) / "ledger"
 
     @property
     def policies(self) -> Policies:

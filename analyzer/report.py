@@ -20,6 +20,7 @@ from analyzer.errors import OutputError
 from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
+from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
@@ -84,6 +85,8 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA

@@ -37,6 +37,7 @@ _FLAGS = {
     "context": "kubernetes.context",
     "kubeconfig": "kubernetes.kubeconfig",
     "cache": "prometheus.cache",
+    "ledger": "ledger",
     "namespaces": "namespaces",
 }
 """Command-line parameters that are settings, with the setting's dotted path."""
@@ -52,6 +53,7 @@ def source_options(command: Command) -> Command:
         click.option(
             "--cache", type=Path, metavar="DIR", help="Keep closed days of a server here."
         ),
+        click.option("--ledger", metavar="DIR|off", help="Remember proposals and their fate here."),
         click.option("--window", metavar="14d", help="How much history to read."),
         click.option("--step", metavar="5m", help="Resolution of the history."),
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
