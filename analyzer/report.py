@@ -6,6 +6,7 @@ written today can be turned into patches tomorrow and elsewhere.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -201,10 +202,10 @@ def _shown(encoded: bytes) -> bytes:
     return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
 
 
-def load_report(path: Path) -> Report:
+def load_report(path: str | os.PathLike[str]) -> Report:
     """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
     try:
-        text = path.read_bytes()
+        text = Path(path).read_bytes()
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"

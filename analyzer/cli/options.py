@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from analyzer.cli.console import Talk
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,12 +122,25 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
         if flags["source"]:
             raise UsageError("--source and --prometheus-url name two sources; give one")
         flags["source"] = f"prometheus:{parameters['prometheus_url']}"
-    settings = load_config(None if path is None else Path(path), os.environ, flags)
+    settings = load_config(path, os.environ, flags)
+    warnings = [*settings.warnings, *_not_yet(settings.config.until)]
+    with Talk(quiet=bool(parameters.get("quiet")), log_format=parameters.get("log_format")) as talk:
+        for warning in warnings:
+            talk.say(warning, "warning")
     if (flags["kubernetes.context"] or flags["kubernetes.kubeconfig"]) and not (
         settings.config.kubernetes.ask
     ):
         raise UsageError("--context and --kubeconfig name the cluster to ask; add --ask-cluster")
     return settings
+
+
+def _not_yet(until: str | None) -> list[str]:
+    """A warning where the window ends in the future: nothing can have been used then."""
+    from analyzer.config import parse_time
+
+    if until is None or parse_time(until) <= now():
+        return []
+    return [f"until: {until} has not come yet, so that the end of the window is empty"]
 
 
 def now() -> datetime:
