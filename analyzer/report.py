@@ -6,6 +6,7 @@ written today can be turned into patches tomorrow and elsewhere.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from analyzer.errors import OutputError
 from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
+from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
@@ -84,6 +86,8 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA
@@ -194,10 +198,10 @@ def _shown(encoded: bytes) -> bytes:
     return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
 
 
-def load_report(path: Path) -> Report:
+def load_report(path: str | os.PathLike[str]) -> Report:
     """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
     try:
-        text = path.read_bytes()
+        text = Path(path).read_bytes()
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"

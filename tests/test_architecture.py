@@ -19,6 +19,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 FLOORS = (
     (
         "errors",
+        "plugin",
         "escape",
         "check",
         "quantity",
@@ -31,7 +32,7 @@ FLOORS = (
     ("models",),
     ("calibration",),
     ("sources",),
-    ("evidence", "policy", "recommend"),
+    ("evidence", "policy", "presets", "recommend"),
     ("ledger",),
     ("backtest",),
     ("gitops",),

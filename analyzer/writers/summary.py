@@ -13,6 +13,7 @@ from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, duration_text, held_back, tally
 from analyzer.writers.manifest import unwritten
+from analyzer.writers.promise import promises
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -23,6 +24,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
     sections = [
         _headline(report),
         _warnings(report),
+        promises(report.outcomes),
         _evidence(report),
         _changes(report),
         _held(report),
