@@ -163,6 +163,7 @@ def _as_github(pull: Pull) -> dict[str, Any]:
         "labels": [{"name": name} for name in pull.labels],
         "merged_at": NOW if pull.merged else None,
         "closed_at": NOW if pull.state == "closed" else None,
+        "updated_at": NOW,
     }
 
 
@@ -171,7 +172,7 @@ def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: 
     if path == "":
         return 200, {"id": 7, "default_branch": forge.default_branch}, {}
     if path == "/merge_requests" and method == "GET":
-        state = {"opened": "open", "all": "all"}[query["state"]]
+        state = {"opened": "open", "merged": "merged", "all": "all"}[query["state"]]
         chosen = _listed(forge, {"state": state, "head": query.get("source_branch", "")})
         return 200, [_as_gitlab(p) for p in chosen], {}
     if path == "/merge_requests":
@@ -247,7 +248,8 @@ def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
     return [
         pull
         for pull in reversed(forge.pulls)
-        if state in ("all", pull.state) and head in ("", pull.branch)
+        if (state in ("all", pull.state) or (state == "merged" and pull.merged))
+        and head in ("", pull.branch)
     ]
 
 
