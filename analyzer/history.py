@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import RecordingError
+from analyzer.existence import settle
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
 from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
@@ -239,12 +240,15 @@ class Histories:
 def build_histories(recording: Recording) -> Histories:
     """Join usage, specs and events of `recording` per container, as far as they can be believed.
 
-    Containers that are known from specs but were never observed come out as `Skipped`.
+    Containers that were never observed, or exist no more, come out as `Skipped`.
     """
     recording, verdicts = gate(recording)
+    recording, gone = settle(recording)
     usage = recording.usage
     cluster = recording.meta.cluster
-    seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
+    seen = np.array(
+        [ref not in gone and _observed(usage, i) for i, ref in enumerate(usage.containers)], bool
+    )
     if not seen.all():
         usage = usage.select(seen)
     position = {ref: index for index, ref in enumerate(usage.containers)}
@@ -252,6 +256,7 @@ def build_histories(recording: Recording) -> Histories:
     never: dict[ContainerRef, None] = {
         ref: None for ref, kept in zip(recording.usage.containers, seen, strict=True) if not kept
     }
+    never |= dict.fromkeys(gone)
     for ref, spec in _read_specs(recording.specs, cluster):
         if ref in position:
             specs[position[ref]].append(spec)
@@ -262,7 +267,10 @@ def build_histories(recording: Recording) -> Histories:
         usage=usage,
         specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
         events=_index_events(recording.events, cluster, position),
-        skipped=tuple(_skip_unseen(sorted(never), recording, verdicts)),
+        skipped=(
+            *(Skipped(ref, reason) for ref, reason in sorted(gone.items())),
+            *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
+        ),
         verdicts=verdicts,
         pods=recording.pods,
         days=recording.days,
