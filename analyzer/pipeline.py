@@ -19,10 +19,10 @@ from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
-from analyzer.models import DEFAULT_MODEL, RESOURCES, Demand, Resource, model_named
+from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
+from analyzer.models import DEFAULT_MODEL, Demand, model_named
 from analyzer.models.censoring import cut_off
-from analyzer.models.forecast import Forecast, forecast
-from analyzer.models.pattern import recognise
+from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
@@ -64,8 +64,10 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     if config.git.repo is not None:
         check_repository(config)
     with claim(target) as claimed:
+        # A ledger that cannot be read is said before an hour of reading.
+        ledger = remembered(config)
         histories = build_histories(read(config, now, progress))
-        report = replace(analyze_histories(histories, config, progress), created=utc(now))
+        report = replace(analyze_histories(histories, config, progress, ledger), created=utc(now))
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
@@ -75,6 +77,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
                 write_files(folder, write(report))
             if config.charts:
                 draw(report, histories, folder / "charts", config.most_charts, progress)
+        if config.ledger_folder is not None:
+            append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
     return Run(report, target)
 
 
@@ -92,6 +96,11 @@ def analyze(
     return analyze_histories(
         histories, msgspec.structs.replace(settings, horizon=f"{round(horizon.total_seconds())}s")
     )
+
+
+def remembered(config: Config) -> Ledger:
+    """What earlier runs wrote into the ledger; nothing where none is kept."""
+    return EMPTY if config.ledger_folder is None else read_ledger(config.ledger_folder)
 
 
 def source_of(config: Config, progress: Progress = no_progress) -> Source:
@@ -162,9 +171,15 @@ def rename(recording: Recording, cluster: str) -> Recording:
 
 
 def analyze_histories(
-    histories: Histories, config: Config, progress: Progress = no_progress
+    histories: Histories,
+    config: Config,
+    progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
 ) -> Report:
-    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped."""
+    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
+
+    `ledger` is what earlier reviews said and what became of it.
+    """
     progress(0, 3, "learning demand")
     recommendations, skipped = _decide(histories, config)
     check_ledger(
@@ -178,6 +193,8 @@ def analyze_histories(
         horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
+        verdicts=histories.verdicts,
+        outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
     if not config.backtest or not len(histories):
@@ -206,6 +223,18 @@ def _propose(
     due = due_risks(histories, config.policies)
     spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
     return recommend(histories, spent.demand, config.policies, spent.risks)
+
+
+def _outcomes(
+    ledger: Ledger, recommendations: Sequence[Recommendation], histories: Histories
+) -> tuple[Outcome, ...]:
+    """What came of earlier changes up to the end of `histories`, of the containers in it."""
+    past = ledger.before(histories.meta.end)
+    if not len(past):
+        return ()
+    reviewed = {r.ref for r in recommendations}
+    scored = score(past.plus(update(past, recommendations, histories)))
+    return tuple(outcome for outcome in scored if outcome.ref in reviewed)
 
 
 def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
@@ -279,24 +308,12 @@ def draw(report: Report, histories: Histories, folder: Path, most: int, progress
     charts = workload_charts(
         histories,
         shown,
-        forecaster=forecaster(histories, report.horizon),
+        forecaster=forecasts(histories, report.horizon).of,
         processes=2 if len(shown) > MANY_CHARTS else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         (folder / chart.name).write_bytes(chart.content)
-
-
-def forecaster(
-    histories: Histories, horizon: timedelta
-) -> Callable[[int], dict[Resource, Forecast]]:
-    """What gives the forecasts of the container at an index, for its chart."""
-    patterns = recognise(histories)
-
-    def of(index: int) -> dict[Resource, Forecast]:
-        return {r: forecast(histories, index, r, horizon, patterns[r]) for r in RESOURCES}
-
-    return of
 
 
 def draw_one(
@@ -306,6 +323,6 @@ def draw_one(
     from analyzer.plots import describe, workload_figure, write_png
 
     index = histories.position[recommendation.ref]
-    forecasts = forecaster(histories, horizon)(index)
-    figure = workload_figure(histories, index, recommendation, forecasts)
+    expected = forecasts(histories, horizon).of(index)
+    figure = workload_figure(histories, index, recommendation, expected)
     write_png(figure, path, describe(recommendation))

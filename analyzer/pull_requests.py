@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analyzer.config import Config
 from analyzer.forge.cycle import Wanted
-from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.delivery import Delivery, Desk, Past, deliver
 from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden
 from analyzer.forge.protocol import Request, Text
@@ -48,7 +48,8 @@ def deliver_report(
     desk = _desk(plan.index.root, config, environment, dry_run=dry_run)
     wanted = wanted_of(report, propose(report, plan, settings.group, settings.split_directions))
     partial = report.warnings or report.meta.warnings or config.namespaces
-    found = deliver(wanted, report.meta.cluster, desk, complete=not partial)
+    past = Past(report.meta.end, report.outcomes)
+    found = deliver(wanted, report.meta.cluster, desk, past, complete=not partial)
     rest = getattr(desk.forge, "rest", None)
     return Delivered(found, tuple(rest.sent) if rest is not None else ())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from analyzer.forge.protocol import Issue, PullRequest, Text
 from analyzer.forge.remote import Remote
 
@@ -21,6 +23,9 @@ class Bare:
     def open_requests(self, prefix: str) -> list[PullRequest]:
         names = sorted(self.remote.listed(prefix))
         return [PullRequest(0, name, Text(name, ""), "open") for name in names]
+
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        return []
 
     def latest(self, branch: str) -> PullRequest | None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from analyzer.errors import AnalyzerError
 from analyzer.forge.cycle import RETIRED, Limits, Move, Scene, Wanted, decide
@@ -11,9 +12,14 @@ from analyzer.forge.dashboard import asked_for, dashboard, marker
 from analyzer.forge.protocol import Forge, Issue, Text
 from analyzer.forge.remote import Branch, Remote
 from analyzer.forge.settings import ForgeSettings
+from analyzer.forge.verdict import marker as verdict_marker
+from analyzer.forge.verdict import score_line, verdict
 from analyzer.gitops.land.proposal import branch_prefix
+from analyzer.ledger.outcome import Outcome as Happened
 
 _HANDS_OFF = "<!-- rightsize-hands-off -->"
+_REMEMBERED = timedelta(days=45)
+"""So long after its merge a pull request is judged."""
 _CUT = (
     "\n\n(shortened: the forge takes no longer text; the commit and the run's files say it all)\n"
 )
@@ -55,8 +61,21 @@ class Desk:
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class Past:
+    """What became of earlier changes, as of `until`: for the comments that hold them to account."""
+
+    until: datetime
+    outcomes: tuple[Happened, ...] = ()
+
+
 def deliver(
-    wanted: Sequence[Wanted], cluster: str, desk: Desk, *, complete: bool = True
+    wanted: Sequence[Wanted],
+    cluster: str,
+    desk: Desk,
+    past: Past | None = None,
+    *,
+    complete: bool = True,
 ) -> Delivery:
     """Bring forge and remote to what is `wanted` of `cluster`.
 
@@ -79,12 +98,36 @@ def deliver(
     )
     moves = decide(wanted, scene, Limits(settings.most_open, settings.reopen_change))
     outcomes = tuple(_carry_out(move, desk, branches, (base, commit)) for move in moves)
+    problems = _judge(past, prefix, forge) if past and past.outcomes else []
     if not settings.dashboard:
-        return Delivery(outcomes)
+        return Delivery(outcomes, problems=tuple(problems))
+    score = score_line(past.outcomes) if past else ""
+    where = ""
     try:
-        return Delivery(outcomes, _write_dashboard(cluster, outcomes, forge, issue))
+        where = _write_dashboard(cluster, outcomes, forge, issue, score)
     except AnalyzerError as error:
-        return Delivery(outcomes, problems=(f"the dashboard was not written: {error}",))
+        problems.append(f"the dashboard was not written: {error}")
+    return Delivery(outcomes, where, tuple(problems))
+
+
+def _judge(past: Past, prefix: str, forge: Forge) -> list[str]:
+    """Say on each merged pull request what came of it, once per occasion; what went wrong."""
+    problems = []
+    try:
+        merged = forge.merged_since(prefix, past.until - _REMEMBERED)
+    except AnalyzerError as error:
+        return [f"merged pull requests were not looked at: {error}"]
+    for request in merged:
+        found = verdict(request, past.outcomes)
+        if found is None:
+            continue
+        mark = verdict_marker(found[0])
+        try:
+            if not any(mark in body for body in forge.comments(request.number)):
+                forge.comment(request.number, f"{mark}\n{found[1]}")
+        except AnalyzerError as error:
+            problems.append(f"{request.branch}: what came of it was not told: {error}")
+    return problems
 
 
 def _carry_out(
@@ -155,9 +198,13 @@ def _say_once(move: Move, desk: Desk) -> None:
 
 
 def _write_dashboard(
-    cluster: str, outcomes: Sequence[Outcome], forge: Forge, issue: Issue | None
+    cluster: str,
+    outcomes: Sequence[Outcome],
+    forge: Forge,
+    issue: Issue | None,
+    score: str,
 ) -> str:
-    text = dashboard(cluster, [_as_it_stands(outcome) for outcome in outcomes])
+    text = dashboard(cluster, [_as_it_stands(outcome) for outcome in outcomes], score)
     text = replace(text, body=shortened(text.body, forge.longest_body))
     if issue is not None and issue.text == text:
         return issue.url

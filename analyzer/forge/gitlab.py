@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from urllib.parse import quote
 
-from analyzer.forge.answers import Shape, moment, read
+from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Issue, PullRequest, State, Text
 from analyzer.forge.rest import Rest
 
@@ -65,6 +66,11 @@ class GitLab:
 
     def open_requests(self, prefix: str) -> list[PullRequest]:
         return [r for r in self._requests(state="opened") if r.branch.startswith(prefix)]
+
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        found = self._requests(state="merged", updated_after=moment.isoformat())
+        own = [r for r in found if r.branch.startswith(prefix)]
+        return [r for r in own if r.ended is not None and r.ended >= moment]
 
     def latest(self, branch: str) -> PullRequest | None:
         found = self._requests(state="all", source_branch=branch)
@@ -147,7 +153,7 @@ def _request(found: _MergeRequest) -> PullRequest:
         state=_STATES.get(found.state, "closed"),
         url=found.web_url,
         labels=frozenset(found.labels),
-        ended=moment(found.merged_at or found.closed_at),
+        ended=moment_of(found.merged_at or found.closed_at),
     )
 
 

@@ -77,6 +77,10 @@ class Forge(Protocol):
         """The open pull requests from branches of this very repository that start with `prefix`."""
         ...
 
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        """Those from branches that start with `prefix` that were merged after `moment`."""
+        ...
+
     def latest(self, branch: str) -> PullRequest | None:
         """The newest pull request from `branch`, in whatever state; None where there was none."""
         ...
