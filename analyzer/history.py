@@ -106,6 +106,8 @@ class Histories:
     skipped: tuple[Skipped, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     """What of the usage that was read is not believed."""
+    gone: Mapping[ContainerRef, str] = field(default_factory=dict)
+    """Containers that exist no more, and what became of them; they get no amounts."""
     pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
     """What is known of the pods of all containers, as `validate_pods` says."""
     days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
@@ -196,8 +198,9 @@ class Histories:
         """What was known at the end of step `stop`, from step `begin` on.
 
         Every container stays listed, with no samples where it was not there. Events after `stop`
-        are gone, and so are settings first seen after it: nothing of the future is left but the
-        settings of a container whose source does not say since when they hold.
+        are gone, and so are settings first seen after it and what was found to exist no more:
+        nothing of the future is left but the settings of a container whose source does not say
+        since when they hold.
         """
         usage = self.usage.between(begin, stop)
         end = usage.end
@@ -240,15 +243,14 @@ class Histories:
 def build_histories(recording: Recording) -> Histories:
     """Join usage, specs and events of `recording` per container, as far as they can be believed.
 
-    Containers that were never observed, or exist no more, come out as `Skipped`.
+    Containers that were never observed come out as `Skipped`. Those that exist no more stay, for
+    they tell how containers behave, and are named in `gone`.
     """
     recording, verdicts = gate(recording)
     recording, gone = settle(recording)
     usage = recording.usage
     cluster = recording.meta.cluster
-    seen = np.array(
-        [ref not in gone and _observed(usage, i) for i, ref in enumerate(usage.containers)], bool
-    )
+    seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
     if not seen.all():
         usage = usage.select(seen)
     position = {ref: index for index, ref in enumerate(usage.containers)}
@@ -256,7 +258,6 @@ def build_histories(recording: Recording) -> Histories:
     never: dict[ContainerRef, None] = {
         ref: None for ref, kept in zip(recording.usage.containers, seen, strict=True) if not kept
     }
-    never |= dict.fromkeys(gone)
     for ref, spec in _read_specs(recording.specs, cluster):
         if ref in position:
             specs[position[ref]].append(spec)
@@ -268,10 +269,11 @@ def build_histories(recording: Recording) -> Histories:
         specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
         events=_index_events(recording.events, cluster, position),
         skipped=(
-            *(Skipped(ref, reason) for ref, reason in sorted(gone.items())),
+            *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
             *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
         ),
         verdicts=verdicts,
+        gone=gone,
         pods=recording.pods,
         days=recording.days,
     )
