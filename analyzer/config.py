@@ -104,7 +104,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     were equal."""
     backtest: bool = True
     output: str = "reports/latest"
-    formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
+    formats: tuple[str, ...] = (
+        "summary",
+        "html",
+        "csv",
+        "kustomize",
+        "json6902",
+        "kubectl",
+        "gitdiff",
+    )
     charts: bool = True
     most_charts: int = 200
     """Draw this many containers at most, the largest changes first."""

@@ -19,7 +19,7 @@ from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
-from analyzer.models import DEFAULT_MODEL, Demand, model_named
+from analyzer.models import DEFAULT_MODEL, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
@@ -68,12 +68,14 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
+        if config.charts:
+            report = replace(report, charts=name_charts(report, config.most_charts))
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
                 write_files(folder, write(report))
             if config.charts:
-                draw(report, histories, folder / "charts", config.most_charts, progress)
+                draw(report, histories, folder, progress)
     return Run(report, target)
 
 
@@ -177,6 +179,7 @@ def analyze_histories(
         horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
+        days=days_of(histories),
         version=__version__,
     )
     if not config.backtest or not len(histories):
@@ -265,16 +268,29 @@ def _levels(
     return levels
 
 
-def draw(report: Report, histories: Histories, folder: Path, most: int, progress: Progress) -> None:
-    """Draw the cluster and `most` of its containers, the largest changes first, into `folder`."""
+CLUSTER = "cluster"
+"""The name of the cluster's chart among those of its containers."""
+
+
+def name_charts(report: Report, most: int) -> dict[str, str]:
+    """The charts to draw: the cluster and `most` of its containers, the largest changes first."""
+    shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[:most]
+    names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
+    return {CLUSTER: "charts/cluster.png"} | names
+
+
+def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
+    """Draw what ``report.charts`` names into `folder`."""
     from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
 
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "charts").mkdir(parents=True, exist_ok=True)
     progress(0, 1, "drawing the cluster")
     recommendations, skipped = report.recommendations, report.skipped
     figure = cluster_figure(recommendations, skipped, histories)
-    write_png(figure, folder / "cluster.png", describe_cluster(recommendations, skipped, histories))
-    shown = sorted(recommendations, key=lambda r: (-r.weight, r.ref))[:most]
+    text = describe_cluster(recommendations, skipped, histories)
+    write_png(figure, folder / report.charts[CLUSTER], text)
+    by_ref = {str(r.ref): r for r in recommendations}
+    shown = [by_ref[name] for name in report.charts if name in by_ref]
     charts = workload_charts(
         histories,
         shown,
@@ -283,7 +299,24 @@ def draw(report: Report, histories: Histories, folder: Path, most: int, progress
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
-        (folder / chart.name).write_bytes(chart.content)
+        (folder / report.charts[str(chart.ref)]).write_bytes(chart.content)
+
+
+def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:
+    """What each day showed, to four digits; see ``Report.days``."""
+    daily = histories.daily
+    tables: dict[Resource, npt.NDArray[np.float64]] = {
+        "cpu": daily.cpu_p95,
+        "memory": daily.memory_peak,
+    }
+    return {
+        str(ref): {resource: _four_digits(table[i]) for resource, table in tables.items()}
+        for i, ref in enumerate(histories.containers)
+    }
+
+
+def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(v) else float(f"{v:.4g}") for v in values.tolist())
 
 
 def draw_one(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from analyzer.errors import OutputError
 from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
-from analyzer.models.demand import RESOURCES
+from analyzer.models.demand import RESOURCES, Resource
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.usage import Meta
@@ -84,6 +84,11 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
+    """Per container and resource, what each day of the window showed, the last day last: the p95
+    of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
+    charts: Mapping[str, str] = field(default_factory=dict)
+    """Per container the file of its chart, relative to the output; that of all is ``cluster``."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA

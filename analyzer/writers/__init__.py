@@ -12,6 +12,7 @@ from analyzer.writers.helm import write_helm
 from analyzer.writers.json6902 import write_json6902
 from analyzer.writers.kubectl import write_kubectl
 from analyzer.writers.kustomize import write_kustomize
+from analyzer.writers.page import write_page
 from analyzer.writers.resize import write_resize
 from analyzer.writers.summary import write_summary
 from analyzer.writers.table import write_csv
@@ -24,6 +25,7 @@ Writer = Callable[[Report], Files]
 
 WRITERS: dict[str, Writer] = {
     "summary": write_summary,
+    "html": write_page,
     "csv": write_csv,
     "kustomize": write_kustomize,
     "json6902": write_json6902,

@@ -51,7 +51,7 @@ def _day(moment: datetime) -> str:
 
 
 def _headline(report: Report) -> str:
-    changes = [_total_change(report, resource) for resource in RESOURCES]
+    changes = [total_change(report, resource) for resource in RESOURCES]
     return "\n".join(
         [
             f"# Right-sizing {markdown(report.meta.cluster)}",
@@ -65,7 +65,7 @@ def _headline(report: Report) -> str:
     )
 
 
-def _total_change(report: Report, resource: Resource) -> str:
+def total_change(report: Report, resource: Resource) -> str:
     """The sum of the requests now and proposed, in the words of the cluster's chart."""
     now, new = report.totals[f"{resource}_request"]
     name = "CPU requests" if resource == "cpu" else "memory requests"
@@ -98,7 +98,7 @@ def _changes(report: Report) -> str:
             markdown(r.ref.container),
             str(r.replicas),
             *(change_text(r, target) for target in TARGETS),
-            markdown(_why(r)),
+            markdown(why(r)),
         ]
         for r in changed[:SHOWN]
     ]
@@ -109,7 +109,8 @@ def _changes(report: Report) -> str:
     return f"## Changes, largest first\n\n{markdown_table(head, rows)}{more}"
 
 
-def _why(recommendation: Recommendation) -> str:
+def why(recommendation: Recommendation) -> str:
+    """The reasons for what is proposed in one line: notes, what was seen, what it looks like."""
     seen = recommendation.evidence
     parts = [*recommendation.notes, *filter(None, [held_back(recommendation)])]
     if seen.cpu.p95 is not None and seen.cpu.max is not None:
