@@ -68,8 +68,7 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
-        if config.charts:
-            report = replace(report, charts=name_charts(report, config.most_charts))
+        report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
@@ -268,19 +267,18 @@ def _levels(
     return levels
 
 
-CLUSTER = "cluster"
-"""The name of the cluster's chart among those of its containers."""
-
-
-def name_charts(report: Report, most: int) -> dict[str, str]:
-    """The charts to draw: the cluster and `most` of its containers, the largest changes first."""
-    shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[:most]
+def name_files(report: Report, config: Config) -> dict[str, str]:
+    """The page, and the charts to draw: the cluster and the containers that change most."""
+    files = {"page": "index.html"} if "html" in config.formats else {}
+    if not config.charts:
+        return files
+    shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[: config.most_charts]
     names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
-    return {CLUSTER: "charts/cluster.png"} | names
+    return files | {"cluster": "charts/cluster.png"} | names
 
 
 def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
-    """Draw what ``report.charts`` names into `folder`."""
+    """Draw the charts that ``report.files`` names into `folder`."""
     from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
 
     (folder / "charts").mkdir(parents=True, exist_ok=True)
@@ -288,9 +286,9 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
     recommendations, skipped = report.recommendations, report.skipped
     figure = cluster_figure(recommendations, skipped, histories)
     text = describe_cluster(recommendations, skipped, histories)
-    write_png(figure, folder / report.charts[CLUSTER], text)
+    write_png(figure, folder / report.files["cluster"], text)
     by_ref = {str(r.ref): r for r in recommendations}
-    shown = [by_ref[name] for name in report.charts if name in by_ref]
+    shown = [by_ref[name] for name in report.files if name in by_ref]
     charts = workload_charts(
         histories,
         shown,
@@ -299,7 +297,7 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
-        (folder / report.charts[str(chart.ref)]).write_bytes(chart.content)
+        (folder / report.files[str(chart.ref)]).write_bytes(chart.content)
 
 
 def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:

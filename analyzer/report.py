@@ -87,8 +87,9 @@ class Report:
     days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
     """Per container and resource, what each day of the window showed, the last day last: the p95
     of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
-    charts: Mapping[str, str] = field(default_factory=dict)
-    """Per container the file of its chart, relative to the output; that of all is ``cluster``."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What a reader may open, relative to the output: the ``page``, the chart of the ``cluster``,
+    and by the name of each container that was drawn its chart."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA

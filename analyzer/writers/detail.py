@@ -38,7 +38,11 @@ def detail(report: Report, of: Recommendation, landing: Landing | None, *, whole
             element("p", " · ".join([facts, *happened, f"confidence {of.confidence:.0%}"])),
             *(element("p", note, class_="note") for note in notes),
             _amounts_table(of),
-            element("div", *(_figure(report, of, resource) for resource in RESOURCES)),
+            element(
+                "div",
+                *(_figure(report, of, resource) for resource in RESOURCES),
+                class_="figures",
+            ),
             *_chart(report, of),
             *trails,
             *_place(landing),
@@ -78,7 +82,7 @@ def _figure(report: Report, of: Recommendation, resource: Resource) -> Html:
 
 
 def _chart(report: Report, of: Recommendation) -> list[Html]:
-    path = report.charts.get(str(of.ref))
+    path = report.files.get(str(of.ref))
     if path is None:
         return []
     image = element("img", src=path, alt=f"Chart of {of.ref}", loading="lazy", class_="chart")
@@ -122,17 +126,17 @@ def spark(
         return join([])
     width, height = size
     step = width / len(days)
-    bars = [
-        element(
-            "rect",
-            x=f"{k * step:.1f}",
-            y=f"{height * (1 - value / top):.1f}",
-            width=f"{step * 0.8:.1f}",
-            height=f"{height * value / top:.1f}",
-        )
-        for k, value in enumerate(days)
-        if value is not None
-    ]
+    # One path of strokes: a tenth of the bytes of as many rectangles.
+    bars = element(
+        "path",
+        d="".join(
+            f"M{(k + 0.5) * step:.1f} {height}V{height * (1 - value / top):.1f}"
+            for k, value in enumerate(days)
+            if value is not None
+        ),
+        stroke_width=f"{step * 0.8:.1f}",
+        class_="bars",
+    )
     lines = [
         element("path", d=f"M0 {height * (1 - value / top):.1f}H{width}", class_=name)
         for name, value in zip(("now", "new"), levels, strict=True)
@@ -140,7 +144,7 @@ def spark(
     ]
     return element(
         "svg",
-        *bars,
+        bars,
         *lines,
         viewBox=f"0 0 {width} {height}",
         role="img",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from analyzer.escape import html
 
 VOID = frozenset({"meta", "img", "input"})
-SHAPES = frozenset({"path", "rect"})
+SHAPES = frozenset({"path"})
 
 
 class Html(str):

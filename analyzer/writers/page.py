@@ -29,7 +29,7 @@ SHOWN = 500
 WITH_TRAIL = 2000
 """Containers whose steps are in the page; of more, `rightsize explain` tells them."""
 
-_COLUMNS = ("Container", "Pods", *TITLES.values(), "Days", "Why")
+_COLUMNS = ("Container", "Pods", *TITLES.values(), "Days: CPU, memory", "Why")
 _WAYS = {
     "": "all",
     "changed": "to change",
@@ -247,7 +247,7 @@ def _templates(
 
 
 def _cluster(report: Report) -> Html:
-    path = report.charts.get("cluster")
+    path = report.files.get("cluster")
     if path is None:
         return join([])
     words = " · ".join(total_change(report, resource) for resource in RESOURCES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
@@ -85,7 +86,11 @@ def _warnings(report: Report) -> str:
 def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
-    return f"## How this would have done\n\n{markdown(report.verdict)}"
+    return (
+        "## How this would have done\n\nThe models saw only what was known before a week, and are "
+        "judged on that week; a container-week is one container in one week.\n\n"
+        f"{markdown(report.verdict)}"
+    )
 
 
 def _changes(report: Report) -> str:
@@ -94,7 +99,7 @@ def _changes(report: Report) -> str:
         return "## Changes\n\nNothing is worth changing."
     rows = [
         [
-            markdown(f"{r.ref.namespace}/{r.ref.workload}"),
+            _linked(report, r),
             markdown(r.ref.container),
             str(r.replicas),
             *(change_text(r, target) for target in TARGETS),
@@ -107,6 +112,12 @@ def _changes(report: Report) -> str:
     rest = len(changed) - SHOWN
     more = f"\n\n…and {rest} more in `recommendations.csv`." if rest > 0 else ""
     return f"## Changes, largest first\n\n{markdown_table(head, rows)}{more}"
+
+
+def _linked(report: Report, of: Recommendation) -> str:
+    """The name of a workload, which opens its chart where one was drawn."""
+    name, path = markdown(f"{of.ref.namespace}/{of.ref.workload}"), report.files.get(str(of.ref))
+    return name if path is None else f"[{name}]({quote(path)})"
 
 
 def why(recommendation: Recommendation) -> str:
@@ -188,8 +199,14 @@ def _skipped(report: Report) -> str:
 
 def _footer(report: Report) -> str:
     created = f" on {_day(report.created)} UTC" if report.created else ""
+    look = [
+        f"[{words}]({quote(report.files[name])})"
+        for name, words in (("page", "the page of this run"), ("cluster", "the cluster's chart"))
+        if name in report.files
+    ]
+    opened = f"Open {' or '.join(look)}. " if look else ""
     return (
-        f"---\n\nMade by rightsize {markdown(report.version)}{created}. Charts are in `charts/`, "
-        "patches in `patches/`, everything in `run.json`. Merging a change restarts the pods; "
-        "reverting the commit brings the old amounts back."
+        f"---\n\nMade by rightsize {markdown(report.version)}{created}. {opened}Patches are in "
+        "`patches/`, everything is in `run.json`. Merging a change restarts the pods; reverting "
+        "the commit brings the old amounts back."
     )
