@@ -19,6 +19,7 @@ from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
+from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
 from analyzer.models import DEFAULT_MODEL, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
@@ -63,8 +64,10 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     if config.git.repo is not None:
         check_repository(config)
     with claim(target) as claimed:
+        # A ledger that cannot be read is said before an hour of reading.
+        ledger = remembered(config)
         histories = build_histories(read(config, now, progress))
-        report = replace(analyze_histories(histories, config, progress), created=utc(now))
+        report = replace(analyze_histories(histories, config, progress, ledger), created=utc(now))
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
@@ -75,6 +78,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
                 write_files(folder, write(report))
             if config.charts:
                 draw(report, histories, folder, progress)
+        if config.ledger_folder is not None:
+            append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
     return Run(report, target)
 
 
@@ -92,6 +97,11 @@ def analyze(
     return analyze_histories(
         histories, msgspec.structs.replace(settings, horizon=f"{round(horizon.total_seconds())}s")
     )
+
+
+def remembered(config: Config) -> Ledger:
+    """What earlier runs wrote into the ledger; nothing where none is kept."""
+    return EMPTY if config.ledger_folder is None else read_ledger(config.ledger_folder)
 
 
 def source_of(config: Config, progress: Progress = no_progress) -> Source:
@@ -162,9 +172,15 @@ def rename(recording: Recording, cluster: str) -> Recording:
 
 
 def analyze_histories(
-    histories: Histories, config: Config, progress: Progress = no_progress
+    histories: Histories,
+    config: Config,
+    progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
 ) -> Report:
-    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped."""
+    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
+
+    `ledger` is what earlier reviews said and what became of it.
+    """
     progress(0, 3, "learning demand")
     recommendations, skipped = _decide(histories, config)
     check_ledger(
@@ -179,6 +195,8 @@ def analyze_histories(
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
         days=days_of(histories),
+        verdicts=histories.verdicts,
+        outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
     if not config.backtest or not len(histories):
@@ -207,6 +225,18 @@ def _propose(
     due = due_risks(histories, config.policies)
     spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
     return recommend(histories, spent.demand, config.policies, spent.risks)
+
+
+def _outcomes(
+    ledger: Ledger, recommendations: Sequence[Recommendation], histories: Histories
+) -> tuple[Outcome, ...]:
+    """What came of earlier changes up to the end of `histories`, of the containers in it."""
+    past = ledger.before(histories.meta.end)
+    if not len(past):
+        return ()
+    reviewed = {r.ref for r in recommendations}
+    scored = score(past.plus(update(past, recommendations, histories)))
+    return tuple(outcome for outcome in scored if outcome.ref in reviewed)
 
 
 def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:

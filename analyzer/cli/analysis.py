@@ -145,12 +145,12 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, draw_one, read
+    from analyzer.pipeline import analyze_histories, draw_one, read, remembered
 
     config = with_settings(settings_of(parameters).config, backtest=False)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         histories = build_histories(read(config, now(), talk.progress))
-        whole = analyze_histories(histories, config)
+        whole = analyze_histories(histories, config, ledger=remembered(config))
         report = _select(whole, (reference,), parameters)
         if not report.recommendations and not report.skipped:
             raise UsageError(f"{printable(reference)}: no such container in {config.source}")
@@ -290,12 +290,12 @@ def _analyze(parameters: dict[str, Any], talk: Talk, *, judge: bool) -> Report:
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, read
+    from analyzer.pipeline import analyze_histories, read, remembered
 
     config = settings_of(parameters).config
     config = with_settings(config, backtest=config.backtest and judge)
     recording = read(config, now(), talk.progress)
-    return analyze_histories(build_histories(recording), config, talk.progress)
+    return analyze_histories(build_histories(recording), config, talk.progress, remembered(config))
 
 
 def _select(report: Report, references: tuple[str, ...], parameters: dict[str, Any]) -> Report:

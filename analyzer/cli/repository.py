@@ -245,11 +245,13 @@ def _settings_and_report(
             report = report.select(*(Selector(namespace=name) for name in config.namespaces))
         else:
             from analyzer.history import build_histories
-            from analyzer.pipeline import analyze_histories, read
+            from analyzer.pipeline import analyze_histories, read, remembered
 
             config = with_settings(config, backtest=config.backtest and judge)
             recording = read(config, now(), talk.progress)
-            report = analyze_histories(build_histories(recording), config, talk.progress)
+            report = analyze_histories(
+                build_histories(recording), config, talk.progress, remembered(config)
+            )
         known = [] if run_json is None else [*report.meta.warnings, *report.warnings]
         report = ask_cluster(report, config)
         missed = [*report.meta.warnings, *report.warnings][len(known) :]
