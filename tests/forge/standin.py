@@ -127,6 +127,7 @@ def github(forge: Standin, method: str, path: str, query: dict[str, str], body: 
     """The REST API of GitHub, as far as pull requests, comments and issues go."""
     if path == "":
         about = {"full_name": REPOSITORY, "default_branch": forge.default_branch, "url": _HERE}
+        about["html_url"] = f"https://forge.example/{REPOSITORY}"
         return 200, about, {}
     if path == "/pulls" and method == "GET":
         return 200, [_as_github(p) for p in _listed(forge, query)], {}
@@ -163,15 +164,24 @@ def _as_github(pull: Pull) -> dict[str, Any]:
         "labels": [{"name": name} for name in pull.labels],
         "merged_at": NOW if pull.merged else None,
         "closed_at": NOW if pull.state == "closed" else None,
+        "updated_at": NOW,
     }
 
 
 def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
     """The REST API of GitLab, likewise."""
     if path == "":
-        return 200, {"id": 7, "default_branch": forge.default_branch}, {}
+        return (
+            200,
+            {
+                "id": 7,
+                "default_branch": forge.default_branch,
+                "web_url": f"https://forge.example/{REPOSITORY}",
+            },
+            {},
+        )
     if path == "/merge_requests" and method == "GET":
-        state = {"opened": "open", "all": "all"}[query["state"]]
+        state = {"opened": "open", "merged": "merged", "all": "all"}[query["state"]]
         chosen = _listed(forge, {"state": state, "head": query.get("source_branch", "")})
         return 200, [_as_gitlab(p) for p in chosen], {}
     if path == "/merge_requests":
@@ -247,7 +257,8 @@ def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
     return [
         pull
         for pull in reversed(forge.pulls)
-        if state in ("all", pull.state) and head in ("", pull.branch)
+        if (state in ("all", pull.state) or (state == "merged" and pull.merged))
+        and head in ("", pull.branch)
     ]
 
 
