@@ -45,6 +45,9 @@ class Bare:
     def comment(self, number: int, body: str) -> None:
         """Nobody would read it."""
 
+    def picture(self, commit: str, path: str) -> str | None:
+        return None
+
     def find_issue(self, marker: str) -> Issue | None:
         return None
 

@@ -16,10 +16,13 @@ from analyzer.forge.verdict import marker as verdict_marker
 from analyzer.forge.verdict import score_line, verdict
 from analyzer.gitops.land.proposal import branch_prefix
 from analyzer.ledger.outcome import Outcome as Happened
+from analyzer.workload import slug
 
 _HANDS_OFF = "<!-- rightsize-hands-off -->"
 _REMEMBERED = timedelta(days=45)
 """So long after its merge a pull request is judged."""
+_CHARTS = "rightsize-charts"
+_MOST_PICTURES = 3
 _CUT = (
     "\n\n(shortened: the forge takes no longer text; the commit and the run's files say it all)\n"
 )
@@ -97,8 +100,10 @@ def deliver(
         complete=complete,
     )
     moves = decide(wanted, scene, Limits(settings.most_open, settings.reopen_change))
+    moves, problems = _illustrated(moves, desk, cluster)
     outcomes = tuple(_carry_out(move, desk, branches, (base, commit)) for move in moves)
-    problems = _judge(past, prefix, forge) if past and past.outcomes else []
+    if past and past.outcomes:
+        problems += _judge(past, prefix, forge)
     if not settings.dashboard:
         return Delivery(outcomes, problems=tuple(problems))
     score = score_line(past.outcomes) if past else ""
@@ -108,6 +113,37 @@ def deliver(
     except AnalyzerError as error:
         problems.append(f"the dashboard was not written: {error}")
     return Delivery(outcomes, where, tuple(problems))
+
+
+def _illustrated(moves: Sequence[Move], desk: Desk, cluster: str) -> tuple[list[Move], list[str]]:
+    """The moves with their charts in view, once those are pushed; and what went wrong with that."""
+    shown = {
+        move.branch: move.wanted.pictures[:_MOST_PICTURES]
+        for move in moves
+        if move.verb in ("open", "refresh") and move.wanted and move.wanted.pictures
+    }
+    if not shown or desk.dry_run or not desk.settings.charts:
+        return list(moves), []
+    files = {f"{slug(cluster)}/{p.name}": p for pictures in shown.values() for p in pictures}
+    try:
+        commit = desk.remote.add_files(_CHARTS, files, "Charts of what is proposed")
+        places = {path: desk.forge.picture(commit, path) for path in files}
+    except AnalyzerError as error:
+        return list(moves), [f"the charts are not shown: {error}"]
+    found = {
+        branch: [places[f"{slug(cluster)}/{picture.name}"] for picture in pictures]
+        for branch, pictures in shown.items()
+    }
+    return [_with_pictures(move, found.get(move.branch, [])) for move in moves], []
+
+
+def _with_pictures(move: Move, places: Sequence[str | None]) -> Move:
+    """The move with its charts at the head of its text."""
+    lines = [f"![What it used, asks for and would ask for]({place})" for place in places if place]
+    if move.wanted is None or not lines:
+        return move
+    text = replace(move.wanted.text, body="\n".join([*lines, "", move.wanted.text.body]))
+    return replace(move, wanted=replace(move.wanted, text=text))
 
 
 def _judge(past: Past, prefix: str, forge: Forge) -> list[str]:

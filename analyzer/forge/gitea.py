@@ -23,6 +23,7 @@ def header(token: str) -> Mapping[str, str]:
 
 class _Repository(Shape):
     default_branch: str
+    html_url: str = ""
 
 
 class _End(Shape):
@@ -74,7 +75,10 @@ class Gitea:
         self._ended: list[PullRequest] | None = None
 
     def default_branch(self) -> str:
-        return read(_Repository, self.rest.get(self._root), "the repository").default_branch
+        return self._about().default_branch
+
+    def _about(self) -> _Repository:
+        return read(_Repository, self.rest.get(self._root), "the repository")
 
     def open_requests(self, prefix: str) -> list[PullRequest]:
         return [r for r in self._requests("open") if r.branch.startswith(prefix)]
@@ -144,6 +148,10 @@ class Gitea:
 
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
+
+    def picture(self, commit: str, path: str) -> str | None:
+        web = self._about().html_url
+        return f"{web}/raw/commit/{commit}/{quote(path)}" if web else None
 
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(f"{self._root}/issues", state="open", type="issues", limit=_PAGE)

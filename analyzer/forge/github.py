@@ -60,6 +60,7 @@ class _Issue(Shape):
 class _About(Shape):
     full_name: str
     default_branch: str
+    html_url: str = ""
 
 
 class _Comment(Shape):
@@ -151,6 +152,10 @@ class GitHub:
 
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
+
+    def picture(self, commit: str, path: str) -> str | None:
+        about = self._repository()
+        return f"{about.html_url}/blob/{commit}/{quote(path)}?raw=true" if about.html_url else None
 
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(

@@ -21,6 +21,7 @@ def header(token: str) -> Mapping[str, str]:
 class _Project(Shape):
     id: int
     default_branch: str | None = None
+    web_url: str = ""
 
 
 class _MergeRequest(Shape):
@@ -61,8 +62,10 @@ class GitLab:
         self._root = f"projects/{quote(repository, safe='')}"
 
     def default_branch(self) -> str:
-        project = read(_Project, self.rest.get(self._root), "the project")
-        return project.default_branch or "main"
+        return self._project().default_branch or "main"
+
+    def _project(self) -> _Project:
+        return read(_Project, self.rest.get(self._root), "the project")
 
     def open_requests(self, prefix: str) -> list[PullRequest]:
         return [r for r in self._requests(state="opened") if r.branch.startswith(prefix)]
@@ -118,6 +121,10 @@ class GitLab:
 
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/merge_requests/{number}/notes", {"body": body})
+
+    def picture(self, commit: str, path: str) -> str | None:
+        web = self._project().web_url
+        return f"{web}/-/raw/{commit}/{quote(path)}" if web else None
 
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(

@@ -105,6 +105,10 @@ class Forge(Protocol):
         """Add a comment."""
         ...
 
+    def picture(self, commit: str, path: str) -> str | None:
+        """Where a browser that may see the repository gets the file `path` of `commit`."""
+        ...
+
     def find_issue(self, marker: str) -> Issue | None:
         """The oldest open issue whose body holds `marker`."""
         ...

@@ -115,6 +115,9 @@ def _choose_policies(
     chosen: dict[int, Policy] = {}
     skipped = []
     for index, ref in enumerate(histories.containers):
+        if ref in histories.gone:
+            skipped.append(Skipped(ref, histories.gone[ref]))
+            continue
         unknown = _unknown(histories, demand, index)
         try:
             policy = policies.of(ref, histories.spec(index).annotations)

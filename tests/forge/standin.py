@@ -127,6 +127,7 @@ def github(forge: Standin, method: str, path: str, query: dict[str, str], body: 
     """The REST API of GitHub, as far as pull requests, comments and issues go."""
     if path == "":
         about = {"full_name": REPOSITORY, "default_branch": forge.default_branch, "url": _HERE}
+        about["html_url"] = f"https://forge.example/{REPOSITORY}"
         return 200, about, {}
     if path == "/pulls" and method == "GET":
         return 200, [_as_github(p) for p in _listed(forge, query)], {}
@@ -170,7 +171,15 @@ def _as_github(pull: Pull) -> dict[str, Any]:
 def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
     """The REST API of GitLab, likewise."""
     if path == "":
-        return 200, {"id": 7, "default_branch": forge.default_branch}, {}
+        return (
+            200,
+            {
+                "id": 7,
+                "default_branch": forge.default_branch,
+                "web_url": f"https://forge.example/{REPOSITORY}",
+            },
+            {},
+        )
     if path == "/merge_requests" and method == "GET":
         state = {"opened": "open", "merged": "merged", "all": "all"}[query["state"]]
         chosen = _listed(forge, {"state": state, "head": query.get("source_branch", "")})

@@ -444,6 +444,43 @@ def test_amounts_that_hold_no_more_are_not_judged(forge: Standin, checkout: Path
     assert forge.pulls[0].comments == []
 
 
+def test_charts_are_shown_from_a_branch_of_their_own(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path, kind: str
+) -> None:
+    """Each text shows the picture of the commit it was pushed with; older pictures stay."""
+    chart = tmp_path / "media--deployment--sonarr--app.png"
+    commits = []
+    for memory, content in (("900Mi", b"PNG one"), ("700Mi", b"PNG two")):
+        chart.write_bytes(content)
+        wanted = [replace(want("sonarr", memory), pictures=(chart,)), want("plex", "4096Mi")]
+        assert not deliver(wanted, "home", desk(forge, checkout, kind)).failed
+        plex, sonarr = sorted(forge.pulls, key=lambda pull: pull.branch)
+        body = sonarr.body
+        commit = forge.heads()["rightsize-charts"]
+        assert commit in body.partition("words")[0] and "/home/media--deployment" in body
+        commits.append(commit)
+    assert plex.body.startswith("words")
+    where = f"{commits[0]}:home/{chart.name}"
+    assert git(forge.bare, "cat-file", "blob", where) == "PNG one"
+    assert git(forge.bare, "rev-list", "--count", "rightsize-charts") == "2"
+    assert git(forge.bare, "ls-tree", "-r", "--name-only", commits[1]) == f"home/{chart.name}"
+
+
+def test_charts_that_cannot_be_pushed_cost_no_pull_request(
+    forge: Standin, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are named as missing, and the words go out without them."""
+    chart = tmp_path / "x.png"
+    chart.write_bytes(b"png")
+    refused = ForgeError("the server refuses it")
+    monkeypatch.setattr(Remote, "add_files", lambda *_: (_ for _ in ()).throw(refused))
+    wanted = [replace(want("sonarr", "900Mi"), pictures=(chart,))]
+    done = deliver(wanted, "home", desk(forge, checkout))
+    assert forge.open_branches() and done.failed == (
+        "the charts are not shown: the server refuses it",
+    )
+
+
 def test_a_missing_remote_is_one_sentence(checkout: Path, forge: Standin) -> None:
     """It names the remote and what to set."""
     some = desk(forge, checkout)
