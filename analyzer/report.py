@@ -78,6 +78,8 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Settings that have no effect, in one sentence each; they make no run partial."""
     backtest: tuple[Mapping[str, Any], ...] = ()
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
