@@ -22,7 +22,7 @@ from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
 from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
-from analyzer.models import DEFAULT_MODEL, Demand, model_named
+from analyzer.models import DEFAULT_MODEL, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
@@ -76,12 +76,13 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
+        report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
                 write_files(folder, write(report))
             if config.charts:
-                draw(report, histories, folder / "charts", config.most_charts, progress)
+                draw(report, histories, folder, progress)
         if config.ledger_folder is not None:
             append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
     return Run(report, target)
@@ -99,6 +100,7 @@ def rerun(report: Report, config: Config, progress: Progress = no_progress) -> R
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
+        report = replace(report, files={})
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
@@ -233,6 +235,8 @@ def analyze_histories(
         horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
+        days=days_of(histories),
+        verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
@@ -334,16 +338,28 @@ def _levels(
     return levels
 
 
-def draw(report: Report, histories: Histories, folder: Path, most: int, progress: Progress) -> None:
-    """Draw the cluster and `most` of its containers, the largest changes first, into `folder`."""
+def name_files(report: Report, config: Config) -> dict[str, str]:
+    """The page, and the charts to draw: the cluster and the containers that change most."""
+    files = {"page": "index.html"} if "html" in config.formats else {}
+    if not config.charts:
+        return files
+    shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[: config.most_charts]
+    names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
+    return files | {"cluster": "charts/cluster.png"} | names
+
+
+def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
+    """Draw the charts that ``report.files`` names into `folder`."""
     from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
 
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "charts").mkdir(parents=True, exist_ok=True)
     progress(0, 1, "drawing the cluster")
     recommendations, skipped = report.recommendations, report.skipped
     figure = cluster_figure(recommendations, skipped, histories)
-    write_png(figure, folder / "cluster.png", describe_cluster(recommendations, skipped, histories))
-    shown = sorted(recommendations, key=lambda r: (-r.weight, r.ref))[:most]
+    text = describe_cluster(recommendations, skipped, histories)
+    write_png(figure, folder / report.files["cluster"], text)
+    by_ref = {str(r.ref): r for r in recommendations}
+    shown = [by_ref[name] for name in report.files if name in by_ref]
     charts = workload_charts(
         histories,
         shown,
@@ -352,7 +368,7 @@ def draw(report: Report, histories: Histories, folder: Path, most: int, progress
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
-        write_files(folder, {chart.name: chart.content})
+        write_files(folder, {report.files[str(chart.ref)]: chart.content})
 
 
 def _can_have_another_process() -> bool:
@@ -362,6 +378,23 @@ def _can_have_another_process() -> bool:
     except (OSError, ImportError):
         return False
     return True
+
+
+def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:
+    """What each day showed, to four digits; see ``Report.days``."""
+    daily = histories.daily
+    tables: dict[Resource, npt.NDArray[np.float64]] = {
+        "cpu": daily.cpu_p95,
+        "memory": daily.memory_peak,
+    }
+    return {
+        str(ref): {resource: _four_digits(table[i]) for resource, table in tables.items()}
+        for i, ref in enumerate(histories.containers)
+    }
+
+
+def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(v) else float(f"{v:.4g}") for v in values.tolist())
 
 
 def draw_one(

@@ -26,6 +26,7 @@ FLOORS = (
         "kinds",
         "workload",
         "usage",
+        "telemetry",
         "history",
         "cutoff",
     ),
