@@ -100,7 +100,8 @@ def rerun(report: Report, config: Config, progress: Progress = no_progress) -> R
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
-        report = replace(report, files={})
+        undrawn = msgspec.structs.replace(config, charts=False)
+        report = replace(report, files=name_files(report, undrawn))
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:

@@ -27,6 +27,7 @@ FLOORS = (
         "workload",
         "usage",
         "telemetry",
+        "existence",
         "history",
         "cutoff",
     ),
