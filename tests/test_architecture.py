@@ -34,7 +34,7 @@ FLOORS = (
     ("models",),
     ("calibration",),
     ("sources",),
-    ("evidence", "policy", "presets", "recommend"),
+    ("evidence", "policy", "presets", "effect", "recommend"),
     ("ledger",),
     ("backtest",),
     ("gitops",),
