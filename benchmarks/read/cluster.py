@@ -159,6 +159,7 @@ def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
     space = f'job="kube-state-metrics",instance="10.1.0.9:8080",namespace="{pod.namespace}"'
     base = pod.seed // 1000 % 7 + 1
     of_pod = own.replace(',container="app"', "")
+    limit = pod.memory_limit
     replica_set = f"{pod.workload}-{pod.hash}"
     series = {
         f'kube_pod_owner{{{of_pod},owner_kind="ReplicaSet",owner_name="{replica_set}",'
@@ -173,7 +174,7 @@ def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
         f'kube_pod_container_resource_requests{{{own},resource="cpu",unit="core"}}': base / 10,
         f'kube_pod_container_resource_requests{{{own},resource="memory",unit="byte"}}': base
         * 2**28,
-        f'kube_pod_container_resource_limits{{{own},resource="memory",unit="byte"}}': pod.memory_limit,
+        f'kube_pod_container_resource_limits{{{own},resource="memory",unit="byte"}}': limit,
         f'kube_pod_info{{{of_pod},node="node-{pod.seed % 50}"}}': 1,
         f"kube_pod_start_time{{{of_pod}}}": pod.begin,
     }
@@ -182,8 +183,8 @@ def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
     for reason in ("Evicted", "NodeAffinity", "NodeLost", "Shutdown", "UnexpectedAdmissionError"):
         series[f'kube_pod_status_reason{{{of_pod},reason="{reason}"}}'] = 0
     if pod.limited:
-        limit = f'kube_pod_container_resource_limits{{{own},resource="cpu",unit="core"}}'
-        series[limit] = base
+        cores = f'kube_pod_container_resource_limits{{{own},resource="cpu",unit="core"}}'
+        series[cores] = base
     written = 0
     for text, value in series.items():
         written += _lines(out, text, times[here], np.full(int(here.sum()), value), "%.12g")

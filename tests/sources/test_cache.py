@@ -241,7 +241,9 @@ def test_a_pod_that_no_later_day_knows_is_over(day: Recording) -> None:
     """It ran to the end of its day, so nothing else says that it has ended; the newest may run."""
     later = replace(day, meta=replace(day.meta, start=day.meta.end, end=day.meta.end + DAY))
     parts = [
-        replace(part, pods=validate_pods(pd.DataFrame({"namespace": "n", "pod": pods})))
+        replace(
+            part, pods=validate_pods(pd.DataFrame({"namespace": ["n"] * len(pods), "pod": pods}))
+        )
         for part, pods in ((day, ["a", "b"]), (later, ["b"]))
     ]
     meta = replace(day.meta, end=later.meta.end)
