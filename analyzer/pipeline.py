@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
-from analyzer.landing import check_repository, land
+from analyzer.landing import Beforehand, check_repository, checkout, index_of, land, look_ahead
 from analyzer.models import DEFAULT_MODEL, RESOURCES, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import Forecast, forecast
@@ -26,13 +27,15 @@ from analyzer.models.pattern import recognise
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
-from analyzer.recommend import Recommendation, due_risks, recommend
+from analyzer.recommend import Bound, Recommendation, due_risks, recommend
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
+from analyzer.workload import ContainerRef
 from analyzer.writers import writer_named
 
 Progress = Callable[[int, int, str], None]
+Bounds = Mapping[ContainerRef, tuple[Bound, ...]]
 
 _CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
 
@@ -63,12 +66,17 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     model_named(config.model)
     if config.git.repo is not None:
         check_repository(config)
-    with claim(target) as claimed:
+    with claim(target) as claimed, ExitStack() as stack:
         histories = build_histories(read(config, now, progress))
-        report = replace(analyze_histories(histories, config, progress), created=utc(now))
+        index = None
         if config.git.repo is not None:
+            progress(0, 1, "reading the repository")
+            index = index_of(stack.enter_context(checkout(config)), config)
+        known = look_ahead(histories, config, index)
+        report = replace(analyze_beforehand(known, config, progress), created=utc(now))
+        if index is not None:
             progress(0, 1, "finding the places in Git")
-            report = land(report, config)
+            report = land(report, config, index)
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
@@ -161,12 +169,26 @@ def rename(recording: Recording, cluster: str) -> Recording:
     )
 
 
+def recommend_now(histories: Histories, config: Config, progress: Progress = no_progress) -> Report:
+    """Recommend with all that the cluster and the repository of the settings say beforehand."""
+    return analyze_beforehand(look_ahead(histories, config), config, progress)
+
+
+def analyze_beforehand(known: Beforehand, config: Config, progress: Progress) -> Report:
+    """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
+    report = analyze_histories(known.histories, config, progress, known.bounds)
+    return replace(report, warnings=(*report.warnings, *known.missed))
+
+
 def analyze_histories(
-    histories: Histories, config: Config, progress: Progress = no_progress
+    histories: Histories,
+    config: Config,
+    progress: Progress = no_progress,
+    bounds: Bounds | None = None,
 ) -> Report:
     """Fit, calibrate, recommend and judge. Containers in = recommended + skipped."""
     progress(0, 3, "learning demand")
-    recommendations, skipped = _decide(histories, config)
+    recommendations, skipped = _decide(histories, config, bounds)
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in recommendations],
@@ -182,33 +204,41 @@ def analyze_histories(
     )
     if not config.backtest or not len(histories):
         return report
-    return judge(report, histories, config, progress)
+    return judge(report, histories, config, progress, bounds)
 
 
-def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation], list[Skipped]]:
+def _decide(
+    histories: Histories, config: Config, bounds: Bounds | None = None
+) -> tuple[list[Recommendation], list[Skipped]]:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
         return [], list(histories.skipped)
     model = model_named(config.model)
     demand = model.fit(histories, parse_duration(config.horizon))
     if isinstance(model, Peer):
-        return recommend(histories, demand, config.policies)
-    return _propose(histories, calibrate(model, demand, histories), config)
+        return recommend(histories, demand, config.policies, bounds=bounds)
+    return _propose(histories, calibrate(model, demand, histories), config, bounds)
 
 
 def _propose(
-    histories: Histories, demand: Demand, config: Config
+    histories: Histories, demand: Demand, config: Config, bounds: Bounds | None = None
 ) -> tuple[list[Recommendation], list[Skipped]]:
     """Apply the policy to a calibrated demand."""
     if not config.risk_budget:
-        return recommend(histories, demand, config.policies)
+        return recommend(histories, demand, config.policies, bounds=bounds)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
     due = due_risks(histories, config.policies)
     spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
-    return recommend(histories, spent.demand, config.policies, spent.risks)
+    return recommend(histories, spent.demand, config.policies, spent.risks, bounds)
 
 
-def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
+def judge(
+    report: Report,
+    histories: Histories,
+    config: Config,
+    progress: Progress,
+    bounds: Bounds | None = None,
+) -> Report:
     """Add what the same policy would have caused on this very history, beside its peers."""
     horizon = parse_duration(config.horizon)
     length = histories.usage.steps * histories.usage.step
@@ -216,7 +246,8 @@ def judge(report: Report, histories: Histories, config: Config, progress: Progre
     if train < LEAST_TRAIN:
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
-    result = score_policy(histories, config, Walk(train, horizon), progress=progress)
+    walk = Walk(train, horizon)
+    result = score_policy(histories, config, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
 
 
@@ -226,6 +257,7 @@ def score_policy(
     walk: Walk,
     models: Sequence[str] = (),
     progress: Progress = no_progress,
+    bounds: Bounds | None = None,
 ) -> BacktestResult:
     """Score the policy that `config` ships, and its model beside peers and further `models`.
 
@@ -236,13 +268,16 @@ def score_policy(
         histories,
         models=tuple(dict.fromkeys([config.model, *models, "vpa", "krr"])),
         walk=walk,
-        recommenders={POLICY: lambda known, demands: _levels(known, demands, config)},
+        recommenders={POLICY: lambda known, demands: _levels(known, demands, config, bounds)},
         progress=progress,
     )
 
 
 def _levels(
-    histories: Histories, demands: Mapping[str, Demand], config: Config
+    histories: Histories,
+    demands: Mapping[str, Demand],
+    config: Config,
+    bounds: Bounds | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """What would have been declared after the policy's proposals were merged.
 
@@ -250,9 +285,9 @@ def _levels(
     where nothing is declared then either.
     """
     if config.model in demands:
-        proposals = _propose(histories, demands[config.model], config)[0]
+        proposals = _propose(histories, demands[config.model], config, bounds)[0]
     else:
-        proposals = _decide(histories, config)[0]
+        proposals = _decide(histories, config, bounds)[0]
     proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}

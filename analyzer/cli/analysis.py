@@ -97,6 +97,7 @@ def _deliver(report: Report, config: Config, talk: Talk, *, dry_run: bool) -> in
 @source_options
 @model_options
 @selection_options
+@repository_options
 @click.option("-o", "--output", "form", type=click.Choice(FORMATS), default="table")
 @click.option("--all", "everything", is_flag=True, help="Also what needs no change.")
 @click.option("--no-headers", is_flag=True, help="No header line.")
@@ -132,6 +133,7 @@ def recommend(  # one parameter per option
 @click.command()
 @source_options
 @model_options
+@repository_options
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of REF.")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
 @click.argument("reference", metavar="REF")
@@ -145,12 +147,12 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, draw_one, read
+    from analyzer.pipeline import draw_one, read, recommend_now
 
     config = with_settings(settings_of(parameters).config, backtest=False)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         histories = build_histories(read(config, now(), talk.progress))
-        whole = analyze_histories(histories, config)
+        whole = recommend_now(histories, config)
         report = _select(whole, (reference,), parameters)
         if not report.recommendations and not report.skipped:
             raise UsageError(f"{printable(reference)}: no such container in {config.source}")
@@ -290,12 +292,15 @@ def _analyze(parameters: dict[str, Any], talk: Talk, *, judge: bool) -> Report:
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, read
+    from analyzer.landing import check_repository
+    from analyzer.pipeline import read, recommend_now
 
     config = settings_of(parameters).config
     config = with_settings(config, backtest=config.backtest and judge)
+    if config.git.repo is not None:
+        check_repository(config)
     recording = read(config, now(), talk.progress)
-    return analyze_histories(build_histories(recording), config, talk.progress)
+    return recommend_now(build_histories(recording), config, talk.progress)
 
 
 def _select(report: Report, references: tuple[str, ...], parameters: dict[str, Any]) -> Report:
