@@ -20,10 +20,10 @@ from analyzer.config import Config, parse_duration, parse_time
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import Beforehand, check_repository, checkout, index_of, land, look_ahead
-from analyzer.models import DEFAULT_MODEL, RESOURCES, Demand, Resource, model_named
+from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
+from analyzer.models import DEFAULT_MODEL, Demand, model_named
 from analyzer.models.censoring import cut_off
-from analyzer.models.forecast import Forecast, forecast
-from analyzer.models.pattern import recognise
+from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
@@ -67,13 +67,15 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     if config.git.repo is not None:
         check_repository(config)
     with claim(target) as claimed, ExitStack() as stack:
+        # A ledger that cannot be read is said before an hour of reading.
+        ledger = remembered(config)
         histories = build_histories(read(config, now, progress))
         index = None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
             index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
-        report = replace(analyze_beforehand(known, config, progress), created=utc(now))
+        report = replace(analyze_beforehand(known, config, progress, ledger), created=utc(now))
         if index is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config, index)
@@ -83,6 +85,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
                 write_files(folder, write(report))
             if config.charts:
                 draw(report, histories, folder / "charts", config.most_charts, progress)
+        if config.ledger_folder is not None:
+            append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
     return Run(report, target)
 
 
@@ -100,6 +104,11 @@ def analyze(
     return analyze_histories(
         histories, msgspec.structs.replace(settings, horizon=f"{round(horizon.total_seconds())}s")
     )
+
+
+def remembered(config: Config) -> Ledger:
+    """What earlier runs wrote into the ledger; nothing where none is kept."""
+    return EMPTY if config.ledger_folder is None else read_ledger(config.ledger_folder)
 
 
 def source_of(config: Config, progress: Progress = no_progress) -> Source:
@@ -171,12 +180,15 @@ def rename(recording: Recording, cluster: str) -> Recording:
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = no_progress) -> Report:
     """Recommend with all that the cluster and the repository of the settings say beforehand."""
-    return analyze_beforehand(look_ahead(histories, config), config, progress)
+    ledger = remembered(config)
+    return analyze_beforehand(look_ahead(histories, config), config, progress, ledger)
 
 
-def analyze_beforehand(known: Beforehand, config: Config, progress: Progress) -> Report:
+def analyze_beforehand(
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+) -> Report:
     """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
-    report = analyze_histories(known.histories, config, progress, known.bounds)
+    report = analyze_histories(known.histories, config, progress, ledger, known.bounds)
     return replace(report, warnings=(*report.warnings, *known.missed))
 
 
@@ -184,9 +196,14 @@ def analyze_histories(
     histories: Histories,
     config: Config,
     progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
     bounds: Bounds | None = None,
 ) -> Report:
-    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped."""
+    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
+
+    `ledger` is what earlier reviews said and what became of it, `bounds` what something else knows
+    to be needed.
+    """
     progress(0, 3, "learning demand")
     recommendations, skipped = _decide(histories, config, bounds)
     check_ledger(
@@ -200,6 +217,8 @@ def analyze_histories(
         horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
+        verdicts=histories.verdicts,
+        outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
     if not config.backtest or not len(histories):
@@ -230,6 +249,18 @@ def _propose(
     due = due_risks(histories, config.policies)
     spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
     return recommend(histories, spent.demand, config.policies, spent.risks, bounds)
+
+
+def _outcomes(
+    ledger: Ledger, recommendations: Sequence[Recommendation], histories: Histories
+) -> tuple[Outcome, ...]:
+    """What came of earlier changes up to the end of `histories`, of the containers in it."""
+    past = ledger.before(histories.meta.end)
+    if not len(past):
+        return ()
+    reviewed = {r.ref for r in recommendations}
+    scored = score(past.plus(update(past, recommendations, histories)))
+    return tuple(outcome for outcome in scored if outcome.ref in reviewed)
 
 
 def judge(
@@ -314,24 +345,12 @@ def draw(report: Report, histories: Histories, folder: Path, most: int, progress
     charts = workload_charts(
         histories,
         shown,
-        forecaster=forecaster(histories, report.horizon),
+        forecaster=forecasts(histories, report.horizon).of,
         processes=2 if len(shown) > MANY_CHARTS else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         (folder / chart.name).write_bytes(chart.content)
-
-
-def forecaster(
-    histories: Histories, horizon: timedelta
-) -> Callable[[int], dict[Resource, Forecast]]:
-    """What gives the forecasts of the container at an index, for its chart."""
-    patterns = recognise(histories)
-
-    def of(index: int) -> dict[Resource, Forecast]:
-        return {r: forecast(histories, index, r, horizon, patterns[r]) for r in RESOURCES}
-
-    return of
 
 
 def draw_one(
@@ -341,6 +360,6 @@ def draw_one(
     from analyzer.plots import describe, workload_figure, write_png
 
     index = histories.position[recommendation.ref]
-    forecasts = forecaster(histories, horizon)(index)
-    figure = workload_figure(histories, index, recommendation, forecasts)
+    expected = forecasts(histories, horizon).of(index)
+    figure = workload_figure(histories, index, recommendation, expected)
     write_png(figure, path, describe(recommendation))

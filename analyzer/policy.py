@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from analyzer.errors import ConfigError
+from analyzer.kinds import kind_called
 from analyzer.quantity import Cpu, Memory, Quantity, decode_quantity
 from analyzer.workload import ContainerRef
 
@@ -124,11 +125,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     container: str = "*"
 
     def matches(self, ref: ContainerRef) -> bool:
-        """Whether this rule speaks of `ref`."""
+        """Whether this rule speaks of `ref`; kinds also by kubectl's words, in any case."""
+        kind = kind_called(self.kind)
         pairs = (
             (ref.cluster, self.cluster),
             (ref.namespace, self.namespace),
-            (ref.kind, self.kind),
+            (ref.kind.lower(), kind.name.lower() if kind else self.kind.lower()),
             (ref.workload, self.workload),
             (ref.container, self.container),
         )

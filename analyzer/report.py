@@ -6,6 +6,7 @@ written today can be turned into patches tomorrow and elsewhere.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -20,9 +21,11 @@ from analyzer.errors import OutputError
 from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
+from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
 from analyzer.workload import Selector
 
@@ -74,6 +77,8 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
@@ -82,6 +87,8 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA
@@ -106,6 +113,7 @@ class Report:
                 r for r in self.recommendations if any(s.matches(r.ref) for s in selectors)
             ),
             skipped=tuple(s for s in self.skipped if any(x.matches(s.ref) for x in selectors)),
+            verdicts=tuple(v for v in self.verdicts if any(s.matches(v.ref) for s in selectors)),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -192,10 +200,10 @@ def _shown(encoded: bytes) -> bytes:
     return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
 
 
-def load_report(path: Path) -> Report:
+def load_report(path: str | os.PathLike[str]) -> Report:
     """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
     try:
-        text = path.read_bytes()
+        text = Path(path).read_bytes()
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"

@@ -251,6 +251,25 @@ def test_an_interval_knows_that_containers_of_a_workload_share_their_luck() -> N
         assert high[0] <= found.overrun_high <= high[1]
 
 
+def test_every_point_is_scored_at_every_review() -> None:
+    """Three reviews, of which the first knows no more than its window: arrays have one shape."""
+    of = histories(steady(28), window=meta(28))
+    result = backtest(of, ["krr", "vpa"], Walk(WEEK, daily=True))
+    assert {row.level.shape for row in (*result.rows, *result.peers)} == {(3, 1)}
+    assert {row.above.shape for row in (*result.rows, *result.peers)} == {(3, 1)}
+
+
+def test_a_large_container_counts_by_what_it_uses() -> None:
+    """One of 300 MiB over and one of 100 MiB not: half of the containers, 3/4 of the bytes."""
+    both = [steady(21, memory=n * 100 * MIB).assign(workload=f"w{n}") for n in (1, 3)]
+    of = histories(pd.concat(both), window=meta(21))
+    levels = np.array([110.0, 290.0]) * MIB
+    result = backtest(of, [], recommenders={"ours": lambda *_: {"memory_request": levels}})
+    row = next(r for r in result.to_dicts() if r["model"] == "ours")
+    assert row["overrun_week_share"] == 0.5
+    assert row["overrun_use_share"] == 0.75
+
+
 def test_few_weeks_are_said_to_be_few() -> None:
     """One review tells nothing of how weeks differ; and 10 container-weeks nothing of 1 %."""
     result = backtest(containers(wandering(10)), ["pooled", "krr"])

@@ -14,15 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyzer.config import Config
 from analyzer.errors import LedgerError
 from analyzer.evidence import Evidence, Quantiles
 from analyzer.history import Histories, build_histories
 from analyzer.ledger import EMPTY, Ledger, append, decided, episodes, read_ledger, score, update
 from analyzer.ledger.table import make_ledger
+from analyzer.pipeline import analyze_histories
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
+from analyzer.report import dump_report
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef
+from analyzer.writers.promise import promises
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -294,3 +298,27 @@ def test_nothing_is_lost_where_containers_come_and_go() -> None:
     both = make_ledger([ledger.rows, rows])
     assert set(both.reviews) == {REF, other}
     assert np.array_equal(both.rows["workload"], ["other", "web"])
+
+
+def test_the_summary_names_what_harmed_first_with_the_way_back() -> None:
+    """A kill after a merge outweighs all savings: its container, since when, and the amounts."""
+    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(ledger, week(1, SMALLER, kills=2), SMALLER, LARGER)
+    text = promises(score(ledger))
+    assert (
+        "- shop/Deployment/web/app: killed 2 times since 2026-03-09 (as proposed). To take it "
+        "back: CPU request 200m → 500m, memory request 512Mi → 1Gi, memory limit 1Gi → 2Gi."
+    ) in text
+    assert "1 merged change, together 1.0 container-weeks" in text
+    assert "containers were killed in 100% of weeks (1% promised)" in text
+
+
+def test_a_run_scores_what_the_ledger_promised() -> None:
+    """The report of the next review holds what came of the last one, and so does run.json."""
+    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    after = week(1, SMALLER, cpu=0.25)
+    report = analyze_histories(after, Config(backtest=False), ledger=ledger)
+    [outcome] = report.outcomes
+    assert outcome.happened["cpu_request"] == 1.0
+    assert b'"happened"' in dump_report(report)
+    assert analyze_histories(after, Config(backtest=False)).outcomes == ()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from analyzer.models import Resource
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
+By = Literal["container", "use"]
+"""Whether an overrun counts once per container, or by the cores and bytes that it concerns."""
 CURRENT = "current requests"
 POLICY = "this policy"
 """What a recommender is called that is to be the subject of the verdict."""
@@ -113,14 +115,19 @@ class Row:
         allowed = CPU_OVERRUN * self.came.samples if self.resource == "cpu" else 0.0
         return np.where(self.judged, self.above > allowed, np.nan)
 
-    def terms(self) -> tuple[Array, Array, Array, Array]:
+    def terms(self, by: By = "container") -> tuple[Array, Array, Array, Array]:
         """Overruns, what they are a share of, footprint and usage: (reviews, containers) each.
 
-        Overruns are weeks of memory and samples of CPU. Zero where not judged.
+        Overruns are weeks of memory and samples of CPU; by use, a container counts by the cores
+        or bytes it used. Zero where not judged.
         """
         weeks = self.resource == "memory"
         hits, of = (self.over(), 1.0) if weeks else (self.above, self.came.samples)
-        parts = (hits, of, self.level * self.came.pods, self.came.mean * self.came.pods)
+        used = self.came.mean * self.came.pods
+        if by == "use":
+            with np.errstate(invalid="ignore", divide="ignore"):
+                hits, of = used * hits / of, used
+        parts = (hits, of, self.level * self.came.pods, used)
         return tuple(np.where(self.judged, part, 0.0) for part in parts)  # type: ignore[return-value]
 
     @property
@@ -187,9 +194,9 @@ def weights(came: Came, draws: int = DRAWS) -> Array:
     return np.concatenate([np.ones((1, reviews, containers)), both])
 
 
-def drawn_shares(row: Row, drawn: Array) -> tuple[Array, Array]:
+def drawn_shares(row: Row, drawn: Array, by: By = "container") -> tuple[Array, Array]:
     """The overrun share and the footprint to usage of `row` in each draw, (draws,) each."""
-    hits, of, footprint, usage = (np.tensordot(drawn, part, 2) for part in row.terms())
+    hits, of, footprint, usage = (np.tensordot(drawn, part, 2) for part in row.terms(by))
     with np.errstate(invalid="ignore", divide="ignore"):
         return hits / of, footprint / usage
 
@@ -233,7 +240,9 @@ class BacktestResult:
         """All points of one model's sweep."""
         return [row for row in self.rows if (row.model, row.resource) == (model, resource)]
 
-    def footprint_at(self, model: str, resource: Resource, overrun: float) -> float:
+    def footprint_at(
+        self, model: str, resource: Resource, overrun: float, by: By = "container"
+    ) -> float:
         """Footprint to usage where the model overruns that often (memory: weeks, CPU: samples).
 
         Interpolated on its sweep, at the cheapest of its settings; NaN where none reaches there.
@@ -241,24 +250,25 @@ class BacktestResult:
         """
         shares = {
             point: both
-            for point, both in self._shares.items()
+            for point, both in self._shares[by].items()
             if (point.model, point.resource) == (model, resource)
         }
         return cheapest(shares, overrun)
 
     @cached_property
-    def _shares(self) -> dict[Point, tuple[float, float]]:
+    def _shares(self) -> dict[By, dict[Point, tuple[float, float]]]:
         """Overrun and footprint to usage of every row that was judged."""
-        found = {}
+        found: dict[By, dict[Point, tuple[float, float]]] = {"container": {}, "use": {}}
         for row in self.rows:
-            hits, of, footprint, usage = (float(part.sum()) for part in row.terms())
-            if of and usage:
-                found[row.point] = (hits / of, footprint / usage)
+            for by, shares in found.items():
+                hits, of, footprint, usage = (float(part.sum()) for part in row.terms(by))
+                if of and usage:
+                    shares[row.point] = (hits / of, footprint / usage)
         return found
 
-    def best_peer_at(self, resource: Resource, overrun: float) -> float:
+    def best_peer_at(self, resource: Resource, overrun: float, by: By = "container") -> float:
         """The cheapest of `FAIR_PEERS` there, at whatever setting does best by hindsight."""
-        found = [self.footprint_at(peer, resource, overrun) for peer in FAIR_PEERS]
+        found = [self.footprint_at(peer, resource, overrun, by) for peer in FAIR_PEERS]
         known = [value for value in found if not np.isnan(value)]
         return min(known) if known else float("nan")
 
@@ -327,6 +337,7 @@ def sum_up(row: Row) -> dict[str, Any]:
         "container_weeks": weeks,
         "overrun_week_share": number(_ratio(np.nansum(row.over()), weeks)),
         "overrun_sample_share": number(_ratio(float(np.nansum(row.above)), samples)),
+        "overrun_use_share": number(_ratio(float(row.terms("use")[0].sum()), used)),
         "footprint_to_usage": number(_ratio(footprint.sum(), used)),
         "footprint_to_oracle": number(_ratio(footprint.sum(), oracle)),
         "footprint_geometric": number(

@@ -78,8 +78,8 @@ def as_declared(histories: Histories) -> Levels:
 def by_hindsight(ahead: Mapping[Resource, Sequence[np.ndarray]]) -> Levels:
     """What whoever knew the horizon would have set: each container's own quantile, or its peak.
 
-    `ahead` are the samples that came, sorted. No rule that treats all containers alike can be
-    cheaper at the same overrun.
+    `ahead` are the samples that came, sorted. It gives all containers the same risk: who lets the
+    large ones overrun more often than the small can be cheaper still.
     """
     levels: Levels = {}
     for resource, samples in ahead.items():

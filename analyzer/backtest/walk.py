@@ -187,8 +187,8 @@ def _hold(
     levels |= of_plain_rules(review)
     for name, recommend in recommenders.items():
         levels |= _proposed(name, recommend(review.known, demands))
-    levels = _where_all_state(levels) | as_declared(review.seen)
     levels |= by_hindsight({resource: futures[resource].sorted for resource in RESOURCES})
+    levels = _where_all_state(levels) | as_declared(review.seen)
     for resource in RESOURCES:
         book.futures.setdefault(resource, []).append(futures[resource])
         _score(book, resource, levels, futures[resource])

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, repository, settings
+from analyzer.cli import analysis, data, history, repository, settings
 from analyzer.errors import AnalyzerError
 
 _EPILOG = """\b
@@ -63,6 +63,7 @@ for _command in (
     analysis.recommend,
     analysis.explain,
     analysis.backtest,
+    history.history,
     data.record,
     data.import_table,
     data.doctor,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.evidence import Evidence
     from analyzer.models import Resource
+    from analyzer.pipeline import Run
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
@@ -78,19 +79,20 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     summary = outcome.folder / "summary.md"
     click.echo(str(summary if summary.exists() else outcome.folder))
     if deliver:
-        undelivered = _deliver(report, config, talk, dry_run=dry_run)
+        undelivered = _deliver(outcome, config, talk, dry_run=dry_run)
         if undelivered:
             ctx.exit(undelivered)
     _leave(ctx, report, exit_code)
 
 
-def _deliver(report: Report, config: Config, talk: Talk, *, dry_run: bool) -> int:
+def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh pull requests for what the run found; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
     from analyzer.landing import planned
 
+    report, charts = outcome.report, outcome.folder / "charts"
     with talk, planned(report, config) as plan:
-        return open_pull_requests(report, plan, config, talk, dry_run=dry_run)
+        return open_pull_requests(report, plan, config, talk, charts=charts, dry_run=dry_run)
 
 
 @click.command()

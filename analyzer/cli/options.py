@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from analyzer.cli.console import Talk
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _FLAGS = {
     "context": "kubernetes.context",
     "kubeconfig": "kubernetes.kubeconfig",
     "cache": "prometheus.cache",
+    "ledger": "ledger",
     "namespaces": "namespaces",
 }
 """Command-line parameters that are settings, with the setting's dotted path."""
@@ -52,6 +54,7 @@ def source_options(command: Command) -> Command:
         click.option(
             "--cache", type=Path, metavar="DIR", help="Keep closed days of a server here."
         ),
+        click.option("--ledger", metavar="DIR|off", help="Remember proposals and their fate here."),
         click.option("--window", metavar="14d", help="How much history to read."),
         click.option("--step", metavar="5m", help="Resolution of the history."),
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
@@ -119,12 +122,25 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
         if flags["source"]:
             raise UsageError("--source and --prometheus-url name two sources; give one")
         flags["source"] = f"prometheus:{parameters['prometheus_url']}"
-    settings = load_config(None if path is None else Path(path), os.environ, flags)
+    settings = load_config(path, os.environ, flags)
+    warnings = [*settings.warnings, *_not_yet(settings.config.until)]
+    with Talk(quiet=bool(parameters.get("quiet")), log_format=parameters.get("log_format")) as talk:
+        for warning in warnings:
+            talk.say(warning, "warning")
     if (flags["kubernetes.context"] or flags["kubernetes.kubeconfig"]) and not (
         settings.config.kubernetes.ask
     ):
         raise UsageError("--context and --kubeconfig name the cluster to ask; add --ask-cluster")
     return settings
+
+
+def _not_yet(until: str | None) -> list[str]:
+    """A warning where the window ends in the future: nothing can have been used then."""
+    from analyzer.config import parse_time
+
+    if until is None or parse_time(until) <= now():
+        return []
+    return [f"until: {until} has not come yet, so that the end of the window is empty"]
 
 
 def now() -> datetime:

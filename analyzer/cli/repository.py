@@ -188,8 +188,12 @@ def pr(
             _commit(propose(report, plan, group or "application", split), plan, branches)
         if deliver:
             chosen = _with_grouping(config, group, split)
+            run_json: Path | None = parameters["run_json"]
+            charts = run_json.parent / "charts" if run_json else None
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-                done = open_pull_requests(report, plan, chosen, talk, dry_run=dry_run)
+                done = open_pull_requests(
+                    report, plan, chosen, talk, charts=charts, dry_run=dry_run
+                )
             code = code or done
     ctx.exit(code)
 

@@ -46,15 +46,16 @@ class Krr:
     def rules(self, histories: Histories, known: Histories) -> dict[Resource, list[Rule]]:
         """Every percentile, and the maximum of its window and of all that is known."""
         cpu, memory = _statistics(histories, PERCENTILES)
-        least = _after_kills(histories)
-        found: dict[Resource, list[Rule]] = {
-            "cpu": [Rule(f"p{share:g}", cpu[:, n]) for n, share in enumerate(PERCENTILES)],
-            "memory": [Rule("maximum", memory, least=least)],
-        }
+        least, ever = _after_kills(histories), memory
         if known.usage.steps > histories.usage.steps:
-            longer = np.fmax(_statistics(known, ())[1], memory)
-            found["memory"].append(Rule("maximum of all that is known", longer, least=least))
-        return found
+            ever = np.fmax(_statistics(known, ())[1], memory)
+        return {
+            "cpu": [Rule(f"p{share:g}", cpu[:, n]) for n, share in enumerate(PERCENTILES)],
+            "memory": [
+                Rule("maximum", memory, least=least),
+                Rule("maximum of all that is known", ever, least=least),
+            ],
+        }
 
 
 def _statistics(histories: Histories, percentiles: tuple[float, ...]) -> tuple[Array, Array]:

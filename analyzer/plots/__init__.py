@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from analyzer.plots.cluster import cluster_figure, describe_cluster
     from analyzer.plots.png import encode_png, write_png
     from analyzer.plots.verdict import describe
-    from analyzer.plots.workload import Forecast, workload_figure
+    from analyzer.plots.workload import workload_figure
 
 __all__ = [
-    "Forecast",
     "backtest_figure",
     "cluster_figure",
     "describe",
@@ -29,7 +28,6 @@ __all__ = [
 ]
 
 _HOME = {
-    "Forecast": "workload",
     "backtest_figure": "backtest",
     "cluster_figure": "cluster",
     "describe": "verdict",

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.page import Page, Panel
 from analyzer.plots.scale import spread
 from analyzer.plots.style import SIZES, palette
-from analyzer.plots.text import counted, plain, shorten
+from analyzer.plots.text import counted, plain
 
 Array = npt.NDArray[np.float64]
 
@@ -32,7 +33,7 @@ _TITLES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
 _RISKS: dict[Resource, str] = {"cpu": "overrun_sample_share", "memory": "overrun_week_share"}
 _RISK_WORDS: dict[Resource, str] = {
     "cpu": "share of samples above the request",
-    "memory": "share of container-weeks with a peak above the request",
+    "memory": "share of weeks whose peak is above the request",
 }
 
 
@@ -43,6 +44,8 @@ class _Curve(NamedTuple):
     risk: Array
     footprint: Array
     stated: Array
+    weeks: Array
+    """How many weeks of one container each point rests on."""
 
 
 class _Look(NamedTuple):
@@ -61,7 +64,10 @@ def backtest_figure(frame: pd.DataFrame, *, dark: bool = False) -> Figure:
     page = Page(WIDTH, HEIGHT, palette(dark=dark))
     page.text(_LEFT, 56, "What each model costs, and risks", size=SIZES.title, bold=True)
     weeks = int(frame["container_weeks"].max()) if len(frame) else 0
-    facts = f"walk-forward over {counted(weeks, 'container-week')} · lower left is better"
+    facts = (
+        f"models learn from the past and are judged on what followed: {counted(weeks, 'week')} of "
+        "one container each · lower left is better"
+    )
     page.text(_LEFT, 92, facts, color=page.palette.muted)
     models = _models(frame)
     looks = _looks(page, models)
@@ -83,18 +89,15 @@ def _looks(page: Page, models: Sequence[str]) -> dict[str, _Look]:
     """A colour and a line style per model; the first of ours is the strongest."""
     colors = page.palette
     own = [m for m in models if m not in (*_PEERS, *_REFERENCES)]
+    hues = [colors.proposed, colors.usage, colors.apart, colors.other]
     styles = ("solid", "dashed", "dotted", "dashdot")
     looks = {
-        name: _Look(
-            colors.proposed if rank == 0 else colors.usage,
-            styles[rank % 4],
-            2.8 if not rank else 1.8,
-        )
+        name: _Look(hues[rank % 4], styles[rank % 4], 2.8 if not rank else 1.8)
         for rank, name in enumerate(own)
     }
-    hues = {"vpa": colors.now, "krr": colors.warning}
+    peers = {"vpa": colors.now, "krr": colors.warning}
     looks |= {
-        name: _Look(hues.get(name, colors.muted), styles[1 + rank % 3], 1.8)
+        name: _Look(peers.get(name, colors.muted), styles[1 + rank % 3], 1.8)
         for rank, name in enumerate(_PEERS)
     }
     looks |= {name: _Look(colors.ink, "solid", 1.5) for name in _REFERENCES}
@@ -103,13 +106,13 @@ def _looks(page: Page, models: Sequence[str]) -> dict[str, _Look]:
 
 def _curve(frame: pd.DataFrame, model: str, resource: Resource) -> _Curve:
     rows = frame[(frame["model"] == model) & (frame["resource"] == resource)]
-    columns = [_RISKS[resource], "footprint_to_usage", "stated_risk"]
+    columns = [_RISKS[resource], "footprint_to_usage", "stated_risk", "container_weeks"]
     table = rows[columns].to_numpy(dtype=np.float64)
     table = table[~np.isnan(table[:, :2]).any(axis=1)]
     table = table[np.argsort(table[:, 1], kind="stable")]
     if np.isnan(table[:, 2]).all():
         table = _cheapest(table)
-    return _Curve(model, table[:, 0], table[:, 1], table[:, 2])
+    return _Curve(model, *(table[:, column] for column in range(4)))
 
 
 def _cheapest(table: Array) -> Array:
@@ -153,32 +156,66 @@ def _draw_cost(
         ),
     )
     _draw_risk_ticks(panel, across=True)
+    _draw_none_seen(panel, curves, floor, across=True)
     _draw_size_ticks(panel)
     ends = []
     for curve in curves:
         shown = curve.footprint > 0
         x = np.log10(np.maximum(curve.risk[shown], floor))
         y = np.log10(curve.footprint[shown])
-        _draw_curve(panel, x, y, looks.get(curve.model))
+        _draw_curve(panel, (x, y), curve.risk[shown] > 0, looks.get(curve.model))
         ends.append(float(y[np.argmax(x)]) if len(x) else panel.y[0])
-    _draw_names(panel, curves, ends, looks)
+    _draw_names(panel, curves, ends, looks, room=230)
 
 
 def _least_risk(curves: Sequence[_Curve]) -> float:
-    """Where a logarithmic axis of risks ends: below it, no overrun was seen at all."""
+    """Where points stand of which no overrun was seen: beyond the least risk that was."""
     risks = np.concatenate([curve.risk for curve in curves])
     positive = risks[risks > 0]
     return float(positive.min()) / 2 if len(positive) else 1e-4
 
 
+def _draw_none_seen(panel: Panel, curves: Sequence[_Curve], floor: float, *, across: bool) -> None:
+    """Name the place of nought, which a logarithmic axis does not have, and set it off."""
+    most = 10 ** panel.y[1] if across else np.inf
+    none = [(curve.risk <= 0) & (curve.footprint <= most) for curve in curves]
+    weeks = [
+        float(curve.weeks[mask].max())
+        for curve, mask in zip(curves, none, strict=True)
+        if mask.any()
+    ]
+    if not weeks:
+        return
+    page, place = panel.page, float(np.log10(floor))
+    text = f"none seen in {counted(int(max(weeks)), 'week')}"
+    color = page.palette.muted
+    edge = [place + 0.5 * float(np.log10(2))]
+    panel.rules(edge, color=color, vertical=across, style="dotted", width=1.2)
+    if across:
+        x = max(panel.box[0], panel.px(place) - page.measure(text, SIZES.small) / 2)
+        page.text(x, panel.box[3] + 42, text, size=SIZES.small, color=color)
+    else:
+        text = f"○ {text}"
+        page.text(
+            panel.box[2], panel.box[3] + 42, text, size=SIZES.small, color=color, align="right"
+        )
+
+
 def _draw_curve(
     panel: Panel,
-    x: Array,
-    y: Array,
+    points: tuple[Array, Array],
+    seen: npt.NDArray[np.bool_],
     look: _Look | None,
 ) -> None:
+    """A line through the points where overruns were `seen`; open markers where none were.
+
+    Between the two no line is drawn: how far below the least risk seen a nought lies, nobody knows.
+    """
     look = look or _Look(panel.page.palette.muted, "solid", 1.5)
-    order = np.argsort(x, kind="stable")
+    x, y = points
+    kept = np.flatnonzero(seen)
+    order = kept[np.argsort(x[kept], kind="stable")]
+    size = 4.5 if len(x) > 1 else 8
     panel.axes.plot(
         x[order],
         y[order],
@@ -186,23 +223,41 @@ def _draw_curve(
         linestyle=look.style,
         linewidth=look.width,
         marker="o",
-        markersize=4.5 if len(x) > 1 else 8,
+        markersize=size,
         markeredgewidth=0,
         zorder=3 + look.width / 10,
+    )
+    panel.axes.plot(
+        x[~seen],
+        y[~seen],
+        linestyle="none",
+        marker="o",
+        markersize=size,
+        markerfacecolor="none",
+        markeredgecolor=look.color,
+        markeredgewidth=1.2,
+        zorder=3,
     )
 
 
 def _draw_names(
-    panel: Panel, curves: Sequence[_Curve], ends: Sequence[float], looks: dict[str, _Look]
+    panel: Panel,
+    curves: Sequence[_Curve],
+    ends: Sequence[float],
+    looks: dict[str, _Look],
+    room: float,
 ) -> None:
-    page, edge = panel.page, panel.box[2]
+    """Each curve's name in its colour, in `room` pixels beside where the curve ends."""
+    page, edge = panel.page, panel.box[2] + 16
     wanted = [-panel.py(min(max(end, panel.y[0]), panel.y[1])) for end in ends]
-    for curve, place in zip(curves, spread(wanted, 21, -panel.box[3], -panel.box[1]), strict=True):
+    places = spread(wanted, 21, -panel.box[3], -panel.box[1])
+    names = page.fit_all([plain(curve.model) for curve in curves], room, SIZES.label, bold=True)
+    for curve, name, place in zip(curves, names, places, strict=True):
         look = looks[curve.model]
         page.text(
-            edge + 16,
+            edge,
             -place,
-            shorten(plain(curve.model), 22),
+            name,
             size=SIZES.label,
             color=look.color,
             bold=look.width > 2,
@@ -220,22 +275,55 @@ def _draw_reliability(
     """Observed against stated risk: above the line a model promises more than it keeps."""
     note = "observed risk against stated; above the line: worse than promised"
     _draw_title(page, _MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
-    box = (_MIDDLE + 70.0, top + 48.0, _RIGHT - 10.0, top + 48.0 + _PANEL)
+    box = (_MIDDLE + 70.0, top + 48.0, _RIGHT - 130.0, top + 48.0 + _PANEL)
     stating = [c for c in curves if (c.stated > 0).any() and c.model not in _REFERENCES]
     if not stating:
         _draw_absence(page, box)
         return
-    floor = _least_risk(stating)
+    floor = min(_least_risk(stating), *(c.stated[c.stated > 0].min() / 2 for c in stating))
     both = [np.maximum(c.risk, floor) for c in stating] + [c.stated[c.stated > 0] for c in stating]
     low, high = (float(np.log10(f(np.concatenate(both)))) for f in (np.min, np.max))
     panel = page.panel(box, (low - 0.05, high + 0.05), (low - 0.05, high + 0.05))
     _draw_risk_ticks(panel, across=True)
     _draw_risk_ticks(panel, across=False)
+    _draw_none_seen(panel, stating, floor, across=False)
     panel.axes.plot(panel.x, panel.y, color=page.palette.ink, linewidth=1.2, zorder=2)
+    ends = []
     for curve in stating:
         stated = curve.stated > 0
         x, y = np.log10(curve.stated[stated]), np.log10(np.maximum(curve.risk[stated], floor))
-        _draw_curve(panel, x, y, looks.get(curve.model))
+        if resource == "memory" and curve is stating[0]:
+            _draw_intervals(panel, x, curve.risk[stated], curve.weeks[stated])
+        _draw_curve(panel, (x, y), curve.risk[stated] > 0, looks.get(curve.model))
+        ends.append(float(y[np.argmax(x)]))
+    _draw_names(panel, stating, ends, looks, room=140)
+
+
+def _draw_intervals(panel: Panel, x: Array, risk: Array, weeks: Array) -> None:
+    """The 90 % interval of each share of weeks (Clopper and Pearson 1934): few weeks tell little.
+
+    For the first model alone: that of the others is about as wide where they lie.
+    """
+    from scipy import stats
+
+    page, words = panel.page, "grey: what chance alone allows (90%)"
+    page.text(
+        panel.box[0] + 8, panel.box[1] + 16, words, size=SIZES.small, color=page.palette.muted
+    )
+
+    hits = np.round(risk * weeks)
+    low = np.where(hits > 0, stats.beta.ppf(0.05, hits, weeks - hits + 1), 0.0)
+    high = np.where(hits < weeks, stats.beta.ppf(0.95, hits + 1, weeks - hits), 1.0)
+    ends = np.clip(np.log10(np.maximum([low, high], 1e-12)), *panel.y)
+    panel.axes.add_collection(
+        LineCollection(
+            [[(a, b), (a, c)] for a, b, c in zip(x, *ends, strict=True)],
+            colors=panel.page.palette.forecast_band,
+            linewidths=5,
+            zorder=1,
+        ),
+        autolim=False,
+    )
 
 
 def _draw_absence(page: Page, box: tuple[float, float, float, float]) -> None:
@@ -251,15 +339,21 @@ def _draw_absence(page: Page, box: tuple[float, float, float, float]) -> None:
 def _draw_risk_ticks(panel: Panel, *, across: bool) -> None:
     page, colors = panel.page, panel.page.palette
     low, high = panel.x if across else panel.y
+    taken = -np.inf
     for share in (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0):
         tick = float(np.log10(share))
         if not low <= tick <= high:
             continue
         panel.rules([tick], color=colors.grid, vertical=across)
+        label = f"{share * 100:g}%"
+        half = page.measure(label, SIZES.label) / 2
+        if across and panel.px(tick) - half < taken:
+            continue  # it would run into the one before
+        taken = panel.px(tick) + half + 8 if across else taken
         page.text(
             panel.px(tick) if across else panel.box[0] - 10,
             panel.box[3] + 22 if across else panel.py(tick),
-            f"{share * 100:g}%",
+            label,
             size=SIZES.label,
             color=colors.muted,
             align="center" if across else "right",

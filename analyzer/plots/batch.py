@@ -15,11 +15,12 @@ from types import ModuleType
 
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
+from analyzer.models.forecast import Forecast
 from analyzer.plots.chart_data import ChartData
 from analyzer.plots.drawing import workload_png
 from analyzer.plots.verdict import describe
 from analyzer.plots.worker import leave_with_parent
-from analyzer.plots.workload import Forecast, summarise
+from analyzer.plots.workload import summarise
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 

@@ -46,7 +46,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Usage over time: per bucket the median, 95th percentile and maximum over all pods.
+    """Usage over time: per bucket the median, 95th percentile and maximum over its pods.
 
     `times` are bucket centres in days since the window's start; NaN where nothing was seen.
     """
@@ -61,7 +61,8 @@ class Course:
     @property
     def seen(self) -> npt.NDArray[np.bool_]:
         """Which buckets hold samples."""
-        return ~np.isnan(self.peak)
+        known: npt.NDArray[np.bool_] = ~np.isnan(self.peak)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,33 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastCurve:
-    """A forecast in the chart's own units."""
+class DayCurve:
+    """One value a day, seen and expected, in the chart's own units; NaN where there is none.
+
+    `times` are the middles of the days.
+    """
 
     times: Array
+    seen: Array
     level: Array
     low: Array
     high: Array
     trend: Array
+    cut_off: npt.NDArray[np.bool_]
+    """Days that were cut off by a kill or by throttling."""
+    at_least: bool
+    """`level` is a lower bound."""
+    since: float | None
+    """When usage moved to its present level; None where it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The highest of several unlike pods, drawn apart from the others."""
+
+    pod: str
+    line: Array
+    """Its median per bucket of the course."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +116,23 @@ class Row:
     levels: tuple[Level, ...]
     quantiles: tuple[tuple[str, float], ...]
     shares: Array
-    """Share of all samples per bin of equal height from zero to the top of the scale."""
+    """Share of the samples per bin of equal height from zero to the top of the scale."""
     change: tuple[float, float] | None
     """The request now and proposed, where both exist and differ."""
-    forecast: ForecastCurve | None
+    days: DayCurve | None
+    apart: Apart | None = None
+    """None where the pods are alike; else `course` is that of the other ones."""
+
+    @property
+    def since(self) -> float | None:
+        """When usage moved to its present level; None where it did not."""
+        return self.days.since if self.days is not None else None
+
+    @property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """Which buckets of the course hold samples of any pod."""
+        of_others = self.course.seen if self.course is not None else np.zeros(0, dtype=np.bool_)
+        return of_others if self.apart is None else of_others | ~np.isnan(self.apart.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +143,7 @@ class ChartData:
     span: tuple[float, float]
     """What the time axis shows of the window, without the forecast."""
     horizon: float
-    """Days of forecast after it."""
+    """Days of expected usage after it."""
     headline: Headline
     rows: tuple[Row, ...]
     events: Mapping[str, Array]

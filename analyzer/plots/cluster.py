@@ -170,7 +170,9 @@ def _draw_waterfalls(page: Page, facts: _Facts) -> None:
     changes = _changes(facts)
     rows = len(changes) + 2
     top, bottom = _UPPER + 66, _UPPER + 470
-    names = ["now", *(name for name, _ in changes), "proposed"]
+    room = _NAME_ROOM - 14
+    shown = page.fit_all([plain(name) for name, _ in changes], room, SIZES.label)
+    names = ["now", *shown, "proposed"]
     left = _LEFT + _NAME_ROOM
     width = (_MIDDLE - 90 - left - 40) / 2
     for column, resource in enumerate(RESOURCES):
@@ -192,11 +194,10 @@ def _draw_waterfalls(page: Page, facts: _Facts) -> None:
 
 def _draw_row_name(panel: Panel, row: int, name: str, *, strong: bool) -> None:
     page = panel.page
-    text = page.fit(plain(name), _NAME_ROOM - 14, SIZES.label, bold=strong)
     page.text(
         panel.box[0] - 12,
         panel.py(row),
-        text,
+        name,
         size=SIZES.label,
         bold=strong,
         align="right",

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analyzer.plots.chart_data import Array, ChartData, Course, Headline, Level, Row
+from analyzer.plots.chart_data import ChartData, Course, DayCurve, Headline, Level, Row
+from analyzer.plots.days import draw_apart, draw_days, draw_past
+from analyzer.plots.marks import MARKS, counted_mark, draw_events, mark_color, times_of
 from analyzer.plots.page import Page, Panel
 from analyzer.plots.png import encode_png
 from analyzer.plots.scale import day_ticks, spread
-from analyzer.plots.style import SIZES, Palette, palette
-from analyzer.plots.text import counted, level_text
+from analyzer.plots.style import ROW_HEIGHT, SIZES, Palette, palette
+from analyzer.plots.text import level_text, plain
 
 if TYPE_CHECKING:
     from analyzer.models.demand import Resource
@@ -28,30 +31,13 @@ _LEFT, _TIME_RIGHT = 104, 1085
 _HISTOGRAM_LEFT, _HISTOGRAM_RIGHT = 1186, 1376
 _LABELS, _RIGHT = 1388, 1626
 _ROW_TOPS = (136, 556)
-_ROW_HEIGHT = 318
 _HEADING, _LANE, _AXES = 20, 40, 54
 _LABEL_GAP = 20.0
-_FOOTER = 1008
+_FOOTER, _FOOTER_LINE = 1002, 22
 _SHORT = 6
 """Runs of at most so many pixels are drawn as stems."""
 
 _TITLES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
-
-
-class _Mark(NamedTuple):
-    symbol: str
-    marker: str
-    noun: str
-    rows: tuple[Resource, ...]
-
-
-_MARKS = {
-    "oom_kill": _Mark("✖", "X", "OOM kill", ("memory",)),
-    "restart": _Mark("▲", "^", "restart", ("memory",)),
-    "image_change": _Mark("◆", "D", "image change", ("cpu", "memory")),
-    "throttled": _Mark("▮", "|", "throttled step", ("cpu",)),
-}
-"""How events look, most serious first."""
 
 
 def workload_page(*, dark: bool = False) -> Page:
@@ -95,10 +81,19 @@ def _draw_headline(page: Page, words: Headline) -> None:
             align="right",
         )
         x -= page.measure(verdict.text, SIZES.verdict, bold=True) + 34
-    title = page.fit(words.title, x - _LEFT, SIZES.title, bold=True)
-    page.text(_LEFT, 52, title, size=SIZES.title, bold=True)
+    _draw_title(page, words.title, x - _LEFT)
     _draw_pair(page, 86, words.facts, words.outcome)
     _draw_pair(page, 112, words.remark, words.risk)
+
+
+def _draw_title(page: Page, title: str, room: float) -> None:
+    """The names beside the verdict where there is `room`, else smaller, else across the page."""
+    for size in (SIZES.title, SIZES.verdict, SIZES.heading):
+        if page.measure(title, size, bold=True) <= room:
+            page.text(_LEFT, 52, title, size=size, bold=True)
+            return
+    across = page.fit(title, _RIGHT - _LEFT, SIZES.small, bold=True)
+    page.text(_LEFT, 22, across, size=SIZES.small, bold=True)
 
 
 def _draw_pair(page: Page, y: float, left: str, right: str) -> None:
@@ -110,7 +105,7 @@ def _draw_pair(page: Page, y: float, left: str, right: str) -> None:
 
 
 def _draw_row(page: Page, data: ChartData, row: Row, top: float) -> None:
-    axes_top, axes_bottom = top + _AXES, top + _AXES + _ROW_HEIGHT
+    axes_top, axes_bottom = top + _AXES, top + _AXES + ROW_HEIGHT
     begin, end = data.span
     over_time = page.panel(
         (_LEFT, axes_top, _TIME_RIGHT, axes_bottom),
@@ -126,8 +121,10 @@ def _draw_row(page: Page, data: ChartData, row: Row, top: float) -> None:
         _draw_gaps(over_time, data)
         _draw_change(over_time, row)
         _draw_course(over_time, row.course)
-        _draw_forecast(over_time, data, row)
-    _draw_events(over_time, data, row, top + _LANE)
+        draw_apart(over_time, row)
+        draw_past(over_time, data, row)
+        draw_days(over_time, data, row)
+    draw_events(over_time, data, row, top + _LANE)
     shares = page.panel(
         (_HISTOGRAM_LEFT, axes_top, _HISTOGRAM_RIGHT, axes_bottom),
         (0, max(1e-9, float(row.shares.max()))),
@@ -144,20 +141,39 @@ def _draw_heading(panel: Panel, data: ChartData, row: Row, top: float) -> None:
     title = f"{_TITLES[row.resource]} · {row.scale.unit}"
     page.text(_LEFT, y, title, size=SIZES.heading, bold=True)
     x = _LEFT + page.measure(title, SIZES.heading, bold=True) + 28
-    for kind, mark in _MARKS.items():
-        count = len(_times_of(data, kind, row.resource))
+    for kind, mark in MARKS.items():
+        count = len(times_of(data, kind, row.resource))
         if count:
-            text, color = counted(count, mark.noun), _mark_color(kind, panel)
+            text, color = counted_mark(count, mark.noun), mark_color(kind, panel)
             page.text(x, y, mark.symbol, size=SIZES.label, color=color)
             page.text(x + 17, y, text, size=SIZES.label, color=color)
             x += 17 + page.measure(text, SIZES.label) + 24
     muted = page.palette.muted
-    page.text(_HISTOGRAM_LEFT, y, "share of samples", size=SIZES.label, color=muted)
+    for text, color in _remarks(data, row, page.palette):
+        shown = page.fit(text, _TIME_RIGHT - x, SIZES.label)
+        page.text(x, y, shown, size=SIZES.label, color=color)
+        x += page.measure(shown, SIZES.label) + 24
+    since = row.since
+    share = "share of samples" + (f" since {_date(data, since)}" if since is not None else "")
+    page.text(_HISTOGRAM_LEFT, y, share, size=SIZES.label, color=muted)
 
 
-def _mark_color(kind: str, panel: Panel) -> str:
-    colors = panel.page.palette
-    return colors.muted if kind == "image_change" else colors.warning
+def _remarks(data: ChartData, row: Row, colors: Palette) -> list[tuple[str, str]]:
+    """What sets parts of the picture apart: a pod unlike the others, another level before."""
+    found = []
+    if row.apart is not None:
+        found.append((f"● pod {plain(row.apart.pod)} by itself", colors.apart))
+    since = row.since
+    if since is not None:
+        found.append(
+            (f"usage moved to another level; counted from {_date(data, since)} on", colors.ink)
+        )
+    return found
+
+
+def _date(data: ChartData, day: float) -> str:
+    moment = data.start + timedelta(days=day)
+    return f"{moment.day} {moment:%b}"
 
 
 def _draw_value_axis(panel: Panel, row: Row) -> None:
@@ -188,7 +204,7 @@ def _draw_time_axis(panel: Panel, data: ChartData) -> None:
             color=colors.muted,
             align="center",
         )
-    height = panel.y[1] * 5 / _ROW_HEIGHT
+    height = panel.y[1] * 5 / ROW_HEIGHT
     panel.axes.add_collection(
         LineCollection(
             [[(tick, 0), (tick, -height)] for tick in ticks],
@@ -261,7 +277,7 @@ def _draw_stems(panel: Panel, course: Course) -> None:
     edges = np.flatnonzero(np.diff(seen))
     stems, tops = [], []
     for low, high in zip(edges[::2], edges[1::2], strict=True):
-        if (high - low) * course.width * _per_day(panel) <= _SHORT:
+        if (high - low) * course.width * panel.per_unit <= _SHORT:
             highest = low + int(np.argmax(course.peak[low:high]))
             time = float(course.times[highest])
             stems.append([(time, 0.0), (time, float(course.peak[highest]))])
@@ -280,116 +296,6 @@ def _draw_stems(panel: Panel, course: Course) -> None:
         color=colors.usage,
         markeredgewidth=0,
         zorder=2.4,
-    )
-
-
-def _draw_forecast(panel: Panel, data: ChartData, row: Row) -> None:
-    if data.horizon <= 0:
-        return
-    axes, colors, now = panel.axes, panel.page.palette, data.span[1]
-    panel.rules([now], color=colors.muted, vertical=True, style="dotted", width=1.2, zorder=2.5)
-    panel.page.text(
-        panel.px(now) + 8,
-        panel.box[1] - 8,
-        f"forecast {data.horizon:.0f} d" if data.horizon >= 1 else "forecast",
-        size=SIZES.small,
-        color=colors.muted,
-    )
-    forecast = row.forecast
-    if forecast is None:
-        return
-    axes.fill_between(
-        forecast.times,
-        forecast.low,
-        forecast.high,
-        color=colors.forecast_band,
-        linewidth=0,
-        zorder=1.8,
-    )
-    axes.plot(forecast.times, forecast.level, color=colors.forecast, linewidth=1.5, zorder=2.6)
-    axes.plot(
-        forecast.times,
-        forecast.trend,
-        color=colors.forecast,
-        linewidth=1.3,
-        linestyle=(0, (5, 3)),
-        zorder=2.7,
-    )
-
-
-def _draw_events(panel: Panel, data: ChartData, row: Row, lane: float) -> None:
-    """Marks in the lane above the panel; throttling as bars at its foot."""
-    for kind, mark in _MARKS.items():
-        times = _times_of(data, kind, row.resource)
-        if not len(times):
-            continue
-        if kind == "throttled":
-            _draw_throttling(panel, _apart(panel, times))
-            continue
-        if kind == "restart":
-            times = _without(times, data.events.get("oom_kill"), 12 / _per_day(panel))
-        _draw_marks(panel, _apart(panel, times), mark.marker, _mark_color(kind, panel), lane)
-        if kind == "oom_kill":
-            panel.rules(
-                _apart(panel, times),
-                color=_mark_color(kind, panel),
-                vertical=True,
-                style="dotted",
-                width=0.9,
-                zorder=1.9,
-            )
-
-
-def _times_of(data: ChartData, kind: str, resource: Resource) -> Array:
-    times = data.events.get(kind)
-    return times if times is not None and resource in _MARKS[kind].rows else np.empty(0)
-
-
-def _without(times: Array, others: Array | None, reach: float) -> Array:
-    """`times` without those within `reach` days of one of `others`: a kill restarts anyway."""
-    if others is None or not len(others):
-        return times
-    distance = np.abs(times[:, None] - others[None, :]).min(axis=1)
-    kept: Array = times[distance > reach]
-    return kept
-
-
-def _per_day(panel: Panel) -> float:
-    return panel.px(1) - panel.px(0)
-
-
-def _apart(panel: Panel, times: Array) -> list[float]:
-    """One time per three pixels: more marks than that look the same."""
-    pixels = np.round((times - panel.x[0]) * _per_day(panel) / 3)
-    _, first = np.unique(pixels, return_index=True)
-    return [float(times[k]) for k in first]
-
-
-def _draw_throttling(panel: Panel, times: list[float]) -> None:
-    foot = panel.y[1] * 9 / _ROW_HEIGHT
-    panel.axes.add_collection(
-        LineCollection(
-            [[(t, 0), (t, foot)] for t in times],
-            colors=panel.page.palette.warning,
-            linewidths=1.8,
-            zorder=4,
-        ),
-        autolim=False,
-    )
-
-
-def _draw_marks(panel: Panel, times: list[float], marker: str, color: str, lane: float) -> None:
-    height = panel.y[1] * (1 + (panel.box[1] - lane) / _ROW_HEIGHT)
-    panel.axes.plot(
-        times,
-        [height] * len(times),
-        linestyle="none",
-        marker=marker,
-        color=color,
-        markersize=6.2,
-        markeredgewidth=0,
-        clip_on=False,
-        zorder=5,
     )
 
 
@@ -496,20 +402,24 @@ def _draw_footer(page: Page, data: ChartData) -> None:
     colors = page.palette
     minutes = data.bucket_minutes
     bucket = f"{minutes:g} min" if minutes < 120 else f"{minutes / 60:g} h"
-    x = float(_LEFT)
+    x, y = float(_LEFT), float(_FOOTER)
     for kind, color, text in _key(data, bucket, colors):
-        if kind == "area":
-            page.figure.add_artist(_swatch(page, x, color, 13))
+        width = 29 + page.measure(text, SIZES.small)
+        if x + width > _RIGHT:
+            x, y = float(_LEFT), y + _FOOTER_LINE
+        if kind == "mark":
+            page.text(x + 5, y, color, size=SIZES.small, color=colors.forecast)
         else:
-            page.figure.add_artist(_swatch(page, x, color, 3 if kind == "line" else 1.5))
-        page.text(x + 29, _FOOTER, text, size=SIZES.small, color=colors.muted)
-        x += 29 + page.measure(text, SIZES.small) + 26
+            height = {"area": 13.0, "line": 3.0, "thin": 1.5}[kind]
+            page.figure.add_artist(_swatch(page, (x, y - 5), color, height))
+        page.text(x + 29, y, text, size=SIZES.small, color=colors.muted)
+        x += width + 26
 
 
-def _swatch(page: Page, x: float, color: str, height: float) -> Rectangle:
-    middle = _FOOTER - 5
+def _swatch(page: Page, middle: tuple[float, float], color: str, height: float) -> Rectangle:
+    x, y = middle
     return Rectangle(
-        (x / page.width, 1 - (middle + height / 2) / page.height),
+        (x / page.width, 1 - (y + height / 2) / page.height),
         22 / page.width,
         height / page.height,
         facecolor=color,
@@ -519,10 +429,13 @@ def _swatch(page: Page, x: float, color: str, height: float) -> Rectangle:
 
 
 def _key(data: ChartData, bucket: str, colors: Palette) -> Sequence[tuple[str, str, str]]:
+    """What the lines and areas of this chart are: the kind of swatch, its colour, the words."""
     entries = []
     if any(row.course is not None for row in data.rows):
+        others = any(row.apart is not None for row in data.rows)
+        pods = "pods not drawn apart" if others else "all pods"
         entries += [
-            ("line", colors.usage, f"median of all pods per {bucket}"),
+            ("line", colors.usage, f"median of {pods} per {bucket}"),
             ("area", colors.band, "to p95"),
             ("thin", colors.peak, "maximum"),
         ]
@@ -531,14 +444,21 @@ def _key(data: ChartData, bucket: str, colors: Palette) -> Sequence[tuple[str, s
         entries.append(("area", colors.freed, "given back"))
     if any(new > now for now, new in changes):
         entries.append(("area", colors.added, "asked for in addition"))
-    curves = [row.forecast for row in data.rows if row.forecast is not None]
-    if curves:
-        trend = not all(np.isnan(forecast.trend).all() for forecast in curves)
-        words = "forecast of CPU p95, memory peak" + (" (dashed: trend)" if trend else "")
-        entries += [
-            ("thin", colors.forecast, words),
-            ("area", colors.forecast_band, "80% band"),
-        ]
+    curves = [row.days for row in data.rows if row.days is not None]
+    if curves and data.horizon > 0:
+        entries += _key_of_days(curves, colors)
     if data.gaps:
         entries.append(("area", colors.gap, "no data"))
+    return entries
+
+
+def _key_of_days(curves: Sequence[DayCurve], colors: Palette) -> list[tuple[str, str, str]]:
+    trend = not all(np.isnan(curve.trend).all() for curve in curves)
+    words = "a day's CPU p95 or memory peak, seen and expected"
+    words += " (dashed: trend)" if trend else ""
+    entries = [("thin", colors.forecast, words)]
+    if not all(np.isnan(curve.high).all() for curve in curves):
+        entries.append(("area", colors.forecast_band, "8 of 10 days"))
+    if any(curve.cut_off.any() or curve.at_least for curve in curves):
+        entries.append(("mark", "△", "cut off by its limit: the need is higher"))
     return entries

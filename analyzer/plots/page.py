@@ -15,7 +15,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from analyzer.plots.style import DPI, SIZES, Palette
-from analyzer.plots.text import ELLIPSIS, font_path, shorten
+from analyzer.plots.text import ELLIPSIS, font_path, shorten, shorten_apart
 
 Array = npt.NDArray[np.float64]
 
@@ -91,6 +91,17 @@ class Page:
             width = self.measure(shorten(text, length), size, bold=bold)
         return shorten(text, length) if width <= room else ELLIPSIS
 
+    def fit_all(
+        self, names: Sequence[str], room: float, size: float = SIZES.text, *, bold: bool = False
+    ) -> list[str]:
+        """`names` in at most `room` pixels each; those that differ still do."""
+        length = max(map(len, names), default=0)
+        shown = list(names)
+        while length > 4 and any(self.measure(text, size, bold=bold) > room for text in shown):
+            length -= 1
+            shown = shorten_apart(names, length)
+        return shown
+
     def panel(
         self,
         box: tuple[float, float, float, float],
@@ -132,6 +143,11 @@ class Panel:
         """The horizontal position of `value` on the page."""
         left, _, right, _ = self.box
         return left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (right - left)
+
+    @property
+    def per_unit(self) -> float:
+        """Pixels across per unit of the horizontal axis, such as a day."""
+        return self.px(1) - self.px(0)
 
     def py(self, value: float) -> float:
         """The vertical position of `value` on the page, from its upper edge."""

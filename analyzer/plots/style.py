@@ -12,6 +12,10 @@ DPI = 100
 """Charts are laid out in pixels; at this resolution one pixel is 0.72 points."""
 
 
+ROW_HEIGHT = 318
+"""Of the panel of one resource, in pixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Palette:
     """The colours of one variant, by what they mean."""
@@ -24,6 +28,10 @@ class Palette:
     """What was used: the median line."""
     band: str
     peak: str
+    apart: str
+    """The one pod that is drawn by itself; another model of ours in a backtest."""
+    other: str
+    """A third hue, for yet another model."""
     bars: str
     now: str
     """What is declared now."""
@@ -49,6 +57,8 @@ LIGHT = Palette(
     usage="#1f6feb",
     band="#b9d2fa",
     peak="#78a9f3",
+    apart="#7b3fb5",
+    other="#0e7490",
     bars="#8fb8f6",
     now="#8a4b00",
     proposed="#00735a",
@@ -68,6 +78,8 @@ DARK = Palette(
     usage="#58a6ff",
     band="#1f3f68",
     peak="#3d77bb",
+    apart="#c79bff",
+    other="#67d4e8",
     bars="#2f5f99",
     now="#f0b040",
     proposed="#2fd3a2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,39 @@ def shorten(text: str, length: int) -> str:
     head = length // 2
     tail = length - 1 - head
     return f"{text[:head]}{ELLIPSIS}{text[len(text) - tail :]}"
+
+
+def shorten_apart(names: Sequence[str], length: int) -> list[str]:
+    """Each of `names` in at most `length` characters; those that differ still do, from 4 on.
+
+    Where leaving the middle out makes two of them the same, what they begin with in common is
+    left out instead, and where that is not enough they are numbered.
+    """
+    shown = {name: shorten(name, length) for name in names}
+    for group in _alike(shown):
+        common = _common(group[0], group[-1])  # sorted: what these share, all do
+        for name in group:
+            rest = f"{name[:2]}{ELLIPSIS}{name[common:]}"
+            shown[name] = rest if len(rest) <= length else rest[: max(length, 0)]
+    for group in _alike(shown):
+        for number, name in enumerate(group, start=1):
+            mark = f"~{number}"
+            shown[name] = shown[name][: max(length - len(mark), 0)] + mark
+    return [shown[name] for name in names]
+
+
+def _alike(shown: Mapping[str, str]) -> list[list[str]]:
+    """Groups of names that are shown alike, in order."""
+    by_text: dict[str, list[str]] = {}
+    for name in sorted(shown):
+        by_text.setdefault(shown[name], []).append(name)
+    return [group for group in by_text.values() if len(group) > 1]
+
+
+def _common(first: str, second: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def amount(quantity: Cpu | Memory | None) -> str:

@@ -21,7 +21,8 @@ from analyzer.recommend import Recommendation
 from analyzer.report import held_back
 
 _NAMES: dict[Resource, str] = {"cpu": "CPU", "memory": "Memory"}
-_NAME_LENGTH = 60
+_NAME_LENGTH = 63
+"""What Kubernetes allows a label, and so most names."""
 
 
 def headline(recommendation: Recommendation, cluster: str, step: timedelta) -> Headline:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from analyzer.evidence import Quantiles
 from analyzer.history import Histories
 from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.chart_data import ChartData, Course, ForecastCurve, Level, Row
+from analyzer.models.forecast import Forecast
+from analyzer.plots.chart_data import Apart, ChartData, Course, DayCurve, Level, Row
 from analyzer.plots.drawing import draw_workload, workload_page
 from analyzer.plots.scale import choose_top, make_scale
 from analyzer.plots.text import amount
@@ -29,38 +31,6 @@ _MOST_BUCKETS = 1100
 _BINS = 44
 
 
-class Forecast(Protocol):
-    """What a model expects of p95 CPU or peak memory: cores or bytes at each of `times` (UTC).
-
-    `low` and `high` bound the 80 % band around `level`; `trend` is a straight line or NaN.
-    """
-
-    @property
-    def times(self) -> npt.NDArray[np.datetime64]:
-        """When."""
-        ...
-
-    @property
-    def level(self) -> Array:
-        """The expected course."""
-        ...
-
-    @property
-    def low(self) -> Array:
-        """The lower end of the band."""
-        ...
-
-    @property
-    def high(self) -> Array:
-        """The upper end of the band."""
-        ...
-
-    @property
-    def trend(self) -> Array:
-        """The trend without its seasons."""
-        ...
-
-
 def workload_figure(
     histories: Histories,
     index: int,
@@ -71,8 +41,8 @@ def workload_figure(
 ) -> Figure:
     """Draw container `index` of `histories` with its recommendation: 1650 x 1035 pixels.
 
-    `forecasts` adds the expected course with its 80 % band to the right of now. A resource that
-    was never observed leaves its row with a sentence instead of a curve.
+    `forecasts` adds the value of each day, as seen and, to the right of now, as expected with its
+    80 % band. A resource that was never observed leaves its row with a sentence instead of a curve.
     """
     data = summarise(histories, index, recommendation, forecasts)
     return draw_workload(data, workload_page(dark=dark))
@@ -86,36 +56,86 @@ def summarise(
 ) -> ChartData:
     """Sum up container `index` of `histories` and its recommendation for one chart."""
     usage, meta = histories.usage, histories.meta
-    where, steps = usage.span(index), usage.sample_steps(index)
-    values = {"cpu": usage.cpu_cores[where], "memory": usage.memory_bytes[where]}
-    seen = ~(np.isnan(values["cpu"]) & np.isnan(values["memory"]))
+    pods, steps = _pods(histories, index), usage.sample_steps(index)
+    values = {"cpu": usage.cpu_cores, "memory": usage.memory_bytes}
+    seen = ~np.all([np.isnan(v[usage.span(index)]) for v in values.values()], axis=0)
     step_days = usage.step / timedelta(days=1)
     first, last = _shown_steps(steps[seen], usage.steps)
-    width = _bucket_steps(usage.step, last - first)
+    axis = _Axis(first, last, _bucket_steps(usage.step, last - first), step_days)
     curves = {
-        resource: _forecast_curve(forecast, usage.start, last * step_days)
+        resource: _day_curve(forecast, usage.start)
         for resource, forecast in (forecasts or {}).items()
     }
     rows = tuple(
         _row(
             resource,
-            _course(values[resource], steps, (first, last), width, step_days),
-            values[resource],
+            _Samples(values[resource][usage.span(index)], steps, pods, usage.pods),
+            axis,
             recommendation,
             curves.get(resource),
         )
         for resource in RESOURCES
     )
+    span = (first * step_days, last * step_days)
     return ChartData(
         start=usage.start,
-        span=(first * step_days, last * step_days),
+        span=span,
         horizon=_horizon(curves, last * step_days),
         headline=headline(recommendation, meta.cluster, usage.step),
         rows=rows,
-        events=_events(histories, index, (first * step_days, last * step_days)),
+        events=_events(histories, index, span),
         gaps=_gaps(rows, recommendation, usage.step),
-        bucket_minutes=width * usage.step / timedelta(minutes=1),
+        bucket_minutes=axis.width * usage.step / timedelta(minutes=1),
     )
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The time axis in steps: what is shown of the window, in buckets of `width` steps."""
+
+    first: int
+    last: int
+    width: int
+    step_days: float
+
+    @property
+    def buckets(self) -> int:
+        return -(-(self.last - self.first) // self.width)
+
+    @property
+    def centres(self) -> Array:
+        """In days since the window's start."""
+        middles = self.first + (np.arange(self.buckets) + 0.5) * self.width
+        days: Array = np.minimum(middles, self.last) * self.step_days
+        return days
+
+    def bucket(self, steps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return (steps - self.first) // self.width
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The samples of one resource of one container, flat over its pods."""
+
+    values: npt.NDArray[np.float32]
+    steps: npt.NDArray[np.int64]
+    pods: npt.NDArray[np.int64]
+    names: Sequence[str]
+    """Of all pods; `pods` are positions in it."""
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> _Samples:
+        return _Samples(self.values[mask], self.steps[mask], self.pods[mask], self.names)
+
+    @property
+    def known(self) -> _Samples:
+        return self.only(~np.isnan(self.values))
+
+
+def _pods(histories: Histories, index: int) -> npt.NDArray[np.int64]:
+    """Of each sample of container `index`, the position of its pod."""
+    usage = histories.usage
+    low, high = int(usage.bounds[index]), int(usage.bounds[index + 1])
+    return np.repeat(np.arange(low, high), np.diff(usage.offset[low : high + 1]))
 
 
 def _shown_steps(steps: npt.NDArray[np.int64], total: int) -> tuple[int, int]:
@@ -133,73 +153,132 @@ def _bucket_steps(step: timedelta, shown: int) -> int:
     return max(1, round(BUCKET / step), -(-shown // _MOST_BUCKETS))
 
 
-def _course(
-    values: npt.NDArray[np.float32],
-    steps: npt.NDArray[np.int64],
-    shown: tuple[int, int],
-    width: int,
-    step_days: float,
-) -> Course | None:
+def _course(samples: _Samples, axis: _Axis) -> Course | None:
     """Quantiles of all samples of all pods per bucket, by rank (no interpolation)."""
-    kept = ~np.isnan(values)
-    if not kept.any():
+    if not len(samples.values):
         return None
-    count = -(-(shown[1] - shown[0]) // width)
-    bucket, seen = (steps[kept] - shown[0]) // width, values[kept].astype(np.float64)
-    order = np.lexsort((seen, bucket))
-    bucket, seen = bucket[order], seen[order]
-    edges = np.searchsorted(bucket, np.arange(count + 1))
+    bucket, seen = axis.bucket(samples.steps), samples.values.astype(np.float64)
+    p50, p95, peak = _ranked(bucket, seen, axis.buckets, (0.5, 0.95, 1.0))
+    return Course(axis.centres, p50, p95, peak, axis.width * axis.step_days)
+
+
+def _ranked(
+    group: npt.NDArray[np.int64], values: Array, count: int, shares: Sequence[float]
+) -> list[Array]:
+    """Per share, that quantile of `values` in each of `count` groups; NaN for an empty one."""
+    order = np.lexsort((values, group))
+    ordered = values[order]
+    edges = np.searchsorted(group[order], np.arange(count + 1))
     sizes = np.diff(edges)
     full = sizes > 0
-    times = np.minimum(shown[0] + (np.arange(count) + 0.5) * width, shown[1]) * step_days
-
-    def curve(share: float) -> Array:
+    lines = []
+    for share in shares:
         ranks = np.ceil(share * sizes[full] - 1e-9).astype(np.int64) - 1
         line = np.full(count, np.nan)
-        line[full] = seen[edges[:-1][full] + np.maximum(ranks, 0)]
-        return line
+        line[full] = ordered[edges[:-1][full] + np.maximum(ranks, 0)]
+        lines.append(line)
+    return lines
 
-    return Course(times, curve(0.5), curve(0.95), curve(1.0), width * step_days)
+
+_UNLIKE = 1.5
+"""A pod that usually uses so many times what the middle one does is drawn apart."""
+_WORTH_DRAWING = 0.06
+"""And by so much of the height of the row."""
+
+
+def _highest_pod(samples: _Samples, axis: _Axis, top: float) -> tuple[int, Array] | None:
+    """The position and the course of a pod that lies well above the others at the same times.
+
+    Pods that came one after the other are compared with nothing; neither is a short life.
+    """
+    pods, place = np.unique(samples.pods, return_inverse=True)
+    if len(pods) < 2:
+        return None
+    group = place.astype(np.int64) * axis.buckets + axis.bucket(samples.steps)
+    (flat,) = _ranked(group, samples.values.astype(np.float64), len(pods) * axis.buckets, (0.5,))
+    table = flat.reshape(len(pods), axis.buckets)
+    together = (~np.isnan(table)).sum(axis=0) >= 2
+    if together.sum() < max(1, axis.buckets // 4):
+        return None
+    usual = table[:, together]
+    # Sorted, NaN last: the lower of two middles, so that of two pods one can stand out.
+    rank = ((~np.isnan(usual)).sum(axis=0) - 1) // 2
+    middle = np.sort(usual, axis=0)[rank, np.arange(usual.shape[1])]
+    level, least = _typical(usual), float(np.median(middle))
+    level[(~np.isnan(usual)).sum(axis=1) < usual.shape[1] / 2] = -np.inf
+    highest = int(np.argmax(level))
+    if level[highest] < _UNLIKE * least or level[highest] - least < _WORTH_DRAWING * top:
+        return None
+    return int(pods[highest]), table[highest]
+
+
+def _typical(rows: Array) -> Array:
+    """The median of each row without its NaN; minus infinity where there is nothing else."""
+    return np.array(
+        [np.median(row[~np.isnan(row)]) if not np.isnan(row).all() else -np.inf for row in rows]
+    )
 
 
 def _row(
     resource: Resource,
-    course: Course | None,
-    values: npt.NDArray[np.float32],
+    samples: _Samples,
+    axis: _Axis,
     recommendation: Recommendation,
-    forecast: ForecastCurve | None,
+    days: DayCurve | None,
 ) -> Row:
+    known = samples.known
+    top = _top(known, recommendation, resource, days)
+    since = days.since if days is not None else None
+    # What was before usage moved says little of what it is: the histogram leaves it out.
+    counted = known if since is None else known.only(known.steps * axis.step_days >= since - 1e-9)
+    highest = _highest_pod(known, axis, top)
+    shown = known if highest is None else known.only(known.pods != highest[0])
+    shares, _ = np.histogram(np.minimum(counted.values, top), bins=_BINS, range=(0, top))
+    return Row(
+        resource=resource,
+        course=_course(shown, axis),
+        scale=make_scale(resource, top),
+        levels=_levels(recommendation, resource),
+        quantiles=_quantiles(counted.values, getattr(recommendation.evidence, resource), since),
+        shares=shares / max(1, shares.sum()),
+        change=_change(recommendation, resource),
+        days=days,
+        apart=None if highest is None else Apart(samples.names[highest[0]], highest[1]),
+    )
+
+
+def _top(
+    known: _Samples, recommendation: Recommendation, resource: Resource, days: DayCurve | None
+) -> float:
+    """The end of the value axis."""
     seen: Quantiles = getattr(recommendation.evidence, resource)
     levels = _levels(recommendation, resource)
     requests = sorted(
         (level for level in levels if not level.limit), key=lambda level: level.role == "now"
     )
-    peak = float(np.nanmax(values)) if course is not None else 0.0
-    if forecast is not None:
-        peak = max(peak, float(np.nanmax(forecast.high, initial=0.0)))
-    top = choose_top(
+    peak = float(known.values.max(initial=0.0))
+    if days is not None:
+        peak = max(peak, float(np.nanmax(days.high, initial=0.0)))
+    return choose_top(
         peak,
         max(seen.p99 or 0.0, 0.0),
         [level.value for level in requests],
         [level.value for level in levels if level.limit],
     )
-    counts = np.zeros(_BINS)
-    if course is not None:
-        known = np.minimum(values[~np.isnan(values)], top)
-        counts, _ = np.histogram(known, bins=_BINS, range=(0, top))
-    marks = tuple(
-        (n, v) for n in ("p50", "p95", "p99", "max") if (v := getattr(seen, n)) is not None
-    )
-    return Row(
-        resource=resource,
-        course=course,
-        scale=make_scale(resource, top),
-        levels=levels,
-        quantiles=marks,
-        shares=counts / max(1, counts.sum()),
-        change=_change(recommendation, resource),
-        forecast=forecast,
-    )
+
+
+_SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+
+def _quantiles(
+    counted: npt.NDArray[np.float32], seen: Quantiles, since: float | None
+) -> tuple[tuple[str, float], ...]:
+    """Those of the whole window as the evidence has them, or of what counted of it, by rank."""
+    if since is None or not len(counted):
+        return tuple((n, v) for n in _SHARES if (v := getattr(seen, n)) is not None)
+    ordered = np.sort(counted)
+    ranks = {name: max(0, int(np.ceil(q * len(ordered))) - 1) for name, q in _SHARES.items()}
+    return tuple((name, float(ordered[rank])) for name, rank in ranks.items())
 
 
 def _value(quantity: Cpu | Memory) -> float:
@@ -242,7 +321,19 @@ def _events(
     days = (times - start) / np.timedelta64(1, "D")
     inside = (days >= span[0]) & (days <= span[1])
     kinds = events["kind"].to_numpy()
-    return {str(kind): days[inside & (kinds == kind)] for kind in sorted(set(kinds[inside]))}
+    found = {str(kind): days[inside & (kinds == kind)] for kind in sorted(set(kinds[inside]))}
+    resized = [day for day in _resizes(histories, index) if span[0] <= day <= span[1]]
+    return found | ({"resize": np.array(resized)} if resized else {})
+
+
+def _resizes(histories: Histories, index: int) -> list[float]:
+    """When other requests or limits began to hold, in days since the window's start."""
+    periods = histories.specs[index]
+    return [
+        (later.first_seen - histories.usage.start) / timedelta(days=1)
+        for earlier, later in pairwise(periods)
+        if later.first_seen is not None and later.resources != earlier.resources
+    ]
 
 
 def _gaps(
@@ -257,7 +348,7 @@ def _gaps(
     sparse = runs_now_and_then(kind) or recommendation.container_type == "init"
     if not courses or sparse:
         return ()
-    empty = ~np.any([course.seen for course in courses], axis=0)
+    empty = ~np.any([row.seen for row in rows if row.course is not None], axis=0)
     times, half = courses[0].times, courses[0].width / 2
     edges = np.flatnonzero(np.diff(np.concatenate([[0], empty.astype(np.int8), [0]])))
     least = max(timedelta(hours=3), 4 * step) / timedelta(days=1)
@@ -268,19 +359,24 @@ def _gaps(
     return tuple(stretch for stretch in stretches if stretch[1] - stretch[0] >= least)
 
 
-def _forecast_curve(forecast: Forecast, start: datetime, now: float) -> ForecastCurve:
-    """The part of a forecast after `now`, with its trend over all of its times."""
+def _day_curve(forecast: Forecast, start: datetime) -> DayCurve:
+    """A forecast with its times in days since `start`."""
     begin = np.datetime64(start.replace(tzinfo=None), "us")
     times = np.asarray(forecast.times).astype("datetime64[us]")
-    days = (times - begin) / np.timedelta64(1, "D")
-    future = days >= now
-    level, low, high = (
-        np.where(future, np.asarray(curve, dtype=np.float64), np.nan)
-        for curve in (forecast.level, forecast.low, forecast.high)
+    since = None if forecast.since is None else (forecast.since - start) / timedelta(days=1)
+    return DayCurve(
+        times=(times - begin) / np.timedelta64(1, "D"),
+        seen=forecast.seen,
+        level=forecast.level,
+        low=forecast.low,
+        high=forecast.high,
+        trend=forecast.trend,
+        cut_off=forecast.cut_off,
+        at_least=forecast.at_least,
+        since=since,
     )
-    return ForecastCurve(days, level, low, high, np.asarray(forecast.trend, dtype=np.float64))
 
 
-def _horizon(curves: Mapping[Resource, ForecastCurve], now: float) -> float:
-    ends = [float(forecast.times.max()) for forecast in curves.values() if len(forecast.times)]
+def _horizon(curves: Mapping[Resource, DayCurve], now: float) -> float:
+    ends = [float(curve.times.max()) + 0.5 for curve in curves.values() if len(curve.times)]
     return max(0.0, max(ends, default=now) - now)

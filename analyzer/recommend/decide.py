@@ -99,9 +99,11 @@ def _too_few(seen: Evidence, policy: Policy) -> str:
     return f"only {samples} seen; at least {policy.min_samples} are needed"
 
 
-def _unknown(demand: Demand, index: int) -> dict[Resource, str]:
+def _unknown(histories: Histories, demand: Demand, index: int) -> dict[Resource, str]:
+    why = {r: demand.reasons.get(r, {}).get(index, "the model cannot tell") for r in RESOURCES}
+    why |= histories.unbelieved(index)
     return {
-        resource: demand.reasons.get(resource, {}).get(index, "the model cannot tell")
+        resource: why[resource]
         for resource in RESOURCES
         if np.isnan(demand.levels[resource][index]).any()
     }
@@ -113,7 +115,7 @@ def _choose_policies(
     chosen: dict[int, Policy] = {}
     skipped = []
     for index, ref in enumerate(histories.containers):
-        unknown = _unknown(demand, index)
+        unknown = _unknown(histories, demand, index)
         try:
             policy = policies.of(ref, histories.spec(index).annotations)
         except ConfigError as error:
@@ -161,7 +163,7 @@ def _gather(
             evidence=evidence[index],
             demand={target: float(levels[target][index]) for target in TARGETS},
             risk={target: float(risks[target][index]) for target in TARGETS},
-            unknown=_unknown(demand, index),
+            unknown=_unknown(histories, demand, index),
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
             kills=kills.get(index, NO_KILLS),
@@ -191,7 +193,7 @@ def _recommend_one(
         findings={r: facts.findings[r] for r in RESOURCES if r in facts.findings},
         confidence=min(float(confidence), _most_confidence(facts)),
         evidence=facts.evidence,
-        notes=notes(facts, proposed),
+        notes=(*notes(facts, proposed), *(v.reason for v in histories.verdicts_of(index))),
         labels=spec.labels,
         image=spec.image,
     )

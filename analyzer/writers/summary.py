@@ -13,6 +13,7 @@ from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, duration_text, held_back, tally
 from analyzer.writers.manifest import unwritten
+from analyzer.writers.promise import promises
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -23,6 +24,8 @@ def write_summary(report: Report) -> dict[str, bytes]:
     sections = [
         _headline(report),
         _warnings(report),
+        _verdicts(report),
+        promises(report.outcomes),
         _evidence(report),
         _changes(report),
         _held(report),
@@ -80,6 +83,16 @@ def _warnings(report: Report) -> str:
     if not warnings:
         return ""
     return "## Partial data\n\n" + "\n".join(f"- {markdown(warning)}" for warning in warnings)
+
+
+def _verdicts(report: Report) -> str:
+    """What was read and is not believed: no amount rests on it."""
+    if not report.verdicts:
+        return ""
+    rows = [[markdown(str(v.ref)), markdown(v.reason)] for v in report.verdicts[:SHOWN]]
+    rest = len(report.verdicts) - SHOWN
+    more = f"\n\n…and {rest} more in `run.json`." if rest > 0 else ""
+    return f"## Not believed\n\n{markdown_table(['Container', 'Why'], rows)}{more}"
 
 
 def _evidence(report: Report) -> str:

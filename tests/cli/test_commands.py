@@ -206,9 +206,9 @@ def test_config_shows_values_and_their_origin(tmp_path: Path) -> None:
     path.write_text("window: 7d\n")
     lines = call("config", "--config", path, "--cluster", "lab").stdout.splitlines()
     found = {line.split()[0]: line.split()[1:] for line in lines}
-    assert found["window"] == ['"7d"', str(path)]
-    assert found["cluster"] == ['"lab"', "flag"]
-    assert found["horizon"] == ['"7d"', "default"]
+    assert found["window"] == ["7d", str(path)]
+    assert found["cluster"] == ["lab", "flag"]
+    assert found["horizon"] == ["7d", "default"]
     assert "properties" in call("config", "--schema").stdout
 
 

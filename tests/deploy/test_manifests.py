@@ -290,3 +290,33 @@ def test_asking_the_cluster_grants_its_lists_and_no_more(
     assert load_config(None, names, {}).config.kubernetes.ask is True
     for manifest in built:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def with_components(kubectl: Path, repository: Path, folder: Path, *names: str) -> list[Manifest]:
+    """The base with some components, as `kubectl kustomize` builds it."""
+    deploy = shutil.copytree(repository / "deploy", folder / "deploy")
+    overlay = deploy / "overlays" / "mine"
+    overlay.mkdir()
+    components = ", ".join(f"../../components/{name}" for name in names)
+    (overlay / "kustomization.yaml").write_text(
+        f"resources: [../../base]\ncomponents: [{components}]\n"
+    )
+    return build(kubectl, overlay)
+
+
+def test_pull_requests_come_with_their_secrets_as_files(
+    kubectl: Path, repository: Path, tmp_path: Path
+) -> None:
+    """Token and key reach the settings as mounted files; the run delivers, and still validates."""
+    names = ("prometheus-token", "git-token", "git-ssh")
+    built = with_components(kubectl, repository, tmp_path, *names)
+    container = container_of(built)
+    assert container["args"][0] == "run" and container["args"][-1] == "--pr"
+    variables = {entry["name"]: entry["value"] for entry in container["env"]}
+    config = load_config(None, variables, {}).config
+    mounts = [Path(m["mountPath"]) for m in container["volumeMounts"] if m.get("readOnly")]
+    files = (config.forge.token_file, config.git.ssh_key, config.git.known_hosts)
+    for file in files:
+        assert any(mount in Path(str(file)).parents for mount in mounts), file
+    for manifest in built:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)

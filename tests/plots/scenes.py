@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,20 +12,10 @@ import pandas as pd
 
 from analyzer.evidence import observe
 from analyzer.history import Histories
+from analyzer.models.forecast import Forecast
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from tests.samples import MIB, START, histories, names, recommendation, resources, steady
-
-
-@dataclass(frozen=True)
-class Expected:
-    """A forecast as the models state one."""
-
-    times: Any
-    level: Any
-    low: Any
-    high: Any
-    trend: Any
 
 
 def scene(
@@ -35,9 +25,10 @@ def scene(
     *,
     replicas: int = 1,
     events: list[dict[str, Any]] | None = None,
+    specs: list[dict[str, Any]] | None = None,
 ) -> tuple[Histories, Recommendation]:
     """One container with its evidence as `recommend` would observe it."""
-    of = histories(usage, events=events)
+    of = histories(usage, specs=specs, events=events)
     found = recommendation(now, new, of=of.containers[0], replicas=replicas)
     return of, replace(found, evidence=observe(of, [0])[0])
 
@@ -63,15 +54,22 @@ def event(kind: str, day: float, value: float | None = None) -> dict[str, Any]:
     return {**names(), "pod": "web-1", "timestamp": moment, "kind": kind, "value": value}
 
 
-def expected(level: float) -> Expected:
-    """A week of forecast after fourteen days."""
-    hours = np.arange(0, 7 * 24)
-    times = np.datetime64(START.replace(tzinfo=None) + timedelta(days=14)) + hours * np.timedelta64(
-        1, "h"
+def expected(level: float, **changes: Any) -> Forecast:
+    """Fourteen days as seen and seven as expected, around one level."""
+    days = np.arange(21)
+    start = np.datetime64(START.replace(tzinfo=None) + timedelta(hours=12))
+    course = level * (1 + 0.2 * np.sin(days))
+    ahead = np.where(days < 14, np.nan, course)
+    made = Forecast(
+        times=start + days * np.timedelta64(1, "D"),
+        seen=np.where(days < 14, course, np.nan),
+        level=ahead,
+        low=0.8 * ahead,
+        high=1.2 * ahead,
+        trend=np.linspace(level, 1.1 * level, len(days)),
+        cut_off=np.zeros(len(days), dtype=bool),
     )
-    course = level * (1 + 0.2 * np.sin(hours / 24 * 2 * np.pi))
-    trend = np.linspace(level, 1.1 * level, len(hours))
-    return Expected(times, course, 0.8 * course, 1.2 * course, trend)
+    return replace(made, **changes)
 
 
 def _with_gap() -> pd.DataFrame:
@@ -140,6 +138,16 @@ SCENES: dict[str, Callable[[], tuple[Histories, Recommendation]]] = {
             event("restart", 12.5),
             event("image_change", 6),
             *(event("throttled", 8 + k / 288, 0.3) for k in range(100)),
+        ],
+    ),
+    "pressure": lambda: scene(
+        daily(),
+        resources("1", "1Gi"),
+        resources("400m", "512Mi"),
+        events=[event("cpu_pressure", day, 0.4) for day in (3, 9)],
+        specs=[
+            {**names(), "cpu_request_cores": cores, "first_seen": START + timedelta(days=day)}
+            for cores, day in ((2.0, 0), (1.0, 6))
         ],
     ),
     "ugly names": lambda: _renamed(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from analyzer.evidence import observe
@@ -64,6 +65,20 @@ def test_the_cluster_verdict_counts_and_sums() -> None:
     assert "−600m CPU (−25%)" in shown
     assert "−640 MiB (−26%)" in shown
     assert "5 containers · 3 to change (2 down, 1 up) · 2 skipped" in shown
+
+
+def test_namespaces_that_differ_in_the_middle_are_told_apart() -> None:
+    """Sixty characters with one that differs: the rows do not read the same."""
+    long = ["team-" + "a" * 25 + letter + "b" * 29 for letter in "xyz"]
+    found, of = cluster(3)
+    named = [
+        replace(r, ref=replace(r.ref, namespace=name)) for r, name in zip(found, long, strict=True)
+    ]
+    containers = tuple(r.ref for r in named)
+    figure = draw(named, replace(of, usage=replace(of.usage, containers=containers)))
+    rows = [text for text in words(figure) if text.startswith("te")]
+    assert len(set(rows)) == 3
+    assert overlaps(figure) == []
 
 
 def test_small_namespaces_are_summed_as_others() -> None:
@@ -134,9 +149,8 @@ def test_no_text_covers_another_on_the_backtest_chart(models: list[str]) -> None
         warnings.simplefilter("error")
         figure = backtest_figure(sweep(models))
     assert overlaps(figure) == []
-    assert "walk-forward over 1\N{THIN SPACE}200 container-weeks · lower left is better" in words(
-        figure
-    )
+    facts = "judged on what followed: 1\N{THIN SPACE}200 weeks of one container each"
+    assert any(facts in text for text in words(figure))
 
 
 def test_a_backtest_that_measured_nothing_says_so() -> None:
@@ -146,10 +160,31 @@ def test_a_backtest_that_measured_nothing_says_so() -> None:
         assert "nothing was measured" in words(backtest_figure(frame))
 
 
-def test_risks_of_zero_have_a_place_on_the_logarithmic_axis() -> None:
-    """A sweep that never overran is drawn at the axis' end."""
+def test_no_overrun_is_drawn_as_none() -> None:
+    """None of 1 200 weeks: open markers at the edge, and words; never a share above the promise."""
     frame = sweep(["pooled", "vpa"])
     frame[["overrun_week_share", "overrun_sample_share"]] = 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "pooled" in words(backtest_figure(frame))
+        figure = backtest_figure(frame)
+    shown = words(figure)
+    assert "○ none seen in 1\N{THIN SPACE}200 weeks" in shown
+    assert "none seen in 1\N{THIN SPACE}200 weeks" in shown
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "o"]
+    filled = [line for line in lines if line.get_markerfacecolor() != "none"]
+    assert not any(np.size(line.get_xdata()) for line in filled)
+    # Of stated risks from 1 % on, the place of nought lies below them all: never over the diagonal.
+    reliability = figure.axes[1]
+    for line in reliability.lines:
+        if line.get_marker() == "o" and line.get_markerfacecolor() == "none":
+            assert (np.asarray(line.get_ydata()) < np.asarray(line.get_xdata())).all()
+
+
+def test_few_weeks_have_an_interval() -> None:
+    """2 of 20 weeks, Clopper-Pearson at 90 %: from 1.8 % to 28.3 %, by the tables."""
+    frame = sweep(["pooled"]).assign(container_weeks=20, overrun_week_share=0.1)
+    reliability = backtest_figure(frame.replace({"stated_risk": {0.2: 0.8}})).axes[3]
+    lines = [c for c in reliability.collections if isinstance(c, LineCollection)]
+    (bars,) = [c for c in lines if np.ravel(c.get_linewidth())[0] == 5]
+    segment = bars.get_segments()[0]
+    assert 10 ** segment[:, 1] == pytest.approx([0.01807, 0.28262], rel=0.02)

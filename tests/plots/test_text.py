@@ -13,6 +13,7 @@ from analyzer.plots.text import (
     percent,
     plain,
     shorten,
+    shorten_apart,
     total_text,
 )
 
@@ -89,3 +90,19 @@ def test_totals_and_counts_read_as_people_write_them() -> None:
     assert total_text("memory", 6 * 2**30) == "6 GiB"
     assert grouped(24192) == "24\N{THIN SPACE}192"
     assert [percent(x) for x in (0.0, 0.0051, 0.05)] == ["0%", "0.51%", "5%"]
+
+
+@given(
+    st.sets(st.text("ab-c", min_size=1, max_size=60), min_size=1, max_size=9), st.integers(8, 40)
+)
+def test_names_that_differ_are_shown_apart(names: set[str], length: int) -> None:
+    """However little room there is: distinct names stay distinct, within the room."""
+    shown = shorten_apart(sorted(names), length)
+    assert len(set(shown)) == len(names)
+    assert max(map(len, shown)) <= length
+
+
+def test_what_names_have_in_common_is_left_out() -> None:
+    """The middle differs, so that leaving it out would make one of two."""
+    names = ["payments-frontend-blue-deployment", "payments-frontend-green-deployment"]
+    assert shorten_apart(names, 12) == ["pa…blue-depl", "pa…green-dep"]

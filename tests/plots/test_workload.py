@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from analyzer.models.demand import Resource
+from analyzer.models.forecast import Forecast
 from analyzer.plots import workload_figure
 from analyzer.plots.workload import summarise
-from tests.plots.scenes import SCENES, expected
+from tests.plots.scenes import SCENES, expected, scene
+from tests.samples import MIB, START, resources, steady
 
 
 def draw(name: str, *, dark: bool = False, forecast: bool = False) -> Figure:
     """The figure of a scene, with every warning an error."""
     of, recommended = SCENES[name]()
-    forecasts = {"cpu": expected(0.3), "memory": expected(320.0 * 2**20)} if forecast else None
+    forecasts: Mapping[Resource, Forecast] | None = (
+        {"cpu": expected(0.3), "memory": expected(320.0 * 2**20)} if forecast else None
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = workload_figure(of, 0, recommended, forecasts, dark=dark)  # type: ignore[arg-type]
+        figure = workload_figure(of, 0, recommended, forecasts, dark=dark)
         FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # untyped library
     return figure
 
@@ -158,3 +167,81 @@ def test_the_search_for_overlaps_finds_one() -> None:
     figure.text(0.07, 0.9, "in the way")
     figure.text(0.99, 0.5, "over the edge of the page")
     assert {"in the way", "over the edge of the page"} <= {pair[0] for pair in overlaps(figure)}
+
+
+def drawn(name: str = "lowered", **changes: object) -> list[str]:
+    """The words on a chart whose memory is expected as `changes` say."""
+    of, recommended = SCENES[name]()
+    figure = workload_figure(of, 0, recommended, {"memory": expected(3e8, **changes)})
+    assert overlaps(figure) == []
+    return words(figure)
+
+
+def test_the_days_are_named_for_what_they_show() -> None:
+    """The dashes of memory are daily peaks; where days were cut off, the peak is a lower bound."""
+    assert "peak of each day, expected" in drawn()
+    cut = drawn(at_least=True, cut_off=np.arange(21) < 14, low=np.full(21, np.nan))
+    assert "peak of each day, at least" in cut
+    assert "cut off by its limit: the need is higher" in cut
+    assert "cut off by its limit: the need is higher" not in drawn()
+
+
+def test_what_was_before_a_shift_is_set_off_with_its_date() -> None:
+    """Usage halves on 9 November: words, histogram and quantiles are of what followed."""
+    usage = steady(memory=600 * MIB)
+    late = usage["timestamp"] > START + timedelta(days=7)
+    usage.loc[late, "memory_bytes"] = 300.0 * MIB
+    of, recommended = scene(usage, resources("1", "1Gi"), resources("1", "400Mi"))
+    moved = expected(300.0 * MIB, since=START + timedelta(days=7))
+    row = summarise(of, 0, recommended, {"memory": moved}).rows[1]
+    assert dict(row.quantiles) == dict.fromkeys(("p50", "p95", "p99", "max"), 300.0 * MIB)
+    assert row.shares.max() == 1
+    shown = words(workload_figure(of, 0, recommended, {"memory": moved}))
+    assert "usage moved to another level; counted from 9 Nov on" in shown
+    assert "share of samples since 9 Nov" in shown
+
+
+def test_a_pod_unlike_the_others_is_drawn_apart() -> None:
+    """One of three pods uses three times as much: it has its own line, the others their band."""
+    usage = pd.concat(
+        [steady(memory=size * 100 * MIB).assign(pod=f"web-{k}") for k, size in enumerate((1, 1, 3))]
+    )
+    of, recommended = scene(usage, resources("1", "1Gi"), resources("1", "400Mi"), replicas=3)
+    cpu, memory = summarise(of, 0, recommended).rows
+    assert cpu.apart is None
+    assert memory.apart is not None and memory.apart.pod == "web-2"
+    assert np.nanmax(memory.apart.line) == 300 * MIB
+    assert memory.course is not None and np.nanmax(memory.course.peak) == 100 * MIB
+    assert "● pod web-2 by itself" in words(workload_figure(of, 0, recommended))
+
+
+def test_pods_that_came_one_after_the_other_are_not_compared() -> None:
+    """A new pod at another level is no unlike pod: no two ran at once."""
+    first, second = steady(days=14, memory=100 * MIB), steady(days=14, memory=300 * MIB)
+    half = START + timedelta(days=7)
+    usage = pd.concat(
+        [
+            first[first["timestamp"] <= half].assign(pod="web-a"),
+            second[second["timestamp"] > half].assign(pod="web-b"),
+        ]
+    )
+    of, recommended = scene(usage, resources("1", "1Gi"), resources("1", "400Mi"))
+    assert summarise(of, 0, recommended).rows[1].apart is None
+
+
+def test_names_of_sixty_characters_are_whole() -> None:
+    """What tells two containers apart may stand anywhere in their names."""
+    of, recommended = SCENES["lowered"]()
+    names = {"namespace": "n" * 60, "workload": "w" * 60, "container": "c" * 12}
+    named = replace(recommended, ref=replace(recommended.ref, **names))
+    title = f"{'n' * 60} / {'w' * 60} · {'c' * 12}"
+    figure = workload_figure(of, 0, named)
+    assert title in words(figure)
+    assert overlaps(figure) == []
+
+
+def test_pressure_and_resizes_are_told() -> None:
+    """Two hours of waiting for CPU; the request was changed on the sixth day."""
+    shown = words(draw("pressure"))
+    assert "2 hours of waiting for CPU" in shown
+    assert "1 resize" in shown

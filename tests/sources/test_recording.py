@@ -318,7 +318,6 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "text for numbers": (lambda p: _table(p, lambda t: t.assign(cpu_cores="x")), "not numbers"),
     "text for times": (lambda p: _table(p, lambda t: t.assign(timestamp="x")), "not times"),
-    "negative": (lambda p: _table(p, lambda t: t.assign(cpu_cores=-1.0)), "negative, infinite"),
     "nameless": (lambda p: _table(p, lambda t: t.assign(workload=None)), "without workload"),
 }
 

@@ -1,0 +1,127 @@
+"""The command about earlier reviews: history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli.formats import as_json, columns
+from analyzer.cli.options import settings_of
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.ledger import Episode, Ledger, Outcome
+    from analyzer.quantity import Resources
+
+
+@click.command()
+@click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
+@click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of REF.")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option("--no-headers", is_flag=True, help="No header line.")
+@click.argument("reference", metavar="[REF]", required=False)
+def history(
+    reference: str | None, form: str, no_headers: bool, namespace: str | None, **parameters: Any
+) -> None:
+    """Show what was proposed, what became of it, and what happened afterwards.
+
+    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/KIND/NAME or
+    NAMESPACE/KIND/NAME/CONTAINER; without it everything is shown.
+    """
+    from analyzer.ledger import episodes, read_ledger, score
+    from analyzer.workload import Selector, parse_reference
+
+    ledger = read_ledger(_folder(parameters))
+    selector = (
+        Selector(namespace=namespace)
+        if reference is None
+        else parse_reference(reference, namespace)
+    )
+    shown = [episode for episode in episodes(ledger) if selector.matches(episode.ref)]
+    outcomes = [outcome for outcome in score(ledger) if selector.matches(outcome.ref)]
+    if form == "json":
+        click.echo(as_json(_plain(ledger, shown, outcomes)))
+        return
+    if shown:
+        click.echo(columns(_HEAD, [_row(episode) for episode in shown], not no_headers))
+    for outcome in outcomes:
+        click.echo(_happened(outcome))
+
+
+_HEAD = ["CONTAINER", "PROPOSED", "CPU REQUEST", "MEMORY REQUEST", "MEMORY LIMIT", "FATE", "WHEN"]
+
+
+def _folder(parameters: dict[str, Any]) -> Path:
+    folder = settings_of(parameters).config.ledger_folder
+    if folder is None:
+        raise UsageError("no ledger is kept; name its folder with --ledger DIR, as `run` does")
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder}: no run has kept a ledger there; name another one with --ledger"
+        )
+    return folder
+
+
+def _row(episode: Episode) -> list[str]:
+    span = f"{episode.first:%Y-%m-%d}"
+    if episode.last != episode.first:
+        span += f"..{episode.last:%Y-%m-%d}"
+    fate = episode.fate
+    if episode.after is not None:
+        fate += f" ({_arrows(episode.proposed, episode.after)})"
+    return [
+        str(episode.ref),
+        span,
+        *(
+            _arrow(episode.before, episode.proposed, target)
+            for target in ("cpu_request", "memory_request", "memory_limit")
+        ),
+        fate,
+        "-" if episode.ended is None else f"{episode.ended:%Y-%m-%d}",
+    ]
+
+
+def _arrow(before: Resources, after: Resources, target: str) -> str:
+    texts = ["-" if amount is None else str(amount) for amount in _two(before, after, target)]
+    return texts[0] if texts[0] == texts[1] else " -> ".join(texts)
+
+
+def _arrows(before: Resources, after: Resources) -> str:
+    from analyzer.recommend import TARGETS
+
+    changed = [t for t in TARGETS if getattr(before, t) != getattr(after, t)]
+    return ", ".join(f"{t.replace('_', ' ')} {_arrow(before, after, t)}" for t in changed)
+
+
+def _two(before: Resources, after: Resources, target: str) -> tuple[Any, Any]:
+    return getattr(before, target), getattr(after, target)
+
+
+def _happened(outcome: Outcome) -> str:
+    from analyzer.escape import printable
+    from analyzer.plots.text import percent
+
+    parts = [
+        f"{target.replace('_', ' ')} exceeded {percent(outcome.happened[target])} "
+        f"(promised {percent(stated)})"
+        for target, stated in outcome.promised.items()
+    ]
+    if outcome.kills:
+        parts.append(f"killed {outcome.kills} x")
+    if outcome.throttled:
+        parts.append(f"throttled {percent(outcome.throttled)}")
+    what = "; ".join(parts) or "nothing to tell"
+    return printable(f"{outcome.ref}: since {outcome.merged:%Y-%m-%d} {what}")
+
+
+def _plain(ledger: Ledger, shown: list[Episode], outcomes: list[Outcome]) -> dict[str, Any]:
+    from analyzer.report import to_plain
+
+    return {
+        "reviews": int((ledger.rows["entry"] == "review").sum()),
+        "proposals": to_plain(shown),
+        "outcomes": to_plain(outcomes),
+    }

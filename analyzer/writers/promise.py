@@ -1,0 +1,75 @@
+"""Promised against happened, as a section of the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.escape import markdown
+from analyzer.ledger.outcome import Outcome
+from analyzer.plots.text import counted, percent
+from analyzer.recommend import TARGETS
+
+_WORDS = {
+    "cpu_request": "CPU was above the request for {} of the time ({} promised)",
+    "memory_request": "memory peaked above the request in {} of weeks ({} promised)",
+    "memory_limit": "containers were killed in {} of weeks ({} promised)",
+}
+
+
+def promises(outcomes: Sequence[Outcome]) -> str:
+    """What merged changes promised and what happened; those that harmed, with the way back."""
+    if not outcomes:
+        return ""
+    harmed = [_harm(outcome) for outcome in outcomes if outcome.harmed]
+    parts = ["## Promised and happened"]
+    if harmed:
+        parts.append("Followed by kills or throttling, first of all to be looked at:")
+        parts.append("\n".join(harmed))
+    parts.append(_in_sum(outcomes))
+    return "\n\n".join(parts)
+
+
+def _harm(outcome: Outcome) -> str:
+    seen = []
+    if outcome.kills:
+        seen.append(f"killed {counted(outcome.kills, 'time')}")
+    if outcome.throttled:
+        seen.append(f"throttled for {percent(outcome.throttled)} of the time")
+    whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
+    return (
+        f"- {markdown(str(outcome.ref))}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
+        f"({whose}). To take it back: {way_back(outcome)}."
+    )
+
+
+def way_back(outcome: Outcome) -> str:
+    """The amounts as they were before, where they differ: ``memory limit 1Gi → 2Gi``."""
+    changes = []
+    for target in TARGETS:
+        now, before = getattr(outcome.now, target), getattr(outcome.before, target)
+        if now != before:
+            texts = ["none" if amount is None else str(amount) for amount in (now, before)]
+            name = target.replace("cpu", "CPU").replace("_", " ")
+            changes.append(f"{name} {' → '.join(texts)}")
+    return ", ".join(changes)
+
+
+def _in_sum(outcomes: Sequence[Outcome]) -> str:
+    judged = [outcome for outcome in outcomes if outcome.promised]
+    if not judged:
+        return f"{counted(len(outcomes), 'change')} made by hand; no risk was stated for them."
+    weeks = sum(outcome.weeks for outcome in judged)
+    said = []
+    for target, words in _WORDS.items():
+        stating = [outcome for outcome in judged if target in outcome.promised]
+        if stating:
+            length = sum(outcome.weeks for outcome in stating)
+            shares = (
+                sum(getattr(o, which)[target] * o.weeks for o in stating) / length
+                for which in ("happened", "promised")
+            )
+            said.append(words.format(*map(percent, shares)))
+    return (
+        f"{counted(len(judged), 'merged change')}, together {weeks:.1f} container-weeks: "
+        f"{'; '.join(said)}."
+    )
