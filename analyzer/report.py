@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
-from analyzer.models.demand import RESOURCES
+from analyzer.models.demand import RESOURCES, Resource
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.telemetry import Verdict
@@ -77,6 +77,8 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Settings that have no effect, in one sentence each; they make no run partial."""
     verdicts: tuple[Verdict, ...] = ()
     """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
@@ -87,6 +89,12 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
+    """Per container and resource, what each day of the window showed, the last day last: the p95
+    of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What a reader may open, relative to the output: the ``page``, the chart of the ``cluster``,
+    and by the name of each container that was drawn its chart."""
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None

@@ -14,8 +14,10 @@ from analyzer.cli.formats import as_json, columns
 from analyzer.cli.options import (
     Command,
     model_options,
+    namespace_option,
     now,
     repository_options,
+    run_json_option,
     settings_of,
     source_options,
 )
@@ -34,13 +36,8 @@ PARTIAL, CHANGES = 3, 4
 
 def _report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
-    run_json = click.option(
-        "--from", "run_json", type=Path, help="Use this run.json; read no usage."
-    )
-    namespaces = click.option(
-        "-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable)."
-    )
-    return repository_options(run_json(namespaces(model_options(source_options(command)))))
+    chosen = namespace_option()(repository_options(command))
+    return source_options(run_json_option(model_options(chosen)))
 
 
 @click.command()
