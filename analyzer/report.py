@@ -37,8 +37,7 @@ class Landing:
     """Where the change of one container lands in Git, or why it does not.
 
     `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``;
-    `confidence` is that of the place. `held` says which amounts the container's own settings kept
-    from going lower. Runs of earlier versions have no `proven`.
+    `confidence` is that of the place. Runs of earlier versions have no `proven`.
     """
 
     ref: str
@@ -49,7 +48,6 @@ class Landing:
     document: int = 0
     path: str = ""
     confidence: str = ""
-    held: tuple[str, ...] = ()
     proven: Proof | None = None
 
 
@@ -79,6 +77,8 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Settings that have no effect, in one sentence each; they make no run partial."""
     verdicts: tuple[Verdict, ...] = ()
     """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
