@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import RecordingError
+from analyzer.existence import settle
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
 from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
@@ -105,6 +106,8 @@ class Histories:
     skipped: tuple[Skipped, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     """What of the usage that was read is not believed."""
+    gone: Mapping[ContainerRef, str] = field(default_factory=dict)
+    """Containers that exist no more, and what became of them; they get no amounts."""
     pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
     """What is known of the pods of all containers, as `validate_pods` says."""
     days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
@@ -195,8 +198,9 @@ class Histories:
         """What was known at the end of step `stop`, from step `begin` on.
 
         Every container stays listed, with no samples where it was not there. Events after `stop`
-        are gone, and so are settings first seen after it: nothing of the future is left but the
-        settings of a container whose source does not say since when they hold.
+        are gone, and so are settings first seen after it and what was found to exist no more:
+        nothing of the future is left but the settings of a container whose source does not say
+        since when they hold.
         """
         usage = self.usage.between(begin, stop)
         end = usage.end
@@ -239,9 +243,11 @@ class Histories:
 def build_histories(recording: Recording) -> Histories:
     """Join usage, specs and events of `recording` per container, as far as they can be believed.
 
-    Containers that are known from specs but were never observed come out as `Skipped`.
+    Containers that were never observed come out as `Skipped`. Those that exist no more stay, for
+    they tell how containers behave, and are named in `gone`.
     """
     recording, verdicts = gate(recording)
+    recording, gone = settle(recording)
     usage = recording.usage
     cluster = recording.meta.cluster
     seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
@@ -262,8 +268,12 @@ def build_histories(recording: Recording) -> Histories:
         usage=usage,
         specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
         events=_index_events(recording.events, cluster, position),
-        skipped=tuple(_skip_unseen(sorted(never), recording, verdicts)),
+        skipped=(
+            *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
+            *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
+        ),
         verdicts=verdicts,
+        gone=gone,
         pods=recording.pods,
         days=recording.days,
     )

@@ -13,8 +13,10 @@ from analyzer.cli.formats import as_json, columns
 from analyzer.cli.options import (
     Command,
     model_options,
+    namespace_option,
     now,
     repository_options,
+    run_json_option,
     settings_of,
     source_options,
 )
@@ -32,17 +34,19 @@ PARTIAL, CHANGES = 3, 4
 
 def _report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
-    run_json = click.option(
-        "--from", "run_json", type=Path, help="Use this run.json; read no usage."
-    )
-    namespaces = click.option(
-        "-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable)."
-    )
-    return repository_options(run_json(namespaces(model_options(source_options(command)))))
+    chosen = namespace_option()(repository_options(command))
+    return source_options(run_json_option(model_options(chosen)))
 
 
 @click.command()
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
@@ -77,7 +81,14 @@ def index(form: str, **parameters: Any) -> None:
 
 @click.command()
 @_report_options
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.pass_context
 def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""

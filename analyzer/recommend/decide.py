@@ -20,9 +20,9 @@ from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.pods import find_rooms
-from analyzer.recommend.qos import EQUAL_REQUEST
+from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
-from analyzer.recommend.request import plan_request
+from analyzer.recommend.request import is_untouchable, plan_request
 from analyzer.recommend.step import Plan, follow, walk
 from analyzer.workload import ContainerRef
 
@@ -51,7 +51,7 @@ def recommend(
     as a heap size in Git. Containers in = recommended + skipped.
     """
     chosen, skipped = _choose_policies(histories, demand, policies)
-    evidence = observe(histories, chosen)
+    evidence = observe(histories, chosen, demand.recent)
     for index in [i for i, policy in chosen.items() if evidence[i].samples < policy.min_samples]:
         few = _too_few(evidence[index], chosen.pop(index))
         skipped.append(Skipped(histories.containers[index], few))
@@ -115,6 +115,9 @@ def _choose_policies(
     chosen: dict[int, Policy] = {}
     skipped = []
     for index, ref in enumerate(histories.containers):
+        if ref in histories.gone:
+            skipped.append(Skipped(ref, histories.gone[ref]))
+            continue
         unknown = _unknown(histories, demand, index)
         try:
             policy = policies.of(ref, histories.spec(index).annotations)
@@ -211,7 +214,8 @@ def decide_amounts(
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
     for target in _REQUESTS:
         case = Case(facts, target, settled)
-        amount, steps = walk(EQUAL_REQUEST, case, settled.amount(target), list(trail[target]))
+        last = () if is_untouchable(case) else steps_to_equal(case)
+        amount, steps = walk(last, case, settled.amount(target), list(trail[target]))
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
     return settled, trail
 

@@ -25,6 +25,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
     sections = [
         _headline(report),
         _warnings(report),
+        _notices(report),
         _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
@@ -77,6 +78,15 @@ def total_change(report: Report, resource: Resource) -> str:
     if now == new:
         return f"{name} stay {before}"
     return f"{name} {before} → {after}" + (f" ({change_percent(now, new)})" if now else "")
+
+
+def _notices(report: Report) -> str:
+    """Settings that do nothing: a misspelt rule protects nobody."""
+    if not report.notices:
+        return ""
+    return "## Settings without effect\n\n" + "\n".join(
+        f"- {markdown(notice)}" for notice in report.notices
+    )
 
 
 def _warnings(report: Report) -> str:
