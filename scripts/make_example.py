@@ -19,7 +19,7 @@ CHARTS = (
     "kube-system--daemonset--cilium--cilium-agent.png",  # one pod unlike the others
 )
 CHANGE = "ai-comfyui"
-"""Part of the name of the change that is shown."""
+"""Part of the name of the change that is shown; its number and its amounts may change."""
 
 
 def main(run: Path, example: Path) -> None:
@@ -29,9 +29,9 @@ def main(run: Path, example: Path) -> None:
     (example / "git").mkdir()
     for name in CHARTS:
         shutil.copyfile(run / "charts" / name, example / "charts" / name)
-    for path in sorted((run / "git").glob(f"*{CHANGE}*")):
-        # The number of a change depends on all others, the date of its commit on the clock.
-        target = example / "git" / re.sub(r"^\d+-", "", path.name)
+    for ending in ("md", "patch"):
+        (path,) = (run / "git").glob(f"*-{CHANGE}-*.{ending}")
+        target = example / "git" / f"{CHANGE}.{ending}"
         target.write_text(undated(path.read_text("utf-8")), encoding="utf-8")
     summary = (run / "summary.md").read_text("utf-8")
     (example / "summary.md").write_text(kept_links(undated(summary), example), encoding="utf-8")
