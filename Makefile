@@ -10,7 +10,8 @@ VENV_PYTHON := .venv/bin/python
 DEMO_OUTPUT ?= reports/demo
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help setup tools test demo example docs lint format format-check typecheck pytest lock bench clean
+.PHONY: help setup tools test demo example docs lint format format-check typecheck pytest lock bench \
+    mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -60,6 +61,9 @@ lock: setup ## Resolve the dependencies anew into the two hashed lock files
 
 bench: tools ## Run every benchmark in its small size (benchmarks/README.md has the real ones)
 	@scripts/bench
+
+mutation: setup ## Change decisions one by one and see whether a test notices; MUTANTS per module
+	@$(VENV_PYTHON) scripts/mutation.py --per-module "$${MUTANTS:-6}"
 
 clean: ## Remove what these targets made: .venv, .tools, caches, the demo's output
 	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports/demo
