@@ -49,7 +49,7 @@ ROOMS: dict[str, frozenset[str]] = {
     ),
     "reach": frozenset(
         {"roots", "repository", "objects", "route", "release", "helm_release", "custom", "runtimes"}
-        | {"builder", "overlay"}
+        | {"builder", "overlay", "checkout"}
     ),
     "render": frozenset(
         {"program", "charts", "helm", "kustomize", "builder", "rendering", "app_template"}
