@@ -19,6 +19,7 @@ import pandas as pd
 
 from analyzer.errors import OutputError
 from analyzer.escape import json_text
+from analyzer.gitops.land.diff import diff_of, joined
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
@@ -58,15 +59,21 @@ class Change:
     """The change of one application, ready for review.
 
     `commit` is a mailbox file for ``git am`` and `name` its file name; the commits of a report
-    stand on top of each other in order, each `diff` stands on the base alone.
+    stand on top of each other in order. `alone` is the diff on the base alone where that is another
+    one than in `commit`, for an earlier change touches the same file; else empty.
     """
 
     name: str
     branch: str
     title: str
     body: str
-    diff: str
     commit: str
+    alone: str = ""
+
+    @property
+    def diff(self) -> str:
+        """The change as a unified diff that stands on the base alone."""
+        return self.alone or diff_of(self.commit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +96,8 @@ class Report:
     """The backtest in one sentence."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
-    diff: str = ""
-    """All changes of the repository as one unified diff."""
+    together: str = ""
+    """All changes as one diff, where two of them touch the same file; else empty."""
     days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
     """Per container and resource, what each day of the window showed, the last day last: the p95
     of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
@@ -102,6 +109,11 @@ class Report:
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA
+
+    @property
+    def diff(self) -> str:
+        """All changes of the repository as one unified diff."""
+        return self.together or joined(change.diff for change in self.changes) or ""
 
     @property
     def changed(self) -> tuple[Recommendation, ...]:

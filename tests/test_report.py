@@ -24,8 +24,8 @@ def whole() -> Report:
         backtest=({"model": "trend", "overrun_week_share": 0.01},),
         verdict="fine",
         landings=(Landing("shop/Deployment/web/app", "edited", "proven", file="a.yaml"),),
-        changes=(Change("0001-x.patch", "b", "t", "body", "--- a\n", "From x\n"),),
-        diff="--- a\n",
+        changes=(Change("0001-x.patch", "b", "t", "body", "From x\n", "--- a\n"),),
+        together="--- a\n",
         warnings=("partial",),
     )
 
