@@ -188,7 +188,9 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
 @click.option("--models", metavar="all|NAME,...", default="all", help="Which models to score.")
-@click.option("-o", "--output", "form", type=_BACKTEST_FORMATS, default="table")
+@click.option(
+    "-o", "--output", "form", type=_BACKTEST_FORMATS, default="table", help="How to print it."
+)
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the comparison into this file.")
 @click.pass_context
 def backtest(

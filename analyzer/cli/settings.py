@@ -18,7 +18,14 @@ from analyzer.errors import UsageError
 @click.command()
 @source_options
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 def config(schema: bool, form: str, **parameters: Any) -> None:
     """Show the effective settings and where each comes from."""
     import json
