@@ -240,11 +240,11 @@ def test_what_is_not_covered_is_asked() -> None:
 def test_a_pod_that_no_later_day_knows_is_over(day: Recording) -> None:
     """It ran to the end of its day, so nothing else says that it has ended; the newest may run."""
     later = replace(day, meta=replace(day.meta, start=day.meta.end, end=day.meta.end + DAY))
+    names = {"namespace": "n", "workload_kind": "Deployment", "workload": "w"}
+    tables = [pd.DataFrame([names | {"pod": p} for p in pods]) for pods in (["a", "b"], ["b"])]
     parts = [
-        replace(
-            part, pods=validate_pods(pd.DataFrame({"namespace": ["n"] * len(pods), "pod": pods}))
-        )
-        for part, pods in ((day, ["a", "b"]), (later, ["b"]))
+        replace(part, pods=validate_pods(table))
+        for part, table in zip((day, later), tables, strict=True)
     ]
     meta = replace(day.meta, end=later.meta.end)
     joined = join_recordings(parts, meta).pods.set_index("pod")["ended"]
