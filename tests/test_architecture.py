@@ -27,6 +27,7 @@ FLOORS = (
         "workload",
         "usage",
         "telemetry",
+        "series",
         "existence",
         "history",
         "cutoff",
