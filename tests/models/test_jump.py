@@ -80,7 +80,7 @@ def test_a_container_never_seen_has_no_prior() -> None:
 def test_without_a_past_jumps_are_the_prior() -> None:
     """Three days hold no whole week to learn from."""
     memory = 3e8 * np.exp(noise(0.99, 0.1, count=40))
-    assert learn_jumps(containers(memory[:, : 3 * 288]), WEEK * 2, WEEK) == Jumps()
+    assert learn_jumps(containers(memory[:, : 3 * 288]), WEEK) == Jumps()
 
 
 def test_a_cluster_that_jumps_states_more() -> None:
@@ -91,8 +91,7 @@ def test_a_cluster_that_jumps_states_more() -> None:
     jumpy[:, 17 * 288 : 18 * 288] *= 9
     prior = outlook(shape_of(alternating(0.17)[None]), 7)
     chances = [
-        chance_of_jump(prior, learn_jumps(containers(memory), WEEK * 2, WEEK))[0]
-        for memory in (calm, jumpy)
+        chance_of_jump(prior, learn_jumps(containers(memory), WEEK))[0] for memory in (calm, jumpy)
     ]
     assert chances[1] > chances[0]
 
@@ -101,5 +100,5 @@ def test_a_few_weeks_hardly_move_the_prior() -> None:
     """Sixty calm containers over a week are one week: the chance stays within a fifth."""
     calm = 3e8 * np.exp(noise(0.9, 0.02, count=60))
     prior = outlook(shape_of(alternating(0.17)[None]), 7)
-    learnt = chance_of_jump(prior, learn_jumps(containers(calm), WEEK * 2, WEEK))[0]
+    learnt = chance_of_jump(prior, learn_jumps(containers(calm), WEEK))[0]
     assert learnt == pytest.approx(chance_of_jump(prior, Jumps())[0], rel=0.2)
