@@ -10,7 +10,9 @@ is a prior, and the prior a function of one number, how much a container's daily
 with ``r = ln(volatility / 0.17)`` and `few` the share of a fortnight that was not seen. The calm
 have nothing to jump with, the wild have shown their heights already, and large containers jump
 less far than small ones. The seven constants were fitted by maximum likelihood on recorded traces
-(`benchmarks/quality/fit_jumps.py` fits them anew), strongly shrunk to zero.
+of machines and jobs, strongly shrunk to zero, and then drawn a little to what three sets of
+containers say: these jump less often and less far, but a few hundred container-weeks are too few to
+go all the way (`benchmarks/quality/fit_jumps.py` fits them anew).
 
 A cluster's own past corrects the chance alone, by a logistic regression of two parameters that
 is shrunk to the prior. More parameters, or less shrinkage, did worse: the weeks that are known
@@ -35,8 +37,8 @@ RESTLESS = 0.17
 ASSUMED_DAYS = 2.0
 """Calm takes evidence: as many days that vary by `RESTLESS` are assumed on top of those seen."""
 MOST_RESTLESS = 2.0
-ODDS = (-1.56, -0.46, -0.99, 0.33)
-STEEPNESS = (0.55, -0.49, 0.22)
+ODDS = (-1.72, -0.47, -1.01, 0.24)
+STEEPNESS = (0.69, -0.52, 0.22)
 MOST_SIZE = 4.0
 FORTNIGHT = 14
 

@@ -28,15 +28,15 @@ def alternating(volatility: float, days: int = 14, level: float = 20.0) -> np.nd
 def test_the_prior_of_a_restless_container() -> None:
     """Varying by 17 %, seen for a fortnight, of middling size: the intercepts alone decide.
 
-    Odds of exp(-1.56) are a chance of 0.174; exp(0.55) is a steepness of 1.733, so that a jump of
-    more than 20 % comes with the chance 0.174 * exp(-0.2 * 1.733) = 0.123.
+    Odds of exp(-1.72) are a chance of 0.152; exp(0.69) is a steepness of 1.994, so that a jump of
+    more than 20 % comes with the chance 0.152 * exp(-0.2 * 1.994) = 0.102.
     """
     shape = shape_of(alternating(0.17)[None])
     assert shape.volatility[0] == pytest.approx(0.17)
     prior = outlook(shape, 7)
-    assert prior.steepness[0] == pytest.approx(1.733, abs=1e-3)
-    assert probability(prior.far_log_odds)[0] == pytest.approx(0.123, abs=1e-3)
-    assert chance_of_jump(prior, Jumps())[0] == pytest.approx(0.174, abs=1e-3)
+    assert prior.steepness[0] == pytest.approx(1.994, abs=1e-3)
+    assert probability(prior.far_log_odds)[0] == pytest.approx(0.102, abs=1e-3)
+    assert chance_of_jump(prior, Jumps())[0] == pytest.approx(0.152, abs=1e-3)
 
 
 def test_calm_and_wild_jump_less_often_than_the_restless() -> None:
