@@ -22,6 +22,7 @@ from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES
+from analyzer.placement import Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.usage import Meta
@@ -81,6 +82,8 @@ class Report:
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
     """The backtest in one sentence."""
+    placement: Placement | None = None
+    """What requests do to nodes, today and as proposed; None where no pod was seen."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
     diff: str = ""

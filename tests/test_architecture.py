@@ -31,7 +31,7 @@ FLOORS = (
     ("models",),
     ("calibration",),
     ("sources",),
-    ("evidence", "policy", "recommend"),
+    ("evidence", "policy", "recommend", "placement"),
     ("ledger",),
     ("backtest",),
     ("gitops",),
