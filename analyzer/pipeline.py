@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,11 +17,12 @@ from analyzer import __version__
 from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest
 from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
+from analyzer.effect import idle_namespaces, idle_rules
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import check_repository, land
 from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
-from analyzer.models import DEFAULT_MODEL, Demand, model_named
+from analyzer.models import DEFAULT_MODEL, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
@@ -32,6 +34,7 @@ from analyzer.recommend import Recommendation, due_risks, recommend
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
+from analyzer.workload import ContainerRef
 from analyzer.writers import writer_named
 
 Progress = Callable[[int, int, str], None]
@@ -68,20 +71,44 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     with claim(target) as claimed:
         # A ledger that cannot be read is said before an hour of reading.
         ledger = remembered(config)
-        histories = build_histories(read(config, now, progress))
-        report = replace(analyze_histories(histories, config, progress, ledger), created=utc(now))
+        recording, notices = read_noting(config, now, progress)
+        histories = build_histories(recording)
+        report = analyze_histories(histories, config, progress, ledger)
+        report = replace(report, created=utc(now), notices=notices)
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
+        report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
             for write in writers:
                 write_files(folder, write(report))
             if config.charts:
-                draw(report, histories, folder / "charts", config.most_charts, progress)
+                draw(report, histories, folder, progress)
         if config.ledger_folder is not None:
             append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
     return Run(report, target)
+
+
+def rerun(report: Report, config: Config, progress: Progress = no_progress) -> Run:
+    """Land an earlier `report` in Git and write it anew, in the formats that are wanted now.
+
+    Charts show usage, which a report does not hold, so none are drawn.
+    """
+    writers = [writer_named(name) for name in config.formats]
+    if config.git.repo is not None:
+        check_repository(config)
+    with claim(Path(config.output)) as claimed:
+        if config.git.repo is not None:
+            progress(0, 1, "finding the places in Git")
+            report = land(report, config)
+        undrawn = msgspec.structs.replace(config, charts=False)
+        report = replace(report, files=name_files(report, undrawn))
+        with claimed.publish() as folder:
+            write_files(folder, {"run.json": dump_report(report)})
+            for write in writers:
+                write_files(folder, write(report))
+    return Run(report, Path(config.output))
 
 
 def analyze(
@@ -128,6 +155,13 @@ def source_of(config: Config, progress: Progress = no_progress) -> Source:
 
 def read(config: Config, now: datetime, progress: Progress = no_progress) -> Recording:
     """Read the configured window up to `now`; a recording is read up to its own end."""
+    return read_noting(config, now, progress)[0]
+
+
+def read_noting(
+    config: Config, now: datetime, progress: Progress = no_progress
+) -> tuple[Recording, tuple[str, ...]]:
+    """The same with what of the settings has no effect on it, in one sentence each."""
     source = source_of(config, progress)
     step = None if config.step is None else parse_duration(config.step)
     recorded = str(config.source).startswith("recording:")
@@ -137,10 +171,19 @@ def read(config: Config, now: datetime, progress: Progress = no_progress) -> Rec
         step=step,
     )
     recording = source.read(window)
-    recording = restrict(recording, config.namespaces, config.exclude_namespaces)
-    if config.cluster is None or config.cluster == recording.meta.cluster:
-        return recording
-    return rename(recording, config.cluster)
+    if config.cluster is not None and config.cluster != recording.meta.cluster:
+        recording = rename(recording, config.cluster)
+    # Of a server only what is wanted is read: what else there is, is not known.
+    whole = recorded or not (config.namespaces or config.exclude_namespaces)
+    notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
+    return restrict(recording, config.namespaces, config.exclude_namespaces), notices
+
+
+def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[str]:
+    """Every rule and namespace of the settings that matches none of the `known` containers."""
+    yield from idle_rules(config.rules, known)
+    yield from idle_namespaces("namespaces", config.namespaces, known)
+    yield from idle_namespaces("exclude_namespaces", config.exclude_namespaces, known)
 
 
 def window_end(config: Config, now: datetime) -> datetime | None:
@@ -195,6 +238,8 @@ def analyze_histories(
         horizon=parse_duration(config.horizon),
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
+        days=days_of(histories),
+        verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
@@ -320,25 +365,63 @@ def _levels(
     return levels
 
 
-def draw(report: Report, histories: Histories, folder: Path, most: int, progress: Progress) -> None:
-    """Draw the cluster and `most` of its containers, the largest changes first, into `folder`."""
+def name_files(report: Report, config: Config) -> dict[str, str]:
+    """The page, and the charts to draw: the cluster and the containers that change most."""
+    files = {"page": "index.html"} if "html" in config.formats else {}
+    if not config.charts:
+        return files
+    shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[: config.most_charts]
+    names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
+    return files | {"cluster": "charts/cluster.png"} | names
+
+
+def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
+    """Draw the charts that ``report.files`` names into `folder`."""
     from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
 
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "charts").mkdir(parents=True, exist_ok=True)
     progress(0, 1, "drawing the cluster")
     recommendations, skipped = report.recommendations, report.skipped
     figure = cluster_figure(recommendations, skipped, histories)
-    write_png(figure, folder / "cluster.png", describe_cluster(recommendations, skipped, histories))
-    shown = sorted(recommendations, key=lambda r: (-r.weight, r.ref))[:most]
+    text = describe_cluster(recommendations, skipped, histories)
+    write_png(figure, folder / report.files["cluster"], text)
+    by_ref = {str(r.ref): r for r in recommendations}
+    shown = [by_ref[name] for name in report.files if name in by_ref]
     charts = workload_charts(
         histories,
         shown,
         forecaster=forecasts(histories, report.horizon).of,
-        processes=2 if len(shown) > MANY_CHARTS else 1,
+        processes=2 if len(shown) > MANY_CHARTS and _can_have_another_process() else 1,
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
-        (folder / chart.name).write_bytes(chart.content)
+        write_files(folder, {report.files[str(chart.ref)]: chart.content})
+
+
+def _can_have_another_process() -> bool:
+    """Whether this system lets processes talk: a chroot or a sandbox may have no semaphores."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError):
+        return False
+    return True
+
+
+def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:
+    """What each day showed, to four digits; see ``Report.days``."""
+    daily = histories.daily
+    tables: dict[Resource, npt.NDArray[np.float64]] = {
+        "cpu": daily.cpu_p95,
+        "memory": daily.memory_peak,
+    }
+    return {
+        str(ref): {resource: _four_digits(table[i]) for resource, table in tables.items()}
+        for i, ref in enumerate(histories.containers)
+    }
+
+
+def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(v) else float(f"{v:.4g}") for v in values.tolist())
 
 
 def draw_one(

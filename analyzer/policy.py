@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from analyzer.errors import ConfigError
+from analyzer.kinds import kind_called
 from analyzer.quantity import Cpu, Memory, Quantity, decode_quantity
 from analyzer.workload import ContainerRef
 
@@ -39,6 +40,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Chance that the memory peak until the next review exceeds the limit: an OOM kill."""
     memory_limit_headroom: float = 1.2
     """The limit is at least this many times the highest peak seen: a limit reserves nothing."""
+
+    cache_share: float = 0.5
+    """The share of page cache that memory amounts make room for, where the source tells it from
+    resident memory: the kernel takes it back rather than kill."""
+    busy_hour_floor: float = 0.0
+    """The CPU request is at least this share of the p95 of the hour that is busiest every day or
+    every week. 0 leaves such hours to the nodes' spare time, and a note says so."""
 
     cpu_limit: Literal["none", "keep", "ratio", "risk"] = "none"
     cpu_limit_ratio: float = 2.0
@@ -74,6 +82,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("cpu_limit_risk", self.cpu_limit_risk, 0.001, 0.5)
         _between("cpu_limit_ratio", self.cpu_limit_ratio, 1.0, 100.0)
         _between("memory_limit_headroom", self.memory_limit_headroom, 1.0, 10.0)
+        _between("cache_share", self.cache_share, 0.0, 1.0)
+        _between("busy_hour_floor", self.busy_hour_floor, 0.0, 1.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
         _between("min_samples", self.min_samples, 1, 10**9)
@@ -124,11 +134,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     container: str = "*"
 
     def matches(self, ref: ContainerRef) -> bool:
-        """Whether this rule speaks of `ref`."""
+        """Whether this rule speaks of `ref`; kinds also by kubectl's words, in any case."""
+        kind = kind_called(self.kind)
         pairs = (
             (ref.cluster, self.cluster),
             (ref.namespace, self.namespace),
-            (ref.kind, self.kind),
+            (ref.kind.lower(), kind.name.lower() if kind else self.kind.lower()),
             (ref.workload, self.workload),
             (ref.container, self.container),
         )

@@ -6,9 +6,10 @@ written today can be turned into patches tomorrow and elsewhere.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +22,11 @@ from analyzer.escape import json_text
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
-from analyzer.models.demand import RESOURCES
+from analyzer.models.demand import RESOURCES, Resource
 from analyzer.placement import Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
 from analyzer.workload import Selector
 
@@ -78,6 +80,10 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Settings that have no effect, in one sentence each; they make no run partial."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
@@ -88,6 +94,12 @@ class Report:
     changes: tuple[Change, ...] = ()
     diff: str = ""
     """All changes of the repository as one unified diff."""
+    days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
+    """Per container and resource, what each day of the window showed, the last day last: the p95
+    of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What a reader may open, relative to the output: the ``page``, the chart of the ``cluster``,
+    and by the name of each container that was drawn its chart."""
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
@@ -114,6 +126,7 @@ class Report:
                 r for r in self.recommendations if any(s.matches(r.ref) for s in selectors)
             ),
             skipped=tuple(s for s in self.skipped if any(x.matches(s.ref) for x in selectors)),
+            verdicts=tuple(v for v in self.verdicts if any(s.matches(v.ref) for s in selectors)),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -200,10 +213,10 @@ def _shown(encoded: bytes) -> bytes:
     return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
 
 
-def load_report(path: Path) -> Report:
+def load_report(path: str | os.PathLike[str]) -> Report:
     """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
     try:
-        text = path.read_bytes()
+        text = Path(path).read_bytes()
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"

@@ -1,13 +1,23 @@
 """Settings in layers: what wins, where it came from, and what a mistake is told."""
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, get_type_hints
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from analyzer.config import flatten, json_schema, load_config, parse_duration
+from analyzer.config import flatten, json_schema, load_config, parse_duration, spelled
+from analyzer.config.structure import SECTIONS
 from analyzer.errors import ConfigError
+from analyzer.presets import PRESETS, PROTECTED
 from analyzer.quantity import Cpu
+from analyzer.workload import ContainerRef
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -82,7 +92,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
         ("prometheus:\n  parallel: 0", "parallel must be at least 1"),
         ("- a\n- b", "expected settings by name, found a list"),
         ("a: [", "line 1"),
-        ("model: [1]", "Expected `str`"),
+        ("model: [1]", "model: expected text, found a list"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_file_and_name(
@@ -150,7 +160,7 @@ def test_every_leaf_and_a_schema_can_be_shown() -> None:
     config = load_config(None, {}, {}).config
     leaves = flatten(config)
     assert leaves["policy.cpu_floor"] == "5m"
-    assert leaves["prometheus.timeout"] == "0:01:00"
+    assert leaves["prometheus.timeout"] == "1m"
     assert "properties" in str(json_schema())
 
 
@@ -166,3 +176,216 @@ def test_what_belongs_together_may_come_in_parts(tmp_path: Path) -> None:
     for file, alone in ((path, {}), (None, variables)):
         with pytest.raises(ConfigError, match="needs both a user and a password file"):
             load_config(file, alone, {})
+
+
+EXAMPLES = {
+    "window": "36h",
+    "step": "1m",
+    "until": "2026-11-23T06:00:00Z",
+    "horizon": "1h30m",
+    "namespaces": ["a", "b"],
+    "preset": "lean",
+    "protect": ["system", "databases"],
+    "rules": [{"namespace": "media", "set": {"cpu_floor": "1"}}],
+    "policy.cpu_floor": "1500m",
+    "policy.memory_ceiling": "3Gi",
+    "policy.direction": "off",
+    "policy.min_change": 0.25,
+    "prometheus.timeout": "1h1m1s1ms",
+    "prometheus.backoff": "250ms",
+    "prometheus.token_file": "a file",
+    "prometheus.parallel": 3,
+    "prometheus.insecure": True,
+    "git.repo": "/srv/repo",
+    "kubernetes.ask": True,
+    "forge.reopen_change": 0.5,
+}
+"""Values that are not the defaults, one at least of every kind of setting."""
+
+
+def test_what_is_shown_is_read_back(tmp_path: Path) -> None:
+    """Every value of `config`, as a file, as variables and as flags, gives the same settings."""
+    config = load_config(None, {}, EXAMPLES).config
+    shown = flatten(config)
+    assert set(EXAMPLES) <= set(shown)
+    assert {name: shown[name] for name in EXAMPLES if name != "rules"} == {
+        name: value for name, value in EXAMPLES.items() if name != "rules"
+    }
+    tree: dict[str, Any] = {}
+    for dotted, value in shown.items():
+        section, _, leaf = dotted.partition(".")
+        if leaf:
+            tree.setdefault(section, {})[leaf] = value
+        else:
+            tree[section] = value
+    path = written(tmp_path, yaml.safe_dump(tree))
+    assert load_config(path, {}, {}).config == config
+    variables = {
+        f"RIGHTSIZE_{name.replace('.', '__').upper()}": spelled(value)
+        for name, value in shown.items()
+    }
+    assert load_config(None, variables, {}).config == config
+    assert load_config(None, variables, {}).warnings == ()
+    assert load_config(None, {}, shown).config == config
+
+
+def test_every_setting_is_shown() -> None:
+    """No setting is passed over, set or not."""
+    for section, kind in SECTIONS.items():
+        names = {f"{section}.{name}" for name in get_type_hints(kind)}
+        assert names <= set(flatten(load_config(None, {}, {}).config))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules:\n- namespace: a\n  set: {direction: off}", "line 3: rule 1, set.direction: "),
+        ("rules:\n- set: {direction: off}", 'quote it: "off"'),
+        ("rules:\n- set: {minimum_memory: 1Gi}", "did you mean memory_floor?"),
+        ("rules:\n- set: {cpu_request_risk: 9}", "line 2: cpu_request_risk must be between"),
+        ("rules:\n- namespace: a", "rule 1: sets nothing"),
+        ("rules: {a: b}", "expected a list of rules"),
+        ("policy: {cpu_ceiling: 1m}", "cpu_ceiling (1m) must not lie below cpu_floor"),
+        ("policy: 7", "expected settings by name"),
+        ("window: 7d\nmodel: krr\nwindow: 8d", "line 3: window is set twice, first on line 1"),
+        ("model: poled", "did you mean pooled?"),
+        ("formats: [sumary]", "did you mean summary?"),
+        ("preset: bold", "expected one of careful, balanced, lean"),
+        ("protect: [system, database]", "did you mean databases?"),
+        ("policy: {cpu_limit: keeps}", "did you mean keep?"),
+        ("backtest: maybe", "backtest: expected true or false, found 'maybe'"),
+        ("most_charts: 1.5", "expected a whole number"),
+        ("prometheus: {headers: [a]}", "expected text by name, found a list"),
+        ("horizon:", "expected text, found nothing"),
+        ("forge: {most_open: 0}", "most_open must lie between"),
+    ],
+)
+def test_each_mistake_has_its_line_and_what_was_meant(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """Found before anything is read: file, line, the rule, and what to write."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, text), {}, {})
+    assert message in str(caught.value)
+    assert ", line " in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """One look is enough: a line for each."""
+    path = written(tmp_path, "windwo: 7d\nrules:\n- set: {direction: off, cpu_flor: 1}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {}, {})
+    assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == [
+        f"{path}, line {number}" for number in (1, 3, 3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "until: 2026-13-45",
+        'window: !!int "x"',
+        "window: !!python/name:os.system x",
+        f"rules: {'[' * 3000}",
+        f"risk_budget_cap: {'9' * 5000}",
+        "window: 99999999999w",
+        'until: "0001-01-01T00:00+14:00"',
+        "prometheus: {timeout: 99999999999d}",
+        "a: &a [*a]",
+        "? [a]\n: b",
+        "--- {}\n--- {}",
+        "policy: {min_change: .inf}",
+        "policy: {min_change: 1e999}",
+        "a: \0",
+    ],
+)
+def test_no_yaml_is_a_traceback(tmp_path: Path, text: str) -> None:
+    """Whatever YAML's own types choke on is one sentence with the file."""
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=re.escape(str(path))) as caught:
+        load_config(path, {}, {})
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["set", "policy", "rules", "window", "x"]), inner, max_size=3
+            )
+        ),
+        max_leaves=8,
+    ),
+    st.sampled_from(["rules", "policy", "prometheus", "window", "namespaces", "most_charts", "x"]),
+)
+def test_no_value_is_a_traceback(value: Any, name: str) -> None:
+    """Any value of any kind is taken or refused in words, below any name."""
+    text = yaml.safe_dump({name: value})
+    with TemporaryDirectory() as folder:
+        try:
+            load_config(written(Path(folder), text), {}, {})
+        except ConfigError as error:
+            assert str(error).isprintable() or "\n" in str(error)
+
+
+def test_a_date_is_taken_as_it_is_written(tmp_path: Path) -> None:
+    """YAML makes a date of it, and a settings file means the text."""
+    assert load_config(written(tmp_path, "until: 2026-11-23"), {}, {}).config.until == "2026-11-23"
+    path = written(tmp_path, "cluster: 123\nnamespaces: [1, 2]\n")
+    config = load_config(path, {}, {}).config
+    assert (config.cluster, config.namespaces) == ("123", ("1", "2"))
+
+
+def test_unknown_variables_are_told() -> None:
+    """What looks like a setting and is none is said to have no effect; Services are no settings."""
+    environment = {
+        "RIGHTSIZE_MODLE": "krr",
+        "RIGHTSIZE_PORT_9090_TCP_ADDR": "10.0.0.1",
+        "RIGHTSIZE_SERVICE_HOST": "10.0.0.1",
+        "RIGHTSIZE_CONFIG": "x",
+        "HOME": "/",
+    }
+    assert load_config(None, environment, {}).warnings == (
+        "$RIGHTSIZE_MODLE names no setting and has no effect; did you mean RIGHTSIZE_MODEL?",
+    )
+
+
+def test_a_preset_is_where_the_policy_starts(tmp_path: Path) -> None:
+    """What the file sets itself wins, and the preset is named as the origin of the rest."""
+    path = written(tmp_path, "preset: careful\npolicy: {max_decrease: 0.5}\n")
+    found = load_config(path, {}, {})
+    assert found.config.policy.memory_limit_headroom == 1.5
+    assert found.config.policy.max_decrease == 0.5
+    assert found.origins["policy.memory_limit_headroom"] == "preset careful"
+    assert load_config(path, {}, {"preset": "lean"}).config.policy.cpu_request_risk == 0.10
+
+
+def test_what_is_protected_is_a_line(tmp_path: Path) -> None:
+    """Databases are only raised, system namespaces left alone; a rule of the file wins."""
+    text = "protect: [databases, system]\nrules:\n- workload: redis\n  set: {direction: both}\n"
+    policies = load_config(written(tmp_path, text), {}, {}).config.policies
+    of = ContainerRef("c", "shop", "Deployment", "my-postgres-0", "db")
+    assert policies.of(of).direction == "raise"
+    assert policies.of(replace(of, workload="web")).direction == "both"
+    assert policies.of(replace(of, workload="redis")).direction == "both"
+    assert policies.of(replace(of, namespace="kube-system")).direction == "off"
+
+
+def test_every_preset_is_a_policy() -> None:
+    """Each can be had, and each rule of what is protected as well."""
+    for preset in PRESETS:
+        for protect in PROTECTED:
+            config = load_config(None, {}, {"preset": preset, "protect": [protect]}).config
+            assert config.policies.rules
+
+
+def test_the_schema_says_what_each_setting_means() -> None:
+    """Editors show it; a duration is text."""
+    found = json_schema()["$defs"]["Config"]["properties"]
+    assert found["preset"]["description"].startswith("Where the policy starts")
+    timeout = json_schema()["$defs"]["PrometheusSettings"]["properties"]["timeout"]
+    assert "format" not in timeout
+    assert re.fullmatch(timeout["pattern"], "1m30s")

@@ -130,8 +130,15 @@ def test_the_wheel_is_complete_and_the_same_twice(repository: Path, tmp_path: Pa
         commands = wheel.read(f"{info}/entry_points.txt").decode()
     assert "rightsize = analyzer.cli:main" in commands
     assert "kubectl-rightsize = analyzer.cli:main" in commands
-    assert {"analyzer/py.typed", f"{info}/licenses/LICENSE"} <= set(content)
-    assert [name for name in content if not name.startswith(("analyzer/", info))] == []
+    assert {
+        "analyzer/py.typed",
+        "rightsize/py.typed",
+        "rightsize/__init__.py",
+        f"{info}/licenses/LICENSE",
+    } <= set(content)
+    assert [
+        name for name in content if not name.startswith(("analyzer/", "rightsize/", info))
+    ] == []
     assert [name for name in content if "__pycache__" in name] == []
 
 

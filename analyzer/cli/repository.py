@@ -13,8 +13,10 @@ from analyzer.cli.formats import as_json, columns
 from analyzer.cli.options import (
     Command,
     model_options,
+    namespace_option,
     now,
     repository_options,
+    run_json_option,
     settings_of,
     source_options,
 )
@@ -32,13 +34,8 @@ PARTIAL, CHANGES = 3, 4
 
 def _report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
-    run_json = click.option(
-        "--from", "run_json", type=Path, help="Use this run.json; read no usage."
-    )
-    namespaces = click.option(
-        "-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable)."
-    )
-    return repository_options(run_json(namespaces(model_options(source_options(command)))))
+    chosen = namespace_option()(repository_options(command))
+    return source_options(run_json_option(model_options(chosen)))
 
 
 @click.command()
@@ -180,8 +177,12 @@ def pr(
             _commit(propose(report, plan, group or "application", split), plan, branches)
         if deliver:
             chosen = _with_grouping(config, group, split)
+            run_json: Path | None = parameters["run_json"]
+            charts = run_json.parent / "charts" if run_json else None
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-                done = open_pull_requests(report, plan, chosen, talk, dry_run=dry_run)
+                done = open_pull_requests(
+                    report, plan, chosen, talk, charts=charts, dry_run=dry_run
+                )
             code = code or done
     ctx.exit(code)
 

@@ -21,7 +21,7 @@ def config(schema: bool, form: str, **parameters: Any) -> None:
     """Show the effective settings and where each comes from."""
     import json
 
-    from analyzer.config import flatten, json_schema
+    from analyzer.config import flatten, json_schema, spelled
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
@@ -33,7 +33,7 @@ def config(schema: bool, form: str, **parameters: Any) -> None:
         rows = {n: {"value": v, "origin": origins[n]} for n, v in values.items()}
         click.echo(as_json({"settings": rows}))
         return
-    shown = [[n, "" if v is None else json.dumps(v), origins[n]] for n, v in values.items()]
+    shown = [[name, spelled(value), origins[name]] for name, value in values.items()]
     click.echo(columns(["SETTING", "VALUE", "ORIGIN"], shown))
 
 

@@ -1,47 +1,48 @@
-"""Writers: one per output format, each a pure function from a report to files."""
+"""Writers: one per output format, each a pure function from a report to files.
+
+Add one here, or by the entry point group ``rightsize.writers``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
-from analyzer.errors import UsageError
-from analyzer.report import Report
-from analyzer.writers.gitdiff import write_gitdiff
-from analyzer.writers.helm import write_helm
-from analyzer.writers.json6902 import write_json6902
-from analyzer.writers.kubectl import write_kubectl
-from analyzer.writers.kustomize import write_kustomize
-from analyzer.writers.resize import write_resize
-from analyzer.writers.summary import write_summary
-from analyzer.writers.table import write_csv
-from analyzer.writers.vpa import write_vpa
+from analyzer.plugin import Plugins
+
+if TYPE_CHECKING:
+    from analyzer.report import Report
 
 Files = Mapping[str, bytes]
 """Contents by path, relative to the output folder, with forward slashes."""
 
-Writer = Callable[[Report], Files]
 
-WRITERS: dict[str, Writer] = {
-    "summary": write_summary,
-    "csv": write_csv,
-    "kustomize": write_kustomize,
-    "json6902": write_json6902,
-    "kubectl": write_kubectl,
-    "gitdiff": write_gitdiff,
-    "helm": write_helm,
-    "resize": write_resize,
-    "vpa": write_vpa,
-}
+class Writer(Protocol):
+    """Turns a report into files. Gets what was drawn as well, where it has a place for that."""
 
-ENTRY_POINTS = "rightsize.writers"
+    def __call__(self, report: Report, /) -> Files:
+        """The files of one output format; reads and writes nothing itself."""
+        ...
+
+
+WRITERS: Plugins[Writer] = Plugins(
+    "writer",
+    "rightsize.writers",
+    {
+        "summary": "analyzer.writers.summary:write_summary",
+        "html": "analyzer.writers.page:write_page",
+        "csv": "analyzer.writers.table:write_csv",
+        "kustomize": "analyzer.writers.kustomize:write_kustomize",
+        "json6902": "analyzer.writers.json6902:write_json6902",
+        "kubectl": "analyzer.writers.kubectl:write_kubectl",
+        "gitdiff": "analyzer.writers.gitdiff:write_gitdiff",
+        "helm": "analyzer.writers.helm:write_helm",
+        "resize": "analyzer.writers.resize:write_resize",
+        "vpa": "analyzer.writers.vpa:write_vpa",
+    },
+)
 
 
 def writer_named(name: str) -> Writer:
     """The writer called `name`: one of `WRITERS`, or one that an installed package adds."""
-    if name in WRITERS:
-        return WRITERS[name]
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        writer: Writer = entry.load()
-        return writer
-    raise UsageError(f"there is no writer {name!r}; there are {', '.join(WRITERS)}")
+    return WRITERS.named(name)

@@ -170,7 +170,7 @@ def test_a_run_twice_decides_the_same(tmp_path: Path) -> None:
     ]
     assert set(files[0]) == set(files[1])
     differing = {name for name in files[0] if files[0][name] != files[1][name]}
-    assert differing <= {"run.json", "summary.md", "SHA256SUMS"}
+    assert differing <= {"run.json", "summary.md", "index.html", "SHA256SUMS"}
     assert {"patches/kustomize/kustomization.yaml", "git/all.diff", "recommendations.csv"} <= set(
         files[0]
     )
@@ -206,9 +206,9 @@ def test_config_shows_values_and_their_origin(tmp_path: Path) -> None:
     path.write_text("window: 7d\n")
     lines = call("config", "--config", path, "--cluster", "lab").stdout.splitlines()
     found = {line.split()[0]: line.split()[1:] for line in lines}
-    assert found["window"] == ['"7d"', str(path)]
-    assert found["cluster"] == ['"lab"', "flag"]
-    assert found["horizon"] == ['"7d"', "default"]
+    assert found["window"] == ["7d", str(path)]
+    assert found["cluster"] == ["lab", "flag"]
+    assert found["horizon"] == ["7d", "default"]
     assert "properties" in call("config", "--schema").stdout
 
 

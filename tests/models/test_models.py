@@ -33,8 +33,10 @@ def test_the_default_is_a_model() -> None:
 
 def test_an_unknown_model_names_the_known() -> None:
     """A mistyped name is answered with those there are."""
-    with pytest.raises(UsageError, match="no model 'pool'; known are pooled, trend, percentile"):
+    with pytest.raises(UsageError, match="no model 'pool'; did you mean pooled"):
         model_named("pool")
+    with pytest.raises(UsageError, match="no model 'x'; there are pooled, trend, percentile"):
+        model_named("x")
 
 
 @pytest.mark.parametrize("name", MODELS)

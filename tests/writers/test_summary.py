@@ -14,6 +14,7 @@ from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster
 from analyzer.report import Change, Landing
+from analyzer.telemetry import Verdict
 from analyzer.writers.kustomize import write_kustomize
 from analyzer.writers.summary import SHOWN, write_summary
 from analyzer.writers.table import write_csv
@@ -116,6 +117,16 @@ def test_partial_data_is_said_before_anything_is_recommended() -> None:
     """Warnings stand above the changes."""
     text = text_of(DOWN, warnings=("the server answered for 3 of 14 days",))
     assert text.index("3 of 14 days") < text.index("## Changes")
+
+
+def test_what_is_not_believed_is_told() -> None:
+    """A fault of the metrics is named before any amount is."""
+    verdict = Verdict(ref(), "cpu", "frozen", 12, 288, "the CPU counter stood still for 1.0 hours")
+    text = text_of(DOWN, verdicts=(verdict,))
+    assert "## Not believed" in text
+    assert "| shop/Deployment/web/app | the CPU counter stood still for 1.0 hours |" in text
+    assert text.index("## Not believed") < text.index("## Changes")
+    assert "Not believed" not in text_of(DOWN)
 
 
 def test_what_did_not_land_says_why() -> None:

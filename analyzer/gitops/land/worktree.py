@@ -153,17 +153,16 @@ def write_tree(root: Path, base: str, edits: Edits) -> str:
         return git(root, "write-tree", extra=extra).strip()
 
 
-def write_commit(root: Path, tree: str, parent: str, message: str, author: Author) -> str:
-    """A commit of `tree` on top of `parent`, on no branch yet; its id.
+def write_commit(root: Path, tree: str, parent: str | None, message: str, author: Author) -> str:
+    """A commit of `tree` on top of `parent` (None: the first one), on no branch yet; its id.
 
     Signed where git is set up to sign commits.
     """
     signs = git(root, "config", "--type=bool", "--default=false", "commit.gpgSign").strip()
     sign = ["-S"] if signs == "true" else []
     identity = _identity(author)
-    return git(
-        root, "commit-tree", *sign, tree, "-p", parent, extra=identity, given=message
-    ).strip()
+    below = ["-p", parent] if parent else []
+    return git(root, "commit-tree", *sign, tree, *below, extra=identity, given=message).strip()
 
 
 def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, str]) -> None:

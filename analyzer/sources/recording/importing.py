@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,7 +44,7 @@ _SPEC_VALUES = (
 
 
 def import_usage(
-    path: Path, *, cluster: str = "imported", step: timedelta | None = None
+    path: str | os.PathLike[str], *, cluster: str = "imported", step: timedelta | None = None
 ) -> Recording:
     """Read a CSV or Parquet table of usage as a recording.
 
@@ -51,6 +52,7 @@ def import_usage(
     of each series, and requests and limits beside the usage become its specs. Without `step` the
     most frequent distance between neighbouring samples of a series is taken.
     """
+    path = Path(path)
     frame = _read(path)
     if _SERIES in frame and "workload" not in frame:
         frame = _name_series(frame)

@@ -54,8 +54,9 @@ class RecordingSource:
         return cut_recording(load_recording(self.path), window)
 
 
-def load_recording(path: Path) -> Recording:
+def load_recording(path: str | os.PathLike[str]) -> Recording:
     """Read a recording. Raises `RecordingError` saying what is broken, and where."""
+    path = Path(path)
     _check_folder(path)
     usage_file = path / "usage.parquet"
     described = (path / "meta.json").exists()
@@ -68,7 +69,7 @@ def load_recording(path: Path) -> Recording:
     return Recording(meta, read_usage(usage_file, meta), **tables)
 
 
-def save_recording(recording: Recording, path: Path) -> None:
+def save_recording(recording: Recording, path: str | os.PathLike[str]) -> None:
     """Write `recording` into the folder `path`, replacing one that is there, all or nothing.
 
     Raises `OutputError` where that cannot be written, or `path` holds something else.

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.cutoff import NO_KILLS, find_kills
+from analyzer.evidence.hours import BusyHour, busiest_hour
+from analyzer.evidence.pods import Spread, spread_of
 from analyzer.history import Histories
+from analyzer.models.demand import Resource
 from analyzer.quantity import Memory
 from analyzer.usage import EVENT_KINDS
 
@@ -22,7 +25,7 @@ _TARDY = 1 / 24
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """Usage over the window, all samples of all pods: cores or bytes, None where none was seen."""
+    """Usage over some time, all samples of all pods: cores or bytes, None where none was seen."""
 
     p50: float | None
     p95: float | None
@@ -55,22 +58,61 @@ class Evidence:
     cpu_pressure: float = 0.0
     """The share of the observed time that lies in hours of notable CPU pressure: some task waited
     for a CPU, be it for the limit or for its neighbours. 0 also where the source has no PSI."""
-    starts: bool = True
-    """Whether a start was seen: what it needs is then part of the memory that was seen."""
     memory_pressure: float = 0.0
     """The same of memory: all tasks waited at once for pages to be reclaimed or read back."""
+    starts: bool = True
+    """Whether a start was seen: what it needs is then part of the memory that was seen."""
+    resident_peak: float | None = None
+    """The highest resident memory in bytes, which the kernel cannot take back; None where the
+    source does not tell it from page cache."""
+    cpu_since: datetime | None = None
+    """From when on `cpu` counts: after a change of level or of the image; None for all of it."""
+    memory_since: datetime | None = None
+    cpu_before: Quantiles | None = None
+    """What was seen before that."""
+    memory_before: Quantiles | None = None
+    cpu_pods: Spread | None = None
+    """How unlike its pods are; None for fewer than two."""
+    memory_pods: Spread | None = None
+    busy_hour: BusyHour | None = None
+    """The hour of every day or week in which it uses most CPU, where one stands out."""
 
 
-def observe(histories: Histories, indices: Iterable[int]) -> dict[int, Evidence]:
-    """Sum up what was observed of the containers at `indices`, each seen at least once."""
+def observe(
+    histories: Histories, indices: Iterable[int], recent: Mapping[Resource, Array] | None = None
+) -> dict[int, Evidence]:
+    """Sum up what was observed of the containers at `indices`, each seen at least once.
+
+    `recent` says per resource and container how many days back still count (NaN: all); what was
+    before is summed up beside it.
+    """
     counts, kills = _count_events(histories), find_kills(histories)
-    return {
-        index: replace(
-            _observe_one(histories, index, counts),
-            oom_elsewhere=kills.get(index, NO_KILLS).elsewhere,
-        )
-        for index in indices
-    }
+    found = {}
+    for index in indices:
+        seen = _observe_one(histories, index, counts)
+        seen = replace(seen, oom_elsewhere=kills.get(index, NO_KILLS).elsewhere)
+        for resource, days in (recent or {}).items():
+            if not np.isnan(days[index]):
+                seen = _split(histories, index, seen, resource, float(days[index]))
+        found[index] = seen
+    return found
+
+
+def _split(
+    histories: Histories, index: int, seen: Evidence, resource: Resource, days: float
+) -> Evidence:
+    """`seen` with the last `days` of a resource apart from what was before."""
+    usage, where = histories.usage, histories.usage.span(index)
+    first = usage.steps - round(days * usage.steps_per_day)
+    late = usage.sample_steps(index) >= first
+    values = usage.cpu_cores[where] if resource == "cpu" else usage.memory_bytes[where]
+    now, before = _quantiles(values[late]), _quantiles(values[~late])
+    if now.max is None or before.max is None:
+        return seen
+    since = usage.start + first * usage.step
+    if resource == "cpu":
+        return replace(seen, cpu=now, cpu_since=since, cpu_before=before)
+    return replace(seen, memory=now, memory_since=since, memory_before=before)
 
 
 @dataclass(frozen=True)
@@ -117,7 +159,17 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         starts=bool(starts) or _started(histories, index),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
+        resident_peak=_highest(usage.memory_rss_bytes, where),
+        cpu_pods=spread_of(histories, index, usage.cpu_cores),
+        memory_pods=spread_of(histories, index, usage.memory_bytes),
+        busy_hour=busiest_hour(histories, index),
     )
+
+
+def _highest(values: npt.NDArray[np.float32] | None, where: slice) -> float | None:
+    if values is None or np.isnan(values[where]).all():
+        return None
+    return float(np.nanmax(values[where]))
 
 
 def _started(histories: Histories, index: int) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -469,3 +470,94 @@ def test_a_changed_amount_always_explains_itself() -> None:
     found = one()
     for target in ("cpu_request", "cpu_limit", "memory_request", "memory_limit"):
         assert found.trail[target]
+
+
+TIME = np.arange(14 * 288) / 288
+
+
+def test_no_pod_lies_above_its_request_all_the_time_without_a_word() -> None:
+    """One of four pods uses 0.9 cores always: 1 core stays, though few samples are so high."""
+    frames = [steady(cpu=0.02).assign(pod=f"web-{k}") for k in range(3)]
+    of = histories(pd.concat([*frames, steady(cpu=0.9).assign(pod="web-3")]), [{**names(), **NOW}])
+    (found,), _ = recommend(of, demand(of, cpu=0.03), Policies())
+    assert str(found.proposed.cpu_request) == "900m"
+    assert found.notes[0].startswith("pods differ: 1 of 4 need 45 x the median pod's CPU")
+    starved = {**NOW, "cpu_request_cores": 0.05}
+    of = histories(of.samples(0).assign(**names()), [{**names(), **starved}])
+    (found,), _ = recommend(of, demand(of, cpu=0.03), Policies())
+    assert str(found.proposed.cpu_request) == "50m"
+    assert "above the request of 50m" in found.notes[0]
+
+
+def test_like_pods_are_served_by_the_worst_of_them() -> None:
+    """Two pods at 0.2, one at 0.3: that is no reason to split, and none to starve one."""
+    frames = [steady(cpu=cpu).assign(pod=f"web-{cpu}") for cpu in (0.2, 0.2001, 0.3)]
+    of = histories(pd.concat(frames), [{**names(), **NOW}])
+    (found,), _ = recommend(of, demand(of, cpu=0.2), Policies())
+    assert str(found.proposed.cpu_request) == "300m"
+    assert not found.notes
+
+
+def test_a_busy_hour_is_said_first_and_raises_the_request_where_the_policy_says() -> None:
+    """3 cores each Sunday from 02:00: 0.6 % of the time, and all of its work."""
+    busy = (TIME % 7 >= 6 + 2 / 24) & (TIME % 7 < 6 + 3 / 24)
+    of = histories(steady(cpu=np.where(busy, 3.0, 0.02)), [{**names(), **NOW}])
+    (quiet,), _ = recommend(of, demand(of, cpu=0.02), Policies())
+    (half,), _ = recommend(of, demand(of, cpu=0.02), Policies(Policy(busy_hour_floor=0.5)))
+    assert str(quiet.proposed.cpu_request) == "20m"
+    assert quiet.notes[0].startswith(
+        "busy every Sunday from 02:00 UTC for an hour: 3 of CPU, 150 x"
+    )
+    assert str(half.proposed.cpu_request) == "1500m"
+
+
+def test_a_level_that_is_lower_since_days_lowers_nothing_yet() -> None:
+    """From 800Mi to 400Mi: the request follows when that has lasted for a week."""
+    now = {**names(), **NOW}
+    for changed, amount in ((10, "800Mi"), (6, "400Mi")):
+        of = histories(steady(memory=np.where(changed > TIME, 800.0, 400.0) * MIB), [now])
+        days = np.array([14.0 - changed])
+        shifted = replace(demand(of, memory=400 * MIB), recent={"memory": days})
+        (found,), _ = recommend(of, shifted, Policies())
+        assert str(found.proposed.memory_request) == amount
+        assert any("before, it peaked at 800Mi" in note for note in found.notes)
+
+
+def test_page_cache_beyond_the_policys_share_asks_for_nothing() -> None:
+    """400Mi of which 100Mi are resident: half of the 300Mi cache counts, so 250Mi."""
+    of = histories(
+        steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB),
+        [{**names(), **NOW}],
+        [RESTART],
+    )
+    (found,), _ = recommend(of, demand(of, memory=400 * MIB), Policies())
+    assert str(found.proposed.memory_request) == "256Mi"
+    assert str(found.proposed.memory_limit) == "304Mi"
+
+
+def test_a_peak_that_stands_alone_gets_room_where_a_plateau_does_not() -> None:
+    """98Mi of 102Mi: always there, it has filled what it got; once a day, it is a need."""
+    tight = {**names(), **NOW, "memory_limit_bytes": 102 * MIB, "memory_request_bytes": 90 * MIB}
+    spikes = np.where(TIME % 1 < 0.01, 98.0, 40.0) * MIB
+    for memory, limit in ((98 * MIB, "102Mi"), (spikes, "120Mi")):
+        of = histories(steady(memory=memory), [tight])
+        (found,), _ = recommend(of, demand(of, memory=98 * MIB), Policies())
+        assert str(found.proposed.memory_limit) == limit
+
+
+def test_what_fills_every_limit_is_raised_no_further() -> None:
+    """Killed at 200Mi, 240Mi and 264Mi: the next limit would be filled as well."""
+    now = {"memory_request_bytes": 100 * MIB, "memory_limit_bytes": 264 * MIB}
+    kills = [kill(2, 200), kill(6, 240), kill(10, 264)]
+    of = histories(steady(memory=260 * MIB), [{**names(), **NOW, **now}], kills)
+    (found,), _ = recommend(of, demand(of, memory=300 * MIB, rare_memory=900 * MIB), Policies())
+    assert str(found.proposed.memory_limit) == "264Mi"
+    assert "give it a bound of its own" in found.notes[0]
+
+
+def test_no_request_falls_below_a_limit_that_killed_repeatedly() -> None:
+    """Twice at 512Mi: it used as much, so 1Gi falls to 512Mi and no further."""
+    of = histories(steady(memory=500 * MIB), [{**names(), **NOW}], [kill(2, 512), kill(3, 512)])
+    (found,), _ = recommend(of, demand(of, memory=100 * MIB), Policies())
+    assert str(found.proposed.memory_request) == "512Mi"
+    assert "killed repeatedly at 512Mi" in step(found, "memory_request", "killed")

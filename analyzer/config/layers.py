@@ -1,0 +1,338 @@
+"""Settings in layers: defaults, a preset, a YAML file, ``RIGHTSIZE_*`` variables, flags.
+
+Later layers win, and every value keeps its origin, so that ``rightsize config`` can say where it
+came from. Each layer is checked whole, value by value, so that one look tells all that is wrong
+with it. Secrets are never settings: the settings name the files they are read from.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from analyzer.config.file import Place, SettingsFile, parse_settings, plain_value
+from analyzer.config.structure import SECTIONS, Config, kinds_of
+from analyzer.config.value import Expected, likely, read_value
+from analyzer.errors import ConfigError, UsageError
+from analyzer.models import MODELS
+from analyzer.policy import Policy, Rule, make_policy
+from analyzer.presets import PRESETS
+from analyzer.quantity import decode_quantity
+from analyzer.writers import WRITERS
+
+DEFAULT_FILE = "rightsize.yaml"
+ENVIRONMENT_PREFIX = "RIGHTSIZE_"
+
+# Kubernetes sets such names in every pod of a namespace with a Service called rightsize.
+_OF_A_SERVICE = re.compile(
+    r"RIGHTSIZE_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+)
+_ELSEWHERE = frozenset(
+    f"RIGHTSIZE_{name}"
+    for name in (
+        *("CONFIG", "EVALUATION", "KUBECTL", "HELM"),
+        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective configuration and where each value came from, by dotted path."""
+
+    config: Config
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    """What was found and has no effect, in one sentence each."""
+
+
+def load_config(
+    path: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read and join all layers. `flags` are by dotted path; None means "not given".
+
+    Raises `ConfigError` with the file, the line and the name of everything that is unknown, out
+    of range or of another kind than expected.
+    """
+    layers = [_file(Path(path))] if path is not None else []
+    layers += _variables(environment or {})
+    layers += _flags(flags or {})
+    problems = [problem for layer in layers for problem in layer.check()]
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        values |= layer.values
+        origins |= dict.fromkeys(layer.values, layer.origin)
+    preset = values.get("preset", "balanced")
+    for name, value in PRESETS[preset].items():
+        if f"policy.{name}" not in values:
+            values[f"policy.{name}"] = value
+            origins[f"policy.{name}"] = f"preset {preset}"
+    return Settings(_join(values, layers), origins, tuple(_unknown(environment or {})))
+
+
+@dataclass
+class _Layer:
+    """The values that one origin gives, by dotted path, and what is wrong with them."""
+
+    origin: str
+    given: Mapping[str, Any]
+    file: SettingsFile | None = None
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self._problems: list[str] = []
+
+    def check(self) -> list[str]:
+        """Read every value; what is wrong comes back in one sentence each."""
+        for name, value in self.given.items():
+            if name in SECTIONS:
+                self._section(name, value)
+            else:
+                self._leaf((name,), Expected(kinds_of().get(name)), value)
+        return self._problems
+
+    def where(self, place: Place, what: str) -> str:
+        """The sentence that says `what` is wrong at `place`."""
+        if self.file is None:
+            return f"{self.origin if not self.label else self.label}: {what}"
+        line = self.file.line_of(place)
+        at = f", line {line}" if line else ""
+        # What names the setting itself needs no name before it.
+        named = "" if re.match(rf"(unknown setting|{place[-1]}\b)", what) else _named(place)
+        return f"{self.file.name}{at}: {named}{what}"
+
+    def _add(self, place: Place, what: str) -> None:
+        self._problems.append(self.where(place, what))
+
+    def _section(self, name: str, value: Any) -> None:
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            self._add((name,), "expected settings by name")
+            return
+        kinds = kinds_of(name)
+        for leaf, inner in value.items():
+            self._leaf((name, leaf), Expected(kinds.get(leaf)), inner)
+
+    def _leaf(self, place: Place, expected: Expected, value: Any) -> None:
+        section = str(place[0]) if len(place) > 1 else ""
+        if expected.kind is None:
+            self._add(place[:-1] or place, _unknown_setting(place, kinds_of(section)))
+            return
+        read = self._read(place, expected, value) if place != ("rules",) else self._rules(value)
+        if read is not _BAD:
+            self.values[".".join(map(str, place))] = read
+
+    def _read(self, place: Place, expected: Expected, value: Any) -> Any:
+        """The value as its setting takes it; `_BAD` where it is none, which is then noted."""
+        words = self.file.words if self.file else {}
+        try:
+            found = read_value(value, expected, place, words)
+            _try_alone(place, found)
+        except (ValueError, UsageError, msgspec.ValidationError, ConfigError) as error:
+            self._add(place, _without_place(str(error)))
+            return _BAD
+        return found
+
+    def _rules(self, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            self._add(("rules",), "expected a list of rules")
+            return _BAD
+        return [self._rule(("rules", number), rule) for number, rule in enumerate(value)]
+
+    def _rule(self, place: Place, rule: Any) -> Any:
+        if isinstance(rule, Rule):
+            return msgspec.to_builtins(rule)
+        if not isinstance(rule, dict):
+            self._add(place, "expected patterns and what to `set`")
+            return _BAD
+        read = {}
+        for name, value in rule.items():
+            if name == "set":
+                read[name] = self._set((*place, name), value)
+            elif name in _PATTERNS:
+                read[name] = self._read((*place, name), Expected(str), value)
+            else:
+                self._add((*place, name), _unknown_setting((*place, name), _PATTERNS))
+        if "set" not in rule:
+            self._add(place, "sets nothing; write what it changes below `set`")
+        return read
+
+    def _set(self, place: Place, value: Any) -> Any:
+        if not isinstance(value, dict):
+            self._add(place, "expected settings of the policy by name")
+            return _BAD
+        kinds = kinds_of("policy")
+        read = {}
+        for name, inner in value.items():
+            if name in kinds:
+                read[name] = self._read((*place, name), Expected(kinds[name]), inner)
+            else:
+                self._add((*place, name), _unknown_setting((*place, name), kinds))
+        return read
+
+
+_BAD = object()
+_PATTERNS = dict.fromkeys(("cluster", "namespace", "kind", "workload", "container", "set"), str)
+
+
+def _named(place: Place) -> str:
+    """How a person names a place: ``rule 1, set.direction: ``; empty for what names itself."""
+    if place[:1] == ("rules",) and len(place) > 1:
+        rest = ".".join(map(str, place[2:]))
+        return f"rule {int(place[1]) + 1}{', ' if rest else ''}{rest}: "
+    return f"{'.'.join(map(str, place))}: "
+
+
+def _unknown_setting(place: Place, known: Mapping[str, object]) -> str:
+    name = str(place[-1])
+    section = f" in {place[0]}" if len(place) > 1 and place[0] in SECTIONS else ""
+    close = likely(name, list(known))
+    hint = f"did you mean {close}?" if close else f"known are {', '.join(known)}"
+    return f"unknown setting {name!r}{section}; {hint}"
+
+
+def _try_alone(place: Place, value: Any) -> None:
+    """Hold one value against the range of its setting, all others at their defaults."""
+    name = str(place[-1])
+    if place[0] == "policy" or (place[0] == "rules" and "set" in place):
+        make_policy(Policy(), {name: value}, "")
+    elif len(place) == 1:
+        msgspec.convert({name: value}, Config, dec_hook=_decode)
+        _try_names(name, value)
+    elif issubclass(SECTIONS.get(str(place[0]), object), msgspec.Struct):
+        msgspec.convert({name: value}, SECTIONS[str(place[0])], dec_hook=_decode)
+
+
+def _try_names(name: str, value: Any) -> None:
+    """Whether what is chosen by name is there: a model, and writers; nothing is loaded."""
+    if name == "model":
+        MODELS.check(value)
+    for format_name in value if name == "formats" else ():
+        WRITERS.check(format_name)
+
+
+def _without_place(message: str) -> str:
+    """The text of an error without the path that msgspec puts behind it."""
+    message = message.removeprefix(" cannot be used: ")
+    return re.sub(r" - at `[^`]*`$", "", message)
+
+
+def _file(path: Path) -> _Layer:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    found = parse_settings(text, str(path))
+    return _Layer(str(path), found.values, found)
+
+
+def _names() -> Iterator[tuple[str, str, Any]]:
+    """Every variable with the setting it sets and that setting's type."""
+    for name, kind in kinds_of().items():
+        if name not in SECTIONS:
+            yield f"{ENVIRONMENT_PREFIX}{name}".upper(), name, kind
+            continue
+        for leaf, leaf_kind in kinds_of(name).items():
+            yield f"{ENVIRONMENT_PREFIX}{name}__{leaf}".upper(), f"{name}.{leaf}", leaf_kind
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[_Layer]:
+    for variable, dotted, kind in _names():
+        text = environment.get(variable)
+        if text:
+            value = _read_variable(text, Expected(kind), f"${variable}")
+            yield _Layer(f"${variable}", _nested(dotted, value))
+
+
+def _nested(dotted: str, value: Any) -> dict[str, Any]:
+    section, _, leaf = dotted.partition(".")
+    return {section: {leaf: value}} if leaf else {section: value}
+
+
+def _read_variable(text: str, expected: Expected, name: str) -> Any:
+    """The text of a variable as its setting takes it: words as they are, lists by commas."""
+    if expected.is_text:
+        return text
+    if expected.is_words:
+        return [word.strip() for word in text.split(",") if word.strip()]
+    if expected.is_structure:
+        return parse_settings(f"value: {text}", name).values.get("value")
+    return plain_value(text)
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    """A warning for each variable that looks like a setting and is none."""
+    known = [name for name, _, _ in _names()]
+    for name in sorted(environment):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in known or name in _ELSEWHERE:
+            continue
+        if not _OF_A_SERVICE.fullmatch(name):
+            close = likely(name, known)
+            hint = f"; did you mean {close}?" if close else ""
+            yield f"${name} names no setting and has no effect{hint}"
+
+
+def _flags(flags: Mapping[str, Any]) -> Iterator[_Layer]:
+    for dotted, value in flags.items():
+        if value is not None and value != ():
+            given = list(value) if isinstance(value, tuple) else value
+            yield _Layer("flag", _nested(dotted, given), label=f"{dotted}, given as a flag")
+
+
+def _join(values: Mapping[str, Any], layers: list[_Layer]) -> Config:
+    """All values as one configuration; what only shows together is blamed on who set it last."""
+    tree: dict[str, Any] = {}
+    for dotted, value in values.items():
+        section, _, leaf = dotted.partition(".")
+        if leaf:
+            tree.setdefault(section, {})[leaf] = value
+        else:
+            tree[section] = value
+    try:
+        config = msgspec.convert(tree, Config, dec_hook=_decode, builtin_types=(timedelta,))
+    except (msgspec.ValidationError, UsageError, ValueError) as error:
+        raise ConfigError(_blamed(str(error), layers)) from error
+    for number, rule in enumerate(config.rules):
+        try:
+            make_policy(config.policy, rule.set, "")
+        except ConfigError as error:
+            place: Place = ("rules", number)
+            owner = next(layer for layer in reversed(layers) if "rules" in layer.values)
+            raise ConfigError(owner.where(place, _without_place(str(error)))) from error
+    return config
+
+
+def _blamed(message: str, layers: list[_Layer]) -> str:
+    """`message` with the layer and the line of a setting that it names."""
+    words = set(re.findall(r"[a-z_]+", message))
+    for layer in reversed(layers):
+        for dotted in layer.values:
+            section, _, leaf = dotted.rpartition(".")
+            spoken = {leaf, leaf.replace("_file", "")}
+            if spoken & words:
+                place: Place = (section, leaf) if section else (leaf,)
+                return layer.where(place, _without_place(message))
+    origins = ", ".join(dict.fromkeys(layer.origin for layer in layers))
+    return f"{origins or 'the settings'}: {_without_place(message)}"
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is timedelta and isinstance(value, timedelta):
+        return value
+    return decode_quantity(kind, value)
