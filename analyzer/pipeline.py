@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from analyzer.config import Config, parse_duration, parse_time
 from analyzer.effect import idle_namespaces, idle_rules
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
-from analyzer.landing import check_repository, land
+from analyzer.landing import Beforehand, check_repository, checkout, index_of, land, look_ahead
 from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
 from analyzer.models import DEFAULT_MODEL, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
@@ -30,7 +31,7 @@ from analyzer.output import claim, write_files
 from analyzer.placement import Placement, place
 from analyzer.policy import Policies
 from analyzer.quantity import Resources
-from analyzer.recommend import Recommendation, due_risks, recommend
+from analyzer.recommend import Bound, Recommendation, due_risks, recommend
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
@@ -38,6 +39,7 @@ from analyzer.workload import ContainerRef
 from analyzer.writers import writer_named
 
 Progress = Callable[[int, int, str], None]
+Bounds = Mapping[ContainerRef, tuple[Bound, ...]]
 
 _CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
 
@@ -68,16 +70,21 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
     model_named(config.model)
     if config.git.repo is not None:
         check_repository(config)
-    with claim(target) as claimed:
+    with claim(target) as claimed, ExitStack() as stack:
         # A ledger that cannot be read is said before an hour of reading.
         ledger = remembered(config)
         recording, notices = read_noting(config, now, progress)
         histories = build_histories(recording)
-        report = analyze_histories(histories, config, progress, ledger)
-        report = replace(report, created=utc(now), notices=notices)
+        index = None
         if config.git.repo is not None:
+            progress(0, 1, "reading the repository")
+            index = index_of(stack.enter_context(checkout(config)), config)
+        known = look_ahead(histories, config, index)
+        report = analyze_beforehand(known, config, progress, ledger)
+        report = replace(report, created=utc(now), notices=notices)
+        if index is not None:
             progress(0, 1, "finding the places in Git")
-            report = land(report, config)
+            report = land(report, config, index)
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_files(folder, {"run.json": dump_report(report)})
@@ -215,18 +222,34 @@ def rename(recording: Recording, cluster: str) -> Recording:
     )
 
 
+def recommend_now(histories: Histories, config: Config, progress: Progress = no_progress) -> Report:
+    """Recommend with all that the cluster and the repository of the settings say beforehand."""
+    ledger = remembered(config)
+    return analyze_beforehand(look_ahead(histories, config), config, progress, ledger)
+
+
+def analyze_beforehand(
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+) -> Report:
+    """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
+    report = analyze_histories(known.histories, config, progress, ledger, known.bounds)
+    return replace(report, warnings=(*report.warnings, *known.missed))
+
+
 def analyze_histories(
     histories: Histories,
     config: Config,
     progress: Progress = no_progress,
     ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
 ) -> Report:
     """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
 
-    `ledger` is what earlier reviews said and what became of it.
+    `ledger` is what earlier reviews said and what became of it, `bounds` what something else knows
+    to be needed.
     """
     progress(0, 3, "learning demand")
-    recommendations, skipped = _decide(histories, config)
+    recommendations, skipped = _decide(histories, config, bounds)
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in recommendations],
@@ -245,30 +268,32 @@ def analyze_histories(
     )
     if not config.backtest or not len(histories):
         return report
-    return judge(report, histories, config, progress)
+    return judge(report, histories, config, progress, bounds)
 
 
-def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation], list[Skipped]]:
+def _decide(
+    histories: Histories, config: Config, bounds: Bounds | None = None
+) -> tuple[list[Recommendation], list[Skipped]]:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
         return [], list(histories.skipped)
     model = model_named(config.model)
     demand = model.fit(histories, parse_duration(config.horizon))
     if isinstance(model, Peer):
-        return recommend(histories, demand, config.policies)
-    return _propose(histories, calibrate(model, demand, histories), config)
+        return recommend(histories, demand, config.policies, bounds=bounds)
+    return _propose(histories, calibrate(model, demand, histories), config, bounds)
 
 
 def _propose(
-    histories: Histories, demand: Demand, config: Config
+    histories: Histories, demand: Demand, config: Config, bounds: Bounds | None = None
 ) -> tuple[list[Recommendation], list[Skipped]]:
     """Apply the policy to a calibrated demand."""
     if not config.risk_budget:
-        return recommend(histories, demand, config.policies)
+        return recommend(histories, demand, config.policies, bounds=bounds)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
     due = due_risks(histories, config.policies)
     spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
-    return recommend(histories, spent.demand, config.policies, spent.risks)
+    return recommend(histories, spent.demand, config.policies, spent.risks, bounds)
 
 
 def _outcomes(
@@ -283,7 +308,13 @@ def _outcomes(
     return tuple(outcome for outcome in scored if outcome.ref in reviewed)
 
 
-def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
+def judge(
+    report: Report,
+    histories: Histories,
+    config: Config,
+    progress: Progress,
+    bounds: Bounds | None = None,
+) -> Report:
     """Add what the same policy would have caused on this very history, beside its peers."""
     horizon = parse_duration(config.horizon)
     length = histories.usage.steps * histories.usage.step
@@ -292,7 +323,8 @@ def judge(report: Report, histories: Histories, config: Config, progress: Progre
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
     report = replace(report, placement=_placement(report, histories))
-    result = score_policy(histories, config, Walk(train, horizon), progress=progress)
+    walk = Walk(train, horizon)
+    result = score_policy(histories, config, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
 
 
@@ -325,6 +357,7 @@ def score_policy(
     walk: Walk,
     models: Sequence[str] = (),
     progress: Progress = no_progress,
+    bounds: Bounds | None = None,
 ) -> BacktestResult:
     """Score the policy that `config` ships, and its model beside peers and further `models`.
 
@@ -335,13 +368,16 @@ def score_policy(
         histories,
         models=tuple(dict.fromkeys([config.model, *models, "vpa", "krr"])),
         walk=walk,
-        recommenders={POLICY: lambda known, demands: _levels(known, demands, config)},
+        recommenders={POLICY: lambda known, demands: _levels(known, demands, config, bounds)},
         progress=progress,
     )
 
 
 def _levels(
-    histories: Histories, demands: Mapping[str, Demand], config: Config
+    histories: Histories,
+    demands: Mapping[str, Demand],
+    config: Config,
+    bounds: Bounds | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """What would have been declared after the policy's proposals were merged.
 
@@ -349,9 +385,9 @@ def _levels(
     where nothing is declared then either.
     """
     if config.model in demands:
-        proposals = _propose(histories, demands[config.model], config)[0]
+        proposals = _propose(histories, demands[config.model], config, bounds)[0]
     else:
-        proposals = _decide(histories, config)[0]
+        proposals = _decide(histories, config, bounds)[0]
     proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}

@@ -38,8 +38,7 @@ class Landing:
     """Where the change of one container lands in Git, or why it does not.
 
     `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``;
-    `confidence` is that of the place. `held` says which amounts the container's own settings kept
-    from going lower. Runs of earlier versions have no `proven`.
+    `confidence` is that of the place. Runs of earlier versions have no `proven`.
     """
 
     ref: str
@@ -50,7 +49,6 @@ class Landing:
     document: int = 0
     path: str = ""
     confidence: str = ""
-    held: tuple[str, ...] = ()
     proven: Proof | None = None
 
 

@@ -604,10 +604,21 @@ def refuse_sparse(
 def _times(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     if name not in frame:
         return pd.Series(pd.NaT, index=frame.index, dtype="datetime64[s, UTC]")
+    column = frame[name]
+    if pd.api.types.is_numeric_dtype(column) and column.notna().any():
+        raise RecordingError(
+            f"the {table} column {name} holds numbers, and nothing says of which unit; write times "
+            "as 2026-11-23T00:00:00Z"
+        )
     try:
-        return pd.to_datetime(frame[name], utc=True)
-    except (ValueError, TypeError) as error:
-        raise RecordingError(f"the {table} column {name} is not a time: {error}") from error
+        # Text in this one form only: 01/02/2026 is one day here and another there.
+        written = pd.api.types.is_string_dtype(column) or column.dtype == object
+        return pd.to_datetime(column, utc=True, format="ISO8601" if written else None)
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).partition(". You might")[0]
+        raise RecordingError(
+            f"the {table} column {name} is not a time as 2026-11-23T00:00:00Z: {reason}"
+        ) from error
 
 
 def _only(column: pd.Series[Any], allowed: Sequence[str], table: str, name: str) -> None:

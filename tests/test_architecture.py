@@ -44,12 +44,16 @@ FLOORS = (
 )
 # The rooms of `gitops`, each on the ones before, and what of a room the others may see.
 ROOMS: dict[str, frozenset[str]] = {
-    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "resources", "verify"}),
+    "text": frozenset(
+        {"address", "spelling", "tree", "edit", "refusal", "resources", "verify", "witness"}
+    ),
     "reach": frozenset(
-        {"repository", "objects", "route", "release", "helm_release", "roots", "runtimes", "custom"}
+        {"roots", "repository", "objects", "route", "release", "helm_release", "custom", "runtimes"}
+        | {"builder", "overlay"}
     ),
     "render": frozenset(
-        {"program", "charts", "helm", "kustomize", "rendering", "app_template", "well_known"}
+        {"program", "charts", "helm", "kustomize", "builder", "rendering", "app_template"}
+        | {"well_known"}
     ),
     "index": frozenset({"place", "repository_index", "trace"}),
     "land": frozenset({"changes", "proof", "diff", "proposal", "worktree", "doctor"}),

@@ -109,6 +109,7 @@ def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
 @run_json_option
 @model_options
 @selection_options
+@repository_options
 @click.option("-o", "--output", "form", type=Form(), default="table", help=Form.HELP)
 @click.option("--sort-by", metavar="COLUMN", help="A column of the CSV; -COLUMN: falling.")
 @click.option("--all", "everything", is_flag=True, help="Also what needs no change.")
@@ -150,6 +151,7 @@ def recommend(
 @source_options
 @run_json_option
 @model_options
+@repository_options
 @namespace_option("chosen")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
 @click.argument("reference", metavar="REF")
@@ -314,14 +316,16 @@ def _report(
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, read_noting, remembered
+    from analyzer.landing import check_repository
+    from analyzer.pipeline import read_noting, recommend_now
 
     config = with_settings(config, backtest=config.backtest and judge)
-    ledger = remembered(config)
+    if config.git.repo is not None:
+        check_repository(config)
     recording, notices = read_noting(config, now(), talk.progress)
     histories = build_histories(recording)
     selection.check([*histories.containers, *(s.ref for s in histories.skipped)])
-    report = analyze_histories(histories, config, talk.progress, ledger)
+    report = recommend_now(histories, config, talk.progress)
     return replace(selection.of(report), notices=notices), histories
 
 

@@ -112,7 +112,7 @@ def _place(landing: Landing | None) -> list[Html]:
     lines = [element("p", f"{words.get(landing.status, landing.status)}: {landing.reason}")]
     if landing.file:
         lines.append(element("p", element("code", landing.file), f" at {landing.path}"))
-    return [element("h3", "In Git"), *lines, *(element("p", line) for line in landing.held)]
+    return [element("h3", "In Git"), *lines]
 
 
 def spark(

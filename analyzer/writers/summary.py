@@ -209,10 +209,6 @@ def _landings(report: Report) -> str:
     )
     if edited:
         text += " Every other character of the files is as before.\n\n" + _proofs(edited)
-    held = [(landing.ref, line) for landing in report.landings for line in landing.held]
-    if held:
-        lines = "\n".join(f"- {markdown(ref)}: {markdown(line)}" for ref, line in held)
-        text += f"\n\nKept by what the containers' own settings ask for:\n\n{lines}"
     if advice:
         rows = [[markdown(a.ref), markdown(a.file or "–"), markdown(a.reason)] for a in advice]
         text += "\n\nLeft to you:\n\n" + markdown_table(["Container", "File", "Why"], rows)

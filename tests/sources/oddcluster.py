@@ -27,7 +27,16 @@ def constant(value: float) -> Callable[[int], float]:
 def openmetrics() -> str:
     """All series as OpenMetrics text."""
     out = Text(1)
-    for build in (_healthy, _late_labels, _exporters, _two_paths, _silent, _gone, _killed):
+    for build in (
+        _healthy,
+        _late_labels,
+        _exporters,
+        _two_paths,
+        _silent,
+        _gone,
+        _killed,
+        _short_runs,
+    ):
         build(out)
     # Two pods of one ReplicaSet tell of its owner alike.
     return "\n".join(dict.fromkeys(out.lines)) + "\n# EOF\n"
@@ -54,7 +63,8 @@ class Pod:
         out: Text,
         cores: float,
         mebibytes: float,
-        span: tuple[int, int] | None = None,
+        span: Span | None = None,
+        cores_from: int | None = None,
         **more: str,
     ) -> None:
         """What cAdvisor tells; `more` labels replace or, where empty, take away."""
@@ -65,7 +75,7 @@ class Pod:
         labels |= more
         labels = {name: text for name, text in labels.items() if text}
         total = "container_cpu_usage_seconds_total"
-        start = span[0]
+        start = span[0] if cores_from is None else cores_from
         out.series(total, labels | {"cpu": "total"}, lambda time: (time - start) * cores, span)
         size = mebibytes * MIB
         out.series("container_memory_working_set_bytes", labels, constant(size), span)
@@ -179,6 +189,14 @@ def _killed(out: Text) -> None:
     pod.state(out, cpu=0.5)
     limit = KSM | pod.names | {"resource": "memory"}
     out.series("kube_pod_container_resource_limits", limit, constant(256 * MIB), WHOLE)
+    # Near its limit, and mostly by page cache.
+    for what, mebibytes in (("rss", 90), ("cache", 170)):
+        labels = {
+            "job": "kubelet",
+            "metrics_path": "/metrics/cadvisor",
+            "id": "/kubepods/kernel/one",
+        }
+        out.series(f"container_memory_{what}", labels | pod.names, constant(mebibytes * MIB), WHOLE)
     kills = (NOON, NOON + 3600)
     # Kubernetes calls the first an error; the second is of a child, and the container lives on.
     restarts = KSM | pod.names
@@ -202,6 +220,20 @@ def _killed(out: Text) -> None:
     out.series("kube_pod_container_resource_limits", limit, constant(64 * MIB), WHOLE)
     out.series(_RESTARTS, KSM | loop.names, lambda time: (time - FIRST) // 600, WHOLE)
     out.series(f"{ended}reason", KSM | loop.names | {"reason": "OOMKilled"}, constant(1), WHOLE)
+
+
+def _short_runs(out: Text) -> None:
+    """Runs of two cores: one of 150 s, and one of 70 s that a single scrape met."""
+    start = "container_start_time_seconds"
+    for space, begin, end in (("brief", NOON + 11, NOON + 161), ("glimpse", NOON + 50, NOON + 110)):
+        # Scrapes come at whole minutes.
+        pod = Pod(space, (begin // 60 * 60, end // 60 * 60), "29000001-ccccc")
+        pod.usage(out, 2, 100, cores_from=begin)
+        labels = {"job": "kubelet", "metrics_path": "/metrics/cadvisor", "image": "app:1"}
+        labels |= pod.names | {"id": f"/kubepods/{pod.names['pod']}/one", "name": "one"}
+        if space == "glimpse":
+            out.series(start, labels | {"node": "n1"}, constant(begin), pod.span)
+        pod.state(out, cpu=2)
 
 
 _RESTARTS = "kube_pod_container_status_restarts_total"

@@ -154,7 +154,7 @@ def test_pods_know_where_they_ran_and_when(odd: Recording) -> None:
     over = set(pods.index[pods["ended"].notna()])
     assert over == {
         "deleted-1-aaaaa", "evicted-1-aaaaa", "idle-1-aaaaa", "nightly-29000001-ccccc",
-        "renamed-1-aaaaa",
+        "renamed-1-aaaaa", "brief-29000001-ccccc", "glimpse-29000001-ccccc",
     }  # fmt: skip
 
 
@@ -210,3 +210,29 @@ def test_a_crash_loop_without_usage_is_known(odd: Recording) -> None:
     assert kinds["restart"] == kinds["oom_kill"] >= 140
     assert {value for kind, _, value in happened(odd, "loop") if kind == "oom_kill"} == {64 * MIB}
     assert spec(odd, "loop")["memory_limit_bytes"] == 64 * MIB
+
+
+# -- what only some are asked for -----------------------------------------------------------------
+
+
+def test_short_runs_are_worth_what_their_counter_says(odd: Recording) -> None:
+    """Two cores are two cores, though a rate over five minutes says half of it."""
+    assert np.nanmax(samples(odd, "brief")[0]) == pytest.approx(2, rel=1e-3)
+
+
+def test_one_scrape_is_enough_where_the_start_is_known(odd: Recording) -> None:
+    """A counter begins at zero with its container."""
+    assert np.nanmax(samples(odd, "glimpse")[0]) == pytest.approx(2, rel=1e-3)
+
+
+def test_resident_memory_is_read_near_the_limit_only(odd: Recording) -> None:
+    """250 of 256 MiB are near it, and 90 of these cannot be taken back."""
+    usage = odd.usage
+    assert usage.memory_rss_bytes is not None
+    assert usage.memory_cache_bytes is not None
+    seen = np.flatnonzero(~np.isnan(usage.memory_rss_bytes))
+    (index,) = (i for i, ref in enumerate(usage.containers) if ref.workload == "kernel")
+    where = usage.span(index)
+    assert (seen[0], seen[-1] + 1, len(seen)) == (where.start, where.stop, 288)
+    assert set(usage.memory_rss_bytes[seen]) == {90 * MIB}
+    assert set(usage.memory_cache_bytes[seen]) == {170 * MIB}

@@ -50,7 +50,7 @@ def hostile(name: str) -> Report:
     proof = Proof((name,), rendered_with=name, without=name)
     landing = Landing(
         str(of), "edited", name, f"HelmRelease {name}/{name}", name, 0, "spec.values.resources",
-        "certain", (name,), proof,
+        "certain", proof,
     )  # fmt: skip
     change = Change("0001-x.patch", "b", name, "body\n", "", "")
     return replace(

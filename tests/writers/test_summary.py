@@ -157,13 +157,6 @@ def test_what_is_held_back_says_why() -> None:
     assert "CPU is left alone: a HorizontalPodAutoscaler scales on it" in text
 
 
-def test_what_its_settings_hold_is_told() -> None:
-    """A reviewer learns which amount was wanted and why another one is proposed."""
-    landing = Landing("a", "edited", "r", held=("memory limit 1280Mi and not 700Mi: its heap",))
-    text = text_of(DOWN, landings=(landing,))
-    assert "- a: memory limit 1280Mi and not 700Mi: its heap" in text
-
-
 def test_operators_and_jobs_are_named_where_no_patch_is_written() -> None:
     """A change without a patch is not passed over in silence."""
     job = recommendation(resources("1"), resources("100m"), of=ref(kind="Job"))

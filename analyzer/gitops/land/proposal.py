@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analyzer.escape import code, markdown, markdown_table, one_line
-from analyzer.gitops.land.changes import ATTRIBUTES, ChangePlan, Edited, texts_after
+from analyzer.gitops.land.changes import ChangePlan, Edited, texts_after
 from analyzer.gitops.land.diff import Author, mail_series, unified_diff
 from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.resources import ROWS
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 
@@ -117,8 +118,8 @@ def direction_of(changes: Iterable[Edited]) -> Direction:
     found: set[Direction] = set()
     for edited in changes:
         before, after = edited.before.effective(), edited.after.effective()
-        for name in ATTRIBUTES.values():
-            old, new = getattr(before, name), getattr(after, name)
+        for row in ROWS:
+            name, old, new = row.attribute, row.of(before), row.of(after)
             if old is not None and new is not None and old != new:
                 found.add("increase" if new > old else "decrease")
             elif (old is None) != (new is None):
@@ -191,7 +192,7 @@ def content_digest(changes: Iterable[Edited]) -> str:
     """A name for what is proposed and where, the same for the same decisions on any day."""
     lines = sorted(
         f"{c.ref.cluster} {c.ref} {c.place.file} {c.place.address} "
-        + " ".join(f"{name}={getattr(c.after, name)}" for name in ATTRIBUTES.values())
+        + " ".join(f"{name}={getattr(c.after, name)}" for name in (row.attribute for row in ROWS))
         for c in changes
     )
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]

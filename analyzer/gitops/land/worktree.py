@@ -96,6 +96,15 @@ def _refuse_uncommitted(root: Path, files: Sequence[str]) -> None:
         )
 
 
+def expect_work_tree(folder: Path) -> None:
+    """Raise `GitOpsError` where `folder` is no work tree of git: nothing there could be undone."""
+    if not _is_work_tree(folder.resolve()):
+        raise GitOpsError(
+            f"expected a git checkout, found none at {folder}: what is written there could not be "
+            "undone; say --allow-dirty to write all the same"
+        )
+
+
 def uncommitted(root: Path, files: Sequence[str] = ()) -> list[str] | None:
     """What differs from the last commit, of `files` or of all; None outside of a work tree."""
     if not _is_work_tree(root):

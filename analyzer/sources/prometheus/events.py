@@ -8,27 +8,22 @@ is looked at hour by hour.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 
 from analyzer.sources.prometheus.answer import parse_labels
-from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.facts import Facts, Rows, batches, even_grids, timelines
-from analyzer.sources.prometheus.failure import TooBigError
 from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name
 from analyzer.sources.prometheus.plan import MOST_POINTS, Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
     Matchers,
     any_of,
-    duration,
     equals,
     left_open,
     narrowed,
@@ -37,13 +32,13 @@ from analyzer.sources.prometheus.promql import (
     selector,
 )
 from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.prometheus.raw import raw_by_container, raw_series
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.usage import NAMES, validate_events
 
 THROTTLED_SHARE = 0.05
 """A step counts as throttled when at least this share of its CFS periods was."""
 _FEWEST_PERIODS = 15
-_SHORTEST = timedelta(minutes=10)
 _LATE = 300.0
 _SOON = 120.0
 """Seconds by which two exporters may tell of one event after each other."""
@@ -91,8 +86,8 @@ def read_restarts(
     finished = _first_seen(reader, dialect, grid, _REASON)
     if not suspects and not finished:
         return
-    counts = _raw(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
-    reasons = _raw(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
+    counts = raw_by_container(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
+    reasons = raw_by_container(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
     kernel = {} if dialect.from_rules else _kernel_kills(reader, dialect, grid, suspects)
     for name in sorted({*counts, *kernel}):
         killed = {time for time, value in reasons.get(name, ()) if value == 1}
@@ -121,7 +116,7 @@ def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -
         reader.ask(question)
         for rows in question.answers:
             pods.update(container_name(labels)[:2] for labels, _ in rows)
-    for name, samples in sorted(_raw(reader, grid, evicted, pods, thin=True).items()):
+    for name, samples in sorted(raw_by_container(reader, grid, evicted, pods, thin=True).items()):
         times = [time for time, value in samples if value == 1]
         for container in facts.types if times and times[0] > grid.start.timestamp() else ():
             if container[:2] == name[:2]:
@@ -133,7 +128,7 @@ def _kernel_kills(
 ) -> dict[ContainerName, list[float]]:
     """When the kernel's counter of a container rose; a cgroup's own counts from zero."""
     found: dict[ContainerName, list[float]] = {}
-    series = _raw_series(reader, grid, selector(_OOM_COUNTER, dialect.usage), pods)
+    series = raw_series(reader, grid, selector(_OOM_COUNTER, dialect.usage), pods)
     for labels, samples in series.values():
         points = sorted(samples.items())
         if points[0][0] > grid.start.timestamp() + _LATE:
@@ -277,66 +272,6 @@ def _first_seen(
             name = container_name(labels)
             first[name] = min([first.get(name, np.inf), *(time for time, _ in samples)])
     return first
-
-
-def _raw(
-    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
-) -> dict[ContainerName, Series]:
-    """The raw samples of `series` by container over the window; `thin` keeps changes only."""
-    found: dict[ContainerName, dict[float, float]] = {}
-    for labels, samples in _raw_series(reader, grid, series, pods, thin=thin).values():
-        known = found.setdefault(container_name(labels), {})
-        for time, value in samples.items():
-            known[time] = max(value, known.get(time, 0.0))
-    return {name: sorted(samples.items()) for name, samples in found.items()}
-
-
-def _raw_series(
-    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
-) -> dict[bytes, tuple[dict[str, str], dict[float, float]]]:
-    """Labels and raw samples of `series` for some pods over the window, one entry a series."""
-    found: dict[bytes, tuple[dict[str, str], dict[float, float]]] = {}
-    for names in batches(pods):
-        for part in even_grids(grid.start, grid.end):
-            for step in range(part.steps):
-                # Five minutes more than the day, so that a rise at midnight has its before.
-                length = part.step + timedelta(minutes=5)
-                query = (series, names, part.time(step), length)
-                for labels, samples in _ask_raw(reader.connection, query):
-                    key = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
-                    known = found.setdefault(key, (labels, {}))[1]
-                    known.update(_corners(samples) if thin else samples)
-    return {key: (labels, samples) for key, (labels, samples) in found.items() if samples}
-
-
-def _corners(samples: Series) -> Series:
-    """The first and the last sample, and both sides of every change."""
-    kept = samples[:1]
-    for before, after in itertools.pairwise(samples):
-        if before[1] != after[1]:
-            kept += [before, after]
-    return [*kept, *samples[-1:]]
-
-
-def _ask_raw(
-    connection: Connection, query: tuple[str, Sequence[str], float, timedelta]
-) -> list[tuple[dict[str, str], Series]]:
-    """Raw samples of some pods up to a time; in halves, by pods then by time, where too many."""
-    series, pods, end, length = query
-    text = f"{narrowed(series, (one_of('pod', pods),))}[{duration(length)}]"
-    try:
-        return connection.raw(text, end)
-    except TooBigError:
-        middle = len(pods) // 2
-        if middle:
-            halves = [(series, part, end, length) for part in (pods[:middle], pods[middle:])]
-        elif length > _SHORTEST:
-            half = length / 2
-            before = end - half.total_seconds()
-            halves = [(series, pods, before, half), (series, pods, end, half)]
-        else:
-            raise
-    return [row for half in halves for row in _ask_raw(connection, half)]
 
 
 def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:

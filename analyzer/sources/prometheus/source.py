@@ -39,13 +39,15 @@ from analyzer.sources.prometheus.promql import selector
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
+from analyzer.sources.prometheus.resident import read_resident
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.prometheus.short_runs import correct_short_runs
 from analyzer.sources.prometheus.specs import build_specs
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import Meta, Recording, utc
+from analyzer.usage import Meta, Recording, Usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
@@ -208,6 +210,8 @@ class _Span:
             }
         for what, step in steps.items():
             self.reader.attempt(what, step)
+        if not dialect.from_rules:
+            usage = self._look_closer(grid, usage, facts)
         strangers = facts.owners.unknown
         if len(strangers) > _FEW * len(facts.owners.pods):
             self.reader.lost.append(
@@ -227,6 +231,22 @@ class _Span:
         )
         pods = build_pods(facts, usage, grid)
         return Recording(meta, usage, specs, build_events(events, changes, facts), pods)
+
+    def _look_closer(self, grid: Grid, usage: Usage, facts: fact.Facts) -> Usage:
+        """`usage` with what only some containers are asked for."""
+        reader, dialect = self.reader, self.dialect
+        usage = (
+            reader.attempt(
+                "the CPU of short runs", lambda: correct_short_runs(reader, dialect, grid, usage)
+            )
+            or usage
+        )
+        return (
+            reader.attempt(
+                "resident memory", lambda: read_resident(reader, dialect, grid, usage, facts)
+            )
+            or usage
+        )
 
     def _read_living(self, facts: fact.Facts) -> None:
         told = read_living(self.reader.connection, self.dialect, facts)
