@@ -41,7 +41,14 @@ def _report_options(command: Command) -> Command:
 
 
 @click.command()
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
@@ -76,7 +83,14 @@ def index(form: str, **parameters: Any) -> None:
 
 @click.command()
 @_report_options
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.pass_context
 def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""

@@ -99,7 +99,10 @@ def _image_days(histories: Histories) -> Ints:
 
 
 def _epochs(logs: Array, images: Ints) -> Ints:
-    """The first day of a new image, where usage changed with it or it has run for a week."""
+    """The first day of a new image where usage changed with it, or where peaks have ceased since.
+
+    Where nothing has changed, what came before is evidence as good as any.
+    """
     epochs = np.zeros(len(logs), dtype=np.int64)
     for row in np.flatnonzero(images):
         before, after = logs[row, : images[row]], logs[row, images[row] :]
@@ -109,7 +112,8 @@ def _epochs(logs: Array, images: Ints) -> Ints:
         level = float(np.median(before))
         noise = 1.25 * float(np.abs(before - level).mean())
         moved = abs(float(np.median(after)) - level) >= max(LEAST_SHIFT, IMAGE_IN_SPREADS * noise)
-        if moved or len(after) >= DAYS_OF_IMAGE:
+        calmed = before.max() - after.max() >= LEAST_SHIFT and len(after) >= DAYS_OF_IMAGE
+        if moved or calmed:
             epochs[row] = images[row]
     return epochs
 
