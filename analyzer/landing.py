@@ -176,11 +176,20 @@ def with_plan(
     found = propose(report, plan, grouping, split_directions)
     commits = mails(found, plan)
     changes = tuple(
-        Change(name, proposal.branch, proposal.title, proposal.body, proposal.diff(), commit)
+        _change(proposal, name, commit)
         for proposal, (name, commit) in zip(found, commits.items(), strict=True)
     )
     landings = tuple(_landing(outcome) for outcome in plan.outcomes)
-    return replace(report, landings=landings, changes=changes, diff=plan.diff())
+    report = replace(report, landings=landings, changes=changes, together="")
+    whole = plan.diff()
+    return report if report.diff == whole else replace(report, together=whole)
+
+
+def _change(proposal: Proposal, name: str, commit: str) -> Change:
+    """A proposal as the report holds it: its edit once, in its commit."""
+    change = Change(name, proposal.branch, proposal.title, proposal.body, commit)
+    alone = proposal.diff()
+    return change if change.diff == alone else replace(change, alone=alone)
 
 
 def propose(

@@ -6,7 +6,7 @@ import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,7 +28,9 @@ from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
+from analyzer.placement import Placement, place
 from analyzer.policy import Policies
+from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window, open_source
@@ -55,6 +57,33 @@ class Run:
 
     report: Report
     folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How demand is learnt, turned into amounts and judged: all that `analyze_histories` is told.
+
+    `horizon` is the time until the next review. With a `risk_budget_cap` overruns are spent where
+    they buy the most, up to so many times an equal share; without one all containers bear the
+    same risk. `backtest` adds what the same method would have caused on the same history.
+    """
+
+    model: str = DEFAULT_MODEL
+    horizon: timedelta = timedelta(days=7)
+    policies: Policies = field(default_factory=Policies)
+    risk_budget_cap: float | None = None
+    backtest: bool = True
+
+
+def method_of(config: Config) -> Method:
+    """The method that the settings ask for."""
+    return Method(
+        model=config.model,
+        horizon=parse_duration(config.horizon),
+        policies=config.policies,
+        risk_budget_cap=config.risk_budget_cap if config.risk_budget else None,
+        backtest=config.backtest,
+    )
 
 
 def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
@@ -124,12 +153,8 @@ def analyze(
     horizon: timedelta = timedelta(days=7),
 ) -> Report:
     """Everything from usage to recommendations: no files, no clock, no network."""
-    chosen = policies or Policies()
-    settings = Config(policy=chosen.default, rules=chosen.rules, model=model)
-    histories = build_histories(recording)
-    return analyze_histories(
-        histories, msgspec.structs.replace(settings, horizon=f"{round(horizon.total_seconds())}s")
-    )
+    method = Method(model=model, horizon=horizon, policies=policies or Policies())
+    return analyze_histories(build_histories(recording), method)
 
 
 def remembered(config: Config) -> Ledger:
@@ -230,13 +255,13 @@ def analyze_beforehand(
     known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
 ) -> Report:
     """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
-    report = analyze_histories(known.histories, config, progress, ledger, known.bounds)
+    report = analyze_histories(known.histories, method_of(config), progress, ledger, known.bounds)
     return replace(report, warnings=(*report.warnings, *known.missed))
 
 
 def analyze_histories(
     histories: Histories,
-    config: Config,
+    method: Method,
     progress: Progress = no_progress,
     ledger: Ledger = EMPTY,
     bounds: Bounds | None = None,
@@ -247,7 +272,7 @@ def analyze_histories(
     to be needed.
     """
     progress(0, 3, "learning demand")
-    recommendations, skipped = _decide(histories, config, bounds)
+    recommendations, skipped = _decide(histories, method, bounds)
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in recommendations],
@@ -255,8 +280,8 @@ def analyze_histories(
     )
     report = Report(
         meta=histories.meta,
-        model=config.model,
-        horizon=parse_duration(config.horizon),
+        model=method.model,
+        horizon=method.horizon,
         recommendations=tuple(recommendations),
         skipped=tuple(skipped),
         days=days_of(histories),
@@ -264,34 +289,34 @@ def analyze_histories(
         outcomes=_outcomes(ledger, recommendations, histories),
         version=__version__,
     )
-    if not config.backtest or not len(histories):
+    if not method.backtest or not len(histories):
         return report
-    return judge(report, histories, config, progress, bounds)
+    return judge(report, histories, method, progress, bounds)
 
 
 def _decide(
-    histories: Histories, config: Config, bounds: Bounds | None = None
+    histories: Histories, method: Method, bounds: Bounds | None = None
 ) -> tuple[list[Recommendation], list[Skipped]]:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
         return [], list(histories.skipped)
-    model = model_named(config.model)
-    demand = model.fit(histories, parse_duration(config.horizon))
+    model = model_named(method.model)
+    demand = model.fit(histories, method.horizon)
     if isinstance(model, Peer):
-        return recommend(histories, demand, config.policies, bounds=bounds)
-    return _propose(histories, calibrate(model, demand, histories), config, bounds)
+        return recommend(histories, demand, method.policies, bounds=bounds)
+    return _propose(histories, calibrate(model, demand, histories), method, bounds)
 
 
 def _propose(
-    histories: Histories, demand: Demand, config: Config, bounds: Bounds | None = None
+    histories: Histories, demand: Demand, method: Method, bounds: Bounds | None = None
 ) -> tuple[list[Recommendation], list[Skipped]]:
     """Apply the policy to a calibrated demand."""
-    if not config.risk_budget:
-        return recommend(histories, demand, config.policies, bounds=bounds)
+    if method.risk_budget_cap is None:
+        return recommend(histories, demand, method.policies, bounds=bounds)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
-    due = due_risks(histories, config.policies)
-    spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
-    return recommend(histories, spent.demand, config.policies, spent.risks, bounds)
+    due = due_risks(histories, method.policies)
+    spent = spend(demand, due, replicas, most=method.risk_budget_cap, cut_off=cut_off(histories))
+    return recommend(histories, spent.demand, method.policies, spent.risks, bounds)
 
 
 def _outcomes(
@@ -309,40 +334,64 @@ def _outcomes(
 def judge(
     report: Report,
     histories: Histories,
-    config: Config,
+    method: Method,
     progress: Progress,
     bounds: Bounds | None = None,
 ) -> Report:
     """Add what the same policy would have caused on this very history, beside its peers."""
-    horizon = parse_duration(config.horizon)
+    horizon = method.horizon
     length = histories.usage.steps * histories.usage.step
     train = min(timedelta(days=14), length - horizon)
     if train < LEAST_TRAIN:
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
+    report = replace(report, placement=_placement(report, histories))
     walk = Walk(train, horizon)
-    result = score_policy(histories, config, walk, progress=progress, bounds=bounds)
+    result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
+
+
+def _placement(report: Report, histories: Histories) -> Placement | None:
+    """What today's requests, the proposed ones and those of the peers would do to nodes."""
+    proposed = {histories.position[r.ref]: r.proposed for r in report.recommendations}
+    today = [histories.spec(i).resources.effective() for i in range(len(histories))]
+    ways = {
+        "today": _requests(today),
+        "proposed": _requests([proposed.get(i, now) for i, now in enumerate(today)]),
+    }
+    for name in ("krr", "vpa"):
+        levels = model_named(name).fit(histories, report.horizon).levels
+        ways[name] = (levels["cpu"][:, 0], levels["memory"][:, 0])
+    return place(histories, ways)
+
+
+def _requests(
+    resources: Sequence[Resources],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """CPU in cores and memory in bytes, NaN where none is requested."""
+    cpu = [r.cpu_request.cores if r.cpu_request else np.nan for r in resources]
+    memory = [float(r.memory_request.bytes) if r.memory_request else np.nan for r in resources]
+    return np.array(cpu), np.array(memory)
 
 
 def score_policy(
     histories: Histories,
-    config: Config,
+    method: Method,
     walk: Walk,
     models: Sequence[str] = (),
     progress: Progress = no_progress,
     bounds: Bounds | None = None,
 ) -> BacktestResult:
-    """Score the policy that `config` ships, and its model beside peers and further `models`.
+    """Score the policy that `method` ships, and its model beside peers and further `models`.
 
     Whatever tells how good the numbers are (a run, ``rightsize backtest``, the documentation)
     asks here, so that there is one answer.
     """
     return backtest(
         histories,
-        models=tuple(dict.fromkeys([config.model, *models, "vpa", "krr"])),
+        models=tuple(dict.fromkeys([method.model, *models, "vpa", "krr"])),
         walk=walk,
-        recommenders={POLICY: lambda known, demands: _levels(known, demands, config, bounds)},
+        recommenders={POLICY: lambda known, demands: _levels(known, demands, method, bounds)},
         progress=progress,
     )
 
@@ -350,7 +399,7 @@ def score_policy(
 def _levels(
     histories: Histories,
     demands: Mapping[str, Demand],
-    config: Config,
+    method: Method,
     bounds: Bounds | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """What would have been declared after the policy's proposals were merged.
@@ -358,10 +407,10 @@ def _levels(
     An array per target over the containers; what gets no proposal stays as it is, and NaN is
     where nothing is declared then either.
     """
-    if config.model in demands:
-        proposals = _propose(histories, demands[config.model], config, bounds)[0]
+    if method.model in demands:
+        proposals = _propose(histories, demands[method.model], method, bounds)[0]
     else:
-        proposals = _decide(histories, config, bounds)[0]
+        proposals = _decide(histories, method, bounds)[0]
     proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}

@@ -18,11 +18,13 @@ import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
-from analyzer.escape import json_text
+from analyzer.escape import html, json_text
+from analyzer.gitops.land.diff import diff_of, joined
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES, Resource
+from analyzer.placement import Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.telemetry import Verdict
@@ -30,6 +32,7 @@ from analyzer.usage import Meta
 from analyzer.workload import Selector
 
 SCHEMA = "rightsize/v1"
+_SHOWN = 25
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,24 @@ class Change:
     """The change of one application, ready for review.
 
     `commit` is a mailbox file for ``git am`` and `name` its file name; the commits of a report
-    stand on top of each other in order, each `diff` stands on the base alone.
+    stand on top of each other in order. `alone` is the diff on the base alone where that is another
+    one than in `commit`, for an earlier change touches the same file; else empty.
     """
 
     name: str
     branch: str
     title: str
     body: str
-    diff: str
     commit: str
+    alone: str = ""
+
+    @property
+    def diff(self) -> str:
+        """The change as a unified diff that stands on the base alone."""
+        return self.alone or diff_of(self.commit)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """What one run found. `partial` runs say so in `warnings`."""
 
@@ -85,10 +94,12 @@ class Report:
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
     """The backtest in one sentence."""
+    placement: Placement | None = None
+    """What requests do to nodes, today and as proposed; None where no pod was seen."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
-    diff: str = ""
-    """All changes of the repository as one unified diff."""
+    together: str = ""
+    """All changes as one diff, where two of them touch the same file; else empty."""
     days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
     """Per container and resource, what each day of the window showed, the last day last: the p95
     of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
@@ -102,6 +113,11 @@ class Report:
     schema: str = SCHEMA
 
     @property
+    def diff(self) -> str:
+        """All changes of the repository as one unified diff."""
+        return self.together or joined(change.diff for change in self.changes) or ""
+
+    @property
     def changed(self) -> tuple[Recommendation, ...]:
         """Recommendations that differ from what holds now."""
         return tuple(r for r in self.recommendations if r.changed)
@@ -110,6 +126,23 @@ class Report:
     def totals(self) -> dict[str, tuple[int, int]]:
         """Per target, declared now and proposed, over all replicas (millicores, bytes)."""
         return totals(self.recommendations)
+
+    def __repr__(self) -> str:
+        told = tally(self.recommendations, self.skipped)
+        return f"<Report of {self.meta.cluster}, model {self.model}: {told}>"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the tally, and the largest changes as a table."""
+        shown = sorted(self.changed, key=lambda r: (-r.weight, r.ref))[:_SHOWN]
+        rows = "".join(_html_row(r) for r in shown)
+        rest = len(self.changed) - len(shown)
+        more = f"<p>and {rest} more to change, see <code>to_frame()</code></p>" if rest else ""
+        head = "".join(f"<th>{name}</th>" for name in ("container", *map(_words, TARGETS)))
+        return (
+            f"<p><b>{html(self.meta.cluster)}</b>: "
+            f"{html(tally(self.recommendations, self.skipped))}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
+        )
 
     def select(self, *selectors: Selector) -> Report:
         """The same report about the selected containers only."""
@@ -269,6 +302,19 @@ def _row(recommendation: Recommendation) -> dict[str, Any]:
         "cpu_finding": recommendation.findings.get("cpu"),
         "memory_finding": recommendation.findings.get("memory"),
     }
+
+
+def _words(target: str) -> str:
+    return target.replace("_", " ")
+
+
+def _html_row(recommendation: Recommendation) -> str:
+    cells = [str(recommendation.ref)]
+    for target in TARGETS:
+        now, new = (getattr(r, target) for r in (recommendation.current, recommendation.proposed))
+        texts = ["none" if amount is None else str(amount) for amount in (now, new)]
+        cells.append(texts[0] if now == new else " → ".join(texts))
+    return f"<tr>{''.join(f'<td>{html(cell)}</td>' for cell in cells)}</tr>"
 
 
 def _float(amount: Cpu | Memory | None) -> float | None:

@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analyzer.config import Config
 from analyzer.history import Histories, build_histories
-from analyzer.pipeline import analyze_histories
+from analyzer.pipeline import Method, analyze_histories
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_pods, validate_specs
 from analyzer.workload import ContainerRef
 from tests.samples import MIB, START, STEP, meta, names, ref, steady
@@ -182,7 +181,7 @@ def test_the_window_may_be_short() -> None:
 def test_what_is_gone_is_learnt_from_and_not_sized() -> None:
     """It is skipped with its reason, counts in no total, and a look at the past still knows it."""
     of = lived(life("old", seen=BEFORE), life("new", seen=AFTER))
-    report = analyze_histories(of, Config(backtest=False))
+    report = analyze_histories(of, Method(backtest=False))
     assert [r.ref for r in report.recommendations] == [ref("new")]
     assert [(s.ref, s.reason) for s in report.skipped] == list(of.gone.items())
     assert of.between(0, 7 * 288).gone == {}

@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzer.config import Config
 from analyzer.errors import LedgerError
 from analyzer.evidence import Evidence, Quantiles
 from analyzer.history import Histories, build_histories
 from analyzer.ledger import EMPTY, Ledger, append, decided, episodes, read_ledger, score, update
 from analyzer.ledger.table import make_ledger
-from analyzer.pipeline import analyze_histories
+from analyzer.pipeline import Method, analyze_histories
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import dump_report
@@ -317,8 +316,8 @@ def test_a_run_scores_what_the_ledger_promised() -> None:
     """The report of the next review holds what came of the last one, and so does run.json."""
     ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
     after = week(1, SMALLER, cpu=0.25)
-    report = analyze_histories(after, Config(backtest=False), ledger=ledger)
+    report = analyze_histories(after, Method(backtest=False), ledger=ledger)
     [outcome] = report.outcomes
     assert outcome.happened["cpu_request"] == 1.0
     assert b'"happened"' in dump_report(report)
-    assert analyze_histories(after, Config(backtest=False)).outcomes == ()
+    assert analyze_histories(after, Method(backtest=False)).outcomes == ()

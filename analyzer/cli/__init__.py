@@ -134,6 +134,7 @@ for _command in (
     repository.patch,
     repository.pr,
     settings.config,
+    settings.init,
     settings.completion,
 ):
     main.add_command(_command)

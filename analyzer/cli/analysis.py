@@ -188,7 +188,9 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
 @click.option("--models", metavar="all|NAME,...", default="all", help="Which models to score.")
-@click.option("-o", "--output", "form", type=_BACKTEST_FORMATS, default="table")
+@click.option(
+    "-o", "--output", "form", type=_BACKTEST_FORMATS, default="table", help="How to print it."
+)
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the comparison into this file.")
 @click.pass_context
 def backtest(
@@ -210,7 +212,7 @@ def backtest(
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
     from analyzer.models import MODELS
-    from analyzer.pipeline import read, score_policy
+    from analyzer.pipeline import method_of, read, score_policy
 
     config = settings_of(parameters).config
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
@@ -222,7 +224,7 @@ def backtest(
         recording = read(config, now(), talk.progress)
         histories = build_histories(recording)
         walk = Walk(before, parse_duration(config.horizon), daily="vpa" in names)
-        result = score_policy(histories, config, walk, names, talk.progress)
+        result = score_policy(histories, method_of(config), walk, names, talk.progress)
         talk.say(result.verdict())
         talk.say_partial(recording.meta.warnings)
     if chart is not None:

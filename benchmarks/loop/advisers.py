@@ -7,10 +7,9 @@ from datetime import timedelta
 
 import numpy as np
 
-from analyzer.config import Config
 from analyzer.history import Histories, build_histories
 from analyzer.models import model_named
-from analyzer.pipeline import analyze_histories
+from analyzer.pipeline import Method, analyze_histories
 from analyzer.policy import Amount, round_up
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
@@ -20,7 +19,7 @@ HORIZON = timedelta(days=7)
 WORTH = 0.1
 """Peers and foresight change what differs by more than this share."""
 LIMIT_OVER_NEED = 1.2
-_SETTINGS = Config(backtest=False)
+_SETTINGS = Method(backtest=False)
 
 
 def rightsize(seen: Seen) -> Mapping[ContainerRef, Proposal]:
@@ -28,9 +27,9 @@ def rightsize(seen: Seen) -> Mapping[ContainerRef, Proposal]:
     return advise(build_histories(seen.recording), _SETTINGS)
 
 
-def advise(histories: Histories, config: Config) -> dict[ContainerRef, Proposal]:
-    """What a run with `config` would change."""
-    report = analyze_histories(histories, config)
+def advise(histories: Histories, method: Method) -> dict[ContainerRef, Proposal]:
+    """What a run with `method` would change."""
+    report = analyze_histories(histories, method)
     return {
         r.ref: Proposal(
             r.proposed, r.stated_risk.get("memory_limit", 0.0 if r.evidence.oom_kills else 0.01)

@@ -52,7 +52,7 @@ def hostile(name: str) -> Report:
         str(of), "edited", name, f"HelmRelease {name}/{name}", name, 0, "spec.values.resources",
         "certain", proof,
     )  # fmt: skip
-    change = Change("0001-x.patch", "b", name, "body\n", "", "")
+    change = Change("0001-x.patch", "b", name, "body\n", "")
     return replace(
         made,
         landings=(landing, replace(landing, status="advice")),

@@ -140,7 +140,7 @@ def test_what_did_not_land_says_why() -> None:
         Landing("b", "advice", "the value comes from a variable", file="x/y.yaml"),
     )
     text = text_of(
-        DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "diff", "commit"),)
+        DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "commit", "diff"),)
     )
     assert "Edited: 3 containers in 1 application, see `git/`." in text
     assert "- 1 rendered before and after with helm 4.3.1: what changes is what was" in text
