@@ -21,7 +21,7 @@ from analyzer.cli.options import (
     settings_of,
     source_options,
 )
-from analyzer.errors import UsageError
+from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
 
 if TYPE_CHECKING:
@@ -196,7 +196,9 @@ def pr(
                 found = with_plan(report, plan, group or "application", split)
                 write_files(fresh, write_gitdiff(found))
         if not deliver or branches:
-            _commit(propose(report, plan, group or "application", split), plan, branches)
+            proposed = propose(report, plan, group or "application", split)
+            with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+                code = code or _commit(proposed, plan, talk if branches else None)
         if deliver:
             chosen = _with_grouping(config, group, split)
             run_json: Path | None = parameters["run_json"]
@@ -209,15 +211,28 @@ def pr(
     ctx.exit(code)
 
 
-def _commit(found: Iterable[Proposal], plan: ChangePlan, branches: bool) -> None:
-    """List the proposals, and commit each to its branch where that is asked for."""
-    from analyzer.gitops.land.worktree import commit_to_branch
+def _commit(found: Iterable[Proposal], plan: ChangePlan, talk: Talk | None) -> int:
+    """List the proposals, and commit each to its branch where `talk` is there to say what failed.
 
+    One that cannot be committed ends nothing else; the exit code says that some are missing.
+    """
+    from analyzer.gitops.land.worktree import RejectedError, commit_to_branch
+
+    code = 0
     for proposal in found:
-        if branches:
+        if talk is not None:
             message = f"{proposal.title}\n\n{proposal.body}"
-            commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
+            try:
+                commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
+            except RejectedError as err:
+                talk.say(f"left out: {err}")
+                continue
+            except GitOpsError as err:
+                talk.say(f"left alone: {proposal.branch}: {err}", "warning")
+                code = PARTIAL
+                continue
         click.echo(f"{printable(proposal.branch)}  {printable(proposal.title)}")
+    return code
 
 
 def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:

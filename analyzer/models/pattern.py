@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Array, Resource
@@ -177,7 +177,7 @@ def trend(logs: Array) -> tuple[Array, Array]:
     correlation = np.where(rise >= CLEAR_SIGNAL * _spread_around(logs, slope), 0.0, correlation)
     variance = variance * (1 + np.nan_to_num(correlation)) / (1 - np.nan_to_num(correlation))
     z = np.sign(score) * np.maximum(np.abs(score) - 1, 0) / np.sqrt(np.maximum(variance, 1))
-    p_value = 2 * stats.norm.sf(np.abs(z))
+    p_value = 2 * special.ndtr(-np.abs(z))
     enough = count >= LEAST_DAYS_FOR_TREND
     return np.where(enough, slope, 0.0), np.where(enough, p_value, 1.0)
 
@@ -258,7 +258,7 @@ def weekly_rhythm(logs: Array) -> Bools:
         within = np.nansum((weeks - profile[:, None, :]) ** 2, axis=(1, 2))
         within = within / (whole.shape[1] - 7) + 1e-6
         spread = np.nanmax(profile, axis=1) - np.nanmin(profile, axis=1)
-    p_value = stats.f.sf(between / within, 6, whole.shape[1] - 7)
+    p_value = special.fdtrc(6, whole.shape[1] - 7, between / within)
     complete = ~np.isnan(whole).any(axis=1)
     result: Bools = complete & (p_value < WEEKLY_P_VALUE) & (spread >= LEAST_RHYTHM)
     return result

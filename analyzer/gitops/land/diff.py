@@ -13,6 +13,7 @@ from email.header import Header
 from analyzer.escape import one_line
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._/+@%,=~^-]+", re.ASCII)
+_MODE = "100644"
 _SIGNATURE = "-- \nrightsize\n"
 _BLOCK = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _NO_NEWLINE = "\\ No newline at end of file\n"
@@ -37,7 +38,15 @@ def _file_diff(file: str, before: str, after: str) -> str:
         line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}" for line in _hunks(lines)
     )
     # git ends a name that holds a space with a tab, since the rest of the line is a date.
-    return f"diff --git {old} {new}\n--- {_ended(old)}\n+++ {_ended(new)}\n{body}"
+    blobs = f"{blob_id(before.encode())}..{blob_id(after.encode())}"
+    head = f"diff --git {old} {new}\nindex {blobs} {_MODE}\n"
+    return f"{head}--- {_ended(old)}\n+++ {_ended(new)}\n{body}"
+
+
+def blob_id(content: bytes) -> str:
+    """The name that git gives to this content; with it ``git am -3`` finds what was edited."""
+    head = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(head + content, usedforsecurity=False).hexdigest()
 
 
 def _hunks(lines: Iterable[str]) -> list[str]:

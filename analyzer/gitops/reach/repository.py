@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
+from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.text.tree import Document, YamlError, parse, walk
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -76,7 +77,12 @@ class Repository:
         command = [git, "config", "--get-regexp", r"^remote\..*\.url$"]
         try:
             done = subprocess.run(
-                command, cwd=self.root, capture_output=True, timeout=_TIMEOUT, check=False
+                command,
+                cwd=self.root,
+                env=git_environment(),
+                capture_output=True,
+                timeout=_TIMEOUT,
+                check=False,
             )
         except subprocess.TimeoutExpired as err:
             raise GitOpsError(f"git did not tell the remotes of {self.root} in time") from err
@@ -137,7 +143,14 @@ def _listed_by_git(root: Path) -> list[str] | None:
     command = [git, "-c", "core.fsmonitor=false", "ls-files", "-z"]
     command += ["--cached", "--others", "--exclude-standard"]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env=git_environment(),
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
     except subprocess.TimeoutExpired as err:
         raise GitOpsError(f"git did not list the files of {root} in {_TIMEOUT:.0f} s") from err
     if done.returncode != 0:
