@@ -36,9 +36,10 @@ from analyzer.backtest import (
     BacktestResult,
     By,
     Walk,
+    interpolate,
     measure,
 )
-from analyzer.backtest.score import LEAST_WEEKS, cheapest, drawn_shares, weights
+from analyzer.backtest.score import LEAST_WEEKS, curve_of, drawn_shares, weights
 from analyzer.history import Histories, build_histories
 from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
@@ -215,24 +216,28 @@ def intervals(result: BacktestResult, resource: Resource, by: By) -> list[tuple[
     rows = [row for row in result.rows if row.resource == resource and row.model in models]
     rows = [row for row in rows if row.judged.any()]
     drawn = weights(rows[0].came)
-    shares = {row.point: drawn_shares(row, drawn, by) for row in rows}
+    curves: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
+    for row in rows:
+        of = (row.model, curve_of(row.point))
+        curves.setdefault(of, []).append(drawn_shares(row, drawn, by))
+    stacked = [
+        (of[0], *(np.stack(part) for part in zip(*c, strict=True))) for of, c in curves.items()
+    ]
     found = []
     for wanted in POINTS[resource]:
-        ratios = []
-        for draw in range(1, len(drawn)):
-            at = {}
-            for model in models:
-                one = {
-                    point: (float(over[draw]), float(size[draw]))
-                    for point, (over, size) in shares.items()
-                    if point.model == model
-                }
-                at[model] = cheapest(one, wanted) if one else np.nan
-            known = [at[peer] for peer in FAIR_PEERS if not np.isnan(at[peer])]
-            ratios.append(at[DEFAULT_MODEL] / min(known) if known else np.nan)
-        kept = np.array(ratios)[~np.isnan(ratios)]
-        low, high = np.quantile(kept, [0.05, 0.95]) if len(kept) else (np.nan, np.nan)
-        found.append((float(low), float(high)))
+        at = {model: np.full(len(drawn), np.inf) for model in models}
+        for model, over, size in stacked:
+            sizes = [interpolate(over[:, d], size[:, d], wanted) for d in range(len(drawn))]
+            at[model] = np.fmin(at[model], sizes)
+        best = np.min([at[peer] for peer in FAIR_PEERS], axis=0)[1:]
+        ours = at[DEFAULT_MODEL][1:]
+        reached = np.isfinite(ours) & np.isfinite(best)
+        ends = (
+            np.quantile(ours[reached] / best[reached], [0.05, 0.95])
+            if reached.any()
+            else [np.nan] * 2
+        )
+        found.append((float(ends[0]), float(ends[1])))
     return found
 
 
