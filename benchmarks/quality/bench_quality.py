@@ -45,6 +45,7 @@ from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
 from analyzer.pipeline import Method, score_policy
+from analyzer.placement import pressure, slots_of
 from analyzer.usage import Meta, Recording, Usage, validate_specs
 from analyzer.workload import ContainerRef
 
@@ -57,6 +58,7 @@ SHOWN: dict[Resource, tuple[float, float]] = {"memory": (0.1, 0.05), "cpu": (0.0
 STATED = (0.1, 0.05, 0.02, 0.01)
 PEERS = (*FAIR_PEERS, DAILY)
 OURS = ("percentile", "trend", "pooled")
+PODS_PER_NODE = 40
 LEAST_ROOM = 0.05
 """Where peers are this near to hindsight, there is nothing to win, and a score says nothing."""
 
@@ -275,6 +277,33 @@ def as_shipped(result: BacktestResult) -> None:
                 )
 
 
+def nodes(result: BacktestResult, histories: Histories) -> None:
+    """What the requests of the last review did to nodes in the horizon that followed.
+
+    A node holds forty times what a container uses on average; pods are packed by the scheduler's
+    rules. Sets without memory or with few series are left out.
+    """
+    last = histories.usage.steps - round(result.horizon / histories.usage.step)
+    ahead = histories.between(last, histories.usage.steps)
+    mean = [float(np.nanmean(v)) for v in (ahead.usage.cpu_cores, ahead.usage.memory_bytes)]
+    if len(ahead) < PODS_PER_NODE or np.isnan(mean).any():
+        return
+    node = (PODS_PER_NODE * mean[0], PODS_PER_NODE * mean[1])
+    names = (POLICY, *(f"{peer}{AS_IT_COMES}" for peer in ("krr", "vpa")))
+    for name in names:
+        both = {
+            row.resource: row.level[-1].astype(np.float64)
+            for row in (*result.rows, *result.peers)
+            if row.model == name
+        }
+        found = pressure(name, slots_of(ahead), (both["cpu"], both["memory"]), node)
+        needed = ", ".join(f"{n} at {float(share):.1%}" for share, n in found.needed.items())
+        print(
+            f"    nodes   {name:<18} {found.nodes} nodes, CPU above {found.cpu_time:.2%} of "
+            f"node-time, memory on {found.memory_weeks:.0%} of nodes; needed: {needed}"
+        )
+
+
 def volatile_groups(result: BacktestResult, histories: Histories) -> None:
     """Observed overrun at a stated 10 % (memory), by how daily peaks varied before any review."""
     row = next(
@@ -388,6 +417,7 @@ def main(names: list[str]) -> None:
             lines += [[case.label, *cells]] if cells else []
         as_shipped(result)
         reliability(result)
+        nodes(result, histories)
         volatile_groups(result, histories)
     print("\n| set | | memory at 10 %, CPU at 5 % | memory at 5 %, CPU at 2 % |")
     print("|---|---|---|---|")
