@@ -196,7 +196,7 @@ def _recommend_one(
         findings={r: facts.findings[r] for r in RESOURCES if r in facts.findings},
         confidence=min(float(confidence), _most_confidence(facts)),
         evidence=facts.evidence,
-        notes=(*notes(facts, proposed), *(v.reason for v in histories.verdicts_of(index))),
+        notes=(*notes(facts, proposed), *histories.told_of(index)),
         labels=spec.labels,
         image=spec.image,
     )
