@@ -163,11 +163,7 @@ def _spark_words(days: Sequence[float | None], resource: Resource) -> str:
     seen = [value for value in days if value is not None]
     name = "CPU, p95 of each day" if resource == "cpu" else "Memory, peak of each day"
     if not seen:
-<<<<<<< HEAD
-        return f"{name}: nothing was seen"
-=======
         return f"{name}: not observed"
->>>>>>> main
     low, high = (level_text(resource, f(seen)) for f in (min, max))
     return f"{name}: {low} to {high} in {counted(len(seen), 'day')}"
 
