@@ -10,8 +10,7 @@ VENV_PYTHON := .venv/bin/python
 DEMO_OUTPUT ?= reports/demo
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help setup tools test demo example docs lint format format-check typecheck pytest lock bench \
-    mutation clean
+.PHONY: help setup tools test demo example docs lint format format-check typecheck pytest lock bench mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile

@@ -38,10 +38,9 @@ def main(run: Path, example: Path) -> None:
 
 
 def undated(text: str) -> str:
-    """`text` without the version and the time of its run."""
-    return re.sub(
-        r"(?m)^---\n\nMade by rightsize \S+( on [\d :-]+UTC)?\.", "---\n\nMade by rightsize.", text
-    )
+    """`text` without the version and the time of its run, and without its place among others."""
+    text = re.sub(r"Made by rightsize \S+( on [\d :-]+UTC)?\.", "Made by rightsize.", text)
+    return re.sub(r"^Subject: \[PATCH \d+/\d+\]", "Subject: [PATCH]", text, flags=re.MULTILINE)
 
 
 def kept_links(text: str, folder: Path) -> str:
