@@ -19,6 +19,7 @@ from analyzer.recommend.case import Bound, Case, Facts
 from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
+from analyzer.recommend.older import older_peaks
 from analyzer.recommend.pods import find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
@@ -57,9 +58,10 @@ def recommend(
         skipped.append(Skipped(histories.containers[index], few))
     risks = _risks(chosen, len(histories), request_risks)
     facts = _gather(histories, demand, chosen, evidence, risks)
+    older = older_peaks(histories, facts)
     for index, one in facts.items():
         own = (bounds or {}).get(histories.containers[index], ())
-        facts[index] = replace(one, bounds=own)
+        facts[index] = replace(one, bounds=(*own, *older.get(index, ())))
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
     for index, rooms in find_rooms(found, largest_node(histories)).items():
         crowded = replace(facts[index], rooms=rooms)
