@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.history import Histories
+from analyzer.kinds import DAEMON_SET
 from analyzer.quantity import Cpu, Memory
 from analyzer.workload import WorkloadRef
 
@@ -134,7 +135,7 @@ def slots_of(histories: Histories) -> Slots:
             pods.setdefault(owner, {}).setdefault(usage.pods[series], []).append(series)
     slot = np.full(len(usage.pods), -1, dtype=np.int64)
     owners: list[WorkloadRef] = []
-    daemon = tuple(owner for owner in pods if owner.kind == "DaemonSet")
+    daemon = tuple(owner for owner in pods if owner.kind == DAEMON_SET.name)
     for owner in sorted(set(pods) - set(daemon)):
         spans = sorted(
             (int(usage.first[of].min()), int(last[of].max()), of) for of in pods[owner].values()
