@@ -45,12 +45,8 @@ from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
 from analyzer.pipeline import Method, score_policy
-<<<<<<< HEAD
-from analyzer.usage import NAMES, Meta, Recording, Usage, validate_events, validate_specs
-=======
 from analyzer.placement import pressure, slots_of
-from analyzer.usage import Meta, Recording, Usage, validate_specs
->>>>>>> main
+from analyzer.usage import NAMES, Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -389,9 +385,7 @@ def as_histories(memory: Array, restarted_every: int = 0) -> Histories:
             "kind": "restart",
         }
         for c, pod in zip(usage.containers, usage.pods, strict=True)
-        for day in range(
-            restarted_every, steps // 288 * bool(restarted_every), restarted_every or 1
-        )
+        for day in days
     ]
     if not restarts:
         return build_histories(Recording(meta, usage))
