@@ -11,22 +11,21 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analyzer import __version__
 from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest
-from analyzer.calibration import calibrate, spend
 from analyzer.config import Config, parse_duration, parse_time
+from analyzer.decision import decide, propose, settings_digest
 from analyzer.errors import UsageError
-from analyzer.history import Histories, Skipped, build_histories, check_ledger
+from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.landing import check_repository, land
 from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
 from analyzer.models import DEFAULT_MODEL, Demand, model_named
-from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
-from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
 from analyzer.policy import Policies
-from analyzer.recommend import Recommendation, due_risks, recommend
+from analyzer.recommend import Recommendation
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window, open_source
 from analyzer.usage import Recording, utc
@@ -67,7 +66,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
         # A ledger that cannot be read is said before an hour of reading.
         ledger = remembered(config)
         histories = build_histories(read(config, now, progress))
-        report = replace(analyze_histories(histories, config, progress, ledger), created=utc(now))
+        found = review(histories, config, progress, ledger)
+        report = replace(found.report, created=utc(now))
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config)
@@ -78,7 +78,7 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
             if config.charts:
                 draw(report, histories, folder / "charts", config.most_charts, progress)
         if config.ledger_folder is not None:
-            append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
+            append(config.ledger_folder, found.rows, now)
     return Run(report, target)
 
 
@@ -180,60 +180,53 @@ def analyze_histories(
 
     `ledger` is what earlier reviews said and what became of it.
     """
+    return review(histories, config, progress, ledger).report
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a review found, and the rows that it adds to the ledger."""
+
+    report: Report
+    rows: pd.DataFrame
+
+
+def review(
+    histories: Histories,
+    config: Config,
+    progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
+) -> Review:
+    """As `analyze_histories`, with what is to be remembered of it."""
     progress(0, 3, "learning demand")
-    recommendations, skipped = _decide(histories, config)
+    decided = decide(histories, config, ledger)
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
-        [r.ref for r in recommendations],
-        [s.ref for s in skipped],
+        [r.ref for r in decided.recommendations],
+        [s.ref for s in decided.skipped],
     )
+    said, settings = decided.recommendations, settings_digest(config)
+    rows = update(ledger, said, histories, decided.wanted, settings)
     report = Report(
         meta=histories.meta,
         model=config.model,
         horizon=parse_duration(config.horizon),
-        recommendations=tuple(recommendations),
-        skipped=tuple(skipped),
-        outcomes=_outcomes(ledger, recommendations, histories),
+        recommendations=tuple(said),
+        skipped=tuple(decided.skipped),
+        outcomes=_outcomes(ledger, rows, histories),
         version=__version__,
     )
-    if not config.backtest or not len(histories):
-        return report
-    return judge(report, histories, config, progress)
+    if config.backtest and len(histories):
+        report = judge(report, histories, config, progress)
+    return Review(report, rows)
 
 
-def _decide(histories: Histories, config: Config) -> tuple[list[Recommendation], list[Skipped]]:
-    """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
-    if not len(histories):
-        return [], list(histories.skipped)
-    model = model_named(config.model)
-    demand = model.fit(histories, parse_duration(config.horizon))
-    if isinstance(model, Peer):
-        return recommend(histories, demand, config.policies)
-    return _propose(histories, calibrate(model, demand, histories), config)
-
-
-def _propose(
-    histories: Histories, demand: Demand, config: Config
-) -> tuple[list[Recommendation], list[Skipped]]:
-    """Apply the policy to a calibrated demand."""
-    if not config.risk_budget:
-        return recommend(histories, demand, config.policies)
-    replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
-    due = due_risks(histories, config.policies)
-    spent = spend(demand, due, replicas, most=config.risk_budget_cap, cut_off=cut_off(histories))
-    return recommend(histories, spent.demand, config.policies, spent.risks)
-
-
-def _outcomes(
-    ledger: Ledger, recommendations: Sequence[Recommendation], histories: Histories
-) -> tuple[Outcome, ...]:
+def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple[Outcome, ...]:
     """What came of earlier changes up to the end of `histories`, of the containers in it."""
     past = ledger.before(histories.meta.end)
     if not len(past):
         return ()
-    reviewed = {r.ref for r in recommendations}
-    scored = score(past.plus(update(past, recommendations, histories)))
-    return tuple(outcome for outcome in scored if outcome.ref in reviewed)
+    return tuple(o for o in score(past.plus(rows)) if o.ref in histories.position)
 
 
 def judge(report: Report, histories: Histories, config: Config, progress: Progress) -> Report:
@@ -278,9 +271,9 @@ def _levels(
     where nothing is declared then either.
     """
     if config.model in demands:
-        proposals = _propose(histories, demands[config.model], config)[0]
+        proposals = propose(histories, demands[config.model], config)[0]
     else:
-        proposals = _decide(histories, config)[0]
+        proposals = decide(histories, config).recommendations
     proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}

@@ -38,7 +38,7 @@ FLOORS = (
     ("gitops",),
     ("forge",),
     ("report", "plots", "writers"),
-    ("output", "config", "landing", "pull_requests", "pipeline", "cli", "__main__"),
+    ("output", "config", "landing", "pull_requests", "decision", "pipeline", "cli", "__main__"),
 )
 # The rooms of `gitops`, each on the ones before, and what of a room the others may see.
 ROOMS: dict[str, frozenset[str]] = {

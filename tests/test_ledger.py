@@ -296,7 +296,7 @@ def test_nothing_is_lost_where_containers_come_and_go() -> None:
     ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
     rows = update(EMPTY, [advice(FIRST, SMALLER)], week(1, FIRST)).assign(workload="other")
     both = make_ledger([ledger.rows, rows])
-    assert set(both.reviews) == {REF, other}
+    assert set(both.last) == {REF, other}
     assert np.array_equal(both.rows["workload"], ["other", "web"])
 
 

@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--weeks", type=int, default=52)
     parser.add_argument("--worlds", default="all", help="all, or names with commas between")
-    parser.add_argument("--policy", default="rightsize,krr,vpa,foresight")
+    parser.add_argument("--policy", default="rightsize,memoryless,krr,vpa,foresight")
     parser.add_argument("--merge", choices=MERGES, default="all")
     parser.add_argument("--window", type=int, default=2, help="weeks that an adviser is shown")
     parser.add_argument("--step", type=float, default=30, help="minutes")
@@ -90,7 +90,7 @@ def main() -> None:
     for policy in words.policy.split(","):
         scores = []
         for world in worlds:
-            scores.append(simulate(WORLDS[world], ADVISERS[policy], plan))
+            scores.append(simulate(WORLDS[world], ADVISERS[policy](), plan))
             rows.append((policy, world, scores[-1].summary()))
             if words.culprits:
                 worst = sorted(scores[-1].changed_by.items(), key=lambda item: -item[1])
