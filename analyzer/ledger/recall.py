@@ -50,7 +50,7 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
             continue
         held = ref in turned
         current = histories.spec(histories.position[ref]).resources.effective()
-        rejected, reason = refusals.get(ref, (None, ""))
+        rejected, reason = refusals.get(ref, ({}, ""))
         found[ref] = Past(
             wanted=(longer if held else most).get(ref, {}),
             span=HOLD_AFTER_TURN if held else HOLD,
@@ -102,22 +102,26 @@ def _open(last: Row, current: Resources, settings: str) -> Resources | None:
     return proposed if waits else None
 
 
-def _refusals(past: Ledger, now: datetime) -> dict[ContainerRef, tuple[Resources, str]]:
+Refused = dict[TargetName, Quantity | None]
+
+
+def _refusals(past: Ledger, now: datetime) -> dict[ContainerRef, tuple[Refused, str]]:
     """Changes that persons refused lately: by saying so, or by making something else of them."""
-    found: dict[ContainerRef, tuple[Resources, str]] = {}
+    found: dict[ContainerRef, tuple[Refused, str]] = {}
     for ref, row in past.last.items():
         if row["origin"] == "by hand" and row["since"] >= pd.Timestamp(now - SILENCE):
             proposed = _overruled(past.reviews_of(ref), row)
-            if proposed is not None:
+            if proposed:
                 found[ref] = proposed, _reason("changed by hand", row["since"])
     for row in past.decisions:
         if row["decision"] == "rejected" and row["reviewed"] >= pd.Timestamp(now - SILENCE):
             reason = _reason(f"rejected ({row['by']})", row["reviewed"])
-            found[ref_of(row)] = amounts_of(row, "proposed"), reason
+            whole = amounts_of(row, "proposed")
+            found[ref_of(row)] = {target: whole.amount(target) for target in TARGETS}, reason
     return found
 
 
-def _overruled(rows: list[Row], last: Row) -> Resources | None:
+def _overruled(rows: list[Row], last: Row) -> Refused:
     """What was proposed when somebody changed the amounts to what they are; only what differs.
 
     What was merged as proposed is no refusal.
@@ -125,12 +129,10 @@ def _overruled(rows: list[Row], last: Row) -> Resources | None:
     now = amounts_of(last, "now")
     earlier = [row for row in rows if amounts_of(row, "now") != now]
     if not earlier or amounts_of(earlier[-1], "proposed") == amounts_of(earlier[-1], "now"):
-        return None
+        return {}
     proposed = amounts_of(earlier[-1], "proposed")
-    for target in TARGETS:
-        if proposed.amount(target) == now.amount(target):
-            proposed = proposed.with_amount(target, None)
-    return proposed
+    wished = {target: proposed.amount(target) for target in TARGETS}
+    return {target: amount for target, amount in wished.items() if amount != now.amount(target)}
 
 
 def _reason(what: str, when: Any) -> str:

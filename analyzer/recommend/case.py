@@ -47,8 +47,8 @@ class Past:
     """The highest memory that any review remembers, however long ago."""
     open: Resources | None = None
     """What the last review proposed, where nobody has acted on it yet."""
-    rejected: Resources | None = None
-    """What was proposed and refused, as long as it is to be left alone."""
+    rejected: Mapping[TargetName, Quantity | None] = field(default_factory=dict)
+    """What was proposed and refused, as long as it is to be left alone; None: to remove it."""
     refused: str = ""
     """By whom and when, as a reason."""
 

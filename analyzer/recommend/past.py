@@ -110,7 +110,10 @@ def still_right(case: Case, amount: Quantity) -> Outcome:
     before = None if open_ is None else open_.amount(case.target)
     if before is None or case.now is None or before in (amount, case.now):
         return amount, ""
-    if worth_changing(before, amount, case.policy):
+    # As far off upwards as downwards, but for a limit: above it lies a kill.
+    high, low = max(before, amount), min(before, amount)
+    wrong = worth_changing(high, low, case.policy)
+    if wrong or (case.target == "memory_limit" and worth_changing(before, amount, case.policy)):
         return amount, ""
     return before, "as already proposed: what changed since is too small to say it anew"
 
@@ -118,7 +121,7 @@ def still_right(case: Case, amount: Quantity) -> Outcome:
 def refused(case: Case, amount: Quantity) -> Outcome:
     """What was rejected is not proposed again until its amount has moved."""
     past, now = case.facts.past, case.now
-    before = None if past.rejected is None else past.rejected.amount(case.target)
+    before = past.rejected.get(case.target)
     if now is None or before is None or now in (before, amount):
         return amount, ""
     if (amount > now) != (before > now):
@@ -126,6 +129,12 @@ def refused(case: Case, amount: Quantity) -> Outcome:
     if abs(amount.units / max(before.units, 1) - 1) > MOVED:
         return amount, ""
     return now, past.refused
+
+
+def removal_refused(case: Case) -> str:
+    """Why an amount is not to be taken away, where somebody refused just that; else empty."""
+    past = case.facts.past
+    return past.refused if past.rejected.get(case.target, case.now) is None else ""
 
 
 def _span(length: timedelta) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from analyzer.config import Config
 from analyzer.history import Histories, build_histories
-from analyzer.ledger import EMPTY
+from analyzer.ledger import EMPTY, decided
 from analyzer.models import model_named
 from analyzer.pipeline import analyze_histories, review
 from analyzer.policy import Amount, round_up
@@ -33,14 +33,19 @@ def rightsize(seen: Seen) -> Mapping[ContainerRef, Proposal]:
 class Remembering:
     """The policy that ships, with a ledger of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rejected: bool = False) -> None:
         self.ledger = EMPTY
+        self.rejected = rejected
+        """Whether everything that is proposed is refused, and the ledger told so."""
 
     def __call__(self, seen: Seen) -> Mapping[ContainerRef, Proposal]:
         """What this review changes; it is written down."""
         histories = build_histories(seen.recording)
         found = review(histories, _SETTINGS, ledger=self.ledger)
         self.ledger = self.ledger.plus(found.rows)
+        for r in found.report.changed if self.rejected else ():
+            refusal = decided(r.ref, "rejected", histories.meta.end, "closed", r.proposed)
+            self.ledger = self.ledger.plus(refusal)
         return _proposals(found.report)
 
 
