@@ -10,14 +10,14 @@ VENV_PYTHON := .venv/bin/python
 DEMO_OUTPUT ?= reports/demo
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help setup tools test demo example lint format format-check typecheck pytest lock bench clean
+.PHONY: help setup tools test demo example docs lint format format-check typecheck pytest lock bench mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  Variables: PYTHON (interpreter for .venv), PYTEST_ARGS, DEMO_OUTPUT, and to use programs"
 	@echo "  you already have: RIGHTSIZE_KUBECTL, RIGHTSIZE_HELM, RIGHTSIZE_PROMETHEUS,"
-	@echo "  RIGHTSIZE_PROMTOOL, RIGHTSIZE_VICTORIA_METRICS (each a path)."
+	@echo "  RIGHTSIZE_PROMTOOL, RIGHTSIZE_VICTORIA_METRICS, RIGHTSIZE_CHROMIUM (each a path)."
 
 setup: ## Create .venv from the hashed lock and install rightsize into it
 	@scripts/setup
@@ -33,9 +33,11 @@ demo: setup ## Analyse the sample cluster and write patches and charts to report
 	    --repo sample-data/gitops --output "$(DEMO_OUTPUT)"
 	@scripts/show-output "$(DEMO_OUTPUT)"
 
-example: tools ## Make reports/example anew
-	@PATH="$$PWD/.tools/bin:$$PATH" RIGHTSIZE_MOST_CHARTS=8 .venv/bin/rightsize run \
-	    --source recording:sample-data/recording --repo sample-data/gitops --output reports/example
+example: tools ## Make reports/example anew: a few files of a run on the sample cluster
+	@PATH="$$PWD/.tools/bin:$$PATH" scripts/example
+
+docs: setup ## Make the pages of docs/ that follow the code: picture, reference, glossary
+	@$(VENV_PYTHON) scripts/make_docs.py
 
 lint: setup ## ruff check
 	@$(VENV_PYTHON) -m ruff check .
@@ -58,6 +60,9 @@ lock: setup ## Resolve the dependencies anew into the two hashed lock files
 
 bench: tools ## Run every benchmark in its small size (benchmarks/README.md has the real ones)
 	@scripts/bench
+
+mutation: setup ## Change decisions one by one and see whether a test notices; MUTANTS per module
+	@$(VENV_PYTHON) scripts/mutation.py --per-module "$${MUTANTS:-6}"
 
 clean: ## Remove what these targets made: .venv, .tools, caches, the demo's output
 	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports/demo

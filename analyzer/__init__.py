@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analyzer.models import Model as Model
     from analyzer.models import Step as Step
     from analyzer.models import model_named as model_named
+    from analyzer.pipeline import Method as Method
     from analyzer.pipeline import analyze as analyze
     from analyzer.pipeline import run as run
     from analyzer.policy import Policies as Policies
@@ -70,6 +71,7 @@ _HOME = {
     "Histories": "history",
     "Memory": "quantity",
     "Meta": "usage",
+    "Method": "pipeline",
     "Model": "models",
     "Policies": "policy",
     "Policy": "policy",
@@ -111,6 +113,7 @@ __all__ = [
     "Histories",
     "Memory",
     "Meta",
+    "Method",
     "Model",
     "Policies",
     "Policy",

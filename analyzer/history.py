@@ -21,7 +21,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import RecordingError
+from analyzer.existence import settle
 from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
 from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
@@ -102,6 +104,10 @@ class Histories:
     specs: tuple[tuple[Spec, ...], ...]
     events: pd.DataFrame
     skipped: tuple[Skipped, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """What of the usage that was read is not believed."""
+    gone: Mapping[ContainerRef, str] = field(default_factory=dict)
+    """Containers that exist no more, and what became of them; they get no amounts."""
     pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
     """What is known of the pods of all containers, as `validate_pods` says."""
     days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
@@ -129,6 +135,27 @@ class Histories:
         """How container `index` is set up now; all defaults where the source does not know."""
         periods = self.specs[index]
         return periods[-1] if periods else Spec()
+
+    @cached_property
+    def _verdicts_by_ref(self) -> dict[ContainerRef, list[Verdict]]:
+        by_ref: dict[ContainerRef, list[Verdict]] = {}
+        for verdict in self.verdicts:
+            by_ref.setdefault(verdict.ref, []).append(verdict)
+        return by_ref
+
+    def verdicts_of(self, index: int) -> list[Verdict]:
+        """What of the usage of container `index` is not believed."""
+        return self._verdicts_by_ref.get(self.containers[index], [])
+
+    def unbelieved(self, index: int) -> dict[Resource, str]:
+        """The resources of which container `index` has nothing left to go by, and why."""
+        verdicts = self.verdicts_of(index)
+        gone = {}
+        for resource in RESOURCES:
+            of = [verdict for verdict in verdicts if verdict.resource == resource]
+            if of and sum(verdict.samples for verdict in of) == of[0].observed:
+                gone[resource] = " and ".join(verdict.reason for verdict in of)
+        return gone
 
     def of(self, ref: ContainerRef) -> History:
         """Everything about one container. Raises KeyError where it has no samples."""
@@ -171,8 +198,9 @@ class Histories:
         """What was known at the end of step `stop`, from step `begin` on.
 
         Every container stays listed, with no samples where it was not there. Events after `stop`
-        are gone, and so are settings first seen after it: nothing of the future is left but the
-        settings of a container whose source does not say since when they hold.
+        are gone, and so are settings first seen after it and what was found to exist no more:
+        nothing of the future is left but the settings of a container whose source does not say
+        since when they hold.
         """
         usage = self.usage.between(begin, stop)
         end = usage.end
@@ -188,6 +216,7 @@ class Histories:
             ),
             events=events.reset_index(drop=True),
             skipped=self.skipped,
+            verdicts=self.verdicts,
             pods=_pods_until(self.pods, end),
             days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
@@ -212,10 +241,13 @@ class Histories:
 
 
 def build_histories(recording: Recording) -> Histories:
-    """Join usage, specs and events of `recording` per container.
+    """Join usage, specs and events of `recording` per container, as far as they can be believed.
 
-    Containers that are known from specs but were never observed come out as `Skipped`.
+    Containers that were never observed come out as `Skipped`. Those that exist no more stay, for
+    they tell how containers behave, and are named in `gone`.
     """
+    recording, verdicts = gate(recording)
+    recording, gone = settle(recording)
     usage = recording.usage
     cluster = recording.meta.cluster
     seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
@@ -236,10 +268,41 @@ def build_histories(recording: Recording) -> Histories:
         usage=usage,
         specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
         events=_index_events(recording.events, cluster, position),
-        skipped=tuple(Skipped(ref, "no usage was observed in the window") for ref in sorted(never)),
+        skipped=(
+            *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
+            *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
+        ),
+        verdicts=verdicts,
+        gone=gone,
         pods=recording.pods,
         days=recording.days,
     )
+
+
+def _skip_unseen(
+    refs: Sequence[ContainerRef], recording: Recording, verdicts: Sequence[Verdict]
+) -> Iterator[Skipped]:
+    """Why each of the containers without a sample to go by has none, as far as that is known."""
+    events = recording.events
+    kills = events[events["kind"] == "oom_kill"].groupby(NAMES, observed=True)["value"]
+    count, limit = kills.size(), kills.max()
+    for ref in refs:
+        doubts = [verdict.reason for verdict in verdicts if verdict.ref == ref]
+        key = (ref.namespace, ref.kind, ref.workload, ref.container)
+        killed = int(count.get(key, 0))
+        if doubts:
+            yield Skipped(ref, "; ".join(doubts))
+        elif killed:
+            at = limit[key]
+            where = "" if pd.isna(at) else f" at {Memory.from_bytes(float(at)).human()}"
+            times = "once" if killed == 1 else f"{killed} times"
+            yield Skipped(
+                ref,
+                f"it was OOM-killed {times}{where} before any usage could be observed; "
+                "raise its memory limit by hand",
+            )
+        else:
+            yield Skipped(ref, "no usage was observed in the window")
 
 
 def _pods_until(pods: pd.DataFrame, end: datetime) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,31 +16,32 @@ from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.forge.forges import access_of
 from analyzer.gitops.index.place import Finding
-from analyzer.gitops.index.repository_index import index_repository
+from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.changes import (
-    ATTRIBUTES,
     Advice,
     ChangePlan,
     DesiredChange,
     Edited,
     Outcome,
-    plan_changes,
+    plan_on,
 )
 from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
 from analyzer.gitops.land.worktree import clone
 from analyzer.gitops.reach.repository import expect_folder
-from analyzer.gitops.reach.runtimes import Hold
+from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools
+from analyzer.gitops.text.resources import ROWS
+from analyzer.history import Histories, Spec
 from analyzer.kinds import kind_of
-from analyzer.models.demand import Resource, Step
+from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
-from analyzer.recommend import Recommendation
+from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, Landing, Report
-from analyzer.sources.kubernetes import ClusterError, find_way, owners
+from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
@@ -52,35 +53,117 @@ _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
 """What git would clone: a URL, or user@host:path."""
 
 
-def land(report: Report, config: Config) -> Report:
-    """Find the place of every change in the repository, edit it there and prove the edit."""
-    report = ask_cluster(report, config)
-    return with_plan(report, plan_landing(report, config))
+@dataclass(frozen=True)
+class Beforehand:
+    """What the cluster and the repository say before anything is recommended.
+
+    `histories` carry the labels that the cluster stated, `bounds` are what the settings of programs
+    in the repository ask of their memory, `missed` is in one sentence each what was not told.
+    """
+
+    histories: Histories
+    bounds: Mapping[ContainerRef, tuple[Bound, ...]] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
 
 
-def ask_cluster(report: Report, config: Config) -> Report:
-    """`report` with what the cluster says of its workloads' owners, where the settings allow it.
+@dataclass(frozen=True)
+class ClusterLabels:
+    """The labels of workloads by namespace, kind and name, and what was not told of them."""
 
-    The cluster's word counts more than that of the metrics, which may be older. What it does not
-    say becomes a warning, and the report counts as partial.
+    labels: Mapping[Workload, Mapping[str, str]] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
+
+    def of(self, ref: ContainerRef) -> Mapping[str, str]:
+        """What the cluster says of a container's workload; empty where it says nothing."""
+        return self.labels.get((ref.namespace, ref.kind, ref.workload), {})
+
+
+def cluster_labels(config: Config) -> ClusterLabels:
+    """What the cluster says of its workloads' owners, where the settings allow it to be asked.
+
+    The cluster's word counts more than that of the metrics, which may be older.
     """
     if not config.kubernetes.ask:
-        return report
+        return ClusterLabels()
     try:
         way = find_way(config.kubernetes.context, config.kubernetes.kubeconfig)
     except ClusterError as err:
-        return replace(report, warnings=(*report.warnings, str(err)))
+        return ClusterLabels(missed=(str(err),))
     answer = owners(way, config.namespaces)
+    return ClusterLabels(answer.labels, tuple(answer.problems))
 
-    def labelled(r: Recommendation) -> Recommendation:
-        said = answer.labels.get((r.ref.namespace, r.ref.kind, r.ref.workload))
-        return replace(r, labels={**r.labels, **said}) if said else r
 
-    return replace(
-        report,
-        recommendations=tuple(map(labelled, report.recommendations)),
-        warnings=(*report.warnings, *answer.problems),
-    )
+def look_ahead(
+    histories: Histories, config: Config, index: RepositoryIndex | None = None
+) -> Beforehand:
+    """Ask the cluster and the repository, as far as the settings name them, before recommending."""
+    said = cluster_labels(config)
+    histories = _labelled(histories, said)
+    if config.git.repo is None:
+        return Beforehand(histories, missed=said.missed)
+    if index is None:
+        with checkout(config) as root:
+            index = index_of(root, config)
+    return Beforehand(histories, _bounds(histories, index), said.missed)
+
+
+def _labelled(histories: Histories, said: ClusterLabels) -> Histories:
+    """The histories with what the cluster says of each container as it is set up now."""
+    if not said.labels:
+        return histories
+    pairs = zip(histories.containers, histories.specs, strict=True)
+    return replace(histories, specs=tuple(_told(said.of(ref), periods) for ref, periods in pairs))
+
+
+def _told(labels: Mapping[str, str], periods: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    """The settings of a container with the labels of the last ones completed."""
+    if not labels:
+        return periods
+    *earlier, now = periods or (Spec(),)
+    return (*earlier, replace(now, labels={**now.labels, **labels}))
+
+
+def _bounds(histories: Histories, index: RepositoryIndex) -> dict[ContainerRef, tuple[Bound, ...]]:
+    """What the settings beside each container's place ask of its memory."""
+    specs = [histories.spec(position) for position in range(len(histories))]
+    live = [
+        LiveContainer(ref, spec.labels, spec.container_type, spec.resources)
+        for ref, spec in zip(histories.containers, specs, strict=True)
+    ]
+    found: dict[ContainerRef, tuple[Bound, ...]] = {}
+    for spec, traced in zip(specs, trace(live, index), strict=True):
+        floors = traced.expectation.floors if traced.expectation is not None else ()
+        bounds = tuple(_bounds_of(floors, spec.resources))
+        if bounds:
+            found[traced.ref] = bounds
+    return found
+
+
+def _bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+    now = current.effective()
+    for floor in floors:
+        request = floor.least_request(now.memory_request)
+        limit = floor.least_limit(now.memory_limit)
+        if request is not None:
+            yield Bound("memory_request", request, floor.reason)
+        if limit is not None:
+            yield Bound("memory_limit", limit, floor.reason)
+
+
+def index_of(root: Path, config: Config) -> RepositoryIndex:
+    """What the configured repository, checked out at `root`, declares."""
+    return index_repository(root, entry=config.git.entry, tools=tools_of(config))
+
+
+def land(report: Report, config: Config, index: RepositoryIndex | None = None) -> Report:
+    """Find the place of every change in the repository, edit it there and prove the edit.
+
+    `index` is that of a checkout that is still there; without it, one is made.
+    """
+    if index is not None:
+        return with_plan(report, _plan(report, config, index))
+    with planned(report, config) as plan:
+        return with_plan(report, plan)
 
 
 def with_plan(
@@ -90,15 +173,23 @@ def with_plan(
     split_directions: bool = False,
 ) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
-    report = _with_holds(report, plan)
     found = propose(report, plan, grouping, split_directions)
     commits = mails(found, plan)
     changes = tuple(
-        Change(name, proposal.branch, proposal.title, proposal.body, proposal.diff(), commit)
+        _change(proposal, name, commit)
         for proposal, (name, commit) in zip(found, commits.items(), strict=True)
     )
     landings = tuple(_landing(outcome) for outcome in plan.outcomes)
-    return replace(report, landings=landings, changes=changes, diff=plan.diff())
+    report = replace(report, landings=landings, changes=changes, together="")
+    whole = plan.diff()
+    return report if report.diff == whole else replace(report, together=whole)
+
+
+def _change(proposal: Proposal, name: str, commit: str) -> Change:
+    """A proposal as the report holds it: its edit once, in its commit."""
+    change = Change(name, proposal.branch, proposal.title, proposal.body, commit)
+    alone = proposal.diff()
+    return change if change.diff == alone else replace(change, alone=alone)
 
 
 def propose(
@@ -115,23 +206,34 @@ def propose(
     )
 
 
-def plan_landing(report: Report, config: Config) -> ChangePlan:
+def plan_landing(report: Report, config: Config, said: ClusterLabels | None = None) -> ChangePlan:
     """Plan the edits of the configured repository, in memory."""
-    with planned(report, config) as plan:
+    with planned(report, config, said) as plan:
         return plan
 
 
 @contextmanager
-def planned(report: Report, config: Config) -> Iterator[ChangePlan]:
-    """As `plan_landing`, with the checkout there until the block ends."""
+def planned(
+    report: Report, config: Config, said: ClusterLabels | None = None
+) -> Iterator[ChangePlan]:
+    """As `plan_landing`, with the checkout there until the block ends.
+
+    `said` is what the cluster says now, for a report of another day.
+    """
     with checkout(config) as root:
-        yield plan_changes(
-            root,
-            [_desired(r) for r in report.changed],
-            tools=tools_of(config),
-            entry=config.git.entry,
-            live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
-        )
+        yield _plan(report, config, index_of(root, config), said)
+
+
+def _plan(
+    report: Report, config: Config, index: RepositoryIndex, said: ClusterLabels | None = None
+) -> ChangePlan:
+    labels = said or ClusterLabels()
+    return plan_on(
+        index,
+        [_desired(r, labels) for r in report.changed],
+        tools=tools_of(config),
+        live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
+    )
 
 
 def tools_of(config: Config) -> Tools:
@@ -172,13 +274,19 @@ def checkout(config: Config) -> Iterator[Path]:
         yield root
 
 
-def trace_all(report: Report, config: Config) -> tuple[list[Trace], tuple[Finding, ...]]:
-    """The place of every container of the report, changed or not, and what looks wrong there."""
+def trace_all(
+    report: Report, config: Config, said: ClusterLabels | None = None
+) -> tuple[list[Trace], tuple[Finding, ...]]:
+    """The place of every container of the report, skipped ones too, and what looks wrong there."""
+    labels = said or ClusterLabels()
     live = [
-        LiveContainer(r.ref, r.labels, r.container_type, r.current) for r in report.recommendations
+        LiveContainer(r.ref, {**r.labels, **labels.of(r.ref)}, r.container_type, r.current)
+        for r in report.recommendations
     ]
+    # Of a container that was skipped, what it runs as is not told.
+    live += [LiveContainer(s.ref, labels.of(s.ref), None) for s in report.skipped]
     with checkout(config) as root:
-        index = index_repository(root, entry=config.git.entry, tools=tools_of(config))
+        index = index_of(root, config)
         return trace(live, index), tuple(index.findings)
 
 
@@ -202,18 +310,18 @@ def examine_git(config: Config) -> list[Check]:
     return [*checks, Check("cluster", OK, told), *problems]
 
 
-def _desired(recommendation: Recommendation) -> DesiredChange:
+def _desired(recommendation: Recommendation, said: ClusterLabels) -> DesiredChange:
     """What has to be written: the targets that change, and no others."""
     targets = changed_targets(recommendation)
     new = {target: getattr(recommendation.proposed, target) for target in targets}
-    field_of = {target: name for name, target in ATTRIBUTES.items()}
+    gone = [row.field for row in ROWS if row.attribute in new and new[row.attribute] is None]
     return DesiredChange(
         ref=recommendation.ref,
         current=recommendation.current,
         proposed=Resources(**new),
-        labels=recommendation.labels,
+        labels={**recommendation.labels, **said.of(recommendation.ref)},
         container_type=recommendation.container_type,
-        remove=frozenset(field_of[target] for target, amount in new.items() if amount is None),
+        remove=frozenset(gone),
     )
 
 
@@ -278,45 +386,6 @@ def _risk_text(recommendation: Recommendation) -> str:
     return f"stated risk: {', '.join(parts)}" if parts else ""
 
 
-def _held_text(one: Hold) -> str:
-    name = one.target.replace("_", " ")
-    return f"{name} {one.kept} and not {one.wanted}: {one.reason}"
-
-
-def _with_holds(report: Report, plan: ChangePlan) -> Report:
-    """The recommendations as they land: what a container's own settings held is what is proposed.
-
-    So every output says the same, those that never look at the repository included.
-    """
-    held = {outcome.ref: outcome.held for outcome in plan.outcomes if outcome.held}
-    if not held:
-        return report
-    recommendations = tuple(
-        _kept(r, held[r.ref]) if r.ref in held else r for r in report.recommendations
-    )
-    return replace(report, recommendations=recommendations)
-
-
-def _kept(recommendation: Recommendation, held: Sequence[Hold]) -> Recommendation:
-    """The recommendation with its memory held, the step in its trail, and no risk stated for it."""
-    kept = {one.target: one.kept for one in held}
-    new, trail = recommendation.proposed, dict(recommendation.trail)
-    for one in held:
-        step = Step("keep", one.wanted.human(), one.kept.human(), one.reason)
-        trail[one.target] = (*trail.get(one.target, ()), step)
-    return replace(
-        recommendation,
-        proposed=replace(
-            new,
-            memory_request=kept.get("memory_request", new.memory_request),
-            memory_limit=kept.get("memory_limit", new.memory_limit),
-        ),
-        trail=trail,
-        stated_risk={t: risk for t, risk in recommendation.stated_risk.items() if t not in kept},
-        notes=(*recommendation.notes, *dict.fromkeys(one.reason for one in held)),
-    )
-
-
 def _landing(outcome: Outcome) -> Landing:
     place = outcome.place
     landing = Landing(str(outcome.ref), "unchanged", outcome.trace.reason)
@@ -329,7 +398,6 @@ def _landing(outcome: Outcome) -> Landing:
             path=place.path,
             confidence=outcome.trace.confidence or "",
         )
-    landing = replace(landing, held=tuple(map(_held_text, outcome.held)))
     if isinstance(outcome, Edited):
         return replace(landing, status="edited", proven=outcome.proof)
     if isinstance(outcome, Advice):

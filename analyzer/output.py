@@ -32,8 +32,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         if path.is_absolute() or not path.parts or ".." in path.parts or "\0" in name:
             raise OutputError(f"a writer asked for the path {name!r}, outside the output folder")
         target = folder.joinpath(*path.parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        except OSError as error:
+            raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 def check_target(target: Path) -> None:
@@ -73,21 +76,30 @@ class Claim:
         for leftover in (fresh, previous):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
-            fresh.mkdir()
-            yield fresh
-            _write_sums(fresh)
-            if target.exists():
-                target.rename(previous)
-            fresh.rename(target)
-        except OSError as error:
-            where = error.filename or target
-            raise OutputError(f"{where}: cannot be written ({error.strerror})") from error
+            with _blaming(target):
+                fresh.mkdir()
+            yield fresh  # what fails in there is not the folder's fault
+            with _blaming(target):
+                _write_sums(fresh)
+                if target.exists():
+                    target.rename(previous)
+                fresh.rename(target)
         finally:
             # First of all: an interrupt between the two renames must not cost the old result.
             _restore(target, previous)
             shutil.rmtree(fresh, ignore_errors=True)
             if target.exists():
                 shutil.rmtree(previous, ignore_errors=True)
+
+
+@contextmanager
+def _blaming(target: Path) -> Iterator[None]:
+    """Turn what the system refuses within the block into an error that names the place."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or target
+        raise OutputError(f"{where}: cannot be written ({error.strerror})") from error
 
 
 @contextmanager

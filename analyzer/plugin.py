@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from analyzer.errors import UsageError
 
 T = TypeVar("T")
+_MOST_NAMED = 20
 
 
 class Plugins(Mapping[str, T], Generic[T]):
@@ -71,4 +72,7 @@ class Plugins(Mapping[str, T], Generic[T]):
 def did_you_mean(name: str, known: list[str], *, all_of_them: str = "there are") -> str:
     """The likely one of `known` for a mistyped name, or all of them."""
     close: list[Any] = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"{all_of_them} {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]}?"
+    more = f", and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    return f"{all_of_them} {', '.join(known[:_MOST_NAMED]) or 'none'}{more}"

@@ -41,19 +41,35 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     memory_limit_headroom: float = 1.2
     """The limit is at least this many times the highest peak seen: a limit reserves nothing."""
 
+    cache_share: float = 0.5
+    """The share of page cache that memory amounts make room for, where the source tells it from
+    resident memory: the kernel takes it back rather than kill."""
+    busy_hour_floor: float = 0.0
+    """The CPU request is at least this share of the p95 of the hour that is busiest every day or
+    every week. 0 leaves such hours to the nodes' spare time, and a note says so."""
+
     cpu_limit: Literal["none", "keep", "ratio", "risk"] = "none"
+    """What becomes of CPU limits: removed, kept, a multiple of the request, or by risk."""
     cpu_limit_ratio: float = 2.0
+    """With `ratio`, the CPU limit is this many times the request."""
     cpu_limit_risk: float = 0.001
+    """With `risk`, the share of the time in which CPU usage may exceed the limit."""
     memory_limit: Literal["risk", "request", "keep", "none"] = "risk"
+    """What becomes of memory limits: by risk, equal to the request, kept, or removed."""
     add_missing_limits: bool = False
     """Propose limits where none is declared. Off, because a new limit can only take away."""
 
     cpu_floor: Cpu = msgspec.field(default_factory=lambda: Cpu(5))
+    """No CPU request or limit is proposed below this."""
     memory_floor: Memory = msgspec.field(default_factory=lambda: Memory(16 * 1024**2))
+    """No memory request or limit is proposed below this."""
     cpu_ceiling: Cpu | None = None
+    """No CPU request or limit is proposed above this; by default what the largest node has."""
     memory_ceiling: Memory | None = None
+    """No memory request or limit is proposed above this, likewise."""
 
     direction: Literal["both", "raise", "lower", "off"] = "both"
+    """Which way amounts may go; with `off` a container is left as it is."""
     min_samples: int = 10
     """With fewer samples than this, nothing is recommended at all."""
     min_days_to_lower: float = 3.0
@@ -63,7 +79,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_change: float = 0.10
     """A smaller relative change is not worth a restart."""
     min_change_cpu: Cpu = msgspec.field(default_factory=lambda: Cpu(20))
+    """A smaller change of CPU is not worth a restart; an eighth of it is, where it is a raise."""
     min_change_memory: Memory = msgspec.field(default_factory=lambda: Memory(32 * 1024**2))
+    """A smaller change of memory is not worth a restart, likewise."""
     keep_qos: bool = False
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
     hpa: Literal["hands-off", "ignore"] = "hands-off"
@@ -75,6 +93,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("cpu_limit_risk", self.cpu_limit_risk, 0.001, 0.5)
         _between("cpu_limit_ratio", self.cpu_limit_ratio, 1.0, 100.0)
         _between("memory_limit_headroom", self.memory_limit_headroom, 1.0, 10.0)
+        _between("cache_share", self.cache_share, 0.0, 1.0)
+        _between("busy_hour_floor", self.busy_hour_floor, 0.0, 1.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
         _between("min_samples", self.min_samples, 1, 10**9)
@@ -118,11 +138,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Settings for the containers that match; patterns are shell globs, and all must match."""
 
     set: Mapping[str, Any]
+    """What holds for them: settings of `policy` with their values."""
     cluster: str = "*"
+    """A pattern for the name of the cluster."""
     namespace: str = "*"
+    """A pattern for the namespace."""
     kind: str = "*"
+    """A pattern for the kind of the workload, such as `Deployment`."""
     workload: str = "*"
+    """A pattern for the name of the workload."""
     container: str = "*"
+    """A pattern for the name of the container."""
 
     def matches(self, ref: ContainerRef) -> bool:
         """Whether this rule speaks of `ref`; kinds also by kubectl's words, in any case."""

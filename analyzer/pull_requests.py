@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analyzer.config import Config
 from analyzer.forge.cycle import Wanted
-from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.delivery import Delivery, Desk, Past, deliver
 from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden
 from analyzer.forge.protocol import Request, Text
@@ -37,6 +37,7 @@ def deliver_report(
     config: Config,
     environment: Mapping[str, str],
     *,
+    charts: Path | None = None,
     dry_run: bool = False,
 ) -> Delivered:
     """Open, refresh and close pull requests for what `plan` changes, in its checkout's remote.
@@ -46,9 +47,11 @@ def deliver_report(
     """
     settings = config.forge
     desk = _desk(plan.index.root, config, environment, dry_run=dry_run)
-    wanted = wanted_of(report, propose(report, plan, settings.group, settings.split_directions))
+    proposals = propose(report, plan, settings.group, settings.split_directions)
+    wanted = wanted_of(report, proposals, charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
-    found = deliver(wanted, report.meta.cluster, desk, complete=not partial)
+    past = Past(report.meta.end, report.outcomes)
+    found = deliver(wanted, report.meta.cluster, desk, past, complete=not partial)
     rest = getattr(desk.forge, "rest", None)
     return Delivered(found, tuple(rest.sent) if rest is not None else ())
 
@@ -71,10 +74,23 @@ def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run
     return Desk(open_forge(settings, remote, token, dry_run=dry_run), remote, settings, dry_run)
 
 
-def wanted_of(report: Report, proposals: Iterable[Proposal]) -> list[Wanted]:
-    """The pull requests that a report's proposals ask for."""
+def wanted_of(
+    report: Report, proposals: Sequence[Proposal], charts: Path | None = None
+) -> list[Wanted]:
+    """The pull requests that a report's proposals ask for, with what the folder `charts` has."""
     known = {r.ref: r for r in report.recommendations}
-    return [_wanted(one, known, report.meta.cluster) for one in proposals]
+    found = [_wanted(one, known, report.meta.cluster) for one in proposals]
+    if charts is None:
+        return found
+    return [
+        replace(one, pictures=_pictures(proposal, charts))
+        for one, proposal in zip(found, proposals, strict=True)
+    ]
+
+
+def _pictures(proposal: Proposal, charts: Path) -> tuple[Path, ...]:
+    paths = (charts / f"{change.ref.slug()}.png" for change in proposal.changes)
+    return tuple(path for path in paths if path.is_file())
 
 
 def _wanted(one: Proposal, known: Mapping[ContainerRef, Recommendation], cluster: str) -> Wanted:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -18,17 +18,20 @@ import msgspec
 import pandas as pd
 
 from analyzer.errors import OutputError
-from analyzer.escape import json_text
+from analyzer.escape import html, json_text
+from analyzer.gitops.land.diff import diff_of, joined
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
-from analyzer.models.demand import RESOURCES
+from analyzer.models.demand import RESOURCES, Resource
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
 from analyzer.workload import Selector
 
 SCHEMA = "rightsize/v1"
+_SHOWN = 25
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,7 @@ class Landing:
     """Where the change of one container lands in Git, or why it does not.
 
     `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``;
-    `confidence` is that of the place. `held` says which amounts the container's own settings kept
-    from going lower. Runs of earlier versions have no `proven`.
+    `confidence` is that of the place. Runs of earlier versions have no `proven`.
     """
 
     ref: str
@@ -48,7 +50,6 @@ class Landing:
     document: int = 0
     path: str = ""
     confidence: str = ""
-    held: tuple[str, ...] = ()
     proven: Proof | None = None
 
 
@@ -57,18 +58,24 @@ class Change:
     """The change of one application, ready for review.
 
     `commit` is a mailbox file for ``git am`` and `name` its file name; the commits of a report
-    stand on top of each other in order, each `diff` stands on the base alone.
+    stand on top of each other in order. `alone` is the diff on the base alone where that is another
+    one than in `commit`, for an earlier change touches the same file; else empty.
     """
 
     name: str
     branch: str
     title: str
     body: str
-    diff: str
     commit: str
+    alone: str = ""
+
+    @property
+    def diff(self) -> str:
+        """The change as a unified diff that stands on the base alone."""
+        return self.alone or diff_of(self.commit)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """What one run found. `partial` runs say so in `warnings`."""
 
@@ -78,19 +85,34 @@ class Report:
     recommendations: tuple[Recommendation, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Settings that have no effect, in one sentence each; they make no run partial."""
+    verdicts: tuple[Verdict, ...] = ()
+    """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
     """The backtest in one sentence."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
-    diff: str = ""
-    """All changes of the repository as one unified diff."""
+    together: str = ""
+    """All changes as one diff, where two of them touch the same file; else empty."""
+    days: Mapping[str, Mapping[Resource, tuple[float | None, ...]]] = field(default_factory=dict)
+    """Per container and resource, what each day of the window showed, the last day last: the p95
+    of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What a reader may open, relative to the output: the ``page``, the chart of the ``cluster``,
+    and by the name of each container that was drawn its chart."""
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
     version: str = ""
     schema: str = SCHEMA
+
+    @property
+    def diff(self) -> str:
+        """All changes of the repository as one unified diff."""
+        return self.together or joined(change.diff for change in self.changes) or ""
 
     @property
     def changed(self) -> tuple[Recommendation, ...]:
@@ -102,6 +124,23 @@ class Report:
         """Per target, declared now and proposed, over all replicas (millicores, bytes)."""
         return totals(self.recommendations)
 
+    def __repr__(self) -> str:
+        told = tally(self.recommendations, self.skipped)
+        return f"<Report of {self.meta.cluster}, model {self.model}: {told}>"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the tally, and the largest changes as a table."""
+        shown = sorted(self.changed, key=lambda r: (-r.weight, r.ref))[:_SHOWN]
+        rows = "".join(_html_row(r) for r in shown)
+        rest = len(self.changed) - len(shown)
+        more = f"<p>and {rest} more to change, see <code>to_frame()</code></p>" if rest else ""
+        head = "".join(f"<th>{name}</th>" for name in ("container", *map(_words, TARGETS)))
+        return (
+            f"<p><b>{html(self.meta.cluster)}</b>: "
+            f"{html(tally(self.recommendations, self.skipped))}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
+        )
+
     def select(self, *selectors: Selector) -> Report:
         """The same report about the selected containers only."""
         if not selectors:
@@ -112,6 +151,7 @@ class Report:
                 r for r in self.recommendations if any(s.matches(r.ref) for s in selectors)
             ),
             skipped=tuple(s for s in self.skipped if any(x.matches(s.ref) for x in selectors)),
+            verdicts=tuple(v for v in self.verdicts if any(s.matches(v.ref) for s in selectors)),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -259,6 +299,19 @@ def _row(recommendation: Recommendation) -> dict[str, Any]:
         "cpu_finding": recommendation.findings.get("cpu"),
         "memory_finding": recommendation.findings.get("memory"),
     }
+
+
+def _words(target: str) -> str:
+    return target.replace("_", " ")
+
+
+def _html_row(recommendation: Recommendation) -> str:
+    cells = [str(recommendation.ref)]
+    for target in TARGETS:
+        now, new = (getattr(r, target) for r in (recommendation.current, recommendation.proposed))
+        texts = ["none" if amount is None else str(amount) for amount in (now, new)]
+        cells.append(texts[0] if now == new else " → ".join(texts))
+    return f"<tr>{''.join(f'<td>{html(cell)}</td>' for cell in cells)}</tr>"
 
 
 def _float(amount: Cpu | Memory | None) -> float | None:

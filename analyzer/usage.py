@@ -98,13 +98,13 @@ def validate_usage(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: the four of `NAMES`, ``pod``, ``timestamp`` (UTC), ``cpu_cores`` (mean over the
     step) and ``memory_bytes`` (maximum within the step); ``memory_rss_bytes`` and
     ``memory_cache_bytes`` (maxima too) only where the frame has them. A missing one of the first
-    two is added as all NaN; NaN means "not observed". Negative and infinite values raise
-    `RecordingError`.
+    two is added as all NaN; NaN means "not observed". Numbers that no container can use are left
+    for the gate, so that one of them costs a sample and not a table.
     """
     _require(frame, [*NAMES, "pod", "timestamp"], "usage")
     columns = {name: _text(frame, name, "usage") for name in [*NAMES, "pod"]}
     columns["timestamp"] = _times(frame, "timestamp", "usage")
-    columns["cpu_cores"] = _numbers(frame, "cpu_cores", "usage").astype("float32")
+    columns["cpu_cores"] = _numbers(frame, "cpu_cores", "usage")
     columns["memory_bytes"] = _numbers(frame, "memory_bytes", "usage")
     columns |= {name: _numbers(frame, name, "usage") for name in VALUES[2:] if name in frame}
     if "cpu_cores" not in frame and "memory_bytes" not in frame:
@@ -271,7 +271,7 @@ class Usage:
         grouped = frame.groupby(keys, sort=True, observed=True)
         series = np.asarray(grouped.ngroup(), dtype=np.int64)
         names = grouped.size().index.to_frame(index=False)
-        values = {n: frame[n].to_numpy(dtype=np.float32) for n in VALUES if n in frame}
+        values = {n: as_floats(frame[n].to_numpy()) for n in VALUES if n in frame}
         series, cell, values = _one_per_step(series, cell, values)
         return cls._from_cells(names, series, cell, values, meta)
 
@@ -576,18 +576,13 @@ def _numbers(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
         column = pd.to_numeric(frame[name])
     except (ValueError, TypeError) as error:
         raise RecordingError(f"the {table} column {name} is not numeric: {error}") from error
-    values = column.to_numpy(dtype="float64", na_value=np.nan)
-    refuse_absurd(values, table, name)
-    return pd.Series(values, index=frame.index)
+    return pd.Series(column.to_numpy(dtype="float64", na_value=np.nan), index=frame.index)
 
 
-def refuse_absurd(values: npt.NDArray[np.float64], table: str, name: str) -> None:
-    """Raise `RecordingError` for what no container can use; NaN passes."""
-    if (values < 0).any() or (values > MOST).any():
-        raise RecordingError(
-            f"the {table} column {name} holds negative, infinite or absurd values "
-            f"(above {MOST:g}); usage is never that"
-        )
+def as_floats(values: npt.NDArray[Any]) -> Floats:
+    """`values` in the type of usage; what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def refuse_sparse(
@@ -609,10 +604,21 @@ def refuse_sparse(
 def _times(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     if name not in frame:
         return pd.Series(pd.NaT, index=frame.index, dtype="datetime64[s, UTC]")
+    column = frame[name]
+    if pd.api.types.is_numeric_dtype(column) and column.notna().any():
+        raise RecordingError(
+            f"the {table} column {name} holds numbers, and nothing says of which unit; write times "
+            "as 2026-11-23T00:00:00Z"
+        )
     try:
-        return pd.to_datetime(frame[name], utc=True)
-    except (ValueError, TypeError) as error:
-        raise RecordingError(f"the {table} column {name} is not a time: {error}") from error
+        # Text in this one form only: 01/02/2026 is one day here and another there.
+        written = pd.api.types.is_string_dtype(column) or column.dtype == object
+        return pd.to_datetime(column, utc=True, format="ISO8601" if written else None)
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).partition(". You might")[0]
+        raise RecordingError(
+            f"the {table} column {name} is not a time as 2026-11-23T00:00:00Z: {reason}"
+        ) from error
 
 
 def _only(column: pd.Series[Any], allowed: Sequence[str], table: str, name: str) -> None:

@@ -7,12 +7,15 @@ by which they become part of a file name.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analyzer.errors import UsageError
 from analyzer.kinds import kind_called
+from analyzer.plugin import did_you_mean
 
 _PLAIN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII)
 _UNSAFE = re.compile(r"[^a-z0-9._-]+")
@@ -83,32 +86,99 @@ class Selector:
     container: str | None = None
 
     def matches(self, ref: ContainerRef) -> bool:
-        """Whether `ref` is one of the containers meant."""
-        wanted = (self.namespace, self.kind, self.workload, self.container)
-        found = (ref.namespace, ref.kind, ref.workload, ref.container)
+        """Whether `ref` is one of the containers meant; kinds in any case."""
+        if self.kind is not None and self.kind.lower() != ref.kind.lower():
+            return False
+        wanted = (self.namespace, self.workload, self.container)
+        found = (ref.namespace, ref.workload, ref.container)
         return all(want is None or want == have for want, have in zip(wanted, found, strict=True))
 
 
-def parse_reference(text: str, namespace: str | None = None) -> Selector:
-    """Read a reference as people type it.
+REFERENCE_FORMS = (
+    "NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME "
+    "or NAMESPACE/KIND/NAME/CONTAINER"
+)
 
-    Accepted: ``NAME``, ``KIND/NAME``, ``NAMESPACE/NAME``, ``NAMESPACE/KIND/NAME`` and
-    ``NAMESPACE/KIND/NAME/CONTAINER``, kinds also by kubectl's short names. `namespace` is what
-    ``-n`` said. Raises `UsageError` for anything else.
+
+def readings(text: str, namespace: str | None = None) -> list[Selector]:
+    """What `text` can mean, the likeliest first.
+
+    Forms are those of `REFERENCE_FORMS`, kinds by every word that kubectl takes. `namespace` is
+    what ``-n`` said, for forms that name none. Raises `UsageError` for what is no reference.
     """
     parts = text.split("/")
     if not all(parts) or len(parts) > 4:
-        raise UsageError(
-            f"{text!r} names no workload; write NAME, KIND/NAME, NAMESPACE/KIND/NAME "
-            "or NAMESPACE/KIND/NAME/CONTAINER"
-        )
+        raise UsageError(f"{text!r} names no workload; write {REFERENCE_FORMS}")
     if len(parts) == 1:
-        return Selector(namespace, None, parts[0])
+        return [Selector(namespace, None, parts[0])]
+    first, second = kind_called(parts[0]), kind_called(parts[1])
     if len(parts) == 2:
-        kind = kind_called(parts[0])
-        if kind is not None:
-            return Selector(namespace, kind.name, parts[1])
-        return Selector(parts[0], None, parts[1])
-    kind = kind_called(parts[1])
-    name = parts[1] if kind is None else kind.name
-    return Selector(parts[0], name, parts[2], parts[3] if len(parts) == 4 else None)
+        plain = Selector(parts[0], None, parts[1])
+        return [Selector(namespace, first.name, parts[1]), plain] if first else [plain]
+    kind = second.name if second else parts[1]
+    if len(parts) == 4:
+        return [Selector(parts[0], kind, parts[2], parts[3])]
+    found = [
+        Selector(parts[0], kind, parts[2]),
+        Selector(parts[0], None, parts[1], parts[2]),
+        *([Selector(namespace, first.name, parts[1], parts[2])] if first else []),
+    ]
+    # A kind that is not in the table is an operator's, and is written with capitals.
+    return found if second or not parts[1].islower() else [*found[1:], found[0]]
+
+
+def parse_reference(text: str, namespace: str | None = None) -> Selector:
+    """The likeliest meaning of a reference as people type it; see `readings`."""
+    return readings(text, namespace)[0]
+
+
+def find(
+    references: Sequence[str], namespaces: Sequence[str], known: Sequence[ContainerRef]
+) -> list[Selector]:
+    """The selectors of what `references` name among the `known`, in any of `namespaces`.
+
+    Without references whole namespaces are meant, and without these everything: no selector.
+    Raises `UsageError` for what nothing known goes by, with the likely name.
+    """
+    for name in namespaces:
+        if not any(ref.namespace == name for ref in known):
+            hint = did_you_mean(name, sorted({ref.namespace for ref in known}))
+            raise UsageError(f"nothing is known of a namespace {name}; {hint}")
+    if not references:
+        return [Selector(namespace=name) for name in namespaces]
+    return [s for text in references for s in _meant(text, namespaces, known)]
+
+
+def _meant(text: str, namespaces: Sequence[str], known: Sequence[ContainerRef]) -> list[Selector]:
+    wheres: Sequence[str | None] = namespaces or (None,)
+    alternatives = zip(*(readings(text, where) for where in wheres), strict=True)
+    for reading in alternatives:
+        found = [s for s in dict.fromkeys(reading) if any(s.matches(ref) for ref in known)]
+        if found:
+            return found
+    within = [ref for ref in known if not namespaces or ref.namespace in namespaces]
+    where = f" in {', '.join(namespaces)}" if namespaces else ""
+    close = _closest(text, within)
+    hint = f"did you mean {close}?" if close else f"write {REFERENCE_FORMS}"
+    raise UsageError(f"no workload {text}{where}; {hint}")
+
+
+def _closest(text: str, known: Sequence[ContainerRef]) -> str:
+    """The reference that was likely meant, as NAMESPACE/KIND/NAME; empty where none is near."""
+    forms: dict[str, str] = {}
+    for ref in known:
+        kind = ref.kind.lower()
+        shown = f"{ref.namespace}/{kind}/{ref.workload}"
+        whole = f"{shown}/{ref.container}"
+        for form, meant in (
+            (ref.workload, shown),
+            (f"{ref.namespace}/{ref.workload}", shown),
+            (f"{kind}/{ref.workload}", shown),
+            (shown, shown),
+            (f"{ref.namespace}/{ref.workload}/{ref.container}", whole),
+            (whole, whole),
+        ):
+            if form.count("/") == text.count("/"):
+                forms.setdefault(form, meant)
+    close = difflib.get_close_matches(text.lower(), list(forms), n=1, cutoff=0.5)
+    return forms[close[0]] if close else ""

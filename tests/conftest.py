@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.browser import Browser, running
 from tests.sample_server import build_slice, serve
 
 # No law is a matter of time: a busy machine is no counterexample. In CI examples are the same
@@ -94,6 +95,13 @@ def victoria_metrics() -> Path:
 def git() -> Path:
     """The real git."""
     return program_or_skip("git")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real Chromium."""
+    with running(program_or_skip("chromium"), tmp_path_factory.mktemp("chromium")) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")

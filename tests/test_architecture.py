@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,44 +14,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "analyzer"
 
-# From the ground up. A part (a module, or a package with all its modules) imports from floors
-# below its own, from parts to its left on its own floor, and from itself.
-FLOORS = (
-    (
-        "errors",
-        "plugin",
-        "escape",
-        "check",
-        "quantity",
-        "kinds",
-        "workload",
-        "usage",
-        "history",
-        "cutoff",
-    ),
-    ("models",),
-    ("calibration",),
-    ("sources",),
-    ("evidence", "policy", "presets", "recommend"),
-    ("ledger",),
-    ("backtest",),
-    ("gitops",),
-    ("forge",),
-    ("report", "plots", "writers"),
-    ("output", "config", "landing", "pull_requests", "decision", "pipeline", "cli", "__main__"),
-)
-# The rooms of `gitops`, each on the ones before, and what of a room the others may see.
-ROOMS: dict[str, frozenset[str]] = {
-    "text": frozenset({"address", "spelling", "tree", "edit", "refusal", "resources", "verify"}),
-    "reach": frozenset(
-        {"repository", "objects", "route", "release", "helm_release", "roots", "runtimes", "custom"}
-    ),
-    "render": frozenset(
-        {"program", "charts", "helm", "kustomize", "rendering", "app_template", "well_known"}
-    ),
-    "index": frozenset({"place", "repository_index", "trace"}),
-    "land": frozenset({"changes", "proof", "diff", "proposal", "worktree", "doctor"}),
-}
+# From the ground up; docs/floors.toml says what the order means.
+_PLAN = tomllib.loads((PACKAGE.parent / "docs" / "floors.toml").read_text("utf-8"))
+FLOORS: tuple[tuple[str, ...], ...] = tuple(tuple(floor["parts"]) for floor in _PLAN["floor"])
+ROOMS: dict[str, frozenset[str]] = {room: frozenset(face) for room, face in _PLAN["rooms"].items()}
 
 # Below, and still no business of theirs: usage is read without knowing what is made of it.
 FORBIDDEN = {"sources": {"models", "calibration"}}
@@ -309,15 +275,13 @@ def test_the_world_enters_where_it_is_said_to() -> None:
 
 
 def test_every_part_of_the_list_exists_and_is_explained() -> None:
-    """The list and the table of CONTRIBUTING.md name what there is, and nothing else."""
+    """The list names what there is and nothing else, and each part says what it is for."""
     there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
     named = {part for parts in FLOORS for part in parts}
     assert named == there - {"__init__", "__pycache__"}
-    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
-    text = text.partition("| floor | parts |")[2].partition("\n\n")[0]
-    rows = re.findall(r"^\| [a-z ]*\| (`.*?) \|", text, re.MULTILINE)
-    explained = {part.rstrip("/") for row in rows for part in re.findall(r"`([^`]+)`", row)}
-    assert explained == named - {"__main__"}
+    for part, path, tree in sources(PACKAGE):
+        if path in (PACKAGE / f"{part}.py", PACKAGE / part / "__init__.py"):
+            assert ast.get_docstring(tree), part
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,11 @@ from analyzer.backtest import (
     measure,
     review_stops,
 )
-from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
 from analyzer.models import MODELS, RISKS, Demand
-from analyzer.pipeline import analyze_histories, score_policy
-from analyzer.policy import Policy
+from analyzer.pipeline import Method, analyze_histories, score_policy
+from analyzer.policy import Policies, Policy
 from analyzer.usage import Meta, Recording, Usage
 from tests.models.test_models import wandering
 from tests.models.test_pattern import containers
@@ -199,9 +198,9 @@ def test_the_verdict_is_for_people() -> None:
 def test_a_run_and_a_backtest_quote_the_same_policy() -> None:
     """One policy, one answer: the words of a run are those of the backtest."""
     of = containers(wandering(10))
-    config = Config()
-    result = score_policy(of, config, Walk())
-    assert analyze_histories(of, config).verdict == result.verdict()
+    method = Method()
+    result = score_policy(of, method, Walk())
+    assert analyze_histories(of, method).verdict == result.verdict()
     ours = result.named(POLICY, "memory")[0]
     assert f"{measure(ours).footprint:.2f} x usage (90 % interval" in result.verdict()
 
@@ -210,8 +209,8 @@ def test_what_is_kept_is_scored_as_it_is() -> None:
     """A policy that is off proposes nothing, so what is declared goes on: 2.5 x the use."""
     specs = [{**names(), "memory_request_bytes": 250 * MIB, "cpu_request_cores": 0.05}]
     of = histories(steady(21), specs, window=meta(21))
-    config = Config(policy=Policy(direction="off"))
-    row = score_policy(of, config, Walk()).named(POLICY, "memory")[0]
+    method = Method(policies=Policies(Policy(direction="off")))
+    row = score_policy(of, method, Walk()).named(POLICY, "memory")[0]
     assert measure(row).footprint == pytest.approx(2.5)
 
 

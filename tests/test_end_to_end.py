@@ -141,7 +141,9 @@ def test_later_commands_work_from_the_run_alone(output: Path, tmp_path: Path) ->
     done = call("diff", "--from", output / "run.json", "--repo", SAMPLE_DATA / "gitops")
     assert done.stdout == (output / "git" / "all.diff").read_text()
     subprocess.run(["cp", "-r", SAMPLE_DATA / "gitops", tmp_path / "repo"], check=True)
-    call("patch", "--from", output / "run.json", "--repo", tmp_path / "repo")
+    refused = call("patch", "--from", output / "run.json", "--repo", tmp_path / "repo")
+    assert "expected a git checkout" in refused.output
+    call("patch", "--from", output / "run.json", "--repo", tmp_path / "repo", "--allow-dirty")
     again = call("diff", "--from", output / "run.json", "--repo", tmp_path / "repo")
     assert again.stdout == ""
 

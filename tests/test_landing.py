@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from analyzer.config import Config, GitSettings
-from analyzer.landing import land
+from analyzer.history import Skipped
+from analyzer.landing import land, look_ahead, trace_all
 from analyzer.models.demand import Step
+from analyzer.policy import Policies
+from analyzer.recommend import recommend
 from analyzer.report import Report, dump_report, load_report
 from analyzer.writers.kubectl import write_kubectl
-from tests.samples import recommendation, report, resources
+from tests.samples import (
+    MIB,
+    START,
+    demand,
+    histories,
+    names,
+    recommendation,
+    ref,
+    report,
+    resources,
+)
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -37,34 +51,52 @@ spec:
 """
 
 
+NOW = {"memory_request_bytes": 2048 * MIB, "memory_limit_bytes": 2048 * MIB}
+
+
 def landed(folder: Path, heap: str) -> Report:
-    """One container that used little, landed in a repository whose manifest states a heap."""
+    """One container that uses 100 MiB of 2 GiB, landed in a manifest that states a heap."""
     (folder / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", heap), "utf-8")
-    used = recommendation(
-        resources("1", "2Gi", None, "2Gi"), resources("1", "512Mi", None, "700Mi")
-    )
-    used = replace(used, stated_risk={"memory_request": 0.1, "memory_limit": 0.01})
-    return land(report(used), Config(git=GitSettings(repo=str(folder))))
+    config = Config(git=GitSettings(repo=str(folder)))
+    restart = {**names(), "timestamp": START + timedelta(days=3), "kind": "restart"}
+    known = look_ahead(histories(specs=[{**names(), **NOW}], events=[restart]), config)
+    of = known.histories
+    found, _ = recommend(of, demand(of), Policies(), bounds=known.bounds)
+    return land(report(*found), config)
 
 
-def test_a_heap_in_the_repository_is_kept_everywhere(tmp_path: Path) -> None:
-    """The edit, the recommendation and the commands for the cluster hold the same amounts."""
+def test_a_heap_in_the_repository_bounds_what_is_recommended(tmp_path: Path) -> None:
+    """The settings are read first: recommendation, edit and commands hold the same amounts."""
     found = landed(tmp_path, "-Xmx1g")
-    assert "+              memory: 1Gi\n" in found.diff
-    assert "+              memory: 1280Mi\n" in found.diff
     (only,) = found.recommendations
     assert (str(only.proposed.memory_request), str(only.proposed.memory_limit)) == ("1Gi", "1280Mi")
-    assert only.trail["memory_limit"][-1].after == "1.25Gi"
-    assert "its Java heap is 1Gi" in only.notes[-1]
+    assert any("its Java heap is 1Gi" in step.reason for step in only.trail["memory_limit"])
+    assert "+              memory: 1Gi\n" in found.diff
+    assert "+              memory: 1280Mi\n" in found.diff
     script = write_kubectl(found)["patches/kubectl.sh"].decode()
     assert "memory=1280Mi" in script
-    assert "700Mi" not in script
 
 
-def test_no_risk_is_stated_of_an_amount_nobody_worked_out(tmp_path: Path) -> None:
-    """The stated risks were those of the amounts that usage called for."""
-    (only,) = landed(tmp_path, "-Xmx1g").recommendations
-    assert only.stated_risk == {}
+def test_landing_rewrites_no_recommendation(tmp_path: Path) -> None:
+    """What was decided without the repository is proposed as it was, or left to a person."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", "-Xmx1g"), "utf-8")
+    both = "2Gi", "512Mi"
+    blind = recommendation(*(resources("1", amount, None, amount) for amount in both))
+    found = land(report(blind), Config(git=GitSettings(repo=str(tmp_path))))
+    assert found.recommendations == (blind,)
+    (landing,) = found.landings
+    assert landing.status == "advice"
+    assert "its Java heap is 1Gi" in landing.reason
+
+
+def test_every_container_is_traced(tmp_path: Path) -> None:
+    """Containers in = traces out: skipped ones are among them, for their place is wanted most."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", "-Dx=y"), "utf-8")
+    one = recommendation(resources("1", "2Gi"), resources("1", "1Gi"), of=ref(workload="other"))
+    gone = (Skipped(ref(), "it looks gone"), Skipped(ref(workload="nowhere"), "too few samples"))
+    traces, _ = trace_all(report(one, skipped=gone), Config(git=GitSettings(repo=str(tmp_path))))
+    assert [trace.ref.workload for trace in traces] == ["other", "web", "nowhere"]
+    assert [trace.place is not None for trace in traces] == [False, True, False]
 
 
 def test_a_reviewer_learns_that_usage_moved(tmp_path: Path) -> None:
@@ -85,20 +117,17 @@ def test_a_reviewer_learns_that_usage_moved(tmp_path: Path) -> None:
 
 
 def test_what_is_held_whole_is_no_change(tmp_path: Path) -> None:
-    """A heap as large as what runs leaves nothing to land, and the report says why."""
+    """A heap as large as what runs leaves nothing to land, and the trail says why."""
     found = landed(tmp_path, "-Xmx2g")
-    assert not found.changed
-    assert not found.changes
-    (landing,) = found.landings
-    assert landing.status == "unchanged"
-    assert "its Java heap is 2Gi" in landing.held[0]
+    (only,) = found.recommendations
+    assert only.proposed.memory_limit == only.current.memory_limit
+    assert "its Java heap is 2Gi" in "".join(s.reason for s in only.trail["memory_limit"])
+    assert "memory" not in "".join(line for line in found.diff.splitlines() if line[:1] == "-")
 
 
 def test_without_a_heap_usage_decides(tmp_path: Path) -> None:
     """Other settings hold nothing back."""
-    found = landed(tmp_path, "-Dx=y")
-    assert "+              memory: 512Mi\n" in found.diff
-    assert found.recommendations[0].stated_risk
+    assert "+              memory: 100Mi\n" in landed(tmp_path, "-Dx=y").diff
 
 
 def test_the_proof_survives_the_file(tmp_path: Path) -> None:
@@ -108,7 +137,7 @@ def test_the_proof_survives_the_file(tmp_path: Path) -> None:
     path.write_bytes(dump_report(found))
     (landing,) = load_report(path).landings
     assert landing.proven is not None
-    assert landing.proven.fields == ("requests.memory", "limits.memory")
+    assert landing.proven.fields == ("requests.cpu", "requests.memory", "limits.memory")
     assert landing.proven.not_rendered
     assert landing.confidence == "certain"
 

@@ -14,8 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzer.config import Config
-from analyzer.decision import decide
 from analyzer.errors import LedgerError
 from analyzer.evidence import Evidence, Quantiles
 from analyzer.history import Histories, Spec, build_histories
@@ -31,7 +29,7 @@ from analyzer.ledger import (
     update,
 )
 from analyzer.ledger.table import make_ledger
-from analyzer.pipeline import analyze_histories
+from analyzer.pipeline import Method, analyze_histories, decide
 from analyzer.policy import Policy
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend import TARGETS, Recommendation
@@ -338,11 +336,11 @@ def test_a_run_scores_what_the_ledger_promised() -> None:
     """The report of the next review holds what came of the last one, and so does run.json."""
     ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
     after = week(1, SMALLER, cpu=0.25)
-    report = analyze_histories(after, Config(backtest=False), ledger=ledger)
+    report = analyze_histories(after, Method(backtest=False), ledger=ledger)
     [outcome] = report.outcomes
     assert outcome.happened["cpu_request"] == 1.0
     assert b'"happened"' in dump_report(report)
-    assert analyze_histories(after, Config(backtest=False)).outcomes == ()
+    assert analyze_histories(after, Method(backtest=False)).outcomes == ()
 
 
 # What the next review is told
@@ -519,7 +517,7 @@ def test_without_a_ledger_the_history_is_asked_what_it_would_have_said() -> None
     spec = pd.DataFrame([NAMES | {"cpu_request_cores": 1.0, "memory_request_bytes": 2.0**30}])
     meta = Meta("c", MONDAY, end, STEP)
     recording = Recording(meta, Usage.from_frame(usage, meta), validate_specs(spec))
-    [found] = decide(build_histories(recording), Config(backtest=False)).recommendations
+    [found] = decide(build_histories(recording), Method(backtest=False)).recommendations
     assert any(step.name == "lasting" for step in found.trail["cpu_request"])
     proposed = found.proposed.cpu_request
     assert proposed is not None

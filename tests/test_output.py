@@ -221,3 +221,14 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path: Path) -> None:
         with publish(target) as folder:
             (folder / "a").write_text("next")
         assert names(tmp_path) == {"latest"}
+
+
+def test_a_failure_from_elsewhere_is_not_blamed_on_the_folder(tmp_path: Path) -> None:
+    """What the block itself fails at stays what it is; the old result stays as well."""
+    target = tmp_path / "latest"
+    with publish(target) as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(PermissionError, match="semaphore"), publish(target) as folder:
+        raise PermissionError(13, "no semaphore", None)
+    assert (target / "a").read_text() == "old"
+    assert names(tmp_path) == {"latest"}

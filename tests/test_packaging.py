@@ -119,7 +119,7 @@ def build_wheel(repository: Path, folder: Path) -> Path:
 
 
 def test_the_wheel_is_complete_and_the_same_twice(repository: Path, tmp_path: Path) -> None:
-    """Both commands, the type marker and the licence are in it; building again changes no byte."""
+    """Commands, type marker, licence, what the page needs; building again changes no byte."""
     first = build_wheel(repository, tmp_path / "first")
     second = build_wheel(repository, tmp_path / "second")
     assert first.name == f"rightsize-{__version__}-py3-none-any.whl"
@@ -132,6 +132,8 @@ def test_the_wheel_is_complete_and_the_same_twice(repository: Path, tmp_path: Pa
     assert "kubectl-rightsize = analyzer.cli:main" in commands
     assert {
         "analyzer/py.typed",
+        "analyzer/writers/assets/page.css",
+        "analyzer/writers/assets/page.js",
         "rightsize/py.typed",
         "rightsize/__init__.py",
         f"{info}/licenses/LICENSE",

@@ -24,8 +24,8 @@ def whole() -> Report:
         backtest=({"model": "trend", "overrun_week_share": 0.01},),
         verdict="fine",
         landings=(Landing("shop/Deployment/web/app", "edited", "proven", file="a.yaml"),),
-        changes=(Change("0001-x.patch", "b", "t", "body", "--- a\n", "From x\n"),),
-        diff="--- a\n",
+        changes=(Change("0001-x.patch", "b", "t", "body", "From x\n", "--- a\n"),),
+        together="--- a\n",
         warnings=("partial",),
     )
 
@@ -104,3 +104,20 @@ def test_the_table_has_cores_and_bytes() -> None:
 def test_durations_are_told_in_their_largest_whole_unit(length: timedelta, text: str) -> None:
     """No duration is rounded away."""
     assert duration_text(length) == text
+
+
+def test_a_report_is_short_to_look_at() -> None:
+    """One line in a terminal; in a notebook a table, in which names are inert."""
+    rows = [
+        recommendation(resources("1"), resources("100m"), of=ref(workload=f"w{n}"))
+        for n in range(40)
+    ]
+    strange = recommendation(resources("9"), resources("1"), of=ref(workload="<b>"))
+    many = report(*rows, strange)
+    assert repr(many) == ("<Report of lab, model flat: 41 containers · 41 to change (41 down)>")
+    shown = many._repr_html_()
+    assert shown.count("<tr>") == 1 + 25
+    assert "and 16 more to change" in shown
+    assert "<b>/" not in shown
+    assert "<td>1 → 100m</td>" in shown
+    assert "<td>none</td>" in shown

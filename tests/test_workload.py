@@ -56,6 +56,8 @@ def test_look_alikes_are_told_apart(one: tuple[str, ...], other: tuple[str, ...]
         ("media/sts/db", Selector("media", "StatefulSet", "db")),
         ("media/Deployment/sonarr/app", Selector("media", "Deployment", "sonarr", "app")),
         ("media/MyKind/sonarr", Selector("media", "MyKind", "sonarr")),
+        ("deployment.apps/sonarr", Selector("x", "Deployment", "sonarr")),
+        ("media/sonarr/app", Selector("media", None, "sonarr", "app")),
     ],
 )
 def test_references_are_read_as_people_type_them(text: str, expected: Selector) -> None:

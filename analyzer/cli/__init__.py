@@ -6,44 +6,104 @@ Results go to stdout, talk to stderr. Commands import what they need when they r
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
 
 from analyzer import __version__
 from analyzer.cli import analysis, data, history, repository, settings
-from analyzer.errors import AnalyzerError
+from analyzer.errors import AnalyzerError, OutputError
+from analyzer.escape import printable
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but partial,
-4 changes are recommended (with --exit-code)."""
+4 changes are recommended (with --exit-code), 130 interrupted."""
+
+
+INTERRUPTED = 130
 
 
 class _Failure(click.ClickException):
-    """An error of ours, shown as its one sentence."""
+    """An error, shown as its one sentence."""
 
-    def __init__(self, error: AnalyzerError) -> None:
-        super().__init__(str(error))
-        setattr(self, "exit_code", error.exit_code)  # noqa: B010  # click types it per class
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        setattr(self, "exit_code", exit_code)  # noqa: B010  # click types it per class
 
 
 class _Rightsize(click.Group):
-    """A group that turns `AnalyzerError` into its sentence, unless ``--debug`` asks for more."""
+    """A group in which every failure is one sentence, unless ``--debug`` asks for more.
+
+    What libraries warn of is for those who develop this package: without ``--debug``, and unless
+    Python itself is told otherwise, it stays away from users.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
+        with warnings.catch_warnings():
+            if not ctx.params.get("debug") and not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            try:
+                return self._watched(ctx)
+            except KeyboardInterrupt:
+                click.echo("interrupted", err=True)
+                return ctx.exit(INTERRUPTED)
+            except (AnalyzerError, OSError, MemoryError) as error:
+                if ctx.params.get("debug"):
+                    raise
+                raise _failure(error) from error
+
+    def _watched(self, ctx: click.Context) -> Any:
+        """Run the command, with whatever stdout refuses told apart from everything else."""
         try:
-            return super().invoke(ctx)
-        except AnalyzerError as error:
-            if ctx.params.get("debug"):
-                raise
-            raise _Failure(error) from error
+            result = super().invoke(ctx)
+        except click.exceptions.Exit:
+            _flush_stdout()
+            raise
         except BrokenPipeError:
-            # The reader has had enough (`| head`); leave nothing for the interpreter to flush.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has had enough (`| head`).
+            _drop_stdout()
             return ctx.exit(0)
+        except OSError as error:
+            # Files of ours are named in their errors; only stdout is written to without a name.
+            if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise _refused(error) from error
+            raise
+        _flush_stdout()
+        return result
+
+
+def _failure(error: AnalyzerError | OSError | MemoryError) -> _Failure:
+    if isinstance(error, AnalyzerError):
+        return _Failure(str(error), error.exit_code)
+    if isinstance(error, MemoryError):
+        return _Failure("there is not enough memory; read fewer namespaces with -n")
+    where = f"{printable(str(error.filename))}: " if error.filename else ""
+    return _Failure(f"{where}{error.strerror or type(error).__name__}; --debug shows where")
+
+
+def _flush_stdout() -> None:
+    """Say now what stdout does not take: at exit it would be a traceback."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+    except OSError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: OSError) -> OutputError:
+    _drop_stdout()
+    return OutputError(f"standard output: cannot be written ({error.strerror})")
+
+
+def _drop_stdout() -> None:
+    """Leave nothing for the interpreter to flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(
@@ -53,8 +113,9 @@ class _Rightsize(click.Group):
     epilog=_EPILOG,
 )
 @click.version_option(__version__, prog_name="rightsize")
+@click.option("-q", "--quiet", is_flag=True, help="No talk on stderr.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-def main(debug: bool) -> None:
+def main(debug: bool, quiet: bool) -> None:
     """Learn what Kubernetes containers need from what they used, and land it in Git."""
 
 
@@ -73,6 +134,7 @@ for _command in (
     repository.patch,
     repository.pr,
     settings.config,
+    settings.init,
     settings.completion,
 ):
     main.add_command(_command)

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import FORMATS, as_json, columns, show_report
+from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
-    label_filter,
+    Selection,
     model_options,
+    namespace_option,
     now,
     repository_options,
+    run_json_option,
+    selection_of,
     selection_options,
     settings_of,
     source_options,
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
     from analyzer.config import Config
     from analyzer.evidence import Evidence
+    from analyzer.history import Histories
     from analyzer.models import Resource
+    from analyzer.pipeline import Run
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
@@ -39,10 +44,11 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 
 @click.command()
 @source_options
+@run_json_option
 @model_options
 @click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
 @repository_options
-@click.option("-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable).")
+@namespace_option()
 @click.option(
     "--format",
     "formats",
@@ -62,12 +68,16 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+        from analyzer.pipeline import rerun
         from analyzer.pipeline import run as run_pipeline
-        from analyzer.report import tally
+        from analyzer.report import load_report, tally
 
-        outcome = run_pipeline(config, now(), talk.progress)
+        if parameters["run_json"] is None:
+            outcome = run_pipeline(config, now(), talk.progress)
+        else:
+            outcome = rerun(load_report(parameters["run_json"]), config, talk.progress)
         report = outcome.report
-        talk.say_partial([*report.meta.warnings, *report.warnings])
+        _tell(report, talk)
         if report.verdict:
             talk.say(report.verdict)
         edited = sum(landing.status == "edited" for landing in report.landings)
@@ -78,89 +88,94 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     summary = outcome.folder / "summary.md"
     click.echo(str(summary if summary.exists() else outcome.folder))
     if deliver:
-        undelivered = _deliver(report, config, talk, dry_run=dry_run)
+        undelivered = _deliver(outcome, config, talk, dry_run=dry_run)
         if undelivered:
             ctx.exit(undelivered)
     _leave(ctx, report, exit_code)
 
 
-def _deliver(report: Report, config: Config, talk: Talk, *, dry_run: bool) -> int:
+def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh pull requests for what the run found; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
     from analyzer.landing import planned
 
+    report, charts = outcome.report, outcome.folder / "charts"
     with talk, planned(report, config) as plan:
-        return open_pull_requests(report, plan, config, talk, dry_run=dry_run)
+        return open_pull_requests(report, plan, config, talk, charts=charts, dry_run=dry_run)
 
 
 @click.command()
 @source_options
+@run_json_option
 @model_options
 @selection_options
-@click.option("-o", "--output", "form", type=click.Choice(FORMATS), default="table")
+@repository_options
+@click.option("-o", "--output", "form", type=Form(), default="table", help=Form.HELP)
+@click.option("--sort-by", metavar="COLUMN", help="A column of the CSV; -COLUMN: falling.")
 @click.option("--all", "everything", is_flag=True, help="Also what needs no change.")
 @click.option("--no-headers", is_flag=True, help="No header line.")
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @click.pass_context
-def recommend(  # one parameter per option
+def recommend(
     ctx: click.Context,
     /,
     form: str,
     everything: bool,
-    no_headers: bool,
     exit_code: bool,
     references: tuple[str, ...],
     **parameters: Any,
 ) -> None:
-    """Print recommended requests and limits; write nothing."""
+    """Print recommended requests and limits; write nothing.
+
+    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
+    NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
+    """
+    selection = selection_of(references, parameters)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         # Only the summary tells how the policy would have done before.
-        report = _analyze(parameters, talk, judge=form == "markdown")
-        report = _select(report, references, parameters)
+        report, _ = _report(parameters, selection, talk, judge=form == "markdown")
         if not report.recommendations and not report.skipped:
-            talk.say("nothing matches that selection", "warning")
+            talk.say("nothing has these labels", "warning")
         for skipped in report.skipped:
             talk.say(f"skipped {skipped.ref}: {skipped.reason}")
         if report.recommendations and not report.changed:
             talk.say("nothing is worth changing")
-        talk.say_partial([*report.meta.warnings, *report.warnings])
-    show_report(report, form, headers=not no_headers, everything=everything or bool(references))
+        _tell(report, talk)
+    view = View(form, not parameters["no_headers"], parameters["sort_by"])
+    show_report(report, view, everything=everything or bool(references))
     _leave(ctx, report, exit_code)
 
 
 @click.command()
 @source_options
+@run_json_option
 @model_options
-@click.option("-n", "--namespace", metavar="NAME", help="Namespace of REF.")
+@repository_options
+@namespace_option("chosen")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
 @click.argument("reference", metavar="REF")
 @click.pass_context
 def explain(ctx: click.Context, /, reference: str, chart: Path | None, **parameters: Any) -> None:
     """Show how the amounts of REF came about, step by step.
 
-    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/KIND/NAME or
-    NAMESPACE/KIND/NAME/CONTAINER.
+    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
+    NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
     """
-    from msgspec.structs import replace as with_settings
-
-    from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, draw_one, read, remembered
-
-    config = with_settings(settings_of(parameters).config, backtest=False)
+    selection = selection_of([reference], parameters)
+    if chart is not None and parameters["run_json"] is not None:
+        raise UsageError("--chart draws usage, which --from does not read; leave one out")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        histories = build_histories(read(config, now(), talk.progress))
-        whole = analyze_histories(histories, config, ledger=remembered(config))
-        report = _select(whole, (reference,), parameters)
-        if not report.recommendations and not report.skipped:
-            raise UsageError(f"{printable(reference)}: no such container in {config.source}")
-        if chart is not None:
+        report, histories = _report(parameters, selection, talk)
+        if chart is not None and histories is not None:
+            from analyzer.pipeline import draw_one
+
             if len(report.recommendations) != 1:
                 raise UsageError(
                     "--chart draws one container; name it: NAMESPACE/KIND/NAME/CONTAINER"
                 )
             draw_one(report.recommendations[0], histories, report.horizon, chart)
-        talk.say_partial([*report.meta.warnings, *report.warnings])
+        _tell(report, talk)
     for recommendation in report.recommendations:
         click.echo(_explain(recommendation, report))
     for skipped in report.skipped:
@@ -173,7 +188,9 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
 @click.option("--models", metavar="all|NAME,...", default="all", help="Which models to score.")
-@click.option("-o", "--output", "form", type=_BACKTEST_FORMATS, default="table")
+@click.option(
+    "-o", "--output", "form", type=_BACKTEST_FORMATS, default="table", help="How to print it."
+)
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the comparison into this file.")
 @click.pass_context
 def backtest(
@@ -195,7 +212,7 @@ def backtest(
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
     from analyzer.models import MODELS
-    from analyzer.pipeline import read, score_policy
+    from analyzer.pipeline import method_of, read, score_policy
 
     config = settings_of(parameters).config
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
@@ -207,7 +224,7 @@ def backtest(
         recording = read(config, now(), talk.progress)
         histories = build_histories(recording)
         walk = Walk(before, parse_duration(config.horizon), daily="vpa" in names)
-        result = score_policy(histories, config, walk, names, talk.progress)
+        result = score_policy(histories, method_of(config), walk, names, talk.progress)
         talk.say(result.verdict())
         talk.say_partial(recording.meta.warnings)
     if chart is not None:
@@ -285,43 +302,39 @@ def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _analyze(parameters: dict[str, Any], talk: Talk, *, judge: bool) -> Report:
-    """Recommendations from the source; with `judge` also what they would have caused before."""
+def _report(
+    parameters: dict[str, Any], selection: Selection, talk: Talk, *, judge: bool = False
+) -> tuple[Report, Histories | None]:
+    """The selected recommendations of an earlier run, or of the source now with its histories.
+
+    What is named is looked for as soon as it can be: before anything is learnt. With `judge` the
+    recommendations of the source come with what they would have caused before.
+    """
+    config = settings_of(parameters).config
+    if parameters.get("run_json") is not None:
+        from analyzer.report import load_report
+
+        return selection.of(load_report(parameters["run_json"])), None
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.pipeline import analyze_histories, read, remembered
+    from analyzer.landing import check_repository
+    from analyzer.pipeline import read_noting, recommend_now
 
-    config = settings_of(parameters).config
     config = with_settings(config, backtest=config.backtest and judge)
-    recording = read(config, now(), talk.progress)
-    return analyze_histories(build_histories(recording), config, talk.progress, remembered(config))
-
-
-def _select(report: Report, references: tuple[str, ...], parameters: dict[str, Any]) -> Report:
-    """The part of `report` that the arguments, ``-n`` and ``-l`` name."""
-    from analyzer.workload import Selector, parse_reference
-
-    namespace = parameters.get("namespace")
-    if namespace and parameters.get("all_namespaces"):
-        raise UsageError("-n and -A exclude each other; give one")
-    if references:
-        report = report.select(*(parse_reference(text, namespace) for text in references))
-    elif namespace:
-        report = report.select(Selector(namespace=namespace))
-    if not parameters.get("selector"):
-        return report
-    wanted = label_filter(parameters["selector"])
-    return replace(
-        report,
-        recommendations=tuple(r for r in report.recommendations if wanted(r.labels)),
-        skipped=(),
-    )
+    if config.git.repo is not None:
+        check_repository(config)
+    recording, notices = read_noting(config, now(), talk.progress)
+    histories = build_histories(recording)
+    selection.check([*histories.containers, *(s.ref for s in histories.skipped)])
+    report = recommend_now(histories, config, talk.progress)
+    return replace(selection.of(report), notices=notices), histories
 
 
 def _explain(recommendation: Recommendation, report: Report) -> str:
     """The trail of every amount, as indented text."""
     from analyzer.cli.formats import arrow
+    from analyzer.kinds import kind_of
     from analyzer.recommend import TARGETS
 
     seen = recommendation.evidence
@@ -336,6 +349,9 @@ def _explain(recommendation: Recommendation, report: Report) -> str:
     happened = _happened(seen)
     lines += [f"  seen: {', '.join(happened)}"] if happened else []
     lines += [f"  note: {note}" for note in recommendation.notes]
+    kind = kind_of(recommendation.ref.kind)
+    if recommendation.changed and kind is not None:
+        lines.append(f"  when it is changed: {kind.on_change}")
     for target in TARGETS:
         lines.append(f"  {target.replace('_', ' ')}: {arrow(recommendation, target)}")
         for step in recommendation.trail[target]:
@@ -362,6 +378,13 @@ def _happened(seen: Evidence) -> list[str]:
 
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _tell(report: Report, talk: Talk) -> None:
+    """Say what could not be read, and which settings have no effect."""
+    talk.say_partial([*report.meta.warnings, *report.warnings])
+    for notice in report.notices:
+        talk.say(notice, "warning")
 
 
 def _leave(ctx: click.Context, report: Report, exit_code: bool) -> None:

@@ -68,7 +68,14 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
 @click.command()
 @source_options
 @repository_options
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.pass_context
 def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Say what the source and the repository have, what is missing, and what to do about it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,12 +22,19 @@ PARTIAL = 3
 
 
 def open_pull_requests(
-    report: Report, plan: ChangePlan, config: Config, talk: Talk, *, dry_run: bool
+    report: Report,
+    plan: ChangePlan,
+    config: Config,
+    talk: Talk,
+    *,
+    charts: Path | None = None,
+    dry_run: bool,
 ) -> int:
     """Deliver, print a line for each pull request, and give the exit code that is due."""
     from analyzer.pull_requests import deliver_report
 
-    done = deliver_report(report, plan, config, dict(os.environ), dry_run=dry_run)
+    environment = dict(os.environ)
+    done = deliver_report(report, plan, config, environment, charts=charts, dry_run=dry_run)
     for outcome in done.delivery.outcomes:
         click.echo(_line(outcome))
     if done.delivery.dashboard:

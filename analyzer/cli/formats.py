@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from analyzer.errors import UsageError
 from analyzer.escape import json_text, printable
+from analyzer.plugin import did_you_mean
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analyzer.check import Check
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
+CUSTOM = "custom-columns="
 FORMATS = ("table", "wide", "json", "yaml", "csv", "markdown", "name")
 
 
@@ -67,10 +75,43 @@ def as_yaml(value: Any) -> str:
     return text.rstrip("\n")
 
 
-def show_report(
-    report: Report, form: str, *, headers: bool = True, everything: bool = False
-) -> None:
-    """Print recommendations in one of `FORMATS`; without `everything` only changes, in tables."""
+class Form(click.ParamType):  # type: ignore[type-arg]  # no argument in older versions of click
+    """A form of output; `HELP` names them all."""
+
+    HELP = "table, wide, json, yaml, csv, markdown, name or custom-columns=HEAD:COLUMN,..."
+
+    name = "form"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What help shows; older versions of click pass no context."""
+        return "FORM"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """`value` where it is one of the forms."""
+        if value not in FORMATS and not value.startswith(CUSTOM):
+            self.fail(f"{value!r} is none of {', '.join(FORMATS)}, {CUSTOM}...", param, ctx)
+        return value
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The forms that begin like this."""
+        return [CompletionItem(form) for form in (*FORMATS, CUSTOM) if form.startswith(incomplete)]
+
+
+@dataclass(frozen=True)
+class View:
+    """How recommendations are shown: one of `FORMATS` or custom columns, and their order."""
+
+    form: str
+    headers: bool = True
+    sort_by: str | None = None
+
+
+def show_report(report: Report, view: View, *, everything: bool = False) -> None:
+    """Print recommendations; without `everything` only changes, in tables."""
+    form = view.form
+    report = _sorted(report, view.sort_by)
     if form in ("json", "yaml"):
         from analyzer.report import to_plain
 
@@ -78,6 +119,7 @@ def show_report(
             "cluster": report.meta.cluster,
             "model": report.model,
             "warnings": [*report.meta.warnings, *report.warnings],
+            "notices": list(report.notices),
             "recommendations": [
                 to_plain(r) | {"changed": r.changed} for r in report.recommendations
             ],
@@ -94,10 +136,35 @@ def show_report(
         click.echo(write_summary(report)["summary.md"].decode(), nl=False)
     else:
         shown = [r for r in report.recommendations if everything or r.changed]
-        _show_rows(sorted(shown, key=lambda r: r.ref), form, headers)
+        if view.sort_by is None:
+            shown.sort(key=lambda r: r.ref)
+        _show_rows(replace(report, recommendations=tuple(shown)), view)
 
 
-def _show_rows(shown: Sequence[Recommendation], form: str, headers: bool) -> None:
+def _sorted(report: Report, by: str | None) -> Report:
+    """`report` with its recommendations in the order of one column of its table."""
+    if by is None or not report.recommendations:
+        return report
+    column = by.removeprefix("-")
+    frame = report.to_frame()
+    _expect_column(column, frame)
+    order = frame[column].sort_values(ascending=not by.startswith("-"), kind="stable").index
+    return replace(report, recommendations=tuple(report.recommendations[i] for i in order))
+
+
+def _expect_column(name: str, frame: pd.DataFrame) -> None:
+    if name not in frame:
+        raise UsageError(
+            f"there is no column {name!r}; {did_you_mean(name, [str(column) for column in frame])}"
+        )
+
+
+def _show_rows(report: Report, view: View) -> None:
+    shown = report.recommendations
+    form = view.form
+    if form.startswith(CUSTOM):
+        _show_columns(report, view)
+        return
     if form == "name":
         for recommendation in shown:
             click.echo(printable(str(recommendation.ref)))
@@ -109,7 +176,25 @@ def _show_rows(shown: Sequence[Recommendation], form: str, headers: bool) -> Non
     )
     rows = [_row(r, form) for r in shown]
     if rows:
-        click.echo(columns(head, rows, headers))
+        click.echo(columns(head, rows, view.headers))
+
+
+def _show_columns(report: Report, view: View) -> None:
+    """The columns of the CSV that ``-o custom-columns=HEAD:COLUMN,...`` names."""
+    pairs = [part.rpartition(":") for part in view.form.removeprefix(CUSTOM).split(",")]
+    frame = report.to_frame()
+    if frame.empty:
+        return
+    for _, _, column in pairs:
+        _expect_column(column, frame)
+    cells = [["<none>" if _missing(v) else str(v) for v in frame[c]] for _, _, c in pairs]
+    head = [head or column.upper() for head, _, column in pairs]
+    click.echo(columns(head, list(zip(*cells, strict=True)), view.headers))
+
+
+def _missing(value: object) -> bool:
+    """Whether there is no value."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _row(recommendation: Recommendation, form: str) -> list[str]:

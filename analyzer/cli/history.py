@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of REF.")
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.option("--no-headers", is_flag=True, help="No header line.")
 @click.argument("reference", metavar="[REF]", required=False)
 def history(

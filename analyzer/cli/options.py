@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +17,8 @@ from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
+    from analyzer.report import Report
+    from analyzer.workload import ContainerRef
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,7 +62,10 @@ def source_options(command: Command) -> Command:
         click.option("--window", metavar="14d", help="How much history to read."),
         click.option("--step", metavar="5m", help="Resolution of the history."),
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
-        click.option("-q", "--quiet", is_flag=True, help="No talk on stderr."),
+        click.option("-q", "--quiet", is_flag=True, callback=_or_before, help="No talk on stderr."),
+        click.option(
+            "--debug", is_flag=True, expose_value=False, callback=_to_group, help="Show tracebacks."
+        ),
         click.option(
             "--log-format", type=click.Choice(["text", "json"]), help="How to talk on stderr."
         ),
@@ -96,11 +103,83 @@ def repository_options(command: Command) -> Command:
 def selection_options(command: Command) -> Command:
     """Which containers to show, with the names kubectl uses."""
     options = [
-        click.option("-n", "--namespace", metavar="NAME", help="Only this namespace."),
+        namespace_option("chosen"),
         click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces [default]."),
         click.option("-l", "--selector", metavar="KEY=VALUE,...", help="Only these labels."),
     ]
     return _apply(options, command)
+
+
+def namespace_option(name: str = "namespaces") -> Callable[[Command], Command]:
+    """``-n a,b -n c``: a tuple of names under the parameter `name`."""
+    return click.option(
+        *("-n", "--namespace", name),
+        multiple=True,
+        metavar="NAME,...",
+        callback=_split,
+        help="Only these namespaces (repeatable).",
+    )
+
+
+run_json_option = click.option(
+    "--from", "run_json", type=Path, metavar="run.json", help="Use an earlier run; read no usage."
+)
+"""An earlier run instead of a source."""
+
+
+def _split(_ctx: click.Context, _parameter: click.Parameter, values: Sequence[str]) -> Any:
+    return tuple(word for value in values for word in value.split(",") if word)
+
+
+def _or_before(ctx: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    """A flag that may stand before the command as well."""
+    return value or bool(ctx.find_root().params.get("quiet"))
+
+
+def _to_group(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """A flag of the group that may stand behind the command as well."""
+    if value:
+        ctx.find_root().params["debug"] = True
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the arguments, ``-n`` and ``-l`` name, once it is known to be written well."""
+
+    references: tuple[str, ...]
+    namespaces: tuple[str, ...]
+    labelled: Callable[[Mapping[str, str]], bool] | None
+
+    def check(self, known: Sequence[ContainerRef]) -> None:
+        """Raise `UsageError` where something named is not among the `known` containers."""
+        from analyzer.workload import find
+
+        find(self.references, self.namespaces, known)
+
+    def of(self, report: Report) -> Report:
+        """The part of `report` that is meant."""
+        from analyzer.workload import find
+
+        refs = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
+        report = report.select(*find(self.references, self.namespaces, refs))
+        labelled = self.labelled
+        if labelled is None:
+            return report
+        chosen = tuple(r for r in report.recommendations if labelled(r.labels))
+        return replace(report, recommendations=chosen, skipped=())
+
+
+def selection_of(references: Sequence[str], parameters: Mapping[str, Any]) -> Selection:
+    """What is to be shown, checked before anything is read."""
+    from analyzer.workload import readings
+
+    namespaces = tuple(parameters.get("chosen") or ())
+    if namespaces and parameters.get("all_namespaces"):
+        raise UsageError("-n and -A exclude each other; give one")
+    for text in references:
+        readings(text)
+    labels = parameters.get("selector")
+    return Selection(tuple(references), namespaces, label_filter(labels) if labels else None)
 
 
 def _apply(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
@@ -148,27 +227,34 @@ def now() -> datetime:
     return datetime.now().astimezone()
 
 
-def label_filter(text: str | None) -> Callable[[Mapping[str, str]], bool]:
-    """A test of labels from ``-l``: ``key=value``, ``key!=value``, ``key``, joined by commas.
+def label_filter(text: str) -> Callable[[Mapping[str, str]], bool]:
+    """A test of labels as kubectl's ``-l`` spells it, all terms joined by commas.
 
-    Keys may be written as in Kubernetes; the metrics hold them with underscores.
+    Terms are ``key=value``, ``key!=value``, ``key in (a,b)``, ``key notin (a,b)``, ``key`` and
+    ``!key``. Keys may be written as in Kubernetes; the metrics hold them with underscores.
     """
-    terms = [term.strip() for term in (text or "").split(",") if term.strip()]
+    terms = [term.strip() for term in _BETWEEN_TERMS.split(text) if term.strip()]
     checks = [_label_check(term) for term in terms]
     return lambda labels: all(check(labels) for check in checks)
 
 
+_BETWEEN_TERMS = re.compile(r",(?![^(]*\))")
+_TERM = re.compile(
+    r"(?P<not>!)?(?P<key>[\w./-]+)(?:\s*(?P<equal>==?|!=)\s*(?P<value>[\w.-]*)"
+    r"|\s+(?P<set>in|notin)\s*\((?P<values>[^()]*)\))?",
+    re.ASCII,
+)
+
+
 def _label_check(term: str) -> Callable[[Mapping[str, str]], bool]:
-    if any(mark in term for mark in "() "):
-        raise UsageError(f"-l: {term!r} is not understood; write key=value, key!=value or key")
-    if "!=" in term:
-        key, _, value = term.partition("!=")
-        return lambda labels: labels.get(_key(key)) != value
-    if "=" in term:
-        key, _, value = term.replace("==", "=", 1).partition("=")
-        return lambda labels: labels.get(_key(key)) == value
-    return lambda labels: _key(term) in labels
-
-
-def _key(text: str) -> str:
-    return "".join(character if character.isalnum() else "_" for character in text.strip())
+    found = _TERM.fullmatch(term)
+    if found is None or (found["not"] and (found["equal"] or found["set"])):
+        raise UsageError(
+            f"-l: {term!r} is not understood; write key=value, key!=value, key in (a,b) or key"
+        )
+    key = "".join(c if c.isalnum() else "_" for c in found["key"])
+    if found["equal"] or found["set"]:
+        values = [v.strip() for v in (found["values"] or found["value"] or "").split(",")]
+        among = found["equal"] != "!=" and found["set"] != "notin"
+        return lambda labels: (labels.get(key) in values) == among
+    return lambda labels: (key in labels) != bool(found["not"])

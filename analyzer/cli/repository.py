@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,21 @@ from analyzer.cli.formats import as_json, columns
 from analyzer.cli.options import (
     Command,
     model_options,
+    namespace_option,
     now,
     repository_options,
+    run_json_option,
     settings_of,
     source_options,
 )
-from analyzer.errors import UsageError
+from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.gitops.land.changes import ChangePlan
     from analyzer.gitops.land.proposal import Grouping, Proposal
+    from analyzer.landing import ClusterLabels
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
@@ -32,17 +36,19 @@ PARTIAL, CHANGES = 3, 4
 
 def _report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
-    run_json = click.option(
-        "--from", "run_json", type=Path, help="Use this run.json; read no usage."
-    )
-    namespaces = click.option(
-        "-n", "--namespace", "namespaces", multiple=True, help="Only these (repeatable)."
-    )
-    return repository_options(run_json(namespaces(model_options(source_options(command)))))
+    chosen = namespace_option()(repository_options(command))
+    return source_options(run_json_option(model_options(chosen)))
 
 
 @click.command()
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
@@ -77,14 +83,22 @@ def index(form: str, **parameters: Any) -> None:
 
 @click.command()
 @_report_options
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 @click.pass_context
 def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
     from analyzer.landing import trace_all
 
-    config, report, code = _settings_and_report(parameters)
-    traced, findings = trace_all(report, config)
+    given = _given(parameters)
+    code = given.code
+    traced, findings = trace_all(given.report, given.config, given.said)
     traces = [one.to_dict() for one in traced]
     if form == "json":
         click.echo(as_json({"traces": traces, "findings": [f.to_dict() for f in findings]}))
@@ -106,8 +120,9 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
     from analyzer.landing import plan_landing
 
-    config, report, code = _settings_and_report(parameters)
-    plan = plan_landing(report, config)
+    given = _given(parameters)
+    code = given.code
+    plan = plan_landing(given.report, given.config, given.said)
     _tell_advice(plan, parameters)
     click.echo(plan.diff(), nl=False)
     ctx.exit(code or (CHANGES if exit_code and plan.edits else 0))
@@ -119,13 +134,16 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 @click.pass_context
 def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     """Write the recommended changes into the repository's working tree."""
-    from analyzer.gitops.land.worktree import apply_to_worktree
+    from analyzer.gitops.land.worktree import apply_to_worktree, expect_work_tree
     from analyzer.landing import plan_landing
 
-    config, report, code = _settings_and_report(parameters)
-    if not Path(config.git.repo or ".").is_dir():
+    given = _given(parameters)
+    code, folder = given.code, Path(given.config.git.repo or ".")
+    if not folder.is_dir():
         raise UsageError("patch writes into a checkout; name its folder with --repo")
-    plan = plan_landing(report, config)
+    if not allow_dirty:
+        expect_work_tree(folder)
+    plan = plan_landing(given.report, given.config, given.said)
     _tell_advice(plan, parameters)
     for path in apply_to_worktree(plan.index.root, plan.edits, force=allow_dirty):
         click.echo(str(path))
@@ -167,34 +185,54 @@ def pr(
         raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
-    config, report, code = _settings_and_report(parameters, judge=True)
+    given = _given(parameters, judge=True)
+    config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
-    with planned(report, config) as plan:
+    with planned(report, config, given.said) as plan:
         _tell_advice(plan, parameters)
         if folder is not None:
             with publish(folder) as fresh:
                 found = with_plan(report, plan, group or "application", split)
                 write_files(fresh, write_gitdiff(found))
         if not deliver or branches:
-            _commit(propose(report, plan, group or "application", split), plan, branches)
+            proposed = propose(report, plan, group or "application", split)
+            with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+                code = code or _commit(proposed, plan, talk if branches else None)
         if deliver:
             chosen = _with_grouping(config, group, split)
+            run_json: Path | None = parameters["run_json"]
+            charts = run_json.parent / "charts" if run_json else None
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-                done = open_pull_requests(report, plan, chosen, talk, dry_run=dry_run)
+                done = open_pull_requests(
+                    report, plan, chosen, talk, charts=charts, dry_run=dry_run
+                )
             code = code or done
     ctx.exit(code)
 
 
-def _commit(found: Iterable[Proposal], plan: ChangePlan, branches: bool) -> None:
-    """List the proposals, and commit each to its branch where that is asked for."""
-    from analyzer.gitops.land.worktree import commit_to_branch
+def _commit(found: Iterable[Proposal], plan: ChangePlan, talk: Talk | None) -> int:
+    """List the proposals, and commit each to its branch where `talk` is there to say what failed.
 
+    One that cannot be committed ends nothing else; the exit code says that some are missing.
+    """
+    from analyzer.gitops.land.worktree import RejectedError, commit_to_branch
+
+    code = 0
     for proposal in found:
-        if branches:
+        if talk is not None:
             message = f"{proposal.title}\n\n{proposal.body}"
-            commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
+            try:
+                commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
+            except RejectedError as err:
+                talk.say(f"left out: {err}")
+                continue
+            except GitOpsError as err:
+                talk.say(f"left alone: {proposal.branch}: {err}", "warning")
+                code = PARTIAL
+                continue
         click.echo(f"{printable(proposal.branch)}  {printable(proposal.title)}")
+    return code
 
 
 def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:
@@ -221,18 +259,28 @@ def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
             talk.say(f"left to you: {advice.ref}: {advice.reason}")
 
 
-def _settings_and_report(
-    parameters: dict[str, Any], *, judge: bool = False
-) -> tuple[Config, Report, int]:
-    """The settings, the recommendations of an earlier run or of the source now, the exit code due.
+@dataclass(frozen=True)
+class _Given:
+    """What a command of this file starts from; `code` is the exit code that is due so far.
 
-    Labels are those of the metrics, and those the cluster states where it may be asked. What
-    cannot be read now makes it partial; what an earlier run missed was said by that run. `judge`
-    adds what the recommendations of the source would have caused before.
+    `said` is what the cluster says now of the containers of an earlier run.
+    """
+
+    config: Config
+    report: Report
+    said: ClusterLabels | None
+    code: int
+
+
+def _given(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
+    """The settings, and the recommendations of an earlier run or of the source now.
+
+    What cannot be read now makes it partial; what an earlier run missed was said by that run.
+    `judge` adds what the recommendations of the source would have caused before.
     """
     from msgspec.structs import replace as with_settings
 
-    from analyzer.landing import ask_cluster, check_repository
+    from analyzer.landing import check_repository, cluster_labels
     from analyzer.report import load_report
     from analyzer.workload import Selector
 
@@ -243,17 +291,16 @@ def _settings_and_report(
         if run_json is not None:
             report = load_report(run_json)
             report = report.select(*(Selector(namespace=name) for name in config.namespaces))
+            said = cluster_labels(config)
+            missed = [*said.missed]
         else:
             from analyzer.history import build_histories
-            from analyzer.pipeline import analyze_histories, read, remembered
+            from analyzer.pipeline import read, recommend_now
 
+            said = None
             config = with_settings(config, backtest=config.backtest and judge)
             recording = read(config, now(), talk.progress)
-            report = analyze_histories(
-                build_histories(recording), config, talk.progress, remembered(config)
-            )
-        known = [] if run_json is None else [*report.meta.warnings, *report.warnings]
-        report = ask_cluster(report, config)
-        missed = [*report.meta.warnings, *report.warnings][len(known) :]
+            report = recommend_now(build_histories(recording), config, talk.progress)
+            missed = [*report.meta.warnings, *report.warnings]
         talk.say_partial(missed)
-    return config, report, PARTIAL if missed else 0
+    return _Given(config, report, said, PARTIAL if missed else 0)

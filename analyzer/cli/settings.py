@@ -1,22 +1,31 @@
-"""Commands about the tool itself: config, completion."""
+"""Commands about the tool itself: config, init, completion."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
+from analyzer.cli.console import Talk
 from analyzer.cli.formats import as_json, columns
-from analyzer.cli.options import settings_of, source_options
+from analyzer.cli.options import now, settings_of, source_options
 from analyzer.errors import UsageError
 
 
 @click.command()
 @source_options
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print it.",
+)
 def config(schema: bool, form: str, **parameters: Any) -> None:
     """Show the effective settings and where each comes from."""
     import json
@@ -35,6 +44,42 @@ def config(schema: bool, form: str, **parameters: Any) -> None:
         return
     shown = [[name, spelled(value), origins[name]] for name, value in values.items()]
     click.echo(columns(["SETTING", "VALUE", "ORIGIN"], shown))
+
+
+@click.command()
+@source_options
+@click.option("--repo", metavar="DIR|URL", help="Repository that declares the workloads.")
+@click.argument("file", type=Path, default=Path("rightsize.yaml"))
+def init(file: Path, **parameters: Any) -> None:
+    """Write a commented settings FILE [rightsize.yaml] for the cluster that the source shows.
+
+    Of a server the last day is read, unless --window says more. An existing file stays.
+    """
+    from msgspec.structs import replace
+
+    from analyzer.config.starter import starter
+    from analyzer.errors import OutputError
+    from analyzer.pipeline import read
+
+    if file.exists():
+        raise UsageError(f"{file} is there already; name another file, or move it away")
+    settings = settings_of(parameters)
+    config = settings.config
+    known, cluster = [], config.cluster
+    if config.source is not None:
+        server = config.source.startswith(("prometheus:", "http"))
+        config = replace(config, window=config.window or ("1d" if server else None))
+        with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+            recording = read(config, now(), talk.progress)
+            talk.say_partial(recording.meta.warnings)
+        known, cluster = list(recording.usage.containers), recording.meta.cluster
+    text = starter(known, source=config.source, cluster=cluster, repo=config.git.repo)
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(text)
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be written ({error.strerror})") from error
+    click.echo(str(file))
 
 
 @click.command()

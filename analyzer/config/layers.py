@@ -148,6 +148,8 @@ class _Layer:
         return found
 
     def _rules(self, value: Any) -> Any:
+        if value is None:
+            return []
         if not isinstance(value, list | tuple):
             self._add(("rules",), "expected a list of rules")
             return _BAD

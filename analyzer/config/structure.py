@@ -74,7 +74,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Judge the recommendations by what they would have caused on this very history."""
     output: str = "reports/latest"
     """The folder for results; it is replaced as a whole."""
-    formats: tuple[str, ...] = ("summary", "csv", "kustomize", "json6902", "kubectl", "gitdiff")
+    formats: tuple[str, ...] = (
+        "summary", "html", "csv", "kustomize", "json6902", "kubectl", "gitdiff"
+    )  # fmt: skip
     """What to write, each by one writer."""
     ledger: str | None = None
     """A folder that remembers what was proposed and what became of it; ``off``: none. By default

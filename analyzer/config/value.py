@@ -92,6 +92,8 @@ def read_value(value: Any, expected: Expected, place: Place, words: Mapping[Plac
 
 
 def _list(value: Any, expected: Expected, place: Place, words: Mapping[Place, str]) -> list[str]:
+    if value is None:
+        return []  # a name with nothing but comments below it
     if not isinstance(value, list | tuple):
         raise ValueError(f"expected {expected.words}, found {found(value)}")
     inner = Expected(get_args(expected.kind)[0])

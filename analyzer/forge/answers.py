@@ -25,7 +25,7 @@ def read(shape: type[T], item: object, what: str) -> T:
         raise ForgeError(f"{what} from the forge cannot be used: {error}") from None
 
 
-def moment(text: str | None) -> datetime | None:
+def moment_of(text: str | None) -> datetime | None:
     """A time in ISO 8601, in UTC; None for none, and for what is no time."""
     if text is None:
         return None

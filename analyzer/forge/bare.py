@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from analyzer.forge.protocol import Issue, PullRequest, Text
 from analyzer.forge.remote import Remote
 
@@ -22,6 +24,9 @@ class Bare:
         names = sorted(self.remote.listed(prefix))
         return [PullRequest(0, name, Text(name, ""), "open") for name in names]
 
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        return []
+
     def latest(self, branch: str) -> PullRequest | None:
         return None
 
@@ -39,6 +44,9 @@ class Bare:
 
     def comment(self, number: int, body: str) -> None:
         """Nobody would read it."""
+
+    def picture(self, commit: str, path: str) -> str | None:
+        return None
 
     def find_issue(self, marker: str) -> Issue | None:
         return None

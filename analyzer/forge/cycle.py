@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from analyzer.forge.promise import Promise, largest_move, promised
@@ -38,6 +39,8 @@ class Wanted:
     promises: tuple[Promise, ...]
     urgency: tuple[float, ...]
     """The smaller, the earlier its turn."""
+    pictures: tuple[Path, ...] = ()
+    """Charts of its containers, on the disk."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from analyzer.errors import AnalyzerError
 from analyzer.forge.cycle import RETIRED, Limits, Move, Scene, Wanted, decide
@@ -11,9 +12,17 @@ from analyzer.forge.dashboard import asked_for, dashboard, marker
 from analyzer.forge.protocol import Forge, Issue, Text
 from analyzer.forge.remote import Branch, Remote
 from analyzer.forge.settings import ForgeSettings
+from analyzer.forge.verdict import marker as verdict_marker
+from analyzer.forge.verdict import score_line, verdict
 from analyzer.gitops.land.proposal import branch_prefix
+from analyzer.ledger.outcome import Outcome as Happened
+from analyzer.workload import slug
 
 _HANDS_OFF = "<!-- rightsize-hands-off -->"
+_REMEMBERED = timedelta(days=45)
+"""So long after its merge a pull request is judged."""
+_CHARTS = "rightsize-charts"
+_MOST_PICTURES = 3
 _CUT = (
     "\n\n(shortened: the forge takes no longer text; the commit and the run's files say it all)\n"
 )
@@ -55,8 +64,21 @@ class Desk:
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class Past:
+    """What became of earlier changes, as of `until`: for the comments that hold them to account."""
+
+    until: datetime
+    outcomes: tuple[Happened, ...] = ()
+
+
 def deliver(
-    wanted: Sequence[Wanted], cluster: str, desk: Desk, *, complete: bool = True
+    wanted: Sequence[Wanted],
+    cluster: str,
+    desk: Desk,
+    past: Past | None = None,
+    *,
+    complete: bool = True,
 ) -> Delivery:
     """Bring forge and remote to what is `wanted` of `cluster`.
 
@@ -78,13 +100,70 @@ def deliver(
         complete=complete,
     )
     moves = decide(wanted, scene, Limits(settings.most_open, settings.reopen_change))
+    moves, problems = _illustrated(moves, desk, cluster)
     outcomes = tuple(_carry_out(move, desk, branches, (base, commit)) for move in moves)
+    if past and past.outcomes:
+        problems += _judge(past, prefix, forge)
     if not settings.dashboard:
-        return Delivery(outcomes)
+        return Delivery(outcomes, problems=tuple(problems))
+    score = score_line(past.outcomes) if past else ""
+    where = ""
     try:
-        return Delivery(outcomes, _write_dashboard(cluster, outcomes, forge, issue))
+        where = _write_dashboard(cluster, outcomes, forge, issue, score)
     except AnalyzerError as error:
-        return Delivery(outcomes, problems=(f"the dashboard was not written: {error}",))
+        problems.append(f"the dashboard was not written: {error}")
+    return Delivery(outcomes, where, tuple(problems))
+
+
+def _illustrated(moves: Sequence[Move], desk: Desk, cluster: str) -> tuple[list[Move], list[str]]:
+    """The moves with their charts in view, once those are pushed; and what went wrong with that."""
+    shown = {
+        move.branch: move.wanted.pictures[:_MOST_PICTURES]
+        for move in moves
+        if move.verb in ("open", "refresh") and move.wanted and move.wanted.pictures
+    }
+    if not shown or desk.dry_run or not desk.settings.charts:
+        return list(moves), []
+    files = {f"{slug(cluster)}/{p.name}": p for pictures in shown.values() for p in pictures}
+    try:
+        commit = desk.remote.add_files(_CHARTS, files, "Charts of what is proposed")
+        places = {path: desk.forge.picture(commit, path) for path in files}
+    except AnalyzerError as error:
+        return list(moves), [f"the charts are not shown: {error}"]
+    found = {
+        branch: [places[f"{slug(cluster)}/{picture.name}"] for picture in pictures]
+        for branch, pictures in shown.items()
+    }
+    return [_with_pictures(move, found.get(move.branch, [])) for move in moves], []
+
+
+def _with_pictures(move: Move, places: Sequence[str | None]) -> Move:
+    """The move with its charts at the head of its text."""
+    lines = [f"![What it used, asks for and would ask for]({place})" for place in places if place]
+    if move.wanted is None or not lines:
+        return move
+    text = replace(move.wanted.text, body="\n".join([*lines, "", move.wanted.text.body]))
+    return replace(move, wanted=replace(move.wanted, text=text))
+
+
+def _judge(past: Past, prefix: str, forge: Forge) -> list[str]:
+    """Say on each merged pull request what came of it, once per occasion; what went wrong."""
+    problems = []
+    try:
+        merged = forge.merged_since(prefix, past.until - _REMEMBERED)
+    except AnalyzerError as error:
+        return [f"merged pull requests were not looked at: {error}"]
+    for request in merged:
+        found = verdict(request, past.outcomes)
+        if found is None:
+            continue
+        mark = verdict_marker(found[0])
+        try:
+            if not any(mark in body for body in forge.comments(request.number)):
+                forge.comment(request.number, f"{mark}\n{found[1]}")
+        except AnalyzerError as error:
+            problems.append(f"{request.branch}: what came of it was not told: {error}")
+    return problems
 
 
 def _carry_out(
@@ -155,9 +234,13 @@ def _say_once(move: Move, desk: Desk) -> None:
 
 
 def _write_dashboard(
-    cluster: str, outcomes: Sequence[Outcome], forge: Forge, issue: Issue | None
+    cluster: str,
+    outcomes: Sequence[Outcome],
+    forge: Forge,
+    issue: Issue | None,
+    score: str,
 ) -> str:
-    text = dashboard(cluster, [_as_it_stands(outcome) for outcome in outcomes])
+    text = dashboard(cluster, [_as_it_stands(outcome) for outcome in outcomes], score)
     text = replace(text, body=shortened(text.body, forge.longest_body))
     if issue is not None and issue.text == text:
         return issue.url

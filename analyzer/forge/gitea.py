@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from analyzer.forge.answers import Shape, moment, read
+from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
 
@@ -22,6 +23,7 @@ def header(token: str) -> Mapping[str, str]:
 
 class _Repository(Shape):
     default_branch: str
+    html_url: str = ""
 
 
 class _End(Shape):
@@ -70,24 +72,34 @@ class Gitea:
         self.rest = rest
         self.repository = repository
         self._root = f"repos/{quote(repository)}"
-        self._ended: dict[str, PullRequest] | None = None
+        self._ended: list[PullRequest] | None = None
 
     def default_branch(self) -> str:
-        return read(_Repository, self.rest.get(self._root), "the repository").default_branch
+        return self._about().default_branch
+
+    def _about(self) -> _Repository:
+        return read(_Repository, self.rest.get(self._root), "the repository")
 
     def open_requests(self, prefix: str) -> list[PullRequest]:
         return [r for r in self._requests("open") if r.branch.startswith(prefix)]
+
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        ended = [r for r in self._ended_requests() if r.branch.startswith(prefix)]
+        merged = [r for r in ended if r.state == "merged"]
+        return [r for r in merged if r.ended is not None and r.ended >= moment]
 
     def latest(self, branch: str) -> PullRequest | None:
         """The API finds pull requests by state alone, so the ended ones are listed once."""
         for request in self._requests("open"):
             if request.branch == branch:
                 return request
+        found = [r for r in self._ended_requests() if r.branch == branch]
+        return max(found, key=lambda r: r.number, default=None)
+
+    def _ended_requests(self) -> list[PullRequest]:
         if self._ended is None:
-            self._ended = {}
-            for request in sorted(self._requests("closed"), key=lambda r: r.number):
-                self._ended[request.branch] = request
-        return self._ended.get(branch)
+            self._ended = self._requests("closed")
+        return self._ended
 
     def _requests(self, state: str) -> list[PullRequest]:
         found = self.rest.pages(f"{self._root}/pulls", state=state, limit=_PAGE)
@@ -137,6 +149,10 @@ class Gitea:
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
 
+    def picture(self, commit: str, path: str) -> str | None:
+        web = self._about().html_url
+        return f"{web}/raw/commit/{commit}/{quote(path)}" if web else None
+
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(f"{self._root}/issues", state="open", type="issues", limit=_PAGE)
         issues = [read(_Issue, item, "an issue") for item in found]
@@ -166,5 +182,5 @@ def _request(pull: _Pull) -> PullRequest:
         state="merged" if pull.merged else "open" if pull.state == "open" else "closed",
         url=pull.html_url,
         labels=frozenset(label.name for label in pull.labels or []),
-        ended=moment(pull.merged_at or pull.closed_at),
+        ended=moment_of(pull.merged_at or pull.closed_at),
     )

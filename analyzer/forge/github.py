@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from analyzer.forge.answers import Shape, moment, read
+from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
 
@@ -45,6 +46,7 @@ class _Pull(Shape):
     labels: tuple[_Label, ...] = ()
     merged_at: str | None = None
     closed_at: str | None = None
+    updated_at: str | None = None
 
 
 class _Issue(Shape):
@@ -58,6 +60,7 @@ class _Issue(Shape):
 class _About(Shape):
     full_name: str
     default_branch: str
+    html_url: str = ""
 
 
 class _Comment(Shape):
@@ -89,6 +92,21 @@ class GitHub:
         found = self.rest.pages(f"{self._root}/pulls", state="open", per_page=100)
         pulls = [read(_Pull, item, "a pull request") for item in found]
         return [_request(p) for p in pulls if p.head.ref.startswith(prefix) and self._own(p)]
+
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        found = self.rest.pages(
+            f"{self._root}/pulls", state="closed", sort="updated", direction="desc", per_page=100
+        )
+        merged = []
+        for item in found:
+            pull = read(_Pull, item, "a pull request")
+            seen = moment_of(pull.updated_at)
+            if seen is not None and seen < moment:
+                break  # the latest come first, and a merge is an update
+            ended = moment_of(pull.merged_at)
+            if ended and ended >= moment and pull.head.ref.startswith(prefix) and self._own(pull):
+                merged.append(_request(pull))
+        return merged
 
     def latest(self, branch: str) -> PullRequest | None:
         owner = self._repository().full_name.partition("/")[0]
@@ -135,6 +153,10 @@ class GitHub:
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
 
+    def picture(self, commit: str, path: str) -> str | None:
+        about = self._repository()
+        return f"{about.html_url}/blob/{commit}/{quote(path)}?raw=true" if about.html_url else None
+
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(
             f"{self._root}/issues", state="open", sort="created", direction="asc", per_page=100
@@ -165,5 +187,5 @@ def _request(pull: _Pull) -> PullRequest:
         state="merged" if pull.merged_at else "open" if pull.state == "open" else "closed",
         url=pull.html_url,
         labels=frozenset(label.name for label in pull.labels),
-        ended=moment(pull.merged_at or pull.closed_at),
+        ended=moment_of(pull.merged_at or pull.closed_at),
     )

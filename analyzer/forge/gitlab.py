@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from urllib.parse import quote
 
-from analyzer.forge.answers import Shape, moment, read
+from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Issue, PullRequest, State, Text
 from analyzer.forge.rest import Rest
 
@@ -20,6 +21,7 @@ def header(token: str) -> Mapping[str, str]:
 class _Project(Shape):
     id: int
     default_branch: str | None = None
+    web_url: str = ""
 
 
 class _MergeRequest(Shape):
@@ -60,11 +62,18 @@ class GitLab:
         self._root = f"projects/{quote(repository, safe='')}"
 
     def default_branch(self) -> str:
-        project = read(_Project, self.rest.get(self._root), "the project")
-        return project.default_branch or "main"
+        return self._project().default_branch or "main"
+
+    def _project(self) -> _Project:
+        return read(_Project, self.rest.get(self._root), "the project")
 
     def open_requests(self, prefix: str) -> list[PullRequest]:
         return [r for r in self._requests(state="opened") if r.branch.startswith(prefix)]
+
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        found = self._requests(state="merged", updated_after=moment.isoformat())
+        own = [r for r in found if r.branch.startswith(prefix)]
+        return [r for r in own if r.ended is not None and r.ended >= moment]
 
     def latest(self, branch: str) -> PullRequest | None:
         found = self._requests(state="all", source_branch=branch)
@@ -113,6 +122,10 @@ class GitLab:
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/merge_requests/{number}/notes", {"body": body})
 
+    def picture(self, commit: str, path: str) -> str | None:
+        web = self._project().web_url
+        return f"{web}/-/raw/{commit}/{quote(path)}" if web else None
+
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(
             f"{self._root}/issues",
@@ -147,7 +160,7 @@ def _request(found: _MergeRequest) -> PullRequest:
         state=_STATES.get(found.state, "closed"),
         url=found.web_url,
         labels=frozenset(found.labels),
-        ended=moment(found.merged_at or found.closed_at),
+        ended=moment_of(found.merged_at or found.closed_at),
     )
 
 

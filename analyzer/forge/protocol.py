@@ -77,6 +77,10 @@ class Forge(Protocol):
         """The open pull requests from branches of this very repository that start with `prefix`."""
         ...
 
+    def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
+        """Those from branches that start with `prefix` that were merged after `moment`."""
+        ...
+
     def latest(self, branch: str) -> PullRequest | None:
         """The newest pull request from `branch`, in whatever state; None where there was none."""
         ...
@@ -99,6 +103,10 @@ class Forge(Protocol):
 
     def comment(self, number: int, body: str) -> None:
         """Add a comment."""
+        ...
+
+    def picture(self, commit: str, path: str) -> str | None:
+        """Where a browser that may see the repository gets the file `path` of `commit`."""
         ...
 
     def find_issue(self, marker: str) -> Issue | None:

@@ -182,6 +182,29 @@ class Remote:
         text = f"{message.rstrip()}\n\n{_TRAILER}{digest}\n"
         return write_commit(self.root, tree, base, text, self.author)
 
+    def add_files(self, branch: str, files: Mapping[str, Path], message: str) -> str:
+        """Add `files` (from the disk, by their path) to `branch` of the remote; the new commit.
+
+        The branch is made where there is none, with no history but its own.
+        """
+        old = self.listed(branch).get(branch)
+        if old is not None:
+            with self.access.variables() as variables:
+                where = f"+refs/heads/{branch}:{_MINE}/files"
+                self._fetch(variables, where, *self._depth())
+        with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+            extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            git(self.root, "read-tree", *([old] if old else ["--empty"]), extra=extra)
+            for path, file in sorted(files.items()):
+                name = str(file.resolve())
+                blob = git(self.root, "hash-object", "-w", "--no-filters", "--", name).strip()
+                entry = f"100644,{blob},{path}"
+                git(self.root, "update-index", "--add", "--cacheinfo", entry, extra=extra)
+            tree = git(self.root, "write-tree", extra=extra).strip()
+        commit = write_commit(self.root, tree, old, message, self.author)
+        self.push(branch, commit, old)
+        return commit
+
     def push(self, branch: str, commit: str, old: str | None) -> None:
         """Let `branch` be `commit` where it is still `old` (None: where there is none yet)."""
         self._push(branch, old, f"{commit}:refs/heads/{branch}")

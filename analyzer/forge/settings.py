@@ -39,6 +39,8 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Labels that every pull request gets."""
     dashboard: bool = True
     """Keep an issue that lists what is open, what waits and what is held, and why."""
+    charts: bool = True
+    """Show the charts of a run in its pull requests, from a branch that holds nothing else."""
     reopen_change: float = 0.25
     """What a person closed comes back once an amount moved by at least this share of itself."""
     author_name: str = "rightsize"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Array, Resource
@@ -30,6 +30,11 @@ TREND_IN_SPREADS = 3.5
 LEAST_SHIFT = 0.14
 SHIFT_IN_SPREADS = 6.0
 DAYS_AFTER_SHIFT = 3
+DAYS_OF_IMAGE = 7
+"""After so many days a new image speaks for itself, whatever the one before it did."""
+IMAGE_IN_SPREADS = 3.0
+CLEAR_SIGNAL = 10.0
+"""A rise so many times as large as the noise around it is no matter of chance."""
 WEEKLY_P_VALUE = 0.001
 LEAST_RHYTHM = 0.12
 DAILY_SHARE = 0.35
@@ -47,8 +52,10 @@ class Pattern:
     """The patterns of one resource; every array has one entry per container.
 
     `slope` is in logarithms per day and zero where growth is not significant, `p_value` its
-    two-sided significance, `since` the first day column after the last level shift (0 without
-    one), `shift` the ratio of the level after it to the one before (1 without one).
+    two-sided significance, `since` the first day column that counts in full: after the last level
+    shift, or of a new image that has run for a week (0 without one). `image` is the first whole
+    day of a new image, where usage changed with it (0 without one), and `shift` the ratio of the
+    level after a shift to the one before (1 without one).
     """
 
     findings: tuple[str, ...]
@@ -56,6 +63,7 @@ class Pattern:
     p_value: Array
     since: Ints
     shift: Array
+    image: Ints
 
 
 def recognise(histories: Histories) -> dict[Resource, Pattern]:
@@ -63,19 +71,60 @@ def recognise(histories: Histories) -> dict[Resource, Pattern]:
     daily = histories.daily
     values: dict[Resource, Array] = {"cpu": daily.cpu_mean, "memory": daily.memory_peak}
     floor = {"cpu": 1e-4, "memory": 2.0**16}
-    leaks = find_leaks(histories)
+    leaks, images = find_leaks(histories), _image_days(histories)
     found: dict[Resource, Pattern] = {}
     for resource in RESOURCES:
         logs = np.log(np.maximum(values[resource], floor[resource]))
         found[resource] = _recognise_one(
-            histories, resource, logs, leaks if resource == "memory" else np.zeros_like(leaks)
+            histories,
+            resource,
+            logs,
+            leaks if resource == "memory" else np.zeros_like(leaks),
+            images,
         )
     return found
 
 
-def _recognise_one(histories: Histories, resource: Resource, logs: Array, leaks: Bools) -> Pattern:
+def _image_days(histories: Histories) -> Ints:
+    """The first whole day column after the last change of image of each container; 0 for none."""
+    days = histories.daily.samples.shape[1]
+    found = np.zeros(len(histories), dtype=np.int64)
+    changes = histories.events[histories.events["kind"] == "image_change"]
+    since = (changes["timestamp"] - pd.Timestamp(histories.usage.start)) / histories.usage.step
+    age = (histories.usage.steps - since.to_numpy(dtype=np.float64)) / histories.usage.steps_per_day
+    # A pod that started an hour into a day makes that day the new image's.
+    column = np.clip(days - np.floor(age + 1 / 24).astype(np.int64), 0, days)
+    np.maximum.at(found, changes["index"].to_numpy(dtype=np.int64), column)
+    return np.where(found < days, found, 0)
+
+
+def _epochs(logs: Array, images: Ints) -> Ints:
+    """The first day of a new image where usage changed with it, or where peaks have ceased since.
+
+    Where nothing has changed, what came before is evidence as good as any.
+    """
+    epochs = np.zeros(len(logs), dtype=np.int64)
+    for row in np.flatnonzero(images):
+        before, after = logs[row, : images[row]], logs[row, images[row] :]
+        before, after = before[~np.isnan(before)], after[~np.isnan(after)]
+        if not len(before) or not len(after):
+            continue
+        level = float(np.median(before))
+        noise = 1.25 * float(np.abs(before - level).mean())
+        moved = abs(float(np.median(after)) - level) >= max(LEAST_SHIFT, IMAGE_IN_SPREADS * noise)
+        calmed = before.max() - after.max() >= LEAST_SHIFT and len(after) >= DAYS_OF_IMAGE
+        if moved or calmed:
+            epochs[row] = images[row]
+    return epochs
+
+
+def _recognise_one(
+    histories: Histories, resource: Resource, logs: Array, leaks: Bools, images: Ints
+) -> Pattern:
     slope, p_value = trend(logs)
     since, shift = last_shift(logs)
+    epochs = _epochs(logs, images)
+    proven = (epochs > 0) & (logs.shape[1] - epochs >= DAYS_OF_IMAGE)
     clear = np.abs(slope) * logs.shape[1] >= TREND_IN_SPREADS * _spread_around(logs, slope)
     shifted, weekly = since > 0, weekly_rhythm(logs)
     days = (~np.isnan(logs)).sum(axis=1)
@@ -96,8 +145,9 @@ def _recognise_one(histories: Histories, resource: Resource, logs: Array, leaks:
         findings=tuple(str(word) for word in words),
         slope=np.where(moving, slope, 0.0),
         p_value=p_value,
-        since=np.where(leaks, 0, since),
+        since=np.where(proven, np.maximum(epochs, since), np.where(leaks, 0, since)),
         shift=np.where(shifted & ~leaks, shift, 1.0),
+        image=epochs,
     )
 
 
@@ -106,7 +156,9 @@ def trend(logs: Array) -> tuple[Array, Array]:
 
     `logs` has one row per container and one column per day, NaN where nothing was seen. The
     variance of Kendall's sum is inflated by ``(1 + r) / (1 - r)`` with `r` the residuals'
-    correlation from day to day (von Storch 1999), never deflated. Rows with fewer than six days
+    correlation from day to day (von Storch 1999), never deflated; but not where the rise is ten
+    times the noise, since what is left of growth that is smooth but not straight in logarithms is
+    a curve and no noise. Rows with fewer than six days
     have slope 0 and p-value 1.
     """
     count = (~np.isnan(logs)).sum(axis=1)
@@ -121,9 +173,11 @@ def trend(logs: Array) -> tuple[Array, Array]:
         correlation = np.clip(shared / np.nanmean(residual**2, axis=1), 0.0, 0.8)
     score = np.nansum(np.sign(rises), axis=1)
     variance = count * (count - 1) * (2 * count + 5) / 18.0
+    rise = np.abs(slope) * count
+    correlation = np.where(rise >= CLEAR_SIGNAL * _spread_around(logs, slope), 0.0, correlation)
     variance = variance * (1 + np.nan_to_num(correlation)) / (1 - np.nan_to_num(correlation))
     z = np.sign(score) * np.maximum(np.abs(score) - 1, 0) / np.sqrt(np.maximum(variance, 1))
-    p_value = 2 * stats.norm.sf(np.abs(z))
+    p_value = 2 * special.ndtr(-np.abs(z))
     enough = count >= LEAST_DAYS_FOR_TREND
     return np.where(enough, slope, 0.0), np.where(enough, p_value, 1.0)
 
@@ -204,7 +258,7 @@ def weekly_rhythm(logs: Array) -> Bools:
         within = np.nansum((weeks - profile[:, None, :]) ** 2, axis=(1, 2))
         within = within / (whole.shape[1] - 7) + 1e-6
         spread = np.nanmax(profile, axis=1) - np.nanmin(profile, axis=1)
-    p_value = stats.f.sf(between / within, 6, whole.shape[1] - 7)
+    p_value = special.fdtrc(6, whole.shape[1] - 7, between / within)
     complete = ~np.isnan(whole).any(axis=1)
     result: Bools = complete & (p_value < WEEKLY_P_VALUE) & (spread >= LEAST_RHYTHM)
     return result
@@ -271,8 +325,9 @@ def _block_means_of(
 def find_leaks(histories: Histories) -> Bools:
     """Whether memory climbs through a pod's life, falls at its end, and climbs again.
 
-    A life is the stretch between two restarts (or two sudden falls by a quarter) of one pod. It
-    takes two lives of half a day or more, nearly all of which climb steadily by 10 % or more.
+    A life is the stretch between two restarts of one pod, or a pod's whole life. It takes two
+    lives of half a day or more, nearly all of which climb steadily by 10 % or more. A fall without
+    a restart is a heap that was collected: such memory comes back by itself.
     """
     leaks = np.zeros(len(histories), dtype=bool)
     restarts = _restart_steps(histories)
@@ -295,7 +350,6 @@ def _leaks(histories: Histories, index: int, restarts: dict[str, list[int]]) -> 
     usage = histories.usage
     per_hour = max(1, usage.steps_per_day // 24)
     climbs, tops, bottoms = [], [], []
-    told = bool(restarts)
     for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
         low, high = int(usage.offset[series]), int(usage.offset[series + 1])
         if high - low < 12 * per_hour:
@@ -306,9 +360,7 @@ def _leaks(histories: Histories, index: int, restarts: dict[str, list[int]]) -> 
             climbs.append(rise)
             bottoms.append(float(life[0]))
             tops.append(float(life[-1]))
-        told |= bool(climbs) and series > int(usage.bounds[index])
-    # A fall that no restart explains may be chance: such lives take a third one to convince.
-    if len(climbs) < (2 if told else 3):
+    if len(climbs) < 2:
         return False
     long_enough = np.array(climbs)
     falls = np.array(bottoms[1:]) < 0.9 * np.array(tops[:-1])
@@ -326,8 +378,8 @@ def _lives(memory: npt.NDArray[np.float32], cuts: list[int], per_hour: int) -> l
         block = part[:usable].reshape(-1, per_hour)
         hours = np.fmax.reduce(block, axis=1).astype(np.float64)
         hours = hours[~np.isnan(hours)]
-        falls = np.flatnonzero(hours[1:] < 0.75 * hours[:-1]) + 1
-        lives += [life for life in np.split(hours, falls) if len(life) >= 12]
+        if len(hours) >= 12:
+            lives.append(hours)
     return lives
 
 

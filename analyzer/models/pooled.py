@@ -54,6 +54,8 @@ SHARE_OF_DAYS = 0.5
 """Of the days of the horizon, how many count as independent."""
 BEFORE_SHIFT = 0.05
 """Days before a level shift keep this share of their weight."""
+IMAGE_HALF_LIFE_DAYS = 1.0
+"""So fast do days before a new image fade, once usage has changed with it."""
 
 _CPU_GRID = np.arange(-3.0, 4.0, 0.04)
 _MEMORY_GRID = np.arange(-2.5, 5.0, 0.04)
@@ -93,6 +95,7 @@ class Pooled:
             },
             reasons=why,
             findings={resource: patterns[resource].findings for resource in RESOURCES},
+            recent={r: _recent(patterns[r], recent.daily.samples.shape[1]) for r in RESOURCES},
             confidence=confidence(recent),
         )
 
@@ -115,11 +118,8 @@ def _memory_levels(
         ahead[weekly] = as_busiest_day(ahead[weekly])
     independent = np.where(weekly, max(days / 7, 1.0), max(days * SHARE_OF_DAYS, 0.5))
     age = np.arange(logs.shape[1])[::-1]
-    weights = np.exp2(-age / HALF_LIFE_DAYS) * np.where(
-        np.arange(logs.shape[1]) < pattern.since[:, None], BEFORE_SHIFT, 1.0
-    )
-    shaped = np.where(np.arange(logs.shape[1]) < pattern.since[:, None], np.nan, ahead)
-    known = shape_of(shaped)
+    weights = np.exp2(-age / HALF_LIFE_DAYS) * weight_of_before(pattern, logs.shape[1])
+    known = shape_of(within_epochs(ahead, pattern))
     prior = outlook(known, days)
     chance = chance_of_jump(prior, jumps)
     spread = np.clip(DRIFT * known.volatility, LEAST_DRIFT, MOST_DRIFT)
@@ -132,6 +132,39 @@ def _memory_levels(
         jump = chance[rows, None] * np.exp(-prior.steepness[rows, None] * beyond)
         levels[rows] = np.exp(levels_at(grid, -np.expm1(alike + np.log1p(-jump))))
     return raise_above_kills(levels, kill_floors(histories))
+
+
+def weight_of_before(pattern: Pattern, days: int) -> Array:
+    """What each day counts by what has changed since: (containers, days), one where nothing has.
+
+    Days before a level shift hardly count. Those before a new image that changed usage count half
+    as much for each day that the new one has run.
+    """
+    day = np.arange(days)
+    shifted = np.where(day < pattern.since[:, None], BEFORE_SHIFT, 1.0)
+    faded = np.exp2(-(days - pattern.image) / IMAGE_HALF_LIFE_DAYS)[:, None]
+    weights: Array = np.minimum(shifted, np.where(day < pattern.image[:, None], faded, 1.0))
+    return weights
+
+
+def within_epochs(logs: Array, pattern: Pattern) -> Array:
+    """Daily peaks without what a change of level did to them, for how much they vary.
+
+    Days before a shift are left out; those before a new image are moved to its level, for a drop
+    by half is no restlessness.
+    """
+    day = np.arange(logs.shape[1])
+    kept = np.where(day < pattern.since[:, None], np.nan, logs)
+    for row in np.flatnonzero(pattern.image > pattern.since):
+        before = day < pattern.image[row]
+        drop = np.nanmedian(logs[row, before]) - np.nanmedian(logs[row, ~before])
+        kept[row, before] -= drop
+    return kept
+
+
+def _recent(pattern: Pattern, days: int) -> Array:
+    """How many days back count in full; NaN where all do."""
+    return np.where(pattern.since > 0, days - pattern.since, np.nan).astype(np.float64)
 
 
 def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> Array:
@@ -279,6 +312,12 @@ def pattern_steps(pattern: Pattern, index: int, horizon: timedelta) -> tuple[Ste
     if word == "leak":
         reason = "climbs through each pod's life and falls at its restart: a leak, not growth"
         return (Step("leak", "", "", reason),)
+    if pattern.image[index]:
+        reason = (
+            f"a new image changed it by day {int(pattern.image[index]) + 1} of the window; what "
+            "was before fades"
+        )
+        return (Step("image", "", "", reason),)
     if word == "shift":
         reason = (
             f"moved to {pattern.shift[index]:.2f} x its level {_ago(pattern, index)}; "

@@ -304,7 +304,7 @@ def _draw_intervals(panel: Panel, x: Array, risk: Array, weeks: Array) -> None:
 
     For the first model alone: that of the others is about as wide where they lie.
     """
-    from scipy import stats
+    from scipy import special
 
     page, words = panel.page, "grey: what chance alone allows (90%)"
     page.text(
@@ -312,8 +312,8 @@ def _draw_intervals(panel: Panel, x: Array, risk: Array, weeks: Array) -> None:
     )
 
     hits = np.round(risk * weeks)
-    low = np.where(hits > 0, stats.beta.ppf(0.05, hits, weeks - hits + 1), 0.0)
-    high = np.where(hits < weeks, stats.beta.ppf(0.95, hits + 1, weeks - hits), 1.0)
+    low = np.where(hits > 0, special.betaincinv(hits, weeks - hits + 1, 0.05), 0.0)
+    high = np.where(hits < weeks, special.betaincinv(hits + 1, weeks - hits, 0.95), 1.0)
     ends = np.clip(np.log10(np.maximum([low, high], 1e-12)), *panel.y)
     panel.axes.add_collection(
         LineCollection(

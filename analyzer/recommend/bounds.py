@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from analyzer.cutoff import Kills
 from analyzer.policy import round_up
-from analyzer.quantity import Memory, Quantity
+from analyzer.quantity import Cpu, Memory, Quantity
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.step import Outcome, PolicyStep
 
@@ -22,6 +22,17 @@ def floor(case: Case, amount: Quantity) -> Outcome:
     if case.part == "limit" or amount >= case.floor:
         return amount, ""
     return case.floor, "never less than the floor"
+
+
+def busy_hour(case: Case, amount: Quantity) -> Outcome:
+    """At least the policy's share of the hour that is busy every day or every week."""
+    hour, share = case.facts.evidence.busy_hour, case.policy.busy_hour_floor
+    if case.target != "cpu_request" or hour is None:
+        return amount, ""
+    least = Cpu.from_cores(hour.cores * share)
+    if amount >= least:
+        return amount, ""
+    return least, f"{share:.0%} of the {Cpu.from_cores(hour.cores).human()} it uses {hour.when} UTC"
 
 
 def ceiling(case: Case, amount: Quantity) -> Outcome:
@@ -95,13 +106,17 @@ def pod(case: Case, amount: Quantity) -> Outcome:
 
 def node(case: Case, amount: Quantity) -> Outcome:
     """Nothing is set to more than the largest node has; what is declared already may stay."""
-    if case.node is None or amount <= case.node or amount == case.now:
+    most = case.node
+    if most is None or amount <= most or amount == case.now:
         return amount, ""
-    return case.node, "the largest node has no more to give"
+    if case.part == "limit" and case.request is not None:
+        most = max(most, case.request)  # one that is declared already, on a node that is gone
+    return (most, "the largest node has no more to give") if amount > most else (amount, "")
 
 
 HARD = (
     PolicyStep("floor", floor),
+    PolicyStep("busy hour", busy_hour),
     PolicyStep("killed", killed),
     PolicyStep("ceiling", ceiling),
     PolicyStep("settings", settings),
@@ -126,9 +141,32 @@ def room_above_peak(facts: Facts) -> Memory:
     The headroom is shared out among the limits that were hit one after the other: a workload that
     fills whatever it gets gains less each time instead of doubling for ever.
     """
-    peak, limits = facts.evidence.memory.max or 0.0, facts.kills.limits
+    peak, limits = (facts.evidence.memory.max or 0.0) * firm_share(facts), facts.kills.limits
     headroom = (facts.policy.memory_limit_headroom - 1) / max(1, len(limits))
     return Memory.from_bytes(max(peak, *limits, 0.0)).scale(1 + headroom)
+
+
+def firm_share(facts: Facts) -> float:
+    """The share of the highest peak that counts: all of it but the page cache beyond the policy's.
+
+    1 where the source does not tell, and where it was killed: the kernel did not take enough back.
+    """
+    seen = facts.evidence
+    if seen.resident_peak is None or not seen.memory.max or facts.kills.at_limit:
+        return 1.0
+    cache = max(0.0, 1 - seen.resident_peak / seen.memory.max)
+    return 1 - cache * (1 - facts.policy.cache_share)
+
+
+def without_cache(case: Case, amount: Quantity) -> Outcome:
+    """Memory without the page cache that the kernel can take back."""
+    share = firm_share(case.facts)
+    follows_request = case.part == "limit" and amount == case.request
+    if case.resource != "memory" or share == 1 or follows_request:
+        return amount, ""
+    return amount.scale(share), (
+        f"{1 - case.policy.cache_share:.0%} of its page cache is left out: it can be taken back"
+    )
 
 
 def most_after_kills(facts: Facts) -> Memory | None:

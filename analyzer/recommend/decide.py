@@ -20,9 +20,9 @@ from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.pods import find_rooms
-from analyzer.recommend.qos import EQUAL_REQUEST
+from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
-from analyzer.recommend.request import plan_request
+from analyzer.recommend.request import is_untouchable, plan_request
 from analyzer.recommend.step import Plan, follow, walk
 from analyzer.workload import ContainerRef
 
@@ -52,7 +52,7 @@ def recommend(
     as a heap size in Git; `pasts` what earlier reviews said. Containers in = recommended + skipped.
     """
     chosen, skipped = _choose_policies(histories, demand, policies)
-    evidence = observe(histories, chosen)
+    evidence = observe(histories, chosen, demand.recent)
     for index in [i for i, policy in chosen.items() if evidence[i].samples < policy.min_samples]:
         few = _too_few(evidence[index], chosen.pop(index))
         skipped.append(Skipped(histories.containers[index], few))
@@ -101,9 +101,11 @@ def _too_few(seen: Evidence, policy: Policy) -> str:
     return f"only {samples} seen; at least {policy.min_samples} are needed"
 
 
-def _unknown(demand: Demand, index: int) -> dict[Resource, str]:
+def _unknown(histories: Histories, demand: Demand, index: int) -> dict[Resource, str]:
+    why = {r: demand.reasons.get(r, {}).get(index, "the model cannot tell") for r in RESOURCES}
+    why |= histories.unbelieved(index)
     return {
-        resource: demand.reasons.get(resource, {}).get(index, "the model cannot tell")
+        resource: why[resource]
         for resource in RESOURCES
         if np.isnan(demand.levels[resource][index]).any()
     }
@@ -115,7 +117,10 @@ def _choose_policies(
     chosen: dict[int, Policy] = {}
     skipped = []
     for index, ref in enumerate(histories.containers):
-        unknown = _unknown(demand, index)
+        if ref in histories.gone:
+            skipped.append(Skipped(ref, histories.gone[ref]))
+            continue
+        unknown = _unknown(histories, demand, index)
         try:
             policy = policies.of(ref, histories.spec(index).annotations)
         except ConfigError as error:
@@ -163,7 +168,7 @@ def _gather(
             evidence=evidence[index],
             demand={target: float(levels[target][index]) for target in TARGETS},
             risk={target: float(risks[target][index]) for target in TARGETS},
-            unknown=_unknown(demand, index),
+            unknown=_unknown(histories, demand, index),
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
             kills=kills.get(index, NO_KILLS),
@@ -193,7 +198,7 @@ def _recommend_one(
         findings={r: facts.findings[r] for r in RESOURCES if r in facts.findings},
         confidence=min(float(confidence), _most_confidence(facts)),
         evidence=facts.evidence,
-        notes=notes(facts, proposed),
+        notes=(*notes(facts, proposed), *(v.reason for v in histories.verdicts_of(index))),
         labels=spec.labels,
         image=spec.image,
     )
@@ -211,7 +216,8 @@ def decide_amounts(
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
     for target in _REQUESTS:
         case = Case(facts, target, settled)
-        amount, steps = walk(EQUAL_REQUEST, case, settled.amount(target), list(trail[target]))
+        last = () if is_untouchable(case) else steps_to_equal(case)
+        amount, steps = walk(last, case, settled.amount(target), list(trail[target]))
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
     return settled, trail
 

@@ -8,7 +8,7 @@ none was hit, no pressure was seen and no growth is under way.
 from __future__ import annotations
 
 from analyzer.quantity import Quantity
-from analyzer.recommend.bounds import HARD, most_after_kills, room_above_peak
+from analyzer.recommend.bounds import HARD, most_after_kills, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import RESTRAINTS, ROUND
@@ -16,6 +16,9 @@ from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
 
 HELD_DAYS = 7.0
 """A limit near which usage lay for so long without a kill has shown that it suffices."""
+PLATEAU = 0.75
+"""Memory that spends half of its time so near to its peak has filled what it got, as page cache
+and heaps do. A peak that stands alone is a need, and wants room."""
 NOTABLE_PRESSURE = 0.05
 """Share of the time under memory pressure from which on a limit is too tight without a kill."""
 
@@ -48,7 +51,8 @@ def why_limit_stays(facts: Facts) -> str:
     if room_above_peak(facts) <= limit:
         headroom = facts.policy.memory_limit_headroom
         return f"it has held: no kill, and {headroom:g} x the highest peak"
-    if seen.days >= HELD_DAYS and seen.memory_pressure < NOTABLE_PRESSURE:
+    calm = seen.days >= HELD_DAYS and seen.memory_pressure < NOTABLE_PRESSURE
+    if calm and seen.memory.p50 and seen.memory.p50 >= PLATEAU * (seen.memory.max or 0.0):
         return f"it has held: no kill at it in {seen.days:.0f} days, however near usage came"
     return ""
 
@@ -99,6 +103,7 @@ def alone(case: Case, amount: Quantity) -> Outcome:
 
 
 LEARNED = (
+    PolicyStep("cache", without_cache),
     PolicyStep("headroom", headroom),
     PolicyStep("killed", after_kills),
     ROUND,

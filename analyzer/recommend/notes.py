@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from analyzer.cutoff import NOTABLY_THROTTLED
+from analyzer.evidence.hours import LEAST_CORES
+from analyzer.evidence.pods import UNLIKE
 from analyzer.kinds import runs_now_and_then
-from analyzer.quantity import Resources
+from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
 from analyzer.recommend.qos import guaranteed
 
@@ -14,11 +16,61 @@ from analyzer.recommend.qos import guaranteed
 def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
     """All notes on one container, what matters most first."""
     return (
+        *_pods(facts, proposed),
+        *_busy_hour(facts, proposed),
         *_kills(facts),
         *_quality_of_service(facts, proposed),
         *_throttling(facts),
+        *_since(facts),
         *_history(facts),
     )
+
+
+_SPLIT = "split the workload, by node or by role, or it goes on paying for or starving the few"
+_FAR_BELOW = 3.0
+_LEAST_BYTES = 64 * 1024**2
+
+
+def _pods(facts: Facts, proposed: Resources) -> Iterator[str]:
+    cpu, memory = facts.evidence.cpu_pods, facts.evidence.memory_pods
+    parts = []
+    if cpu and cpu.ratio >= UNLIKE and cpu.worst - cpu.typical >= LEAST_CORES:
+        worst, typical = Cpu.from_cores(cpu.worst), Cpu.from_cores(cpu.typical)
+        parts.append(
+            f"{cpu.high} of {cpu.pods} need {cpu.ratio:.0f} x the median pod's CPU all the time "
+            f"({worst.human()} against {typical.human()})"
+        )
+        if proposed.cpu_request is not None and proposed.cpu_request < worst:
+            parts.append(f"which is above the request of {proposed.cpu_request.human()}")
+    if memory and memory.ratio >= UNLIKE and memory.worst - memory.typical >= _LEAST_BYTES:
+        worst_bytes = Memory.from_bytes(memory.worst)
+        parts.append(
+            f"{memory.high} of {memory.pods} hold {memory.ratio:.0f} x the median pod's memory "
+            f"({worst_bytes.human()} against {Memory.from_bytes(memory.typical).human()})"
+        )
+    if parts:
+        yield f"pods differ: {', '.join(parts)}; {_SPLIT}"
+
+
+def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
+    hour, request = facts.evidence.busy_hour, proposed.cpu_request
+    if hour is None or request is None or hour.cores < _FAR_BELOW * request.cores:
+        return
+    yield (
+        f"busy {hour.when} UTC for an hour: {Cpu.from_cores(hour.cores).human()} of CPU, "
+        f"{hour.cores / max(request.cores, 0.001):.0f} x the request; it then lives on what the "
+        "node has to spare (busy_hour_floor raises the request)"
+    )
+
+
+def _since(facts: Facts) -> Iterator[str]:
+    seen = facts.evidence
+    if seen.cpu_since and seen.cpu_before and seen.cpu_before.p95 is not None:
+        before = Cpu.from_cores(seen.cpu_before.p95).human()
+        yield f"CPU is judged since {seen.cpu_since:%Y-%m-%d}; before, its p95 was {before}"
+    if seen.memory_since and seen.memory_before and seen.memory_before.max is not None:
+        before = Memory.from_bytes(seen.memory_before.max).human()
+        yield f"memory is judged since {seen.memory_since:%Y-%m-%d}; before, it peaked at {before}"
 
 
 def _kills(facts: Facts) -> Iterator[str]:

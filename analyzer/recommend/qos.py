@@ -27,16 +27,16 @@ def equal_is_wanted(case: Case) -> bool:
     return case.policy.keep_qos and pair[0] is not None and pair[0] == pair[1]
 
 
-def equal_request(case: Case, amount: Quantity) -> Outcome:
-    """The request at its limit, where both are to be equal."""
+def steps_to_equal(case: Case) -> tuple[PolicyStep, ...]:
+    """What brings a request to its limit where both are to be equal; nothing where not."""
     both = case.resource == "memory" and case.policy.memory_limit == "request"
-    limit = case.limit
-    if limit is None or amount == limit or not (both or equal_is_wanted(case)):
-        return amount, ""
-    return limit, _REASON
+    if case.limit is None or not (both or equal_is_wanted(case)):
+        return ()
+    return (PolicyStep("qos", _equal_request), *HARD)
 
 
-EQUAL_REQUEST = (PolicyStep("qos", equal_request), *HARD)
+def _equal_request(case: Case, amount: Quantity) -> Outcome:
+    return (amount, "") if amount == case.limit else (case.limit, _REASON)
 
 
 def _as_request(case: Case) -> Outcome:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from analyzer.quantity import Quantity
-from analyzer.recommend.bounds import HARD
+from datetime import timedelta
+
+from analyzer.evidence.pods import UNLIKE
+from analyzer.policy import round_up
+from analyzer.quantity import Cpu, Memory, Quantity
+from analyzer.recommend.bounds import HARD, without_cache
 from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
 from analyzer.recommend.restraint import COVERED, RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
+
+SETTLED_DAYS = 7.0
+"""So long a lower level must have lasted before it lowers anything."""
 
 _NAMES = {"cpu": "CPU", "memory": "memory"}
 _RISKS = {"cpu": "of the time", "memory": "chance of a higher peak until the next review"}
@@ -20,6 +27,11 @@ def plan_request(case: Case) -> Plan:
     if _scale_point(case):
         return Plan(Source("hands off", _hands_off))
     return REQUEST
+
+
+def is_untouchable(case: Case) -> bool:
+    """Whether the request is left as it is, whatever speaks for another."""
+    return case.resource in case.facts.unknown or bool(_scale_point(case))
 
 
 def demanded(case: Case) -> Outcome:
@@ -37,9 +49,67 @@ def within_held_limit(case: Case, amount: Quantity) -> Outcome:
     return (limit, f"no more than its limit: {why}") if why else (amount, "")
 
 
+def worst_pod(case: Case, amount: Quantity) -> Outcome:
+    """No less CPU than every single pod uses half of its time.
+
+    Where one pod is unlike the others, what is declared is not lowered for its sake, and not
+    raised for all because of it: that is for the workload's owner to decide.
+    """
+    pods = case.facts.evidence.cpu_pods
+    if case.resource != "cpu" or pods is None:
+        return amount, ""
+    least = Cpu.from_cores(pods.worst)
+    if amount >= least:
+        return amount, ""
+    reason = f"{pods.high} of {pods.pods} pods use {least.human()} or nearly that all the time"
+    if pods.ratio < UNLIKE:
+        return least, reason
+    now = case.now
+    if now is None or now <= amount:
+        return amount, ""
+    return min(now, least), reason
+
+
+def settling(case: Case, amount: Quantity) -> Outcome:
+    """A level that is lower since a few days only lowers nothing yet."""
+    seen, now = case.facts.evidence, case.now
+    since = seen.cpu_since if case.resource == "cpu" else seen.memory_since
+    before = _before(case)
+    if now is None or amount >= now or since is None or before is None:
+        return amount, ""
+    days = (seen.last_seen - since) / timedelta(days=1)
+    least = min(now, round_up(before))
+    if days >= SETTLED_DAYS or amount >= least:
+        return amount, ""
+    return least, (
+        f"usage is lower since {days:.0f} days only; it is lowered when that has lasted for "
+        f"{SETTLED_DAYS:g}"
+    )
+
+
+def _before(case: Case) -> Quantity | None:
+    """What usage before its last change asks for: the p95 of CPU, the highest peak of memory."""
+    seen = case.facts.evidence
+    if case.resource == "cpu":
+        level = seen.cpu_before.p95 if seen.cpu_before else None
+        return None if level is None else Cpu.from_cores(level)
+    level = seen.memory_before.max if seen.memory_before else None
+    return None if level is None else Memory.from_bytes(level)
+
+
 REQUEST = Plan(
     Source("demand", demanded),
-    (PolicyStep("held", within_held_limit), ROUND, *HARD, COVERED, *RESTRAINTS, *HARD),
+    (
+        PolicyStep("worst pod", worst_pod),
+        PolicyStep("cache", without_cache),
+        ROUND,
+        PolicyStep("held", within_held_limit),
+        *HARD,
+        COVERED,
+        PolicyStep("settling", settling),
+        *RESTRAINTS,
+        *HARD,
+    ),
 )
 
 

@@ -45,8 +45,9 @@ def follow(
     trail = list(learned)
     if reason:
         before = next((step.after for step in reversed(trail) if step.after), "")
-        held = text(case.now) if plan.source.name in _FROM_NOW else before
-        trail.append(Step(plan.source.name, held, text(amount), reason))
+        if plan.source.name in _FROM_NOW:
+            before = before or text(case.now)
+        trail.append(Step(plan.source.name, before, text(amount), reason))
     return walk(plan.steps, case, amount, trail)
 
 

@@ -30,6 +30,7 @@ WRITERS: Plugins[Writer] = Plugins(
     "rightsize.writers",
     {
         "summary": "analyzer.writers.summary:write_summary",
+        "html": "analyzer.writers.page:write_page",
         "csv": "analyzer.writers.table:write_csv",
         "kustomize": "analyzer.writers.kustomize:write_kustomize",
         "json6902": "analyzer.writers.json6902:write_json6902",

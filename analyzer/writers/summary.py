@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import quote
 
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
@@ -24,6 +25,8 @@ def write_summary(report: Report) -> dict[str, bytes]:
     sections = [
         _headline(report),
         _warnings(report),
+        _notices(report),
+        _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
         _changes(report),
@@ -53,7 +56,7 @@ def _day(moment: datetime) -> str:
 
 
 def _headline(report: Report) -> str:
-    changes = [_total_change(report, resource) for resource in RESOURCES]
+    changes = [total_change(report, resource) for resource in RESOURCES]
     return "\n".join(
         [
             f"# Right-sizing {markdown(report.meta.cluster)}",
@@ -67,7 +70,7 @@ def _headline(report: Report) -> str:
     )
 
 
-def _total_change(report: Report, resource: Resource) -> str:
+def total_change(report: Report, resource: Resource) -> str:
     """The sum of the requests now and proposed, in the words of the cluster's chart."""
     now, new = report.totals[f"{resource}_request"]
     name = "CPU requests" if resource == "cpu" else "memory requests"
@@ -77,6 +80,15 @@ def _total_change(report: Report, resource: Resource) -> str:
     return f"{name} {before} → {after}" + (f" ({change_percent(now, new)})" if now else "")
 
 
+def _notices(report: Report) -> str:
+    """Settings that do nothing: a misspelt rule protects nobody."""
+    if not report.notices:
+        return ""
+    return "## Settings without effect\n\n" + "\n".join(
+        f"- {markdown(notice)}" for notice in report.notices
+    )
+
+
 def _warnings(report: Report) -> str:
     warnings = [*report.meta.warnings, *report.warnings]
     if not warnings:
@@ -84,10 +96,24 @@ def _warnings(report: Report) -> str:
     return "## Partial data\n\n" + "\n".join(f"- {markdown(warning)}" for warning in warnings)
 
 
+def _verdicts(report: Report) -> str:
+    """What was read and is not believed: no amount rests on it."""
+    if not report.verdicts:
+        return ""
+    rows = [[markdown(str(v.ref)), markdown(v.reason)] for v in report.verdicts[:SHOWN]]
+    rest = len(report.verdicts) - SHOWN
+    more = f"\n\n…and {rest} more in `run.json`." if rest > 0 else ""
+    return f"## Not believed\n\n{markdown_table(['Container', 'Why'], rows)}{more}"
+
+
 def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
-    return f"## How this would have done\n\n{markdown(report.verdict)}"
+    return (
+        "## How this would have done\n\nThe models saw only what was known before a week, and are "
+        "judged on that week; a container-week is one container in one week.\n\n"
+        f"{markdown(report.verdict)}"
+    )
 
 
 def _changes(report: Report) -> str:
@@ -96,11 +122,11 @@ def _changes(report: Report) -> str:
         return "## Changes\n\nNothing is worth changing."
     rows = [
         [
-            markdown(f"{r.ref.namespace}/{r.ref.workload}"),
+            _linked(report, r),
             markdown(r.ref.container),
             str(r.replicas),
             *(change_text(r, target) for target in TARGETS),
-            markdown(_why(r)),
+            markdown(why(r)),
         ]
         for r in changed[:SHOWN]
     ]
@@ -111,7 +137,14 @@ def _changes(report: Report) -> str:
     return f"## Changes, largest first\n\n{markdown_table(head, rows)}{more}"
 
 
-def _why(recommendation: Recommendation) -> str:
+def _linked(report: Report, of: Recommendation) -> str:
+    """The name of a workload, which opens its chart where one was drawn."""
+    name, path = markdown(f"{of.ref.namespace}/{of.ref.workload}"), report.files.get(str(of.ref))
+    return name if path is None else f"[{name}]({quote(path)})"
+
+
+def why(recommendation: Recommendation) -> str:
+    """The reasons for what is proposed in one line: notes, what was seen, what it looks like."""
     seen = recommendation.evidence
     parts = [*recommendation.notes, *filter(None, [held_back(recommendation)])]
     if seen.cpu.p95 is not None and seen.cpu.max is not None:
@@ -146,10 +179,6 @@ def _landings(report: Report) -> str:
     )
     if edited:
         text += " Every other character of the files is as before.\n\n" + _proofs(edited)
-    held = [(landing.ref, line) for landing in report.landings for line in landing.held]
-    if held:
-        lines = "\n".join(f"- {markdown(ref)}: {markdown(line)}" for ref, line in held)
-        text += f"\n\nKept by what the containers' own settings ask for:\n\n{lines}"
     if advice:
         rows = [[markdown(a.ref), markdown(a.file or "–"), markdown(a.reason)] for a in advice]
         text += "\n\nLeft to you:\n\n" + markdown_table(["Container", "File", "Why"], rows)
@@ -189,8 +218,14 @@ def _skipped(report: Report) -> str:
 
 def _footer(report: Report) -> str:
     created = f" on {_day(report.created)} UTC" if report.created else ""
+    look = [
+        f"[{words}]({quote(report.files[name])})"
+        for name, words in (("page", "the page of this run"), ("cluster", "the cluster's chart"))
+        if name in report.files
+    ]
+    opened = f"Open {' or '.join(look)}. " if look else ""
     return (
-        f"---\n\nMade by rightsize {markdown(report.version)}{created}. Charts are in `charts/`, "
-        "patches in `patches/`, everything in `run.json`. Merging a change restarts the pods; "
-        "reverting the commit brings the old amounts back."
+        f"---\n\nMade by rightsize {markdown(report.version)}{created}. {opened}Patches are in "
+        "`patches/`, everything is in `run.json`. Merging a change restarts the pods; reverting "
+        "the commit brings the old amounts back."
     )

@@ -7,11 +7,10 @@ from datetime import timedelta
 
 import numpy as np
 
-from analyzer.config import Config
 from analyzer.history import Histories, build_histories
 from analyzer.ledger import EMPTY, decided
 from analyzer.models import model_named
-from analyzer.pipeline import analyze_histories, review
+from analyzer.pipeline import Method, analyze_histories, review
 from analyzer.policy import Amount, round_up
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.report import Report
@@ -22,7 +21,7 @@ HORIZON = timedelta(days=7)
 WORTH = 0.1
 """Peers and foresight change what differs by more than this share."""
 LIMIT_OVER_NEED = 1.2
-_SETTINGS = Config(backtest=False)
+_SETTINGS = Method(backtest=False)
 
 
 def rightsize(seen: Seen) -> Mapping[ContainerRef, Proposal]:
@@ -49,9 +48,9 @@ class Remembering:
         return _proposals(found.report)
 
 
-def advise(histories: Histories, config: Config) -> dict[ContainerRef, Proposal]:
-    """What a run with `config` would change."""
-    return _proposals(analyze_histories(histories, config))
+def advise(histories: Histories, method: Method) -> dict[ContainerRef, Proposal]:
+    """What a run with `method` would change."""
+    return _proposals(analyze_histories(histories, method))
 
 
 def _proposals(report: Report) -> dict[ContainerRef, Proposal]:

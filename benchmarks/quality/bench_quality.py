@@ -39,12 +39,11 @@ from analyzer.backtest import (
     measure,
 )
 from analyzer.backtest.score import LEAST_WEEKS, cheapest, drawn_shares, weights
-from analyzer.config import Config
 from analyzer.history import Histories, build_histories
 from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
-from analyzer.pipeline import score_policy
+from analyzer.pipeline import Method, score_policy
 from analyzer.usage import Meta, Recording, Usage, validate_specs
 from analyzer.workload import ContainerRef
 
@@ -375,7 +374,7 @@ def main(names: list[str]) -> None:
             continue
         histories = load(case, folder)
         walk = Walk(timedelta(days=case.train), timedelta(days=case.horizon), every, daily=True)
-        result = score_policy(histories, Config(horizon=f"{case.horizon}d"), walk, OURS)
+        result = score_policy(histories, Method(horizon=timedelta(days=case.horizon)), walk, OURS)
         few = ", too few to tell how weeks differ" if result.reviews < LEAST_WEEKS else ""
         what = f"{len(histories)} series, {result.reviews} reviews{few}"
         print(f"\n{case.label}: {what}", flush=True)

@@ -58,6 +58,11 @@ class Pod:
     limited: bool
 
     @property
+    def memory_limit(self) -> int:
+        """In bytes: half a gibibyte to three and a half."""
+        return (self.seed // 1000 % 7 + 1) * 2**29
+
+    @property
     def labels(self) -> str:
         return f'namespace="{self.namespace}",pod="{self.name}",container="app"'
 
@@ -129,6 +134,13 @@ def _write_usage(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
         written += _series(
             out, "container_memory_working_set_bytes", labels, times, memory, here, "%d"
         )
+        none = np.zeros(len(times))
+        written += _series(out, "container_oom_events_total", labels, times, none, here, "%d")
+        if memory.max() > 0.75 * pod.memory_limit:
+            # Further from the limit nobody asks for these.
+            for name, share in (("rss", 0.7), ("cache", 0.4)):
+                metric = f"container_memory_{name}"
+                written += _series(out, metric, labels, times, share * memory, here, "%d")
         if pod.limited:
             periods = np.cumsum(np.full(len(times), cluster.scrape * 10.0))
             share = np.where(random.random(len(times)) < 0.01, 0.3, 0)
@@ -147,6 +159,7 @@ def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
     space = f'job="kube-state-metrics",instance="10.1.0.9:8080",namespace="{pod.namespace}"'
     base = pod.seed // 1000 % 7 + 1
     of_pod = own.replace(',container="app"', "")
+    limit = pod.memory_limit
     replica_set = f"{pod.workload}-{pod.hash}"
     series = {
         f'kube_pod_owner{{{of_pod},owner_kind="ReplicaSet",owner_name="{replica_set}",'
@@ -161,14 +174,20 @@ def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
         f'kube_pod_container_resource_requests{{{own},resource="cpu",unit="core"}}': base / 10,
         f'kube_pod_container_resource_requests{{{own},resource="memory",unit="byte"}}': base
         * 2**28,
-        f'kube_pod_container_resource_limits{{{own},resource="memory",unit="byte"}}': base * 2**29,
+        f'kube_pod_container_resource_limits{{{own},resource="memory",unit="byte"}}': limit,
+        f'kube_pod_info{{{of_pod},node="node-{pod.seed % 50}"}}': 1,
+        f"kube_pod_start_time{{{of_pod}}}": pod.begin,
     }
+    for phase in ("Failed", "Pending", "Running", "Succeeded", "Unknown"):
+        series[f'kube_pod_status_phase{{{of_pod},phase="{phase}"}}'] = int(phase == "Running")
+    for reason in ("Evicted", "NodeAffinity", "NodeLost", "Shutdown", "UnexpectedAdmissionError"):
+        series[f'kube_pod_status_reason{{{of_pod},reason="{reason}"}}'] = 0
     if pod.limited:
-        limit = f'kube_pod_container_resource_limits{{{own},resource="cpu",unit="core"}}'
-        series[limit] = base
+        cores = f'kube_pod_container_resource_limits{{{own},resource="cpu",unit="core"}}'
+        series[cores] = base
     written = 0
     for text, value in series.items():
-        written += _lines(out, text, times[here], np.full(int(here.sum()), value), "%.3g")
+        written += _lines(out, text, times[here], np.full(int(here.sum()), value), "%.12g")
     return written
 
 

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyzer.config import load_config
 from analyzer.history import build_histories
-from analyzer.pipeline import analyze_histories
+from analyzer.pipeline import Method, analyze_histories
 from analyzer.recommend import Recommendation
 from analyzer.sources import load_recording
 
@@ -67,10 +66,10 @@ def judge(recommendation: Recommendation, truth: pd.Series) -> Verdict:
 
 def verdicts(model: str | None) -> Iterator[Verdict]:
     """Analyse the sample and judge every container that has a truth."""
-    config = load_config(None, {}, {"model": model, "backtest": False}).config
+    method = Method(model=model, backtest=False)
     histories = build_histories(load_recording(SAMPLE / "recording"))
     truth = pd.read_csv(SAMPLE / "truth.csv").set_index(NAMES)
-    for recommendation in analyze_histories(histories, config).recommendations:
+    for recommendation in analyze_histories(histories, method).recommendations:
         ref = recommendation.ref
         key = (ref.namespace, ref.kind, ref.workload, ref.container)
         if key in truth.index and truth.loc[key, "memory_peak_bytes"] > 0:

@@ -170,7 +170,7 @@ def test_a_run_twice_decides_the_same(tmp_path: Path) -> None:
     ]
     assert set(files[0]) == set(files[1])
     differing = {name for name in files[0] if files[0][name] != files[1][name]}
-    assert differing <= {"run.json", "summary.md", "SHA256SUMS"}
+    assert differing <= {"run.json", "summary.md", "index.html", "SHA256SUMS"}
     assert {"patches/kustomize/kustomization.yaml", "git/all.diff", "recommendations.csv"} <= set(
         files[0]
     )

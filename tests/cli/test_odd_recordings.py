@@ -44,7 +44,7 @@ def run(source: str, output: Path) -> Result:
     ("usage", "skipped"),
     [
         (steady(14).assign(cpu_cores=float("nan"), memory_bytes=float("nan")), True),
-        (steady(14).assign(cpu_cores=0.0, memory_bytes=0.0), False),
+        (steady(14).assign(cpu_cores=0.0, memory_bytes=0.0), True),
         (steady(14).assign(cpu_cores=float("nan")), False),
         (steady(14).drop(columns="memory_bytes"), False),
         (steady(14).sample(frac=1.0, random_state=1), False),
@@ -74,12 +74,31 @@ def test_without_specs_requests_are_still_recommended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [1e300, float("inf"), -1.0])
-def test_absurd_numbers_are_one_sentence(value: float, tmp_path: Path) -> None:
-    """The table and the column are named."""
-    done = run(recorded(tmp_path / "r", steady(1).assign(memory_bytes=value), None), tmp_path / "o")
-    assert done.exit_code == 1
-    assert "memory_bytes" in done.stderr
-    assert "Traceback" not in done.output
+def test_absurd_numbers_are_not_observed(value: float, tmp_path: Path) -> None:
+    """No amount rests on them; what is declared stays, and the report tells why."""
+    spec = {**names(), "memory_request_bytes": 1024.0 * MIB}
+    usage = steady(14).assign(memory_bytes=value)
+    done = run(recorded(tmp_path / "r", usage, [spec]), tmp_path / "o")
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "o" / "run.json").read_text())
+    assert found["recommendations"][0]["proposed"]["memory_request"] == "1Gi"
+    assert [verdict["samples"] for verdict in found["verdicts"]] == [4032]
+    assert "4032 of 4032 memory samples" in found["recommendations"][0]["notes"][-1]
+
+
+def test_one_absurd_number_costs_one_sample(tmp_path: Path) -> None:
+    """The amounts are those of the recording without it, and the table shows no such maximum."""
+    usage = steady(14, memory=100.0 * MIB)
+    usage.loc[1000, "memory_bytes"] = 2.0**64
+    usage.loc[2000, "cpu_cores"] = 1e300
+    proposed = []
+    for number, table in enumerate((steady(14), usage)):
+        done = run(recorded(tmp_path / f"r{number}", table, None), tmp_path / f"o{number}")
+        assert done.exit_code == 0, done.output
+        found = json.loads((tmp_path / f"o{number}" / "run.json").read_text())
+        proposed.append(found["recommendations"][0]["proposed"])
+        assert found["recommendations"][0]["evidence"]["memory"]["max"] == 100 * MIB
+    assert proposed[0] == proposed[1]
 
 
 def test_strangers_names_harm_nothing(tmp_path: Path) -> None:

@@ -90,6 +90,24 @@ def test_branches_stand_on_the_base(run_json: Path, repository: Path) -> None:
     assert [line.split()[0] for line in call(*words).stdout.splitlines()] == names
 
 
+def test_a_branch_that_a_person_works_on_stops_no_other(run_json: Path, repository: Path) -> None:
+    """It is named and left alone, the rest is made, and the exit code says that one is missing."""
+    words = ["pr", "--from", str(run_json), "--repo", str(repository), "--branches"]
+    names = [line.split()[0] for line in call(*words).stdout.splitlines()]
+    first, second, *rest = names
+    git(repository, "checkout", "-q", first)
+    git(repository, "commit", "-q", "--allow-empty", "-m", "by hand")
+    git(repository, "checkout", "-q", "main")
+    for name in (second, *rest):
+        git(repository, "branch", "-qD", name)
+    git(repository, "update-ref", "-d", f"refs/rightsize/made/{rest[-1]}")
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 3
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [rest[-1]]
+    assert f"left alone: {first}" in done.stderr
+    assert f"the branch {second} was deleted" in done.stderr
+
+
 def test_files_to_review_are_grouped_as_asked(
     run_json: Path, repository: Path, tmp_path: Path
 ) -> None:

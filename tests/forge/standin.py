@@ -72,7 +72,7 @@ class Standin:
 
     def api(self, kind: str) -> str:
         """The address of one of its APIs."""
-        return f"{self.root}/{kind}"
+        return self.root + _APIS[kind]
 
     def heads(self) -> dict[str, str]:
         """The branches of the repository, with their commits."""
@@ -126,7 +126,9 @@ def _git(folder: Path, *arguments: str) -> str:
 def github(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
     """The REST API of GitHub, as far as pull requests, comments and issues go."""
     if path == "":
-        return 200, {"full_name": REPOSITORY, "default_branch": forge.default_branch}, {}
+        about = {"full_name": REPOSITORY, "default_branch": forge.default_branch, "url": _HERE}
+        about["html_url"] = f"https://forge.example/{REPOSITORY}"
+        return 200, about, {}
     if path == "/pulls" and method == "GET":
         return 200, [_as_github(p) for p in _listed(forge, query)], {}
     if path == "/pulls":
@@ -144,6 +146,9 @@ def github(forge: Standin, method: str, path: str, query: dict[str, str], body: 
     return _issues(forge, method, path, body, "number", "body")
 
 
+_HERE = f"/repos/{REPOSITORY}"
+
+
 def _as_github(pull: Pull) -> dict[str, Any]:
     owner = "stranger/cluster" if pull.fork else REPOSITORY
     return {
@@ -152,20 +157,31 @@ def _as_github(pull: Pull) -> dict[str, Any]:
         "body": pull.body,
         "state": pull.state,
         "html_url": f"https://forge.example/{pull.number}",
+        "url": f"{_HERE}/pulls/{pull.number}",
+        "issue_url": f"{_HERE}/issues/{pull.number}",
         "head": {"ref": pull.branch, "sha": "0" * 40, "repo": {"full_name": owner}},
         "base": {"ref": pull.base, "sha": "0" * 40, "repo": {"full_name": REPOSITORY}},
         "labels": [{"name": name} for name in pull.labels],
         "merged_at": NOW if pull.merged else None,
         "closed_at": NOW if pull.state == "closed" else None,
+        "updated_at": NOW,
     }
 
 
 def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
     """The REST API of GitLab, likewise."""
     if path == "":
-        return 200, {"id": 7, "default_branch": forge.default_branch}, {}
+        return (
+            200,
+            {
+                "id": 7,
+                "default_branch": forge.default_branch,
+                "web_url": f"https://forge.example/{REPOSITORY}",
+            },
+            {},
+        )
     if path == "/merge_requests" and method == "GET":
-        state = {"opened": "open", "all": "all"}[query["state"]]
+        state = {"opened": "open", "merged": "merged", "all": "all"}[query["state"]]
         chosen = _listed(forge, {"state": state, "head": query.get("source_branch", "")})
         return 200, [_as_gitlab(p) for p in chosen], {}
     if path == "/merge_requests":
@@ -241,7 +257,8 @@ def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
     return [
         pull
         for pull in reversed(forge.pulls)
-        if state in ("all", pull.state) and head in ("", pull.branch)
+        if (state in ("all", pull.state) or (state == "merged" and pull.merged))
+        and head in ("", pull.branch)
     ]
 
 
@@ -253,7 +270,7 @@ def _edit(pull: Pull, body: dict[str, Any], text: str) -> None:
 
 def _attached(pull: Pull, what: str, method: str, body: Any) -> Reply:
     if what == "labels":
-        pull.labels += body["labels"]
+        pull.labels += body if isinstance(body, list) else body["labels"]  # both are documented
         return 200, [{"name": name} for name in pull.labels], {}
     if method == "POST":
         pull.comments.append(body["body"])
@@ -262,28 +279,29 @@ def _attached(pull: Pull, what: str, method: str, body: Any) -> Reply:
 
 
 def _issues(forge: Standin, method: str, path: str, body: Any, key: str, text: str) -> Reply:
+    def shown(issue: dict[str, Any]) -> dict[str, Any]:
+        where = {"url": f"{_HERE}/issues/{issue['number']}"}
+        return {key: issue["number"], "title": issue["title"], text: issue["body"], **where}
+
     if path == "/issues" and method == "GET":
-        return (
-            200,
-            [{key: i["number"], "title": i["title"], text: i["body"]} for i in forge.issues],
-            {},
-        )
+        return 200, [shown(issue) for issue in forge.issues], {}
     if path == "/issues":
         number = len(forge.pulls) + len(forge.issues) + 1
         forge.issues.append({"number": number, "title": body["title"], "body": body[text]})
-        return 201, {key: number, "title": body["title"], text: body[text]}, {}
+        return 201, shown(forge.issues[-1]), {}
     if match := re.fullmatch(r"/issues/(\d+)", path):
         (issue,) = (i for i in forge.issues if i["number"] == int(match[1]))
         issue |= {"title": body["title"], "body": body[text]}
-        return 200, {key: issue["number"], "title": issue["title"], text: issue["body"]}, {}
+        return 200, shown(issue), {}
     return 404, {"message": "Not Found"}, {}
 
 
-FACES = {"github": github, "gitlab": gitlab, "gitea": gitea}
+_APIS = {"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1"}
 _ROOTS = {
-    "github": f"/github/repos/{REPOSITORY}",
-    "gitlab": f"/gitlab/projects/{REPOSITORY}",
-    "gitea": f"/gitea/repos/{REPOSITORY}",
+    f"/api/v3/repos/{REPOSITORY}": github,
+    f"/api/v4/projects/{REPOSITORY}": gitlab,
+    "/api/v4/projects/7": gitlab,
+    f"/api/v1/repos/{REPOSITORY}": gitea,
 }
 
 
@@ -378,12 +396,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.headers.get("Authorization", "").rpartition(" ")[2],
         ):
             return 401, {"message": "Bad credentials"}, {}
-        kind = path.split("/")[1]
-        root = _ROOTS.get(kind, "//")
-        if not path.startswith(root):
-            return 404, {"message": "Not Found"}, {}
         given = json.loads(content) if content else {}
-        return FACES[kind](self.forge, self.command, path.removeprefix(root), query, given)
+        for root, face in _ROOTS.items():
+            if path.startswith(root):
+                return face(self.forge, self.command, path.removeprefix(root), query, given)
+        return 404, {"message": "Not Found"}, {}
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

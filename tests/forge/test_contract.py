@@ -267,7 +267,7 @@ def test_a_dry_run_says_each_call_and_sends_none(forge: Standin, checkout: Path)
     one.comment(3, "hello")
     sent = [(r.method, r.url.removeprefix(forge.root)) for r in one.rest.sent]  # type: ignore[attr-defined]
     assert sent == [
-        ("POST", "/github/repos/team/cluster/pulls"),
-        ("POST", "/github/repos/team/cluster/issues/3/comments"),
+        ("POST", "/api/v3/repos/team/cluster/pulls"),
+        ("POST", "/api/v3/repos/team/cluster/issues/3/comments"),
     ]
     assert not any(call.startswith("POST") for call in forge.calls)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from analyzer.forge.cycle import STOP, Wanted
-from analyzer.forge.delivery import Delivery, Desk, deliver, shortened
+from analyzer.forge.delivery import Delivery, Desk, Past, deliver, shortened
 from analyzer.forge.forges import FORGES
 from analyzer.forge.promise import Promise, hidden, largest_move, promised
 from analyzer.forge.protocol import ForgeError, Text
@@ -18,10 +19,14 @@ from analyzer.forge.remote import Access, Remote
 from analyzer.forge.rest import Rest, Token
 from analyzer.forge.settings import ForgeSettings
 from analyzer.gitops.land.diff import Author
+from analyzer.ledger.outcome import Outcome as Happened
+from analyzer.quantity import Memory, Resources
+from analyzer.workload import ContainerRef
 from tests.forge.conftest import FILES, Git, clone
-from tests.forge.standin import REPOSITORY, TOKEN, Standin
+from tests.forge.standin import NOW, REPOSITORY, TOKEN, Standin
 
 PREFIX = "rightsize/home/"
+MERGED = datetime.fromisoformat(NOW)
 Run = Callable[..., Delivery]
 
 
@@ -382,6 +387,98 @@ def test_how_far_a_promise_moved() -> None:
     assert largest_move([old], [new]) == 0.25
     assert largest_move([old], [old]) == 0.0
     assert largest_move([], [old]) == float("inf")
+
+
+def happened(app: str, mib: int, *, weeks: float, kills: int = 0) -> Happened:
+    """What came of a merged change of one application."""
+    return Happened(
+        ref=ContainerRef("home", "media", "Deployment", app, "app"),
+        merged=MERGED,
+        origin="proposed",
+        before=Resources(memory_request=Memory.parse("2Gi")),
+        now=Resources(memory_request=Memory(mib)),
+        weeks=weeks,
+        promised={"memory_request": 0.1},
+        happened={"memory_request": 0.0},
+        kills=kills,
+        throttled=0.0,
+    )
+
+
+def test_a_merged_one_is_told_what_came_of_it_once_a_time(
+    forge: Standin, checkout: Path, kind: str
+) -> None:
+    """Nothing before a week; one comment after the first, one after the fourth, none between."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
+    forge.merge(1)
+    comments = forge.pulls[0].comments
+    for weeks, said in ((0.5, 0), (1.0, 1), (2.0, 1), (3.9, 2), (4.5, 2)):
+        past = Past(MERGED + timedelta(weeks=weeks), (happened("sonarr", 900, weeks=weeks),))
+        done = deliver([], "home", desk(forge, checkout, kind), past)
+        assert len(comments) == said and not done.failed, weeks
+    assert "After one week" in comments[0] and "After 4 weeks" in comments[1]
+    assert "0.0% of the weeks, 10.0% stated" in comments[0]
+
+
+def test_harm_is_said_at_once(forge: Standin, checkout: Path) -> None:
+    """A kill does not wait for the week to end, and names what was there before."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    forge.merge(1)
+    past = Past(MERGED + timedelta(days=1), (happened("sonarr", 900, weeks=0.1, kills=2),))
+    for _ in range(2):
+        deliver([], "home", desk(forge, checkout, dashboard=True), past)
+    (comment,) = forge.pulls[0].comments
+    assert "done harm" in comment and "OOM-killed 2 times" in comment
+    assert "memory request 2Gi" in comment
+    assert "1 merged change: memory above the request: 10.0% stated, 0.0% came" in (
+        forge.issues[0]["body"].replace("\\", "")
+    )
+
+
+def test_amounts_that_hold_no_more_are_not_judged(forge: Standin, checkout: Path) -> None:
+    """Somebody has changed them since: what came is not of this promise."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    forge.merge(1)
+    past = Past(MERGED + timedelta(weeks=2), (happened("sonarr", 1000, weeks=2, kills=1),))
+    deliver([], "home", desk(forge, checkout), past)
+    assert forge.pulls[0].comments == []
+
+
+def test_charts_are_shown_from_a_branch_of_their_own(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path, kind: str
+) -> None:
+    """Each text shows the picture of the commit it was pushed with; older pictures stay."""
+    chart = tmp_path / "media--deployment--sonarr--app.png"
+    commits = []
+    for memory, content in (("900Mi", b"PNG one"), ("700Mi", b"PNG two")):
+        chart.write_bytes(content)
+        wanted = [replace(want("sonarr", memory), pictures=(chart,)), want("plex", "4096Mi")]
+        assert not deliver(wanted, "home", desk(forge, checkout, kind)).failed
+        plex, sonarr = sorted(forge.pulls, key=lambda pull: pull.branch)
+        body = sonarr.body
+        commit = forge.heads()["rightsize-charts"]
+        assert commit in body.partition("words")[0] and "/home/media--deployment" in body
+        commits.append(commit)
+    assert plex.body.startswith("words")
+    where = f"{commits[0]}:home/{chart.name}"
+    assert git(forge.bare, "cat-file", "blob", where) == "PNG one"
+    assert git(forge.bare, "rev-list", "--count", "rightsize-charts") == "2"
+    assert git(forge.bare, "ls-tree", "-r", "--name-only", commits[1]) == f"home/{chart.name}"
+
+
+def test_charts_that_cannot_be_pushed_cost_no_pull_request(
+    forge: Standin, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are named as missing, and the words go out without them."""
+    chart = tmp_path / "x.png"
+    chart.write_bytes(b"png")
+    refused = ForgeError("the server refuses it")
+    monkeypatch.setattr(Remote, "add_files", lambda *_: (_ for _ in ()).throw(refused))
+    wanted = [replace(want("sonarr", "900Mi"), pictures=(chart,))]
+    done = deliver(wanted, "home", desk(forge, checkout))
+    assert forge.open_branches() and done.failed == (
+        "the charts are not shown: the server refuses it",
+    )
 
 
 def test_a_missing_remote_is_one_sentence(checkout: Path, forge: Standin) -> None:

@@ -20,7 +20,7 @@ import yaml
 from analyzer.config import Config, GitSettings, KubernetesSettings
 from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace_one
-from analyzer.landing import ask_cluster
+from analyzer.landing import cluster_labels
 from analyzer.sources.kubernetes import (
     ClusterError,
     by_kubectl,
@@ -30,7 +30,6 @@ from analyzer.sources.kubernetes import (
 )
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
-from tests.samples import recommendation, report, resources
 
 
 @dataclass
@@ -298,13 +297,12 @@ def test_the_cluster_is_asked_only_where_that_is_allowed(
     """Off by default; on, its labels join those of the metrics and win over them."""
     cluster.add(DEPLOYMENTS, "shop", "web", labels={"app.kubernetes.io/instance": "now"})
     cluster.refused["/apis/batch/v1/cronjobs"] = (403, "no")
-    one = recommendation(resources("1"), resources("2"))
-    plain = report(one)
-    assert ask_cluster(plain, settings(kubectl, kubeconfig, monkeypatch, ask=False)) is plain
-    assert cluster.asked == []
-    asked = ask_cluster(plain, settings(kubectl, kubeconfig, monkeypatch, ask=True))
-    assert asked.recommendations[0].labels["app_kubernetes_io_instance"] == "now"
-    assert len(asked.warnings) == 1
+    silent = cluster_labels(settings(kubectl, kubeconfig, monkeypatch, ask=False))
+    assert (silent.labels, silent.missed, cluster.asked) == ({}, (), [])
+    asked = cluster_labels(settings(kubectl, kubeconfig, monkeypatch, ask=True))
+    ref = ContainerRef("c", "shop", "Deployment", "web", "app")
+    assert asked.of(ref)["app_kubernetes_io_instance"] == "now"
+    assert len(asked.missed) == 1
 
 
 def test_what_the_cluster_says_contradicts_a_name_that_fits(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analyzer.errors import UsageError
 from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, RISKS, model_named
-from analyzer.models.percentile import day_errors, peak_levels
+from analyzer.models.percentile import cpu_levels, day_errors, peak_levels
 from analyzer.models.pooled import CPU_SHARES, Pooled, as_busiest_day, share_tails
 from tests.models.test_pattern import containers, noise
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
@@ -141,6 +141,27 @@ def test_what_came_before_a_shift_hardly_counts() -> None:
     assert demand.findings["cpu"][0] == "shift"
     # 3e8 bytes stand for 0.3 cores; 5 % of the time may lie above, with some drift.
     assert 0.3 < demand.at("cpu", 0.05)[0] < 0.33
+
+
+def test_a_lasting_drop_leaves_the_old_level_a_twentieth() -> None:
+    """From 800Mi to 400Mi eight days ago: one week in five does not bring the old level back."""
+    memory = np.where(np.arange(14 * 288) < 6 * 288, 800.0, 400.0) * MIB
+    levels = Pooled().fit(histories(steady(memory=memory)), WEEK).levels["memory"][0]
+    assert 400 * MIB < levels[np.searchsorted(RISKS, 0.2)] < 600 * MIB
+
+
+def test_few_days_make_cpu_quantiles_careful() -> None:
+    """4 % of the time at 1 core, all in one day of fourteen: the p95 is 0.1, and too sure of it.
+
+    One day in fourteen decides, so the share above 0.1 is known to within its own size: at a risk
+    of 5 % the quantile is taken at half of it.
+    """
+    steps = np.arange(14 * 288)
+    of = histories(steady(cpu=np.where((steps >= 3000) & (steps < 3160), 1.0, 0.1)))
+    assert np.quantile(of.usage.cpu_cores, 0.95) == pytest.approx(0.1)
+    levels = cpu_levels(of, 0)
+    assert levels[np.searchsorted(RISKS, 0.05)] == pytest.approx(1.0)
+    assert levels[np.searchsorted(RISKS, 0.2)] == pytest.approx(0.1)
 
 
 def test_alike_tails_are_shared_and_unlike_ones_kept() -> None:

@@ -105,7 +105,7 @@ SCENES: dict[str, Callable[[], tuple[Histories, Recommendation]]] = {
         steady(days=2).iloc[:1], resources("100m"), resources("100m", "128Mi")
     ),
     "zero usage": lambda: scene(
-        steady(cpu=0.0, memory=0.0), resources("100m", "64Mi"), resources("5m", "16Mi")
+        steady(cpu=0.0, memory=1.0), resources("100m", "64Mi"), resources("5m", "16Mi")
     ),
     "no cpu": lambda: scene(
         steady().assign(cpu_cores=np.nan), resources("100m", "64Mi"), resources("100m", "128Mi")
@@ -114,7 +114,7 @@ SCENES: dict[str, Callable[[], tuple[Histories, Recommendation]]] = {
         steady().assign(memory_bytes=np.nan), resources("100m", "64Mi"), resources("110m", "64Mi")
     ),
     "huge": lambda: scene(
-        steady(cpu=3000.0, memory=9e14), resources("9000", "2Pi"), resources("3500", "1Pi")
+        steady(cpu=1900.0, memory=6e13), resources("9000", "2Pi"), resources("3500", "1Pi")
     ),
     "five hundred pods": lambda: scene(
         pd.concat([steady(days=2).assign(pod=f"web-{k}") for k in range(500)]),

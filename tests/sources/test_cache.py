@@ -8,10 +8,12 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,8 +22,9 @@ from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window, load_recording
 from analyzer.sources.cache import Cache, closed_days, uncovered
 from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
-from analyzer.usage import Recording
+from analyzer.usage import Recording, validate_pods
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
 
@@ -148,7 +151,8 @@ def test_a_full_disk_is_no_failure(tmp_path: Path, day: Recording) -> None:
         from pathlib import Path
         from analyzer.sources import Window, load_recording
         from analyzer.sources.cache import Cache
-        from analyzer.sources.recording.recording import cut_recording
+        from analyzer.sources.recording.joining import join_recordings
+from analyzer.sources.recording.recording import cut_recording
         import signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         whole = load_recording(Path(sys.argv[1]))
@@ -231,3 +235,18 @@ def test_what_is_not_covered_is_asked() -> None:
     assert uncovered(grid, []) == [(0, 100)]
     assert uncovered(grid, [(10, 20), (20, 30), (50, 60)]) == [(0, 10), (30, 50), (60, 100)]
     assert uncovered(grid, [(0, 100)]) == []
+
+
+def test_a_pod_that_no_later_day_knows_is_over(day: Recording) -> None:
+    """It ran to the end of its day, so nothing else says that it has ended; the newest may run."""
+    later = replace(day, meta=replace(day.meta, start=day.meta.end, end=day.meta.end + DAY))
+    names = {"namespace": "n", "workload_kind": "Deployment", "workload": "w"}
+    tables = [pd.DataFrame([names | {"pod": p} for p in pods]) for pods in (["a", "b"], ["b"])]
+    parts = [
+        replace(part, pods=validate_pods(table))
+        for part, table in zip((day, later), tables, strict=True)
+    ]
+    meta = replace(day.meta, end=later.meta.end)
+    joined = join_recordings(parts, meta).pods.set_index("pod")["ended"]
+    assert joined["a"] == day.meta.end
+    assert pd.isna(joined["b"])

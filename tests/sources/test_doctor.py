@@ -7,10 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import orjson
+import pandas as pd
 import pytest
 
 from analyzer.check import Check
-from analyzer.sources import PrometheusSettings, PrometheusSource, open_source
+from analyzer.sources import (
+    PrometheusSettings,
+    PrometheusSource,
+    import_frame,
+    open_source,
+    save_recording,
+)
+from tests.samples import steady
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
 from tests.sources.weather import Answer, Fault, Weather, proxy, refuse, rewrite
@@ -105,3 +113,14 @@ def test_recordings_are_examined_too(tmp_path: Path) -> None:
     assert {f.status for f in sample} == {"ok"}
     nothing = open_source(f"recording:{tmp_path / 'nothing'}").examine()
     assert [f.status for f in nothing] == ["problem"]
+
+
+def test_a_recording_names_what_cannot_be_believed(tmp_path: Path) -> None:
+    """One finding a fault, with the number of containers and one of them by name."""
+    zero = [steady(1, 0.1, 0.0, workload=name) for name in ("a", "b")]
+    save_recording(import_frame(pd.concat(zero), cluster="c"), tmp_path / "r")
+    found = {f.check: f for f in open_source(f"recording:{tmp_path / 'r'}").examine()}
+    assert found["telemetry: memory zero"].status == "warning"
+    assert found["telemetry: memory zero"].found.startswith(
+        "2 containers, for example shop/Deployment/a/app: 288 of 288 memory samples read exactly 0"
+    )

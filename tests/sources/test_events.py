@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.sources.prometheus.events import _corners, _rises
+from analyzer.sources.prometheus.events import _rises
+from analyzer.sources.prometheus.raw import corners
 
 
 @pytest.mark.parametrize(
@@ -27,5 +28,5 @@ def test_each_restart_counts_once(samples: list[tuple[float, float]], rises: lis
 def test_corners_keep_every_rise() -> None:
     """What lies between two equal samples says nothing."""
     samples = [(0.0, 0.0), (60.0, 0.0), (120.0, 0.0), (180.0, 1.0), (240.0, 1.0), (300.0, 1.0)]
-    assert _corners(samples) == [(0, 0), (120, 0), (180, 1), (300, 1)]
-    assert _corners([]) == []
+    assert corners(samples) == [(0, 0), (120, 0), (180, 1), (300, 1)]
+    assert corners([]) == []

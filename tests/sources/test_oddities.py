@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
-from analyzer.sources import PrometheusSource, Window
+from analyzer.errors import SourceError
+from analyzer.sources import PrometheusSettings, PrometheusSource, Window
+from analyzer.sources.prometheus.freshness import check_future
+from analyzer.sources.prometheus.probe import probe
 from analyzer.usage import Recording
 from tests.sources.smallcluster import END, MIB
 
@@ -59,7 +65,7 @@ def test_one_exporter_of_requests_is_believed(
     assert requested(got, "cost") == 1
     assert "opencost tells 1 requests" in caplog.text
     assert "than kube-state-metrics, which counts" in caplog.text
-    assert got.meta.warnings == ()
+    assert not any("opencost" in warning for warning in got.meta.warnings)
 
 
 def test_shards_of_exporters_add_up(odd: Recording) -> None:
@@ -77,3 +83,156 @@ def test_doctor_names_the_exporters(odd_server: str) -> None:
         "where they differ kube-state-metrics counts"
     )
     assert found.advice.endswith('job="kube-state-metrics"')
+
+
+# -- what still arrives ---------------------------------------------------------------------------
+
+
+def test_a_node_that_fell_silent_is_named(odd: Recording) -> None:
+    """Its pods still run, so the run is partial and says since when."""
+    assert odd.meta.warnings == (
+        "the node n2 has told no usage since 2026-11-22 22:30 UTC, though 2 of its pods still run; "
+        "look at its scrape",
+    )
+
+
+def test_usage_that_stopped_hours_ago_is_an_outage(odd_server: str) -> None:
+    """Nothing is recommended from it; the sentence says where the data ends."""
+    stopped = r"newest usage is of 2026-11-2\d .*, 5 hours before .*--until 2026-11-2"
+    with pytest.raises(SourceError, match=stopped):
+        PrometheusSource(odd_server).read(Window(END + timedelta(hours=5), timedelta(days=1)))
+    PrometheusSource(odd_server).read(Window(END + timedelta(hours=1), timedelta(days=1)))
+
+
+def test_most_pods_gone_at_once_is_an_outage(odd_server: str) -> None:
+    """Two of three running pods have no usage any more: the rest is not the cluster."""
+    settings = PrometheusSettings(namespaces=("silent", "well"))
+    with pytest.raises(SourceError, match="2 running pods have lost their usage and 1 have not"):
+        PrometheusSource(odd_server, settings).read(ONE_DAY)
+
+
+def test_times_to_come_are_told(odd_server: str) -> None:
+    """A server whose clock is an hour behind its nodes'."""
+    with PrometheusSource(odd_server).connect() as connection:
+        dialect = probe(connection, PrometheusSettings(), END - timedelta(days=1), END)
+        (told,) = check_future(connection, dialect, END - timedelta(hours=1))
+        assert list(check_future(connection, dialect, END)) == []
+    assert "up to 1 hours after its own clock (2026-11-22 23:00 UTC)" in told
+
+
+# -- what still exists ----------------------------------------------------------------------------
+
+
+def spec(recording: Recording, workload: str, container: str = "") -> dict[str, Any]:
+    specs = recording.specs[recording.specs["workload"] == workload]
+    (row,) = specs[specs["container"] == (container or workload)].to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def test_specs_tell_what_exists(odd: Recording) -> None:
+    """Seen to the end: what kube-state-metrics still tells of, with a sample or without."""
+    noon = END - timedelta(hours=12)
+    assert spec(odd, "well")["last_seen"] == END
+    assert spec(odd, "silent")["last_seen"] == END
+    assert spec(odd, "renamed", "after")["last_seen"] == END
+    assert spec(odd, "renamed", "before")["last_seen"] == noon
+    assert spec(odd, "deleted")["last_seen"] == noon
+    assert math.isnan(spec(odd, "deleted")["replicas"])
+    assert spec(odd, "idle")["replicas"] == 0
+    assert spec(odd, "nightly")["suspended"] == 1
+    assert spec(odd, "kernel")["exit_reason"] == "Error (137)"
+
+
+def test_pods_know_where_they_ran_and_when(odd: Recording) -> None:
+    """An evicted pod is over though its object is still there."""
+    pods = odd.pods.set_index("pod")
+    assert pods["node"].loc[["silent-1-aaaaa", "well-1-aaaaa"]].tolist() == ["n2", "n1"]
+    assert pods["owner"]["well-1-aaaaa"] == "ReplicaSet/well-1"
+    assert pods["workload"]["well-1-aaaaa"] == "well"
+    start = END - timedelta(days=1, seconds=7)
+    assert pods["started"]["well-1-aaaaa"] == start
+    over = set(pods.index[pods["ended"].notna()])
+    assert over == {
+        "deleted-1-aaaaa", "evicted-1-aaaaa", "idle-1-aaaaa", "nightly-29000001-ccccc",
+        "renamed-1-aaaaa", "brief-29000001-ccccc", "glimpse-29000001-ccccc",
+    }  # fmt: skip
+
+
+def test_rules_of_namespaces_are_read(odd: Recording) -> None:
+    """Quotas with what is used of them, limit ranges by constraint."""
+    assert odd.meta.quotas == (
+        {"namespace": "well", "name": "team", "resource": "requests.cpu", "hard": 8, "used": 0.5},
+    )
+    assert odd.meta.limit_ranges == (
+        {
+            "namespace": "well",
+            "name": "sane",
+            "resource": "memory",
+            "type": "Container",
+            "constraint": "max",
+            "value": 2**30,
+        },
+    )
+
+
+# -- what ended them ------------------------------------------------------------------------------
+
+
+def happened(recording: Recording, workload: str) -> list[tuple[str, float, float]]:
+    """Kind, hours since noon and value of the events of a workload."""
+    events = recording.events[recording.events["workload"] == workload]
+    noon = END - timedelta(hours=12)
+    return [
+        (row["kind"], (row["timestamp"] - noon).total_seconds() / 3600, row["value"])
+        for row in events.to_dict("records")
+    ]
+
+
+def test_the_kernels_counter_tells_of_kills_that_kubernetes_does_not(odd: Recording) -> None:
+    """A restart at which it rises is one kill; so is a rise without a restart, of a child."""
+    events = happened(odd, "kernel")
+    assert [kind for kind, _, _ in events] == ["restart", "oom_kill", "oom_kill"]
+    assert [value for _, _, value in events[1:]] == [256 * MIB] * 2
+    np.testing.assert_allclose(
+        [hour for _, hour, _ in events], [2 / 60, 2 / 60, 61 / 60], atol=0.02
+    )
+
+
+def test_an_eviction_is_no_kill(odd: Recording) -> None:
+    """The node ran short, not the container."""
+    ((kind, hour, _),) = happened(odd, "evicted")
+    assert (kind, round(hour)) == ("eviction", 0)
+
+
+def test_a_crash_loop_without_usage_is_known(odd: Recording) -> None:
+    """Each restart is a kill at the limit; the container is listed in the specs."""
+    kinds = Counter(kind for kind, _, _ in happened(odd, "loop"))
+    assert kinds["restart"] == kinds["oom_kill"] >= 140
+    assert {value for kind, _, value in happened(odd, "loop") if kind == "oom_kill"} == {64 * MIB}
+    assert spec(odd, "loop")["memory_limit_bytes"] == 64 * MIB
+
+
+# -- what only some are asked for -----------------------------------------------------------------
+
+
+def test_short_runs_are_worth_what_their_counter_says(odd: Recording) -> None:
+    """Two cores are two cores, though a rate over five minutes says half of it."""
+    assert np.nanmax(samples(odd, "brief")[0]) == pytest.approx(2, rel=1e-3)
+
+
+def test_one_scrape_is_enough_where_the_start_is_known(odd: Recording) -> None:
+    """A counter begins at zero with its container."""
+    assert np.nanmax(samples(odd, "glimpse")[0]) == pytest.approx(2, rel=1e-3)
+
+
+def test_resident_memory_is_read_near_the_limit_only(odd: Recording) -> None:
+    """250 of 256 MiB are near it, and 90 of these cannot be taken back."""
+    usage = odd.usage
+    assert usage.memory_rss_bytes is not None
+    assert usage.memory_cache_bytes is not None
+    seen = np.flatnonzero(~np.isnan(usage.memory_rss_bytes))
+    (index,) = (i for i, ref in enumerate(usage.containers) if ref.workload == "kernel")
+    where = usage.span(index)
+    assert (seen[0], seen[-1] + 1, len(seen)) == (where.start, where.stop, 288)
+    assert set(usage.memory_rss_bytes[seen]) == {90 * MIB}
+    assert set(usage.memory_cache_bytes[seen]) == {170 * MIB}

@@ -30,6 +30,7 @@ def owners() -> Owners:
             series(job, "job_name", "night-29000001", "CronJob", "night"),
             series(pod, "pod", "once-x", "Job", "once"),
             series(job, "job_name", "once", "<none>", "<none>"),
+            series(job, "job_name", "by-hand", "CronJob", "night"),
             series(pod, "pod", "pg-1", "Cluster", "pg"),
             series(pod, "pod", "bare", "<none>", "<none>"),
             series(pod, "pod", "etcd-node-1", "Node", "node-1"),
@@ -63,6 +64,7 @@ def test_owners_are_followed_to_the_top(pod: str, workload: tuple[str, str]) -> 
         ("night-29000001-q7rts", ("CronJob", "night")),
         ("night-29000999-q7rts", ("CronJob", "night")),
         ("once-q7rts", ("Job", "once")),
+        ("by-hand-q7rts", ("CronJob", "night")),
         ("agent-vwxyz", ("DaemonSet", "agent")),
     ],
 )

@@ -24,6 +24,7 @@ from analyzer.sources import (
 )
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
+from analyzer.telemetry import gate
 from analyzer.usage import (
     Recording,
     validate_days,
@@ -250,6 +251,18 @@ def test_meta_is_checked_field_by_field(name: str, small: Path) -> None:
     assert str(small / "meta.json") in str(caught.value)
 
 
+def test_what_is_not_known_of_a_node_or_quota_is_written_as_nothing(small: Path) -> None:
+    """What is written is read again, be it that a server told nonsense."""
+    recording = load_recording(small)
+    node = {"name": "n", "cpu_allocatable_cores": float("nan"), "gpus": -1.0, "labels": {"a": "b"}}
+    quota = {"namespace": "n", "name": "q", "resource": "pods", "hard": 1e300, "used": None}
+    odd = replace(recording.meta, nodes=(node,), quotas=(quota,))
+    save_recording(replace(recording, meta=odd), small)
+    meta = load_recording(small).meta
+    assert meta.nodes == ({"name": "n", "labels": {"a": "b"}},)
+    assert meta.quotas == ({"namespace": "n", "name": "q", "resource": "pods"},)
+
+
 FAR: dict[str, dict[str, object]] = {
     "a tiny step": {"step_seconds": 0.00001},
     "all of time": {"start": "0001-10-31T00:00:00+00:00", "end": "9999-11-05T00:00:00+00:00"},
@@ -318,7 +331,6 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "text for numbers": (lambda p: _table(p, lambda t: t.assign(cpu_cores="x")), "not numbers"),
     "text for times": (lambda p: _table(p, lambda t: t.assign(timestamp="x")), "not times"),
-    "negative": (lambda p: _table(p, lambda t: t.assign(cpu_cores=-1.0)), "negative, infinite"),
     "nameless": (lambda p: _table(p, lambda t: t.assign(workload=None)), "without workload"),
 }
 
@@ -412,6 +424,64 @@ def test_a_csv_becomes_a_recording(tmp_path: Path) -> None:
     assert recording.meta.step == timedelta(minutes=5)
     assert recording.meta.start == datetime(2026, 11, 2, tzinfo=UTC)
     np.testing.assert_allclose(recording.usage.cpu_cores, np.arange(6) / 10)
+
+
+@pytest.mark.parametrize(
+    ("size", "unit"),
+    [(1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")],
+)
+def test_unix_time_is_read_in_its_unit_and_that_is_said(
+    size: int, unit: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """50 samples five minutes apart from 2025-11-24 16:00 UTC on are 50 steps, in whatever unit."""
+    times = (np.arange(50) * 300 + 1_764_000_000) * size
+    table = pd.DataFrame({"series_id": "x", "timestamp": times, "cpu_cores": 0.1})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    recording = import_usage(tmp_path / "t.csv")
+    assert recording.meta.start == datetime(2025, 11, 24, 15, 55, tzinfo=UTC)
+    assert (recording.meta.steps, recording.meta.step) == (50, timedelta(minutes=5))
+    assert np.isfinite(recording.usage.cpu_cores).all()
+    assert f"read as Unix {unit}" in caplog.text
+
+
+@pytest.mark.parametrize("times", [[0, 300], [1_764_000_000, 1_764_000_300_000], [1e30, 2e30]])
+def test_numbers_that_are_no_time_are_refused(times: list[float], tmp_path: Path) -> None:
+    """Nothing is guessed: neither 1970, nor two units in one column."""
+    table = pd.DataFrame({"series_id": "x", "timestamp": times, "cpu_cores": 0.1})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(RecordingError, match=r"t\.csv: the timestamps from .*2026-11-23T00:00:00Z"):
+        import_usage(tmp_path / "t.csv")
+
+
+def test_a_date_that_means_two_days_is_refused(tmp_path: Path) -> None:
+    """01/02/2026 is in January here and in February there."""
+    frame().assign(timestamp="01/02/2026 00:05").to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(RecordingError, match="not a time as 2026-11-23T00:00:00Z"):
+        import_usage(tmp_path / "t.csv")
+
+
+def test_a_few_stray_rows_cost_no_import(caplog: pytest.LogCaptureFixture) -> None:
+    """One sample of 1970, one without a time, one below zero among 300: all else is kept."""
+    table = frame(300)
+    table["timestamp"] = table["timestamp"].astype(object)
+    table.loc[3, "timestamp"] = pd.Timestamp("1970-01-02", tz="UTC")
+    table.loc[5, "timestamp"] = None
+    table.loc[7, "memory_bytes"] = -1.0
+    recording = import_frame(table, cluster="c")
+    assert recording.meta.start == datetime(2026, 11, 2, tzinfo=UTC)
+    assert np.flatnonzero(np.isnan(recording.usage.cpu_cores)).tolist() == [3, 5]
+    assert "1 rows without a timestamp are left out" in caplog.text
+    assert "1 rows are left out, whose times lie years apart" in caplog.text
+    assert [verdict.fault for verdict in gate(recording)[1]] == ["impossible", "zero"]
+
+
+def test_samples_years_apart_are_no_series() -> None:
+    """A step of 36 years is refused, not worked with."""
+    table = frame(2).assign(
+        timestamp=[pd.Timestamp("1990-01-01", tz="UTC"), pd.Timestamp("2026-01-01", tz="UTC")]
+    )
+    with pytest.raises(RecordingError, match=r"usually 13149 days.* apart"):
+        import_frame(table, cluster="c")
 
 
 def test_a_table_of_series_becomes_containers(tmp_path: Path) -> None:

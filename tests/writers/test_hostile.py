@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.cli.formats import FORMATS, show_report
+from analyzer.cli.formats import FORMATS, View, show_report
 from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.report import Change, Landing, Report, dump_report
@@ -50,9 +50,9 @@ def hostile(name: str) -> Report:
     proof = Proof((name,), rendered_with=name, without=name)
     landing = Landing(
         str(of), "edited", name, f"HelmRelease {name}/{name}", name, 0, "spec.values.resources",
-        "certain", (name,), proof,
+        "certain", proof,
     )  # fmt: skip
-    change = Change("0001-x.patch", "b", name, "body\n", "", "")
+    change = Change("0001-x.patch", "b", name, "body\n", "")
     return replace(
         made,
         landings=(landing, replace(landing, status="advice")),
@@ -115,7 +115,7 @@ def test_nothing_on_stdout_acts_on_a_terminal(
     form: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every form of `recommend` shows names and never does what they say."""
-    show_report(hostile(name), form, everything=True)
+    show_report(hostile(name), View(form), everything=True)
     assert shown(capsys.readouterr().out)
 
 

@@ -14,6 +14,7 @@ from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster
 from analyzer.report import Change, Landing
+from analyzer.telemetry import Verdict
 from analyzer.writers.kustomize import write_kustomize
 from analyzer.writers.summary import SHOWN, write_summary
 from analyzer.writers.table import write_csv
@@ -118,6 +119,16 @@ def test_partial_data_is_said_before_anything_is_recommended() -> None:
     assert text.index("3 of 14 days") < text.index("## Changes")
 
 
+def test_what_is_not_believed_is_told() -> None:
+    """A fault of the metrics is named before any amount is."""
+    verdict = Verdict(ref(), "cpu", "frozen", 12, 288, "the CPU counter stood still for 1.0 hours")
+    text = text_of(DOWN, verdicts=(verdict,))
+    assert "## Not believed" in text
+    assert "| shop/Deployment/web/app | the CPU counter stood still for 1.0 hours |" in text
+    assert text.index("## Not believed") < text.index("## Changes")
+    assert "Not believed" not in text_of(DOWN)
+
+
 def test_what_did_not_land_says_why() -> None:
     """Edited ones are counted by how far they are proven, the others listed with the reason."""
     rendered = Proof(("requests.cpu",), "helm 4.3.1", 1, 2)
@@ -129,7 +140,7 @@ def test_what_did_not_land_says_why() -> None:
         Landing("b", "advice", "the value comes from a variable", file="x/y.yaml"),
     )
     text = text_of(
-        DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "diff", "commit"),)
+        DOWN, landings=landings, changes=(Change("1.patch", "b", "t", "body", "commit", "diff"),)
     )
     assert "Edited: 3 containers in 1 application, see `git/`." in text
     assert "- 1 rendered before and after with helm 4.3.1: what changes is what was" in text
@@ -144,13 +155,6 @@ def test_what_is_held_back_says_why() -> None:
     text = text_of(replace(held, trail={**held.trail, "cpu_request": (step,)}))
     assert "## Held back" in text
     assert "CPU is left alone: a HorizontalPodAutoscaler scales on it" in text
-
-
-def test_what_its_settings_hold_is_told() -> None:
-    """A reviewer learns which amount was wanted and why another one is proposed."""
-    landing = Landing("a", "edited", "r", held=("memory limit 1280Mi and not 700Mi: its heap",))
-    text = text_of(DOWN, landings=(landing,))
-    assert "- a: memory limit 1280Mi and not 700Mi: its heap" in text
 
 
 def test_operators_and_jobs_are_named_where_no_patch_is_written() -> None:

@@ -44,7 +44,7 @@ def _duplicates(survey: Survey) -> Iterator[Finding]:
     by_identity: dict[tuple[str, str, str, str], list[Expectation]] = {}
     by_place: dict[tuple[str, Address], list[Expectation]] = {}
     for expectation in survey.expectations:
-        if expectation.place.reachable is False:
+        if expectation.route.reachable is False or not expectation.route.inside:
             continue
         by_identity.setdefault(expectation.identity, []).append(expectation)
         key = (expectation.place.file, expectation.place.address)

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analyzer.gitops.index.place import Confidence, Expectation
+from analyzer.gitops.index.layers import decide, stated_by
+from analyzer.gitops.index.place import Expectation
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.objects import POD_PATHS
@@ -51,14 +52,8 @@ class Manifests:
                 name = container.text("name")
                 if name is None:
                     continue
-                at = (*path, group, number, "resources")
-                file, address = item.file, item.address.below(*at)
-                rule = "declared in its own manifest"
-                confidence: Confidence = "certain"
-                patched = self._patched(arrival, path, group, name, number)
-                if patched is not None:
-                    file, address, rule, confidence = patched
-                place = self.survey.place(file, address, owner, name, arrival.route)
+                found = decide(arrival, (*path, group, number), name)
+                place = self.survey.place(found.file, found.address, owner, name, arrival.route)
                 self.survey.expectations.append(
                     Expectation(
                         arrival.namespace,
@@ -67,10 +62,11 @@ class Manifests:
                         arrival.route.expand(name),
                         _container_type(group, container),
                         place,
-                        rule,
-                        confidence,
+                        found.rule,
+                        found.confidence,
                         arrival.route,
                         floors=self._floors(arrival, container),
+                        leaves=found.leaves,
                     )
                 )
 
@@ -85,25 +81,6 @@ class Manifests:
             )
             return ()
         return custom.floors(item.group, item.kind, found)
-
-    def _patched(
-        self, arrival: Arrival, path: Path, group: str, name: str, number: int
-    ) -> tuple[str, Address, str, Confidence] | None:
-        """The patch that has the last word on a container's resources, if one touches them."""
-        found: tuple[str, Address, str, Confidence] | None = None
-        for patch in arrival.route.patches:
-            if not patch.applies_to(arrival.object, arrival.namespace):
-                continue
-            address = _patch_address(patch, path, group, name, number)
-            if address is not None:
-                unsure = "labelSelector" in patch.target or "annotationSelector" in patch.target
-                found = (
-                    patch.file,
-                    address,
-                    f"set by the patch in {patch.file}",
-                    "unproven" if unsure else "certain",
-                )
-        return found
 
     def _custom(self, arrival: Arrival) -> None:
         item = arrival.object
@@ -173,12 +150,13 @@ class Manifests:
     def _controller_patch(
         self, patch: Patch, pattern: re.Pattern[str], owner: Owner, route: Route
     ) -> None:
-        found = _patch_address(patch, POD_PATHS[DEPLOYMENT.name], "containers", "manager", 0)
+        path = (*POD_PATHS[DEPLOYMENT.name], "containers", 0)
+        found = stated_by(patch, path, "manager")
         if found is None:
             return
         # Flux may apply its own controllers by another Kustomization than the one that patches.
         route = replace(route, kustomization=None)
-        place = self.survey.place(patch.file, found, owner, "manager", route)
+        place = self.survey.place(found.file, found.address, owner, "manager", route)
         self.survey.expectations.append(
             Expectation(
                 FLUX_NAMESPACE,
@@ -199,26 +177,3 @@ def _container_type(group: str, container: Node) -> str:
     if group == "containers":
         return "app"
     return "sidecar" if container.text("restartPolicy") == "Always" else "init"
-
-
-def _patch_address(patch: Patch, path: Path, group: str, name: str, number: int) -> Address | None:
-    """Where `patch` states the resources of a container; None where it leaves them alone."""
-    if patch.is_json:
-        return _json_address(patch, path, group, number)
-    for index, entry in enumerate(patch.node.sequence(*path, group)):
-        if entry.text("name") == name and entry.at("resources") is not None:
-            return patch.address.below(*path, group, index, "resources")
-    return None
-
-
-def _json_address(patch: Patch, path: Path, group: str, number: int) -> Address | None:
-    wanted = "/" + "/".join([*map(str, path), group, str(number), "resources"])
-    found = None
-    for index, operation in enumerate(patch.node.items):
-        target = operation.resolved.text("path") or ""
-        if target == wanted and operation.resolved.at("value") is not None:
-            found = patch.address.below(index, "value")
-        elif target.startswith(f"{wanted}/"):
-            # A single leaf: the address leads to no mapping, so that an edit of it is refused.
-            found = patch.address.below(index, "value", "resources")
-    return found

@@ -10,7 +10,7 @@ from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.text.address import Address, dotted
-from analyzer.gitops.text.resources import Field, amounts
+from analyzer.gitops.text.resources import BY_FIELD, Field, amounts
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 
@@ -82,10 +82,22 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where one amount of a container is stated, and how it is written there."""
+
+    field: Field
+    file: str
+    address: Address
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """A container that the repository should make run, and the place that decides its resources.
 
-    `floors` are what its own settings, as the repository states them, ask of its memory.
+    Where patches state parts of it, `leaves` has every amount that is stated and where it has the
+    last word; what is stated nowhere would go to `place`. `floors` are what its own settings, as
+    the repository states them, ask of its memory.
     """
 
     namespace: str
@@ -100,6 +112,26 @@ class Expectation:
     pattern: re.Pattern[str] | None = None
     controller: str | None = None
     floors: tuple[Floor, ...] = ()
+    leaves: tuple[Leaf, ...] | None = None
+
+    @property
+    def declared(self) -> dict[Field, str]:
+        """What the repository states for the container, as written."""
+        if self.leaves is None:
+            return dict(self.place.declared)
+        return {leaf.field: leaf.text for leaf in self.leaves}
+
+    @property
+    def stated(self) -> Resources:
+        """What the repository states for the container, as amounts."""
+        return amounts(self.declared)
+
+    def leaf(self, field: Field) -> tuple[str, Address]:
+        """Where an amount is stated, or would be: file and address."""
+        for leaf in self.leaves or ():
+            if leaf.field == field:
+                return leaf.file, leaf.address
+        return self.place.file, self.place.address.below(*BY_FIELD[field].path)
 
     def fits(self, kind: str, workload: str) -> bool:
         """Whether a workload of that kind and name is the expected one."""

@@ -6,7 +6,7 @@ container, with the place that decides its requests and limits and the rule by w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -23,8 +23,10 @@ from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository, load_repository
 from analyzer.gitops.reach.roots import find_reach
 from analyzer.gitops.reach.route import Route
+from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import Tools
 from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.resources import ROWS
 from analyzer.gitops.text.tree import Node, YamlError, parse, walk
 
 if TYPE_CHECKING:
@@ -48,21 +50,30 @@ class RepositoryIndex:
         return self.repository.root
 
     @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """Every file's text by its name."""
+        return {file: source.text for file, source in self.repository.files.items()}
+
+    @cached_property
     def by_workload(self) -> dict[tuple[str, str], list[Expectation]]:
         """Expectations by namespace and container name."""
         found: dict[tuple[str, str], list[Expectation]] = {}
         for expectation in self.expectations:
-            key = (expectation.namespace, expectation.container)
-            found.setdefault(key, []).append(expectation)
+            if expectation.route.inside:
+                key = (expectation.namespace, expectation.container)
+                found.setdefault(key, []).append(expectation)
         return found
 
     @cached_property
     def fed_by(self) -> dict[tuple[str, Address], list[Expectation]]:
-        """Expectations by their place: more than one where a place feeds several workloads."""
+        """Expectations by file and address of each amount that decides, or would decide, for them.
+
+        More than one where a place feeds several workloads. Other clusters' are among them.
+        """
         found: dict[tuple[str, Address], list[Expectation]] = {}
         for expectation in self.expectations:
-            key = (expectation.place.file, expectation.place.address)
-            found.setdefault(key, []).append(expectation)
+            for row in ROWS:
+                found.setdefault(expectation.leaf(row.field), []).append(expectation)
         return found
 
     def to_dicts(self) -> list[dict[str, object]]:
@@ -92,7 +103,9 @@ def index_repository(
     repository = load_repository(root)
     if entry is not None and entry.strip("/") not in repository.folders:
         raise GitOpsError(f"expected the folder {entry} in {root}, found no YAML file below it")
-    survey = Survey(repository, find_reach(repository, entry))
+    builder = RepositoryBuilder(repository, tools or Tools())
+    survey = Survey(repository, find_reach(repository, entry, builder))
+    survey.reach.notes += builder.problems
     _look(survey, tools or Tools())
     _block_scalars(survey)
     survey.findings += oddities(survey)
@@ -149,7 +162,8 @@ def _inner_places(
         root.text("metadata", "name") or file,
         root.text("metadata", "namespace") or "",
     )
-    reachable = True if file in survey.reach.files and survey.reach.rooted else survey.reach.unmet
+    met = file in survey.reach.files and survey.reach.rooted
+    reachable = True if met else survey.reach.unmet(file)
     for number, node in enumerate(inner):
         for path, found in walk(node):
             if path and is_block(str(path[-1]), found):

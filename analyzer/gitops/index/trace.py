@@ -29,12 +29,13 @@ class LiveContainer:
     """A container as the cluster shows it.
 
     `labels` and `annotations` have the keys kube-state-metrics writes, without its prefixes.
-    `current` is what runs now, the defaulted requests included; None where it is not known.
+    `current` is what runs now, the defaulted requests included; None where it is not known, as
+    `container_type` may be.
     """
 
     ref: ContainerRef
     labels: Mapping[str, str] = field(default_factory=dict)
-    container_type: str = "app"
+    container_type: str | None = "app"
     current: Resources | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +81,7 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     fitting += [e for e in named if _named_by_labels(container, e)]
     if not fitting:
         return _without_expectation(container, index)
-    live = [e for e in fitting if e.place.reachable is not False]
+    live = [e for e in fitting if e.route.reachable is not False]
     if not live:
         return Trace(
             ref, None, None, f"declared only where nothing reaches it: {fitting[0].place.where}"
@@ -186,8 +187,8 @@ def _type_mismatch(container: LiveContainer, expectation: Expectation) -> str | 
 
     An older source calls a native sidecar an init container, so these two are not told apart.
     """
-    expected = expectation.container_type
-    if expected is None or (container.container_type == "app") == (expected == "app"):
+    expected, own = expectation.container_type, container.container_type
+    if expected is None or own is None or (own == "app") == (expected == "app"):
         return None
     return (
         f"it runs as {container.container_type} container, while "

@@ -15,33 +15,24 @@ from analyzer.gitops.index.repository_index import RepositoryIndex, index_reposi
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.diff import unified_diff
 from analyzer.gitops.land.proof import Proof, Prover, Verdict
-from analyzer.gitops.reach.runtimes import Hold, hold
+from analyzer.gitops.land.writes import Write, written
 from analyzer.gitops.render.program import Tools
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.refusal import EditRefusedError
 from analyzer.gitops.text.resources import (
-    FIELDS,
+    BY_FIELD,
     REQUEST_AND_LIMIT,
+    ROWS,
     Amount,
     Changes,
     Field,
     amounts,
-    assignments,
-    declared,
-    field_names,
-    set_resources,
 )
 from analyzer.gitops.text.tree import YamlError
 from analyzer.gitops.text.verify import prove_text
-from analyzer.quantity import Resources
+from analyzer.gitops.text.witness import said
+from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
-
-ATTRIBUTES: dict[Field, str] = {
-    "requests.cpu": "cpu_request",
-    "requests.memory": "memory_request",
-    "limits.cpu": "cpu_limit",
-    "limits.memory": "memory_limit",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +53,15 @@ class DesiredChange:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A container whose place was edited, and the proof of it.
-
-    `held` are amounts that the container's own settings raised above what was asked for; `change`
-    has them as they are written.
-    """
+    """A container whose amounts were edited, and the proof of it."""
 
     change: DesiredChange
     trace: Trace
     place: Place
     before: Resources
     after: Resources
-    written: Changes
+    writes: tuple[Write, ...]
     proof: Proof
-    held: tuple[Hold, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:
@@ -97,7 +83,6 @@ class Advice:
     change: DesiredChange
     trace: Trace
     reason: str
-    held: tuple[Hold, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:
@@ -114,7 +99,6 @@ class Unchanged:
 
     change: DesiredChange
     trace: Trace
-    held: tuple[Hold, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:
@@ -149,28 +133,27 @@ class ChangePlan:
         return unified_diff(self.edits)
 
 
-def changes_for(place: Place, desired: DesiredChange) -> Changes:
-    """The fields to write at a place so that `desired` comes about and nothing else.
+def changes_for(stated: Resources, desired: DesiredChange) -> Changes:
+    """The amounts to write so that `desired` comes about and nothing else.
 
     A lower limit lowers a request that Kubernetes defaults from it. So wherever a limit is
     written and no request stands beside it, the request is written along with it: the proposed
     one, else the one in force now.
     """
-    stated = place.stated
     changes: dict[Field, Amount | None] = {}
-    for name in FIELDS:
-        wanted: Amount | None = getattr(desired.proposed, ATTRIBUTES[name])
-        if name in desired.remove:
-            changes[name] = None
+    for row in ROWS:
+        wanted = row.of(desired.proposed)
+        if row.field in desired.remove:
+            changes[row.field] = None
         elif wanted is not None:
-            changes[name] = wanted
+            changes[row.field] = wanted
     effective = desired.current.effective()
     for request, limit in REQUEST_AND_LIMIT:
-        ceiling, keep = changes.get(limit), getattr(effective, ATTRIBUTES[request])
-        stated_already = getattr(stated, ATTRIBUTES[request]) is not None
+        ceiling, keep = changes.get(limit), BY_FIELD[request].of(effective)
+        stated_already = BY_FIELD[request].of(stated) is not None
         if ceiling is not None and keep is not None and not stated_already:
             changes.setdefault(request, min(keep, ceiling))
-    return {name: changes[name] for name in FIELDS if name in changes}
+    return {row.field: changes[row.field] for row in ROWS if row.field in changes}
 
 
 def plan_changes(
@@ -205,14 +188,8 @@ def plan_on(
 ) -> ChangePlan:
     """As `plan_changes`, on an index that is there already."""
     traces = trace([_live(change) for change in desired], index)
-    floored = [_floored(*pair) for pair in zip(desired, traces, strict=True)]
-    changes = [change for change, _ in floored]
-    outcomes = _Planner(index, live).outcomes(list(zip(changes, traces, strict=True)))
+    outcomes = _Planner(index, live).outcomes(list(zip(desired, traces, strict=True)))
     outcomes = _proven(index, outcomes, tools or Tools())
-    outcomes = [
-        replace(outcome, held=held) if held else outcome
-        for outcome, (_, held) in zip(outcomes, floored, strict=True)
-    ]
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
     files = index.repository.files
     edits = {
@@ -223,35 +200,16 @@ def plan_on(
     return ChangePlan(index, tuple(outcomes), edits)
 
 
-def _floored(change: DesiredChange, traced: Trace) -> tuple[DesiredChange, tuple[Hold, ...]]:
-    """The change with its memory held at what the container's own settings ask for.
-
-    A proposed amount that ends at what is in force is not proposed any more, unless it is a
-    request that another change would otherwise move.
-    """
-    floors = traced.expectation.floors if traced.expectation is not None else ()
-    proposed, held = hold(change.current, change.proposed, floors)
-    return replace(change, proposed=proposed), held
-
-
 def texts_after(index: RepositoryIndex, changes: Iterable[Edited]) -> dict[str, str]:
-    """The files that `changes` touch, with these changes made and no others.
-
-    Places are edited in the order of their addresses, so that the same set of changes always
-    gives the same texts.
-    """
-    wanted = {(edited.place.file, edited.place.address): edited.written for edited in changes}
-    texts: dict[str, str] = {}
-    for (file, address), fields in sorted(wanted.items(), key=lambda item: str(item[0])):
-        text = texts.get(file, index.repository.files[file].text)
-        texts[file] = set_resources(text, address, fields)
-    return texts
+    """The files that `changes` touch, with these changes made and no others."""
+    return written(index.texts, [write for edited in changes for write in edited.writes])
 
 
 def _proven(index: RepositoryIndex, outcomes: Sequence[Outcome], tools: Tools) -> list[Outcome]:
     """The outcomes with what rendering says added; an edit it contradicts becomes advice."""
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
-    verdicts = iter(Prover(index, tools).verdicts(edited, texts_after(index, edited)))
+    prover = Prover(index, tools)
+    verdicts = iter(prover.verdicts(edited))
     return [
         _judged(outcome, next(verdicts)) if isinstance(outcome, Edited) else outcome
         for outcome in outcomes
@@ -272,6 +230,24 @@ def _live(change: DesiredChange) -> LiveContainer:
 
 
 Pair = tuple[DesiredChange, Trace]
+Target = tuple[str, Address]
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """A traced change, and what it would write where."""
+
+    change: DesiredChange
+    trace: Trace
+    expectation: Expectation
+    writes: tuple[Write, ...]
+
+    def advice(self, reason: str) -> Advice:
+        return Advice(self.change, self.trace, reason)
+
+    @property
+    def place(self) -> Place:
+        return self.expectation.place
 
 
 class _Planner:
@@ -281,88 +257,222 @@ class _Planner:
         self, index: RepositoryIndex, live: Collection[ContainerRef] | None = None
     ) -> None:
         self._index = index
-        self._live = live
+        self._live = None if live is None else {_identity(ref): ref for ref in live}
+        self._wanted: dict[Target, list[tuple[_Intent, Write]]] = {}
 
     def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome]:
         """One outcome for each pair of a change and its trace, in order."""
-        by_place: dict[tuple[str, Address], list[int]] = {}
-        found: dict[int, Outcome] = {}
-        for position, (change, traced) in enumerate(pairs):
-            reason = _not_editable(traced)
-            if reason is not None or traced.place is None:
-                found[position] = Advice(change, traced, reason or traced.reason)
-            else:
-                key = (traced.place.file, traced.place.address)
-                by_place.setdefault(key, []).append(position)
-        for positions in by_place.values():
-            group = [pairs[position] for position in positions]
-            found.update(zip(positions, self._place(group), strict=True))
-        return [found[position] for position in range(len(pairs))]
-
-    def _place(self, group: Sequence[Pair]) -> list[Outcome]:
-        """One outcome for each of the changes that lead to the same place."""
-        place = _place_of(group[0])
-        wanted = [changes_for(place, change) for change, _ in group]
-        problem = self._disagreement(place, group, wanted)
-        if problem is not None:
-            return [Advice(change, traced, problem) for change, traced in group]
-        return self._edit(place, group, wanted[0])
-
-    def _disagreement(
-        self, place: Place, group: Sequence[Pair], wanted: Sequence[Changes]
-    ) -> str | None:
-        """Why one edit cannot serve all that the place feeds; None where it can."""
-        if any(other != wanted[0] for other in wanted[1:]):
-            names = ", ".join(str(change.ref) for change, _ in group[:3])
-            return (
-                f"the place decides for {len(group)} containers that need different amounts: "
-                f"{names}"
-            )
-        for expectation in self._index.fed_by.get((place.file, place.address), []):
-            proposed = any(expectation.is_for(change.ref) for change, _ in group)
-            if self._runs(expectation) and not proposed:
-                other = "/".join(expectation.identity)
-                return f"the place also decides for {other}, for which nothing is proposed"
-        return None
-
-    def _runs(self, expectation: Expectation) -> bool:
-        if self._live is None:
-            return expectation.place.reachable is not False
-        return any(expectation.is_for(ref) for ref in self._live)
-
-    def _edit(self, place: Place, group: Sequence[Pair], changes: Changes) -> list[Outcome]:
-        before = self._index.repository.files[place.file].text
-        if place.refusal is not None and place.generated:
-            return [Advice(change, traced, place.refusal) for change, traced in group]
-        try:
-            after = set_resources(before, place.address, changes)
-        except (EditRefusedError, YamlError) as err:
-            return [Advice(change, traced, str(err)) for change, traced in group]
-        if after == before:
-            return [Unchanged(change, traced) for change, traced in group]
-        proof = prove_text(before, after, assignments(place.address, changes))
-        if not proof.holds:
-            return [
-                Advice(c, t, f"the edit could not be proven: {proof.problem}") for c, t in group
-            ]
-        stated = amounts(declared(after, place.address))
-        shown = Proof(field_names(proof.changed))
+        intents = [self._intent(*pair) for pair in pairs]
+        for intent in intents:
+            if isinstance(intent, _Intent):
+                for write in intent.writes:
+                    target = (write.file, write.address)
+                    self._wanted.setdefault(target, []).append((intent, write))
         return [
-            Edited(change, traced, place, place.stated, stated, changes, shown)
-            for change, traced in group
+            self._outcome(intent) if isinstance(intent, _Intent) else intent for intent in intents
         ]
 
+    def _intent(self, change: DesiredChange, traced: Trace) -> _Intent | Advice:
+        expectation = traced.expectation
+        if traced.place is None or expectation is None:
+            return Advice(change, traced, _unplaced(traced))
+        if traced.confidence == "unproven":
+            return Advice(change, traced, f"the place is not proven: {traced.reason}")
+        changes = changes_for(expectation.stated, change)
+        writes = tuple(
+            Write(field, *expectation.leaf(field), amount) for field, amount in changes.items()
+        )
+        return _Intent(change, traced, expectation, writes)
 
-def _place_of(pair: Pair) -> Place:
-    place = pair[1].place
-    if place is None:
-        raise ValueError("a change without a place cannot be edited")
-    return place
+    def _outcome(self, intent: _Intent) -> Outcome:
+        place, stated = intent.place, intent.expectation.stated
+        if place.refusal is not None and place.generated:
+            return intent.advice(place.refusal)
+        if all(BY_FIELD[write.field].of(stated) == write.amount for write in intent.writes):
+            return Unchanged(intent.change, intent.trace)
+        problem = self._disagreement(intent) or _below_a_floor(intent)
+        if problem is not None:
+            return intent.advice(problem)
+        outcome = self._edit(intent)
+        moved = _moved_since(intent) if isinstance(outcome, Edited) else None
+        return outcome if moved is None else intent.advice(moved)
+
+    # --- who else is concerned ---
+
+    def _disagreement(self, intent: _Intent) -> str | None:
+        """Why one edit cannot serve all that its amounts decide for; None where it can."""
+        for write in intent.writes:
+            target = (write.file, write.address)
+            wanted = self._wanted[target]
+            if any(other.amount != write.amount for _, other in wanted):
+                names = ", ".join(str(each.change.ref) for each, _ in wanted[:3])
+                return (
+                    f"the place decides for {len(wanted)} containers that need different "
+                    f"amounts: {names}"
+                )
+            for other in self._index.fed_by.get(target, []):
+                problem = self._objection(intent, other, [each for each, _ in wanted])
+                if problem is not None:
+                    return problem
+        return None
+
+    def _objection(
+        self, intent: _Intent, other: Expectation, wanted: Sequence[_Intent]
+    ) -> str | None:
+        """What another container that the same amount decides for has against the edit."""
+        mine = intent.expectation.route
+        if other.route.reachable is False:
+            return None
+        who = "/".join(other.identity)
+        if other.route.entry != mine.entry or not other.route.inside:
+            unsure = other.route.reachable is None and mine.reachable is True
+            if not unsure and not self._accounted(other, intent):
+                return (
+                    f"the place also feeds {who} by way of {other.route.entry}, beside "
+                    f"{mine.entry}: another cluster or stage, which nothing was measured of; "
+                    "change it in an overlay, or agree with those who share it"
+                )
+        proposed = any(other.is_for(each.change.ref) for each in wanted)
+        if self._runs(other) and not proposed:
+            return f"the place also decides for {who}, for which nothing is proposed"
+        return None
+
+    def _accounted(self, other: Expectation, intent: _Intent) -> bool:
+        """Whether a container of another entry is one of this cluster's own, and another one."""
+        if other.identity == intent.expectation.identity:
+            return False
+        return self._live is None or self._is_live(other)
+
+    def _runs(self, expectation: Expectation) -> bool:
+        return expectation.route.inside if self._live is None else self._is_live(expectation)
+
+    def _is_live(self, expectation: Expectation) -> bool:
+        if expectation.pattern is None and expectation.workload is not None:
+            return expectation.identity in (self._live or {})
+        return any(expectation.is_for(ref) for ref in (self._live or {}).values())
+
+    # --- the edit ---
+
+    def _edit(self, intent: _Intent) -> Outcome:
+        files = {
+            write.file: self._index.repository.files[write.file].text for write in intent.writes
+        }
+        try:
+            writes, after = _fitted(intent, files)
+        except (EditRefusedError, YamlError) as err:
+            return intent.advice(str(err))
+        if after == files:
+            return Unchanged(intent.change, intent.trace)
+        changed: list[Address] = []
+        for file, text in after.items():
+            wanted = [(write.address, write.amount) for write in writes if write.file == file]
+            proof = prove_text(files[file], text, wanted)
+            if not proof.holds:
+                return intent.advice(f"the edit could not be proven: {proof.problem}")
+            changed += proof.changed
+        names = tuple(write.field for write in writes if write.address in changed)
+        return Edited(
+            intent.change,
+            intent.trace,
+            self._shown(intent, writes),
+            intent.expectation.stated,
+            _amounts_after(intent, writes, after),
+            writes,
+            Proof(names),
+        )
+
+    def _shown(self, intent: _Intent, writes: Sequence[Write]) -> Place:
+        """The place as people are told of it: where the first amount is written."""
+        place, first = intent.place, writes[0]
+        above = first.address
+        if first.file == place.file and above == place.address.below(*BY_FIELD[first.field].path):
+            return place
+        return replace(place, file=first.file, address=above, present=True)
 
 
-def _not_editable(traced: Trace) -> str | None:
-    if traced.place is None:
-        return traced.reason
-    if traced.confidence == "unproven":
-        return f"the place is not proven: {traced.reason}"
+def _identity(ref: ContainerRef) -> tuple[str, str, str, str]:
+    return ref.namespace, ref.kind, ref.workload, ref.container
+
+
+def _unplaced(traced: Trace) -> str:
+    unproven = traced.confidence == "unproven"
+    return f"the place is not proven: {traced.reason}" if unproven else traced.reason
+
+
+def _moved_since(intent: _Intent) -> str | None:
+    """What to say of amounts that the repository states otherwise than they run."""
+    current = intent.change.current
+    if current == Resources():
+        return None  # what runs is not known, so nothing can be held against the file
+    stated = intent.expectation.stated
+    for write in intent.writes:
+        row = BY_FIELD[write.field]
+        text, ran = row.of(stated), row.of(current)
+        if text is not None and text not in (ran, write.amount):
+            return (
+                f"{write.file} states {write.field} {text}, while {ran or 'none'} ran when this "
+                "was decided: somebody has changed it since; decide anew once it runs"
+            )
+    return None
+
+
+def _below_a_floor(intent: _Intent) -> str | None:
+    """What to say of memory decided without knowing what the program was told to take."""
+    now = intent.change.current.effective()
+    for floor in intent.expectation.floors:
+        least = {
+            "requests.memory": floor.least_request(now.memory_request),
+            "limits.memory": floor.least_limit(now.memory_limit),
+        }
+        for write in intent.writes:
+            needed = least.get(write.field)
+            if needed and isinstance(write.amount, Memory) and write.amount < needed:
+                return (
+                    f"{write.field} {write.amount} is below {needed}: {floor.reason}; recommend "
+                    "anew with --repo, which reads this beforehand"
+                )
+    return None
+
+
+def _fitted(intent: _Intent, files: Mapping[str, str]) -> tuple[tuple[Write, ...], dict[str, str]]:
+    """The writes and the texts after them, exact where rounding up would pass a limit.
+
+    Raises `EditRefusedError` where a request would stand above its limit.
+    """
+    writes, after = intent.writes, written(files, intent.writes)
+    above = _request_above_limit(_amounts_after(intent, writes, after))
+    if above is None:
+        return writes, after
+    wanted = {write.field: write.amount for write in writes}
+    request, limit = wanted.get("requests.memory"), wanted.get("limits.memory")
+    if isinstance(request, Memory) and isinstance(limit, Memory) and request <= limit:
+        writes = tuple(replace(w, exact=w.field == "requests.memory") for w in writes)
+        after = written(files, writes)
+        above = _request_above_limit(_amounts_after(intent, writes, after))
+    if above is not None:
+        raise EditRefusedError(above)
+    return writes, after
+
+
+def _amounts_after(intent: _Intent, writes: Iterable[Write], texts: Mapping[str, str]) -> Resources:
+    """What the repository states for the container once the texts are in place."""
+    declared = dict(intent.expectation.declared)
+    for write in writes:
+        declared.pop(write.field, None)
+    for file, text in texts.items():
+        here = {write.address: write.field for write in writes if write.file == file}
+        found = said(text, list(here))
+        declared |= {here[address]: stated for address, stated in found.items()}
+    return amounts(declared)
+
+
+def _request_above_limit(stated: Resources) -> str | None:
+    for request, limit in REQUEST_AND_LIMIT:
+        asked, ceiling = BY_FIELD[request].of(stated), BY_FIELD[limit].of(stated)
+        if asked is not None and ceiling is not None and asked > ceiling:
+            name = request.partition(".")[2]
+            return (
+                f"the {name} request would be {asked}, above the limit of {ceiling} that "
+                "stands beside it; change both"
+            )
     return None

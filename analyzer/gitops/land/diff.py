@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import quopri
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from email.header import Header
 from analyzer.escape import one_line
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._/+@%,=~^-]+", re.ASCII)
+_MODE = "100644"
+_SIGNATURE = "-- \nrightsize\n"
+_BLOCK = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
 Edits = Mapping[str, tuple[str, str]]
@@ -34,7 +38,15 @@ def _file_diff(file: str, before: str, after: str) -> str:
         line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}" for line in _hunks(lines)
     )
     # git ends a name that holds a space with a tab, since the rest of the line is a date.
-    return f"diff --git {old} {new}\n--- {_ended(old)}\n+++ {_ended(new)}\n{body}"
+    blobs = f"{blob_id(before.encode())}..{blob_id(after.encode())}"
+    head = f"diff --git {old} {new}\nindex {blobs} {_MODE}\n"
+    return f"{head}--- {_ended(old)}\n+++ {_ended(new)}\n{body}"
+
+
+def blob_id(content: bytes) -> str:
+    """The name that git gives to this content; with it ``git am -3`` finds what was edited."""
+    head = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(head + content, usedforsecurity=False).hexdigest()
 
 
 def _hunks(lines: Iterable[str]) -> list[str]:
@@ -90,7 +102,7 @@ def mail(subject: str, body: str, edits: Edits, author: Author, number: int, tot
     if not diff:
         return ""
     tag = "PATCH" if total == 1 else f"PATCH {number}/{total}"
-    message = f"{_body(body)}---\n{_stat(edits)}\n{diff}-- \nrightsize\n"
+    message = f"{_body(body)}---\n{_stat(edits)}\n{diff}{_SIGNATURE}"
     # Git drops carriage returns from plain mails; quoted ones it keeps.
     quoted = "\r" in message
     encoding = "quoted-printable" if quoted else "8bit"
@@ -105,6 +117,28 @@ def mail(subject: str, body: str, edits: Edits, author: Author, number: int, tot
     ]
     content = _quoted(message) if quoted else message
     return "\n".join(headers) + "\n\n" + content + "\n"
+
+
+def diff_of(mail: str) -> str:
+    """The diff in a patch mail as `mail` makes it, byte for byte; empty where there is none."""
+    headers, _, content = mail.partition("\n\n")
+    if "Content-Transfer-Encoding: quoted-printable" in headers:
+        content = quopri.decodestring(content.encode()).decode()
+    _, found, rest = content.partition("\ndiff --git ")
+    return f"diff --git {rest.rpartition(_SIGNATURE)[0]}" if found else ""
+
+
+def joined(diffs: Iterable[str]) -> str | None:
+    """One diff of all, files in order; None where two of them change the same file."""
+    blocks: dict[str, str] = {}
+    for diff in diffs:
+        for block in _BLOCK.split(diff):
+            head = block.partition("\n")[0]
+            if head in blocks:
+                return None
+            if head:
+                blocks[head] = block
+    return "".join(blocks[head] for head in sorted(blocks))
 
 
 def _quoted(message: str) -> str:

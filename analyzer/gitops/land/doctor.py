@@ -83,7 +83,7 @@ def _program(name: str, version: Callable[[], str], advice: str) -> Check:
 
 
 def _working_tree(index: RepositoryIndex) -> Check:
-    changed = uncommitted(index.root)
+    changed = uncommitted(index.root, [*index.repository.files, *index.repository.unread])
     if changed is None:
         return Check("working tree", OK, "no git work tree; files are taken as they are")
     if not changed:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
+from analyzer.gitops.land.built import Build, build_of, built_values
+from analyzer.gitops.land.writes import Write, written
 from analyzer.gitops.reach.release import Release
-from analyzer.gitops.reach.repository import join
-from analyzer.gitops.render.charts import Chart, charts_in
-from analyzer.gitops.render.helm import Helm
-from analyzer.gitops.render.kustomize import Kustomize, is_remote
+from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
-from analyzer.gitops.render.rendering import Comparison, Rendering, Sink, compare, noise_of
-from analyzer.gitops.text.tree import Document, Node, parse
-from analyzer.quantity import Resources
-
-_KUSTOMIZE_LISTS = ("resources", "bases", "components", "crds", "generators", "transformers")
+from analyzer.gitops.render.rendering import Move, Rendering, Sink, moves
+from analyzer.gitops.text.resources import BY_FIELD, Amount
+from analyzer.gitops.text.spelling import read_cpu, read_memory
+from analyzer.gitops.text.tree import parse
+from analyzer.quantity import Cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +76,8 @@ class Verdict:
         return Proof(tuple(fields), self.program, self.changed, self.containers, self.without)
 
 
-def _verdict(
-    comparison: Comparison, intended: Mapping[Sink, Resources], without: str = ""
-) -> Verdict:
-    problem = comparison.problem(intended)
-    if problem is not None:
-        return Verdict(False, f"rendered with {comparison.program}: {problem}")
-    changed, containers = len(comparison.changed), len(comparison.after)
-    return Verdict(True, "", comparison.program, changed, containers, without)
-
-
 class Claim(Protocol):
-    """An edit to be proven: the place, and the container it should change."""
+    """An edit to be proven: the container it should change, and what it writes where."""
 
     @property
     def place(self) -> Place: ...
@@ -98,148 +86,242 @@ class Claim(Protocol):
     def expectation(self) -> Expectation: ...
 
     @property
-    def after(self) -> Resources: ...
+    def writes(self) -> Sequence[Write]: ...
+
+
+_ROUNDED = 1.1
+"""How far above an amount its spelling in a decimal unit of two digits may lie."""
+
+Render = Callable[[Sequence[Claim]], Rendering]
 
 
 class Prover:
-    """Renders before and after with whatever programs and charts there are."""
+    """Renders before and after with whatever programs and charts there are.
+
+    Each build is made once before and once after all claims, and every value that moved is
+    laid to the claim that meant it. Only what no claim meant is looked into claim by claim.
+    """
 
     def __init__(self, index: RepositoryIndex, tools: Tools) -> None:
         self._index = index
-        self._tools = tools
+        self._builder = RepositoryBuilder(index.repository, tools)
 
-    @cached_property
-    def _helm(self) -> Helm | None:
-        if self._tools.helm is None:
-            return None
-        return Helm(self._tools.helm, charts_in([*self._tools.charts, self._index.root]))
+    def verdicts(self, claims: Sequence[Claim]) -> list[Verdict]:
+        """One verdict for each claim."""
+        found: list[list[Verdict]] = [[] for _ in claims]
+        builds = [list(self._builds(claim)) for claim in claims]
+        for build in dict.fromkeys(build for each in builds for build in each):
+            concerned = [n for n, each in enumerate(builds) if build in each]
+            group = [claims[n] for n in concerned]
+            for n, verdict in zip(concerned, self._build(build, group), strict=True):
+                found[n].append(verdict)
+        releases = [n for n, claim in enumerate(claims) if claim.place.owner.release is not None]
+        for positions in _groups([claims[n].place.owner for n in releases]):
+            concerned = [releases[position] for position in positions]
+            group = [claims[n] for n in concerned]
+            for n, verdict in zip(concerned, self._release(group), strict=True):
+                found[n].append(verdict)
+        return [_together(each) for each in found]
 
-    def verdicts(self, claims: Sequence[Claim], texts: Mapping[str, str]) -> list[Verdict]:
-        """One verdict for each claim, where `texts` are the edited files as they would be."""
-        documents = {file: parse(text) for file, text in texts.items()}
-        found: dict[int, Verdict] = {}
-        for positions in _groups(claims, lambda claim: claim.place.owner):
-            group = [claims[position] for position in positions]
-            if group[0].place.owner.release is not None:
-                verdict = self._release(group, documents)
-                found.update(dict.fromkeys(positions, verdict))
-        plain = [p for p in range(len(claims)) if p not in found]
-        others = {sink_of(claims[p].expectation): claims[p].after for p in plain}
-        for positions in _groups(
-            [claims[p] for p in plain], lambda claim: claim.expectation.route.folder
-        ):
-            group = [claims[plain[position]] for position in positions]
-            verdict = self._kustomization(group, texts, others)
-            found.update({plain[position]: verdict for position in positions})
-        return [found[position] for position in range(len(claims))]
-
-    # --- helm ---
-
-    def _release(
-        self, group: Sequence[Claim], documents: Mapping[str, Sequence[Document]]
-    ) -> Verdict:
-        owner = group[0].place.owner
-        if self._helm is None:
-            return Verdict(None, "not rendered: there is no helm on PATH")
-        releases = [r for r in self._index.releases if r.owner == owner]
-        chart = self._helm.chart_of(releases[0], self._index.root) if releases else None
-        if chart is None:
-            shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
-            return Verdict(None, f"not rendered: {shown} is not at hand")
-        intended = {sink_of(claim.expectation): claim.after for claim in group}
-        return self._compare(self._helm, chart, releases[0], documents, intended)
-
-    def _compare(
-        self,
-        helm: Helm,
-        chart: Chart,
-        release: Release,
-        documents: Mapping[str, Sequence[Document]],
-        intended: Mapping[Sink, Resources],
-    ) -> Verdict:
-        def render(which: Release) -> Rendering:
-            return helm.render(chart, which.name, which.owner.namespace, which.merged())
-
-        try:
-            before = render(release)
-            after = render(release.with_documents(documents))
-            comparison = compare(before, after)
-            if comparison.elsewhere:
-                comparison = compare(before, after, noise_of(before, render(release)))
-        except RenderError as err:
-            return Verdict(None, f"not rendered: {err}")
-        return _verdict(comparison, intended)
+    def _texts(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+        """The files that some claims touch, with these made and no others."""
+        return written(self._index.texts, [write for claim in claims for write in claim.writes])
 
     # --- kustomize ---
 
-    def _kustomization(
-        self,
-        group: Sequence[Claim],
-        texts: Mapping[str, str],
-        others: Mapping[Sink, Resources],
-    ) -> Verdict:
-        """What building the group's folder shows.
+    def _builds(self, claim: Claim) -> Iterator[Build]:
+        """Every build of a kustomize folder that takes what the claim writes.
 
-        `others` are the containers of all claims: one that another route leads to may be part of
-        the same build, and then has to change as meant as well.
+        Charts that kustomize itself would render are left to helm.
         """
-        folder = group[0].expectation.route.folder
-        if self._tools.kubectl is None:
-            return Verdict(None, "not rendered: there is no kubectl on PATH")
-        if self._index.repository.kustomization(folder) is None:
-            return Verdict(None, "applied as it stands, with no kustomization in between")
-        remote = self._remote(folder, {})
-        without = {file: entries for file, entries in remote.items() if entries}
-        left_out = ", ".join(entry[:120] for entries in without.values() for entry in entries)
-        intended = {sink_of(claim.expectation): claim.after for claim in group}
+        owner = claim.place.owner
+        if owner.release is not None and owner.kind != "HelmRelease":
+            return
+        for write in claim.writes:
+            for other in self._index.fed_by.get((write.file, write.address), []):
+                build = build_of(other.route)
+                if build is not None and other.route.reachable is not False:
+                    yield build
+
+    def _build(self, build: Build, claims: Sequence[Claim]) -> list[Verdict]:
+        kustomize = self._builder.kustomize
+        if kustomize is None:
+            return [Verdict(None, "not rendered: there is no kubectl on PATH")] * len(claims)
+        left_out = ", ".join(entry[:120] for entry in kustomize.left_out(build.folder))
+
+        def render(chosen: Sequence[Claim]) -> Rendering:
+            return build.made_by(kustomize, self._texts(chosen))
+
         try:
-            kustomize = self._kustomize
-            before, after = (kustomize.build(folder, edits, without) for edits in ({}, texts))
-            comparison = compare(before, after)
+            verdicts = _judged(claims, render, in_values=True)
         except RenderError as err:
             if left_out:
-                return Verdict(None, f"not rendered: {left_out} lies outside the repository")
-            return Verdict(None, f"not rendered: {err}")
-        if not comparison.changed and not comparison.elsewhere:
-            return Verdict(None, "not rendered: Flux adds it after kustomize")
-        meant = {sink: after for sink, after in others.items() if sink in comparison.changed}
-        return _verdict(comparison, {**meant, **intended}, left_out)
+                reason = f"not rendered: {left_out} lies outside the repository"
+                return [Verdict(None, reason)] * len(claims)
+            return [Verdict(None, f"not rendered: {err}")] * len(claims)
+        return [replace(verdict, without=left_out) for verdict in verdicts]
 
-    @cached_property
-    def _kustomize(self) -> Kustomize:
-        if self._tools.kubectl is None:
-            raise RenderError("there is no kubectl on PATH")
-        return Kustomize(self._tools.kubectl, self._texts)
+    # --- helm ---
 
-    @cached_property
-    def _texts(self) -> dict[str, str]:
-        return {name: source.text for name, source in self._index.repository.files.items()}
+    def _release(self, claims: Sequence[Claim]) -> list[Verdict]:
+        owner = claims[0].place.owner
+        helm = self._builder.helm
+        if helm is None:
+            return [Verdict(None, "not rendered: there is no helm on PATH")] * len(claims)
+        releases = [r for r in self._index.releases if r.owner == owner]
+        chart = helm.chart_of(releases[0], self._index.root) if releases else None
+        if chart is None:
+            shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
+            return [Verdict(None, f"not rendered: {shown} is not at hand")] * len(claims)
 
-    def _remote(self, folder: str, found: dict[str, list[str]]) -> dict[str, list[str]]:
-        """By kustomization below `folder`, its entries that need the network or another place."""
-        file = self._index.repository.kustomization(folder)
-        if file is None or file in found:
-            return found
-        found[file] = []
-        for document in self._index.repository.files[file].documents:
-            for reference in _references(document.root):
-                below = None if is_remote(reference) else join(folder, reference)
-                if below is None:
-                    found[file].append(reference)
-                else:
-                    self._remote(below, found)
-            if document.root.at("helmCharts") is not None:
-                found[file].append("helmCharts")
-        return found
+        def render(chosen: Sequence[Claim]) -> Rendering:
+            values = self._values(releases[0], self._texts(chosen))
+            return helm.render(chart, owner.release or owner.name, owner.namespace, values)
+
+        try:
+            return _judged(claims, render, in_values=False)
+        except RenderError as err:
+            return [Verdict(None, f"not rendered: {err}")] * len(claims)
+
+    def _values(self, release: Release, texts: Mapping[str, str]) -> Mapping[str, object]:
+        """The values of a release with some files edited, as kustomize hands them on."""
+        edited = release.with_documents({file: parse(text) for file, text in texts.items()})
+        build = build_of(release.route)
+        if build is None or self._builder.kustomize is None:
+            return edited.merged()
+        try:
+            rendering = build.made_by(self._builder.kustomize, texts)
+        except RenderError:
+            return edited.merged()  # the verdict of the build itself says why
+        return built_values(edited, rendering)
 
 
-def _references(root: Node) -> list[str]:
-    return [
-        item.value
-        for key in _KUSTOMIZE_LISTS
-        for item in root.sequence(key)
-        if item.kind == "scalar" and "\n" not in item.value
-    ]
+# --- judging what moved -------------------------------------------------------------------------
+
+
+def _judged(claims: Sequence[Claim], render: Render, *, in_values: bool) -> list[Verdict]:
+    """One verdict for each claim, of what `render` shows. Raises `RenderError`.
+
+    `in_values`: an edit of Helm values shows in the object that carries them, not in containers.
+    """
+    before, after = render([]), render(claims)
+    moved = moves(before, after)
+    if moved and not in_values:
+        noise = {(m.owner, m.path, m.sink) for m in moves(before, render([]))}
+        moved = [m for m in moved if (m.owner, m.path, m.sink) not in noise]
+    aims = [_Aim(claim, in_values and claim.place.owner.release is not None) for claim in claims]
+    stray = [move for move in moved if not any(aim.meant(move) for aim in aims)]
+    found = []
+    for aim in aims:
+        problem = aim.problem(moved, after)
+        if problem is None and stray:
+            alone = moved if len(claims) == 1 else moves(before, render([aim.claim]))
+            problem = _stray(stray, aim, alone)
+        found.append(_verdict(after, moved, problem, aim.carried))
+    return found
+
+
+def _stray(stray: Sequence[Move], aim: _Aim, alone: Sequence[Move]) -> str | None:
+    """What moved that nobody meant, if this claim moves it when it is made alone."""
+    strayed = {(move.owner, move.path) for move in stray}
+    mine = [m for m in alone if not aim.meant(m) and (m.owner, m.path) in strayed]
+    return f"{mine[0]} changed as well" if mine else None
+
+
+def _verdict(
+    after: Rendering, moved: Sequence[Move], problem: str | None, carried: bool
+) -> Verdict:
+    if problem is not None:
+        return Verdict(False, f"rendered with {after.program}: {problem}")
+    if carried:  # what a chart makes of its values is another matter
+        return Verdict(None, f"{after.program} hands the values on as intended")
+    changed = len({move.sink for move in moved if move.sink is not None})
+    return Verdict(True, "", after.program, changed, len(after.sinks()))
+
+
+class _Aim:
+    """What one claim means to move in a rendering."""
+
+    def __init__(self, claim: Claim, carried: bool) -> None:
+        self.claim = claim
+        self.carried = carried
+        self._sink = sink_of(claim.expectation)
+        self._wanted = {write.field: write for write in claim.writes}
+
+    def meant(self, move: Move) -> bool:
+        """Whether the claim accounts for a value that moved."""
+        return self._in_carrier(move) if self._is_carried(move) else self._in_container(move)
+
+    def _is_carried(self, move: Move) -> bool:
+        """Whether the value stands in an object that hands amounts on, such as a HelmRelease."""
+        owner = self.claim.place.owner
+        own = (move.owner[0], move.owner[2]) == (owner.kind, owner.name)
+        return move.sink is None and (own or self.carried)
+
+    def _in_carrier(self, move: Move) -> bool:
+        owner = self.claim.place.owner
+        if (move.owner[0], move.owner[2]) == (owner.kind, owner.name):
+            ends = [BY_FIELD[field].path for field in self._wanted]
+            whole = "\n" in str(move.before) or "\n" in str(move.after)
+            return whole or any(move.path[-2:] == end for end in ends) or "valuesFrom" in move.path
+        return move.owner[0] in ("ConfigMap", "Secret")
+
+    def _in_container(self, move: Move) -> bool:
+        return self._here(move) and ".".join(map(str, move.path)) in self._wanted
+
+    def _here(self, move: Move) -> bool:
+        """Whether a value stands in the resources of the container that is meant."""
+        route, stated = self.claim.expectation.route, move.owner[1]
+        place = not stated or route.namespace is not None or route.expand(stated) == self._namespace
+        return move.sink is not None and self._is_mine(move.sink) and place
+
+    @property
+    def _namespace(self) -> str:
+        return self.claim.expectation.namespace
+
+    def _is_mine(self, sink: Sink) -> bool:
+        expand = self.claim.expectation.route.expand
+        return replace(sink, workload=expand(sink.workload)) == self._sink
+
+    def problem(self, moved: Sequence[Move], after: Rendering) -> str | None:
+        """What speaks against the claim in its own container; None where all came out as meant."""
+        if self.carried or not any(map(self._is_mine, after.sinks())):
+            if any(self._is_carried(move) and self._in_carrier(move) for move in moved):
+                return None
+            return f"nothing changed in {self.claim.place.owner}, so that the edit has no effect"
+        mine = [move for move in moved if self._in_container(move) and self._here(move)]
+        if not mine:
+            return f"{self._sink} did not change: something else decides, the edit has no effect"
+        for field, write in self._wanted.items():
+            found = next((m for m in mine if ".".join(map(str, m.path)) == field), None)
+            if found is not None and not _is(write.amount, found.after):
+                return f"{self._sink} would get {field} {found.after} and not {write.amount}"
+        return None
+
+
+def _is(amount: Amount | None, text: object) -> bool:
+    """Whether a rendered value is an amount; a decimal unit may have rounded it up a little."""
+    if amount is None or text is None:
+        return amount is None and text is None
+    if isinstance(amount, Cpu):
+        return read_cpu(str(text)) == amount
+    read = read_memory(str(text))
+    return read is not None and amount.bytes <= read.bytes <= amount.bytes * _ROUNDED
+
+
+def _together(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict of several: what speaks against an edit counts most, then what was rendered.
+
+    A chart that was rendered says more than the object that carries its values.
+    """
+    if not verdicts:
+        return Verdict(None, "applied as it stands, with no kustomization in between")
+    against = [verdict for verdict in verdicts if verdict.holds is False]
+    rendered = [verdict for verdict in verdicts if verdict.holds]
+    if against or rendered:
+        return (against or rendered[-1:])[0]
+    reasons = dict.fromkeys(verdict.reason for verdict in reversed(verdicts))
+    return Verdict(None, "; ".join(reasons))
 
 
 def sink_of(expectation: Expectation) -> Sink:
@@ -251,9 +333,9 @@ def sink_of(expectation: Expectation) -> Sink:
     return Sink(expectation.kind, workload, expectation.container)
 
 
-def _groups(claims: Sequence[Claim], key: Callable[[Claim], Hashable]) -> Iterable[list[int]]:
-    """The positions of claims with the same key, in order of first appearance."""
+def _groups(keys: Sequence[Hashable]) -> Iterable[list[int]]:
+    """The positions of equal keys, in order of first appearance."""
     found: dict[Hashable, list[int]] = {}
-    for position, claim in enumerate(claims):
-        found.setdefault(key(claim), []).append(position)
+    for position, key in enumerate(keys):
+        found.setdefault(key, []).append(position)
     return found.values()

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analyzer.escape import code, markdown, markdown_table, one_line
-from analyzer.gitops.land.changes import ATTRIBUTES, ChangePlan, Edited, texts_after
+from analyzer.gitops.land.changes import ChangePlan, Edited, texts_after
 from analyzer.gitops.land.diff import Author, mail_series, unified_diff
+from analyzer.gitops.land.writes import written
 from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.resources import ROWS
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 
@@ -117,8 +119,8 @@ def direction_of(changes: Iterable[Edited]) -> Direction:
     found: set[Direction] = set()
     for edited in changes:
         before, after = edited.before.effective(), edited.after.effective()
-        for name in ATTRIBUTES.values():
-            old, new = getattr(before, name), getattr(after, name)
+        for row in ROWS:
+            name, old, new = row.attribute, row.of(before), row.of(after)
             if old is not None and new is not None and old != new:
                 found.add("increase" if new > old else "decrease")
             elif (old is None) != (new is None):
@@ -136,22 +138,16 @@ def mails(
     Each one stands on top of those before it, so that two may touch the same file.
     """
     steps: list[tuple[str, str, Mapping[str, tuple[str, str]]]] = []
-    done: list[Edited] = []
+    texts = dict(plan.index.texts)
     for proposal in found:
-        before = texts_after(plan.index, done)
-        done = [*done, *proposal.changes]
-        after = texts_after(plan.index, done)
-        base = plan.index.repository.files
-        edits = {
-            file: (before.get(file, base[file].text), text)
-            for file, text in after.items()
-            if before.get(file, base[file].text) != text
-        }
+        after = written(texts, [write for each in proposal.changes for write in each.writes])
+        edits = {file: (texts[file], text) for file, text in after.items() if texts[file] != text}
         steps.append((proposal.title, commit_body(proposal), edits))
-    written = mail_series(steps, author or Author())
+        texts |= after
+    series = mail_series(steps, author or Author())
     return {
         f"{number:04d}-{slug_of(proposal.title)}.patch": text
-        for number, (proposal, text) in enumerate(zip(found, written, strict=True), start=1)
+        for number, (proposal, text) in enumerate(zip(found, series, strict=True), start=1)
         if text
     }
 
@@ -191,7 +187,7 @@ def content_digest(changes: Iterable[Edited]) -> str:
     """A name for what is proposed and where, the same for the same decisions on any day."""
     lines = sorted(
         f"{c.ref.cluster} {c.ref} {c.place.file} {c.place.address} "
-        + " ".join(f"{name}={getattr(c.after, name)}" for name in ATTRIBUTES.values())
+        + " ".join(f"{name}={getattr(c.after, name)}" for name in (row.attribute for row in ROWS))
         for c in changes
     )
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -361,12 +357,6 @@ def slug_of(title: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", title).strip("-.")[:52].rstrip("-.") or "patch"
 
 
-def digest_in(body: str) -> str | None:
-    """The hidden digest of a proposal's body; None where there is none."""
-    found = re.search(r"<!-- rightsize:([0-9a-f]{32}) -->", body)
-    return found.group(1) if found else None
-
-
 __all__ = [
     "Evidence",
     "Grouping",
@@ -377,7 +367,6 @@ __all__ = [
     "branch_prefix",
     "commit_body",
     "content_digest",
-    "digest_in",
     "direction_of",
     "mails",
     "proposals",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,11 +12,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
-from analyzer.gitops.land.diff import Author, Edits
+from analyzer.gitops.land.diff import Author, Edits, blob_id
+from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.reach.repository import inside
 
 _TIMEOUT = 60.0
 _SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+
+
+_MADE = "refs/rightsize/made"
+"""Below this the commits are remembered that branches were made with."""
+_DIGEST = re.compile(r"<!-- rightsize:([0-9a-f]{32}) -->")
+
+
+class HandsOffError(GitOpsError):
+    """A branch that a person has a hand in, and that is left alone."""
+
+
+class RejectedError(HandsOffError):
+    """A branch that a person has deleted: their answer to the proposal."""
+
+
+def digest_of(message: str) -> str | None:
+    """The hidden name of what a commit proposes; None where it has none."""
+    found = _DIGEST.search(message)
+    return found.group(1) if found else None
 
 
 def apply_to_worktree(repository: Path, edits: Edits, *, force: bool = False) -> list[Path]:
@@ -96,12 +117,55 @@ def _refuse_uncommitted(root: Path, files: Sequence[str]) -> None:
         )
 
 
-def uncommitted(root: Path, files: Sequence[str] = ()) -> list[str] | None:
-    """What differs from the last commit, of `files` or of all; None outside of a work tree."""
+def expect_work_tree(folder: Path) -> None:
+    """Raise `GitOpsError` where `folder` is no work tree of git: nothing there could be undone."""
+    if not _is_work_tree(folder.resolve()):
+        raise GitOpsError(
+            f"expected a git checkout, found none at {folder}: what is written there could not be "
+            "undone; say --allow-dirty to write all the same"
+        )
+
+
+def uncommitted(root: Path, files: Sequence[str]) -> list[str] | None:
+    """Which of `files` differ from the last commit, sorted; None outside of a work tree.
+
+    Contents are compared here and not by ``git status``, which would run whatever filter the
+    repository's configuration names. Line endings that git would put right are no difference.
+    """
     if not _is_work_tree(root):
         return None
-    said = git(root, "status", "--porcelain", "--no-renames", "-z", "--", *files)
-    return [entry[3:] for entry in said.split("\0") if entry]
+    staged = _entries(git(root, "ls-files", "--stage", "-z"))
+    try:
+        committed = _entries(git(root, "ls-tree", "-r", "-z", "HEAD", "--", "."))
+    except GitOpsError:
+        committed = {}  # there is no commit yet
+    ignored = git(root, "ls-files", "--others", "--ignored", "--exclude-standard", "-z")
+    unknown = set(ignored.split("\0"))
+    return sorted(
+        file
+        for file in files
+        if (file not in unknown and (file not in staged or committed.get(file) != staged[file]))
+        or (file in staged and not _holds(root / file, staged[file]))
+    )
+
+
+def _entries(listed: str) -> dict[str, str]:
+    """The ids of blobs by path, of what `ls-files --stage` or `ls-tree` prints."""
+    found = {}
+    for entry in filter(None, listed.split("\0")):
+        about, _, path = entry.partition("\t")
+        words = about.split()
+        found[path] = words[2] if words[1] == "blob" else words[1]
+    return found
+
+
+def _holds(path: Path, blob: str) -> bool:
+    """Whether a file has the content of a blob, in either kind of line ending."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return blob in (blob_id(content), blob_id(content.replace(b"\r\n", b"\n")))
 
 
 def git_version() -> str:
@@ -118,9 +182,12 @@ def commit_to_branch(
 ) -> str:
     """Commit `edits` on top of HEAD as `branch`; the new commit's id.
 
-    Working tree and index stay untouched. A branch of that name is moved only when it was made by
-    an earlier run, that is when it is one commit on top of an ancestor of HEAD.
-    Raises `GitOpsError` where a person has pushed to it, or git refuses.
+    Working tree and index stay untouched. A branch of that name, here or on a remote as last
+    fetched, is moved only when it was made by an earlier run, that is when it is one commit on top
+    of an ancestor of HEAD. What was made is remembered, so that one that a person has deleted is
+    not made again for the same proposal.
+    Raises `HandsOffError` where a person has worked on it, `RejectedError` where one has deleted
+    it, and `GitOpsError` where git refuses.
     """
     root = repository.resolve()
     git(root, "check-ref-format", "--branch", branch)
@@ -128,14 +195,35 @@ def commit_to_branch(
     reference = f"refs/heads/{branch}"
     old = _reference(root, reference)
     author = author or Author()
-    if old is not None:
-        _refuse_others_work(root, branch, old, base, author)
+    for tip in (old, *_remote_tips(root, branch)):
+        if tip is not None:
+            _refuse_others_work(root, branch, tip, base, author)
+    made = f"{_MADE}/{branch}"
+    if old is None:
+        _refuse_what_was_deleted(root, branch, _reference(root, made), message)
     tree = write_tree(root, base, edits)
     if old is not None and _stands(root, old) == (base, tree):
         return old  # the same content on the same base: nothing to move, no new date
     commit = write_commit(root, tree, base, message, author)
     git(root, "update-ref", reference, commit, old or "0" * 40)
+    git(root, "update-ref", made, commit)
     return commit
+
+
+def _remote_tips(root: Path, branch: str) -> list[str]:
+    """Where a branch stands on each remote, as last fetched."""
+    return git(root, "for-each-ref", "--format=%(objectname)", f"refs/remotes/*/{branch}").split()
+
+
+def _refuse_what_was_deleted(root: Path, branch: str, made: str | None, message: str) -> None:
+    """Stay away from a branch that was made for the very same proposal and is gone since."""
+    if made is None:
+        return
+    told = digest_of(git(root, "log", "-1", "--format=%B", made, "--"))
+    if told is not None and told == digest_of(message):
+        raise RejectedError(
+            f"the branch {branch} was deleted: taken as a no, until its numbers move"
+        )
 
 
 def write_tree(root: Path, base: str, edits: Edits) -> str:
@@ -153,17 +241,16 @@ def write_tree(root: Path, base: str, edits: Edits) -> str:
         return git(root, "write-tree", extra=extra).strip()
 
 
-def write_commit(root: Path, tree: str, parent: str, message: str, author: Author) -> str:
-    """A commit of `tree` on top of `parent`, on no branch yet; its id.
+def write_commit(root: Path, tree: str, parent: str | None, message: str, author: Author) -> str:
+    """A commit of `tree` on top of `parent` (None: the first one), on no branch yet; its id.
 
     Signed where git is set up to sign commits.
     """
     signs = git(root, "config", "--type=bool", "--default=false", "commit.gpgSign").strip()
     sign = ["-S"] if signs == "true" else []
     identity = _identity(author)
-    return git(
-        root, "commit-tree", *sign, tree, "-p", parent, extra=identity, given=message
-    ).strip()
+    below = ["-p", parent] if parent else []
+    return git(root, "commit-tree", *sign, tree, *below, extra=identity, given=message).strip()
 
 
 def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, str]) -> None:
@@ -192,13 +279,13 @@ def _stands(root: Path, commit: str) -> tuple[str, str]:
 def _refuse_others_work(root: Path, branch: str, tip: str, base: str, author: Author) -> None:
     ahead = git(root, "rev-list", "--count", f"{base}..{tip}").strip()
     if ahead not in ("0", "1"):
-        raise GitOpsError(
+        raise HandsOffError(
             f"the branch {branch} has {ahead} commits: a person works on it, hands off"
         )
     people = git(root, "log", "-1", "--format=%ae%n%ce", tip, "--").split("\n")
     strangers = [address for address in people if address and address != author.email]
     if ahead == "1" and strangers:
-        raise GitOpsError(
+        raise HandsOffError(
             f"the commit of the branch {branch} is by {strangers[0]}: hands off a person's work"
         )
 
@@ -226,7 +313,7 @@ def git(
         done = subprocess.run(
             [program, *_SAFE, *arguments],
             cwd=root,
-            env={**os.environ, **(extra or {})},
+            env=git_environment(extra),
             input=given.encode("utf-8"),
             capture_output=True,
             timeout=_TIMEOUT,

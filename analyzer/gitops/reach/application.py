@@ -9,14 +9,19 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from analyzer.gitops.reach import overlay
 from analyzer.gitops.reach.application_set import Parameters, fill, generate, is_open
+from analyzer.gitops.reach.builder import Builder
 from analyzer.gitops.reach.kustomization import Kustomizations
+from analyzer.gitops.reach.objects import is_application, node_at
+from analyzer.gitops.reach.release import mapping_of, merge
 from analyzer.gitops.reach.repository import bare_address, join
-from analyzer.gitops.reach.route import Arrival, HelmSource, Route
+from analyzer.gitops.reach.route import Arrival, HelmSource, Route, Steering
 from analyzer.gitops.text.address import Address
-from analyzer.gitops.text.tree import Node, YamlError
+from analyzer.gitops.text.tree import Node, YamlError, parse
 
 _MAX_DEPTH = 20
+_HERE = frozenset({"https://kubernetes.default.svc", "in-cluster"})
 _REPO_URL = re.compile(r"repoURL:[ \t]*[\"']?([^\s\"',}]+)")
 
 
@@ -28,7 +33,10 @@ class _Application:
     address: Address
     spec: Node
     name: str
+    begun: Route
     parameters: Parameters = field(default_factory=dict)
+    rendered: bool = False
+    """Whether a chart made it, so that nothing of its own text can be edited."""
 
     @property
     def namespace(self) -> str:
@@ -36,11 +44,25 @@ class _Application:
 
     @property
     def route(self) -> Route:
+        """The way of what it applies: its destination is for objects that state no namespace."""
         return Route(
             f"Argo CD Application {self.name}",
-            namespace=self.namespace,
+            otherwise=self.namespace,
             application=self.name,
+            reachable=self.begun.reachable,
+            entry=self._entry,
+            inside=self.begun.inside,
         )
+
+    @property
+    def _entry(self) -> str:
+        """Where the way began, and the other cluster it leads to, if it does."""
+        given = ("server", "name")
+        told = [self.text(self.spec, "destination", key) for key in given]
+        other = next((each for each in told if each and each not in _HERE), None)
+        if other is None:
+            return self.begun.entry
+        return f"{self.begun.entry} to {other}"
 
     def text(self, node: Node, *path: str) -> str | None:
         """The scalar at a path with the parameters put in; None where there is none, or ""."""
@@ -59,12 +81,13 @@ class _Application:
 class Applications:
     """Follows Applications; each one once."""
 
-    def __init__(self, kustomizations: Kustomizations) -> None:
+    def __init__(self, kustomizations: Kustomizations, builder: Builder) -> None:
+        self._builder = builder
         self._kustomizations = kustomizations
         self._repository = kustomizations.repository
         self._reach = kustomizations.reach
         self._files = kustomizations.repository.files
-        self._seen: set[tuple[str, str, str]] = set()
+        self._seen: set[tuple[str, str, str, str]] = set()
 
     @cached_property
     def _own(self) -> frozenset[str]:
@@ -86,27 +109,30 @@ class Applications:
 
     def follow(self, arrival: Arrival, depth: int) -> None:
         """Follow an Application, or every one that a set yields from the repository alone."""
-        item, spec = arrival.object, arrival.object.node.at("spec")
+        item, spec = arrival.object, arrival.node.at("spec")
         if spec is None:
             return
         address = item.address.below("spec")
         if item.kind == "ApplicationSet":
-            self._generate(item.file, address, spec, depth)
+            self._generate(item.file, address, spec, depth, arrival.route)
         else:
-            self._follow(_Application(item.file, address, spec, arrival.name), depth)
+            found = _Application(item.file, address, spec, arrival.name, arrival.route)
+            self._follow(found, depth)
 
-    def values_of_argocd_apps(self, file: str, address: Address, root: Node) -> bool:
+    def values_of_argocd_apps(self, file: str, address: Address, root: Node, inside: bool) -> bool:
         """Follow the Applications that the argocd-apps chart makes of its values; any there?"""
         found = False
+        begun = Route("Argo CD", entry=file, inside=inside)
         for number, entry in root.mapping("applicationsets"):
             found = True
-            self._generate(file, address.below("applicationsets", number), entry, 1)
+            self._generate(file, address.below("applicationsets", number), entry, 1, begun)
         for name, entry in root.mapping("applications"):
             found = True
-            self._follow(_Application(file, address.below("applications", name), entry, name), 1)
+            below = address.below("applications", name)
+            self._follow(_Application(file, below, entry, name, begun), 1)
         return found
 
-    def _generate(self, file: str, address: Address, spec: Node, depth: int) -> None:
+    def _generate(self, file: str, address: Address, spec: Node, depth: int, begun: Route) -> None:
         template = spec.at("template", "spec")
         if template is None:
             return
@@ -125,10 +151,11 @@ class Applications:
         below = address.below("template", "spec")
         for parameters in generated.parameters:
             named = fill(name, parameters)
-            self._follow(_Application(file, below, template, named, parameters), depth)
+            self._follow(_Application(file, below, template, named, begun, parameters), depth)
 
     def _follow(self, application: _Application, depth: int) -> None:
-        key = (application.file, str(application.address), application.name)
+        entry = application.begun.entry
+        key = (entry, application.file, str(application.address), application.name)
         if key in self._seen or depth > _MAX_DEPTH:
             return
         self._seen.add(key)
@@ -148,18 +175,26 @@ class Applications:
         is_chart = folder is not None and f"{folder}/Chart.yaml" in self._files
         if application.text(source, "chart") is not None or is_chart:
             self._helm(application, source, address, folder if is_chart else None)
+            if folder is not None and is_chart:
+                self._made_by_chart(application, source, folder, depth)
         elif folder is not None and folder in self._repository.folders:
+            self._reach.governed.add(folder)
             if self._repository.kustomization(folder) is not None:
-                route = self._kustomized(application, source, address)
-                self._kustomizations.take_folder(folder, replace(route, folder=folder), depth + 1)
+                route = self._kustomized(application, source, address, folder)
+                self._kustomizations.take_folder(folder, route, depth + 1)
             else:
                 route = replace(application.route, folder=folder)
                 self._directory(folder, route, source, depth)
 
-    def _kustomized(self, application: _Application, source: Node, address: Address) -> Route:
+    def _kustomized(
+        self, application: _Application, source: Node, address: Address, folder: str
+    ) -> Route:
         """The route with what the Application itself tells kustomize to do."""
         return replace(
             application.route,
+            folder=folder,
+            namespace=application.text(source, "kustomize", "namespace"),
+            steering=Steering(application.file, address, overlay.of_argo(source, folder)),
             prefix=application.text(source, "kustomize", "namePrefix") or "",
             suffix=application.text(source, "kustomize", "nameSuffix") or "",
             patches=tuple(
@@ -199,6 +234,51 @@ class Applications:
             )
         )
 
+    def _made_by_chart(
+        self, application: _Application, source: Node, folder: str, depth: int
+    ) -> None:
+        """Applications that are templates of a chart: made by helm where it is at hand."""
+        templates = f"{folder}/templates/"
+        files = {**self._repository.unread, **self._files}
+        texts = (self._repository.text(file) for file in files if file.startswith(templates))
+        if not any("argoproj.io" in text and "Application" in text for text in texts):
+            return
+        release = application.text(source, "helm", "releaseName") or application.name
+        given = self._given(application, source, address=Address(0, ()), folder=folder)
+        made = self._builder.chart(folder, release, application.namespace, given)
+        if made is None:
+            self._reach.leave_open(
+                f"{application.name}: the Applications that the chart {folder} makes"
+            )
+            return
+        begun = replace(application.route, root=f"the chart {folder}")
+        for node in made:
+            spec, name = node.at("spec"), node.text("metadata", "name") or ""
+            if spec is None or not is_application(node):
+                continue
+            if node.text("kind") == "Application":
+                chart = f"{folder}/Chart.yaml"
+                found = _Application(chart, Address(0, (name,)), spec, name, begun, {}, True)
+                self._follow(found, depth + 1)
+            else:
+                self._reach.leave_open(f"{name}: an ApplicationSet that the chart {folder} makes")
+
+    def _given(
+        self, application: _Application, source: Node, address: Address, folder: str
+    ) -> dict[str, object]:
+        """The values that an Application gives to a chart, beside the chart's own."""
+        merged: dict[str, object] = {}
+        for file, where in self._values(application, source, address, folder):
+            if file == application.file:
+                continue
+            node = node_at(self._files[file].documents, where)
+            merged = merge(merged, mapping_of(node))
+        inline = source.at("helm", "valuesObject")
+        text = source.text("helm", "values")
+        if text is not None:
+            merged = merge(merged, mapping_of(parse(text)[0].root))
+        return merge(merged, mapping_of(inline))
+
     def _values(
         self, application: _Application, source: Node, address: Address, folder: str | None
     ) -> Iterator[tuple[str, Address]]:
@@ -223,6 +303,8 @@ class Applications:
             named = join(folder or "", reference)
             if named is not None and named in self._files and named != own:
                 yield named, Address(0, ())
+        if application.rendered:
+            return
         block = source.at("helm", "values")
         if block is not None and block.kind == "scalar":
             yield application.file, address.below("helm", "values").into(Address(0, ()))

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from analyzer.gitops.reach import overlay
 from analyzer.gitops.reach.kustomization import Kustomizations
 from analyzer.gitops.reach.objects import Object
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, join
-from analyzer.gitops.reach.route import Arrival, Route
+from analyzer.gitops.reach.route import Arrival, Patch, Route, Steering
 from analyzer.gitops.text.tree import Node
 
 _MAX_DEPTH = 20
@@ -26,15 +27,16 @@ class FluxKustomizations:
         self.reach = kustomizations.reach
         self.folders = self.repository.folders
         self._kustomizations = kustomizations
-        self._seen: set[tuple[str, str, str, str]] = set()
+        self._seen: set[tuple[str, str, str, str, str]] = set()
         self._settings = self._config_maps()
         # Paths count from the repository's root, or from a folder that is packaged as a whole.
         self.bases = [""]
 
     def follow(self, arrival: Arrival, depth: int) -> None:
         """Take what a Flux Kustomization applies."""
-        item, spec = arrival.object, arrival.object.node
-        key = (item.file, str(item.address), arrival.namespace, arrival.name)
+        item, spec = arrival.object, arrival.node
+        entry = arrival.route.entry
+        key = (entry, item.file, str(item.address), arrival.namespace, arrival.name)
         if key in self._seen or depth > _MAX_DEPTH:
             return
         self._seen.add(key)
@@ -43,20 +45,21 @@ class FluxKustomizations:
         path = arrival.route.expand(spec.text("spec", "path") or "")
         folder = self._folder(path) or self._artifact_folder(spec, path)
         if folder is None:
-            self.reach.notes.append(
-                f"Kustomization {arrival.namespace}/{arrival.name}: its path {path[:80]} is not in "
-                "this repository"
-            )
+            self._not_here(arrival, path)
             return
-        namespace = spec.text("spec", "targetNamespace")
+        stated, address = spec.at("spec") or spec, item.address.below("spec")
+        namespace = stated.text("targetNamespace")
         route = Route(
             root=f"Flux Kustomization {arrival.namespace}/{arrival.name}",
             namespace=arrival.route.expand(namespace) if namespace else None,
             kustomization=(arrival.namespace, arrival.name),
             variables=self._variables(spec, arrival),
-            patches=tuple(self._kustomizations.patches(item.file, item.address, spec, ("spec",))),
+            patches=tuple(self._stated_patches(item)),
             folder=folder,
+            steering=Steering(item.file, address, overlay.of_flux(stated, folder)),
             reachable=arrival.route.reachable,
+            entry=entry,
+            inside=arrival.route.inside,
         )
         components = [join(folder, node.value) for node in spec.sequence("spec", "components")]
         extra = [p for c in components if c for p in self._kustomizations.component_patches(c, 0)]
@@ -65,6 +68,18 @@ class FluxKustomizations:
         for component in components:
             if component is not None:
                 self._kustomizations.take_folder(component, route, depth + 1)
+
+    def _stated_patches(self, item: Object) -> list[Patch]:
+        """The patches that stand in the object's own text, where they can be edited."""
+        return self._kustomizations.patches(item.file, item.address, item.node, ("spec",))
+
+    def _not_here(self, arrival: Arrival, path: str) -> None:
+        """A path that leads nowhere: made elsewhere, or known to the cluster alone."""
+        name = f"Kustomization {arrival.namespace}/{arrival.name}"
+        if "$" in path:
+            self.reach.leave_open(f"{name}: its path {path[:80]} is filled in by the cluster")
+        else:
+            self.reach.notes.append(f"{name}: its path {path[:80]} is not in this repository")
 
     def is_foreign(self, spec: Node) -> bool:
         """Whether a Flux Kustomization takes its path from another repository than this one."""

@@ -37,9 +37,9 @@ class _Releases:
     def take(self, arrival: Arrival) -> None:
         """Take down a HelmRelease with its values from the weakest to the strongest."""
         node, item = arrival.object.node, arrival.object
-        target = node.text("spec", "targetNamespace")
+        target = arrival.node.text("spec", "targetNamespace")
         namespace = arrival.route.expand(target) if target else arrival.namespace
-        release = node.text("spec", "releaseName")
+        release = arrival.node.text("spec", "releaseName")
         if release is None:
             release = f"{namespace}-{arrival.name}" if target else arrival.name
         chart, version, folder = self._chart_of(arrival)
@@ -47,12 +47,15 @@ class _Releases:
             item.kind, arrival.name, namespace, arrival.route.expand(release), chart, version
         )
         values = [*self._values_from(arrival)]
+        references = len(values)
         inline = node.at("spec", "values")
         if inline is not None:
             values.append((item.file, item.address.below("spec", "values"), inline))
         values += self._values_patches(arrival)
-        overruled = _post_rendered(node)
-        self.releases.append(Release(owner, arrival.route, tuple(values), (), folder, overruled))
+        overruled = _post_rendered(node) or _overwritten(arrival)
+        self.releases.append(
+            Release(owner, arrival.route, tuple(values), (), folder, overruled, references)
+        )
 
     def _chart_of(self, arrival: Arrival) -> tuple[str | None, str | None, str | None]:
         """Chart name, version and, for one kept in this repository, its folder."""
@@ -199,3 +202,19 @@ def _post_rendered(release: Node) -> str | None:
         "resources" in node.value or path[-1:] == ("resources",) for path, node in walk(renderers)
     )
     return "a post-renderer of the release changes resources as well" if touched else None
+
+
+def _overwritten(arrival: Arrival) -> str | None:
+    """What to say of a HelmRelease whose values JSON patches or replacements write into."""
+    item, route = arrival.object, arrival.route
+    for patch in route.patches:
+        if patch.is_json and patch.applies_to(item, arrival.namespace):
+            paths = [operation.resolved.text("path") or "" for operation in patch.node.items]
+            if any(
+                "/spec/values".startswith(path) or path.startswith("/spec/values") for path in paths
+            ):
+                return f"the JSON patch in {patch.file} sets values of the release"
+    for one in route.replacements:
+        if one.field.startswith("spec.values") and one.applies_to(item, arrival.namespace):
+            return f"the replacements in {one.file} set values of the release"
+    return None

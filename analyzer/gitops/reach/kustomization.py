@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach.repository import Repository, join
-from analyzer.gitops.reach.route import HelmSource, Patch, Reach, Route
+from analyzer.gitops.reach.route import HelmSource, Patch, Reach, Replacement, Route
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, YamlError, parse
 
@@ -25,6 +25,7 @@ class Kustomizations:
         self.repository = repository
         self.reach = reach
         self.take_file = take_file
+        self._folders: dict[str, bool] = {}
 
     def take_folder(self, target: str, route: Route, depth: int) -> None:
         """A file or folder that a kustomization names as a resource."""
@@ -47,8 +48,10 @@ class Kustomizations:
         patches += self.patches(file, address, node, ())
         inner = replace(
             route,
+            top=folder if route.top is None else route.top,
             namespace=route.namespace or node.text("namespace"),
             patches=(*patches, *route.patches),
+            replacements=(*self._replacements(folder, file, node), *route.replacements),
             prefix=route.prefix + (node.text("namePrefix") or ""),
             suffix=(node.text("nameSuffix") or "") + route.suffix,
         )
@@ -61,6 +64,39 @@ class Kustomizations:
         for component in components:
             self.take_folder(component, inner, depth + 1)
         self._helm_charts(folder, file, address, node, inner)
+
+    def _replacements(self, folder: str, file: str, node: Node) -> Iterator[Replacement]:
+        """What `replacements` overwrite, stated here or in files of their own."""
+        for entry in node.sequence("replacements"):
+            path = entry.text("path")
+            if path is None:
+                yield from _targets(file, entry)
+                continue
+            named = join(folder, path)
+            source = self.repository.files.get(named or "")
+            for document in source.documents if source is not None else ():
+                for below in document.root.sequence() or [document.root]:
+                    yield from _targets(str(named), below)
+
+    def steers(self, folder: str) -> bool:
+        """Whether kustomize changes names, or objects that lead on, in ways that reading misses."""
+        if folder not in self._folders:
+            self._folders[folder] = False  # a circle is no reason of its own
+            self._folders[folder] = any(self._steered(folder))
+        return self._folders[folder]
+
+    def _steered(self, folder: str) -> Iterator[bool]:
+        file = self.repository.kustomization(folder)
+        if file is None:
+            return
+        for number, document in enumerate(self.repository.files[file].documents):
+            root = document.root
+            yield bool(root.sequence("replacements") or root.sequence("transformers"))
+            yield any(map(_renames, self.patches(file, Address(number, ()), root, ())))
+            for key in ("resources", "bases", "components"):
+                for item in root.sequence(key):
+                    below = join(folder, item.value)
+                    yield below is not None and below != folder and self.steers(below)
 
     def component_patches(self, folder: str, depth: int) -> list[Patch]:
         """A component's patches work on what includes it, not on its own resources alone."""
@@ -166,6 +202,27 @@ class Kustomizations:
                     route=route,
                 )
             )
+
+
+_LEADING_ON = frozenset({"Kustomization", "Application", "ApplicationSet", "ResourceSet"})
+_NAMING = ("/metadata/name", "/spec/targetNamespace", "/spec/releaseName")
+
+
+def _targets(file: str, entry: Node) -> Iterator[Replacement]:
+    for target in entry.sequence("targets"):
+        wanted = {k: v.value for k, v in target.mapping("select") if v.kind == "scalar"}
+        wanted = {key: re.escape(value) for key, value in wanted.items()}
+        for field in target.sequence("fieldPaths"):
+            yield Replacement(file, wanted, field.value)
+
+
+def _renames(patch: Patch) -> bool:
+    """Whether a patch changes what an object is called, or one that leads on to others."""
+    kind = patch.target.get("kind") or patch.node.text("kind") or ""
+    if kind in _LEADING_ON:
+        return True
+    paths = [operation.resolved.text("path") or "" for operation in patch.node.items]
+    return any(path.startswith(_NAMING) for path in paths)
 
 
 def _own_target(node: Node) -> dict[str, str]:

@@ -43,10 +43,16 @@ class Object:
     @property
     def is_application(self) -> bool:
         """Whether this is an Application of Argo CD, or a set that makes some."""
-        return self.kind in ("Application", "ApplicationSet") and self.group == "argoproj.io"
+        return is_application(self.node)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace or '-'}/{self.name}"
+
+
+def is_application(node: Node) -> bool:
+    """Whether a node is an Application of Argo CD, or a set that makes some."""
+    group = (node.text("apiVersion") or "").rpartition("/")[0]
+    return node.text("kind") in ("Application", "ApplicationSet") and group == "argoproj.io"
 
 
 def objects_of(source: Source) -> Iterator[Object]:

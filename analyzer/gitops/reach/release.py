@@ -39,6 +39,12 @@ class Release:
     prefix: Path = ()
     chart_folder: str | None = None
     overruled: str | None = None
+    references: int = 0
+    """How many of the values, from the weakest on, come from other objects than the release."""
+
+    def referenced(self) -> Release:
+        """The release with the values from other objects alone."""
+        return replace(self, values=self.values[: self.references])
 
     @property
     def name(self) -> str:
@@ -50,7 +56,7 @@ class Release:
         for _, _, node in self.values:
             found = plain(node)
             if isinstance(found, dict):
-                merged = _merge(merged, found)
+                merged = merge(merged, found)
         scope: object = merged
         for key in self.prefix:
             scope = scope.get(str(key), {}) if isinstance(scope, dict) else {}
@@ -87,13 +93,19 @@ class Release:
         return None
 
 
-def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:
+def merge(base: dict[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """Helm's merge: mappings key by key, everything else replaced, null removed."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, dict) and isinstance(value, dict):
-            merged[key] = _merge(below, value)
+            merged[key] = merge(below, value)
         else:
             merged[key] = value
     return merged
+
+
+def mapping_of(node: Node | None) -> dict[str, object]:
+    """A node as plain values; empty where it is no mapping. Raises `YamlError` on alias bombs."""
+    found = None if node is None else plain(node)
+    return found if isinstance(found, dict) else {}

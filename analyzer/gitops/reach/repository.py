@@ -11,13 +11,16 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
-from analyzer.gitops.text.tree import Document, YamlError, parse
+from analyzer.gitops.reach.checkout import git_environment
+from analyzer.gitops.text.tree import Document, YamlError, parse, walk
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MAX_BYTES = 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
+_JSON_MANIFEST = ('"apiVersion"', '"kind"')
 _SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", ".terraform", ".idea", ".vscode"})
 _TIMEOUT = 60.0
+_TEMPLATE = "a template, not YAML until it is rendered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,15 @@ class Repository:
         files = (f"{folder}/{name}" if folder else name for name in KUSTOMIZATION_FILES)
         return next((file for file in files if file in self.files), None)
 
+    def text(self, file: str) -> str:
+        """The text of a file that is here, templates that do not parse included; else ""."""
+        if file in self.files:
+            return self.files[file].text
+        path = self.root / file
+        if file not in self.unread or path.is_symlink() or not inside(self.root, path):
+            return ""
+        return path.read_bytes()[:MAX_BYTES].decode("utf-8", "replace")
+
     @cached_property
     def addresses(self) -> frozenset[str]:
         """Where this checkout comes from, as `bare_address` has it; empty where git says none."""
@@ -65,7 +77,12 @@ class Repository:
         command = [git, "config", "--get-regexp", r"^remote\..*\.url$"]
         try:
             done = subprocess.run(
-                command, cwd=self.root, capture_output=True, timeout=_TIMEOUT, check=False
+                command,
+                cwd=self.root,
+                env=git_environment(),
+                capture_output=True,
+                timeout=_TIMEOUT,
+                check=False,
             )
         except subprocess.TimeoutExpired as err:
             raise GitOpsError(f"git did not tell the remotes of {self.root} in time") from err
@@ -101,7 +118,7 @@ def load_repository(root: Path) -> Repository:
         outcome = _read(real, name)
         if isinstance(outcome, Source):
             files[name] = outcome
-        else:
+        elif outcome is not None:
             unread[name] = outcome
     return Repository(real, files, unread)
 
@@ -109,7 +126,12 @@ def load_repository(root: Path) -> Repository:
 def _names(root: Path) -> list[str]:
     listed = _listed_by_git(root)
     names = _walked(root) if listed is None else listed
-    return [name for name in names if name.endswith(_SUFFIXES)]
+    return [name for name in names if _may_declare(name)]
+
+
+def _may_declare(name: str) -> bool:
+    """Whether a file may hold manifests, values or a kustomization, by its name."""
+    return name.endswith((*_SUFFIXES, ".json")) or PurePosixPath(name).name == "Kustomization"
 
 
 def _listed_by_git(root: Path) -> list[str] | None:
@@ -121,7 +143,14 @@ def _listed_by_git(root: Path) -> list[str] | None:
     command = [git, "-c", "core.fsmonitor=false", "ls-files", "-z"]
     command += ["--cached", "--others", "--exclude-standard"]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=_TIMEOUT, check=False)
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env=git_environment(),
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
     except subprocess.TimeoutExpired as err:
         raise GitOpsError(f"git did not list the files of {root} in {_TIMEOUT:.0f} s") from err
     if done.returncode != 0:
@@ -138,8 +167,8 @@ def _walked(root: Path) -> list[str]:
     return found
 
 
-def _read(root: Path, name: str) -> Source | str:
-    """The file, or the reason why it is left out."""
+def _read(root: Path, name: str) -> Source | str | None:
+    """The file, or the reason why it is left out; None for JSON that is no manifest."""
     path = root / name
     if path.is_symlink() or not inside(root, path):
         return "a symbolic link, or below one, which may lead outside the repository"
@@ -152,12 +181,31 @@ def _read(root: Path, name: str) -> Source | str:
         return "not UTF-8 text"
     except OSError as err:
         return f"cannot be read: {err.strerror}"
+    return _parsed(name, text)
+
+
+def _parsed(name: str, text: str) -> Source | str | None:
+    if name.endswith(".json") and not all(word in text for word in _JSON_MANIFEST):
+        return None
     try:
-        return Source(name, text, parse(text))
+        documents = parse(text)
     except YamlError as err:
         if "{{" in text or "{%" in text:
-            return "a template, not YAML until it is rendered"
+            return _TEMPLATE
         return str(err)
+    if "{{" in text and any(map(_has_action, documents)):
+        return _TEMPLATE
+    return Source(name, text, documents)
+
+
+def _has_action(document: Document) -> bool:
+    """Whether a document holds a bare ``{{ ... }}``, which YAML takes for a mapping as a key."""
+    return any(
+        key.kind == "mapping"
+        for _, node in walk(document.root)
+        if node.kind == "mapping" and node.flow
+        for key, _ in node.entries
+    )
 
 
 def inside(root: Path, path: Path) -> bool:

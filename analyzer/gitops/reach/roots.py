@@ -4,68 +4,89 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from analyzer.gitops.reach.builder import Builder, NoBuilder
 from analyzer.gitops.reach.objects import Object, all_objects
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, join
 from analyzer.gitops.reach.route import Arrival, Reach, Route
 from analyzer.gitops.reach.walk import Walker
 from analyzer.gitops.text.address import Address
 
+_OTHER_TOOLS = frozenset({"helmfile.yaml", "helmfile.yml", "fleet.yaml", "skaffold.yaml"})
+"""Files by which another tool takes what lies beside them."""
 
-def find_reach(repository: Repository, entry: str | None = None) -> Reach:
-    """Follow the repository from its roots. `entry` restricts the roots to one folder.
+
+def find_reach(
+    repository: Repository, entry: str | None = None, builder: Builder | None = None
+) -> Reach:
+    """Follow the repository from its roots. `entry` names the folder of those that are asked for.
 
     Roots are, in this order: what a Flux bootstrap or FluxInstance names, Flux Kustomizations
-    that lead to others, Argo CD Applications that no other one creates.
+    that lead to others, Argo CD Applications that no other one creates. Those outside of `entry`
+    are followed as well, as other clusters: what they take is not this one's alone.
     """
-    return _Roots(repository, entry).follow()
+    return _Roots(repository, entry, builder or NoBuilder()).follow()
 
 
 class _Roots:
     """Finds the roots of a repository, and hands them to a walker."""
 
-    def __init__(self, repository: Repository, entry: str | None) -> None:
+    def __init__(self, repository: Repository, entry: str | None, builder: Builder) -> None:
         self.repository = repository
         self.entry = entry.strip("/") if entry else None
         self.objects = all_objects(repository)
         self.folders = repository.folders
-        self.walker = Walker(repository, self.objects)
+        self.walker = Walker(repository, self.objects, builder)
         self.reach = self.walker.reach
         self.flux = self.walker.flux
 
     def follow(self) -> Reach:
         """Follow the roots, then look at what none of them leads to."""
-        for file in self._bootstraps():
-            self.reach.rooted = True
-            self.walker.take_file(file, Route("Flux"), 0)
-        for folder in self._synced_folders():
-            self.reach.rooted = True
-            self.flux.take_folder(folder, Route(f"Flux at {folder or '.'}"), 0)
+        roots = [*self._bootstraps(), *self._synced_folders()]
+        for path, file in sorted(roots, key=lambda root: not self._is_root(root[0])):
+            self._flux_root(path, file)
         if not self.reach.rooted:
             self._flux_by_shape()
+        self.reach.governed |= {file.partition("/")[0] for file in self.reach.files if "/" in file}
+        self.reach.others = frozenset(
+            str(PurePosixPath(file).parent)
+            for file in self.repository.files
+            if PurePosixPath(file).name in _OTHER_TOOLS
+        )
         self._argo_roots()
         self._leftovers()
         return self.reach
 
+    def _flux_root(self, path: str, file: str | None) -> None:
+        inside = self._is_root(path)
+        self.reach.rooted |= inside
+        if file is not None:
+            self.walker.take_file(file, Route("Flux", entry=path or ".", inside=inside), 0)
+        else:
+            route = Route(f"Flux at {path or '.'}", entry=path or ".", inside=inside)
+            self.flux.take_folder(path, route, 0)
+
     def _within(self, path: str) -> bool:
         return self.entry is None or path == self.entry or path.startswith(f"{self.entry}/")
 
-    def _is_root(self, path: str | None) -> bool:
-        if path is None or (path not in self.folders and path not in self.repository.files):
-            return False
+    def _is_root(self, path: str) -> bool:
+        """Whether a root that applies `path` is one of those that are asked for."""
         return self.entry is None or self._within(path) or self.entry.startswith(path)
 
-    def _bootstraps(self) -> list[str]:
-        """The files that `flux bootstrap` writes: a Kustomization that applies its own folder."""
-        return sorted(
-            file
+    def _is_here(self, path: str | None) -> bool:
+        return path is not None and (path in self.folders or path in self.repository.files)
+
+    def _bootstraps(self) -> list[tuple[str, str | None]]:
+        """What `flux bootstrap` writes, a Kustomization that applies its own folder: path, file."""
+        found = [
+            (join("", item.node.text("spec", "path") or ""), file)
             for file, objects in self.objects.items()
             for item in objects
-            if item.is_flux_kustomization
-            and item.name == "flux-system"
-            and self._is_root(join("", item.node.text("spec", "path") or ""))
-        )
+            if item.is_flux_kustomization and item.name == "flux-system"
+        ]
+        there = [(path, file) for path, file in found if path is not None]
+        return sorted((path, file) for path, file in there if self._is_here(path))
 
-    def _synced_folders(self) -> list[str]:
+    def _synced_folders(self) -> list[tuple[str, str | None]]:
         """The folders that a FluxInstance, or the chart that makes one, syncs from."""
         found: list[str | None] = []
         for file, objects in self.objects.items():
@@ -82,7 +103,8 @@ class _Roots:
                 documents = self.repository.files[file].documents
                 found += [d.root.text("instance", "sync", "path") for d in documents]
         paths = {self._synced(path) for path in found if path is not None}
-        return sorted(path for path in paths if path is not None and self._is_root(path))
+        there = [path for path in paths if path is not None]
+        return [(path, None) for path in sorted(there) if self._is_here(path)]
 
     def _synced(self, path: str) -> str | None:
         """The folder behind a sync path, also where only a part of the repository is packaged."""
@@ -104,7 +126,7 @@ class _Roots:
             item
             for objects in self.objects.values()
             for item in objects
-            if item.is_flux_kustomization and self._within(item.file)
+            if item.is_flux_kustomization and item.file not in self.reach.files
         ]
         files = {item.file for item in flux}
         below: dict[str, set[str]] = {file: set() for file in files}
@@ -112,39 +134,40 @@ class _Roots:
             if not self.flux.is_foreign(item.node):
                 below[item.file] |= (self._files_below(item) & files) - {item.file}
         included = set().union(*below.values()) if below else set()
-        free = sorted(files - included)
+        free = sorted(files - included, key=lambda file: (not self._within(file), file))
         leading = {PurePosixPath(file).parent for file in free if below[file]}
         for file in free:
             if PurePosixPath(file).parent in leading or not included:
-                self.reach.rooted = True
-                self.walker.take_file(file, Route("Flux"), 0)
+                inside = self._within(file)
+                self.reach.rooted |= inside
+                entry = str(PurePosixPath(file).parent)
+                self.walker.take_file(file, Route("Flux", entry=entry, inside=inside), 0)
 
     def _files_below(self, item: Object) -> set[str]:
         """The files that a Flux Kustomization applies itself, those of others not followed."""
         folder = join("", item.node.text("spec", "path") or "")
         if folder is None:
             return set()
-        probe = Walker(self.repository, self.objects, follow=False)
+        probe = Walker(self.repository, self.objects, NoBuilder(), follow=False)
         probe.flux.take_folder(folder, Route("probe"), 0)
         return probe.reach.files
 
     def _argo_roots(self) -> None:
         arrived = {id(arrival.object) for arrival in self.reach.arrivals}
-        for file, objects in self.objects.items():
-            if not self._within(file) or self._templated(file):
+        files = [file for file in self.objects if not self._templated(file)]
+        for file in sorted(files, key=lambda file: not self._within(file)):
+            inside, entry = self._within(file), str(PurePosixPath(file).parent)
+            if any(item.is_application and id(item) not in arrived for item in self.objects[file]):
+                self.reach.rooted |= inside
+                self.walker.take_file(file, Route("Argo CD", entry=entry, inside=inside), 0)
+            if "generators:" not in self.repository.files[file].text:
                 continue
-            for item in objects:
-                if item.is_application and id(item) not in arrived:
-                    self.reach.rooted = True
-                    self.walker.take_file(file, Route("Argo CD"), 0)
-                    break
             for number, document in enumerate(self.repository.files[file].documents):
                 for scope in ((), ("argocd-apps",)):
                     root, address = document.root.at(*scope), Address(number, scope)
-                    if root is not None and "generators:" in self.repository.files[file].text:
-                        self.reach.rooted |= self.walker.applications.values_of_argocd_apps(
-                            file, address, root
-                        )
+                    if root is not None:
+                        follow = self.walker.applications.values_of_argocd_apps
+                        self.reach.rooted |= follow(file, address, root, inside) and inside
 
     def _templated(self, file: str) -> bool:
         """Whether the file is a chart's template, which nobody applies as it stands."""
@@ -156,22 +179,25 @@ class _Roots:
         )
 
     def _leftovers(self) -> None:
-        """What no root leads to: dead where there is a root, undecided where there is none."""
-        reachable = self.reach.unmet
+        """What no root leads to: dead where that is certain, else undecided."""
         reached = set(self.reach.files)
         for item in [i for objects in self.objects.values() for i in objects]:
             if item.is_flux_kustomization and item.file not in reached:
-                route = Route("nothing that is applied", reachable=reachable)
-                self.flux.follow(Arrival(item, route), 0)
+                self.flux.follow(Arrival(item, self._unmet(item.file, "nothing applied")), 0)
         for folder in self._top_kustomizations():
-            self.walker.kustomizations.take_folder(
-                folder, Route(f"kustomization {folder}", reachable=reachable), 0
-            )
+            file = self.repository.kustomization(folder) or folder
+            route = self._unmet(file, f"kustomization {folder}")
+            self.walker.kustomizations.take_folder(folder, route, 0)
         for file in self.repository.files:
             if file not in self.reach.files and not self._templated(file):
-                self.walker.take_file(file, Route("a file of its own", reachable=reachable), 0)
+                self.walker.take_file(file, self._unmet(file, "a file of its own"), 0)
         if self.reach.rooted:
             self.reach.files = reached
+
+    def _unmet(self, file: str, root: str) -> Route:
+        folder = str(PurePosixPath(file).parent)
+        inside = self.reach.rooted or self._within(folder) or self._within(file)
+        return Route(root, reachable=self.reach.unmet(file), entry=folder, inside=inside)
 
     def _top_kustomizations(self) -> list[str]:
         """Kustomize folders that were not followed yet and that no other one includes."""

@@ -36,34 +36,61 @@ class Patch:
 
         A label selector cannot be judged without rendering and counts as a match.
         """
-        own = found.namespace or namespace
-        wanted = self.target
-        return (
-            _fits(wanted.get("kind"), found.kind)
-            and _fits(wanted.get("name"), found.name)
-            and (own is None or _fits(wanted.get("namespace"), own))
-            and ("group" not in wanted or wanted["group"] == found.group)
-        )
+        return selects(self.target, found, namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What one target of kustomize's `replacements` writes into: which objects, which field."""
+
+    file: str
+    target: Mapping[str, str]
+    field: str
+
+    def applies_to(self, found: Object, namespace: str | None) -> bool:
+        """Whether the field is overwritten in `found`."""
+        return selects(self.target, found, namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """The object that tells a controller how to apply a folder, and what it has kustomize add.
+
+    `overlay` are fields of a kustomization, as JSON: what comes on top of the folder's own.
+    """
+
+    file: str
+    address: Address
+    overlay: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """How an object gets to the cluster, and what is decided on the way.
 
-    `namespace` overrides the object's own. `kustomization` names the Flux Kustomization and
-    `application` the Argo CD Application that applies it.
+    `namespace` overrides the object's own, `otherwise` is for one that states none.
+    `kustomization` names the Flux Kustomization and `application` the Argo CD Application that
+    applies it. `top` is the outermost kustomize folder on the way, None where the file is applied
+    as it stands. `entry` is the file or folder at which the way began: two entries may be two
+    clusters. `inside` says whether it is one of those that were asked for.
     """
 
     root: str
     namespace: str | None = None
+    otherwise: str | None = None
     kustomization: tuple[str, str] | None = None
     application: str | None = None
     variables: tuple[tuple[str, str], ...] = ()
     patches: tuple[Patch, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
     prefix: str = ""
     suffix: str = ""
     folder: str = ""
+    top: str | None = None
+    steering: Steering | None = None
     reachable: bool | None = True
+    entry: str = ""
+    inside: bool = True
 
     def expand(self, text: str) -> str:
         """`text` with the variables this route knows put in; unknown ones stay.
@@ -74,7 +101,8 @@ class Route:
         known = dict(self.variables)
 
         def value(match: re.Match[str]) -> str:
-            return known.get(match["name"], match["default"] or match.group())
+            otherwise = match["default"]
+            return known.get(match["name"], match.group() if otherwise is None else otherwise)
 
         filled = _INPUT.sub(lambda match: known.get(match["name"], match.group()), text)
         return _VARIABLE.sub(value, filled)
@@ -82,17 +110,33 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One object on one route. An object on two routes arrives twice."""
+    """One object on one route. An object on two routes arrives twice.
+
+    `built` is the object as kustomize builds it, where that was asked for: what it is called, and
+    what it says of the way on, is then read there.
+    """
 
     object: Object
     route: Route
+    built: Node | None = None
+
+    @property
+    def node(self) -> Node:
+        """What the object says once it arrives, as far as that is known."""
+        return self.object.node if self.built is None else self.built
 
     @property
     def namespace(self) -> str:
-        return self.route.expand(self.route.namespace or self.object.namespace or "default")
+        own = self.object.namespace
+        if self.built is not None:
+            own = self.built.text("metadata", "namespace")
+        found = self.route.namespace or own or self.route.otherwise or "default"
+        return self.route.expand(found)
 
     @property
     def name(self) -> str:
+        if self.built is not None:
+            return self.route.expand(self.built.text("metadata", "name") or self.object.name)
         name = self.route.expand(self.object.name)
         return f"{self.route.prefix}{name}{self.route.suffix}"
 
@@ -121,7 +165,8 @@ class Reach:
     """All that reaches a cluster. `rooted` says whether a root was found at all.
 
     `complete` says whether everything could be followed: where it could not, what was not met may
-    be alive all the same, and nothing is called dead.
+    be alive all the same, and nothing is called dead. `governed` are the outermost folders of what
+    Flux applies and the folders of Applications, `others` those that another tool reads.
     """
 
     arrivals: list[Arrival] = field(default_factory=list)
@@ -130,6 +175,8 @@ class Reach:
     generated: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
     rooted: bool = False
     complete: bool = True
+    governed: set[str] = field(default_factory=set)
+    others: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
     def leave_open(self, note: str) -> None:
@@ -138,10 +185,27 @@ class Reach:
         if note not in self.notes:
             self.notes.append(note)
 
-    @property
-    def unmet(self) -> bool | None:
-        """What to think of an object that nothing led to: dead (False), or not to be told."""
-        return False if self.rooted and self.complete else None
+    def unmet(self, file: str) -> bool | None:
+        """What to think of a file that nothing led to: dead (False), or not to be told.
+
+        Flux applies what it is told and nothing beside it in the folders it governs. An
+        Application of Argo CD speaks of its own folder alone, and a folder that another tool
+        reads is that tool's.
+        """
+        governed = any(file.startswith(f"{folder}/") for folder in self.governed)
+        other = any(file.startswith(f"{folder}/") for folder in self.others)
+        return False if self.rooted and self.complete and governed and not other else None
+
+
+def selects(wanted: Mapping[str, str], found: Object, namespace: str | None) -> bool:
+    """Whether a target of kustomize means `found`, by kind, name, namespace and group."""
+    own = found.namespace or namespace
+    return (
+        _fits(wanted.get("kind"), found.kind)
+        and _fits(wanted.get("name"), found.name)
+        and (own is None or _fits(wanted.get("namespace"), own))
+        and ("group" not in wanted or wanted["group"] == found.group)
+    )
 
 
 def _fits(pattern: str | None, value: str) -> bool:

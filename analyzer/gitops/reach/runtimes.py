@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from analyzer.policy import round_up
-from analyzer.quantity import Memory, Resources
+from analyzer.quantity import Memory
 
 OVERHEAD = 4
 """A program needs its heap or cache and a quarter (1/4) of that for everything else: threads, code
@@ -95,6 +95,17 @@ class Floor:
             return None
         return round_up(self.size + Memory(-(-self.size.bytes // OVERHEAD)))
 
+    def least_request(self, now: Memory | None) -> Memory | None:
+        """What the program itself was told it may take; None where that is not told.
+
+        A request reserves and never kills. Nothing is asked above what is in force `now`.
+        """
+        return _at_most(self.size, now)
+
+    def least_limit(self, now: Memory | None) -> Memory | None:
+        """What leaves room beside the size, or what is in force `now` where the size follows it."""
+        return _at_most(self.needs, now) if self.size is not None else now
+
     @property
     def reason(self) -> str:
         """Why memory is held, fit to be shown."""
@@ -103,14 +114,8 @@ class Floor:
         return f"{self.what} is {self.size}, and it needs about {self.needs} with what comes on top"
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """One proposed amount that a floor raised; `target` is as in `Resources`."""
-
-    target: str
-    wanted: Memory
-    kept: Memory
-    reason: str
+def _at_most(amount: Memory | None, now: Memory | None) -> Memory | None:
+    return amount if amount is None or now is None else min(amount, now)
 
 
 def memory_floors(
@@ -133,46 +138,6 @@ def memory_floors(
     ]
     derived += [Floor(f"its {name} is taken from the limit") for name in _from_limit(settings)]
     return tuple(dict.fromkeys([*fixed, *derived]))
-
-
-def hold(
-    current: Resources, proposed: Resources, floors: tuple[Floor, ...]
-) -> tuple[Resources, tuple[Hold, ...]]:
-    """`proposed` with its memory held at what `floors` ask for, and what that changed.
-
-    Nothing is raised above what is in force now: where that is below a floor already, memory is
-    not lowered any further. A field that ends where it is now is proposed as it is now.
-    """
-    held: list[Hold] = []
-    for target in ("memory_request", "memory_limit"):
-        wanted = getattr(proposed, target)
-        now = getattr(current.effective(), target)
-        if wanted is None:
-            continue
-        best = Hold(target, wanted, wanted, "")
-        for floor in floors:
-            least = _least(floor, target, now)
-            if least is not None and least > best.kept:
-                best = Hold(target, wanted, least, floor.reason)
-        if best.kept != wanted:
-            held.append(best)
-    kept = {one.target: one.kept for one in held}
-    proposed = replace(
-        proposed,
-        memory_request=kept.get("memory_request", proposed.memory_request),
-        memory_limit=kept.get("memory_limit", proposed.memory_limit),
-    )
-    return proposed, tuple(held)
-
-
-def _least(floor: Floor, target: str, now: Memory | None) -> Memory | None:
-    """What `floor` asks of one amount that is `now` in force; None where it asks nothing."""
-    if target == "memory_request":
-        # A request reserves and never kills: what the program itself was told it may take.
-        least = floor.size
-    else:
-        least = floor.needs if floor.size is not None else now
-    return least if least is None or now is None else min(least, now)
 
 
 # --- reading settings -------------------------------------------------------------------------

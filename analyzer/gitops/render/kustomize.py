@@ -1,50 +1,97 @@
-"""What kustomize builds of a folder, from texts in memory."""
+"""What kustomize builds of a folder, from texts in memory, with nothing from the network."""
 
 from __future__ import annotations
 
 import json
-import re
+import posixpath
+import shutil
 import tempfile
-from collections.abc import Container, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
+from analyzer.gitops.reach.builder import Built
+from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, inside, join
 from analyzer.gitops.render.program import kustomize_version, run
 from analyzer.gitops.render.rendering import Rendering, read_rendering
-from analyzer.gitops.text.tree import parse, plain
+from analyzer.gitops.text.tree import Node, YamlError, parse, plain, walk
 
-_REMOTE = re.compile(r"://|^git@|^github\.com/|\?ref=")
+_LISTS = (
+    "resources", "bases", "components", "crds", "generators", "transformers", "validators",
+    "configurations",
+)  # fmt: skip
+_WITH_PATH = ("patches", "patchesJson6902", "replacements")
+_NEVER = ("helmCharts", "helmChartInflationGenerator", "openapi")
+"""Parts that fetch, or start another program."""
+_ORIGIN = "config.kubernetes.io/origin"
 
 
 class Kustomize:
-    """Builds kustomizations of a repository from texts in memory, in a copy that is thrown away."""
+    """Builds kustomizations of a repository from texts in memory, in a copy that is thrown away.
 
-    def __init__(self, kubectl: Path, texts: Mapping[str, str]) -> None:
+    What a kustomization names outside the repository is left out and remembered in `left_out`.
+    """
+
+    def __init__(self, kubectl: Path, repository: Repository) -> None:
         self._kubectl = kubectl
-        self._texts = texts
+        self._repository = repository
+        self._texts = {name: source.text for name, source in repository.files.items()}
         self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
         self._copy = Path(self._folder.name) / "repository"
-        self._write(texts)
+        self._write(self._texts)
+        self._prepared: dict[str, tuple[str, ...]] = {}
         self.program = kustomize_version(kubectl)
 
-    def build(
-        self,
-        folder: str,
-        edits: Mapping[str, str],
-        without: Mapping[str, Container[str]] | None = None,
-    ) -> Rendering:
+    def build(self, folder: str, edits: Mapping[str, str], overlay: str = "{}") -> Rendering:
         """The objects of one folder, with some files replaced. Raises `RenderError`.
 
-        `without` maps kustomization files to entries that are left out, such as remote ones.
+        `overlay` are fields of a kustomization, as JSON, that come on top of the folder's own.
         """
+        return read_rendering(self._built(folder, edits, json.loads(overlay)), self.program)
+
+    def left_out(self, folder: str) -> tuple[str, ...]:
+        """What a build of the folder leaves out, as it is written there."""
+        if folder not in self._prepared:
+            self._prepared[folder] = tuple(dict.fromkeys(self._missing(folder, set())))
+        return self._prepared[folder]
+
+    def origins(self, folder: str, overlay: str = "{}") -> list[Built]:
+        """The objects of one folder, each with the file it comes from. Raises `RenderError`."""
+        added = {**json.loads(overlay), "buildMetadata": ["originAnnotations"]}
+        text = self._built(folder, {}, added)
+        return [
+            Built(self._origin(item.node), item.node)
+            for item in read_rendering(text, self.program).objects
+        ]
+
+    def _origin(self, node: Node) -> str | None:
+        told = node.text("metadata", "annotations", _ORIGIN)
+        if told is None:
+            return None
+        path = parse(told)[0].root.text("path") or ""
+        normal, prefix = posixpath.normpath(path), "../repository/"
+        return normal.removeprefix(prefix) if normal.startswith(prefix) else None
+
+    def _built(self, folder: str, edits: Mapping[str, str], added: dict[str, object]) -> str:
+        self.left_out(folder)
         texts = dict(edits)
-        for file, entries in (without or {}).items():
-            texts[file] = _without(texts.get(file, self._texts[file]), entries)
+        for file in {file for file in texts if PurePosixPath(file).name in KUSTOMIZATION_FILES}:
+            texts[file] = self._local(file, texts[file])
         self._write(texts)
         try:
-            command = [str(self._kubectl), "kustomize", str(self._copy / folder)]
-            return read_rendering(run(command, Path(self._folder.name)), self.program)
+            where = self._overlaid(folder, added) if added else self._copy / folder
+            return run([str(self._kubectl), "kustomize", str(where)], Path(self._folder.name))
         finally:
             self._write({file: self._texts[file] for file in texts if file in self._texts})
+
+    def _overlaid(self, folder: str, added: dict[str, object]) -> Path:
+        """A folder beside the copy whose kustomization adds some fields to `folder`."""
+        where = Path(self._folder.name) / "overlay"
+        where.mkdir(exist_ok=True)
+        named = added.pop("components", [])
+        components = [f"../repository/{path}" for path in named] if isinstance(named, list) else []
+        kustomization = {"resources": [f"../repository/{folder}"], "components": components}
+        (where / "kustomization.yaml").write_text(json.dumps({**kustomization, **added}), "utf-8")
+        return where
 
     def _write(self, texts: Mapping[str, str]) -> None:
         for file, text in texts.items():
@@ -52,22 +99,100 @@ class Kustomize:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode("utf-8"))
 
+    # --- what lies outside ---
 
-def _without(text: str, entries: Container[str]) -> str:
-    """A kustomization without some entries of its lists, as JSON, which kustomize reads as well."""
-    kustomization = plain(parse(text)[0].root)
-    if not isinstance(kustomization, dict):
-        return text
-    kept = {
-        key: [item for item in value if item not in entries]
-        if isinstance(value, list) and all(isinstance(item, str) for item in value)
-        else value
-        for key, value in kustomization.items()
-        if key not in entries
-    }
-    return json.dumps(kept)
+    def _missing(self, folder: str, seen: set[str]) -> Iterator[str]:
+        """What the kustomizations at and below a folder name outside of the repository.
+
+        On the way, those that name such things are rewritten without them in the copy, and the
+        plain files that generators read are put there.
+        """
+        file = self._repository.kustomization(folder)
+        if file is None or file in seen:
+            return
+        seen.add(file)
+        text = self._texts[file]
+        self._texts[file] = self._local(file, text)
+        if self._texts[file] != text:
+            self._write({file: self._texts[file]})
+        for document in self._repository.files[file].documents:
+            for reference in _references(document.root):
+                below = join(folder, reference)
+                if below is None or not self._is_here(below):
+                    yield reference
+                elif below not in self._texts:
+                    yield from self._missing(below, seen)
+            yield from (key for key in _NEVER if document.root.at(key) is not None)
+            self._copy_files(folder, document.root)
+
+    def _is_here(self, path: str) -> bool:
+        if path in self._repository.folders or path in self._texts:
+            return True
+        real = self._repository.root / path
+        return inside(self._repository.root, real) and real.is_file() and not real.is_symlink()
+
+    def _copy_files(self, folder: str, root: Node) -> None:
+        """Put into the copy whatever file is named anywhere in a kustomization."""
+        for name in _words(root):
+            path = join(folder, name)
+            if path and path not in self._texts and self._is_here(path):
+                source, target = self._repository.root / path, self._copy / path
+                if source.is_file() and not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, target)
+
+    def _local(self, file: str, text: str) -> str:
+        """A kustomization without what it names outside of the repository, as JSON; else as is."""
+        try:
+            documents = parse(text)
+            found = plain(documents[0].root) if documents else None
+        except YamlError:
+            return text
+        folder = str(PurePosixPath(file).parent) if "/" in file else ""
+        if not isinstance(found, dict):
+            return text
+        kept: dict[str, object] = {
+            key: _kept(key, value, lambda name: self._stays(folder, name))
+            for key, value in found.items()
+            if key not in _NEVER
+        }
+        return text if kept == found else json.dumps(kept)
+
+    def _stays(self, folder: str, reference: str) -> bool:
+        below = join(folder, reference)
+        return below is not None and self._is_here(below)
 
 
-def is_remote(reference: str) -> bool:
-    """Whether a kustomization's reference leads to the network."""
-    return _REMOTE.search(reference) is not None
+def _kept(key: str, value: object, stays: Callable[[str], bool]) -> object:
+    """One field of a kustomization without the entries that name what is not here."""
+    if not isinstance(value, list):
+        return value
+    if key in _LISTS or key == "patchesStrategicMerge":
+        return [item for item in value if "\n" in str(item) or stays(str(item))]
+    if key in _WITH_PATH:
+        return [item for item in value if _path_stays(item, stays)]
+    return value
+
+
+def _path_stays(item: object, stays: Callable[[str], bool]) -> bool:
+    path = item.get("path") if isinstance(item, Mapping) else None
+    return path is None or stays(str(path))
+
+
+def _references(root: Node) -> list[str]:
+    """Every file, folder or address that a kustomization names, inline texts aside."""
+    plain_ones = [
+        item.value
+        for key in (*_LISTS, "patchesStrategicMerge")
+        for item in root.sequence(key)
+        if item.kind == "scalar" and "\n" not in item.value
+    ]
+    paths = [entry.text("path") for key in _WITH_PATH for entry in root.sequence(key)]
+    return [*plain_ones, *(path for path in paths if path is not None)]
+
+
+def _words(root: Node) -> Iterator[str]:
+    """Every text on one line that may name a file, ``key=file`` taken apart."""
+    for _, node in walk(root):
+        if node.kind == "scalar" and node.value and "\n" not in node.value:
+            yield node.value.rpartition("=")[2]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.objects import POD_PATHS, Object, objects_of
 from analyzer.gitops.reach.repository import Source
 from analyzer.gitops.render.program import RenderError
-from analyzer.gitops.text.resources import FIELDS, Field, amounts
-from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
-from analyzer.quantity import Resources
+from analyzer.gitops.text.address import dotted
+from analyzer.gitops.text.tree import Path, YamlError, parse, plain, walk
 
 _BUDGET = 5_000_000
 
@@ -28,6 +28,11 @@ class Sink:
         return f"{self.kind}/{self.workload}/{self.container}"
 
 
+ObjectKey = tuple[str, str, str, int]
+"""Kind, namespace and name of an object, and which of those that bear them."""
+Spot = tuple[ObjectKey, Path]
+
+
 @dataclass(frozen=True)
 class Rendering:
     """The objects of one rendering, and the program that made them."""
@@ -37,61 +42,50 @@ class Rendering:
 
     def sinks(self) -> dict[Sink, object]:
         """The resources of every container, as plain values."""
-        return {sink: None if node is None else plain(node) for sink, node in self._sinks()}
-
-    def _sinks(self) -> Iterator[tuple[Sink, Node | None]]:
+        found: dict[Sink, object] = {}
         for item in self.objects:
-            if item.is_workload:
-                yield from _containers(item.kind, item.name, item.node, POD_PATHS[item.kind])
-            for kind, name, path in custom.pod_template(item.group, item.kind, item.node):
-                yield from _containers(kind, name, item.node, path)
-            for rule in custom.rules_for(item.group, item.kind):
-                pattern = custom.workload_pattern(rule, item.name, item.node).pattern
-                workload = pattern if rule.pattern else pattern.replace("\\", "")
-                sink = Sink(rule.workload_kind, workload, rule.container)
-                yield sink, item.node.at(*rule.path)
-
-    def rest(self) -> dict[tuple[str, str, str, int], object]:
-        """Every object without the resources of its containers, for comparing the remainder."""
-        found: dict[tuple[str, str, str, int], object] = {}
-        for item in self.objects:
-            value = plain(item.node, _BUDGET)
-            for path in _resource_paths(item):
-                _drop(value, path)
-            key = (item.kind, item.namespace or "", item.name)
-            number = sum(1 for known in found if known[:3] == key)
-            found[(*key, number)] = value
+            for path, sink in _blocks(item):
+                node = item.node.at(*path)
+                found[sink] = None if node is None else plain(node)
         return found
 
+    def leaves(self) -> dict[Spot, object]:
+        """Every value without anything below it, by object and path; empty mappings are values."""
+        found: dict[Spot, object] = {}
+        for key, item in self.numbered():
+            for path, node in walk(item.node):
+                # An alias counts as a whole: what it points at stands elsewhere as well.
+                if node.kind in ("scalar", "alias") or not (node.entries or node.items):
+                    found[(key, path)] = plain(node, _BUDGET)
+        return found
 
-def _containers(kind: str, name: str, node: Node, path: Path) -> Iterator[tuple[Sink, Node | None]]:
-    for group in ("containers", "initContainers"):
-        for container in node.sequence(*path, group):
-            yield Sink(kind, name, container.text("name") or ""), container.at("resources")
+    def numbered(self) -> Iterator[tuple[ObjectKey, Object]]:
+        """The objects by kind, namespace and name, and a number where these do not tell them."""
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for item in self.objects:
+            key = (item.kind, item.namespace or "", item.name)
+            yield (*key, counts[key]), item
+            counts[key] += 1
+
+    def blocks(self) -> dict[Spot, Sink]:
+        """Where the resources of each container stand: object and path of the mapping."""
+        return {(key, path): sink for key, item in self.numbered() for path, sink in _blocks(item)}
 
 
-def _resource_paths(item: Object) -> list[Path]:
-    paths: list[Path] = [rule.path for rule in custom.rules_for(item.group, item.kind)]
-    templates = [path for _, _, path in custom.pod_template(item.group, item.kind, item.node)]
+def _blocks(item: Object) -> Iterator[tuple[Path, Sink]]:
+    """The path of the resources of each container that an object stands for."""
+    templates = list(custom.pod_template(item.group, item.kind, item.node))
     if item.is_workload:
-        templates.append(POD_PATHS[item.kind])
-    for path in templates:
+        templates.append((item.kind, item.name, POD_PATHS[item.kind]))
+    for kind, name, path in templates:
         for group in ("containers", "initContainers"):
-            count = len(item.node.sequence(*path, group))
-            paths += [(*path, group, number, "resources") for number in range(count)]
-    return paths
-
-
-def _drop(value: object, path: Path) -> None:
-    for key in path[:-1]:
-        if isinstance(value, dict):
-            value = value.get(str(key))
-        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
-            value = value[key]
-        else:
-            return
-    if isinstance(value, dict):
-        value.pop(str(path[-1]), None)
+            for number, container in enumerate(item.node.sequence(*path, group)):
+                sink = Sink(kind, name, container.text("name") or "")
+                yield (*path, group, number, "resources"), sink
+    for rule in custom.rules_for(item.group, item.kind):
+        pattern = custom.workload_pattern(rule, item.name, item.node).pattern
+        workload = pattern if rule.pattern else pattern.replace("\\", "")
+        yield rule.path, Sink(rule.workload_kind, workload, rule.container)
 
 
 def read_rendering(text: str, program: str) -> Rendering:
@@ -104,59 +98,42 @@ def read_rendering(text: str, program: str) -> Rendering:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What differs between two renderings."""
+class Move:
+    """One value that differs between two renderings; None where it is not there.
 
-    program: str
-    after: Mapping[Sink, object]
-    changed: frozenset[Sink]
-    elsewhere: tuple[str, ...]
+    `sink` is the container in whose resources it stands, and `path` then counts from there.
+    """
 
-    def problem(self, intended: Mapping[Sink, Resources]) -> str | None:
-        """What speaks against it; None where the intended containers alone changed, as meant."""
-        if self.elsewhere:
-            return f"{self.elsewhere[0]} changed as well"
-        if self.changed != intended.keys():
-            count = f"{len(self.changed)} of {len(self.after)} containers changed"
-            odd = sorted(self.changed ^ intended.keys())
-            return f"{count}, not as intended: {', '.join(map(str, odd[:3]))}"
-        for sink, wanted in sorted(intended.items()):
-            found = amounts(_stated(self.after.get(sink)))
-            if found != wanted:
-                return f"{sink} would get other amounts than the file states"
-        return None
+    owner: ObjectKey
+    path: Path
+    before: object
+    after: object
+    sink: Sink | None = None
+
+    def __str__(self) -> str:
+        if self.sink is not None:
+            return f"{self.sink}, {dotted(self.path)}"
+        return "/".join(filter(None, self.owner[:3]))
 
 
-def _stated(resources: object) -> dict[Field, str]:
-    """The requests and limits of a rendered container, as written."""
-    found: dict[Field, str] = {}
-    for field in FIELDS:
-        part, name = field.split(".")
-        amounts_of_part = resources.get(part) if isinstance(resources, Mapping) else None
-        value = amounts_of_part.get(name) if isinstance(amounts_of_part, Mapping) else None
-        if value is not None:
-            found[field] = str(value)
+def moves(before: Rendering, after: Rendering) -> list[Move]:
+    """Every value that differs between two renderings."""
+    old, new = before.leaves(), after.leaves()
+    blocks = {**before.blocks(), **after.blocks()}
+    empty: object = None
+    found = []
+    for spot in sorted(old.keys() | new.keys(), key=str):
+        left, right = old.get(spot, empty), new.get(spot, empty)
+        # An empty mapping that comes or goes says nothing by itself.
+        if left != right and {str(left), str(right)} - {"None", "{}", "[]"}:
+            found.append(_move(spot, left, right, blocks))
     return found
 
 
-def compare(before: Rendering, after: Rendering, noise: Iterable[object] = ()) -> Comparison:
-    """Hold two renderings against each other.
-
-    `noise` are keys of `Rendering.rest` that differ between two renderings of the same input,
-    such as generated passwords, and so say nothing.
-    """
-    old, new = before.sinks(), after.sinks()
-    changed = frozenset(s for s in old.keys() | new.keys() if old.get(s) != new.get(s))
-    left, right, skip = before.rest(), after.rest(), set(noise)
-    elsewhere = [
-        "/".join(map(str, key[:3]))
-        for key in sorted(left.keys() | right.keys())
-        if key not in skip and left.get(key) != right.get(key)
-    ]
-    return Comparison(after.program, new, changed, tuple(elsewhere))
-
-
-def noise_of(first: Rendering, second: Rendering) -> list[tuple[str, str, str, int]]:
-    """What differs between two renderings of the same input."""
-    left, right = first.rest(), second.rest()
-    return [key for key in left.keys() | right.keys() if left.get(key) != right.get(key)]
+def _move(spot: Spot, before: object, after: object, blocks: Mapping[Spot, Sink]) -> Move:
+    key, path = spot
+    for length in range(len(path), 0, -1):
+        sink = blocks.get((key, path[:length]))
+        if sink is not None:
+            return Move(key, path[length:], before, after, sink)
+    return Move(key, path, before, after)

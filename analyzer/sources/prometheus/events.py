@@ -8,7 +8,6 @@ is looked at hour by hour.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,36 +16,40 @@ import numpy as np
 import pandas as pd
 
 from analyzer.sources.prometheus.answer import parse_labels
-from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.facts import Facts, Rows, batches, even_grids, timelines
-from analyzer.sources.prometheus.failure import TooBigError
 from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name
 from analyzer.sources.prometheus.plan import MOST_POINTS, Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
     Matchers,
     any_of,
-    duration,
+    equals,
     left_open,
+    narrowed,
     one_of,
     over,
     selector,
 )
 from analyzer.sources.prometheus.ragged import Grid
+from analyzer.sources.prometheus.raw import raw_by_container, raw_series
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.usage import NAMES, validate_events
 
 THROTTLED_SHARE = 0.05
 """A step counts as throttled when at least this share of its CFS periods was."""
 _FEWEST_PERIODS = 15
-_SHORTEST = timedelta(minutes=10)
 _LATE = 300.0
+_SOON = 120.0
+"""Seconds by which two exporters may tell of one event after each other."""
+_STATE_LATE = 360.0
+"""Seconds after which kube-state-metrics tells of a restart at the latest."""
 # Native sidecars are init containers to Kubernetes, and have families of their own.
 _RESTARTS, _LAST_REASON, _REASON = (
     tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
     for what in ("restarts_total", "last_terminated_reason", "terminated_reason")
 )
+_STATUS_REASON = "kube_pod_status_reason"
 _OOM_COUNTER = "container_oom_events_total"
 _THROTTLED = "container_cpu_cfs_throttled_periods_total"
 _PERIODS = "container_cpu_cfs_periods_total"
@@ -69,26 +72,71 @@ Event = tuple[ContainerName, float, str, float]
 def read_restarts(
     reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, suspects: set[PodName]
 ) -> Iterator[Event]:
-    """Restarts by the counter of kube-state-metrics, and which of them were OOM kills.
+    """Restarts by the counter of kube-state-metrics, and OOM kills.
 
     The counter alone tells when; the reason of the last termination, at that very moment, tells
     why. The reason stays up for as long as the pod lives, so it is never counted by itself, but
-    for pods that are not restarted at all.
+    for pods that are not restarted at all. The kernel's own counter tells of kills that Kubernetes
+    calls an error (exit code 137) and of those that a container survived, because a child of its
+    first process died; but it ends with its cgroup, so that most kills never show in it.
     """
-    suspects |= _raised(reader, dialect, grid)
+    suspects |= _raised(reader, dialect, grid, any_of(_RESTARTS, dialect.state))
+    if not dialect.from_rules:
+        suspects |= _raised(reader, dialect, grid, selector(_OOM_COUNTER, dialect.usage))
     finished = _first_seen(reader, dialect, grid, _REASON)
     if not suspects and not finished:
         return
-    counts = _raw(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
-    reasons = _raw(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
-    for name, samples in sorted(counts.items()):
+    counts = raw_by_container(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
+    reasons = raw_by_container(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
+    kernel = {} if dialect.from_rules else _kernel_kills(reader, dialect, grid, suspects)
+    for name in sorted({*counts, *kernel}):
         killed = {time for time, value in reasons.get(name, ()) if value == 1}
-        for time in _rises(samples):
+        survived = kernel.get(name, [])
+        for time in _rises(counts.get(name, [])):
             yield name, time, "restart", np.nan
-            if time in killed or any(0 <= other - time <= 120 for other in killed - {time}):
+            seen = [kill for kill in survived if -_STATE_LATE <= kill - time <= _SOON]
+            survived = [kill for kill in survived if kill not in seen]
+            if seen or any(0 <= other - time <= _SOON for other in killed):
                 yield name, time, "oom_kill", limit_at(facts, name, time)
+        for time in survived if name not in finished else ():
+            yield name, time, "oom_kill", limit_at(facts, name, time)
     for name, time in sorted(finished.items()):
         yield name, time, "oom_kill", limit_at(facts, name, time)
+
+
+def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> Iterator[Event]:
+    """Ends of pods by the need of their node, for each container that they had."""
+    evicted = selector(_STATUS_REASON, (*dialect.state, equals("reason", "Evicted")))
+    pods: set[PodName] = set()
+    for part in even_grids(grid.start, grid.end):
+        series = {"": 10}  # few of the many series are above zero
+        question = _rows(
+            "evictions", part, lambda _: f"{evicted} == 1", plan(part, series, 200_000)
+        )
+        reader.ask(question)
+        for rows in question.answers:
+            pods.update(container_name(labels)[:2] for labels, _ in rows)
+    for name, samples in sorted(raw_by_container(reader, grid, evicted, pods, thin=True).items()):
+        times = [time for time, value in samples if value == 1]
+        for container in facts.types if times and times[0] > grid.start.timestamp() else ():
+            if container[:2] == name[:2]:
+                yield container, times[0], "eviction", np.nan
+
+
+def _kernel_kills(
+    reader: Reader, dialect: Dialect, grid: Grid, pods: set[PodName]
+) -> dict[ContainerName, list[float]]:
+    """When the kernel's counter of a container rose; a cgroup's own counts from zero."""
+    found: dict[ContainerName, list[float]] = {}
+    series = raw_series(reader, grid, selector(_OOM_COUNTER, dialect.usage), pods)
+    for labels, samples in series.values():
+        points = sorted(samples.items())
+        if points[0][0] > grid.start.timestamp() + _LATE:
+            points = [(points[0][0] - 1, 0.0), *points]  # born within the window
+        kills = found.setdefault(container_name(labels), [])
+        # Two scrapes see one kill a little apart.
+        kills += [t for t in _rises(points) if not any(abs(t - k) <= _SOON for k in kills)]
+    return {name: sorted(kills) for name, kills in found.items() if kills}
 
 
 def read_throttling(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
@@ -181,22 +229,21 @@ def _rises(samples: Series) -> Iterator[float]:
         before = value
 
 
-def _raised(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
-    """Pods whose restart counter changes from one day to the next, or from before the window.
+def _raised(reader: Reader, dialect: Dialect, grid: Grid, series: str) -> set[PodName]:
+    """Pods of which a counter changes from one day to the next, or from before the window.
 
     Many pods carry a restart of long ago; these are not asked about any further.
     """
-    risen = f"{any_of(_RESTARTS, dialect.state)} > 0"
     values: dict[ContainerName, set[float]] = {}
     before = {
         container_name(sample.labels): sample.value
-        for sample in reader.connection.instant(risen, grid.start.timestamp())
+        for sample in reader.connection.instant(f"{series} > 0", grid.start.timestamp())
     }
     for part in even_grids(grid.start, grid.end):
         question = _rows(
             "restarts",
             part,
-            lambda more: f"{any_of(_RESTARTS, (*dialect.state, *more))} > 0",
+            lambda more: f"{narrowed(series, more)} > 0",
             plan(part, dialect.namespaces, 200_000),
         )
         reader.ask(question)
@@ -225,54 +272,6 @@ def _first_seen(
             name = container_name(labels)
             first[name] = min([first.get(name, np.inf), *(time for time, _ in samples)])
     return first
-
-
-def _raw(
-    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
-) -> dict[ContainerName, Series]:
-    """The raw samples of `series` for some pods over the window; `thin` keeps changes only."""
-    found: dict[ContainerName, dict[float, float]] = {}
-    for names in batches(pods):
-        for part in even_grids(grid.start, grid.end):
-            for step in range(part.steps):
-                # Five minutes more than the day, so that a rise at midnight has its before.
-                length = part.step + timedelta(minutes=5)
-                query = (series, names, part.time(step), length)
-                for labels, samples in _ask_raw(reader.connection, query):
-                    known = found.setdefault(container_name(labels), {})
-                    for time, value in _corners(samples) if thin else samples:
-                        known[time] = max(value, known.get(time, 0.0))
-    return {name: sorted(samples.items()) for name, samples in found.items()}
-
-
-def _corners(samples: Series) -> Series:
-    """The first and the last sample, and both sides of every change."""
-    kept = samples[:1]
-    for before, after in itertools.pairwise(samples):
-        if before[1] != after[1]:
-            kept += [before, after]
-    return [*kept, *samples[-1:]]
-
-
-def _ask_raw(
-    connection: Connection, query: tuple[str, Sequence[str], float, timedelta]
-) -> list[tuple[dict[str, str], Series]]:
-    """Raw samples of some pods up to a time; in halves, by pods then by time, where too many."""
-    series, pods, end, length = query
-    text = f"{series[:-1]},{one_of('pod', pods)}}}[{duration(length)}]"
-    try:
-        return connection.raw(text, end)
-    except TooBigError:
-        middle = len(pods) // 2
-        if middle:
-            halves = [(series, part, end, length) for part in (pods[:middle], pods[middle:])]
-        elif length > _SHORTEST:
-            half = length / 2
-            before = end - half.total_seconds()
-            halves = [(series, pods, before, half), (series, pods, end, half)]
-        else:
-            raise
-    return [row for half in halves for row in _ask_raw(connection, half)]
 
 
 def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +27,7 @@ from analyzer.sources.prometheus.probe import (
 from analyzer.sources.prometheus.promql import Matcher, Matchers, any_of, duration, selector
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.telemetry import Verdict, gate
 from analyzer.usage import Recording
 
 _DEPTHS = (90, 60, 30, 21, 14, 10, 7, 3, 1)
@@ -153,7 +154,24 @@ def examine_recording(recording: Recording) -> list[Check]:
     findings += [
         Check("answers", WARNING, warning, "the recording is partial") for warning in meta.warnings
     ]
-    return findings
+    return findings + examine_verdicts(gate(recording)[1])
+
+
+def examine_verdicts(verdicts: Sequence[Verdict]) -> list[Check]:
+    """One finding for each kind of fault: how many containers have it, and one of them."""
+    by_fault: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_fault.setdefault(f"{verdict.resource} {verdict.fault}", []).append(verdict)
+    return [
+        Check(
+            f"telemetry: {fault}",
+            WARNING,
+            f"{len(of)} container{'' if len(of) == 1 else 's'}, for example {of[0].ref}: "
+            f"{of[0].reason}",
+            "compare with `kubectl top` and the kubelet's own /metrics/cadvisor",
+        )
+        for fault, of in by_fault.items()
+    ]
 
 
 _Question = Callable[[Connection, Dialect, datetime], Check]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -35,6 +36,7 @@ from analyzer.sources.prometheus.promql import (
     Matchers,
     largest_by,
     left_open,
+    narrowed,
     one_of,
     over,
     selector,
@@ -66,10 +68,10 @@ _OLD_UNITS = (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
 _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
 _OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
-_CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
-TOLD_BY_STATE = (*_OWNER_METRICS, *_CONTAINER_METRICS)
+CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
+TOLD_BY_STATE = (*_OWNER_METRICS, *CONTAINER_METRICS)
 """Families by which kube-state-metrics is told from others that export some of its series."""
-_REPLICAS = {
+REPLICAS = {
     kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
 }
 _DESCRIBED = {kind.state_name: (kind.name, kind.state_label) for kind in KINDS if kind.state_name}
@@ -80,6 +82,8 @@ class Facts:
     """Everything that is known beside usage, by the names of the cluster."""
 
     owners: Owners
+    asof: float = 0.0
+    """The Unix time at which it is asked what exists: the end, or the newest usage before it."""
     types: dict[ContainerName, str] = field(default_factory=dict)
     images: dict[ContainerName, Sequence[tuple[float, str]]] = field(default_factory=dict)
     settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
@@ -89,7 +93,23 @@ class Facts:
     annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    quotas: list[dict[str, Any]] = field(default_factory=list)
+    limit_ranges: list[dict[str, Any]] = field(default_factory=list)
+    living: set[ContainerName] | None = None
+    """The containers that exist at the end of the window; None where nobody tells."""
+    present: set[WorkloadName] = field(default_factory=set)
+    """The workloads that exist then, of the kinds whose number of replicas is told."""
+    suspended: dict[WorkloadName, bool] = field(default_factory=dict)
+    exits: dict[ContainerName, str] = field(default_factory=dict)
+    """Why containers ended last."""
+    started: dict[PodName, float] = field(default_factory=dict)
+    nodes_of: dict[PodName, str] = field(default_factory=dict)
     _lines: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def counted_kinds(self) -> frozenset[str]:
+        """The kinds of which it is told what exists; ask when everything is read."""
+        return frozenset(kind for _, kind, _ in self.present)
 
     @property
     def exporters(self) -> Exporters:
@@ -166,7 +186,7 @@ def _series_by_query(
 
 def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """Which containers there were, and of which type."""
-    for labels in read_series(connection, dialect, grid, _CONTAINER_METRICS):
+    for labels in read_series(connection, dialect, grid, CONTAINER_METRICS):
         facts.exporters.meet(labels)
         name = container_name(labels)
         kind = "app"
@@ -239,7 +259,7 @@ def _read_settings(
     # One question at a time, so that the answers of one only stand in memory as objects.
     for kind in _INIT:
         question = ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images")
-        for labels, line in _answers(reader, question):
+        for labels, line in answers(reader, question):
             image = labels.get("image_spec") or labels.get("image") or ""
             facts.note(facts.images, container_name(labels), [(time, image) for time, _ in line])
     wanted = (one_of("resource", _RESOURCES),)
@@ -247,17 +267,28 @@ def _read_settings(
         for kind in _INIT:
             metric = f"kube_pod_{kind}container_resource_{which}"
             question = ask(metric, wanted, ("resource",), which)
-            _note_settings(facts, which, _answers(reader, question))
+            _note_settings(facts, which, answers(reader, question))
         for resource, unit in _OLD_UNITS if dialect.old_state else ():
             question = ask(f"kube_pod_container_resource_{which}_{unit}", (), (), which)
             named = (
                 (labels | {"resource": resource}, line)
-                for labels, line in _answers(reader, question)
+                for labels, line in answers(reader, question)
             )
             _note_settings(facts, which, named)
 
 
-def _answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str, str], Timeline]]:
+def daily(dialect: Dialect, grid: Grid, series: str, what: str) -> Question[Rows]:
+    """A question for `series` as they stand once a day, by pod, and at the end of `grid`."""
+    days = Grid(grid.end - max(1, (grid.end - grid.start) // DAY) * DAY, DAY, 1)
+    days = replace(days, steps=max(1, (grid.end - grid.start) // DAY))
+
+    def expression(shard: Matchers) -> str:
+        return largest_by(_IDENTITY, narrowed(series, shard))
+
+    return Question(what, expression, days, plan(days, dialect.namespaces, _POINTS), _rows)
+
+
+def answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str, str], Timeline]]:
     """Ask, and hand out series by series what came back."""
     reader.ask(question)
     for rows in question.answers:
@@ -295,9 +326,9 @@ def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
 
 def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """How many replicas each workload is set to, at its latest within the window."""
-    for part in reversed(even_grids(grid.start, grid.end)):
+    for part in even_grids(grid.start, grid.end):
         pieces = plan(part, dialect.namespaces, _POINTS)
-        for metric, (kind, label) in _REPLICAS.items():
+        for metric, (kind, label) in REPLICAS.items():
             names = ("namespace", "exported_namespace", label, f"exported_{label}", "job")
 
             def expression(
@@ -307,14 +338,15 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
 
             question = Question("replicas", expression, part, pieces, _rows)
             told: dict[WorkloadName, dict[str, Timeline]] = {}
-            for labels, line in _answers(reader, question):
+            for labels, line in answers(reader, question):
                 key = (own(labels, "namespace"), kind, own(labels, label))
                 by_exporter = told.setdefault(key, {})
                 by_exporter[exporter(labels)] = (*by_exporter.get(exporter(labels), ()), *line)
             for key, lines in told.items():
                 known = facts.exporters.merge(key, lines)
-                if known:
-                    facts.replicas[key] = int(known[max(known)])
+                if not known or key in facts.replicas:
+                    continue
+                facts.replicas[key] = int(known[max(known)])
 
 
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:

@@ -313,7 +313,8 @@ def _explain_nothing(
             f"{url}: {CPU_COUNTER} has no series with a container label; let cAdvisor be scraped "
             "from the kubelet (/metrics/cadvisor), not from the nodes' root cgroup alone"
         )
-    seen = _newest(connection)
+    now = datetime.fromtimestamp(connection.now(), UTC)
+    seen = find_newest(connection, CPU_COUNTER, now)
     if seen is not None:
         return (
             f"{url}: no container usage in the window that ends at {end:%Y-%m-%d %H:%M} UTC; "
@@ -325,13 +326,13 @@ def _explain_nothing(
     )
 
 
-def _newest(connection: Connection) -> datetime | None:
-    """When usage was last scraped, to ten minutes; None where it was not within a month.
+def find_newest(connection: Connection, series: str, end: datetime) -> datetime | None:
+    """When `series` had its last sample up to `end`, to ten minutes; None for a month and more.
 
     Asked moment by moment, because one query over the month kept a server busy for minutes.
     """
-    query = f"max(timestamp({CPU_COUNTER}))"
-    now = connection.now()
+    query = f"max(timestamp({series}))"
+    now = end.timestamp()
     later = now
     for days in _BACK:
         moment = now - days * DAY.total_seconds()
@@ -345,4 +346,4 @@ def _newest(connection: Connection) -> datetime | None:
         middle = (moment + later) / 2
         between = connection.instant(query, middle)
         moment, later, found = (middle, later, between) if between else (moment, middle, found)
-    return datetime.fromtimestamp(found[0].value, UTC)
+    return datetime.fromtimestamp(max(sample.value for sample in found), UTC)

@@ -119,6 +119,14 @@ def selector(metric: str, matchers: Sequence[Matcher] = ()) -> str:
     return f"{metric}{{{inner}}}" if inner else metric
 
 
+def narrowed(series: str, more: Sequence[Matcher]) -> str:
+    """`series`, a selector as `selector` and `any_of` write it, with further matchers."""
+    inner = ",".join(map(str, more))
+    if not inner:
+        return series
+    return f"{series[:-1]},{inner}}}" if series.endswith("}") else f"{series}{{{inner}}}"
+
+
 def any_of(metrics: Iterable[str], matchers: Sequence[Matcher] = ()) -> str:
     """``{__name__=~"a|b",c="d"}``: the series of several metrics at once."""
     inner = dict.fromkeys(str(matcher) for matcher in (one_of("__name__", metrics), *matchers))

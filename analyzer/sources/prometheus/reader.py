@@ -26,6 +26,7 @@ _HOPELESS = 64
 _WEIGHT = 16
 """A request that timed out counts for so many: four in a row are enough."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 Expression = Callable[[Matchers], str]
 """A query, given further matchers for its selectors."""
@@ -89,12 +90,13 @@ class Reader:
                     done += 1
                     self._tell(done, total, question.what)
 
-    def attempt(self, what: str, read: Callable[[], object]) -> None:
-        """Call `read`; where it fails for good, note that `what` is missing and go on."""
+    def attempt(self, what: str, read: Callable[[], S]) -> S | None:
+        """What `read` returns; where it fails for good, note that `what` is missing and go on."""
         try:
-            read()
+            return read()
         except (TooBigError, BusyError, MalformedError, DeadlineError) as error:
             self.lost.append(f"{what} could not be read: {error}")
+            return None
 
     def _fetch(self, question: Question[T], piece: Piece) -> list[T]:
         grid = question.grid

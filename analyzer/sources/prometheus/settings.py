@@ -20,17 +20,26 @@ class PrometheusSettings:
     """
 
     token_file: Path | None = None
+    """A file with the bearer token to send; read anew for each request."""
     user: str | None = None
+    """The user of basic authentication; goes with `password_file`."""
     password_file: Path | None = None
+    """A file with the password of `user`; read anew for each request."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers to send with every request; their values are never shown."""
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Parameters to add to every query, such as `dedup: "true"` for Thanos."""
     tenant: str | None = None
+    """The tenant of a store that has tenants, such as Mimir, sent as X-Scope-OrgID."""
     aws_region: str | None = None
     """Sign requests for Amazon Managed Prometheus in this region (SigV4)."""
 
     ca_file: Path | None = None
+    """The certificates to verify the server with; by default those of the system."""
     client_certificate_file: Path | None = None
+    """The certificate to show to a server that asks for one (mutual TLS)."""
     client_key_file: Path | None = None
+    """The key of `client_certificate_file`, where it is in a file of its own."""
     insecure: bool = False
     """Do not verify the server's certificate."""
     proxy: str | None = field(default=None, repr=False)
@@ -55,12 +64,15 @@ class PrometheusSettings:
     cluster: str | None = None
     """The name of the cluster; also the value of `cluster_label` where several share a store."""
     cluster_label: str = "cluster"
+    """The label that tells clusters apart where several share a store."""
     usage_matchers: str | None = None
     """Label matchers of cAdvisor's series where probing them finds the wrong ones."""
     state_matchers: str | None = None
     """Label matchers of kube-state-metrics' series, likewise."""
     namespaces: tuple[str, ...] = ()
+    """Read only these namespaces; empty: all."""
     exclude_namespaces: tuple[str, ...] = ()
+    """Read none of these namespaces."""
 
     cache: Path | None = None
     """A folder that keeps closed UTC days, so that they are asked for once only."""

@@ -18,12 +18,20 @@ from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.events import (
     Event,
     build_events,
+    read_evictions,
     read_pressure,
     read_restarts,
     read_throttling,
     restarted_pods,
 )
 from analyzer.sources.prometheus.examine import examine_prometheus
+from analyzer.sources.prometheus.existence import (
+    build_pods,
+    read_living,
+    read_pods,
+    read_rules,
+)
+from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.owners import Owners, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
@@ -31,13 +39,15 @@ from analyzer.sources.prometheus.promql import selector
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
+from analyzer.sources.prometheus.resident import read_resident
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.prometheus.short_runs import correct_short_runs
 from analyzer.sources.prometheus.specs import build_specs
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import Meta, Recording, utc
+from analyzer.usage import Meta, Recording, Usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
@@ -92,7 +102,10 @@ class PrometheusSource:
         dialect = probe(connection, self.settings, end - window.length, end)
         grid = fit_grid(end, window, dialect)
         cluster = dialect.cluster or self.settings.cluster or "cluster"
-        span = _Span(Reader(connection, self.progress), dialect, self.settings, cluster)
+        fresh = check_freshness(connection, dialect, end)
+        ahead = check_future(connection, dialect, now) if now - end < DAY else ()
+        reader = Reader(connection, self.progress)
+        span = _Span(reader, dialect, self.settings, cluster, fresh.newest)
         parts = self._read_parts(span, grid, now)
         if not parts:
             raise SourceError(
@@ -101,7 +114,13 @@ class PrometheusSource:
             )
         for remark in span.remarks:
             _LOG.warning("%s", remark)
-        warnings = (*dialect.notes, *connection.warnings, *span.reader.lost)
+        warnings = (
+            *dialect.notes,
+            *fresh.warnings,
+            *ahead,
+            *connection.warnings,
+            *span.reader.lost,
+        )
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
         return join_recordings(parts, meta)
@@ -148,6 +167,8 @@ class _Span:
     dialect: Dialect
     settings: PrometheusSettings
     cluster: str
+    newest: datetime
+    """When usage was last seen in the window."""
     remarks: dict[str, None] = field(default_factory=dict)
     """What is worth saying and leaves the data whole."""
 
@@ -158,7 +179,8 @@ class _Span:
         cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
         if not len(lanes):
             return None
-        facts = fact.Facts(fact.read_owners(connection, dialect, grid))
+        asof = min(grid.end, self.newest).timestamp()
+        facts = fact.Facts(fact.read_owners(connection, dialect, grid), asof)
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins)
         events: list[Event] = []
@@ -173,6 +195,10 @@ class _Span:
                 read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
             ),
             "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
+            "what still exists": lambda: self._read_living(facts),
+            "pods": lambda: read_pods(self.reader, dialect, grid, facts),
+            "evictions": lambda: events.extend(read_evictions(self.reader, dialect, grid, facts)),
+            "quotas and limit ranges": lambda: read_rules(connection, dialect, facts),
             "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
@@ -184,6 +210,8 @@ class _Span:
             }
         for what, step in steps.items():
             self.reader.attempt(what, step)
+        if not dialect.from_rules:
+            usage = self._look_closer(grid, usage, facts)
         strangers = facts.owners.unknown
         if len(strangers) > _FEW * len(facts.owners.pods):
             self.reader.lost.append(
@@ -192,8 +220,42 @@ class _Span:
             )
         self.remarks.update(dict.fromkeys(facts.exporters.notes()))
         specs, changes = build_specs(facts, usage, grid, self.cluster)
-        meta = Meta(self.cluster, grid.start, grid.end, grid.step, nodes=tuple(facts.nodes))
-        return Recording(meta, usage, specs, build_events(events, changes, facts))
+        meta = Meta(
+            self.cluster,
+            grid.start,
+            grid.end,
+            grid.step,
+            nodes=tuple(facts.nodes),
+            quotas=tuple(facts.quotas),
+            limit_ranges=tuple(facts.limit_ranges),
+        )
+        pods = build_pods(facts, usage, grid)
+        return Recording(meta, usage, specs, build_events(events, changes, facts), pods)
+
+    def _look_closer(self, grid: Grid, usage: Usage, facts: fact.Facts) -> Usage:
+        """`usage` with what only some containers are asked for."""
+        reader, dialect = self.reader, self.dialect
+        usage = (
+            reader.attempt(
+                "the CPU of short runs", lambda: correct_short_runs(reader, dialect, grid, usage)
+            )
+            or usage
+        )
+        return (
+            reader.attempt(
+                "resident memory", lambda: read_resident(reader, dialect, grid, usage, facts)
+            )
+            or usage
+        )
+
+    def _read_living(self, facts: fact.Facts) -> None:
+        told = read_living(self.reader.connection, self.dialect, facts)
+        if facts.types and not told:
+            moment = datetime.fromtimestamp(facts.asof, UTC)
+            self.reader.lost.append(
+                f"kube-state-metrics tells nothing at {moment:%Y-%m-%d %H:%M} UTC, so that what "
+                "still exists is not known; look at its scrape"
+            )
 
 
 def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:

@@ -77,6 +77,8 @@ _ROW = (
     "hpa",
     "first_seen",
     "last_seen",
+    "exit_reason",
+    "suspended",
 )
 
 
@@ -107,6 +109,8 @@ def _stretches(
         states = [(grid.end.timestamp(), None, (None,) * len(_COLUMNS))]
     known = (times[0] - grid.step.total_seconds(), times[-1]) if times else (states[0][0],) * 2
     first, last = seen or known
+    if facts.living is not None and name in facts.living:
+        last = max(last, facts.asof)  # with or without a sample
     for index, (since, image, setting) in enumerate(states):
         begin = first if index == 0 else max(first, since)
         stop = last if index + 1 == len(states) else min(last, states[index + 1][0])
@@ -143,10 +147,19 @@ def _image_changes(ref: ContainerRef, periods: list[Stretch]) -> Iterator[Event]
 
 
 def _replicas(facts: Facts, ref: ContainerRef, stretches: list[Stretch]) -> int | None:
-    """What the workload is set to; for operators' and bare pods, how many there were last."""
-    known = facts.replicas.get((ref.namespace, ref.kind, ref.workload))
+    """What the workload is set to; for operators' and bare pods, how many there were last.
+
+    None for a workload that exists no more.
+    """
+    workload = (ref.namespace, ref.kind, ref.workload)
+    if ref.kind in facts.counted_kinds and workload not in facts.present:
+        return None
+    known = facts.replicas.get(workload)
     if known is not None or runs_now_and_then(ref.kind):
         return known
+    if facts.living is not None:
+        names = {(ref.namespace, stretch.pod, ref.container) for stretch in stretches}
+        return len(names & facts.living)
     latest = max(stretch.last for stretch in stretches)
     return len({stretch.pod for stretch in stretches if stretch.last == latest})
 
@@ -170,6 +183,8 @@ def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None)
         "hpa": _json(facts.hpas.get(workload, {})),
         "first_seen": datetime.fromtimestamp(period.first, UTC),
         "last_seen": datetime.fromtimestamp(period.last, UTC),
+        "exit_reason": facts.exits.get((ref.namespace, period.newest, ref.container)),
+        "suspended": facts.suspended.get(workload),
     }
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ import pyarrow as pa
 from analyzer.errors import RecordingError
 from analyzer.history import read_hpa
 from analyzer.kinds import DEPLOYMENT
+from analyzer.sources.window import DAY
 from analyzer.usage import (
     NAMES,
     Meta,
@@ -35,6 +37,14 @@ from analyzer.workload import ContainerRef
 
 _SERIES = "series_id"
 _WELL_KNOWN = re.compile(r"((requests|limits)\.)?(cpu|memory|ephemeral-storage)|pods")
+_LOG = logging.getLogger(__name__)
+_Unit = Literal["s", "ms", "us", "ns"]
+_UNIX_UNITS: dict[_Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_FIRST, _LAST = 978_307_200, 4_102_444_800
+"""Unix seconds of 2001 and 2100: the ranges of the units do not touch."""
+_YEARS_APART = pd.Timedelta(days=2 * 366)
+_FEW = 0.01
 _SPEC_VALUES = (
     "cpu_request_cores",
     "cpu_limit_cores",
@@ -67,8 +77,15 @@ def import_usage(
 def import_frame(
     frame: pd.DataFrame, *, cluster: str, step: timedelta | None = None, source: str = "import"
 ) -> Recording:
-    """Turn a usage table in memory into a recording. Raises `RecordingError` where it is none."""
+    """Turn a usage table in memory into a recording. Raises `RecordingError` where it is none.
+
+    Numbers in ``timestamp`` are Unix time in the one unit that puts them into this century; which
+    one that was is logged, and so are rows that are left out: those without a time, and a few whose
+    times lie years apart from all others.
+    """
+    frame = _readable_times(frame)
     usage = validate_usage(frame)
+    usage = usage[_of_one_time(usage["timestamp"])]
     if usage.empty:
         raise RecordingError("the table holds no rows")
     length = step or _usual_gap(usage)
@@ -178,6 +195,49 @@ def _name_series(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _readable_times(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` without rows that lack a time, and with times where there were Unix numbers."""
+    if "timestamp" not in frame:
+        return frame
+    absent = frame["timestamp"].isna()
+    if absent.any():
+        _LOG.warning("%d rows without a timestamp are left out", int(absent.sum()))
+        frame = frame[~absent]
+    numbers = frame["timestamp"]
+    if not pd.api.types.is_numeric_dtype(numbers) or numbers.empty:
+        return frame
+    for unit, size in _UNIX_UNITS.items():
+        if numbers.min() >= _FIRST * size and numbers.max() <= _LAST * size:
+            name = _UNIT_NAMES[unit]
+            _LOG.warning("the timestamps are read as Unix %s, from the dates they make", name)
+            return frame.assign(timestamp=pd.to_datetime(numbers, unit=unit, utc=True))
+    raise RecordingError(
+        f"the timestamps from {numbers.min():g} to {numbers.max():g} are Unix seconds, "
+        "milliseconds, microseconds or nanoseconds of no dates between 2001 and 2100; write them "
+        "as 2026-11-23T00:00:00Z"
+    )
+
+
+def _of_one_time(times: pd.Series[Any]) -> pd.Series[bool]:
+    """Which of the times belong together: all but a few that lie years apart from the others.
+
+    A clock that was not set yet says 1970. Where more than a few lie apart, all stay, and whoever
+    cannot hold so long a window says so.
+    """
+    ordered = times.sort_values(kind="stable")
+    block = (ordered.diff() > _YEARS_APART).cumsum()
+    sizes = block.value_counts()
+    if len(sizes) < 2 or sizes.iloc[0] < (1 - _FEW) * len(times):
+        return pd.Series(True, index=times.index)
+    kept: pd.Series[bool] = (block == sizes.index[0]).reindex(times.index)
+    stray = times[~kept]
+    _LOG.warning(
+        "%d rows are left out, whose times lie years apart from all others (%s to %s)",
+        len(stray), f"{stray.min():%Y-%m-%d}", f"{stray.max():%Y-%m-%d}",
+    )  # fmt: skip
+    return kept
+
+
 def _usual_gap(usage: pd.DataFrame) -> timedelta:
     ordered = usage.sort_values([*NAMES, "pod", "timestamp"], kind="stable")
     gaps = ordered.groupby([*NAMES, "pod"], observed=True)["timestamp"].diff().dropna()
@@ -185,6 +245,11 @@ def _usual_gap(usage: pd.DataFrame) -> timedelta:
     if gaps.empty:
         return timedelta(minutes=5)
     seconds = int(gaps.dt.total_seconds().round().mode().iloc[0])
+    if seconds > DAY.total_seconds():
+        raise RecordingError(
+            f"the samples of a series are usually {timedelta(seconds=seconds)} apart, and usage "
+            "needs one a day at least"
+        )
     return timedelta(seconds=max(1, seconds))
 
 
@@ -193,7 +258,9 @@ def _specs(frame: pd.DataFrame) -> pd.DataFrame | None:
     present = [name for name in _SPEC_VALUES if name in frame]
     if not present:
         return None
-    latest = frame.sort_values("timestamp").groupby(NAMES, observed=True)[present].last()
+    latest = (
+        frame.sort_values("timestamp", kind="stable").groupby(NAMES, observed=True)[present].last()
+    )
     return validate_specs(latest.reset_index())
 
 

@@ -67,7 +67,7 @@ def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
     return replace(
         joined,
         events=_join_events(events) if events else joined.events,
-        pods=_join_pods([part.pods for part in parts]),
+        pods=_join_pods(parts),
         days=_join_days([part.days for part in parts]),
     )
 
@@ -82,11 +82,18 @@ def _join_events(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return validate_events(table[~known])
 
 
-def _join_pods(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One row a pod: what the last table that knows it says, and its earliest start."""
-    known = [table for table in tables if not table.empty]
+def _join_pods(parts: Sequence[Recording]) -> pd.DataFrame:
+    """One row a pod: what the last part that knows it says, and its earliest start.
+
+    A pod that ran to the end of its last part, and no later one knows, ended there.
+    """
+    tables = [
+        part.pods.assign(ended=part.pods["ended"].fillna(pd.Timestamp(part.meta.end)))
+        for part in parts[:-1]
+    ]
+    known = [table for table in (*tables, parts[-1].pods) if not table.empty]
     if not known:
-        return tables[-1]
+        return parts[-1].pods
     table = pd.concat(known, ignore_index=True)
     started = table.groupby(["namespace", "pod"], sort=False, observed=True)["started"]
     return validate_pods(table.assign(started=started.transform("min")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Required, TypedDict
@@ -111,9 +112,17 @@ def write_meta(meta: Meta, path: Path) -> None:
         "source": meta.source,
         "queries": list(meta.queries),
         "warnings": list(meta.warnings),
-        "nodes": list(meta.nodes),
+        "nodes": _tidy(meta.nodes),
     }
-    data |= {
-        name: list(rows) for name in ("quotas", "limit_ranges") if (rows := getattr(meta, name))
-    }
+    rules = {"quotas": _tidy(meta.quotas), "limit_ranges": _tidy(meta.limit_ranges)}
+    data |= {name: rows for name, rows in rules.items() if rows}
     path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _tidy(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`rows` without what is not known, or no amount: `read_meta` would refuse it."""
+    return [{key: value for key, value in row.items() if _known(value)} for row in rows]
+
+
+def _known(value: Any) -> bool:
+    return value is not None and not (isinstance(value, int | float) and not 0 <= value <= MOST)

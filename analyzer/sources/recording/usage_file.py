@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analyzer.errors import RecordingError
 from analyzer.sources.prometheus.ragged import Grid, Origin, Runs, assemble, overlapping
-from analyzer.usage import NAMES, VALUES, Floats, Ints, Meta, Usage, refuse_absurd
+from analyzer.usage import NAMES, VALUES, Floats, Ints, Meta, Usage, as_floats
 from analyzer.workload import ContainerRef
 
 _ROW_GROUP = 100_000
@@ -161,9 +160,7 @@ def _numbers(table: pa.Table, name: str) -> Floats:
     column = table[name]
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         raise RecordingError(f"the usage column {name} holds {column.type}, not numbers")
-    values: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
-    refuse_absurd(values, "usage", name)
-    return values.astype(np.float32)
+    return as_floats(column.cast(pa.float64()).to_numpy())
 
 
 def _groups(offset: Ints) -> Iterator[tuple[int, int]]:

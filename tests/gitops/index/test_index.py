@@ -164,8 +164,8 @@ def test_the_last_patch_has_the_last_word(plant: Plant) -> None:
     assert expected.place.path == ("patches[0].patch | spec.template.spec.containers[0].resources")
 
 
-def test_a_single_leaf_of_a_json_patch_is_not_editable(plant: Plant) -> None:
-    """An operation on one leaf decides, but has no mapping to edit; that is said."""
+def test_a_single_leaf_of_a_json_patch_is_where_that_amount_goes(plant: Plant) -> None:
+    """An operation on one amount decides for that amount alone."""
     operations = (
         "- op: replace\n                      "
         "path: /spec/template/spec/containers/0/resources/limits/memory\n"
@@ -184,8 +184,9 @@ def test_a_single_leaf_of_a_json_patch_is_not_editable(plant: Plant) -> None:
         }
     )
     (expected,) = index_repository(root).expectations
-    assert expected.place.file == "kustomization.yaml"
-    assert not expected.place.editable
+    assert expected.declared == {"limits.memory": "2Gi"}
+    assert expected.leaf("limits.memory")[0] == "kustomization.yaml"
+    assert expected.leaf("requests.memory")[0] == "web.yaml"
 
 
 def test_custom_resources_feed_what_their_operator_makes(plant: Plant) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.escape import one_line
-from analyzer.gitops.land.diff import Author, mail, mail_series, unified_diff
+from analyzer.gitops.land.diff import Author, diff_of, joined, mail, mail_series, unified_diff
 from tests.gitops.conftest import Git
 
 NAMES = ["plain.yaml", "with space.yaml", "ümlaut/😀.yaml", 'quo"te.yaml', "back\\slash.yaml"]
@@ -102,3 +102,21 @@ def test_strangers_names_cannot_write_headers(tmp_path: Path, git: Git) -> None:
 def test_one_line_is_one_line() -> None:
     """Control characters, bidirectional marks and breaks are gone."""
     assert one_line("a\x1b[31m\n\u202eb\x00c\u2028d") == "a [31m b c d"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("texts", TEXTS)
+def test_a_mail_holds_its_diff_byte_for_byte(name: str, texts: tuple[str, str]) -> None:
+    """What is in a commit need not be kept a second time."""
+    body = "why\n---\ndiff --git a b\nFrom here\n-- \nrightsize\n"
+    text = mail("fix: ü → x", body, {name: texts}, Author(), 1, 2)
+    assert diff_of(text) == unified_diff({name: texts})
+
+
+def test_diffs_of_different_files_join_to_the_diff_of_all() -> None:
+    """In the order of files; two edits of one file are no plain sum."""
+    edits = {"b/x.yaml": ("a: 1\n", "a: 2\n"), "a.yaml": ("diff --git x\n", "c: 2"), "c": ("", "d")}
+    single = [unified_diff({name: edits[name]}) for name in ("b/x.yaml", "c", "a.yaml")]
+    assert joined(single) == unified_diff(edits)
+    assert joined([single[0], single[0]]) is None
+    assert joined([]) == ""

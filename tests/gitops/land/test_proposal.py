@@ -8,10 +8,10 @@ from analyzer.gitops.land.changes import ChangePlan, DesiredChange, plan_changes
 from analyzer.gitops.land.proposal import (
     Evidence,
     branch_name,
-    digest_in,
     mails,
     proposals,
 )
+from analyzer.gitops.land.worktree import digest_of
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Git, Plant
@@ -79,7 +79,7 @@ def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]
     assert notes.startswith("- media/Deployment/sonarr/app: ")
     assert "Merging restarts the pods" in found.body
     assert "roll back" in found.body
-    assert digest_in(found.body) == found.digest
+    assert digest_of(found.body) == found.digest
 
 
 def test_the_digest_follows_the_decision_alone(plant: Plant, flux: dict[str, str]) -> None:

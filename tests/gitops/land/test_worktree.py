@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from analyzer.errors import GitOpsError
-from analyzer.gitops.land.worktree import apply_to_worktree, clone, commit_to_branch, uncommitted
+from analyzer.gitops.land.diff import Author, mail
+from analyzer.gitops.land.worktree import (
+    HandsOffError,
+    RejectedError,
+    apply_to_worktree,
+    clone,
+    commit_to_branch,
+    uncommitted,
+)
+from analyzer.gitops.reach.repository import load_repository
 from tests.gitops.conftest import Git, Plant
 
 FILES = {"a.yaml": "a: 1\n", "b/b.yaml": "b: 1\n"}
@@ -43,7 +52,7 @@ def test_a_renamed_file_is_told_by_both_its_names(committed: Plant, git: Git) ->
     """The name that is gone and the new one, each whole."""
     root = committed(FILES)
     git(root, "mv", "a.yaml", "c.yaml")
-    assert uncommitted(root) == ["a.yaml", "c.yaml"]
+    assert uncommitted(root, ["a.yaml", "b/b.yaml", "c.yaml"]) == ["a.yaml", "c.yaml"]
 
 
 def test_a_file_that_moved_on_is_left_alone(committed: Plant) -> None:
@@ -136,3 +145,85 @@ def test_the_same_content_moves_nothing(committed: Plant) -> None:
     root = committed(FILES)
     first = commit_to_branch(root, "r", "one", EDITS)
     assert commit_to_branch(root, "r", "one", EDITS) == first
+
+
+MESSAGE = "fix: a\n\nbody\n<!-- rightsize:{} -->\n"
+ONE, TWO = (MESSAGE.format(letter * 32) for letter in "ab")
+
+
+def test_a_branch_that_was_deleted_is_not_reborn(committed: Plant, git: Git) -> None:
+    """Deleting it is an answer, which holds until the proposal is another one."""
+    root = committed(FILES)
+    commit_to_branch(root, "r", ONE, EDITS)
+    git(root, "branch", "-qD", "r")
+    with pytest.raises(RejectedError, match="until its numbers move"):
+        commit_to_branch(root, "r", ONE, EDITS)
+    assert git(root, "rev-parse", "--verify", "-q", "r").returncode != 0
+    commit_to_branch(root, "r", TWO, {"a.yaml": ("a: 1\n", "a: 3\n")})
+
+
+def test_a_fresh_clone_sees_what_a_person_did_on_the_remote(
+    committed: Plant, git: Git, tmp_path: Path
+) -> None:
+    """There is no local branch yet, and the commit of a person is there all the same."""
+    root = committed(FILES)
+    commit_to_branch(root, "r", ONE, EDITS)
+    git(root, "checkout", "-q", "r")
+    git(root, "commit", "-q", "--allow-empty", "-m", "by hand")
+    git(root, "checkout", "-q", "main")
+    fresh = clone(
+        root.as_uri(), git(root, "rev-parse", "main").stdout.decode().strip(), tmp_path / "c"
+    )
+    with pytest.raises(HandsOffError, match="hands off"):
+        commit_to_branch(fresh, "r", TWO, EDITS)
+
+
+def test_the_callers_git_variables_lead_nowhere_else(
+    committed: Plant, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook's environment names another repository; the one that was asked for counts."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "-q")
+    root = committed(FILES)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / "index"))
+    assert uncommitted(root, ["a.yaml", "b/b.yaml"]) == []
+    assert set(load_repository(root).files) == {"a.yaml", "b/b.yaml"}
+    commit_to_branch(root, "r", ONE, EDITS)
+    assert git(root, "rev-parse", "--verify", "-q", "r").returncode == 0
+
+
+def test_no_filter_of_the_repository_runs(committed: Plant, git: Git, tmp_path: Path) -> None:
+    """A filter is a program that a repository names; looking at its files must not start it."""
+    root = committed({**FILES, ".gitattributes": "*.yaml filter=evil\n"})
+    mark = tmp_path / "mark"
+    for part in ("clean", "smudge", "process"):
+        git(root, "config", f"filter.evil.{part}", f"touch {mark}")
+    git(root, "config", "core.hooksPath", str(tmp_path))
+    (root / "a.yaml").write_text("a: 1\n")  # another time stamp: git would look into it
+    assert uncommitted(root, ["a.yaml"]) == []
+    assert len(apply_to_worktree(root, EDITS)) == 2
+    (root / "a.yaml").write_text("a: 1\n")
+    (root / "b" / "b.yaml").write_text("b: 1\n")
+    commit_to_branch(root, "r", ONE, EDITS)
+    assert not mark.exists()
+
+
+def test_a_mail_merges_where_a_line_beside_it_has_moved(committed: Plant, git: Git) -> None:
+    """`git am -3` knows from the names of both contents what was edited."""
+    lines = "image: 1\nresources:\n  limits:\n    memory: 2Gi\n"
+    root = committed({"web.yaml": lines})
+    text = mail(
+        "fix: a", "body", {"web.yaml": (lines, lines.replace("2Gi", "1Gi"))}, Author(), 1, 1
+    )
+    (root / "web.yaml").write_text(lines.replace("image: 1", "image: 2"))
+    git(root, "commit", "-qam", "bump")
+    assert git(root, "am", given=text.encode()).returncode != 0
+    git(root, "am", "--abort")
+    done = git(root, "am", "-3", given=text.encode())
+    assert done.returncode == 0, done.stderr
+    assert (root / "web.yaml").read_text() == lines.replace("image: 1", "image: 2").replace(
+        "2Gi", "1Gi"
+    )

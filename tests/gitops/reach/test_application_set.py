@@ -63,7 +63,7 @@ def test_no_template_takes_long_to_fill(text: str) -> None:
 
 
 def test_segments_of_a_folder_name_application_and_namespace(plant: Plant) -> None:
-    """Excluded folders are dead; the others go where the template's segments say."""
+    """The folders go where the template's segments say; of excluded ones nothing is known."""
     root = plant(
         {
             "set.yaml": SET.format(
@@ -82,7 +82,7 @@ def test_segments_of_a_folder_name_application_and_namespace(plant: Plant) -> No
     }
     assert found == {
         "apps/shop/web/deployment.yaml": ("shop", True),
-        "apps/shop/old/deployment.yaml": ("default", False),
+        "apps/shop/old/deployment.yaml": ("default", None),
     }
 
 
@@ -134,7 +134,7 @@ def test_a_merge_overrules_where_its_keys_agree(plant: Plant) -> None:
     }
     assert found["apps/a/deployment.yaml"] == ("one", True)
     assert found["apps/b/deployment.yaml"] == ("two", True)
-    assert found["apps/c/deployment.yaml"][1] is False
+    assert found["apps/c/deployment.yaml"][1] is None
 
 
 def test_what_only_the_cluster_knows_makes_nothing_dead(plant: Plant) -> None:

@@ -1,0 +1,188 @@
+"""Evidence: what was observed of each container, in the numbers a reviewer asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.cutoff import NO_KILLS, find_kills
+from analyzer.evidence.hours import BusyHour, busiest_hour
+from analyzer.evidence.pods import Spread, spread_of
+from analyzer.history import Histories
+from analyzer.models.demand import Resource
+from analyzer.quantity import Memory
+from analyzer.usage import EVENT_KINDS
+
+Array = npt.NDArray[np.float64]
+
+_TARDY = 1 / 24
+"""Days after the first sample of the window from which on a pod is taken to have started in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Usage over some time, all samples of all pods: cores or bytes, None where none was seen."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was observed of one container."""
+
+    cpu: Quantiles
+    memory: Quantiles
+    samples: int
+    pods: int
+    days: float
+    """How many days of history there are: days with samples, at most the time they span."""
+    coverage: float
+    """The observed share of the time between the first and the last sample."""
+    last_seen: datetime
+    oom_kills: int = 0
+    oom_limit: Memory | None = None
+    """The highest limit at which it was killed."""
+    oom_elsewhere: int = 0
+    """Those of `oom_kills` that the limit did not cause (`analyzer.cutoff`)."""
+    restarts: int = 0
+    image_changes: int = 0
+    throttled: float = 0.0
+    """The share of observed steps in which it was notably throttled."""
+    cpu_pressure: float = 0.0
+    """The share of the observed time that lies in hours of notable CPU pressure: some task waited
+    for a CPU, be it for the limit or for its neighbours. 0 also where the source has no PSI."""
+    memory_pressure: float = 0.0
+    """The same of memory: all tasks waited at once for pages to be reclaimed or read back."""
+    starts: bool = True
+    """Whether a start was seen: what it needs is then part of the memory that was seen."""
+    resident_peak: float | None = None
+    """The highest resident memory in bytes, which the kernel cannot take back; None where the
+    source does not tell it from page cache."""
+    cpu_since: datetime | None = None
+    """From when on `cpu` counts: after a change of level or of the image; None for all of it."""
+    memory_since: datetime | None = None
+    cpu_before: Quantiles | None = None
+    """What was seen before that."""
+    memory_before: Quantiles | None = None
+    cpu_pods: Spread | None = None
+    """How unlike its pods are; None for fewer than two."""
+    memory_pods: Spread | None = None
+    busy_hour: BusyHour | None = None
+    """The hour of every day or week in which it uses most CPU, where one stands out."""
+
+
+def observe(
+    histories: Histories, indices: Iterable[int], recent: Mapping[Resource, Array] | None = None
+) -> dict[int, Evidence]:
+    """Sum up what was observed of the containers at `indices`, each seen at least once.
+
+    `recent` says per resource and container how many days back still count (NaN: all); what was
+    before is summed up beside it.
+    """
+    counts, kills = _count_events(histories), find_kills(histories)
+    found = {}
+    for index in indices:
+        seen = _observe_one(histories, index, counts)
+        seen = replace(seen, oom_elsewhere=kills.get(index, NO_KILLS).elsewhere)
+        for resource, days in (recent or {}).items():
+            if not np.isnan(days[index]):
+                seen = _split(histories, index, seen, resource, float(days[index]))
+        found[index] = seen
+    return found
+
+
+def _split(
+    histories: Histories, index: int, seen: Evidence, resource: Resource, days: float
+) -> Evidence:
+    """`seen` with the last `days` of a resource apart from what was before."""
+    usage, where = histories.usage, histories.usage.span(index)
+    first = usage.steps - round(days * usage.steps_per_day)
+    late = usage.sample_steps(index) >= first
+    values = usage.cpu_cores[where] if resource == "cpu" else usage.memory_bytes[where]
+    now, before = _quantiles(values[late]), _quantiles(values[~late])
+    if now.max is None or before.max is None:
+        return seen
+    since = usage.start + first * usage.step
+    if resource == "cpu":
+        return replace(seen, cpu=now, cpu_since=since, cpu_before=before)
+    return replace(seen, memory=now, memory_since=since, memory_before=before)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    events: Mapping[str, npt.NDArray[np.int64]]
+    oom_limit: Array
+
+
+def _count_events(histories: Histories) -> _Counts:
+    events, size = histories.events, len(histories)
+    counts = {
+        kind: np.bincount(events.loc[events["kind"] == kind, "index"], minlength=size)
+        for kind in EVENT_KINDS
+    }
+    limit = np.full(size, np.nan)
+    kills = events[(events["kind"] == "oom_kill") & events["value"].notna()]
+    highest = kills.groupby("index")["value"].max()
+    limit[highest.index] = highest
+    return _Counts(counts, limit)
+
+
+def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
+    usage, where = histories.usage, histories.usage.span(index)
+    cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where]
+    seen = ~(np.isnan(cpu) & np.isnan(memory))
+    steps = np.unique(usage.sample_steps(index)[seen])
+    span = int(steps[-1]) - int(steps[0]) + 1
+    limit = counts.oom_limit[index]
+    starts = counts.events["restart"][index] + counts.events["oom_kill"][index] > 0
+    hours = seen.sum() * (usage.step / timedelta(hours=1))
+    return Evidence(
+        cpu=_quantiles(cpu),
+        memory=_quantiles(memory),
+        samples=int(seen.sum()),
+        pods=int(usage.bounds[index + 1] - usage.bounds[index]),
+        days=min(len(np.unique(steps // usage.steps_per_day)), span / usage.steps_per_day),
+        coverage=len(steps) / span,
+        last_seen=usage.start + (int(steps[-1]) + 1) * usage.step,
+        oom_kills=int(counts.events["oom_kill"][index]),
+        oom_limit=None if np.isnan(limit) else Memory.from_bytes(float(limit)),
+        restarts=int(counts.events["restart"][index]),
+        image_changes=int(counts.events["image_change"][index]),
+        throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
+        starts=bool(starts) or _started(histories, index),
+        cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
+        memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
+        resident_peak=_highest(usage.memory_rss_bytes, where),
+        cpu_pods=spread_of(histories, index, usage.cpu_cores),
+        memory_pods=spread_of(histories, index, usage.memory_bytes),
+        busy_hour=busiest_hour(histories, index),
+    )
+
+
+def _highest(values: npt.NDArray[np.float32] | None, where: slice) -> float | None:
+    if values is None or np.isnan(values[where]).all():
+        return None
+    return float(np.nanmax(values[where]))
+
+
+def _started(histories: Histories, index: int) -> bool:
+    """Whether a pod began within the window, and not with it; init containers begin every pod."""
+    usage, series = histories.usage, slice(*histories.usage.bounds[index : index + 2])
+    seen_from = int(usage.first.min()) if len(usage.first) else 0
+    late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
+    return bool(late.any()) or histories.spec(index).container_type == "init"
+
+
+def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:
+    seen = np.sort(values[~np.isnan(values)])
+    if not len(seen):
+        return Quantiles(None, None, None, None)
+    ranks = [max(0, int(np.ceil(q * len(seen))) - 1) for q in (0.5, 0.95, 0.99, 1.0)]
+    return Quantiles(*(float(seen[rank]) for rank in ranks))

@@ -1,0 +1,225 @@
+"""What still exists at the end of the window, and what goes on under another name.
+
+Usage is no proof of existence: a container that was renamed, a workload that was deleted or scaled
+to nothing left samples behind. A patch of it would add a container without an image, or land
+nowhere. What exists is told by the specs table (``first_seen``, ``last_seen``, ``replicas``,
+``suspended``) and the pods table; where they tell nothing of a container, it is taken to exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from analyzer.kinds import POD, runs_now_and_then
+from analyzer.usage import NAMES, Recording
+from analyzer.workload import ContainerRef, WorkloadRef
+
+UNSEEN_FOR = timedelta(hours=3)
+"""What was not seen for so long while others were is gone; less is a gap of the monitoring."""
+_HANDOVER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When a container was first and last seen or described, and how it was set up last."""
+
+    ref: ContainerRef
+    first: datetime
+    last: datetime
+    image: str | None
+    replicas: float
+    suspended: bool
+
+
+def settle(recording: Recording) -> tuple[Recording, dict[ContainerRef, str]]:
+    """`recording` with histories under the names of now, and why each container is gone that is.
+
+    A history moves to another name only where one container went, one came at the same time, and
+    both run the same image: in the same workload, or in a workload with all the same containers.
+    """
+    lives = _lives(recording)
+    if not lives:
+        return recording, {}
+    asof = min(recording.meta.end, max(life.last for life in lives.values()))
+    gone = dict(_gone(lives, recording, asof))
+    heirs = _heirs(lives, gone, recording)
+    for old, new in heirs.items():
+        where = new.container if old.workload_ref == new.workload_ref else str(new)
+        gone[old] = f"it was renamed: its history goes on as {where}"
+    return _rename(recording, heirs), gone
+
+
+def _lives(recording: Recording) -> dict[ContainerRef, Life]:
+    """The life of every container whose last sighting is told by the specs table."""
+    begun, ended = _observed(recording)
+    lives: dict[ContainerRef, Life] = {}
+    specs = recording.specs[recording.specs["last_seen"].notna()]
+    for row in specs.sort_values("last_seen", kind="stable").to_dict("records"):
+        ref = ContainerRef(recording.meta.cluster, *(str(row[name]) for name in NAMES))
+        last = row["last_seen"].to_pydatetime()
+        first = last if pd.isna(row["first_seen"]) else row["first_seen"].to_pydatetime()
+        known = lives.get(ref)
+        lives[ref] = Life(
+            ref,
+            min(first, known.first if known else first, begun.get(ref, first)),
+            max(last, ended.get(ref, last)),
+            row["image"] if isinstance(row["image"], str) else None,
+            float(row["replicas"]),
+            row["suspended"] == 1,
+        )
+    return lives
+
+
+def _observed(
+    recording: Recording,
+) -> tuple[dict[ContainerRef, datetime], dict[ContainerRef, datetime]]:
+    """When each container was first and last observed."""
+    usage = recording.usage
+    first = np.full(len(usage.containers), usage.steps)
+    last = np.zeros(len(usage.containers), dtype=np.int64)
+    np.minimum.at(first, usage.container, usage.first)
+    np.maximum.at(last, usage.container, usage.first + np.diff(usage.offset))
+    seen = [(i, ref) for i, ref in enumerate(usage.containers) if last[i] > 0]
+    return (
+        {ref: usage.start + int(first[i]) * usage.step for i, ref in seen},
+        {ref: usage.start + int(last[i]) * usage.step for i, ref in seen},
+    )
+
+
+def _gone(
+    lives: Mapping[ContainerRef, Life], recording: Recording, asof: datetime
+) -> Iterator[tuple[ContainerRef, str]]:
+    """Which containers are gone, and what became of them as far as that is known."""
+    running = _running(recording)
+    for workload, members in _by_workload(lives.values()).items():
+        last = max(life.last for life in members)
+        latest = max(members, key=lambda life: life.last)
+        alive = last > asof - UNSEEN_FOR or (workload.namespace, workload.name) in running
+        for life in members:
+            if any(each.suspended for each in members):
+                yield life.ref, "its CronJob is suspended: nothing runs"
+            elif latest.replicas == 0 and last < asof - 3 * recording.meta.step:
+                yield life.ref, f"it is scaled to 0 replicas: nothing runs since {_day(last)}"
+            elif not alive and not runs_now_and_then(workload.kind):
+                yield life.ref, _lost(workload, last)
+            elif _replaced(life, members, asof):
+                yield (
+                    life.ref,
+                    (
+                        f"the container was renamed or removed: pods of this workload since "
+                        f"{_day(life.last)} have none of that name"
+                    ),
+                )
+
+
+def _lost(workload: WorkloadRef, last: datetime) -> str:
+    if workload.kind == POD.name:
+        return f"the pod is gone since {_day(last)}"
+    return f"nothing of the workload exists since {_day(last)}: it was deleted or renamed"
+
+
+def _replaced(life: Life, members: Iterable[Life], asof: datetime) -> bool:
+    """Whether another container of the workload was seen well after the last sighting."""
+    later = max(other.last for other in members)
+    return life.last < later - UNSEEN_FOR and life.last < asof - UNSEEN_FOR
+
+
+def _running(recording: Recording) -> set[tuple[str, str]]:
+    """Namespace and workload of the pods that the pods table says are not ended."""
+    pods = recording.pods[recording.pods["ended"].isna() & recording.pods["workload"].notna()]
+    return set(zip(pods["namespace"], pods["workload"], strict=True))
+
+
+def _by_workload(lives: Iterable[Life]) -> dict[WorkloadRef, list[Life]]:
+    found: dict[WorkloadRef, list[Life]] = {}
+    for life in lives:
+        found.setdefault(life.ref.workload_ref, []).append(life)
+    return found
+
+
+def _heirs(
+    lives: Mapping[ContainerRef, Life], gone: Mapping[ContainerRef, str], recording: Recording
+) -> dict[ContainerRef, ContainerRef]:
+    """The new name of every gone container whose history certainly goes on."""
+    begin = recording.meta.start + UNSEEN_FOR
+    came = [life for life in lives.values() if life.first > begin and life.ref not in gone]
+    went = [lives[ref] for ref in gone]
+    heirs = {}
+    for old in went:
+        inside = [
+            n for n in came if n.ref.workload_ref == old.ref.workload_ref and _follows(old, n)
+        ]
+        beside = [n for n in came if _same_place(old, n) and _follows(old, n)]
+        found = inside or beside
+        if len(found) == 1:
+            heirs[old.ref] = found[0].ref
+    claimed = list(heirs.values())
+    unclear = {ref for ref in claimed if claimed.count(ref) > 1}
+    return {old: new for old, new in heirs.items() if new not in unclear}
+
+
+def _same_place(old: Life, new: Life) -> bool:
+    """Whether both are the container of one name in two workloads of a kind and namespace."""
+    names = ("namespace", "kind", "container")
+    return all(getattr(old.ref, name) == getattr(new.ref, name) for name in names)
+
+
+def _follows(old: Life, new: Life) -> bool:
+    """Whether `new` came as `old` went, and runs the same image, of whatever version."""
+    return (
+        old.image is not None
+        and new.image is not None
+        and _repository(old.image) == _repository(new.image)
+        and abs(new.first - old.last) <= _HANDOVER
+    )
+
+
+def _repository(image: str) -> str:
+    """An image without its tag and digest: ``registry:5000/shop/web:2@sha256:…`` less both."""
+    name = image.partition("@")[0]
+    head, slash, tail = name.rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
+def _rename(recording: Recording, heirs: Mapping[ContainerRef, ContainerRef]) -> Recording:
+    """Usage, events and days under the new names; the specs of the old ones stay theirs."""
+    usage = recording.usage
+    pods = {ref: set[str]() for ref in usage.containers}
+    for series, owner in enumerate(usage.container):
+        pods[usage.containers[owner]].add(usage.pods[series])
+    clear = {
+        old: new for old, new in heirs.items() if not pods.get(old, set()) & pods.get(new, set())
+    }
+    if not clear:
+        return recording
+    refs = [clear.get(ref, ref) for ref in usage.containers]
+    return replace(
+        recording,
+        usage=usage.rename(refs),
+        events=_rename_rows(recording.events, clear),
+        days=_rename_rows(recording.days, clear),
+    )
+
+
+def _rename_rows(table: pd.DataFrame, heirs: Mapping[ContainerRef, ContainerRef]) -> pd.DataFrame:
+    table = table.copy()
+    for old, new in heirs.items():
+        mine = (
+            (table["namespace"] == old.namespace)
+            & (table["workload_kind"] == old.kind)
+            & (table["workload"] == old.workload)
+            & (table["container"] == old.container)
+        )
+        if mine.any():
+            table["workload"] = table["workload"].astype(object).mask(mine, new.workload)
+            table["container"] = table["container"].astype(object).mask(mine, new.container)
+    return table
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,118 @@
+"""Promised against happened, as a comment on the pull request that made the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from analyzer.escape import markdown, markdown_table
+from analyzer.forge.promise import Promise, promised
+from analyzer.forge.protocol import PullRequest
+from analyzer.ledger.outcome import Outcome
+from analyzer.quantity import Cpu, Memory
+
+WEEKS = (4, 1)
+"""After so many weeks a comment says what came, the latest first."""
+
+Key = tuple[str, str, str, str]
+_HEAD = ("Container", "CPU above its request", "memory above its request", "OOM kills", "throttled")
+
+
+def marker(occasion: str) -> str:
+    """What tells that a comment for this occasion is there already."""
+    return f"<!-- rightsize-verdict:{occasion} -->"
+
+
+def verdict(request: PullRequest, outcomes: Iterable[Outcome]) -> tuple[str, str] | None:
+    """The occasion and the text of what is to be said about a merged pull request now.
+
+    None where nothing is known yet, or its amounts do not hold any more. A kill or heavy
+    throttling is said at once, else the first and the fourth week are.
+    """
+    found = _about(promised(request.text.body), outcomes)
+    if not found:
+        return None
+    harmed = [one for one in found if one.harmed]
+    if harmed:
+        return "harm", _text(_harm(harmed), found)
+    weeks = min(one.weeks for one in found)
+    # A week that a run sees is rarely whole: a day may lack at either end.
+    due = next((week for week in WEEKS if weeks >= week - 0.15), None)
+    if due is None:
+        return None
+    lived = "one week" if due == 1 else f"{due} weeks"
+    return str(due), _text(f"**After {lived}**: no kill, and no heavy throttling.", found)
+
+
+def _about(promises: Sequence[Promise], outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The outcomes of what a pull request promised, where its amounts are those that hold."""
+    known: Mapping[Key, Outcome] = {
+        (o.ref.namespace, o.ref.kind, o.ref.workload, o.ref.container): o for o in outcomes
+    }
+    pairs = [(p, known.get((p.namespace, p.kind, p.workload, p.container))) for p in promises]
+    return [outcome for promise, outcome in pairs if outcome and _holds(promise, outcome)]
+
+
+def _holds(promise: Promise, outcome: Outcome) -> bool:
+    amounts = {target: getattr(outcome.now, target, None) for target in promise.after}
+    return all(
+        amount is not None and amount.units == promise.after[target]
+        for target, amount in amounts.items()
+    )
+
+
+def _harm(harmed: Sequence[Outcome]) -> str:
+    lines = ["**This change has done harm.** The next run puts what it proposes instead first."]
+    for one in harmed:
+        times = "once" if one.kills == 1 else f"{one.kills} times"
+        what = [f"OOM-killed {times}"] if one.kills else []
+        what += [f"throttled {one.throttled:.0%} of the time"] if one.throttled else []
+        before = ", ".join(_before(one)) or "nothing was declared"
+        lines.append(f"- {markdown(str(one.ref))}: {', '.join(what)} since. Before: {before}.")
+    return "\n".join(lines)
+
+
+def _before(one: Outcome) -> list[str]:
+    names = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
+    amounts: list[tuple[str, Cpu | Memory | None]] = [(n, getattr(one.before, n)) for n in names]
+    return [f"{name.replace('_', ' ')} {amount}" for name, amount in amounts if amount is not None]
+
+
+def _text(first: str, found: Sequence[Outcome]) -> str:
+    rows = [
+        [
+            markdown(str(one.ref)),
+            _pair(one, "cpu_request", "of the time"),
+            _pair(one, "memory_request", "of the weeks"),
+            str(one.kills),
+            f"{one.throttled:.0%}",
+        ]
+        for one in found
+    ]
+    return f"{first}\n\n{markdown_table(_HEAD, rows)}\n"
+
+
+def _pair(one: Outcome, target: str, unit: str) -> str:
+    if target not in one.promised:
+        return "nothing stated"
+    return f"{one.happened[target]:.1%} {unit}, {one.promised[target]:.1%} stated"
+
+
+def score_line(outcomes: Sequence[Outcome]) -> str:
+    """Over all changes that were merged as proposed: what was stated and what came, in one line."""
+    merged = [one for one in outcomes if one.origin == "proposed" and one.weeks > 0]
+    if not merged:
+        return ""
+    parts = []
+    for target, what in (
+        ("cpu_request", "CPU above the request"),
+        ("memory_request", "memory above the request"),
+        ("memory_limit", "killed at the limit"),
+    ):
+        told = [one for one in merged if target in one.promised]
+        weeks = sum(one.weeks for one in told)
+        if weeks:
+            stated = sum(one.promised[target] * one.weeks for one in told) / weeks
+            came = sum(one.happened[target] * one.weeks for one in told) / weeks
+            parts.append(f"{what}: {stated:.1%} stated, {came:.1%} came")
+    many = "1 merged change" if len(merged) == 1 else f"{len(merged)} merged changes"
+    return f"{many}: {'; '.join(parts)}." if parts else ""

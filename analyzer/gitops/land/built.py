@@ -1,0 +1,59 @@
+"""One build of a kustomize folder, as the controller in charge of it would make it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analyzer.gitops.reach import overlay
+from analyzer.gitops.reach.objects import node_at
+from analyzer.gitops.reach.release import Release, mapping_of, merge
+from analyzer.gitops.reach.route import Route, Steering
+from analyzer.gitops.render.kustomize import Kustomize
+from analyzer.gitops.render.rendering import Rendering
+from analyzer.gitops.text.tree import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A folder, and what steers its build."""
+
+    folder: str
+    steering: Steering | None
+
+    def made_by(self, kustomize: Kustomize, texts: Mapping[str, str]) -> Rendering:
+        """The objects with some files edited. Raises `RenderError`."""
+        return kustomize.build(self.folder, texts, self._overlay(texts))
+
+    def _overlay(self, texts: Mapping[str, str]) -> str:
+        """What the controller adds, read anew where its object is among the edited texts."""
+        steering = self.steering
+        if steering is None:
+            return "{}"
+        text = texts.get(steering.file)
+        node = None if text is None else node_at(parse(text), steering.address)
+        if node is None:
+            return steering.overlay
+        if steering.address.path[-1:] == ("spec",):
+            return overlay.of_flux(node, self.folder)
+        return overlay.of_argo(node, self.folder)
+
+
+def build_of(route: Route) -> Build | None:
+    """The build that a route goes through; None where files are applied as they stand."""
+    return None if route.top is None else Build(route.top, route.steering)
+
+
+def built_values(release: Release, rendering: Rendering) -> Mapping[str, object]:
+    """The values of a HelmRelease with those that its object has once it is built.
+
+    Values that it refers to come first, as they were found; for anything but a HelmRelease all of
+    them count as found.
+    """
+    owner = release.owner
+    for item in rendering.objects:
+        name = release.route.expand(item.name)
+        if item.is_helm_release and owner.kind == item.kind and name == owner.name:
+            given = release.referenced().merged()
+            return merge(dict(given), mapping_of(item.node.at("spec", "values")))
+    return release.merged()

@@ -1,0 +1,86 @@
+"""What was observed: days, starts, unlike pods, busy hours, and what counts since when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyzer.evidence import observe
+from tests.samples import MIB, START, histories, meta, names, steady
+
+DAY = 288
+TIME = np.arange(14 * DAY) / DAY
+
+
+def test_days_are_no_more_than_the_time_they_span() -> None:
+    """25 hours that touch three dates are hardly more than one day."""
+    late = steady(days=25 / 24).assign(
+        timestamp=[START + timedelta(hours=23.5, minutes=5 * k) for k in range(300)]
+    )
+    assert observe(histories(late), [0])[0].days == pytest.approx(25 / 24)
+
+
+def test_a_start_is_a_restart_or_a_pod_that_came_later() -> None:
+    """A pod that was there all the time has shown no start."""
+    later = steady(days=7).assign(
+        pod="web-2", timestamp=[START + timedelta(days=7, minutes=5 * k) for k in range(1, 2017)]
+    )
+    restart = {**names(), "timestamp": START + timedelta(days=1), "kind": "restart"}
+    assert not observe(histories(), [0])[0].starts
+    assert observe(histories(events=[restart]), [0])[0].starts
+    assert observe(histories(pd.concat([steady(), later])), [0])[0].starts
+
+
+def test_a_leader_is_told_from_its_followers() -> None:
+    """One of four pods works all the time; what a pod did that is gone does not count."""
+    frames = [steady(cpu=0.02).assign(pod=f"web-{k}") for k in range(3)]
+    leader = steady(cpu=1.5, memory=400 * MIB).assign(pod="web-3")
+    gone = steady(days=7, cpu=9.0).assign(pod="web-4")
+    seen = observe(histories(pd.concat([*frames, leader, gone])), [0])[0]
+    assert seen.cpu_pods is not None and seen.memory_pods is not None
+    assert (seen.cpu_pods.pods, seen.cpu_pods.high) == (4, 1)
+    assert (seen.cpu_pods.worst, seen.cpu_pods.typical) == pytest.approx((1.5, 0.02))
+    assert seen.memory_pods.ratio == pytest.approx(4.0)
+    assert observe(histories(), [0])[0].cpu_pods is None
+
+
+@pytest.mark.parametrize(
+    ("busy", "when"),
+    [
+        ((TIME % 1 >= 2 / 24) & (TIME % 1 < 3 / 24), "every day from 02:00"),
+        ((TIME % 7 >= 6 + 2 / 24) & (TIME % 7 < 6 + 3 / 24), "every Sunday from 02:00"),
+    ],
+)
+def test_the_hour_that_is_busy_each_day_or_week_is_found(busy: np.ndarray, when: str) -> None:
+    """However little of the time it is; the window begins on a Monday at midnight."""
+    hour = observe(histories(steady(cpu=np.where(busy, 3.0, 0.02))), [0])[0].busy_hour
+    assert hour is not None
+    assert hour.cores == pytest.approx(3.0)
+    assert hour.when == when
+
+
+def test_what_was_busy_once_is_no_busy_hour() -> None:
+    """A migration in one night recurs nowhere, and steady use stands out at no hour."""
+    once = np.where((TIME > 9) & (TIME < 9.1), 3.0, 0.02)
+    assert observe(histories(steady(cpu=once)), [0])[0].busy_hour is None
+    assert observe(histories(), [0])[0].busy_hour is None
+
+
+def test_quantiles_are_of_what_counts_and_the_rest_stands_beside() -> None:
+    """Memory moved from 800Mi to 400Mi four days before the end."""
+    of = histories(steady(memory=np.where(TIME < 10, 800.0, 400.0) * MIB))
+    seen = observe(of, [0], {"memory": np.array([4.0])})[0]
+    assert seen.memory.max == 400 * MIB
+    assert seen.memory_before is not None and seen.memory_before.max == 800 * MIB
+    assert seen.memory_since == START + timedelta(days=10)
+    assert seen.cpu_since is None
+
+
+def test_resident_memory_is_told_from_cache_where_the_source_does() -> None:
+    """300Mi of the working set can be taken back."""
+    told = steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB)
+    assert observe(histories(told), [0])[0].resident_peak == 100 * MIB
+    assert observe(histories(window=meta()), [0])[0].resident_peak is None

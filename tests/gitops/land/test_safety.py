@@ -1,0 +1,414 @@
+"""What would be wrong is refused with its reason; what can be shown right is edited."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from analyzer.gitops.land.changes import Advice, ChangePlan, DesiredChange, Edited, plan_changes
+from analyzer.gitops.render.program import Tools
+from analyzer.quantity import Memory, Resources
+from analyzer.workload import ContainerRef
+from tests.gitops.conftest import Plant
+from tests.samples import resources
+
+WEB = """
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web, namespace: shop}
+    spec:
+      template:
+        spec:
+          containers:
+            - name: app
+              image: x
+              resources:
+                requests:
+                  cpu: 100m
+                  memory: 512Mi
+                limits:
+                  memory: 1Gi
+    """
+RELEASE = """
+    apiVersion: helm.toolkit.fluxcd.io/v2
+    kind: HelmRelease
+    metadata: {name: player}
+    spec:
+      chart: {spec: {chart: app-template, version: 3.7.3}}
+      values:
+        controllers:
+          player:
+            containers:
+              app:
+                image: {repository: x, tag: y}
+                resources:
+                  requests: {memory: 512Mi}
+    """
+
+
+def flux(name: str, path: str, **spec: str) -> str:
+    """A Flux Kustomization as a file."""
+    more = "".join(f", {key}: {value}" for key, value in spec.items())
+    return textwrap.dedent(
+        f"""
+        apiVersion: kustomize.toolkit.fluxcd.io/v1
+        kind: Kustomization
+        metadata: {{name: {name}, namespace: flux-system}}
+        spec: {{path: {path}, sourceRef: {{kind: GitRepository, name: flux-system}}{more}}}
+        """
+    )
+
+
+def change(
+    new: str = "300Mi",
+    now: str = "512Mi",
+    *,
+    namespace: str = "shop",
+    workload: str = "web",
+) -> DesiredChange:
+    """Ask for another memory request than runs now."""
+    return DesiredChange(
+        ContainerRef("c", namespace, "Deployment", workload, "app"),
+        Resources(memory_request=Memory.parse(now)),
+        Resources(memory_request=Memory.parse(new)),
+    )
+
+
+@pytest.fixture
+def tools(kubectl: Path) -> Tools:
+    return Tools(kubectl=kubectl)
+
+
+def plan(root: Path, *changes: DesiredChange, tools: Tools | None = None) -> ChangePlan:
+    """Plan for a cluster that runs just these containers."""
+    return plan_changes(root, changes, tools=tools, live=[one.ref for one in changes])
+
+
+def reason(found: ChangePlan) -> str:
+    """Why the only change is left to a person."""
+    (outcome,) = found.outcomes
+    assert isinstance(outcome, Advice), outcome
+    assert found.edits == {}
+    return outcome.reason
+
+
+def edited(found: ChangePlan) -> Edited:
+    """The only change, which was made."""
+    (outcome,) = found.outcomes
+    assert isinstance(outcome, Edited), outcome
+    return outcome
+
+
+# --- patches ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["", "/limits", "/requests/memory"])
+def test_an_operation_that_removes_never_gains_a_value(
+    plant: Plant, tools: Tools, part: str
+) -> None:
+    """What a JSON patch takes away cannot be stated there, nor counted on below it."""
+    root = plant(
+        {
+            "web.yaml": WEB,
+            "kustomization.yaml": f"""
+                resources: [web.yaml]
+                patches:
+                  - target: {{kind: Deployment, name: web}}
+                    patch: |-
+                      - op: remove
+                        path: /spec/template/spec/containers/0/resources{part}
+                """,
+        }
+    )
+    for with_tools in (tools, None):
+        assert "the JSON patch in kustomization.yaml takes" in reason(
+            plan(root, change(), tools=with_tools)
+        )
+
+
+def test_each_amount_goes_where_it_is_stated(plant: Plant, tools: Tools) -> None:
+    """Two patches that state a part each: the one that states the amount is its place."""
+    patch = """
+        apiVersion: apps/v1
+        kind: Deployment
+        metadata: {name: web, namespace: shop}
+        spec: {template: {spec: {containers: [{name: app, resources: RESOURCES}]}}}
+        """
+    root = plant(
+        {
+            "web.yaml": WEB,
+            "kustomization.yaml": "resources: [web.yaml]\n"
+            "patches: [{path: p.yaml}, {path: q.yaml}]\n",
+            "p.yaml": patch.replace("RESOURCES", "{requests: {memory: 256Mi}}"),
+            "q.yaml": patch.replace("RESOURCES", "{limits: {memory: 2Gi}}"),
+        }
+    )
+    found = plan(root, change(now="256Mi"), tools=tools)
+    assert edited(found).place.file == "p.yaml"
+    assert list(found.edits) == ["p.yaml"]
+    assert edited(found).proof.rendered_with
+    both = DesiredChange(
+        change().ref,
+        Resources(memory_request=Memory.parse("256Mi"), memory_limit=Memory.parse("2Gi")),
+        Resources(memory_request=Memory.parse("300Mi"), memory_limit=Memory.parse("1Gi")),
+    )
+    found = plan(root, both, tools=tools)
+    assert edited(found).after == resources("100m", "300Mi", None, "1Gi")
+    assert list(found.edits) == ["p.yaml", "q.yaml"]
+
+
+def test_replacements_that_overwrite_an_amount_are_named(plant: Plant, tools: Tools) -> None:
+    """An amount that kustomize copies from elsewhere is not stated in the manifest."""
+    root = plant(
+        {
+            "web.yaml": WEB,
+            "kustomization.yaml": """
+                resources: [web.yaml]
+                configMapGenerator: [{name: sizes, literals: [mem=700Mi]}]
+                replacements:
+                  - source: {kind: ConfigMap, name: sizes, fieldPath: data.mem}
+                    targets:
+                      - select: {kind: Deployment, name: web}
+                        fieldPaths:
+                          - spec.template.spec.containers.[name=app].resources.requests.memory
+                """,
+        }
+    )
+    assert "the replacements in kustomization.yaml overwrite" in reason(
+        plan(root, change(now="700Mi"), tools=tools)
+    )
+
+
+def test_an_edit_that_rendering_shows_to_have_no_effect_is_refused(
+    plant: Plant, tools: Tools
+) -> None:
+    """Whatever it is that decides instead, reading missed it, and the build tells."""
+    root = plant(
+        {
+            "web.yaml": WEB,
+            "kustomization.yaml": "resources: [web.yaml]\ntransformers: [patch.yaml]\n",
+            "patch.yaml": """
+                apiVersion: builtin
+                kind: PatchTransformer
+                metadata: {name: sizes}
+                target: {kind: Deployment}
+                patch: |-
+                  - op: replace
+                    path: /spec/template/spec/containers/0/resources/requests/memory
+                    value: 512Mi
+                """,
+        }
+    )
+    assert "did not change" in reason(plan(root, change(), tools=tools))
+    assert isinstance(plan(root, change()).outcomes[0], Edited), "without kubectl nothing tells"
+
+
+def test_values_that_a_json_patch_sets_are_not_edited_below_it(plant: Plant, tools: Tools) -> None:
+    """The values of a release count as kustomize builds them."""
+    root = plant(
+        {
+            "hr.yaml": RELEASE.replace("name: player}", "name: player, namespace: media}"),
+            "kustomization.yaml": """
+                resources: [hr.yaml]
+                patches:
+                  - target: {kind: HelmRelease}
+                    patch: |-
+                      - op: replace
+                        path: /spec/values/controllers/player/containers/app/resources
+                        value: {requests: {memory: 1Gi}}
+                """,
+        }
+    )
+    found = plan(root, change(now="1Gi", namespace="media", workload="player"), tools=tools)
+    assert "the JSON patch in kustomization.yaml sets values" in reason(found)
+
+
+# --- what a proof says --------------------------------------------------------------------------
+
+
+def test_edits_of_one_build_do_not_blame_each_other(plant: Plant, tools: Tools) -> None:
+    """A manifest and a release of one folder are each judged by what they meant to change."""
+    root = plant(
+        {
+            "clusters/home/sync.yaml": flux("flux-system", "./clusters/home")
+            + "---"
+            + flux("apps", "./apps", targetNamespace="media"),
+            "apps/kustomization.yaml": "resources: [hr.yaml, web.yaml]\n",
+            "apps/hr.yaml": RELEASE,
+            "apps/web.yaml": WEB,
+        }
+    )
+    player = change(namespace="media", workload="player")
+    found = plan(root, change(namespace="media"), player, tools=tools)
+    web, release = found.outcomes
+    assert isinstance(web, Edited) and isinstance(release, Edited)
+    assert (web.proof.changed, web.proof.containers) == (1, 1)
+    assert "hands the values on as intended" in release.proof.rendering
+    assert "no helm on PATH" in release.proof.rendering
+
+
+def test_a_kustomization_is_built_without_any_controller(plant: Plant, tools: Tools) -> None:
+    """The outermost folder that takes the file is built, whoever applies it."""
+    root = plant(
+        {
+            "apps/kustomization.yaml": "resources: [web]\nnamePrefix: my-\n",
+            "apps/web/kustomization.yaml": "resources: [web.yaml]\n",
+            "apps/web/web.yaml": WEB,
+        }
+    )
+    assert edited(plan(root, change(workload="my-web"), tools=tools)).proof.changed == 1
+
+
+def test_what_flux_adds_is_part_of_the_build(plant: Plant, tools: Tools) -> None:
+    """Patches of a Flux Kustomization come on top of the folder, and are edited and rendered."""
+    root = plant(
+        {
+            "clusters/home/sync.yaml": flux("flux-system", "./clusters/home"),
+            "clusters/home/apps.yaml": """
+                apiVersion: kustomize.toolkit.fluxcd.io/v1
+                kind: Kustomization
+                metadata: {name: apps, namespace: flux-system}
+                spec:
+                  path: ./apps
+                  patches:
+                    - patch: |
+                        apiVersion: apps/v1
+                        kind: Deployment
+                        metadata: {name: web, namespace: shop}
+                        spec:
+                          template:
+                            spec:
+                              containers:
+                                - name: app
+                                  resources: {requests: {memory: 256Mi}}
+                """,
+            "apps/kustomization.yaml": "resources: [web.yaml]\n",
+            "apps/web.yaml": WEB,
+        }
+    )
+    found = edited(plan(root, change(now="256Mi"), tools=tools))
+    assert found.place.file == "clusters/home/apps.yaml"
+    assert found.proof.changed == 1
+
+
+def test_defaults_of_a_chart_are_no_reason_to_refuse(helm: Path, plant: Plant) -> None:
+    """Only the intended amount moves; what the chart adds by itself stands beside it as before."""
+    root = plant(
+        {
+            "charts/small/Chart.yaml": "apiVersion: v2\nname: small\nversion: 1.0.0\n",
+            "charts/small/values.yaml": """
+                resources: {requests: {cpu: 500m, memory: 256Mi}, limits: {memory: 1Gi}}
+                """,
+            "charts/small/templates/web.yaml": """
+                apiVersion: apps/v1
+                kind: Deployment
+                metadata: {name: web}
+                spec:
+                  template:
+                    spec:
+                      containers:
+                        - {name: app, image: x, resources: {{ toJson .Values.resources }} }
+                """,
+            "web.yaml": """
+                apiVersion: helm.toolkit.fluxcd.io/v2
+                kind: HelmRelease
+                metadata: {name: web, namespace: shop}
+                spec:
+                  chart: {spec: {chart: small, version: 1.0.0}}
+                  values: {replicas: 1}
+                """,
+        }
+    )
+    found = edited(plan(root, change(now="256Mi"), tools=Tools(helm=helm)))
+    assert found.proof.fields == ("requests.memory",)
+    assert found.proof.changed == 1
+
+
+# --- others who share a place -------------------------------------------------------------------
+
+
+def _clusters() -> dict[str, str]:
+    files = {"base/web.yaml": WEB, "base/kustomization.yaml": "resources: [web.yaml]\n"}
+    for name in ("prod", "staging"):
+        files |= {
+            f"clusters/{name}/sync.yaml": flux("flux-system", f"./clusters/{name}"),
+            f"clusters/{name}/apps.yaml": flux("apps", f"./overlays/{name}"),
+            f"overlays/{name}/kustomization.yaml": "resources: [../../base]\n",
+        }
+    return files
+
+
+@pytest.mark.parametrize("entry", [None, "clusters/staging"])
+def test_a_base_of_another_cluster_is_not_edited(plant: Plant, entry: str | None) -> None:
+    """One cluster's usage says nothing of the other's need, whichever entry was named."""
+    root = plant(_clusters())
+    found = plan_changes(root, [change()], live=[change().ref], entry=entry)
+    assert "clusters/prod" in reason(found)
+    assert "clusters/staging" in reason(found)
+
+
+def test_an_overlay_of_one_cluster_is_edited(plant: Plant, tools: Tools) -> None:
+    """What one cluster's overlay states is that cluster's alone."""
+    files = _clusters()
+    files["overlays/staging/kustomization.yaml"] = """
+        resources: [../../base]
+        patches:
+          - patch: |
+              apiVersion: apps/v1
+              kind: Deployment
+              metadata: {name: web, namespace: shop}
+              spec:
+                template:
+                  spec: {containers: [{name: app, resources: {requests: {memory: 400Mi}}}]}
+        """
+    root = plant(files)
+    found = plan_changes(
+        root, [change(now="400Mi")], live=[change().ref], entry="clusters/staging", tools=tools
+    )
+    assert edited(found).place.file == "overlays/staging/kustomization.yaml"
+
+
+# --- what files say -----------------------------------------------------------------------------
+
+
+def test_an_amount_that_a_person_has_just_changed_is_left_alone(plant: Plant) -> None:
+    """The decision was made against what ran; the file says that somebody thinks otherwise."""
+    root = plant({"web.yaml": WEB.replace("512Mi", "3Gi").replace("1Gi", "4Gi")})
+    told = reason(plan(root, change()))
+    assert "states requests.memory 3Gi, while 512Mi ran" in told
+    stated_already = plan(root, change(new="3Gi"))
+    assert type(stated_already.outcomes[0]).__name__ == "Unchanged"
+
+
+def test_a_template_is_not_edited_as_a_manifest(plant: Plant) -> None:
+    """A bare action happens to parse as YAML; a quoted one is a text like any other."""
+    root = plant({"web.yaml": WEB.replace("image: x", "image: {{ .Values.image }}")})
+    assert "nothing in the repository declares it" in reason(plan(root, change()))
+    quoted = WEB.replace("image: x", 'image: "{{ .Values.image }}"')
+    (root / "web.yaml").write_text(textwrap.dedent(quoted))
+    edited(plan(root, change()))
+
+
+def test_json_manifests_are_edited_like_yaml(plant: Plant, tools: Tools) -> None:
+    """What an entry names counts, not the ending of its name; other JSON is passed over."""
+    root = plant(
+        {
+            "kustomization.yaml": "resources: [web.json]\n",
+            "web.json": """
+                {
+                  "apiVersion": "apps/v1", "kind": "Deployment",
+                  "metadata": {"name": "web", "namespace": "shop"},
+                  "spec": {"template": {"spec": {"containers": [
+                    {"name": "app", "image": "x", "resources": {"requests": {"memory": "512Mi"}}}
+                  ]}}}
+                }
+                """,
+            "package.json": '{"name": "x"}',
+        }
+    )
+    found = plan(root, change(), tools=tools)
+    assert edited(found).proof.changed == 1
+    assert '"memory": "300Mi"' in found.edits["web.json"][1]
+    assert "package.json" not in found.index.repository.unread

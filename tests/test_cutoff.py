@@ -1,0 +1,94 @@
+"""One definition of an OOM kill that counts, and one of throttling."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analyzer.cutoff import Kills, find_kills, throttled_shares
+from tests.samples import MIB, START, histories, names, steady
+
+TIME = np.arange(14 * 288) / 288
+
+
+def event(day: float, kind: str = "oom_kill", limit: float = 200) -> dict[str, Any]:
+    """An event of `web-1`, with so many mebibytes for its value."""
+    at = START + timedelta(days=day)
+    return {**names(), "pod": "web-1", "timestamp": at, "kind": kind, "value": limit * MIB}
+
+
+def test_a_kill_near_the_limit_is_one_at_the_limit() -> None:
+    """160Mi are 80 % of 200Mi; a mebibyte less came from elsewhere."""
+    near = find_kills(histories(steady(memory=160 * MIB), events=[event(3)]))
+    far = find_kills(histories(steady(memory=159 * MIB), events=[event(3)]))
+    assert near == {0: Kills(at_limit=1, limits=(200.0 * MIB,))}
+    assert far == {0: Kills(elsewhere=1)}
+    assert find_kills(histories()) == {}
+
+
+def test_the_life_that_a_kill_ended_decides_and_no_other() -> None:
+    """Near the limit until the restart on day 5, far below it until the kill on day 9."""
+    of = histories(
+        steady(memory=np.where(TIME < 5, 190.0, 50.0) * MIB),
+        events=[event(5, "restart"), event(9)],
+    )
+    assert find_kills(of)[0].elsewhere == 1
+
+
+def test_a_life_of_two_scrapes_tells_nothing_about_the_peak() -> None:
+    """It rose between them: the kill counts as one at the limit."""
+    quick = [event(5), event(5 + 2 / 288)]
+    assert find_kills(histories(steady(memory=50 * MIB), events=quick))[0] == Kills(
+        at_limit=1, elsewhere=1, limits=(200.0 * MIB,)
+    )
+
+
+def test_without_a_limit_the_node_ran_out() -> None:
+    """Where nobody says at which limit it was killed, the one declared counts, if there is one."""
+    unknown = event(3, limit=np.nan)
+    spec = {**names(), "memory_limit_bytes": 200 * MIB}
+    usage = steady(memory=190 * MIB)
+    assert find_kills(histories(usage, [spec], [unknown]))[0].limits == (200.0 * MIB,)
+    assert find_kills(histories(usage, [names()], [unknown]))[0] == Kills(elsewhere=1)
+    assert find_kills(histories(usage, None, [unknown]))[0] == Kills(at_limit=1)
+
+
+def test_limits_that_were_hit_one_after_the_other_are_told() -> None:
+    """Each higher than all before, oldest first; what was hit twice is the one repeated."""
+    usage = steady(memory=195 * MIB)
+    kills = [event(2, limit=200), event(4, limit=240), event(5, limit=220), event(6, limit=240)]
+    found = find_kills(histories(usage, events=kills))[0]
+    assert found.limits == (200.0 * MIB, 240.0 * MIB)
+    assert found.repeated == 240 * MIB
+
+
+def test_a_climb_of_many_hours_is_no_jump() -> None:
+    """From 60Mi to 198Mi over two days, again and again; a jump takes a single step."""
+    climb = np.linspace(60, 198, 288 * 2)[np.arange(len(TIME)) % (288 * 2)]
+    jump = np.where(np.arange(len(TIME)) % (288 * 2) == 288 * 2 - 1, 198.0, 60.0)
+    kills = [event(2 * k) for k in range(1, 7)]
+    assert find_kills(histories(steady(memory=climb * MIB), events=kills))[0].slow == 6
+    assert find_kills(histories(steady(memory=jump * MIB), events=kills))[0].slow == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "slow", "fills"),
+    [((1.0, 2.0, 3.0), 0, True), ((1.0, 2.0), 4, True), ((1.0, 2.0), 3, False), ((1.0,), 9, False)],
+)
+def test_who_is_killed_after_every_raise_fills_what_it_gets(
+    limits: tuple[float, ...], slow: int, fills: bool
+) -> None:
+    """After three limits, or after two where it climbed to them often."""
+    assert Kills(at_limit=9, slow=slow, limits=limits).fills is fills
+
+
+def test_throttling_is_a_share_of_what_was_observed() -> None:
+    """504 steps of 4,032 are an eighth."""
+    waits = [
+        {**event(0), "kind": "throttled", "timestamp": START + timedelta(minutes=5 * k)}
+        for k in range(1, 505)
+    ]
+    assert throttled_shares(histories(events=waits))[0] == pytest.approx(1 / 8)
