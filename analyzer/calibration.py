@@ -20,6 +20,10 @@ from analyzer.quantity import Cpu, Memory
 
 PRIOR_OVERRUNS = 3.0
 """The model's own statement weighs as much as this many overruns seen."""
+PRIOR_WHERE_SHORT = 0.5
+"""... and of CPU as this many, where usage was above its level for longer than stated: a week's
+share rests on thousands of samples, and to understate a risk does harm. One that was overstated
+only costs margin, and is believed as slowly as a peak of memory."""
 MOST_PER_REVIEW = 12.0
 """Containers of one week share its shocks: they count as no more than this many."""
 MOST_CORRECTION = 6.0
@@ -120,8 +124,8 @@ def learn(judged: Sequence[Judged]) -> Calibration:
     """The correction that past reviews call for, held back where they are few.
 
     At each risk the observed share is drawn towards the stated one as if three overruns had been
-    seen as stated. Containers of one review count as at most twelve, because a node upgrade or a
-    Monday hits many at once.
+    seen as stated, half a one where CPU needed more than stated. Containers of one review count
+    as at most twelve, because a node upgrade or a Monday hits many at once.
     """
     read_at, observed, most = {}, {}, 0
     for resource in RESOURCES:
@@ -135,7 +139,9 @@ def learn(judged: Sequence[Judged]) -> Calibration:
                 seen += rows.sum(axis=0)
                 trials += weight * len(rows)
                 count += len(rows)
-        drawn = (overruns + PRIOR_OVERRUNS) / (trials + PRIOR_OVERRUNS / RISKS)
+        short = (resource == "cpu") & (overruns > trials * RISKS)
+        prior = np.where(short, PRIOR_WHERE_SHORT, PRIOR_OVERRUNS)
+        drawn = (overruns + prior) / (trials + prior / RISKS)
         drawn = np.clip(drawn, RISKS / MOST_CORRECTION, RISKS * MOST_CORRECTION)
         drawn = np.maximum.accumulate(drawn) * (1 + 1e-9 * np.arange(len(RISKS)))
         log_risk, log_drawn = np.log(RISKS), np.log(drawn)

@@ -30,6 +30,9 @@ _CLIMB = 1.15
 _RAISES_THAT_FAILED = 3
 """So many limits, each higher than the last, were filled: a further one would be as well."""
 _SLOW_KILLS = 4
+_FAR = 4.0
+"""What climbs for hours to so many times of what it started with, again and again, has no bound
+of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Kills:
     """Kills that the limit did not cause: the node ran out, or a child process died."""
     slow: int = 0
     """Those of `at_limit` that ended a climb of many hours."""
+    unbounded: int = 0
+    """Those of `slow` whose climb began at a quarter of the limit or less."""
     limits: tuple[float, ...] = ()
     """The limits it was killed at, in bytes: each higher than all before, oldest first."""
     repeated: float | None = None
@@ -49,8 +54,8 @@ class Kills:
 
     @property
     def fills(self) -> bool:
-        """Whether it takes whatever it is given: kills went on after raises."""
-        if len(self.limits) >= _RAISES_THAT_FAILED:
+        """Whether it takes whatever it is given: kills went on after raises, or climbs go far."""
+        if len(self.limits) >= _RAISES_THAT_FAILED or self.unbounded >= _SLOW_KILLS:
             return True
         return len(self.limits) == 2 and self.slow >= _SLOW_KILLS
 
@@ -83,6 +88,7 @@ class _Kill:
     """Bytes, NaN where nobody knows."""
     at_limit: bool
     slow: bool
+    far: bool
 
 
 def _judge(histories: Histories, index: int) -> Kills:
@@ -97,6 +103,7 @@ def _judge(histories: Histories, index: int) -> Kills:
         at_limit=len(hits),
         elsewhere=len(kills) - len(hits),
         slow=sum(kill.slow for kill in hits),
+        unbounded=sum(kill.slow and kill.far for kill in hits),
         limits=tuple(rising),
         repeated=max(often, default=None),
     )
@@ -119,7 +126,9 @@ def _kills(histories: Histories, index: int) -> Iterator[_Kill]:
         limit = float(value) if value > 0 else float(limit_now.bytes if limit_now else np.nan)
         unlimited = np.isnan(limit) and bool(histories.specs[index])
         at_limit = not near and not unlimited and _reached(life, limit)
-        yield _Kill(limit, at_limit, at_limit and _climbed(life, limit, histories))
+        slow = at_limit and _climbed(life, limit, histories)
+        far = slow and _FAR * float(np.median(life[: max(1, len(life) // 10)])) <= limit
+        yield _Kill(limit, at_limit, slow, far)
 
 
 def _steps(histories: Histories, moments: pd.Series) -> npt.NDArray[np.int64]:

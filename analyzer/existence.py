@@ -8,7 +8,7 @@ nowhere. What exists is told by the specs table (``first_seen``, ``last_seen``, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.kinds import POD, runs_now_and_then
+from analyzer.series import repository
 from analyzer.usage import NAMES, Recording
 from analyzer.workload import ContainerRef, WorkloadRef
 
@@ -36,9 +37,12 @@ class Life:
     suspended: bool
 
 
-def settle(recording: Recording) -> tuple[Recording, dict[ContainerRef, str]]:
+def settle(
+    recording: Recording, series: Collection[ContainerRef] = ()
+) -> tuple[Recording, dict[ContainerRef, str]]:
     """`recording` with histories under the names of now, and why each container is gone that is.
 
+    `series` run again and again under new names, so that silence is no sign of their end.
     A history moves to another name only where one container went, one came at the same time, and
     both run the same image: in the same workload, or in a workload with all the same containers.
     """
@@ -46,7 +50,8 @@ def settle(recording: Recording) -> tuple[Recording, dict[ContainerRef, str]]:
     if not lives:
         return recording, {}
     asof = min(recording.meta.end, max(life.last for life in lives.values()))
-    gone = dict(_gone(lives, recording, asof))
+    resting = {ref.workload_ref for ref in series}
+    gone = dict(_gone(lives, recording, asof, resting))
     heirs = _heirs(lives, gone, recording)
     for old, new in heirs.items():
         where = new.container if old.workload_ref == new.workload_ref else str(new)
@@ -92,7 +97,10 @@ def _observed(
 
 
 def _gone(
-    lives: Mapping[ContainerRef, Life], recording: Recording, asof: datetime
+    lives: Mapping[ContainerRef, Life],
+    recording: Recording,
+    asof: datetime,
+    resting: Collection[WorkloadRef],
 ) -> Iterator[tuple[ContainerRef, str]]:
     """Which containers are gone, and what became of them as far as that is known."""
     running = _running(recording)
@@ -105,7 +113,7 @@ def _gone(
                 yield life.ref, "its CronJob is suspended: nothing runs"
             elif latest.replicas == 0 and last < asof - 3 * recording.meta.step:
                 yield life.ref, f"it is scaled to 0 replicas: nothing runs since {_day(last)}"
-            elif not alive and not runs_now_and_then(workload.kind):
+            elif not (alive or runs_now_and_then(workload.kind) or workload in resting):
                 yield life.ref, _lost(workload, last)
             elif _replaced(life, members, asof):
                 yield (
@@ -174,16 +182,9 @@ def _follows(old: Life, new: Life) -> bool:
     return (
         old.image is not None
         and new.image is not None
-        and _repository(old.image) == _repository(new.image)
+        and repository(old.image) == repository(new.image)
         and abs(new.first - old.last) <= _HANDOVER
     )
-
-
-def _repository(image: str) -> str:
-    """An image without its tag and digest: ``registry:5000/shop/web:2@sha256:…`` less both."""
-    name = image.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    return head + slash + tail.partition(":")[0]
 
 
 def _rename(recording: Recording, heirs: Mapping[ContainerRef, ContainerRef]) -> Recording:

@@ -23,6 +23,7 @@ import pandas as pd
 from analyzer.errors import RecordingError
 from analyzer.existence import settle
 from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.series import unite
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
 from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
 from analyzer.workload import ContainerRef
@@ -108,6 +109,8 @@ class Histories:
     """What of the usage that was read is not believed."""
     gone: Mapping[ContainerRef, str] = field(default_factory=dict)
     """Containers that exist no more, and what became of them; they get no amounts."""
+    runs: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
+    """The workloads that were united as runs of one series, by the series."""
     pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
     """What is known of the pods of all containers, as `validate_pods` says."""
     days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
@@ -146,6 +149,14 @@ class Histories:
     def verdicts_of(self, index: int) -> list[Verdict]:
         """What of the usage of container `index` is not believed."""
         return self._verdicts_by_ref.get(self.containers[index], [])
+
+    def told_of(self, index: int) -> list[str]:
+        """What a reader has to know of how the history of container `index` came about."""
+        told = [verdict.reason for verdict in self.verdicts_of(index)]
+        runs = self.runs.get(self.containers[index])
+        if runs:
+            told.append(f"{len(runs)} runs of one series, from {runs[0]} to {runs[-1]}")
+        return told
 
     def unbelieved(self, index: int) -> dict[Resource, str]:
         """The resources of which container `index` has nothing left to go by, and why."""
@@ -217,6 +228,7 @@ class Histories:
             events=events.reset_index(drop=True),
             skipped=self.skipped,
             verdicts=self.verdicts,
+            runs=self.runs,
             pods=_pods_until(self.pods, end),
             days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
@@ -247,7 +259,8 @@ def build_histories(recording: Recording) -> Histories:
     they tell how containers behave, and are named in `gone`.
     """
     recording, verdicts = gate(recording)
-    recording, gone = settle(recording)
+    recording, runs = unite(recording)
+    recording, gone = settle(recording, runs)
     usage = recording.usage
     cluster = recording.meta.cluster
     seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
@@ -274,6 +287,7 @@ def build_histories(recording: Recording) -> Histories:
         ),
         verdicts=verdicts,
         gone=gone,
+        runs=runs,
         pods=recording.pods,
         days=recording.days,
     )

@@ -30,6 +30,7 @@ from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
+from analyzer.placement import Placement, place
 from analyzer.policy import Policies
 from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
@@ -413,9 +414,33 @@ def judge(
     if train < LEAST_TRAIN:
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
+    report = replace(report, placement=_placement(report, histories))
     walk = Walk(train, horizon)
     result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
+
+
+def _placement(report: Report, histories: Histories) -> Placement | None:
+    """What today's requests, the proposed ones and those of the peers would do to nodes."""
+    proposed = {histories.position[r.ref]: r.proposed for r in report.recommendations}
+    today = [histories.spec(i).resources.effective() for i in range(len(histories))]
+    ways = {
+        "today": _requests(today),
+        "proposed": _requests([proposed.get(i, now) for i, now in enumerate(today)]),
+    }
+    for name in ("krr", "vpa"):
+        levels = model_named(name).fit(histories, report.horizon).levels
+        ways[name] = (levels["cpu"][:, 0], levels["memory"][:, 0])
+    return place(histories, ways)
+
+
+def _requests(
+    resources: Sequence[Resources],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """CPU in cores and memory in bytes, NaN where none is requested."""
+    cpu = [r.cpu_request.cores if r.cpu_request else np.nan for r in resources]
+    memory = [float(r.memory_request.bytes) if r.memory_request else np.nan for r in resources]
+    return np.array(cpu), np.array(memory)
 
 
 def score_policy(

@@ -24,6 +24,7 @@ from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES, Resource
+from analyzer.placement import Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.telemetry import Verdict
@@ -93,6 +94,8 @@ class Report:
     """Rows of the short walk-forward test on this very history; empty where it was too short."""
     verdict: str = ""
     """The backtest in one sentence."""
+    placement: Placement | None = None
+    """What requests do to nodes, today and as proposed; None where no pod was seen."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
     together: str = ""

@@ -77,7 +77,7 @@ def gate(recording: Recording) -> tuple[Recording, tuple[Verdict, ...]]:
         meta=replace(recording.meta, warnings=(*recording.meta.warnings, *warnings)),
         specs=tables["specs"][0],
         events=events[events["timestamp"] <= recording.meta.end],
-        days=tables["days"][0],
+        days=_possible_days(tables["days"][0], _bounds(recording, "memory").node),
     )
     found = _Found(recording.usage)
     for name in recording.usage.values:
@@ -103,6 +103,13 @@ def _plausible(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
             changed[name] = table[name].mask(wrong)
             count += int(wrong.sum())
     return (table.assign(**changed) if changed else table), count
+
+
+def _possible_days(days: pd.DataFrame, most: float) -> pd.DataFrame:
+    """Daily summaries without peaks of nothing, or of more than any node has."""
+    peaks = days["memory_peak_bytes"]
+    wrong = (peaks == 0) | (peaks > most)
+    return days.assign(memory_peak_bytes=peaks.mask(wrong)) if wrong.any() else days
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from analyzer.cli import main as command_line
 from analyzer.config.shown import descriptions, flatten, spelled
 from analyzer.config.structure import SECTIONS, Config
 from analyzer.policy import Rule
+from analyzer.schema import schemas
 from analyzer.writers.glossary import GLOSSARY
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +40,10 @@ def pages() -> dict[str, str]:
         "docs/reference/settings.md": settings(),
         "docs/reference/commands.md": commands(),
         "docs/glossary.md": glossary(),
+        **{
+            f"docs/schema/{name}.json": json.dumps(schema, indent=1) + "\n"
+            for name, schema in schemas().items()
+        },
     }
 
 

@@ -74,6 +74,15 @@ def test_a_climb_of_many_hours_is_no_jump() -> None:
     assert find_kills(histories(steady(memory=jump * MIB), events=kills))[0].slow == 0
 
 
+def test_who_climbs_far_again_and_again_has_no_bound_of_its_own() -> None:
+    """From 40Mi to 198Mi is five times its start, from 60Mi hardly more than three times."""
+    kills = [event(2 * k) for k in range(1, 7)]
+    for start, fills in ((40, True), (60, False)):
+        climb = np.linspace(start, 198, 288 * 2)[np.arange(len(TIME)) % (288 * 2)]
+        found = find_kills(histories(steady(memory=climb * MIB), events=kills))[0]
+        assert found.fills is fills
+
+
 @pytest.mark.parametrize(
     ("limits", "slow", "fills"),
     [((1.0, 2.0, 3.0), 0, True), ((1.0, 2.0), 4, True), ((1.0, 2.0), 3, False), ((1.0,), 9, False)],

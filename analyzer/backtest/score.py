@@ -292,7 +292,7 @@ def cheapest(shares: Mapping[Point, tuple[float, float]], overrun: float) -> flo
     """The least footprint at `overrun` over the settings of a sweep; NaN where none reaches it."""
     settings: dict[str, list[tuple[float, float]]] = {}
     for point, both in shares.items():
-        settings.setdefault(_curve_of(point), []).append(both)
+        settings.setdefault(curve_of(point), []).append(both)
     found = []
     for curve in settings.values():
         overruns, footprints = (np.array(part) for part in zip(*curve, strict=True))
@@ -304,7 +304,7 @@ def cheapest(shares: Mapping[Point, tuple[float, float]], overrun: float) -> flo
     return min(known) if known else float("nan")
 
 
-def _curve_of(point: Point) -> str:
+def curve_of(point: Point) -> str:
     """Points of one curve: all risks of a model, all margins of a setting, all own quantiles."""
     return "" if np.isnan(point.margin) else point.setting
 

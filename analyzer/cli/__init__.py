@@ -135,6 +135,7 @@ for _command in (
     repository.pr,
     settings.config,
     settings.init,
+    settings.schema,
     settings.completion,
 ):
     main.add_command(_command)

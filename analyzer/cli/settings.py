@@ -1,4 +1,4 @@
-"""Commands about the tool itself: config, init, completion."""
+"""Commands about the tool itself: config, init, schema, completion."""
 
 from __future__ import annotations
 
@@ -80,6 +80,27 @@ def init(file: Path, **parameters: Any) -> None:
     except OSError as error:
         raise OutputError(f"{file}: cannot be written ({error.strerror})") from error
     click.echo(str(file))
+
+
+@click.command()
+@click.argument("name", required=False)
+def schema(name: str | None) -> None:
+    """Print the JSON schema of run.json, of the settings, or of a command's -o json by its NAME.
+
+    Without a NAME the names are listed.
+    """
+    import json
+
+    from analyzer.plugin import did_you_mean
+    from analyzer.schema import schemas
+
+    known = schemas()
+    if name is None:
+        click.echo("\n".join(known))
+    elif name in known:
+        click.echo(json.dumps(known[name], indent=2))
+    else:
+        raise UsageError(f"there is no schema {name!r}; {did_you_mean(name, list(known))}")
 
 
 @click.command()

@@ -10,7 +10,9 @@ is a prior, and the prior a function of one number, how much a container's daily
 with ``r = ln(volatility / 0.17)`` and `few` the share of a fortnight that was not seen. The calm
 have nothing to jump with, the wild have shown their heights already, and large containers jump
 less far than small ones. The seven constants were fitted by maximum likelihood on recorded traces
-(`benchmarks/quality/fit_jumps.py` fits them anew), strongly shrunk to zero.
+of machines and jobs, strongly shrunk to zero, and then drawn a little to what three sets of
+containers say: these jump less often and less far, but a few hundred container-weeks are too few to
+go all the way (`benchmarks/quality/fit_jumps.py` fits them anew).
 
 A cluster's own past corrects the chance alone, by a logistic regression of two parameters that
 is shrunk to the prior. More parameters, or less shrinkage, did worse: the weeks that are known
@@ -35,8 +37,8 @@ RESTLESS = 0.17
 ASSUMED_DAYS = 2.0
 """Calm takes evidence: as many days that vary by `RESTLESS` are assumed on top of those seen."""
 MOST_RESTLESS = 2.0
-ODDS = (-1.56, -0.46, -0.99, 0.33)
-STEEPNESS = (0.55, -0.49, 0.22)
+ODDS = (-1.72, -0.47, -1.01, 0.24)
+STEEPNESS = (0.69, -0.52, 0.22)
 MOST_SIZE = 4.0
 FORTNIGHT = 14
 
@@ -132,16 +134,16 @@ def chance_of_jump(of: Outlook, jumps: Jumps) -> Array:
     return np.minimum(far * np.exp(FAR * of.steepness), MOST_CHANCE)
 
 
-def learn_jumps(histories: Histories, window: timedelta, horizon: timedelta) -> Jumps:
+def learn_jumps(histories: Histories, horizon: timedelta) -> Jumps:
     """How the past of `histories` corrects the prior, shrunk to it.
 
-    Every whole horizon before the end is a trial: the days before it, `window` at most and three
-    at least, against its peak. A logistic regression learns from them and from as many made-up
+    Every whole horizon before the end is a trial: all days before it, three at least, against its
+    peak. A logistic regression learns from them and from as many made-up
     trials as `PRIOR_WEEKS` say, which turn out exactly as the prior states.
     """
     from sklearn.linear_model import LogisticRegression  # loaded where it is used: it is heavy
 
-    stated, jumped, weights = _trials(histories, window, horizon)
+    stated, jumped, weights = _trials(histories, horizon)
     if not len(stated):
         return Jumps()
     prior, made_up = probability(stated), PRIOR_WEEKS / len(stated)
@@ -158,15 +160,13 @@ def probability(log_odds: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-log_odds))
 
 
-def _trials(
-    histories: Histories, window: timedelta, horizon: timedelta
-) -> tuple[Array, Array, Array]:
+def _trials(histories: Histories, horizon: timedelta) -> tuple[Array, Array, Array]:
     """Per container and past horizon: the prior's log-odds, whether a far jump came, the weight."""
     peaks = np.log(np.maximum(histories.daily.memory_peak, LEAST_BYTES))
-    ahead, back = max(1, horizon // timedelta(days=1)), max(1, window // timedelta(days=1))
+    ahead = max(1, horizon // timedelta(days=1))
     stated, jumped, weights = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
     for stop in range(peaks.shape[1], ahead + 2, -ahead):
-        past = peaks[:, max(0, stop - ahead - back) : stop - ahead]
+        past = peaks[:, : stop - ahead]
         future = peaks[:, stop - ahead : stop]
         usable = ((~np.isnan(past)).sum(axis=1) >= 3) & (~np.isnan(future)).any(axis=1)
         if not usable.any():

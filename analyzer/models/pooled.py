@@ -73,13 +73,19 @@ class Pooled:
         self.window = window
 
     def fit(self, histories: Histories, horizon: timedelta) -> Demand:
-        """State demand from the last `window` of `histories`, learning from all of it."""
-        jumps = learn_jumps(histories, self.window, horizon)
+        """State demand: of CPU from the last `window`, of memory from all days that were read.
+
+        A peak that comes every three weeks is in no fortnight, and older days weigh less anyway;
+        of CPU a fortnight holds thousands of samples, and what is older tells of other days.
+        """
+        jumps = learn_jumps(histories, horizon)
         recent = last(histories, self.window)
         patterns = recognise(recent)
+        if recent is not histories:
+            patterns = {"cpu": patterns["cpu"], "memory": recognise(histories)["memory"]}
         why = reasons(recent)
         cpu = _cpu_levels(recent, patterns["cpu"], horizon)
-        memory = _memory_levels(recent, patterns["memory"], horizon, jumps)
+        memory = _memory_levels(histories, patterns["memory"], horizon, jumps)
         levels: dict[Resource, Array] = {"cpu": cpu, "memory": memory}
         for resource in RESOURCES:
             levels[resource][list(why[resource])] = np.nan
@@ -90,7 +96,7 @@ class Pooled:
             trails={
                 "cpu": _cpu_trails(recent, levels["cpu"], patterns["cpu"], horizon),
                 "memory": _memory_trails(
-                    recent, levels["memory"], patterns["memory"], horizon, jumps
+                    histories, levels["memory"], patterns["memory"], horizon, jumps
                 ),
             },
             reasons=why,

@@ -14,11 +14,16 @@ from datetime import timedelta
 import numpy as np
 
 from analyzer.history import Daily, Histories
-from analyzer.models.demand import RESOURCES, Array, Demand, Resource, Step
+from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
 from analyzer.models.pattern import Pattern, recognise
 from analyzer.models.percentile import Percentile, cpu_levels, peak_levels
 from analyzer.quantity import Cpu, Memory
 
+_SHOWN: dict[Resource, int] = {
+    "cpu": int(np.searchsorted(RISKS, 0.05)),
+    "memory": int(np.searchsorted(RISKS, 0.1)),
+}
+"""At which risk a trail tells its levels, as the percentile model does."""
 SLOPE_ERROR = 0.25
 """One standard error of a significant slope, at the least, as a share of it."""
 
@@ -37,9 +42,10 @@ class Trend:
         trails: dict[Resource, tuple[tuple[Step, ...], ...]] = {}
         for resource in RESOURCES:
             rise = _rise(histories.daily, patterns[resource], horizon)
-            before = levels[resource][:, -1]
-            levels[resource] = levels[resource] * np.exp(rise)[:, None]
-            trails[resource] = _trails(base, resource, patterns[resource], rise, before)
+            kept = levels[resource]
+            levels[resource] = kept * np.exp(rise)[:, None]
+            shown = [of[:, _SHOWN[resource]] for of in (base.levels[resource], kept)]
+            trails[resource] = _trails(base, resource, patterns[resource], rise, shown)
         return replace(base, model=self.name, levels=levels, trails=trails)
 
 
@@ -73,23 +79,26 @@ def _rise(daily: Daily, pattern: Pattern, horizon: timedelta) -> Array:
 
 
 def _trails(
-    base: Demand, resource: Resource, pattern: Pattern, rise: Array, before: Array
+    base: Demand, resource: Resource, pattern: Pattern, rise: Array, shown: list[Array]
 ) -> tuple[tuple[Step, ...], ...]:
+    """The steps of the percentile model, and what a shift and a growth made of its level.
+
+    `shown` are the levels of a trail: of all the window, and of what still holds.
+    """
     kind = Cpu.from_cores if resource == "cpu" else Memory.from_bytes
     trails = []
     for index, trail in enumerate(base.trails[resource]):
         steps = list(trail)
-        if trail and rise[index] > 0:
-            week = np.expm1(7 * pattern.slope[index])
-            more = kind(float(before[index] * np.expm1(rise[index]))).human()
-            reason = (
-                f"grows {week:.1%} a week (significant, "
-                f"p = {max(pattern.p_value[index], 1e-4):.4f}): +{more}"
-            )
-            steps.append(Step("growth", "", "", reason))
+        whole, kept = (float(level[index]) for level in shown)
         if trail and pattern.since[index]:
             ratio = pattern.shift[index]
             reason = f"moved to {ratio:.2f} x its level; what came before does not count"
-            steps.append(Step("shift", "", "", reason))
+            steps.append(Step("shift", kind(whole).human(), kind(kept).human(), reason))
+        if trail and rise[index] > 0:
+            week = np.expm1(7 * pattern.slope[index])
+            chance = max(pattern.p_value[index], 1e-4)
+            reason = f"grows {week:.1%} a week (significant, p = {chance:.4f})"
+            grown = kind(kept * float(np.exp(rise[index]))).human()
+            steps.append(Step("growth", kind(kept).human(), grown, reason))
         trails.append(tuple(steps))
     return tuple(trails)

@@ -169,16 +169,29 @@ def without_cache(case: Case, amount: Quantity) -> Outcome:
     )
 
 
-def most_after_kills(facts: Facts) -> Memory | None:
-    """How far a limit is raised after kills at it; None where there were none.
+def most_at_risk(facts: Facts) -> Memory | None:
+    """How far memory rises in one review where usage answers to it; None where it does not.
 
-    As far as the model expects where usage jumped to the limit, at most to twice of it; by the
-    headroom alone where usage climbed to it for hours, and would climb to the next one.
+    After kills as far as the model expects where usage jumped to the limit, at most to twice of
+    it; by the headroom alone where usage climbed to it for hours, and would climb to the next one.
+    Where usage grows, to what is expected of it with the headroom: the jumps that a model fears on
+    top of it would be filled as well.
     """
     kills: Kills = facts.kills
-    if not kills.limits:
-        return None
     room = room_above_peak(facts)
+    if not kills.limits:
+        if facts.findings.get("memory") != "growth":
+            return None
+        expected = Memory.from_bytes(facts.demand["memory_request"])
+        return max(room, expected.scale(facts.policy.memory_limit_headroom))
     if 2 * kills.slow > kills.at_limit:
         return room
     return max(room, Memory.from_bytes(max(kills.limits)).scale(MOST_AFTER_SURPRISE))
+
+
+def no_further(case: Case, amount: Quantity) -> Outcome:
+    """A raise by what kills and growth say of the need, and not by what the model fears."""
+    most = most_at_risk(case.facts) if case.resource == "memory" else None
+    if most is None or amount <= most:
+        return amount, ""
+    return most, "no further than kills and growth say: the next review sees more"

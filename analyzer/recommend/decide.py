@@ -19,6 +19,7 @@ from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
+from analyzer.recommend.older import older_peaks
 from analyzer.recommend.pods import find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
@@ -58,10 +59,11 @@ def recommend(
         skipped.append(Skipped(histories.containers[index], few))
     risks = _risks(chosen, len(histories), request_risks)
     facts = _gather(histories, demand, chosen, evidence, risks)
+    older = older_peaks(histories, facts)
     for index, one in facts.items():
         ref = histories.containers[index]
         own, past = (bounds or {}).get(ref, ()), (pasts or {}).get(ref, NO_PAST)
-        facts[index] = replace(one, bounds=own, past=past)
+        facts[index] = replace(one, bounds=(*own, *older.get(index, ())), past=past)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
     for index, rooms in find_rooms(found, largest_node(histories)).items():
         crowded = replace(facts[index], rooms=rooms)
@@ -198,7 +200,7 @@ def _recommend_one(
         findings={r: facts.findings[r] for r in RESOURCES if r in facts.findings},
         confidence=min(float(confidence), _most_confidence(facts)),
         evidence=facts.evidence,
-        notes=(*notes(facts, proposed), *(v.reason for v in histories.verdicts_of(index))),
+        notes=(*notes(facts, proposed), *histories.told_of(index)),
         labels=spec.labels,
         image=spec.image,
     )

@@ -8,7 +8,7 @@ none was hit, no pressure was seen and no growth is under way.
 from __future__ import annotations
 
 from analyzer.quantity import Quantity
-from analyzer.recommend.bounds import HARD, most_after_kills, room_above_peak, without_cache
+from analyzer.recommend.bounds import HARD, no_further, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import RESTRAINTS, ROUND
@@ -68,14 +68,6 @@ def headroom(case: Case, amount: Quantity) -> Outcome:
     )
 
 
-def after_kills(case: Case, amount: Quantity) -> Outcome:
-    """A raise by what the kills say of the need, and not by what the model fears."""
-    most = most_after_kills(case.facts)
-    if most is None or amount <= most:
-        return amount, ""
-    return most, "no further above the limit it was killed at: the next review sees more"
-
-
 def held(case: Case, amount: Quantity) -> Outcome:
     """No raise where nothing was hit; none either where every raise is filled."""
     if case.now is None or amount <= case.now:
@@ -105,7 +97,7 @@ def alone(case: Case, amount: Quantity) -> Outcome:
 LEARNED = (
     PolicyStep("cache", without_cache),
     PolicyStep("headroom", headroom),
-    PolicyStep("killed", after_kills),
+    PolicyStep("no further", no_further),
     ROUND,
     *HARD,
     PolicyStep("keep", held),

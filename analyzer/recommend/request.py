@@ -7,7 +7,7 @@ from datetime import timedelta
 from analyzer.evidence.pods import UNLIKE
 from analyzer.policy import round_up
 from analyzer.quantity import Cpu, Memory, Quantity
-from analyzer.recommend.bounds import HARD, without_cache
+from analyzer.recommend.bounds import HARD, no_further, without_cache
 from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
 from analyzer.recommend.restraint import COVERED, RESTRAINTS, ROUND
@@ -102,6 +102,7 @@ REQUEST = Plan(
     (
         PolicyStep("worst pod", worst_pod),
         PolicyStep("cache", without_cache),
+        PolicyStep("no further", no_further),
         ROUND,
         PolicyStep("held", within_held_limit),
         *HARD,

@@ -162,6 +162,8 @@ def _level(of: Recommendation, target: str, *, new: bool) -> float | None:
 def _spark_words(days: Sequence[float | None], resource: Resource) -> str:
     seen = [value for value in days if value is not None]
     name = "CPU, p95 of each day" if resource == "cpu" else "Memory, peak of each day"
+    if not seen:
+        return f"{name}: not observed"
     low, high = (level_text(resource, f(seen)) for f in (min, max))
     return f"{name}: {low} to {high} in {counted(len(seen), 'day')}"
 

@@ -29,6 +29,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
+        _nodes(report),
         _changes(report),
         _held(report),
         _landings(report),
@@ -114,6 +115,35 @@ def _evidence(report: Report) -> str:
         "judged on that week; a container-week is one container in one week.\n\n"
         f"{markdown(report.verdict)}"
     )
+
+
+def _nodes(report: Report) -> str:
+    """What requests do to nodes: how many it takes, and how often usage passes what one has."""
+    placed = report.placement
+    if placed is None:
+        return ""
+    shares = list(placed.ways[0].needed)
+    head = ["Requests", "Nodes", "CPU above the node's", "Nodes with memory above"]
+    head += [f"Nodes needed at {float(share):.1%} of node-time" for share in shares]
+    rows = [
+        [
+            markdown(way.name),
+            str(way.nodes),
+            f"{way.cpu_time:.2%} of node-time",
+            f"{way.memory_weeks:.1%}",
+            *(str(way.needed[share] or "–") for share in shares),
+        ]
+        for way in placed.ways
+    ]
+    node = "assumed, as the cluster tells of none" if placed.assumed else "the most common"
+    text = (
+        f"{counted(placed.pods, 'pod')} packed onto nodes of {placed.cpu.human()} CPU and "
+        f"{placed.memory.human()} ({node}) by the scheduler's rules, against the sum of what they "
+        f"used at each moment of the last {placed.days:.3g} days. Nodes needed: all requests "
+        "scaled by one factor, until CPU passes the node's no longer than that."
+    )
+    warned = "".join(f"\n\n**Mind:** {markdown(line)}." for line in placed.warnings)
+    return f"## On nodes\n\n{text}\n\n{markdown_table(head, rows)}{warned}"
 
 
 def _changes(report: Report) -> str:

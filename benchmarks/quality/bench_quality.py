@@ -36,14 +36,16 @@ from analyzer.backtest import (
     BacktestResult,
     By,
     Walk,
+    interpolate,
     measure,
 )
-from analyzer.backtest.score import LEAST_WEEKS, cheapest, drawn_shares, weights
+from analyzer.backtest.score import LEAST_WEEKS, curve_of, drawn_shares, weights
 from analyzer.history import Histories, build_histories
 from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
 from analyzer.pipeline import Method, score_policy
+from analyzer.placement import pressure, slots_of
 from analyzer.usage import Meta, Recording, Usage, validate_specs
 from analyzer.workload import ContainerRef
 
@@ -56,6 +58,7 @@ SHOWN: dict[Resource, tuple[float, float]] = {"memory": (0.1, 0.05), "cpu": (0.0
 STATED = (0.1, 0.05, 0.02, 0.01)
 PEERS = (*FAIR_PEERS, DAILY)
 OURS = ("percentile", "trend", "pooled")
+PODS_PER_NODE = 40
 LEAST_ROOM = 0.05
 """Where peers are this near to hindsight, there is nothing to win, and a score says nothing."""
 
@@ -215,24 +218,28 @@ def intervals(result: BacktestResult, resource: Resource, by: By) -> list[tuple[
     rows = [row for row in result.rows if row.resource == resource and row.model in models]
     rows = [row for row in rows if row.judged.any()]
     drawn = weights(rows[0].came)
-    shares = {row.point: drawn_shares(row, drawn, by) for row in rows}
+    curves: dict[tuple[str, str], list[tuple[Array, Array]]] = {}
+    for row in rows:
+        of = (row.model, curve_of(row.point))
+        curves.setdefault(of, []).append(drawn_shares(row, drawn, by))
+    stacked = [
+        (of[0], *(np.stack(part) for part in zip(*c, strict=True))) for of, c in curves.items()
+    ]
     found = []
     for wanted in POINTS[resource]:
-        ratios = []
-        for draw in range(1, len(drawn)):
-            at = {}
-            for model in models:
-                one = {
-                    point: (float(over[draw]), float(size[draw]))
-                    for point, (over, size) in shares.items()
-                    if point.model == model
-                }
-                at[model] = cheapest(one, wanted) if one else np.nan
-            known = [at[peer] for peer in FAIR_PEERS if not np.isnan(at[peer])]
-            ratios.append(at[DEFAULT_MODEL] / min(known) if known else np.nan)
-        kept = np.array(ratios)[~np.isnan(ratios)]
-        low, high = np.quantile(kept, [0.05, 0.95]) if len(kept) else (np.nan, np.nan)
-        found.append((float(low), float(high)))
+        at = {model: np.full(len(drawn), np.inf) for model in models}
+        for model, over, size in stacked:
+            sizes = [interpolate(over[:, d], size[:, d], wanted) for d in range(len(drawn))]
+            at[model] = np.fmin(at[model], sizes)
+        best = np.min([at[peer] for peer in FAIR_PEERS], axis=0)[1:]
+        ours = at[DEFAULT_MODEL][1:]
+        reached = np.isfinite(ours) & np.isfinite(best)
+        ends = (
+            np.quantile(ours[reached] / best[reached], [0.05, 0.95])
+            if reached.any()
+            else [np.nan] * 2
+        )
+        found.append((float(ends[0]), float(ends[1])))
     return found
 
 
@@ -268,6 +275,33 @@ def as_shipped(result: BacktestResult) -> None:
                     f"{found.overrun_high:.1%}] over, at {found.footprint:.2f} x usage "
                     f"[{found.footprint_low:.2f}, {found.footprint_high:.2f}]"
                 )
+
+
+def nodes(result: BacktestResult, histories: Histories) -> None:
+    """What the requests of the last review did to nodes in the horizon that followed.
+
+    A node holds forty times what a container uses on average; pods are packed by the scheduler's
+    rules. Sets without memory or with few series are left out.
+    """
+    last = histories.usage.steps - round(result.horizon / histories.usage.step)
+    ahead = histories.between(last, histories.usage.steps)
+    mean = [float(np.nanmean(v)) for v in (ahead.usage.cpu_cores, ahead.usage.memory_bytes)]
+    if len(ahead) < PODS_PER_NODE or np.isnan(mean).any():
+        return
+    node = (PODS_PER_NODE * mean[0], PODS_PER_NODE * mean[1])
+    names = (POLICY, *(f"{peer}{AS_IT_COMES}" for peer in ("krr", "vpa")))
+    for name in names:
+        both = {
+            row.resource: row.level[-1].astype(np.float64)
+            for row in (*result.rows, *result.peers)
+            if row.model == name
+        }
+        found = pressure(name, slots_of(ahead), (both["cpu"], both["memory"]), node)
+        needed = ", ".join(f"{n} at {float(share):.1%}" for share, n in found.needed.items())
+        print(
+            f"    nodes   {name:<18} {found.nodes} nodes, CPU above {found.cpu_time:.2%} of "
+            f"node-time, memory on {found.memory_weeks:.0%} of nodes; needed: {needed}"
+        )
 
 
 def volatile_groups(result: BacktestResult, histories: Histories) -> None:
@@ -383,6 +417,7 @@ def main(names: list[str]) -> None:
             lines += [[case.label, *cells]] if cells else []
         as_shipped(result)
         reliability(result)
+        nodes(result, histories)
         volatile_groups(result, histories)
     print("\n| set | | memory at 10 %, CPU at 5 % | memory at 5 %, CPU at 2 % |")
     print("|---|---|---|---|")

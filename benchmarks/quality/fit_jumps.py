@@ -3,12 +3,13 @@
 The seven constants of `analyzer.models.jump` say how often and how far memory jumps beyond the
 highest peak seen, by how much daily peaks vary. This maximises the likelihood of the peaks that
 came, at a ladder of levels, over windows and horizons of several lengths. Large containers weigh
-somewhat more, because a level that is wrong there costs most, and all constants but the two
-intercepts are shrunk to zero.
+somewhat more, because a level that is wrong there costs most. First all constants but the two
+intercepts are shrunk to zero, on the two large sets; then, from there, all but the exponent of size
+are drawn to what sets of containers alone say, and held back strongly, because these are few.
 
-    RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/fit_jumps.py [SET ...]
+    RIGHTSIZE_EVALUATION=../shared/evaluation python benchmarks/quality/fit_jumps.py
 
-With one set it fits on that alone; the scores of both show how far such a prior travels.
+Every set of containers is also left out once: its score then shows how far such a prior travels.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from bench_quality import Case, load
+from bench_quality import CASES, load
 from scipy.optimize import minimize
 
 from analyzer.models import jump, pooled
@@ -44,7 +45,15 @@ LAYOUTS = {
     "bitbrains_faststorage": ((14, 7, 1, 0.5), (7, 7, 2, 0.5), (14, 2, 2, 0.3), (3, 7, 4, 0.5)),
     "google2011_gcd": ((5, 2, 1, 3.0), (7, 3, 1, 3.0), (7, 1, 1, 2.0)),
 }
-FIRST = {"bitbrains_faststorage": 14, "google2011_gcd": 4}
+CONTAINERS = {
+    "google2011_gcd": ((5, 2, 1, 3.0), (7, 3, 1, 3.0), (7, 1, 1, 2.0), (9, 1, 1, 1.0)),
+    "google2019_borg": ((14, 7, 2, 3.0), (7, 7, 3, 2.0), (7, 3, 3, 2.0), (21, 7, 3, 1.0)),
+    "kruize_openshift": ((7, 3, 2, 3.0), (7, 7, 3, 3.0), (14, 7, 3, 3.0)),
+}
+FIRST = {"bitbrains_faststorage": 14}
+HELD_BACK = 3000.0
+SIZE = 6
+"""Which constant is the exponent of size: with few small containers it would run away."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,14 @@ class Trials:
     weight: Array
 
 
-def trials(name: str, folder: Path) -> Trials:
-    """All trials of one set in the layouts of `LAYOUTS`."""
-    daily = load(Case(name, name, 14, 7), folder).daily.memory_peak
+def trials(name: str, folder: Path, layouts: tuple[tuple[int, int, int, float], ...]) -> Trials:
+    """All trials of one set in these layouts."""
+    case = next(case for case in CASES if case.file == name)
+    daily = load(case, folder).daily.memory_peak
     parts = [
         rows
-        for known, ahead, every, weight in LAYOUTS[name]
-        for stop in range(min(known, FIRST[name]), daily.shape[1] - ahead + 1, every)
+        for known, ahead, every, weight in layouts
+        for stop in range(min(known, FIRST.get(name, 4)), daily.shape[1] - ahead + 1, every)
         for rows in review(daily, stop, (known, ahead), weight)
     ]
     return join(parts)
@@ -127,27 +137,48 @@ def loss(constants: Array, of: Trials, shrinkage: float = 0.0) -> tuple[float, A
 
 
 def fit(of: Trials) -> Array:
-    """The constants under which what came was most likely."""
+    """The constants under which what came was most likely, shrunk to zero."""
     start = np.array([-1.5, 0, 0, 0, 0.5, 0, 0])
     return np.asarray(minimize(loss, start, (of, SHRINKAGE), jac=True, method="L-BFGS-B").x)
 
 
-def main(names: list[str]) -> None:
+def drawn(start: Array, of: Trials) -> Array:
+    """`start`, drawn to what `of` says; the exponent of size stays."""
+
+    def held_back(constants: Array) -> tuple[float, Array]:
+        value, gradient = loss(constants, of)
+        away = constants - start
+        gradient = gradient + HELD_BACK * away
+        gradient[SIZE] = 0.0
+        return value + HELD_BACK / 2 * (away @ away), gradient
+
+    return np.asarray(minimize(held_back, start, jac=True, method="L-BFGS-B").x)
+
+
+def main() -> None:
     folder = Path(os.environ.get("RIGHTSIZE_EVALUATION", "../shared/evaluation"))
     if not folder.is_dir():
         sys.exit(f"{folder} holds no traces; name their folder in RIGHTSIZE_EVALUATION")
     warnings.simplefilter("ignore", RuntimeWarning)  # containers without a day
-    sets = {name: trials(name, folder) for name in LAYOUTS}
-    shipped = np.array([*jump.ODDS, *jump.STEEPNESS])
-    fitted = {"shipped": shipped, "all sets": fit(join(list(sets.values())))}
-    fitted |= {name: fit(sets[name]) for name in names or sets}
+    sets = {name: trials(name, folder, layouts) for name, layouts in LAYOUTS.items()}
+    small = {name: trials(name, folder, layouts) for name, layouts in CONTAINERS.items()}
+    first = fit(join(list(sets.values())))
+    fitted = {
+        "shipped": np.array([*jump.ODDS, *jump.STEEPNESS]),
+        "large sets": first,
+        "drawn to containers": drawn(first, join(list(small.values()))),
+    }
+    for left_out in small:
+        rest = [of for name, of in small.items() if name != left_out]
+        fitted[f"without {left_out}"] = drawn(first, join(rest))
     for label, constants in fitted.items():
         scores = ", ".join(
-            f"{name} {loss(constants, of)[0] / of.weight.sum():.3f}" for name, of in sets.items()
+            f"{name} {loss(constants, of)[0] / of.weight.sum():.3f}"
+            for name, of in {**sets, **small}.items()
         )
         odds, steep = np.round(constants[:4], 2), np.round(constants[4:], 2)
-        print(f"{label:<22} ODDS {odds} STEEPNESS {steep}   loss per trial: {scores}")
+        print(f"{label:<25} ODDS {odds} STEEPNESS {steep}   loss per trial: {scores}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -28,15 +28,15 @@ def alternating(volatility: float, days: int = 14, level: float = 20.0) -> np.nd
 def test_the_prior_of_a_restless_container() -> None:
     """Varying by 17 %, seen for a fortnight, of middling size: the intercepts alone decide.
 
-    Odds of exp(-1.56) are a chance of 0.174; exp(0.55) is a steepness of 1.733, so that a jump of
-    more than 20 % comes with the chance 0.174 * exp(-0.2 * 1.733) = 0.123.
+    Odds of exp(-1.72) are a chance of 0.152; exp(0.69) is a steepness of 1.994, so that a jump of
+    more than 20 % comes with the chance 0.152 * exp(-0.2 * 1.994) = 0.102.
     """
     shape = shape_of(alternating(0.17)[None])
     assert shape.volatility[0] == pytest.approx(0.17)
     prior = outlook(shape, 7)
-    assert prior.steepness[0] == pytest.approx(1.733, abs=1e-3)
-    assert probability(prior.far_log_odds)[0] == pytest.approx(0.123, abs=1e-3)
-    assert chance_of_jump(prior, Jumps())[0] == pytest.approx(0.174, abs=1e-3)
+    assert prior.steepness[0] == pytest.approx(1.994, abs=1e-3)
+    assert probability(prior.far_log_odds)[0] == pytest.approx(0.102, abs=1e-3)
+    assert chance_of_jump(prior, Jumps())[0] == pytest.approx(0.152, abs=1e-3)
 
 
 def test_calm_and_wild_jump_less_often_than_the_restless() -> None:
@@ -80,7 +80,7 @@ def test_a_container_never_seen_has_no_prior() -> None:
 def test_without_a_past_jumps_are_the_prior() -> None:
     """Three days hold no whole week to learn from."""
     memory = 3e8 * np.exp(noise(0.99, 0.1, count=40))
-    assert learn_jumps(containers(memory[:, : 3 * 288]), WEEK * 2, WEEK) == Jumps()
+    assert learn_jumps(containers(memory[:, : 3 * 288]), WEEK) == Jumps()
 
 
 def test_a_cluster_that_jumps_states_more() -> None:
@@ -91,8 +91,7 @@ def test_a_cluster_that_jumps_states_more() -> None:
     jumpy[:, 17 * 288 : 18 * 288] *= 9
     prior = outlook(shape_of(alternating(0.17)[None]), 7)
     chances = [
-        chance_of_jump(prior, learn_jumps(containers(memory), WEEK * 2, WEEK))[0]
-        for memory in (calm, jumpy)
+        chance_of_jump(prior, learn_jumps(containers(memory), WEEK))[0] for memory in (calm, jumpy)
     ]
     assert chances[1] > chances[0]
 
@@ -101,5 +100,5 @@ def test_a_few_weeks_hardly_move_the_prior() -> None:
     """Sixty calm containers over a week are one week: the chance stays within a fifth."""
     calm = 3e8 * np.exp(noise(0.9, 0.02, count=60))
     prior = outlook(shape_of(alternating(0.17)[None]), 7)
-    learnt = chance_of_jump(prior, learn_jumps(containers(calm), WEEK * 2, WEEK))[0]
+    learnt = chance_of_jump(prior, learn_jumps(containers(calm), WEEK))[0]
     assert learnt == pytest.approx(chance_of_jump(prior, Jumps())[0], rel=0.2)

@@ -247,3 +247,19 @@ def test_peaks_that_vary_drift_as_far() -> None:
     demand = Pooled().fit(containers(np.tile(3e8 * np.exp(swing), (3, 1))), WEEK)
     risk = demand.risk_of("memory", 0, 3e8 * np.exp(0.3 + 0.2))
     assert risk == pytest.approx(0.31, abs=0.04)
+
+
+def test_memory_knows_every_peak_that_was_read() -> None:
+    """286 MiB but for five hours at 858 MiB on days 5, 23 and 41 of 56: a week in 2.6 holds one.
+
+    The last fortnight holds none, so the risk stated at 400 MiB must come from all eight weeks.
+    """
+    memory = np.full(56 * 288, 286.0 * MIB)
+    for day in (5, 23, 41):
+        memory[day * 288 : day * 288 + 60] = 858.0 * MIB
+    of = histories(steady(56, memory=memory), window=meta(56))
+    demand = Pooled().fit(of, WEEK)
+    risk = demand.risk_of("memory", 0, 400.0 * MIB)
+    assert risk is not None
+    assert 0.2 < risk < 0.55
+    assert "of 56 days" in demand.trails["memory"][0][0].reason

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyzer.models.demand import RISKS
 from analyzer.models.krr import Krr
 from analyzer.models.rule import plain_rules
+from analyzer.models.trend import Trend
 from analyzer.models.vpa import (
     BUCKETS,
     Vpa,
@@ -19,6 +21,7 @@ from analyzer.models.vpa import (
     mass,
     percentiles,
 )
+from analyzer.quantity import Memory
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
 
 WEEK = timedelta(days=7)
@@ -183,3 +186,18 @@ def test_plain_rules_are_what_they_say() -> None:
     assert lately["p95"] == pytest.approx(1 - 0.05 / 3, abs=1e-3)
     own = {rule.setting: rule.levels[0] for rule in rules["own quantile"]["cpu"]}
     assert own["p50"] == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_the_trail_of_trend_tells_what_became_of_the_level() -> None:
+    """100 MiB, since day 8 of 14 steadily 200: from some level of both to one above 200 MiB.
+
+    Each step begins with the amount that the one before it ended with.
+    """
+    memory = np.where(np.arange(14 * 288) < 8 * 288, 100.0, 200.0) * MIB
+    wobble = 1 + 0.01 * np.sin(np.arange(14 * 288) / 50)
+    demand = Trend().fit(histories(steady(memory=memory * wobble)), WEEK)
+    trail = demand.trails["memory"][0]
+    assert [step.name for step in trail] == ["peak", "percentile", "shift"]
+    assert trail[2].before == trail[1].after
+    level = float(demand.levels["memory"][0][int(np.searchsorted(RISKS, 0.1))])
+    assert trail[2].after == Memory.from_bytes(level).human()

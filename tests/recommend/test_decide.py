@@ -169,7 +169,10 @@ def test_a_limit_that_has_held_is_not_raised_for_what_was_never_seen() -> None:
 
 
 def test_a_limit_that_grows_tight_or_strains_is_raised() -> None:
-    """100Mi of 102Mi: growth is not waited for, nor is pressure, nor are two days a proof."""
+    """100Mi of 102Mi: growth is not waited for, nor is pressure, nor are two days a proof.
+
+    Growth gets the headroom above what is expected of it, and no room for jumps: 1.2 x 100Mi.
+    """
     tight = {**names(), **NOW, "memory_limit_bytes": 102 * MIB, "memory_request_bytes": 100 * MIB}
     strained = [
         {
@@ -186,7 +189,7 @@ def test_a_limit_that_grows_tight_or_strains_is_raised() -> None:
     of = histories(specs=[tight])
     growing = replace(demand(of, rare_memory=300 * MIB), findings={"memory": ("growth",)})
     (found,), _ = recommend(of, growing, Policies())
-    assert str(found.proposed.memory_limit) == "304Mi"
+    assert str(found.proposed.memory_limit) == "120Mi"
     of = histories(steady(days=2), specs=[tight], window=meta(days=2))
     (found,), _ = recommend(of, demand(of, rare_memory=300 * MIB), Policies())
     assert str(found.proposed.memory_limit) == "304Mi"
@@ -561,3 +564,10 @@ def test_no_request_falls_below_a_limit_that_killed_repeatedly() -> None:
     (found,), _ = recommend(of, demand(of, memory=100 * MIB), Policies())
     assert str(found.proposed.memory_request) == "512Mi"
     assert "killed repeatedly at 512Mi" in step(found, "memory_request", "killed")
+
+
+def test_a_ceiling_holds_for_a_limit_that_leaves_room_above_the_peak() -> None:
+    """The model allows for 3000Mi; 500Mi are five times the peak of 100Mi, so the ceiling holds."""
+    found = one(Policy(memory_ceiling=Memory(500 * MIB)), rare_memory=3000 * MIB)
+    assert str(found.proposed.memory_limit) == "500Mi"
+    assert step(found, "memory_limit", "ceiling")

@@ -9,12 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window
 from analyzer.sources.prometheus.freshness import check_future
+from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.probe import probe
+from analyzer.sources.prometheus.reader import Reader
+from analyzer.sources.prometheus.source import fit_grid
+from analyzer.sources.window import silent
 from analyzer.usage import Recording
 from tests.sources.smallcluster import END, MIB
 
@@ -236,3 +241,17 @@ def test_resident_memory_is_read_near_the_limit_only(odd: Recording) -> None:
     assert (seen[0], seen[-1] + 1, len(seen)) == (where.start, where.stop, 288)
     assert set(usage.memory_rss_bytes[seen]) == {90 * MIB}
     assert set(usage.memory_cache_bytes[seen]) == {170 * MIB}
+
+
+def test_a_long_look_finds_peaks_from_before_the_window(small_server: str) -> None:
+    """One row a day and container, from the highest of its pods; the window itself is not asked."""
+    day = timedelta(days=1)
+    with PrometheusSource(small_server).connect() as connection:
+        dialect = probe(connection, PrometheusSettings(), END - day, END)
+        grid = fit_grid(END, ONE_DAY, dialect)
+        found = read_long_look(Reader(connection, silent), dialect, grid, depths=(60, 2))
+    assert set(found["day"]) == {pd.Timestamp(END - 2 * day)}
+    peaks = found.set_index("workload")["memory_peak_bytes"]
+    assert peaks["db"] == 500 * MIB
+    assert peaks["web"] == 100 * MIB
+    assert "proxy" not in set(found["container"])

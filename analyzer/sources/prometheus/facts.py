@@ -67,9 +67,9 @@ _RESOURCES = ("cpu", "memory")
 _OLD_UNITS = (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
 _CONTAINER = ("namespace", "pod", "container")
 _IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
-_OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
+OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
-TOLD_BY_STATE = (*_OWNER_METRICS, *CONTAINER_METRICS)
+TOLD_BY_STATE = (*OWNER_METRICS, *CONTAINER_METRICS)
 """Families by which kube-state-metrics is told from others that export some of its series."""
 REPLICAS = {
     kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
@@ -145,7 +145,7 @@ def read_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
 
     Raises `SourceError` where there is no such series at all.
     """
-    series = read_series(connection, dialect, grid, _OWNER_METRICS)
+    series = read_series(connection, dialect, grid, OWNER_METRICS)
     owners = Owners.from_series(series)
     if not owners.pods:
         raise SourceError(
@@ -286,6 +286,13 @@ def daily(dialect: Dialect, grid: Grid, series: str, what: str) -> Question[Rows
         return largest_by(_IDENTITY, narrowed(series, shard))
 
     return Question(what, expression, days, plan(days, dialect.namespaces, _POINTS), _rows)
+
+
+def question_of_rows(
+    what: str, grid: Grid, expression: Callable[[Matchers], str], pieces: Sequence[Piece]
+) -> Question[Rows]:
+    """A question whose answers are few enough to stand in memory series by series."""
+    return Question(what, expression, grid, pieces, _rows)
 
 
 def answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str, str], Timeline]]:

@@ -32,6 +32,7 @@ from analyzer.sources.prometheus.existence import (
     read_rules,
 )
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
+from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.owners import Owners, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
@@ -114,16 +115,13 @@ class PrometheusSource:
             )
         for remark in span.remarks:
             _LOG.warning("%s", remark)
-        warnings = (
-            *dialect.notes,
-            *fresh.warnings,
-            *ahead,
-            *connection.warnings,
-            *span.reader.lost,
-        )
+        older = reader.attempt("older peaks", lambda: read_long_look(reader, dialect, grid))
+        told = (*dialect.notes, *fresh.warnings, *ahead)
+        warnings = (*told, *connection.warnings, *reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
-        return join_recordings(parts, meta)
+        recording = join_recordings(parts, meta)
+        return recording if older is None else replace(recording, days=older)
 
     def _read_parts(self, span: _Span, grid: Grid, now: datetime) -> list[Recording]:
         """The window in recordings that follow one another, from the cache where it has them."""

@@ -1,0 +1,52 @@
+"""A system that gives little: no semaphores, so no second process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from analyzer.sources import save_recording
+from analyzer.usage import Recording, Usage
+from tests.samples import meta, steady
+
+# Making the system refuse for real takes a mount of its own, which only root may have.
+_WITHOUT_SEMAPHORES = """
+import _multiprocessing, sys
+class Refused:
+    SEM_VALUE_MAX = 1
+    def __init__(self, *_, **__):
+        raise PermissionError(13, "Permission denied")
+    _rebuild = __init__
+_multiprocessing.SemLock = Refused
+import analyzer.pipeline
+analyzer.pipeline.MANY_CHARTS = 0
+from analyzer.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_charts_are_drawn_in_one_process_where_no_second_can_be_had(tmp_path: Path) -> None:
+    """The run ends well, the charts are there, and no library's warning reaches the user."""
+    window = meta(8)
+    frame = pd.concat([steady(8), steady(8).assign(workload="api", pod="api-1")])
+    recording = Recording(window, Usage.from_frame(frame, window))
+    save_recording(replace(recording, meta=window), tmp_path / "rec")
+    words = ["run", "-q", "--source", f"recording:{tmp_path / 'rec'}", "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_SEMAPHORES, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    names = {path.name for path in (tmp_path / "out" / "charts").iterdir()}
+    assert names == {
+        "cluster.png",
+        "shop--deployment--web--app.png",
+        "shop--deployment--api--app.png",
+    }
