@@ -20,17 +20,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analyzer.errors import OutputError, RecordingError, SourceError
+from analyzer.sources.days import summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.recording import FILES, load_recording, save_recording
 from analyzer.sources.window import DAY
-from analyzer.usage import Recording
+from analyzer.usage import NO_DAYS, Recording, validate_days
 
 _LOG = logging.getLogger(__name__)
 _SEAL = "seal.json"
 _SCRATCH = ".writing-"
+YEAR = timedelta(days=366)
 _ABANDONED = 24 * 3600.0
 GRACE = timedelta(minutes=15)
 """How long after midnight a day may still change: late scrapes, remote writes."""
@@ -40,17 +44,64 @@ GRACE = timedelta(minutes=15)
 class Cache:
     """The days of one source, asked in one way; `identity` is everything that shapes an answer.
 
-    Another query, cluster, tenant or step makes another identity, and so another subfolder.
+    Another query, cluster, tenant or step makes another identity, and so another subfolder. Daily
+    summaries depend on `cluster` alone, however its days were asked for; they are kept for a year
+    though the days themselves be deleted.
     """
 
     folder: Path
     identity: tuple[str, ...]
+    cluster: tuple[str, ...] = ()
 
     @property
     def home(self) -> Path:
         """Where the days of this identity lie."""
-        digest = hashlib.sha256(orjson.dumps(self.identity)).hexdigest()[:20]
-        return self.folder / digest
+        return self.folder / _name(self.identity)
+
+    @property
+    def summary_home(self) -> Path:
+        """Where the summaries of this cluster lie."""
+        return self.folder / f"days-{_name(self.cluster or self.identity)}"
+
+    def summarise(self, day: datetime, recording: Recording) -> None:
+        """Keep what is to be known of the day that begins at `day`, where nothing is yet.
+
+        What cannot be written is logged and missing, as with `store`.
+        """
+        path = self.summary_home / f"{day.astimezone(UTC):%Y-%m-%d}.parquet"
+        if path.exists():
+            return
+        try:
+            self.summary_home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.summary_home) as scratch:
+                new = Path(scratch) / path.name
+                table = pa.Table.from_pandas(summarise_day(recording), preserve_index=False)
+                pq.write_table(table, new, compression="zstd", write_page_checksum=True)
+                with new.open("rb") as file:
+                    os.fsync(file.fileno())
+                new.rename(path)
+        except OSError as error:
+            _LOG.warning("the summary of %s is not kept: %s", path.stem, error)
+
+    def summaries(self, before: datetime) -> pd.DataFrame:
+        """The daily summaries of the year before `before`; older ones are removed.
+
+        One that cannot be read is left out and named in the log: the day it tells of is older than
+        all that amounts rest on, and holds a decrease at most.
+        """
+        tables = [NO_DAYS]
+        last, first = (f"{t.astimezone(UTC):%Y-%m-%d}" for t in (before, before - YEAR))
+        for path in sorted(self.summary_home.glob("????-??-??.parquet")):
+            if path.stem < first:
+                path.unlink(missing_ok=True)
+            elif path.stem < last:
+                try:
+                    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                        tables.append(validate_days(file.read(use_threads=False).to_pandas()))
+                except (OSError, pa.ArrowException, RecordingError) as error:
+                    _LOG.warning("the summary %s cannot be read: %s", path, error)
+        known = [table for table in tables if not table.empty]
+        return validate_days(pd.concat(known, ignore_index=True)) if known else NO_DAYS
 
     def load(self, day: datetime) -> Recording | None:
         """The day that begins at `day`, or None; a damaged one is removed and counts as none.
@@ -103,6 +154,10 @@ class Cache:
 
     def _path(self, day: datetime) -> Path:
         return self.home / f"{day.astimezone(UTC):%Y-%m-%d}"
+
+
+def _name(identity: tuple[str, ...]) -> str:
+    return hashlib.sha256(orjson.dumps(identity)).hexdigest()[:20]
 
 
 class DamageError(RecordingError):

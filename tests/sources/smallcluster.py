@@ -204,6 +204,7 @@ def _state(out: Text) -> None:
     out.series(restarts, _KSM | labels, lambda time: float(time > NOON))
     reason = "kube_pod_container_status_last_terminated_reason"
     one(reason, labels | {"reason": "OOMKilled"}, 1, (NOON, LAST))
+    one("kube_namespace_created", {"namespace": "kube-system"}, FIRST - 86_400, whole)
     one("kube_deployment_spec_replicas", {"deployment": "web"}, 3, whole)
     hpa = {"horizontalpodautoscaler": "web"}
     prefix = "kube_horizontalpodautoscaler"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -21,10 +22,11 @@ import pytest
 from analyzer.errors import SourceError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window, load_recording
 from analyzer.sources.cache import Cache, closed_days, uncovered
+from analyzer.sources.days import has_arrived, summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
-from analyzer.usage import Recording, validate_pods
+from analyzer.usage import NAMES, Recording, validate_pods
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
 
@@ -151,8 +153,7 @@ def test_a_full_disk_is_no_failure(tmp_path: Path, day: Recording) -> None:
         from pathlib import Path
         from analyzer.sources import Window, load_recording
         from analyzer.sources.cache import Cache
-        from analyzer.sources.recording.joining import join_recordings
-from analyzer.sources.recording.recording import cut_recording
+        from analyzer.sources.recording.recording import cut_recording
         import signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         whole = load_recording(Path(sys.argv[1]))
@@ -250,3 +251,88 @@ def test_a_pod_that_no_later_day_knows_is_over(day: Recording) -> None:
     joined = join_recordings(parts, meta).pods.set_index("pod")["ended"]
     assert joined["a"] == day.meta.end
     assert pd.isna(joined["b"])
+
+
+def test_a_summary_is_a_row_a_container(day: Recording) -> None:
+    """Samples, quantiles and peaks as numpy tells them, of all pods together, and of that day."""
+    table = summarise_day(day)
+    assert set(table["day"]) == {pd.Timestamp(FIRST)}
+    assert table["pod"].isna().all()
+    assert len(table) == len(table.drop_duplicates(NAMES))
+    usage = day.usage
+    row = table.iloc[0]
+    name = tuple(row[column] for column in NAMES)
+    index = next(
+        i
+        for i, ref in enumerate(usage.containers)
+        if (ref.namespace, ref.kind, ref.workload, ref.container) == name
+    )
+    cpu, memory = usage.cpu_cores[usage.span(index)], usage.memory_bytes[usage.span(index)]
+    assert row["samples"] == np.isfinite(cpu).sum()
+    assert row["cpu_max_cores"] == np.nanmax(cpu)
+    assert row["cpu_p95_cores"] == np.nanquantile(cpu, 0.95, method="inverted_cdf")
+    assert row["memory_peak_bytes"] == np.nanmax(memory)
+
+
+def test_a_summary_holds_no_fault(day: Recording) -> None:
+    """A wrapped sample of today is no peak in a year's time."""
+    memory = day.usage.memory_bytes.copy()
+    memory[5] = 2.0**64
+    faulty = replace(day, usage=replace(day.usage, memory_bytes=memory))
+    assert summarise_day(faulty)["memory_peak_bytes"].max() < 2.0**40
+
+
+def test_summaries_outlive_their_days(cache: Cache, day: Recording) -> None:
+    """Raw days may be deleted; summaries stay for a year, and are those before the window."""
+    cache.store(FIRST, day)
+    cache.summarise(FIRST, day)
+    shutil.rmtree(cache.home)
+    expected = summarise_day(day)
+    pd.testing.assert_frame_equal(cache.summaries(FIRST + DAY), expected, check_dtype=False)
+    assert cache.summaries(FIRST).empty
+    assert len(cache.summaries(FIRST + 366 * DAY)) == len(expected)
+    assert cache.summaries(FIRST + 367 * DAY).empty
+    assert not list(cache.summary_home.glob("*.parquet"))
+
+
+def test_a_summary_is_the_cluster_s_however_it_was_asked(cache: Cache, day: Recording) -> None:
+    """Another step or query of the same cluster finds it, another cluster does not."""
+    one = replace(cache, identity=("cluster", "5m"), cluster=("cluster",))
+    one.summarise(FIRST, day)
+    assert len(replace(one, identity=("cluster", "1m")).summaries(FIRST + DAY))
+    assert replace(one, cluster=("another",)).summaries(FIRST + DAY).empty
+
+
+def test_a_damaged_summary_is_left_out(
+    cache: Cache, day: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It holds a decrease at most, so the run goes on and says so; nothing is deleted."""
+    cache.summarise(FIRST, day)
+    (file,) = cache.summary_home.glob("*.parquet")
+    data = bytearray(file.read_bytes())
+    data[100] ^= 1
+    file.write_bytes(data)
+    assert cache.summaries(FIRST + DAY).empty
+    assert "cannot be read" in caplog.text
+    assert file.exists()
+
+
+def test_a_day_is_closed_by_what_arrived(day: Recording) -> None:
+    """A thin last hour may still grow for three days; a day without a sample never arrived."""
+    soon, later = FIRST + DAY + timedelta(hours=1), FIRST + 4 * DAY
+    assert has_arrived(day, soon)
+    late = replace(day, usage=day.usage.between(0, 276))
+    late = replace(late, usage=replace(late.usage, steps=288))
+    assert not has_arrived(late, soon)
+    assert has_arrived(late, later)
+    nothing = replace(day, usage=replace(day.usage.between(0, 0), start=FIRST, steps=288))
+    assert not has_arrived(nothing, later)
+
+
+def test_one_cluster_behind_two_addresses_has_one_past(small_server: str, tmp_path: Path) -> None:
+    """Known by when its namespace kube-system was made; the days are each address's own."""
+    window = Window(END, timedelta(days=2))
+    for url in (small_server, small_server.replace("127.0.0.1", "localhost")):
+        PrometheusSource(url, PrometheusSettings(cache=tmp_path)).read(window)
+    names = sorted(entry.name.startswith("days-") for entry in tmp_path.iterdir())
+    assert names == [False, False, True]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from analyzer.check import Check
 from analyzer.errors import SourceError
 from analyzer.sources.cache import Cache, closed_days, uncovered
+from analyzer.sources.days import has_arrived
 from analyzer.sources.prometheus import facts as fact
 from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.answer import parse_labels
@@ -36,7 +37,7 @@ from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.owners import Owners, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
-from analyzer.sources.prometheus.promql import selector
+from analyzer.sources.prometheus.promql import equals, over, selector
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
@@ -45,7 +46,7 @@ from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
 from analyzer.sources.prometheus.specs import build_specs
-from analyzer.sources.recording.joining import join_recordings
+from analyzer.sources.recording.joining import join_recordings, join_summaries
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import Meta, Recording, Usage, utc
@@ -107,7 +108,8 @@ class PrometheusSource:
         ahead = check_future(connection, dialect, now) if now - end < DAY else ()
         reader = Reader(connection, self.progress)
         span = _Span(reader, dialect, self.settings, cluster, fresh.newest)
-        parts = self._read_parts(span, grid, now)
+        cache = self._cache(span, grid)
+        parts = self._read_parts(span, grid, now, cache)
         if not parts:
             raise SourceError(
                 f"{connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
@@ -120,17 +122,54 @@ class PrometheusSource:
         warnings = (*told, *connection.warnings, *reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
-        recording = join_recordings(parts, meta)
-        return recording if older is None else replace(recording, days=older)
+        kept = [] if cache is None else [cache.summaries(grid.start)]
+        summaries = join_summaries([*([] if older is None else [older]), *kept])
+        return replace(join_recordings(parts, meta), days=summaries)
 
-    def _read_parts(self, span: _Span, grid: Grid, now: datetime) -> list[Recording]:
-        """The window in recordings that follow one another, from the cache where it has them."""
+    def _cache(self, span: _Span, grid: Grid) -> Cache | None:
+        """The cache of this source, asked in this way; None where none is wanted."""
         if self.settings.cache is None:
+            return None
+        cluster = (
+            *self._fingerprint(span, grid.end),
+            span.cluster,
+            self.settings.tenant or "",
+            selector("kube_pod_owner", span.dialect.state),
+        )
+        shape = (
+            str(FORMAT),
+            self.describe(),
+            span.dialect.cpu(grid.step),
+            span.dialect.memory(grid.step),
+            *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
+        )
+        return Cache(self.settings.cache, (*cluster, *shape), cluster)
+
+    def _fingerprint(self, span: _Span, moment: datetime) -> tuple[str, ...]:
+        """What no other cluster shows: when its namespace kube-system was made; else the address.
+
+        Two clusters may answer behind one forwarded port, one after the other.
+        """
+        matchers = [equals("namespace", "kube-system")]
+        if span.dialect.cluster is not None:
+            matchers.append(equals(self.settings.cluster_label, span.dialect.cluster))
+        made = over("last_over_time", selector("kube_namespace_created", matchers), DAY)
+        samples = span.reader.connection.instant(made, moment.timestamp())
+        found = sorted({f"{sample.value:.0f}" for sample in samples})
+        return tuple(f"kube-system of {value}" for value in found) or (self.describe(),)
+
+    def _read_parts(
+        self, span: _Span, grid: Grid, now: datetime, cache: Cache | None
+    ) -> list[Recording]:
+        """The window in recordings that follow one another, from the cache where it has them."""
+        if cache is None:
             whole = span.read(grid)
             return [] if whole is None else [whole]
-        cache = Cache(self.settings.cache, self._identity(span, grid))
         days = list(closed_days(grid, now))
         known = {low: day for begin, low, _ in days if (day := cache.load(begin)) is not None}
+        for begin, low, _ in days:
+            if low in known:
+                cache.summarise(begin, known[low])
         covered = [(low, high) for _, low, high in days if low in known]
         for low, high in uncovered(grid, covered):
             part = span.read(Grid(grid.start + low * grid.step, grid.step, high - low))
@@ -138,23 +177,20 @@ class PrometheusSource:
                 continue
             known[low] = part
             if not (span.reader.lost or span.reader.connection.warnings):
-                within = (begin for begin, first, last in days if low <= first and last <= high)
-                # The first day that cannot be written ends it: a full disk stays full.
-                all(cache.store(day, cut_recording(part, Window(day + DAY, DAY))) for day in within)
+                within = [begin for begin, first, last in days if low <= first and last <= high]
+                _keep(cache, part, within, now)
         return [known[low] for low in sorted(known)]
 
-    def _identity(self, span: _Span, grid: Grid) -> tuple[str, ...]:
-        """Everything that shapes what a day looks like."""
-        return (
-            str(FORMAT),
-            self.describe(),
-            span.cluster,
-            self.settings.tenant or "",
-            span.dialect.cpu(grid.step),
-            span.dialect.memory(grid.step),
-            selector("kube_pod_owner", span.dialect.state),
-            *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
-        )
+
+def _keep(cache: Cache, part: Recording, days: Sequence[datetime], now: datetime) -> None:
+    """Keep the whole `days` of a part, as far as they have arrived."""
+    for begin in days:
+        day = cut_recording(part, Window(begin + DAY, DAY))
+        if not has_arrived(day, now):
+            continue
+        if not cache.store(begin, day):
+            return  # a full disk stays full
+        cache.summarise(begin, day)
 
 
 @dataclass(frozen=True)

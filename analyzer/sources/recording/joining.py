@@ -12,6 +12,7 @@ import pandas as pd
 from analyzer.sources.prometheus.ragged import Grid, join_days
 from analyzer.usage import (
     NAMES,
+    NO_DAYS,
     Meta,
     Recording,
     validate_days,
@@ -68,7 +69,7 @@ def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
         joined,
         events=_join_events(events) if events else joined.events,
         pods=_join_pods(parts),
-        days=_join_days([part.days for part in parts]),
+        days=join_summaries([part.days for part in parts]),
     )
 
 
@@ -99,11 +100,11 @@ def _join_pods(parts: Sequence[Recording]) -> pd.DataFrame:
     return validate_pods(table.assign(started=started.transform("min")))
 
 
-def _join_days(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Each day of a pod once, as the last table that knows it tells it."""
+def join_summaries(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Each day of a pod once, as the last days table that knows it tells it."""
     known = [table for table in tables if not table.empty]
     if not known:
-        return tables[-1]
+        return NO_DAYS
     table = pd.concat(known, ignore_index=True)
     return validate_days(table.drop_duplicates([*NAMES, "pod", "day"], keep="last"))
 
