@@ -33,7 +33,7 @@ from analyzer.policy import Policies
 from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
 from analyzer.report import Report, dump_report
-from analyzer.sources import Source, Window, open_source
+from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
 from analyzer.usage import Recording, utc
 from analyzer.workload import ContainerRef
 from analyzer.writers import writer_named
@@ -174,6 +174,9 @@ def source_of(config: Config, progress: Progress = no_progress) -> Source:
             "no source of usage is given; name one with --source recording:DIR, "
             "with -p URL for a Prometheus, or as `source` in rightsize.yaml"
         )
+    kind, _ = split_source(config.source)
+    if kind.settings is not PrometheusSettings:
+        return open_source(config.source, None, progress)
     settings = replace(
         config.prometheus,
         cluster=config.cluster or config.prometheus.cluster,
