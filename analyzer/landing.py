@@ -39,6 +39,7 @@ from analyzer.kinds import kind_of
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
+from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, Landing, Report
 from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
@@ -340,6 +341,7 @@ def _evidence(recommendation: Recommendation) -> ProposalEvidence:
         "observed": f"{seen.coverage:.0%}",
     }
     return ProposalEvidence(
+        reasons=reasons(recommendation),
         numbers=numbers,
         risk=_risk_text(recommendation),
         notes=(*_movements(recommendation), *recommendation.notes),

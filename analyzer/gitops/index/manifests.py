@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.layers import decide, stated_by
 from analyzer.gitops.index.place import Expectation
 from analyzer.gitops.index.survey import Survey
@@ -18,10 +19,13 @@ from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.text.address import Address, dotted
-from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
+from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain, walk
 from analyzer.kinds import DEPLOYMENT
 
 FLUX_NAMESPACE = "flux-system"
+_HANDED_ON = frozenset({"ResourceSet", "CustomResourceDefinition"})
+"""Kinds whose resources belong to objects that they make, or to nobody."""
+UNKNOWN_KIND = "a kind that is not known here"
 
 
 class Manifests:
@@ -109,6 +113,22 @@ class Manifests:
                     floors=self._floors(arrival, beside),
                 )
             )
+        self._unknown_blocks(arrival)
+
+    def _unknown_blocks(self, arrival: Arrival) -> None:
+        """Resources in Kubernetes' form in an object of which it is not known whom they feed."""
+        item = arrival.object
+        if item.is_application or item.kind in _HANDED_ON:
+            return
+        for path, node in walk(item.node):
+            if not path or path[0] != "spec" or not is_block(str(path[-1]), node):
+                continue
+            address = item.address.below(*path)
+            if not self.survey.claims(item.file, address):
+                place = self.survey.place(
+                    item.file, address, self._owner(arrival), None, arrival.route
+                )
+                self.survey.leave_unproven(place, f"unproven: {item.kind} is {UNKNOWN_KIND}")
 
     # --- Flux's own controllers ---
 

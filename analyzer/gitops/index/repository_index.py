@@ -13,11 +13,12 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from analyzer.errors import GitOpsError
+from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.survey import Survey
-from analyzer.gitops.index.values import Values, is_block
+from analyzer.gitops.index.values import Values
 from analyzer.gitops.reach.helm_release import find_releases
 from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository, load_repository

@@ -65,6 +65,21 @@ class Survey:
         self.places[key] = place
         return place
 
+    def claims(self, file: str, address: Address) -> bool:
+        """Whether a place is at that address, or around it, already."""
+        return any(
+            file == other
+            and address.document == place.document
+            and address.path[: len(place.path)] == place.path
+            and place.inner is None
+            for other, place in self.places
+        )
+
+    def leave_unproven(self, place: Place, reason: str) -> None:
+        """Mark a place as one of which it is not known for whom it decides."""
+        refusal = place.refusal or reason
+        self.places[(place.file, place.address)] = replace(place, refusal=refusal)
+
     def node(self, file: str, address: Address) -> Node | None:
         """What stands at an address now; None where nothing does."""
         return node_at(self.repository.files[file].documents, address)

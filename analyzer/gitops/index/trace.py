@@ -201,7 +201,7 @@ def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Tr
     ref = container.ref
     release = _labelled_release(container, index)
     if release is None:
-        return Trace(ref, None, None, "nothing in the repository declares it")
+        return _operated(container, index)
     places = [
         place
         for place in index.places
@@ -222,6 +222,26 @@ def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Tr
     return Trace(
         ref, None, None, f"{about}; which of its {len(places)} blocks decides is not known"
     )
+
+
+def _operated(container: LiveContainer, index: RepositoryIndex) -> Trace:
+    """A hint at an object of an unknown kind, by its name and what it states; else nothing."""
+    ref = container.ref
+    named = [
+        place
+        for place in index.places
+        if place.container is None
+        and place.owner.release is None
+        and place.owner.namespace == ref.namespace
+        and place.reachable is not False
+        and f"{ref.workload}-".startswith(f"{place.owner.name}-")
+    ]
+    fitting = [p for p in named if _states_current(p, container.current)] or named
+    if len(fitting) != 1:
+        return Trace(ref, None, None, "nothing in the repository declares it")
+    (place,) = fitting
+    about = f"{place.owner} states resources in a kind that is not known here"
+    return Trace(ref, place, "unproven", f"{about}, and its name fits, which does not prove it")
 
 
 def _labelled_release(container: LiveContainer, index: RepositoryIndex) -> Release | None:

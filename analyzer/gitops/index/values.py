@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
+from analyzer.gitops.index.block import RESOURCES, TYPO, is_block
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.survey import Survey
@@ -18,11 +18,7 @@ from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.well_known import CHARTS
 from analyzer.gitops.text.address import Address, dotted
-from analyzer.gitops.text.tree import Node, Path, walk
-
-_TYPO = re.compile(r"re[as]{1,2}ou?r?[cs]{1,2}es?", re.IGNORECASE)
-_RESOURCES = re.compile(r"\w*resources?", re.IGNORECASE)
-_MEASURES = frozenset({"cpu", "memory"})
+from analyzer.gitops.text.tree import Path, walk
 
 
 class Values:
@@ -191,9 +187,11 @@ class Values:
 
     def _insertion(self, release: Release, path: Path) -> tuple[str, Address, bool] | None:
         """Where a path goes of which not even the parent exists: the strongest inline values."""
-        if not release.values:
+        if not release.values and release.home is None:
             return None
-        file, address, _ = release.values[-1]
+        file, address = release.home or release.values[-1][:2]
+        if release.values:
+            file, address, _ = release.values[-1]
         return file, address.below(*release.prefix, *path), False
 
     def _flux_instance_values(self, release: Release) -> None:
@@ -227,8 +225,8 @@ class Values:
 
     def _judge(self, release: Release, place: Place, path: Path) -> None:
         key = str(path[-1])
-        if not _RESOURCES.fullmatch(key):
-            fix = "a misspelling of resources" if _TYPO.fullmatch(key) else "no resources key"
+        if not RESOURCES.fullmatch(key):
+            fix = "a misspelling of resources" if TYPO.fullmatch(key) else "no resources key"
             message = f"{dotted(path)} is {fix}; the chart ignores it"
         elif release.owner.chart == APP_TEMPLATE and path[0] != "controllers" and len(path) < 3:
             message = (
@@ -238,17 +236,6 @@ class Values:
         else:
             return
         self.survey.findings.append(Finding("ignored", place, message))
-
-
-def is_block(key: str, node: Node) -> bool:
-    """Whether a mapping states CPU or memory requests or limits under a name that says so."""
-    if node.kind != "mapping":
-        return False
-    if not (_RESOURCES.fullmatch(key) or _TYPO.fullmatch(key)):
-        return False
-    return any(
-        name in _MEASURES for part in ("requests", "limits") for name, _ in node.mapping(part)
-    )
 
 
 def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) -> bool:

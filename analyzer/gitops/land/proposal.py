@@ -26,6 +26,7 @@ Grouping = Literal["application", "namespace", "all"]
 Direction = Literal["increase", "decrease", "mixed"]
 _LABELS = {"cpu_request": "cpu", "memory_request": "memory"}
 _MOST_QUERIED = 3
+_MOST_REASONED = 5
 _HASH = "<!-- rightsize:{digest} -->"
 
 
@@ -41,6 +42,8 @@ class Evidence:
     risk: str = ""
     notes: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    """A plain sentence for every amount that changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,18 +249,37 @@ def _shown(amount: Cpu | Memory | None) -> str:
 
 
 def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
-    """The description of a proposal, in Markdown."""
+    """The description of a proposal, in Markdown: why and what first, the rest folded."""
+    record = markdown(review.record) if review.record else ""
     sections = [
+        _reasons(changes, review.evidence),
         _table(changes),
-        _evidence(changes, review.evidence),
-        f"**What this policy would have done before**\n\n{markdown(review.record)}"
-        if review.record
-        else "",
-        _queries(changes, review.evidence),
-        _proofs(changes),
         _consequences(),
+        _folded("What it rests on", _evidence(changes, review.evidence)),
+        _folded("What this policy would have done before", record),
+        _folded("See for yourself", _queries(changes, review.evidence)),
+        _folded("Where, and how it was checked", _proofs(changes)),
     ]
     return "\n\n".join([*filter(None, sections), _HASH.format(digest=digest)]) + "\n"
+
+
+def _folded(heading: str, text: str) -> str:
+    """A part that opens on a click; the blank lines let Markdown in it be read as such."""
+    if not text:
+        return ""
+    return f"<details><summary>{heading}</summary>\n\n{text}\n\n</details>"
+
+
+def _reasons(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
+    """Why each amount changes; of many containers the first few, the table has the rest."""
+    known = [c for c in changes if c.ref in evidence and evidence[c.ref].reasons]
+    lines = [
+        f"- **{markdown(str(change.ref))}**: {markdown(reason)}"
+        for change in known[:_MOST_REASONED]
+        for reason in evidence[change.ref].reasons
+    ]
+    more = len(known) - _MOST_REASONED
+    return "\n".join([*lines, *([f"- … and {more} more containers"] if more > 0 else [])])
 
 
 def _queries(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
@@ -270,7 +292,7 @@ def _queries(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence
     ]
     if not lines:
         return ""
-    return "\n".join(["**See for yourself**", "", "```promql", *lines, "```"])
+    return "\n".join(["```promql", *lines, "```"])
 
 
 def _table(changes: Sequence[Edited]) -> str:
@@ -323,7 +345,7 @@ def _evidence(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidenc
     if lines:
         parts.append("\n".join(lines))
     # The blank line ends the table, or the list would be more rows of it.
-    return "\n\n".join(["**What it rests on**", *parts])
+    return "\n\n".join(parts)
 
 
 def _proofs(changes: Sequence[Edited]) -> str:
@@ -333,7 +355,7 @@ def _proofs(changes: Sequence[Edited]) -> str:
             f"- {code(change.place.where)}: {markdown(str(change.proof))}. "
             f"Found because {markdown(change.trace.reason)}."
         )
-    return "**Where, and how it was checked**\n\n" + "\n".join(dict.fromkeys(lines))
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _consequences() -> str:

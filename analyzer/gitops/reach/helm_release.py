@@ -54,7 +54,16 @@ class _Releases:
         values += self._values_patches(arrival)
         overruled = _post_rendered(node) or _overwritten(arrival)
         self.releases.append(
-            Release(owner, arrival.route, tuple(values), (), folder, overruled, references)
+            Release(
+                owner,
+                arrival.route,
+                tuple(values),
+                (),
+                folder,
+                overruled,
+                references,
+                (item.file, item.address.below("spec", "values")),
+            )
         )
 
     def _chart_of(self, arrival: Arrival) -> tuple[str | None, str | None, str | None]:
@@ -104,7 +113,7 @@ class _Releases:
         return found
 
     def _values_from(self, arrival: Arrival) -> Iterator[tuple[str, Address, Node]]:
-        for reference in arrival.object.node.sequence("spec", "valuesFrom"):
+        for reference in _references(arrival):
             if reference.text("targetPath") is not None:
                 continue
             kind = reference.text("kind") or "ConfigMap"
@@ -116,14 +125,17 @@ class _Releases:
     def _generated_values(
         self, kind: str, name: str, key: str, arrival: Arrival
     ) -> Iterator[tuple[str, Address, Node]]:
-        files = [
-            file
-            for data, file in self._reach.generated.get((kind, name), ())
-            if data == key and file in self._repository.files
+        made = [
+            one
+            for one in self._reach.generated.get((kind, name), ())
+            if one.key == key and one.file in self._repository.files
         ]
+        # Overlays of one base generate the same name; only that of the own build is meant.
+        own = [one.file for one in made if one.top == arrival.route.top]
+        files = own or [one.file for one in made]
         folder = str(PurePosixPath(arrival.object.file).parent)
         near = [file for file in files if file.startswith(f"{folder}/")]
-        for file in dict.fromkeys(near or files):
+        for file in dict.fromkeys(own or near or files):
             documents = self._repository.files[file].documents
             if documents:
                 yield file, Address(0, ()), documents[0].root
@@ -204,17 +216,41 @@ def _post_rendered(release: Node) -> str | None:
     return "a post-renderer of the release changes resources as well" if touched else None
 
 
+def _references(arrival: Arrival) -> list[Node]:
+    """The entries of `valuesFrom`, those that patches add or put in their place included.
+
+    They are read and not built: kustomize gives what it generates a name with a hash.
+    """
+    found = arrival.object.node.sequence("spec", "valuesFrom")
+    for patch in arrival.route.patches:
+        if not patch.applies_to(arrival.object, arrival.namespace):
+            continue
+        stated = None if patch.is_json else patch.node.at("spec", "valuesFrom")
+        if stated is not None:
+            found = stated.sequence()
+        for operation in map(_resolved, patch.node.items):
+            path, value = operation.text("path") or "", operation.at("value")
+            if value is not None and path == "/spec/valuesFrom":
+                found = value.sequence()
+            elif value is not None and path.startswith("/spec/valuesFrom/"):
+                found = [*found, value]
+    return found
+
+
+def _resolved(node: Node) -> Node:
+    return node.resolved
+
+
 def _overwritten(arrival: Arrival) -> str | None:
     """What to say of a HelmRelease whose values JSON patches or replacements write into."""
     item, route = arrival.object, arrival.route
     for patch in route.patches:
         if patch.is_json and patch.applies_to(item, arrival.namespace):
-            paths = [operation.resolved.text("path") or "" for operation in patch.node.items]
-            if any(
-                "/spec/values".startswith(path) or path.startswith("/spec/values") for path in paths
-            ):
+            paths = [f"{_resolved(operation).text('path')}/" for operation in patch.node.items]
+            if any(path == "/spec/" or path.startswith("/spec/values/") for path in paths):
                 return f"the JSON patch in {patch.file} sets values of the release"
     for one in route.replacements:
-        if one.field.startswith("spec.values") and one.applies_to(item, arrival.namespace):
+        writes = one.field == "spec.values" or one.field.startswith("spec.values.")
+        if writes and one.applies_to(item, arrival.namespace):
             return f"the replacements in {one.file} set values of the release"
     return None

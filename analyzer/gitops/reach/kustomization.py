@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach.repository import Repository, join
-from analyzer.gitops.reach.route import HelmSource, Patch, Reach, Replacement, Route
+from analyzer.gitops.reach.route import Generated, HelmSource, Patch, Reach, Replacement, Route
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, YamlError, parse
 
@@ -173,7 +173,9 @@ class Kustomizations:
                     file = join(folder, right if equals else left)
                     data = left if equals else PurePosixPath(left).name
                     if file is not None:
-                        self.reach.generated.setdefault((kind, name), []).append((data, file))
+                        self.reach.generated.setdefault((kind, name), []).append(
+                            Generated(data, file, route.top)
+                        )
                         self.reach.files.add(file)
 
     def _helm_charts(

@@ -41,6 +41,8 @@ class Release:
     overruled: str | None = None
     references: int = 0
     """How many of the values, from the weakest on, come from other objects than the release."""
+    home: tuple[str, Address] | None = None
+    """Where values of its own would stand, for a release that may have none."""
 
     def referenced(self) -> Release:
         """The release with the values from other objects alone."""
@@ -64,15 +66,17 @@ class Release:
 
     def with_documents(self, documents: Mapping[str, Sequence[Document]]) -> Release:
         """The same release with some of its files in another state."""
-        return replace(
-            self,
-            values=tuple(
-                (file, address, node_at(documents[file], address) or node)
-                if file in documents
-                else (file, address, node)
-                for file, address, node in self.values
-            ),
-        )
+        values = [
+            (file, address, node_at(documents[file], address) or node)
+            if file in documents
+            else (file, address, node)
+            for file, address, node in self.values
+        ]
+        if self.home is not None and self.home not in [(file, at) for file, at, _ in values]:
+            file, address = self.home
+            own = node_at(documents[file], address) if file in documents else None
+            values += [] if own is None else [(file, address, own)]
+        return replace(self, values=tuple(values))
 
     def shadowed(self, file: str, address: Address, path: Path) -> bool:
         """Whether stronger values state `path` (without the prefix) as well."""

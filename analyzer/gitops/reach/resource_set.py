@@ -43,7 +43,9 @@ def made_by(
             # What names no namespace goes where the ResourceSet is.
             namespace = None if item.namespace else arrival.namespace
             variables = (*arrival.route.variables, *known)
-            yield Arrival(item, replace(arrival.route, namespace=namespace, variables=variables))
+            # They are made in the cluster, after whatever kustomize built.
+            route = replace(arrival.route, top=None, steering=None)
+            yield Arrival(item, replace(route, namespace=namespace, variables=variables))
 
 
 def _stated(entries: Sequence[Node]) -> Iterator[Inputs]:

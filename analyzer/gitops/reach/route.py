@@ -160,6 +160,15 @@ class HelmSource:
     overruled: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A file that kustomize puts into a ConfigMap or Secret: its key there, the build it is of."""
+
+    key: str
+    file: str
+    top: str | None
+
+
 @dataclass(slots=True)
 class Reach:
     """All that reaches a cluster. `rooted` says whether a root was found at all.
@@ -172,7 +181,7 @@ class Reach:
     arrivals: list[Arrival] = field(default_factory=list)
     helm: list[HelmSource] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
-    generated: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict)
+    generated: dict[tuple[str, str], list[Generated]] = field(default_factory=dict)
     rooted: bool = False
     complete: bool = True
     governed: set[str] = field(default_factory=set)

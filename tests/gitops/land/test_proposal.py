@@ -66,7 +66,8 @@ def test_raises_and_reductions_part_on_demand(plant: Plant, flux: dict[str, str]
 def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]) -> None:
     """Amounts now and then, the defaulted request named as such, evidence, proof, consequences."""
     queries = ('max(usage{pod=~"sonarr-x"})', "```\n# out of the block")
-    one = Evidence({"p95": "700Mi"}, "1 % of weeks above", ("28 days",), queries)
+    why = ("memory 2Gi → 900Mi: it <b>used</b> 700Mi at most",)
+    one = Evidence({"p95": "700Mi"}, "1 % of weeks above", ("28 days",), queries, why)
     made = plan(plant(flux), DOWN)
     (found,) = proposals(made, evidence={ref("app"): one}, record="0 of 72 killed")
     block = found.body.partition("```promql\n")[2].partition("```")[0]
@@ -74,7 +75,10 @@ def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]
     assert "0 of 72 killed" in found.body
     assert "2Gi (from the limit) → **900Mi**" in found.body
     assert "700Mi" in found.body and "1 % of weeks above" in found.body
-    table, _, notes = found.body.partition("What it rests on")[2].strip("*\n").partition("\n\n")
+    assert found.body.startswith("- **media/Deployment/sonarr/app**: memory 2Gi → 900Mi: it")
+    assert "<b>" not in found.body and found.body.index("used") < found.body.index("| Container")
+    rests = found.body.partition("What it rests on</summary>")[2].strip("\n")
+    table, _, notes = rests.partition("\n\n")
     assert [line[0] for line in table.splitlines()] == ["|", "|", "|"]
     assert notes.startswith("- media/Deployment/sonarr/app: ")
     assert "Merging restarts the pods" in found.body

@@ -1,0 +1,84 @@
+"""Why an amount changes, in one plain sentence for somebody who reviews the change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from analyzer.models.demand import Resource
+from analyzer.plots.text import level_text
+from analyzer.quantity import TARGETS, Cpu, Memory, TargetName
+from analyzer.recommend import Recommendation
+
+_NAMES: Mapping[TargetName, str] = {
+    "cpu_request": "CPU request",
+    "cpu_limit": "CPU limit",
+    "memory_request": "memory request",
+    "memory_limit": "memory limit",
+}
+
+
+def reasons(recommendation: Recommendation) -> tuple[str, ...]:
+    """A sentence for every amount that changes: what, from what to what, and what was seen."""
+    return tuple(
+        f"{_NAMES[target]} {_shown(now)} → {_shown(new)}: {_why(recommendation, target)}"
+        for target in TARGETS
+        if (now := recommendation.current.amount(target))
+        != (new := recommendation.proposed.amount(target))
+    )
+
+
+def _shown(amount: Cpu | Memory | None) -> str:
+    return "none" if amount is None else str(amount)
+
+
+def _why(recommendation: Recommendation, target: TargetName) -> str:
+    if target.endswith("limit"):
+        return _last_reason(recommendation, target)
+    if target == "memory_request":
+        return _memory(recommendation)
+    return _cpu(recommendation)
+
+
+def _last_reason(recommendation: Recommendation, target: TargetName) -> str:
+    """The step that had the last word, or that gave the amount where that one only rounds."""
+    steps = [s for s in recommendation.trail.get(target, ()) if s.name != "round"]
+    return steps[-1].reason if steps else "it follows the request"
+
+
+def _memory(recommendation: Recommendation) -> str:
+    seen = recommendation.evidence
+    counted = seen.oom_kills - seen.oom_elsewhere
+    if counted:
+        times = "once" if counted == 1 else f"{counted} times"
+        at = f" at its limit of {seen.oom_limit}" if seen.oom_limit else ""
+        return f"it was OOM-killed {times}{at}"
+    if seen.memory.max is None:
+        return _last_reason(recommendation, "memory_request")
+    peak = level_text("memory", seen.memory.max)
+    return f"{_span(recommendation, 'memory')} it used {peak} at most"
+
+
+def _cpu(recommendation: Recommendation) -> str:
+    seen = recommendation.evidence
+    if seen.throttled >= 0.01:  # less than that hardly shows
+        return f"it was throttled at its limit in {seen.throttled:.0%} of the time"
+    if seen.cpu.p95 is None or seen.cpu.max is None:
+        return _last_reason(recommendation, "cpu_request")
+    usual, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
+    span = _span(recommendation, "cpu")
+    return f"{span} it used {usual} or less for 95 % of the time, and {most} at most"
+
+
+def _span(recommendation: Recommendation, resource: Resource) -> str:
+    """The time that the evidence is about."""
+    seen = recommendation.evidence
+    since = seen.cpu_since if resource == "cpu" else seen.memory_since
+    if since is not None:
+        return f"since {_day(since)}"
+    days = round(seen.days)
+    return "within a day" if days <= 1 else f"in {days} days"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%b}"

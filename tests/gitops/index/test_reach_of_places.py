@@ -1,0 +1,278 @@
+"""What reaches a cluster, by which name, and what may be called dead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analyzer.gitops.index.repository_index import index_repository
+from analyzer.gitops.index.trace import LiveContainer, trace_one
+from analyzer.gitops.land.changes import Advice, DesiredChange, Edited, plan_changes
+from analyzer.gitops.render.program import Tools
+from analyzer.quantity import Memory, Resources
+from analyzer.workload import ContainerRef
+from tests.gitops.conftest import DEPLOYMENT, Plant
+
+SYNC = """
+    apiVersion: kustomize.toolkit.fluxcd.io/v1
+    kind: Kustomization
+    metadata: {name: flux-system, namespace: flux-system}
+    spec: {path: ./clusters/home, sourceRef: {kind: GitRepository, name: flux-system}}
+    """
+APPS = SYNC.replace("name: flux-system, n", "name: apps, n").replace("./clusters/home", "./apps")
+
+
+def application(name: str, path: str, **destination: str) -> str:
+    """An Argo CD Application as a file."""
+    where = ", ".join(f"{key}: {value}" for key, value in destination.items())
+    return f"""
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {{name: {name}, namespace: argocd}}
+        spec: {{source: {{path: {path}}}, destination: {{{where}}}}}
+        """
+
+
+def states(root: Path, tools: Tools | None = None) -> dict[str, bool | None]:
+    """Whether each file's place is live, dead or undecided."""
+    return {p.file: p.reachable for p in index_repository(root, tools=tools).places}
+
+
+def owners(root: Path, tools: Tools | None = None) -> set[str]:
+    """Namespace and name of the owner of each place."""
+    places = index_repository(root, tools=tools).places
+    return {f"{p.owner.namespace}/{p.owner.name}" for p in places}
+
+
+# --- names and namespaces -----------------------------------------------------------------------
+
+
+def test_a_destination_is_for_objects_that_state_no_namespace(plant: Plant, kubectl: Path) -> None:
+    """Argo CD's destination gives way to manifests and kustomizations, unlike Flux's target."""
+    own = DEPLOYMENT.replace("{name: web}", "{name: web, namespace: shop}")
+    root = plant(
+        {
+            "argocd/a.yaml": application("a", "a", namespace="dest"),
+            "argocd/b.yaml": application("b", "b", namespace="dest"),
+            "argocd/c.yaml": application("c", "c", namespace="dest"),
+            "argocd/d.yaml": application("d", "d", namespace="dest"),
+            "a/web.yaml": own.replace("name: web,", "name: stated,"),
+            "b/web.yaml": DEPLOYMENT.replace("{name: web}", "{name: silent}"),
+            "c/kustomization.yaml": "namespace: folder\nresources: [web.yaml]\n",
+            "c/web.yaml": own,
+            "d/kustomization.yaml": """
+                resources: [web.yaml]
+                patches:
+                  - target: {kind: Deployment}
+                    patch: |-
+                      - {op: replace, path: /metadata/name, value: renamed}
+                """,
+            "d/web.yaml": own,
+        }
+    )
+    assert owners(root, Tools(kubectl=kubectl)) == {
+        "shop/stated",
+        "dest/silent",
+        "folder/web",
+        "shop/renamed",
+    }
+
+
+@pytest.mark.parametrize(
+    "steering",
+    [
+        """
+        patches:
+          - target: {kind: Kustomization, name: apps}
+            patch: |-
+              apiVersion: kustomize.toolkit.fluxcd.io/v1
+              kind: Kustomization
+              metadata: {name: unused}
+              spec: {targetNamespace: prod}
+        """,
+        """
+        namespace: prod
+        replacements:
+          - source: {kind: Namespace, fieldPath: metadata.name}
+            targets:
+              - select: {kind: Kustomization, name: apps}
+                fieldPaths: [spec.targetNamespace]
+                options: {create: true}
+        """,
+    ],
+    ids=["patch", "replacements"],
+)
+def test_what_steers_a_route_is_read_as_kustomize_builds_it(
+    plant: Plant, kubectl: Path, steering: str
+) -> None:
+    """A target namespace that a patch or a replacement sets counts like one that is written."""
+    root = plant(
+        {
+            "clusters/home/sync.yaml": SYNC,
+            "clusters/home/kustomization.yaml": f"""
+        resources: [sync.yaml, ../../base]{steering}""",
+            "base/kustomization.yaml": "resources: [apps.yaml, namespace.yaml]\n",
+            "base/apps.yaml": APPS,
+            "base/namespace.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: prod}\n",
+            "apps/kustomization.yaml": "resources: [web.yaml]\n",
+            "apps/web.yaml": DEPLOYMENT,
+        }
+    )
+    assert owners(root, Tools(kubectl=kubectl)) == {"prod/web"}
+
+
+def test_an_empty_default_is_put_in(plant: Plant) -> None:
+    """``${SUFFIX:=}`` stands for nothing, and not for itself."""
+    root = plant(
+        {
+            "clusters/home/sync.yaml": SYNC,
+            "clusters/home/web.yaml": DEPLOYMENT.replace("{name: web}", "{name: 'web${SUFFIX:=}'}"),
+        }
+    )
+    assert owners(root) == {"default/web"}
+
+
+# --- dead or not --------------------------------------------------------------------------------
+
+
+def test_an_application_says_nothing_of_what_lies_elsewhere(plant: Plant) -> None:
+    """One sample below samples/ does not make what a pipeline applies dead."""
+    root = plant(
+        {
+            "samples/app.yaml": application("demo", "samples/demo", namespace="shop"),
+            "samples/demo/web.yaml": DEPLOYMENT,
+            "deploy/web.yaml": DEPLOYMENT,
+        }
+    )
+    assert states(root) == {"samples/demo/web.yaml": True, "deploy/web.yaml": None}
+
+
+def test_a_path_that_the_cluster_fills_in_leaves_the_rest_undecided(plant: Plant) -> None:
+    """Any folder may be meant by a variable that the repository does not state."""
+    root = plant(
+        {
+            "clusters/home/sync.yaml": SYNC,
+            "clusters/home/apps.yaml": APPS.replace("./apps", "'./apps/${WHERE}'"),
+            "apps/test/web.yaml": DEPLOYMENT,
+        }
+    )
+    index = index_repository(root)
+    assert [place.reachable for place in index.places] == [None]
+    assert "filled in by the cluster" in index.notes[0]
+
+
+@pytest.mark.parametrize("with_helm", [True, False])
+def test_applications_made_by_a_chart_are_followed_or_said_not_to_be(
+    plant: Plant, helm: Path, with_helm: bool
+) -> None:
+    """An app of apps as a chart of the repository needs nothing but helm."""
+    root = plant(
+        {
+            "root.yaml": application("root", "argocd", namespace="shop"),
+            "argocd/Chart.yaml": "apiVersion: v2\nname: root\nversion: 0.1.0\n",
+            "argocd/values.yaml": "folder: apps/web\n",
+            "argocd/templates/web.yaml": application("web", "{{ .Values.folder }}"),
+            "apps/web/web.yaml": DEPLOYMENT,
+        }
+    )
+    index = index_repository(root, tools=Tools(helm=helm if with_helm else None))
+    found = {place.file: place.reachable for place in index.places}
+    assert found == {"apps/web/web.yaml": True if with_helm else None}
+    assert any("the chart argocd makes" in note for note in index.notes) is not with_helm
+
+
+# --- objects that declare in other ways ---------------------------------------------------------
+
+
+def test_resources_of_a_kind_that_is_not_known_are_a_hint(plant: Plant) -> None:
+    """Listed and hinted at by name, never edited: whom they feed is the operator's affair."""
+    root = plant(
+        {
+            "collector.yaml": """
+                apiVersion: opentelemetry.io/v1beta1
+                kind: OpenTelemetryCollector
+                metadata: {name: x, namespace: otel}
+                spec:
+                  resources:
+                    limits: {memory: 512Mi}
+                """
+        }
+    )
+    index = index_repository(root)
+    (place,) = index.places
+    assert place.refusal == "unproven: OpenTelemetryCollector is a kind that is not known here"
+    ref = ContainerRef("c", "otel", "Deployment", "x-collector", "otc-container")
+    traced = trace_one(LiveContainer(ref), index)
+    assert (traced.place, traced.confidence) == (place, "unproven")
+    stranger = ContainerRef("c", "otel", "Deployment", "other", "otc-container")
+    assert trace_one(LiveContainer(stranger), index).place is None
+    change = DesiredChange(ref, Resources(), Resources(memory_limit=Memory.parse("1Gi")))
+    (outcome,) = plan_changes(root, [change]).outcomes
+    assert isinstance(outcome, Advice)
+
+
+def test_a_release_without_values_gets_some(plant: Plant) -> None:
+    """The absence of values is no absence of the release."""
+    root = plant(
+        {
+            "hr.yaml": """
+                apiVersion: helm.toolkit.fluxcd.io/v2
+                kind: HelmRelease
+                metadata:
+                  name: podinfo
+                  namespace: shop
+                spec:
+                  chart:
+                    spec:
+                      chart: podinfo
+                      version: 6.0.0
+                """
+        }
+    )
+    ref = ContainerRef("c", "shop", "Deployment", "podinfo", "podinfo")
+    change = DesiredChange(ref, Resources(), Resources(memory_request=Memory.parse("64Mi")))
+    plan = plan_changes(root, [change])
+    (outcome,) = plan.outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert plan.edits["hr.yaml"][1].endswith(
+        "  values:\n    resources:\n      requests:\n        memory: 64Mi\n"
+    )
+
+
+def test_values_that_a_patch_refers_to_count_by_their_own_overlay(plant: Plant) -> None:
+    """Overlays generate ConfigMaps of one name, and a JSON patch adds them to the release."""
+    release = """
+        apiVersion: helm.toolkit.fluxcd.io/v2
+        kind: HelmRelease
+        metadata: {name: podinfo, namespace: shop}
+        spec:
+          chart: {spec: {chart: podinfo, version: 6.0.0}}
+          valuesFrom: [{kind: ConfigMap, name: base}]
+        """
+    overlay = """
+        resources: [../base]
+        configMapGenerator: [{name: own, files: [values.yaml]}]
+        patches:
+          - target: {kind: HelmRelease}
+            patch: |-
+              - op: add
+                path: /spec/valuesFrom/-
+                value: {kind: ConfigMap, name: own}
+        """
+    root = plant(
+        {
+            "clusters/home/sync.yaml": SYNC,
+            "clusters/home/apps.yaml": APPS.replace("./apps", "./apps/prod"),
+            "apps/base/kustomization.yaml": "resources: [hr.yaml]\n",
+            "apps/base/hr.yaml": release,
+            **{f"apps/{one}/kustomization.yaml": overlay for one in ("dev", "prod")},
+            **{
+                f"apps/{one}/values.yaml": "resources: {limits: {memory: 1Gi}}\n"
+                for one in ("dev", "prod")
+            },
+        }
+    )
+    index = index_repository(root)
+    live = [e for e in index.expectations if e.route.reachable]
+    assert {e.place.file for e in live} == {"apps/prod/values.yaml"}

@@ -1,0 +1,36 @@
+"""Reasons that a reviewer reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from analyzer.models.demand import Step
+from analyzer.quantity import Memory
+from analyzer.reason import reasons
+from tests.samples import recommendation, resources
+
+
+def test_every_amount_that_changes_has_its_sentence() -> None:
+    """What stays is not spoken of; what goes says why, from the trail."""
+    found = recommendation(resources("1", "2Gi", "2", "4Gi"), resources("100m", "1Gi", None, "4Gi"))
+    trail = {"cpu_limit": (Step("remove", "2", "", "a limit only throttles"),)}
+    said = reasons(replace(found, trail={**found.trail, **trail}))
+    assert [line.partition(":")[0] for line in said] == [
+        "CPU request 1 → 100m",
+        "CPU limit 2 → none",
+        "memory request 2Gi → 1Gi",
+    ]
+    assert said[1].endswith(": a limit only throttles")
+
+
+def test_kills_and_throttling_come_before_what_was_used() -> None:
+    """A kill elsewhere does not count; the date is said where an earlier level does not."""
+    found = recommendation(resources("1", "1Gi"), resources("2", "2Gi"))
+    seen = replace(found.evidence, throttled=0.25, oom_kills=3, oom_elsewhere=1)
+    seen = replace(seen, oom_limit=Memory.parse("1Gi"))
+    cpu, memory = reasons(replace(found, evidence=seen))
+    assert cpu.endswith("throttled at its limit in 25% of the time")
+    assert memory.endswith("it was OOM-killed 2 times at its limit of 1Gi")
+    seen = replace(seen, oom_elsewhere=3, memory_since=datetime(2026, 11, 9, tzinfo=UTC))
+    assert "since 9 Nov it used" in reasons(replace(found, evidence=seen))[1]
