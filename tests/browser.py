@@ -70,6 +70,10 @@ class Browser:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=900, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
+        self._go("about:blank")  # or another place on the same page would be no load
+        self._go(url)
+
+    def _go(self, url: str) -> None:
         self.events.clear()
         self.call("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):

@@ -14,6 +14,7 @@ import pytest
 import analyzer
 import rightsize
 from analyzer import (
+    AnalyzerError,
     Policies,
     Policy,
     PrometheusSettings,
@@ -37,7 +38,7 @@ def types(recording: Recording, path: Path) -> None:
     assert_type(analyze(recording, policies=Policies(Policy())), Report)
     assert_type(load_recording(str(path)), Recording)
     assert_type(load_report(path), Report)
-    assert_type(open_source("recording:x", PrometheusSettings()), Source)
+    assert_type(open_source("prometheus:http://x", PrometheusSettings()), Source)
     assert_type(Window(), Window)
     assert_type(rightsize.analyze(recording), Report)
     assert_type(rightsize.load_recording(path), Recording)
@@ -67,6 +68,13 @@ def test_the_public_names_are_those_with_types() -> None:
 def test_a_path_is_text_or_a_path(kind: type) -> None:
     """Users bring either."""
     assert load_recording(kind(SAMPLE)).meta.cluster
+
+
+def test_a_source_takes_its_own_settings() -> None:
+    """Those of another kind would be passed over in silence."""
+    assert open_source(f"recording:{SAMPLE}").describe() == f"recording:{SAMPLE}"
+    with pytest.raises(AnalyzerError, match="recording takes RecordingSettings, found Prom"):
+        open_source(f"recording:{SAMPLE}", PrometheusSettings())
 
 
 def loaded(statement: str) -> set[str]:

@@ -51,6 +51,8 @@ class Forecast:
     """Too many days were cut off: `level` is a lower bound and has no band."""
     since: datetime | None = None
     """When usage moved to the level that it has now; None where it did not move."""
+    by_image: bool = False
+    """It moved with a new image."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Forecasts:
             cut_off=np.append(cut, np.zeros(ahead, dtype=bool)),
             at_least=at_least,
             since=self.histories.usage.end - (days - since) * DAY if since else None,
+            by_image=bool(since) and int(pattern.image[index]) == since,
         )
 
 

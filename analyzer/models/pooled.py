@@ -277,7 +277,7 @@ def _cpu_trails(
             reason = f"throttled in {throttled[index]:.0%} of the time: the need is higher"
             steps.append(Step("throttled", "", "", reason))
         after = float(levels[index][np.searchsorted(RISKS, 0.05)])
-        reason = "the level that 5 % of next week lies above, with drift from week to week"
+        reason = "the level that 5 % of next week lies above, as usage wanders from week to week"
         steps.append(Step("outlook", _cores(before), _cores(after), reason))
         trails.append(tuple(steps))
     return tuple(trails)
@@ -288,7 +288,7 @@ def _memory_trails(
 ) -> tuple[tuple[Step, ...], ...]:
     peaks, floors = histories.daily.memory_peak, kill_floors(histories)
     learnt = (
-        f"as {jumps.weeks} earlier container-weeks here and elsewhere suggest"
+        f"as {jumps.weeks} earlier weeks of single containers here, and others, suggest"
         if jumps.weeks
         else "as clusters elsewhere suggest: there is too little history here to learn from"
     )

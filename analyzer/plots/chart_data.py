@@ -94,6 +94,8 @@ class DayCurve:
     """`level` is a lower bound."""
     since: float | None
     """When usage moved to its present level; None where it did not."""
+    by_image: bool
+    """It moved with a new image."""
 
 
 @dataclass(frozen=True, slots=True)

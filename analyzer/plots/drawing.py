@@ -163,11 +163,9 @@ def _remarks(data: ChartData, row: Row, colors: Palette) -> list[tuple[str, str]
     found = []
     if row.apart is not None:
         found.append((f"● pod {plain(row.apart.pod)} by itself", colors.apart))
-    since = row.since
-    if since is not None:
-        found.append(
-            (f"usage moved to another level; counted from {_date(data, since)} on", colors.ink)
-        )
+    if row.days is not None and row.since is not None:
+        what = "a new image changed usage" if row.days.by_image else "usage moved to another level"
+        found.append((f"{what}; counted from {_date(data, row.since)} on", colors.ink))
     return found
 
 

@@ -374,6 +374,7 @@ def _day_curve(forecast: Forecast, start: datetime) -> DayCurve:
         cut_off=forecast.cut_off,
         at_least=forecast.at_least,
         since=since,
+        by_image=forecast.by_image,
     )
 
 

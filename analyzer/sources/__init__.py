@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from analyzer.check import Check
 from analyzer.errors import UsageError
@@ -16,7 +17,20 @@ from analyzer.sources.window import Progress, Source, Window, silent
 if TYPE_CHECKING:
     from analyzer.sources.prometheus.source import PrometheusSource
 
-Open = Callable[[str, PrometheusSettings, Progress], Source]
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class SourceKind(Generic[S]):
+    """One kind of source: the settings that it takes, and how it is opened with them."""
+
+    settings: type[S]
+    open: Callable[[str, S, Progress], Source]
+
+
+@dataclass(frozen=True)
+class RecordingSettings:
+    """What can be set about reading a recording: nothing."""
 
 
 def _prometheus(where: str, settings: PrometheusSettings, progress: Progress) -> Source:
@@ -25,7 +39,7 @@ def _prometheus(where: str, settings: PrometheusSettings, progress: Progress) ->
     return PrometheusSource(where, settings, progress)
 
 
-def _recording(where: str, settings: PrometheusSettings, progress: Progress) -> Source:
+def _recording(where: str, settings: RecordingSettings, progress: Progress) -> Source:
     return RecordingSource(Path(where), progress)
 
 
@@ -38,28 +52,39 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-SOURCES: Mapping[str, Open] = {"prometheus": _prometheus, "recording": _recording}
-"""How to open each kind of source; the text before the first colon names it."""
+SOURCES: Mapping[str, SourceKind[Any]] = {
+    "prometheus": SourceKind(PrometheusSettings, _prometheus),
+    "recording": SourceKind(RecordingSettings, _recording),
+}
+"""Each kind of source; the text before the first colon names it."""
 
 
-def open_source(
-    text: str,
-    settings: PrometheusSettings | None = None,
-    progress: Progress = silent,
-) -> Source:
+def open_source(text: str, settings: object = None, progress: Progress = silent) -> Source:
     """Open ``prometheus:URL``, ``recording:DIR`` or a bare ``http(s)://`` URL; reads nothing yet.
 
-    Raises `UsageError` for anything else.
+    `settings` are those of the kind of source, its defaults by default. Raises `UsageError` for
+    anything else.
     """
+    kind, where = split_source(text)
+    chosen = kind.settings() if settings is None else settings
+    if not isinstance(chosen, kind.settings):
+        raise UsageError(
+            f"{text.partition(':')[0]} takes {kind.settings.__name__}, "
+            f"found {type(settings).__name__}"
+        )
+    return kind.open(where, chosen, progress)
+
+
+def split_source(text: str) -> tuple[SourceKind[Any], str]:
+    """The kind of source that `text` names, and where it is. Raises `UsageError` for no source."""
     if text.startswith(("http://", "https://")):
         text = f"prometheus:{text}"
-    kind, _, where = text.partition(":")
-    if kind not in SOURCES or not where:
+    name, _, where = text.partition(":")
+    if name not in SOURCES or not where:
         raise UsageError(
-            f"{text.partition(':')[0]!r} names no source; "
-            "write prometheus:http://host:9090 or recording:FOLDER"
+            f"{name!r} names no source; write prometheus:http://host:9090 or recording:FOLDER"
         )
-    return SOURCES[kind](where, settings or PrometheusSettings(), progress)
+    return SOURCES[name], where
 
 
 __all__ = [
@@ -68,8 +93,10 @@ __all__ = [
     "Progress",
     "PrometheusSettings",
     "PrometheusSource",
+    "RecordingSettings",
     "RecordingSource",
     "Source",
+    "SourceKind",
     "Window",
     "anonymise",
     "import_frame",
@@ -77,4 +104,5 @@ __all__ = [
     "load_recording",
     "open_source",
     "save_recording",
+    "split_source",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from analyzer.models.demand import RESOURCES, Resource
+from analyzer.models.demand import RESOURCES, Resource, Step
 from analyzer.plots.text import counted, level_text, percent
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
@@ -97,12 +97,18 @@ def _trail(of: Recommendation, target: str) -> Html:
         element(
             "li",
             element("b", step_words(step.name)),
-            f": {step.before} → {step.after}" if step.before and step.after else f": {step.after}",
+            _from_to(step),
             element("span", step.reason),
         )
         for step in steps
     ]
     return join([element("h3", f"How the {TITLES[target]} came about"), element("ol", *items)])
+
+
+def _from_to(step: Step) -> str:
+    """``: before → after``, or what there is of it."""
+    shown = " → ".join(filter(None, (step.before, step.after)))
+    return f": {shown}" if shown else ""
 
 
 def _place(landing: Landing | None) -> list[Html]:

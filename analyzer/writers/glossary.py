@@ -48,6 +48,7 @@ STEPS = {
     "hands off": "left to the autoscaler",
     "headroom": "room above the peak",
     "held": "held",
+    "image": "a new image",
     "keep": "kept",
     "killed": "above where it was killed",
     "leak": "it climbs through each pod's life",

@@ -15,7 +15,7 @@ from pkgutil import get_data
 from typing import Any
 
 from analyzer.models.demand import RESOURCES
-from analyzer.plots.text import change_percent, counted, percent
+from analyzer.plots.text import change_percent, counted
 from analyzer.quantity import TargetName
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, direction, duration_text, held_back, tally
@@ -262,7 +262,7 @@ def _backtest(report: Report) -> Html:
         element("h2", "How this would have done"),
         element(
             "p",
-            "The models saw only what was known a week ago, and are judged on the week after it. "
+            "The models saw only what was known before a week, and are judged on that week. "
             "A container-week is one container in one week.",
         ),
         element("p", report.verdict),
@@ -295,12 +295,13 @@ _ABOVE = {"cpu": "overrun_sample_share", "memory": "overrun_week_share"}
 
 
 def _share(value: object) -> str:
-    return percent(value) if isinstance(value, float) else "–"
+    return f"{value:.1%}" if isinstance(value, float) else "–"
 
 
 def _stays(report: Report) -> Html:
     """What was held, what was skipped, and what a person has to do in Git; each with its reason."""
-    held = [[str(r.ref), held_back(r)] for r in report.recommendations if held_back(r)]
+    kept = (r for r in report.recommendations if not r.changed and held_back(r))
+    held = [[str(r.ref), held_back(r)] for r in kept]
     skipped = [[str(s.ref), s.reason] for s in report.skipped]
     advice = [[x.ref, x.reason] for x in report.landings if x.status == "advice"]
     kinds = [("Held", held), ("Skipped", skipped), ("Left to you in Git", advice)]

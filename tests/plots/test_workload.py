@@ -199,6 +199,9 @@ def test_what_was_before_a_shift_is_set_off_with_its_date() -> None:
     shown = words(workload_figure(of, 0, recommended, {"memory": moved}))
     assert "usage moved to another level; counted from 9 Nov on" in shown
     assert "share of samples since 9 Nov" in shown
+    imaged = replace(moved, by_image=True)
+    shown = words(workload_figure(of, 0, recommended, {"memory": imaged}))
+    assert "a new image changed usage; counted from 9 Nov on" in shown
 
 
 def test_a_pod_unlike_the_others_is_drawn_apart() -> None:

@@ -260,3 +260,13 @@ def test_every_control_and_column_has_a_name(browser: Browser, tmp_path: Path) -
     assert page.run("document.documentElement.lang") == "en"
     assert page.run("document.querySelectorAll('#table thead th:not([scope=col])').length") == 0
     assert page.run("document.querySelectorAll('img:not([alt])').length") == 0
+
+
+def test_what_is_held_is_counted_as_the_summary_counts_it() -> None:
+    """A container whose CPU changes and whose memory stays is a change, and no held one."""
+    step = Step("keep", "900m", "1", "too small a change")
+    kept = recommendation(resources("1"), resources("1"), of=ref(workload="kept"))
+    both = replace(change("both"), trail={"memory_request": (step,)})
+    text = page_of(report(replace(kept, trail={"cpu_request": (step,)}), both))
+    assert "1 held back" in text
+    assert "Held: 1 container" in text
