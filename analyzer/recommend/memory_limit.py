@@ -7,6 +7,7 @@ none was hit, no pressure was seen and no growth is under way.
 
 from __future__ import annotations
 
+from analyzer.cutoff import Kills
 from analyzer.quantity import Quantity
 from analyzer.recommend.bounds import HARD, no_further, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
@@ -45,7 +46,7 @@ def why_limit_stays(facts: Facts) -> str:
     if limit is None:
         return ""
     if kills.fills:
-        return "it was killed at every limit it got, so it fills what it gets"
+        return f"killed {why_it_fills(kills)}: it fills what it gets"
     if kills.at_limit or facts.findings.get("memory") == "growth":
         return ""
     if room_above_peak(facts) <= limit:
@@ -55,6 +56,13 @@ def why_limit_stays(facts: Facts) -> str:
     if calm and seen.memory.p50 and seen.memory.p50 >= PLATEAU * (seen.memory.max or 0.0):
         return f"it has held: no kill at it in {seen.days:.0f} days, however near usage came"
     return ""
+
+
+def why_it_fills(kills: Kills) -> str:
+    """What shows that it fills whatever it gets."""
+    if len(kills.limits) > 1:
+        return f"at {len(kills.limits)} limits, each higher than the last"
+    return f"{kills.unbounded} times after climbing for hours to many times what it began with"
 
 
 def headroom(case: Case, amount: Quantity) -> Outcome:

@@ -10,6 +10,7 @@ from analyzer.evidence.pods import UNLIKE
 from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
+from analyzer.recommend.memory_limit import why_it_fills
 from analyzer.recommend.qos import guaranteed
 
 
@@ -78,8 +79,8 @@ def _kills(facts: Facts) -> Iterator[str]:
     at = f" at {seen.oom_limit}" if seen.oom_limit else ""
     if kills.fills:
         yield (
-            f"OOM-killed {_times(kills.at_limit)}{at}, at higher and higher limits: it fills what "
-            "it gets, so the limit stays; give it a bound of its own"
+            f"OOM-killed {_times(kills.at_limit)}{at}, {why_it_fills(kills)}: it fills what it "
+            "gets, so the limit stays; give it a bound of its own"
         )
     elif kills.at_limit:
         yield f"OOM-killed {_times(kills.at_limit)}{at}; its need is above that limit"

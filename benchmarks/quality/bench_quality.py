@@ -46,7 +46,7 @@ from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
 from analyzer.pipeline import Method, score_policy
 from analyzer.placement import pressure, slots_of
-from analyzer.usage import Meta, Recording, Usage, validate_specs
+from analyzer.usage import NAMES, Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -353,8 +353,11 @@ def autoregressive(
     return np.asarray(lfilter([1.0], [1.0, -memory], shocks, axis=1)[:, 500:])
 
 
-def as_histories(memory: Array) -> Histories:
-    """Containers with that memory, one pod each, and CPU in proportion."""
+def as_histories(memory: Array, restarted_every: int = 0) -> Histories:
+    """Containers with that memory, one pod each, and CPU in proportion.
+
+    `restarted_every` so many days, or never.
+    """
     count, steps = memory.shape
     start = pd.Timestamp("2026-01-05", tz="UTC").to_pydatetime()
     step = timedelta(minutes=5)
@@ -373,7 +376,20 @@ def as_histories(memory: Array) -> Histories:
         cpu_cores=(memory / 1e10).astype(np.float32).ravel(),
         memory_bytes=memory.astype(np.float32).ravel(),
     )
-    return build_histories(Recording(meta, usage))
+    days = range(restarted_every, steps // 288, restarted_every) if restarted_every else ()
+    restarts = [
+        {
+            **dict(zip(NAMES, (c.namespace, c.kind, c.workload, c.container), strict=True)),
+            "pod": pod,
+            "timestamp": start + timedelta(days=day),
+            "kind": "restart",
+        }
+        for c, pod in zip(usage.containers, usage.pods, strict=True)
+        for day in days
+    ]
+    if not restarts:
+        return build_histories(Recording(meta, usage))
+    return build_histories(Recording(meta, usage, events=validate_events(pd.DataFrame(restarts))))
 
 
 def patterns() -> None:
@@ -382,7 +398,8 @@ def patterns() -> None:
     for days in (14, 21):
         cells = []
         for kind in ("growth", "shift", "daily", "weekly", "leak"):
-            found = recognise(as_histories(synthetic(kind, rng, days)))["memory"].findings
+            of = as_histories(synthetic(kind, rng, days), 4 if kind == "leak" else 0)
+            found = recognise(of)["memory"].findings
             cells.append(f"{kind} {np.mean([word == kind for word in found]):.1%}")
         print(f"  {days} days, recognised: " + "  ".join(cells))
         alarms = {"growth", "decline", "shift", "leak", "weekly", "daily"}

@@ -571,3 +571,9 @@ def test_a_ceiling_holds_for_a_limit_that_leaves_room_above_the_peak() -> None:
     found = one(Policy(memory_ceiling=Memory(500 * MIB)), rare_memory=3000 * MIB)
     assert str(found.proposed.memory_limit) == "500Mi"
     assert step(found, "memory_limit", "ceiling")
+
+
+def test_request_equals_limit_is_for_memory_alone() -> None:
+    """The policy says so of memory; CPU keeps its limit of 2 above a request of 100m."""
+    found = one(Policy(memory_limit="request", cpu_limit="keep"))
+    assert found.proposed == resources("100m", "120Mi", "2", "120Mi")

@@ -255,3 +255,13 @@ def test_a_long_look_finds_peaks_from_before_the_window(small_server: str) -> No
     assert peaks["db"] == 500 * MIB
     assert peaks["web"] == 100 * MIB
     assert "proxy" not in set(found["container"])
+
+
+def test_doctor_names_what_fell_silent(odd_server: str) -> None:
+    """The same words as a run's; an outage is a problem."""
+    source = PrometheusSource(odd_server)
+    fresh = {check.check: check for check in source.examine(END)}["fresh"]
+    assert fresh.status == "warning"
+    assert fresh.found.startswith("the node n2 has told no usage since")
+    late = {check.check: check for check in source.examine(END + timedelta(hours=5))}["fresh"]
+    assert late.status == "problem"

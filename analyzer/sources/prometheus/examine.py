@@ -15,6 +15,7 @@ from analyzer.kinds import KINDS
 from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.exporter import Exporters, exporter
 from analyzer.sources.prometheus.facts import TOLD_BY_STATE
+from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.plan import most_points, plan
 from analyzer.sources.prometheus.probe import (
     CPU_COUNTER,
@@ -117,12 +118,7 @@ def examine_prometheus(
         dialect = probe(connection, settings, moment - timedelta(days=1), moment)
     except SourceError as error:
         return [*findings, Check("usage", PROBLEM, str(error), "see docs/prometheus.md")]
-    findings += _collect(
-        connection,
-        dialect,
-        moment,
-        (_usage, _interval, _depth, _gaps, _owned, _exporters, _sidecars),
-    )
+    findings += _collect(connection, dialect, moment, _CHECKS)
     findings += [
         *_metrics(connection, _USAGE_METRICS, dialect.usage, moment),
         *_metrics(connection, _STATE_METRICS, dialect.state, moment),
@@ -232,6 +228,15 @@ def _usage(connection: Connection, dialect: Dialect, end: datetime) -> Check:
         advice = "several jobs see the same containers; the largest counts, one job would do"
         return Check("usage", WARNING, found, advice)
     return Check("usage", OK, found)
+
+
+def _fresh(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+    """Whether usage still arrives, from everywhere."""
+    fresh = check_freshness(connection, dialect, end)
+    told = [*fresh.warnings, *check_future(connection, dialect, end)]
+    if told:
+        return Check("fresh", WARNING, "; ".join(told), "runs are marked partial until then")
+    return Check("fresh", OK, f"the newest usage is of {fresh.newest:%Y-%m-%d %H:%M} UTC")
 
 
 def _interval(connection: Connection, dialect: Dialect, end: datetime) -> Check:
@@ -357,6 +362,6 @@ def _cost(dialect: Dialect, settings: PrometheusSettings, end: datetime) -> Chec
     return Check("cost", OK, found)
 
 
-_CHECKS = (_usage, _interval, _depth, _gaps, _owned, _exporters, _sidecars)
+_CHECKS = (_usage, _fresh, _interval, _depth, _gaps, _owned, _exporters, _sidecars)
 
 __all__ = ["examine_prometheus", "examine_recording"]

@@ -18,6 +18,7 @@ _BEFORE = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(
 """How long ago a pod may have been seen last to be missed now."""
 _AHEAD = (timedelta(minutes=10), timedelta(hours=1), timedelta(days=1), timedelta(days=30))
 _MOST_NAMED = 3
+_POD = "namespace, pod, exported_namespace, exported_pod"
 
 Place = tuple[str, str]
 """The label that names a place (node, instance or job), and its value."""
@@ -48,13 +49,12 @@ def check_freshness(connection: Connection, dialect: Dialect, end: datetime) -> 
             f"{_told(age)} before the end of the window; look at the scrape of cAdvisor, or name "
             f"an end up to which there is data (--until {newest:%Y-%m-%dT%H:%MZ})"
         )
-    missing = _missing(connection, dialect, newest)
-    alive = connection.instant(f"count(count by (namespace, pod) ({series}))", newest.timestamp())
-    count = sum(sample.value for sample in alive)
-    if len(missing) > count:
+    alive = _pods(connection, f"count by ({_POD}) ({series})", newest)
+    missing = _missing(connection, dialect, newest, alive)
+    if len(missing) > len(alive):
         raise SourceError(
             f"{connection.url}: at {newest:%Y-%m-%d %H:%M} UTC {len(missing)} running pods have "
-            f"lost their usage and {count:.0f} have not; look at the scrape of cAdvisor, the "
+            f"lost their usage and {len(alive)} have not; look at the scrape of cAdvisor, the "
             "cluster cannot be judged by the rest"
         )
     return Freshness(newest, tuple(_silent(connection, dialect, newest, missing)))
@@ -71,23 +71,23 @@ def check_future(connection: Connection, dialect: Dialect, now: datetime) -> Ite
         )
 
 
+def _pods(connection: Connection, query: str, at: datetime) -> set[PodName]:
+    """The pods that a query tells of, on any of several servers."""
+    samples = connection.instant(query, at.timestamp())
+    return {container_name(sample.labels)[:2] for sample in samples}
+
+
 def _missing(
-    connection: Connection, dialect: Dialect, at: datetime
+    connection: Connection, dialect: Dialect, at: datetime, alive: set[PodName]
 ) -> dict[PodName, dict[str, str]]:
     """The pods that run, had usage in the last days and have none now, with the labels it had."""
     series = selector(dialect.cpu_series, dialect.usage)
-    running = {
-        container_name(sample.labels)[:2]
-        for sample in connection.instant(
-            selector("kube_pod_status_phase", (*dialect.state, equals("phase", "Running")))
-            + " == 1",
-            at.timestamp(),
-        )
-    }
+    phase = selector("kube_pod_status_phase", (*dialect.state, equals("phase", "Running")))
+    running = _pods(connection, f"{phase} == 1", at) - alive
     found: dict[PodName, dict[str, str]] = {}
     for before in _BEFORE if running else ():
         query = (
-            f"count by (namespace, pod, exported_namespace, exported_pod, node, instance, job) "
+            f"count by ({_POD}, node, instance, job) "
             f"({series} offset {duration(before)} unless on (namespace, pod) {series})"
         )
         for sample in connection.instant(query, at.timestamp()):
