@@ -47,7 +47,6 @@ class DesiredChange:
     proposed: Resources
     labels: Mapping[str, str] = field(default_factory=dict)
     container_type: str = "app"
-    annotations: Mapping[str, str] = field(default_factory=dict)
     remove: frozenset[Field] = frozenset()
 
 
@@ -224,9 +223,7 @@ def _judged(edited: Edited, verdict: Verdict) -> Outcome:
 
 
 def _live(change: DesiredChange) -> LiveContainer:
-    return LiveContainer(
-        change.ref, change.labels, change.container_type, change.current, change.annotations
-    )
+    return LiveContainer(change.ref, change.labels, change.container_type, change.current)
 
 
 Pair = tuple[DesiredChange, Trace]
@@ -411,7 +408,8 @@ def _moved_since(intent: _Intent) -> str | None:
         if text is not None and text not in (ran, write.amount):
             return (
                 f"{write.file} states {write.field} {text}, while {ran or 'none'} ran when this "
-                "was decided: somebody has changed it since; decide anew once it runs"
+                "was decided: somebody has changed it since, or something in the cluster does; "
+                "decide anew once both say the same"
             )
     return None
 
