@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from analyzer.cli import main
 from analyzer.history import build_histories
+from analyzer.policy import round_up
 from analyzer.recommend import TARGETS
 from analyzer.report import Report, load_report
 from analyzer.sources import load_recording
@@ -84,12 +85,12 @@ def test_both_sources_know_the_same_containers(from_server: Report, from_recordi
 
 
 def test_both_sources_lead_to_the_same_amounts(from_server: Report, from_recording: Report) -> None:
-    """Every request and limit, now and proposed, is the same.
+    """Every request and limit is the same, but for one step where rounding tips over.
 
-    But for a level that falls on a step of rounding: what little they differ by may carry it over.
-    Then the lower amount is the level at nearly the risk of the policy, and the higher one the next step.
+    A server tells decimals and a recording binary fractions: 500.0 and 500.3 millicores become 500m
+    and 550m. Nine amounts in ten do not lie so near to an edge.
     """
-    due = {"cpu_request": 0.05, "memory_request": 0.1, "memory_limit": 0.01}
+    same = []
     recorded = {str(r.ref): r for r in from_recording.recommendations}
     for served in from_server.recommendations:
         twin = recorded[str(served.ref)]
@@ -98,10 +99,11 @@ def test_both_sources_lead_to_the_same_amounts(from_server: Report, from_recordi
         for target in TARGETS:
             one, other = getattr(served.proposed, target), getattr(twin.proposed, target)
             assert (one is None) == (other is None), (served.ref, target)
-            if one is not None and one.units != other.units:
-                lower = served if one.units < other.units else twin
-                assert lower.stated_risk[target] == pytest.approx(due[target], rel=0.02)
-                assert max(one.units, other.units) <= 1.11 * min(one.units, other.units)
+            if one is not None:
+                low, high = sorted([one, other])
+                assert high <= round_up(type(low)(low.units + 1)), (served.ref, target)
+                same.append(one == other)
+    assert sum(same) >= 0.9 * len(same)
 
 
 def test_the_evidence_agrees(from_server: Report, from_recording: Report) -> None:

@@ -193,3 +193,9 @@ def test_an_open_proposal_is_not_reworded_by_noise() -> None:
     score = simulated(("steady", "daily", "leader", "nightly"), Remembering(), plan).score
     assert score.open_weeks >= 20
     assert score.open_changes <= 0.05 * score.open_weeks
+
+
+def test_what_is_said_of_runs_with_generated_names_reaches_their_template() -> None:
+    """Each run is an object of its own, and the next one is made from what was merged."""
+    weeks = simulated(("generated",), foresight, small(5)).limits["generated"]
+    assert weeks[-1] != weeks[0]

@@ -104,6 +104,8 @@ def foresight(seen: Seen) -> Mapping[ContainerRef, Proposal]:
     histories = build_histories(seen.recording)
     result = {}
     for ref, (cores, mib) in seen.ahead.items():
+        if ref not in histories.position:
+            continue
         now = histories.spec(histories.position[ref]).resources.effective()
         memory = round_up(Memory.from_bytes(mib * MIB))
         limit = None if now.memory_limit is None else memory.scale(LIMIT_OVER_NEED)
