@@ -16,6 +16,7 @@ from analyzer.usage import (
     Usage,
     concat,
     validate_events,
+    validate_pods,
     validate_specs,
     validate_usage,
 )
