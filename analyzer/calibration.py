@@ -72,23 +72,52 @@ def share_above(values: np.ndarray, levels: Array) -> Array:
     return np.where(np.isnan(levels), np.nan, above)
 
 
+@dataclass(frozen=True)
+class PastReview:
+    """What a model would have stated at a review in the past, from what was known then."""
+
+    stop: int
+    """The step after which it is held."""
+    known: Histories
+    demand: Demand
+
+
+def fit_past(
+    model: Model, histories: Histories, horizon: timedelta, most: int = 4
+) -> list[PastReview]:
+    """What `model` would have stated at up to `most` reviews in the past, newest first.
+
+    Reviews lie whole horizons before the end and know at least three days. None where the
+    history is too short.
+    """
+    usage = histories.usage
+    ahead, least = round(horizon / usage.step), round(LEAST_PAST / usage.step)
+    found: list[PastReview] = []
+    stop = usage.steps - ahead
+    while stop >= least and len(found) < most:
+        known = histories.between(0, stop)
+        found.append(PastReview(stop, known, model.fit(known, horizon)))
+        stop -= ahead
+    return found
+
+
+def judge_past(reviews: Sequence[PastReview], histories: Histories) -> list[Judged]:
+    """What came of each of `reviews` in the horizon after it, as `histories` show it."""
+    found = []
+    for review in reviews:
+        ahead = round(review.demand.horizon / histories.usage.step)
+        found.append(judge(review.demand, histories.between(review.stop, review.stop + ahead)))
+    return found
+
+
 def review_past(
     model: Model, histories: Histories, horizon: timedelta, most: int = 4
 ) -> list[Judged]:
     """What came of `model` at up to `most` reviews in the past of `histories`, newest first.
 
-    Reviews lie whole horizons before the end and know at least three days. None where the
-    history is too short, which leaves the model's own statement as it is.
+    None where the history is too short, which leaves the model's own statement as it is.
     """
-    usage = histories.usage
-    ahead, least = round(horizon / usage.step), round(LEAST_PAST / usage.step)
-    found: list[Judged] = []
-    stop = usage.steps - ahead
-    while stop >= least and len(found) < most:
-        demand = model.fit(histories.between(0, stop), horizon)
-        found.append(judge(demand, histories.between(stop, stop + ahead)))
-        stop -= ahead
-    return found
+    return judge_past(fit_past(model, histories, horizon, most), histories)
 
 
 def learn(judged: Sequence[Judged]) -> Calibration:

@@ -18,15 +18,9 @@ from analyzer.forge.forges import access_of
 from analyzer.gitops.index.place import Finding
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
-from analyzer.gitops.land.changes import (
-    Advice,
-    ChangePlan,
-    DesiredChange,
-    Edited,
-    Outcome,
-    plan_on,
-)
+from analyzer.gitops.land.changes import plan_on
 from analyzer.gitops.land.doctor import examine_repository
+from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
 from analyzer.gitops.land.worktree import clone

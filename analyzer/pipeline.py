@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,16 +14,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analyzer import __version__
 from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest
-from analyzer.calibration import calibrate, spend
+from analyzer.calibration import apply, fit_past, judge_past, learn, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.effect import idle_namespaces, idle_rules
 from analyzer.errors import UsageError
 from analyzer.history import Histories, Skipped, build_histories, check_ledger
 from analyzer.landing import Beforehand, check_repository, checkout, index_of, land, look_ahead
-from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, score, update
+from analyzer.ledger import EMPTY, Ledger, Outcome, append, read_ledger, recall, score, update
 from analyzer.models import DEFAULT_MODEL, Demand, Resource, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
@@ -32,6 +34,8 @@ from analyzer.placement import Placement, place
 from analyzer.policy import Policies
 from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
+from analyzer.recommend.case import Past
+from analyzer.recommend.past import most_wanted, wanted_amounts
 from analyzer.report import Report, dump_report
 from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
 from analyzer.usage import Recording, utc
@@ -74,6 +78,12 @@ class Method:
     risk_budget_cap: float | None = None
     backtest: bool = True
 
+    @property
+    def digest(self) -> str:
+        """What decides besides usage, as a short text: by another method a proposal is another."""
+        decisive = (self.model, str(self.horizon), self.policies, self.risk_budget_cap)
+        return hashlib.sha256(msgspec.json.encode(decisive, enc_hook=str)).hexdigest()[:12]
+
 
 def method_of(config: Config) -> Method:
     """The method that the settings ask for."""
@@ -107,8 +117,8 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
             progress(0, 1, "reading the repository")
             index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
-        report = analyze_beforehand(known, config, progress, ledger)
-        report = replace(report, created=utc(now), notices=notices)
+        found = review_beforehand(known, config, progress, ledger)
+        report = replace(found.report, created=utc(now), notices=notices)
         if index is not None:
             progress(0, 1, "finding the places in Git")
             report = land(report, config, index)
@@ -120,7 +130,7 @@ def run(config: Config, now: datetime, progress: Progress = no_progress) -> Run:
             if config.charts:
                 draw(report, histories, folder, progress)
         if config.ledger_folder is not None:
-            append(config.ledger_folder, update(ledger, report.recommendations, histories), now)
+            append(config.ledger_folder, found.rows, now)
     return Run(report, target)
 
 
@@ -258,8 +268,24 @@ def analyze_beforehand(
     known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
 ) -> Report:
     """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
-    report = analyze_histories(known.histories, method_of(config), progress, ledger, known.bounds)
-    return replace(report, warnings=(*report.warnings, *known.missed))
+    return review_beforehand(known, config, progress, ledger).report
+
+
+def review_beforehand(
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+) -> Review:
+    """As `analyze_beforehand`, with what is to be remembered of it."""
+    found = review(known.histories, method_of(config), progress, ledger, known.bounds)
+    report = replace(found.report, warnings=(*found.report.warnings, *known.missed))
+    return replace(found, report=report)
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a review found, and the rows that it adds to the ledger."""
+
+    report: Report
+    rows: pd.DataFrame
 
 
 def analyze_histories(
@@ -274,64 +300,107 @@ def analyze_histories(
     `ledger` is what earlier reviews said and what became of it, `bounds` what something else knows
     to be needed.
     """
+    return review(histories, method, progress, ledger, bounds).report
+
+
+def review(
+    histories: Histories,
+    method: Method,
+    progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
+) -> Review:
+    """As `analyze_histories`, with what is to be remembered of it."""
     progress(0, 3, "learning demand")
-    recommendations, skipped = _decide(histories, method, bounds)
+    decided = decide(histories, method, bounds, ledger)
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
-        [r.ref for r in recommendations],
-        [s.ref for s in skipped],
+        [r.ref for r in decided.recommendations],
+        [s.ref for s in decided.skipped],
     )
+    rows = update(ledger, decided.recommendations, histories, decided.wanted, method.digest)
     report = Report(
         meta=histories.meta,
         model=method.model,
         horizon=method.horizon,
-        recommendations=tuple(recommendations),
-        skipped=tuple(skipped),
+        recommendations=tuple(decided.recommendations),
+        skipped=tuple(decided.skipped),
         days=days_of(histories),
         verdicts=histories.verdicts,
-        outcomes=_outcomes(ledger, recommendations, histories),
+        outcomes=_outcomes(ledger, rows, histories),
         version=__version__,
     )
-    if not method.backtest or not len(histories):
-        return report
-    return judge(report, histories, method, progress, bounds)
+    if method.backtest and len(histories):
+        report = judge(report, histories, method, progress, bounds)
+    return Review(report, rows)
 
 
-def _decide(
-    histories: Histories, method: Method, bounds: Bounds | None = None
-) -> tuple[list[Recommendation], list[Skipped]]:
+@dataclass(frozen=True)
+class Decided:
+    """What the policy says, and what demand alone would have said."""
+
+    recommendations: list[Recommendation]
+    skipped: list[Skipped]
+    wanted: Mapping[ContainerRef, Resources]
+
+
+LOOK_BACK = 4
+"""So many earlier reviews have their say before anything is lowered."""
+
+
+def decide(
+    histories: Histories, method: Method, bounds: Bounds | None = None, ledger: Ledger = EMPTY
+) -> Decided:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
-        return [], list(histories.skipped)
+        return Decided([], list(histories.skipped), {})
     model = model_named(method.model)
     demand = model.fit(histories, method.horizon)
-    if isinstance(model, Peer):
-        return recommend(histories, demand, method.policies, bounds=bounds)
-    return _propose(histories, calibrate(model, demand, histories), method, bounds)
+    earlier: list[tuple[Histories, Demand]] = []
+    if not isinstance(model, Peer):
+        reviews = fit_past(model, histories, method.horizon)
+        calibration = learn(judge_past(reviews, histories))
+        earlier = [(r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK]]
+        demand = apply(demand, calibration)
+    pasts = _pasts(histories, earlier, method, ledger)
+    found, skipped = _propose(histories, demand, method, bounds, pasts)
+    return Decided(found, skipped, wanted_amounts(histories, demand, method.policies))
+
+
+def _pasts(
+    histories: Histories,
+    earlier: Sequence[tuple[Histories, Demand]],
+    method: Method,
+    ledger: Ledger,
+) -> dict[ContainerRef, Past]:
+    """What earlier reviews said: as the ledger has it, else as they would have said it."""
+    said = [wanted_amounts(known, demand, method.policies) for known, demand in earlier]
+    span = len(earlier) * method.horizon
+    return most_wanted(said, span) | recall(ledger, histories, method.digest)
 
 
 def _propose(
-    histories: Histories, demand: Demand, method: Method, bounds: Bounds | None = None
+    histories: Histories,
+    demand: Demand,
+    method: Method,
+    bounds: Bounds | None = None,
+    pasts: Mapping[ContainerRef, Past] | None = None,
 ) -> tuple[list[Recommendation], list[Skipped]]:
-    """Apply the policy to a calibrated demand."""
-    if method.risk_budget_cap is None:
-        return recommend(histories, demand, method.policies, bounds=bounds)
+    """Apply the policy to a calibrated demand, with what earlier reviews said in mind."""
+    if method.risk_budget_cap is None or isinstance(model_named(method.model), Peer):
+        return recommend(histories, demand, method.policies, bounds=bounds, pasts=pasts)
     replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
     due = due_risks(histories, method.policies)
     spent = spend(demand, due, replicas, most=method.risk_budget_cap, cut_off=cut_off(histories))
-    return recommend(histories, spent.demand, method.policies, spent.risks, bounds)
+    return recommend(histories, spent.demand, method.policies, spent.risks, bounds, pasts)
 
 
-def _outcomes(
-    ledger: Ledger, recommendations: Sequence[Recommendation], histories: Histories
-) -> tuple[Outcome, ...]:
+def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple[Outcome, ...]:
     """What came of earlier changes up to the end of `histories`, of the containers in it."""
     past = ledger.before(histories.meta.end)
     if not len(past):
         return ()
-    reviewed = {r.ref for r in recommendations}
-    scored = score(past.plus(update(past, recommendations, histories)))
-    return tuple(outcome for outcome in scored if outcome.ref in reviewed)
+    return tuple(o for o in score(past.plus(rows)) if o.ref in histories.position)
 
 
 def judge(
@@ -413,7 +482,7 @@ def _levels(
     if method.model in demands:
         proposals = _propose(histories, demands[method.model], method, bounds)[0]
     else:
-        proposals = _decide(histories, method, bounds)[0]
+        proposals = decide(histories, method, bounds).recommendations
     proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}

@@ -44,9 +44,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cache_share: float = 0.5
     """The share of page cache that memory amounts make room for, where the source tells it from
     resident memory: the kernel takes it back rather than kill."""
-    busy_hour_floor: float = 0.0
+    busy_hour_floor: float = 0.25
     """The CPU request is at least this share of the p95 of the hour that is busiest every day or
-    every week. 0 leaves such hours to the nodes' spare time, and a note says so."""
+    every week. A quarter costs 2 % more cores on the sample cluster, a half 4 %; 0 leaves such
+    hours to the nodes' spare time. A note says where a request stays far below."""
 
     cpu_limit: Literal["none", "keep", "ratio", "risk"] = "none"
     """What becomes of CPU limits: removed, kept, a multiple of the request, or by risk."""

@@ -13,8 +13,8 @@ from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden, key_of
 from analyzer.forge.protocol import Request, Text
 from analyzer.forge.remote import Remote
-from analyzer.gitops.land.changes import ChangePlan
 from analyzer.gitops.land.diff import Author
+from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.gitops.land.proposal import Proposal, commit_body
 from analyzer.landing import propose
 from analyzer.quantity import Resources

@@ -102,7 +102,8 @@ def validate_usage(frame: pd.DataFrame) -> pd.DataFrame:
     for the gate, so that one of them costs a sample and not a table.
     """
     _require(frame, [*NAMES, "pod", "timestamp"], "usage")
-    columns = {name: _text(frame, name, "usage") for name in [*NAMES, "pod"]}
+    columns = {name: _required(frame, name, "usage") for name in NAMES}
+    columns["pod"] = _text(frame, "pod", "usage")
     columns["timestamp"] = _times(frame, "timestamp", "usage")
     columns["cpu_cores"] = _numbers(frame, "cpu_cores", "usage")
     columns["memory_bytes"] = _numbers(frame, "memory_bytes", "usage")
@@ -137,7 +138,8 @@ def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
     ``eviction`` is an end by the node's need, which says nothing of the container's own limit.
     """
     _require(frame, [*NAMES, "timestamp", "kind"], "events")
-    columns = {name: _text(frame, name, "events") for name in [*NAMES, "pod", "kind"]}
+    columns = {name: _required(frame, name, "events") for name in NAMES}
+    columns |= {name: _text(frame, name, "events") for name in ("pod", "kind")}
     columns["timestamp"] = _times(frame, "timestamp", "events")
     columns["value"] = _numbers(frame, "value", "events")
     _only(columns["kind"], EVENT_KINDS, "events", "kind")
@@ -152,8 +154,6 @@ def validate_pods(frame: pd.DataFrame) -> pd.DataFrame:
     """
     _require(frame, ["namespace", "pod"], "pods")
     table = pd.DataFrame(_columns(frame, ["namespace", "pod"], _POD_COLUMNS, "pods"))
-    if table["pod"].isna().any():
-        raise RecordingError("the pods table has rows without pod; drop them")
     return table.drop_duplicates(["namespace", "pod"], keep="last", ignore_index=True)
 
 
@@ -180,7 +180,7 @@ def _columns(
     """The text columns `names`, which are required, and those of `kinds`, which are not."""
     _require(frame, names, table)
     read = {"text": _text, "number": _numbers, "time": _times}
-    columns = {name: _text(frame, name, table) for name in names}
+    columns = {name: _required(frame, name, table) for name in names}
     return columns | {name: read[kind](frame, name, table) for name, kind in kinds.items()}
 
 
@@ -557,12 +557,18 @@ def _require(frame: pd.DataFrame, names: Sequence[str], table: str) -> None:
         )
 
 
+def _required(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
+    """A text column that every row must have."""
+    column = _text(frame, name, table)
+    if column.isna().any():
+        raise RecordingError(f"the {table} table has rows without {name}; drop them")
+    return column
+
+
 def _text(frame: pd.DataFrame, name: str, table: str) -> pd.Series[Any]:
     if name not in frame:
         return pd.Series([None] * len(frame), index=frame.index, dtype=object)
     column = frame[name]
-    if name in NAMES and column.isna().any():
-        raise RecordingError(f"the {table} table has rows without {name}; drop them")
     if isinstance(column.dtype, pd.CategoricalDtype):
         # A file's dictionary is in order of appearance; whoever groups or sorts wants the names'.
         column = column.cat.set_categories(sorted(column.cat.categories))

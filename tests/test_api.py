@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_type
 
@@ -68,6 +72,30 @@ def test_the_public_names_are_those_with_types() -> None:
 def test_a_path_is_text_or_a_path(kind: type) -> None:
     """Users bring either."""
     assert load_recording(kind(SAMPLE)).meta.cluster
+
+
+_IMPORT = re.compile(r"^\s*(from (?:analyzer|rightsize)[\w.]* import [\w, ]+)$", re.MULTILINE)
+
+
+def snippets() -> Iterator[tuple[str, str]]:
+    """Every import of this project in a page or a notebook, with where it stands."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("notebooks/*.ipynb")]
+    for page in pages:
+        text = page.read_text("utf-8")
+        if page.suffix == ".ipynb":
+            text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
+        for line in re.findall(
+            r"^\s*(from (?:analyzer|rightsize)[\w.]* import [\w, ]+)$", text, re.M
+        ):
+            yield page.name, line
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(snippets())))
+def test_every_documented_import_works(page: str, line: str) -> None:
+    """Whoever copies a snippet gets what it names."""
+    module, names = re.fullmatch(r"from ([\w.]+) import (.*)", line).groups()  # type: ignore[union-attr]
+    for name in names.split(","):
+        assert hasattr(importlib.import_module(module), name.strip()), page
 
 
 def test_a_source_takes_its_own_settings() -> None:

@@ -16,12 +16,27 @@ import pytest
 
 from analyzer.errors import LedgerError
 from analyzer.evidence import Evidence, Quantiles
-from analyzer.history import Histories, build_histories
-from analyzer.ledger import EMPTY, Ledger, append, decided, episodes, read_ledger, score, update
+from analyzer.history import Histories, Spec, build_histories
+from analyzer.ledger import (
+    EMPTY,
+    Ledger,
+    append,
+    decided,
+    episodes,
+    read_ledger,
+    recall,
+    score,
+    update,
+)
 from analyzer.ledger.table import make_ledger
-from analyzer.pipeline import Method, analyze_histories
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.pipeline import Method, analyze_histories, decide
+from analyzer.policy import Policy
+from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend import TARGETS, Recommendation
+from analyzer.recommend.case import Case, Facts, Past
+from analyzer.recommend.cpu_limit import plan_cpu_limit
+from analyzer.recommend.past import lasting, refused, still_right
+from analyzer.recommend.step import follow
 from analyzer.report import dump_report
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef
@@ -85,9 +100,14 @@ def week(
     )
 
 
+def seen(memory: float | None = None) -> Evidence:
+    """A week of one pod."""
+    nothing = Quantiles(None, None, None, None)
+    return Evidence(nothing, replace(nothing, max=memory), 168, 1, 7.0, 1.0, MONDAY)
+
+
 def advice(now: Resources, proposed: Resources, ref: ContainerRef = REF) -> Recommendation:
     """A recommendation that states 5 %, 10 % and 1 %."""
-    nothing = Quantiles(None, None, None, None)
     return Recommendation(
         ref=ref,
         container_type="app",
@@ -98,7 +118,7 @@ def advice(now: Resources, proposed: Resources, ref: ContainerRef = REF) -> Reco
         stated_risk={"cpu_request": 0.05, "memory_request": 0.1, "memory_limit": 0.01},
         findings={},
         confidence=1.0,
-        evidence=Evidence(nothing, nothing, 168, 1, 7.0, 1.0, MONDAY),
+        evidence=seen(),
     )
 
 
@@ -295,7 +315,7 @@ def test_nothing_is_lost_where_containers_come_and_go() -> None:
     ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
     rows = update(EMPTY, [advice(FIRST, SMALLER)], week(1, FIRST)).assign(workload="other")
     both = make_ledger([ledger.rows, rows])
-    assert set(both.reviews) == {REF, other}
+    assert set(both.last) == {REF, other}
     assert np.array_equal(both.rows["workload"], ["other", "web"])
 
 
@@ -321,3 +341,184 @@ def test_a_run_scores_what_the_ledger_promised() -> None:
     assert outcome.happened["cpu_request"] == 1.0
     assert b'"happened"' in dump_report(report)
     assert analyze_histories(after, Method(backtest=False)).outcomes == ()
+
+
+# What the next review is told
+
+
+def recalled(ledger: Ledger, histories: Histories, settings: str = "") -> Past:
+    """What the ledger says of the one container."""
+    return recall(ledger, histories, settings)[REF]
+
+
+def wants(ledger: Ledger, number: int, now: Resources, wanted: Resources) -> Ledger:
+    """A review that wants something, and proposes nothing."""
+    histories = week(number, now)
+    return ledger.plus(update(ledger, [advice(now, now)], histories, {REF: wanted}))
+
+
+def test_the_most_that_was_wanted_lately_is_recalled() -> None:
+    """Each amount on its own, of the last five weeks; what is older has passed."""
+    ledger = wants(EMPTY, 0, FIRST, LARGER)
+    for number in range(1, 5):
+        ledger = wants(ledger, number, FIRST, SMALLER)
+    past = recalled(ledger, week(5, FIRST))
+    assert (past.wanted["cpu_request"], past.span) == (Cpu(300), timedelta(weeks=5))
+    past = recalled(ledger, week(6, FIRST))
+    assert past.wanted["cpu_request"] == Cpu(200)
+
+
+def test_what_turned_around_is_lowered_after_half_a_year() -> None:
+    """Down and up again once: the next way down takes 26 quiet weeks."""
+    ledger, now = EMPTY, (FIRST, SMALLER, LARGER)
+    for number, held in enumerate(now):
+        ledger = wants(ledger, number, held, FIRST if number == 0 else SMALLER)
+    past = recalled(ledger, week(12, LARGER))
+    assert (past.wanted["cpu_request"], past.span) == (Cpu(500), timedelta(weeks=26))
+
+
+def test_peaks_are_remembered_for_a_quarter() -> None:
+    """A quarter's end leaves the window of two weeks long before it comes back."""
+    histories = week(0, FIRST)
+    high = replace(advice(FIRST, FIRST), evidence=seen(memory=1800 * 2**20))
+    ledger = EMPTY.plus(update(EMPTY, [high], histories))
+    assert recalled(ledger, week(13, FIRST)).peak == Memory(1800 * 2**20)
+    assert recalled(ledger, week(16, FIRST)).peak is None
+
+
+def test_a_proposal_is_open_until_something_else_holds_or_settings_change() -> None:
+    """Merged, it is none any more; under another policy it would be another one."""
+    ledger = EMPTY.plus(update(EMPTY, [advice(FIRST, SMALLER)], week(0, FIRST), settings="a"))
+    assert recalled(ledger, week(1, FIRST), "a").open == SMALLER
+    assert recalled(ledger, week(1, FIRST), "b").open is None
+    assert recalled(ledger, week(1, SMALLER), "a").open is None
+
+
+def test_what_was_refused_is_recalled_for_a_quarter() -> None:
+    """By a decision, or by other amounts than those proposed; with who and when."""
+    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    when = MONDAY + WEEK
+    told = ledger.plus(decided(REF, "rejected", when, "pull request 7 closed", SMALLER))
+    past = recalled(told, week(2, FIRST))
+    assert past.rejected == {target: SMALLER.amount(target) for target in TARGETS}
+    assert past.refused.startswith("rejected (pull request 7 closed) on 2026-03-09")
+    assert recalled(told, week(15, FIRST)).rejected == {}
+    by_hand = review(ledger, week(1, LARGER), LARGER, LARGER)
+    past = recalled(by_hand, week(2, LARGER))
+    assert past.rejected["cpu_request"] == Cpu(200)
+    assert past.refused.startswith("changed by hand on 2026-03-09")
+
+
+def test_what_was_merged_is_no_refusal() -> None:
+    """Amounts that nobody proposed anything for were nobody's refusal either."""
+    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    merged = review(ledger, week(1, SMALLER), SMALLER, SMALLER)
+    assert recalled(merged, week(2, SMALLER)).rejected == {}
+    own = review(EMPTY, week(0, FIRST), FIRST, FIRST)
+    own = review(own, week(1, LARGER), LARGER, LARGER)
+    assert recalled(own, week(2, LARGER)).rejected == {}
+
+
+# What the steps make of it
+
+
+def case(past: Past, target: TargetName, now: Resources = FIRST) -> Case:
+    """The case of one amount, with nothing but a past."""
+    facts = Facts(
+        kind="Deployment",
+        policy=Policy(),
+        spec=Spec(resources=now),
+        evidence=seen(),
+        demand={},
+        risk={},
+        unknown={},
+        findings={},
+        node=Resources(),
+        past=past,
+    )
+    return Case(facts, target, now)
+
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("wanted", "amount", "expected"),
+    [
+        (400, 200, 400),  # lowered to what was wanted
+        (600, 200, 500),  # never raised by it
+        (150, 200, 200),  # lower wishes say nothing
+        (400, 700, 700),  # raises come at once
+    ],
+)
+def test_nothing_is_lowered_below_what_was_wanted_lately(
+    wanted: int, amount: int, expected: int
+) -> None:
+    """Of 500m now: the larger of the amount and the wish, at most what holds."""
+    past = Past(wanted={"cpu_request": Cpu(wanted)}, span=timedelta(weeks=5))
+    after, reason = lasting(case(past, "cpu_request"), Cpu(amount))
+    assert after == Cpu(expected)
+    assert bool(reason) == (expected != amount)
+    assert not reason or "within the last 5 weeks" in reason
+
+
+def test_a_limit_keeps_room_above_every_peak_remembered() -> None:
+    """1.2 x 1200 MiB are 1440, of which a person writes 1472 (a step of 64); now are 2048."""
+    past = Past(peak=Memory(1200 * MIB))
+    after, reason = lasting(case(past, "memory_limit"), Memory(900 * MIB))
+    assert after == Memory(1472 * MIB)
+    assert "the highest peak remembered" in reason
+    assert lasting(case(past, "memory_request"), Memory(900 * MIB)) == (Memory(900 * MIB), "")
+
+
+def test_an_open_proposal_stays_until_it_is_off_by_a_change() -> None:
+    """300m proposed of 500m: from 280m to 320m, and no change at all, are not worth another one."""
+    past = Past(open=Resources(Cpu(300)))
+    for amount in (281, 320):
+        assert still_right(case(past, "cpu_request"), Cpu(amount))[0] == Cpu(300)
+    for amount in (200, 400):
+        assert still_right(case(past, "cpu_request"), Cpu(amount)) == (Cpu(amount), "")
+
+
+def test_a_refused_change_is_silent_until_it_moves() -> None:
+    """200m refused of 500m: 190m and 220m are the same story, 150m, 260m and 600m are not."""
+    past = Past(rejected={"cpu_request": Cpu(200)}, refused="rejected (closed) on 2026-03-09: ...")
+    for amount in (190, 220):
+        assert refused(case(past, "cpu_request"), Cpu(amount)) == (Cpu(500), past.refused)
+    for amount in (150, 260, 600):
+        assert refused(case(past, "cpu_request"), Cpu(amount)) == (Cpu(amount), "")
+
+
+def test_a_limit_whose_removal_was_refused_stays() -> None:
+    """Only a refusal of just that counts: where other amounts were refused, it goes."""
+    now = Resources(Cpu(500), Cpu(800))
+    this = case(Past(rejected={"cpu_limit": None}, refused="rejected"), "cpu_limit", now)
+    assert follow(plan_cpu_limit(this), this)[0] == Cpu(800)
+    other = Past(rejected={"cpu_request": Cpu(200)}, refused="rejected")
+    assert (
+        follow(plan_cpu_limit(case(other, "cpu_limit", now)), case(other, "cpu_limit", now))[0]
+        is None
+    )
+
+
+def test_without_a_ledger_the_history_is_asked_what_it_would_have_said() -> None:
+    """Six weeks of 100m with two hours of 400m daily in the third: the request stays above it.
+
+    The last fortnight alone knows nothing of that week, but the review after it would have.
+    """
+    end = MONDAY + 6 * WEEK
+    times = pd.date_range(MONDAY + STEP, end, freq="h")
+    cpu = np.full(len(times), 0.1)
+    third = (times > pd.Timestamp(MONDAY + 3 * WEEK)) & (times <= pd.Timestamp(MONDAY + 4 * WEEK))
+    cpu[third & (times.hour % 12 == 0)] = 0.4
+    usage = pd.DataFrame(
+        {**NAMES, "pod": "w", "timestamp": times, "cpu_cores": cpu, "memory_bytes": 3e8}
+    )
+    spec = pd.DataFrame([NAMES | {"cpu_request_cores": 1.0, "memory_request_bytes": 2.0**30}])
+    meta = Meta("c", MONDAY, end, STEP)
+    recording = Recording(meta, Usage.from_frame(usage, meta), validate_specs(spec))
+    [found] = decide(build_histories(recording), Method(backtest=False)).recommendations
+    assert any(step.name == "lasting" for step in found.trail["cpu_request"])
+    proposed = found.proposed.cpu_request
+    assert proposed is not None
+    assert Cpu(300) < proposed < Cpu(1000)

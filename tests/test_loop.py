@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
-from benchmarks.loop.advisers import foresight, keep
-from benchmarks.loop.simulate import Actor, Plan, Proposal, Seen, simulate
+from benchmarks.loop.advisers import Remembering, foresight, keep
+from benchmarks.loop.simulate import Actor, Adviser, Plan, Proposal, Score, Seen, simulate
 from benchmarks.loop.worlds import NODE_MIB, STATIONARY, WORLDS, Workload, level
 
 HOURLY = timedelta(hours=1)
@@ -105,3 +106,96 @@ def test_what_exceeds_the_node_is_counted() -> None:
 
     assert NODE_MIB == 32 * 1024
     assert simulate(STATIONARY[:2], absurd, small(4)).above_node == 4
+
+
+# Laws of the policy that ships, with its ledger
+
+CALM = ("steady", "noisy", "leader", "working-week", "weekly-peak", "nightly")
+ANSWERING = ("page-cache", "heap", "node-kills", "need-above")
+
+
+def named(*names: str) -> list[Workload]:
+    """Workloads of any world."""
+    everyone = {workload.name: workload for world in WORLDS.values() for workload in world}
+    return [everyone[name] for name in names]
+
+
+@dataclass
+class Year:
+    """What a simulation gave, and the memory limits of every week."""
+
+    score: Score
+    limits: dict[str, list[float | None]]
+
+
+def simulated(names: Sequence[str], adviser: Adviser, plan: Plan) -> Year:
+    """The score, and the limits week by week."""
+    limits: dict[str, list[float | None]] = {}
+
+    def watch(_week: int, actors: Mapping[str, Actor]) -> None:
+        for name, actor in actors.items():
+            limits.setdefault(name, []).append(actor.given.memory_limit)
+
+    return Year(simulate(named(*names), adviser, plan, watch), limits)
+
+
+@pytest.fixture(scope="module")
+def year() -> Year:
+    """Twelve weeks of everything, all of it merged."""
+    return simulated((*CALM, *ANSWERING), Remembering(), small(12))
+
+
+def test_nothing_that_is_merged_exceeds_the_node(year: Year) -> None:
+    """Not a limit and not a request, however a workload fills what it gets."""
+    assert year.score.above_node == 0
+    assert max(limit for weeks in year.limits.values() for limit in weeks if limit) <= NODE_MIB
+
+
+@pytest.mark.parametrize("name", ["page-cache", "heap", "node-kills"])
+def test_no_limit_rises_that_was_not_hit(year: Year, name: str) -> None:
+    """Cache and heap fill what they get, and a node kills for its own sake: none asks for more."""
+    first, *later = (limit for limit in year.limits[name] if limit is not None)
+    assert max(later) <= first
+
+
+def test_a_need_above_the_limit_is_found(year: Year) -> None:
+    """1500 MiB wanted and 1024 allowed: three reviews later it lives, below twice its need."""
+    assert all(1500 < limit < 3000 for limit in year.limits["need-above"][5:] if limit)
+
+
+def test_no_proposed_limit_kills_what_the_first_one_let_live(year: Year) -> None:
+    """No more often than was stated."""
+    assert year.score.harm <= year.score.stated
+
+
+def test_nothing_turns_around_more_than_once(year: Year) -> None:
+    """One correction of a decision in a quarter is learning, two are flapping."""
+    assert year.score.most_reversals <= 1
+
+
+def test_a_month_that_ends_with_a_peak_is_survived() -> None:
+    """Every 30 days eight hours need four times as much: no limit is lowered in between."""
+    score = simulated(("monthly",), Remembering(), small(14)).score
+    assert (score.kills, score.most_reversals <= 1) == (0, True)
+
+
+def test_what_is_rejected_stays_silent() -> None:
+    """Refused once, and nothing moved: no week of the next six says it again."""
+    plan = small(8, merge="rejected")
+    names = ("steady", "daily", "leader")
+    score = simulated(names, Remembering(rejected=True), plan).score
+    assert score.changes == 3
+
+
+def test_an_open_proposal_is_not_reworded_by_noise() -> None:
+    """Nothing is merged, and nothing but chance differs from week to week."""
+    plan = small(8, merge="none")
+    score = simulated(("steady", "daily", "leader", "nightly"), Remembering(), plan).score
+    assert score.open_weeks >= 20
+    assert score.open_changes <= 0.05 * score.open_weeks
+
+
+def test_what_is_said_of_runs_with_generated_names_reaches_their_template() -> None:
+    """Each run is an object of its own, and the next one is made from what was merged."""
+    weeks = simulated(("generated",), foresight, small(5)).limits["generated"]
+    assert weeks[-1] != weeks[0]

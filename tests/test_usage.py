@@ -16,6 +16,7 @@ from analyzer.usage import (
     Usage,
     concat,
     validate_events,
+    validate_pods,
     validate_specs,
     validate_usage,
 )
@@ -169,3 +170,13 @@ def test_restricting_a_recording_keeps_the_columns_of_empty_tables() -> None:
         kept = whole.restrict(lambda namespace: (namespace == "n") == wanted)  # noqa: B023
         for name, each in whole.tables.items():
             assert list(kept.tables[name].columns) == list(each.columns)
+
+
+def test_a_pod_without_a_known_workload_is_a_pod_all_the_same() -> None:
+    """Who owns it may never have been told; a pods table without its name is no table."""
+    rows = {"namespace": ["n", "n"], "pod": ["a", "b"], "workload_kind": [None, "Deployment"]}
+    table = validate_pods(pd.DataFrame({**rows, "workload": [None, "w"]}))
+    assert table["workload_kind"].isna().tolist() == [True, False]
+    assert len(validate_pods(pd.concat([table, table]))) == 2
+    with pytest.raises(RecordingError, match="rows without pod"):
+        validate_pods(pd.DataFrame({"namespace": ["n"], "pod": [None]}))

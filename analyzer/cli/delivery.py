@@ -15,7 +15,7 @@ from analyzer.escape import printable
 if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.forge.delivery import Outcome
-    from analyzer.gitops.land.changes import ChangePlan
+    from analyzer.gitops.land.outcome import ChangePlan
     from analyzer.report import Report
 
 PARTIAL = 3

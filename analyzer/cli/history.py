@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.formats import as_json, columns
-from analyzer.cli.options import settings_of
+from analyzer.cli.options import namespace_option, selection_of, settings_of
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
-@click.option("-n", "--namespace", metavar="NAME", help="Namespace of REF.")
+@namespace_option("chosen")
 @click.option(
     "-o",
     "--output",
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
     help="How to print it.",
 )
 @click.option("--no-headers", is_flag=True, help="No header line.")
-@click.argument("reference", metavar="[REF]", required=False)
-def history(
-    reference: str | None, form: str, no_headers: bool, namespace: str | None, **parameters: Any
-) -> None:
+@click.argument("references", metavar="[REF]...", nargs=-1)
+def history(references: tuple[str, ...], form: str, no_headers: bool, **parameters: Any) -> None:
     """Show what was proposed, what became of it, and what happened afterwards.
 
-    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/KIND/NAME or
-    NAMESPACE/KIND/NAME/CONTAINER; without it everything is shown.
+    REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
+    NAMESPACE/KIND/NAME/CONTAINER; without one everything is shown.
     """
     from analyzer.ledger import episodes, read_ledger, score
-    from analyzer.workload import Selector, parse_reference
+    from analyzer.ledger.table import KEY
+    from analyzer.workload import ContainerRef, Selector, find
 
+    selection = selection_of(references, parameters)
     ledger = read_ledger(_folder(parameters))
-    selector = (
-        Selector(namespace=namespace)
-        if reference is None
-        else parse_reference(reference, namespace)
-    )
-    shown = [episode for episode in episodes(ledger) if selector.matches(episode.ref)]
-    outcomes = [outcome for outcome in score(ledger) if selector.matches(outcome.ref)]
+    proposed, scored = list(episodes(ledger)), list(score(ledger))
+    # Whoever was reviewed is known, proposed to or not.
+    reviewed = ledger.rows[KEY].drop_duplicates().itertuples(index=False)
+    known = [ContainerRef(*map(str, names)) for names in reviewed]
+    meant = find(selection.references, selection.namespaces, known) or [Selector()]
+    shown = [one for one in proposed if any(s.matches(one.ref) for s in meant)]
+    outcomes = [one for one in scored if any(s.matches(one.ref) for s in meant)]
     if form == "json":
         click.echo(as_json(_plain(ledger, shown, outcomes)))
         return

@@ -26,7 +26,7 @@ from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
-    from analyzer.gitops.land.changes import ChangePlan
+    from analyzer.gitops.land.outcome import ChangePlan
     from analyzer.gitops.land.proposal import Grouping, Proposal
     from analyzer.landing import ClusterLabels
     from analyzer.report import Report

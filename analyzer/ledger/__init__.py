@@ -6,6 +6,7 @@ were changed by hand, and what stays as it was is open.
 """
 
 from analyzer.ledger.outcome import Outcome, score
+from analyzer.ledger.recall import recall
 from analyzer.ledger.store import append, read_ledger
 from analyzer.ledger.story import Episode, episodes
 from analyzer.ledger.table import EMPTY, Decision, Ledger
@@ -21,6 +22,7 @@ __all__ = [
     "decided",
     "episodes",
     "read_ledger",
+    "recall",
     "score",
     "update",
 ]

@@ -47,15 +47,14 @@ def score(ledger: Ledger) -> tuple[Outcome, ...]:
 
     Those that harmed come first, then the newest.
     """
-    found = [_score_one(ref, rows) for ref, rows in ledger.reviews.items()]
+    changed = [ref for ref, last in ledger.last.items() if last["origin"] != "declared"]
+    found = [_score_one(ref, ledger.reviews_of(ref)) for ref in changed]
     outcomes = [outcome for outcome in found if outcome is not None]
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 
 
 def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
     last = rows[-1]
-    if last["origin"] == "declared":
-        return None
     lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
     hours = sum(float(row["hours"]) for row in lived)
     if hours < LEAST_HOURS:

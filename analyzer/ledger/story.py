@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from analyzer.ledger.table import Ledger, Row, amounts_of, number
+from analyzer.ledger.table import Ledger, Row, amounts_of, number, ref_of
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
 
@@ -34,8 +34,9 @@ class Episode:
 def episodes(ledger: Ledger) -> tuple[Episode, ...]:
     """Every proposal of `ledger`, by container and then oldest first."""
     found: list[Episode] = []
-    for ref, rows in sorted(ledger.reviews.items()):
-        found += _episodes_of(ref, rows, ledger.decisions.get(ref, []))
+    for ref in sorted(ledger.last):
+        decisions = [row for row in ledger.decisions if ref_of(row) == ref]
+        found += _episodes_of(ref, ledger.reviews_of(ref), decisions)
     return tuple(found)
 
 

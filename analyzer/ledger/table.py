@@ -33,7 +33,7 @@ RISKS = ("cpu_request", "memory_request", "memory_limit")
 Decision = Literal["rejected", "merged"]
 """What a person did with a proposal, where Git or a forge tells."""
 
-_TEXTS = (*KEY, "entry", "decision", "by", "origin")
+_TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
 _TIMES = ("reviewed", "since")
 _COUNTS = (*(f"{target}_{which}" for which in AMOUNTS for target in TARGETS), "oom_kills", "kills")
 _NUMBERS = (
@@ -70,14 +70,25 @@ class Ledger:
         return make_ledger([self.rows, rows])
 
     @cached_property
-    def reviews(self) -> dict[ContainerRef, list[Row]]:
-        """The reviews of each container, oldest first."""
-        return _by_container(self.rows[self.rows["entry"] == "review"])
+    def last(self) -> dict[ContainerRef, Row]:
+        """The last review of each container."""
+        reviews = self.rows[self.rows["entry"] == "review"]
+        return {ref_of(row): row for row in _plain(reviews.drop_duplicates(KEY, keep="last"))}
+
+    def reviews_of(self, ref: ContainerRef) -> list[Row]:
+        """The reviews of one container, oldest first."""
+        rows = self.rows.iloc[self._places.get(ref, [])]
+        return _plain(rows[rows["entry"] == "review"])
 
     @cached_property
-    def decisions(self) -> dict[ContainerRef, list[Row]]:
-        """What persons decided about each container, oldest first."""
-        return _by_container(self.rows[self.rows["entry"] == "decision"])
+    def decisions(self) -> list[Row]:
+        """What persons decided, by container and then oldest first."""
+        return _plain(self.rows[self.rows["entry"] == "decision"])
+
+    @cached_property
+    def _places(self) -> dict[ContainerRef, Any]:
+        places = self.rows.groupby(KEY, observed=True, sort=False).indices
+        return {named(key): where for key, where in places.items()}
 
 
 def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
@@ -134,6 +145,11 @@ def ref_of(row: Row) -> ContainerRef:
     return ContainerRef(*(str(row[name]) for name in KEY))
 
 
+def named(key: Any) -> ContainerRef:
+    """The container that the values of `KEY` name, as pandas groups by them."""
+    return ContainerRef(*(str(value) for value in key))
+
+
 def amounts_of(row: Row, which: str) -> Resources:
     """One of `AMOUNTS` of a row."""
     values = [row[f"{target}_{which}"] for target in TARGETS]
@@ -158,9 +174,7 @@ def number(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _by_container(rows: pd.DataFrame) -> dict[ContainerRef, list[Row]]:
-    found: dict[ContainerRef, list[Row]] = {}
+def _plain(rows: pd.DataFrame) -> list[Row]:
+    """Rows as mappings; whole numbers as floats, which hold them exactly up to eight pebibytes."""
     plain = rows.astype(dict.fromkeys(_COUNTS, "float64")).replace({np.nan: None})
-    for row in plain.to_dict("records"):
-        found.setdefault(ref_of(row), []).append(row)
-    return found
+    return [dict(row) for row in plain.to_dict("records")]

@@ -32,20 +32,22 @@ def update(
     recommendations: Sequence[Recommendation],
     histories: Histories,
     wanted: Mapping[ContainerRef, Resources] | None = None,
+    settings: str = "",
 ) -> pd.DataFrame:
     """The rows that a review adds to `ledger`: what it proposes, and what became of the last.
 
     The review is held at the end of the window; what the ledger says of later ones is not looked
-    at. `wanted` is what demand alone speaks for; by default what is proposed.
+    at. `wanted` is what demand alone speaks for; by default what is proposed. `settings` tells
+    reviews under other settings apart.
     """
-    past = ledger.before(histories.meta.end).reviews
+    past = ledger.before(histories.meta.end)
     rows = []
     for r in recommendations:
         index = histories.position[r.ref]
-        held = _held(past.get(r.ref, []), r.current, histories, index)
+        held = _held(past, r.ref, r.current, histories)
         rows.append(
             key_of(r.ref)
-            | {"entry": "review", "reviewed": histories.meta.end}
+            | {"entry": "review", "reviewed": histories.meta.end, "settings": settings}
             | columns_of(r.current, "now")
             | columns_of(r.proposed, "proposed")
             | columns_of((wanted or {}).get(r.ref, r.proposed), "wanted")
@@ -90,19 +92,18 @@ class _Held:
         }
 
 
-def _held(past: Sequence[Row], now: Resources, histories: Histories, index: int) -> _Held:
-    begin = histories.meta.start
-    if not past:
+def _held(past: Ledger, ref: ContainerRef, now: Resources, histories: Histories) -> _Held:
+    begin, last = histories.meta.start, past.last.get(ref)
+    if last is None:
         return _Held(now, "declared", begin, now, {}, begin)
-    last = past[-1]
     reviewed = last["reviewed"].to_pydatetime()
     if amounts_of(last, "now") == now:
         promised = {target: number(last[f"promised_{target}"]) for target in RISKS}
         since = last["since"].to_pydatetime()
         before = amounts_of(last, "before")
         return _Held(now, str(last["origin"]), since, before, promised, max(since, reviewed))
-    since = max(_since(histories, index, now), reviewed)
-    match = _as_proposed(past, now)
+    since = max(_since(histories, histories.position[ref], now), reviewed)
+    match = _as_proposed(past.reviews_of(ref), now)
     origin = "by hand" if match is None else "proposed"
     promised = {t: number(match[f"stated_{t}"]) for t in RISKS} if match is not None else {}
     return _Held(now, origin, since, amounts_of(last, "now"), promised, since)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
@@ -36,6 +37,26 @@ class Room:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What earlier reviews said of one container, and what became of it."""
+
+    wanted: Mapping[TargetName, Quantity] = field(default_factory=dict)
+    """The most that demand spoke for at any review within `span`."""
+    span: timedelta = timedelta(0)
+    peak: Memory | None = None
+    """The highest memory that any review remembers, however long ago."""
+    open: Resources | None = None
+    """What the last review proposed, where nobody has acted on it yet."""
+    rejected: Mapping[TargetName, Quantity | None] = field(default_factory=dict)
+    """What was proposed and refused, as long as it is to be left alone; None: to remove it."""
+    refused: str = ""
+    """By whom and when, as a reason."""
+
+
+NO_PAST = Past()
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that is known of one container."""
 
@@ -55,6 +76,8 @@ class Facts:
     kills: Kills = NO_KILLS
     bounds: tuple[Bound, ...] = ()
     rooms: tuple[Room, ...] = ()
+    past: Past = NO_PAST
+    """What earlier reviews said."""
 
     @property
     def current(self) -> Resources:

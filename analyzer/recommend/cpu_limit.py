@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analyzer.recommend.bounds import HARD
 from analyzer.recommend.case import Case
+from analyzer.recommend.past import removal_refused
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, Source
@@ -16,6 +17,8 @@ def plan_cpu_limit(case: Case) -> Plan:
         return Plan(Source("keep", _kept))
     if equal_is_wanted(case):
         return EQUAL_LIMIT
+    if policy.cpu_limit == "none" and removal_refused(case):
+        return Plan(Source("rejected", _refused), HARD)
     if policy.cpu_limit == "none":
         return Plan(Source("keep", _one_way), HARD) if policy.direction != "both" else _REMOVE
     if case.request is None or "cpu" in case.facts.unknown:
@@ -36,6 +39,10 @@ def _one_way(case: Case) -> Outcome:
 
 def _without_request(case: Case) -> Outcome:
     return case.now, "there is no request to go by"
+
+
+def _refused(case: Case) -> Outcome:
+    return case.now, removal_refused(case)
 
 
 def _remove(case: Case) -> Outcome:

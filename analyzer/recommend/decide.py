@@ -15,7 +15,7 @@ from analyzer.history import Histories, Skipped
 from analyzer.models.demand import RESOURCES, Demand, Resource, Step
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import TARGETS, Cpu, Memory, Resources, TargetName
-from analyzer.recommend.case import Bound, Case, Facts
+from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
@@ -44,12 +44,13 @@ def recommend(
     policies: Policies,
     request_risks: Mapping[Resource, Array] | None = None,
     bounds: Mapping[ContainerRef, tuple[Bound, ...]] | None = None,
+    pasts: Mapping[ContainerRef, Past] | None = None,
 ) -> tuple[list[Recommendation], list[Skipped]]:
     """Recommend requests and limits for every container of `histories`.
 
     `request_risks` gives each container its own risk (the spent risk budget); without it the
     policies' risks hold for all alike. `bounds` are least amounts that something else knows, such
-    as a heap size in Git. Containers in = recommended + skipped.
+    as a heap size in Git; `pasts` what earlier reviews said. Containers in = recommended + skipped.
     """
     chosen, skipped = _choose_policies(histories, demand, policies)
     evidence = observe(histories, chosen, demand.recent)
@@ -60,8 +61,9 @@ def recommend(
     facts = _gather(histories, demand, chosen, evidence, risks)
     older = older_peaks(histories, facts)
     for index, one in facts.items():
-        own = (bounds or {}).get(histories.containers[index], ())
-        facts[index] = replace(one, bounds=(*own, *older.get(index, ())))
+        ref = histories.containers[index]
+        own, past = (bounds or {}).get(ref, ()), (pasts or {}).get(ref, NO_PAST)
+        facts[index] = replace(one, bounds=(*own, *older.get(index, ())), past=past)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
     for index, rooms in find_rooms(found, largest_node(histories)).items():
         crowded = replace(facts[index], rooms=rooms)

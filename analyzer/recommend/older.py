@@ -1,15 +1,15 @@
-"""Older peaks: nothing falls below what daily summaries tell of the time before the window.
+"""Older peaks: nothing falls below what is known of the time before the last fortnight.
 
-A month end lies in no fortnight. Where summaries of older days are at hand (from the cache, or one
-look at what the server still holds), the peaks of their weeks count like the weeks of the window:
-a request may lie below as many of them as the policy's risk allows, a limit below none. They hold a
-decrease and raise nothing, for whatever happened then was survived with what is declared now.
+A month end lies in no fortnight. Where summaries of days before the window are at hand (from the
+cache, or one look at what the server still holds), or a peak far above the last fortnight lies in
+the window, the peaks of all weeks count alike: a request may lie below as many of them as the
+policy's risk allows, a limit below none. They hold a decrease and raise nothing, for whatever
+happened then was survived with what is declared now.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -21,41 +21,82 @@ from analyzer.recommend.case import Bound, Facts
 from analyzer.usage import NAMES
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 OTHER_LEVEL = 1.25
 """A week whose usual day peaked so far above all of the window ran at a level that is left."""
-_WEEK = timedelta(days=7)
+RECENT = 14
+"""Days at the end of the window that models look at closely."""
+_RECENT_WEEKS = 2
+FAR = 2.0
+"""Within the window models know the older days; a peak so far above is rarer than they learn."""
 
 
 def older_peaks(histories: Histories, facts: Mapping[int, Facts]) -> dict[int, tuple[Bound, ...]]:
-    """The bounds that days before the window set to the containers of `facts`."""
+    """The bounds that days before the last fortnight set to the containers of `facts`."""
+    summaries = _summaries(histories)
+    rare = _rare(histories.daily.memory_peak)
+    bounds = {}
+    for index, one in facts.items():
+        ref = histories.containers[index]
+        before = summaries.get((ref.namespace, ref.kind, ref.workload, ref.container))
+        if (before is not None or rare[index]) and "memory" not in one.unknown:
+            peaks = _daily_peaks(histories, index, before)
+            bounds[index] = tuple(_bounds(one, peaks))
+    return bounds
+
+
+def _summaries(histories: Histories) -> dict[tuple[str, ...], pd.Series[float]]:
+    """The highest peak of each day before the window, by container."""
     days = histories.days
     days = days[(days["day"] < histories.usage.start) & days["memory_peak_bytes"].notna()]
     if days.empty:
         return {}
     peaks = days.groupby([*NAMES, "day"], observed=True)["memory_peak_bytes"].max().reset_index()
-    by_container = {tuple(map(str, key)): rows for key, rows in peaks.groupby(NAMES, observed=True)}
-    bounds = {}
-    for index, one in facts.items():
-        ref = histories.containers[index]
-        rows = by_container.get((ref.namespace, ref.kind, ref.workload, ref.container))
-        if rows is not None and "memory" not in one.unknown:
-            bounds[index] = tuple(_bounds(one, rows, histories, index))
-    return bounds
+    return {
+        tuple(map(str, key)): rows.set_index("day")["memory_peak_bytes"]
+        for key, rows in peaks.groupby(NAMES, observed=True)
+    }
 
 
-def _bounds(facts: Facts, rows: pd.DataFrame, histories: Histories, index: int) -> Iterator[Bound]:
-    recent = _weekly(histories.daily.memory_peak[index])
-    if not len(recent):
+def _rare(peaks: Array) -> Mask:
+    """Which containers peaked far above the last fortnight earlier in the window."""
+    if peaks.shape[1] <= RECENT:
+        return np.zeros(len(peaks), dtype=bool)
+    early, late = (np.where(np.isnan(p), 0, p) for p in (peaks[:, :-RECENT], peaks[:, -RECENT:]))
+    rare: Mask = early.max(axis=1) > FAR * late.max(axis=1)
+    return rare
+
+
+def _daily_peaks(
+    histories: Histories, index: int, before: pd.Series[float] | None
+) -> pd.Series[float]:
+    """The peak of each day that is known, by the time at which the day ends."""
+    own = histories.daily.memory_peak[index]
+    ends = pd.date_range(end=pd.Timestamp(histories.usage.end), periods=len(own), freq="D")
+    parts = [pd.Series(own, index=ends)]
+    if before is not None:
+        parts.insert(0, before.set_axis(before.index + pd.Timedelta(days=1)))
+    joined: pd.Series[float] = pd.concat(parts).dropna()
+    return joined
+
+
+def _bounds(facts: Facts, peaks: pd.Series[float]) -> Iterator[Bound]:
+    """What the weeks before the last fortnight hold."""
+    end = peaks.index.max()
+    week = (end - peaks.index) // pd.Timedelta(days=7)
+    by_week = peaks.groupby(week)
+    highest, usual = by_week.max(), by_week.median()
+    recent = float(highest[highest.index < _RECENT_WEEKS].max())
+    older = highest[(highest.index >= _RECENT_WEEKS) & (usual <= OTHER_LEVEL * recent)]
+    if older.empty or older.max() <= recent:
         return
-    older = _weeks_before(rows, histories, OTHER_LEVEL * float(recent.max()))
-    if older.empty or older.max() <= recent.max():
-        return
-    weeks = np.sort(np.concatenate([older.to_numpy(), recent]))[::-1]
-    newest = older.index[older.to_numpy() == older.max()][-1]
+    weeks = np.sort(np.concatenate([older, highest[highest.index < _RECENT_WEEKS]]))[::-1]
+    back = int(older.index.to_numpy()[older.to_numpy().argmax()])
+    first = end - (back + 1) * pd.Timedelta(days=7)
     said = (
-        f"an older peak: {Memory.from_bytes(float(older.max())).human()} in the week of "
-        f"{newest:%Y-%m-%d}, before the window"
+        f"an older peak: {Memory.from_bytes(float(older.max())).human()} in the week from "
+        f"{first:%Y-%m-%d} on; {len(weeks)} weeks are known"
     )
     now = facts.current
     allowed = int(facts.policy.memory_request_risk * len(weeks))
@@ -65,23 +106,4 @@ def _bounds(facts: Facts, rows: pd.DataFrame, histories: Histories, index: int) 
     )
     for target, declared, level in levels:
         if declared is not None:
-            least = min(declared, Memory.from_bytes(level))
-            reason = f"{said}; {len(weeks)} weeks are known"
-            yield Bound(target, least, reason)
-
-
-def _weekly(peaks: Array) -> Array:
-    """The highest peak of each week, the last seven days being one; weeks without any left out."""
-    padded = np.concatenate([np.full(-len(peaks) % 7, np.nan), peaks]).reshape(-1, 7)
-    seen = padded[~np.isnan(padded).all(axis=1)]
-    highest: Array = np.nanmax(seen, axis=1) if len(seen) else np.zeros(0)
-    return highest
-
-
-def _weeks_before(rows: pd.DataFrame, histories: Histories, usual: float) -> pd.Series[float]:
-    """The highest peak of each week before the window, by its first day, but for other levels."""
-    start = pd.Timestamp(histories.usage.start)
-    back = (start - rows["day"]).dt.total_seconds() // _WEEK.total_seconds()
-    weeks = rows["memory_peak_bytes"].groupby(start - (back + 1) * pd.Timedelta(_WEEK))
-    highest: pd.Series[float] = weeks.max()[weeks.median() <= usual]
-    return highest
+            yield Bound(target, min(declared, Memory.from_bytes(level)), said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from analyzer.policy import round_up, worth_changing
 from analyzer.quantity import Cpu, Memory, Quantity
 from analyzer.recommend.case import Case
+from analyzer.recommend.past import LASTING, REFUSED, STILL_RIGHT
 from analyzer.recommend.step import Outcome, PolicyStep, text
 
 CLIMBING = ("growth", "leak")
@@ -96,6 +97,9 @@ RESTRAINTS = (
     PolicyStep("direction", one_way),
     PolicyStep("keep", history),
     PolicyStep("keep", throttled),
+    LASTING,
     PolicyStep("gradual", gradual),
+    STILL_RIGHT,
     PolicyStep("keep", small),
+    REFUSED,
 )

@@ -51,7 +51,7 @@ def follow(
     return walk(plan.steps, case, amount, trail)
 
 
-_FROM_NOW = ("keep", "hands off", "remove")
+_FROM_NOW = ("keep", "hands off", "rejected", "remove")
 """Sources that begin at what holds now, whatever the model has learned."""
 
 

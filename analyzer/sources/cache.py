@@ -140,7 +140,7 @@ class Cache:
             with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.home) as scratch:
                 new = Path(scratch) / "day"
                 save_recording(recording, new)
-                _seal(new)
+                _seal(new, f"{self.home.name}/{path.name}")
                 new.rename(path)
                 _sync(self.home)
         except (OSError, OutputError) as error:
@@ -199,21 +199,27 @@ def uncovered(grid: Grid, covered: Sequence[tuple[int, int]]) -> list[tuple[int,
     return spans
 
 
-def _seal(path: Path) -> None:
+def _seal(path: Path, of: str) -> None:
     digests = {name: _digest(path / name) for name in FILES if (path / name).exists()}
     with (path / _SEAL).open("wb") as file:
-        file.write(orjson.dumps(digests))
+        file.write(orjson.dumps({"of": of, "files": digests}))
         file.flush()
         os.fsync(file.fileno())
 
 
 def _check_seal(path: Path) -> None:
     try:
-        digests = orjson.loads((path / _SEAL).read_bytes())
+        seal = orjson.loads((path / _SEAL).read_bytes())
     except orjson.JSONDecodeError as error:
         raise DamageError(f"{path / _SEAL} is damaged: {error}") from error
     except FileNotFoundError as error:
         raise DamageError(f"{path} has no seal") from error
+    if not isinstance(seal, dict):
+        raise DamageError(f"{path / _SEAL} is damaged: it holds no object")
+    # Seals of earlier versions are the digests alone.
+    digests = seal.get("files", seal)
+    if seal.get("of", _place(path)) != _place(path):
+        raise DamageError(f"{path} bears the seal of {seal['of']}")
     # Listed, not asked for one by one: a failing stat says "not there".
     present = {entry.name for entry in path.iterdir() if entry.name in FILES}
     if not isinstance(digests, dict) or set(digests) != present:
@@ -221,6 +227,11 @@ def _check_seal(path: Path) -> None:
     for name, digest in digests.items():
         if _digest(path / name) != digest:
             raise DamageError(f"{path / name} is not what was written")
+
+
+def _place(path: Path) -> str:
+    """Identity and day of a folder of the cache, as its seal names them."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _digest(path: Path) -> str:

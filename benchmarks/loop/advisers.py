@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import numpy as np
 
 from analyzer.history import Histories, build_histories
+from analyzer.ledger import EMPTY, decided
 from analyzer.models import model_named
-from analyzer.pipeline import Method, analyze_histories
+from analyzer.pipeline import Method, analyze_histories, review
 from analyzer.policy import Amount, round_up
 from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.report import Report
 from analyzer.workload import ContainerRef
 from benchmarks.loop.simulate import MIB, Adviser, Proposal, Seen
 
@@ -27,9 +29,31 @@ def rightsize(seen: Seen) -> Mapping[ContainerRef, Proposal]:
     return advise(build_histories(seen.recording), _SETTINGS)
 
 
+class Remembering:
+    """The policy that ships, with a ledger of its own."""
+
+    def __init__(self, *, rejected: bool = False) -> None:
+        self.ledger = EMPTY
+        self.rejected = rejected
+        """Whether everything that is proposed is refused, and the ledger told so."""
+
+    def __call__(self, seen: Seen) -> Mapping[ContainerRef, Proposal]:
+        """What this review changes; it is written down."""
+        histories = build_histories(seen.recording)
+        found = review(histories, _SETTINGS, ledger=self.ledger)
+        self.ledger = self.ledger.plus(found.rows)
+        for r in found.report.changed if self.rejected else ():
+            refusal = decided(r.ref, "rejected", histories.meta.end, "closed", r.proposed)
+            self.ledger = self.ledger.plus(refusal)
+        return _proposals(found.report)
+
+
 def advise(histories: Histories, method: Method) -> dict[ContainerRef, Proposal]:
     """What a run with `method` would change."""
-    report = analyze_histories(histories, method)
+    return _proposals(analyze_histories(histories, method))
+
+
+def _proposals(report: Report) -> dict[ContainerRef, Proposal]:
     return {
         r.ref: Proposal(
             r.proposed, r.stated_risk.get("memory_limit", 0.0 if r.evidence.oom_kills else 0.01)
@@ -80,6 +104,8 @@ def foresight(seen: Seen) -> Mapping[ContainerRef, Proposal]:
     histories = build_histories(seen.recording)
     result = {}
     for ref, (cores, mib) in seen.ahead.items():
+        if ref not in histories.position:
+            continue
         now = histories.spec(histories.position[ref]).resources.effective()
         memory = round_up(Memory.from_bytes(mib * MIB))
         limit = None if now.memory_limit is None else memory.scale(LIMIT_OVER_NEED)
@@ -102,10 +128,12 @@ def _differs(now: Resources, new: Resources) -> bool:
     )
 
 
-ADVISERS: dict[str, Adviser] = {
-    "rightsize": rightsize,
-    "krr": krr,
-    "vpa": vpa,
-    "foresight": foresight,
-    "keep": keep,
+ADVISERS: dict[str, Callable[[], Adviser]] = {
+    "rightsize": Remembering,
+    "memoryless": lambda: rightsize,
+    "krr": lambda: krr,
+    "vpa": lambda: vpa,
+    "foresight": lambda: foresight,
+    "keep": lambda: keep,
 }
+"""Makers of advisers: one that remembers begins anew with each world."""

@@ -24,8 +24,8 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.loop.advisers import ADVISERS
-from benchmarks.loop.simulate import MERGES, Plan, Score, simulate
+from benchmarks.loop.advisers import ADVISERS, Remembering
+from benchmarks.loop.simulate import MERGES, Adviser, Plan, Score, simulate
 from benchmarks.loop.worlds import WORLDS
 
 COLUMNS = {
@@ -72,12 +72,18 @@ def total(scores: list[Score]) -> Score:
     return result
 
 
+def _adviser(policy: str, merge: str) -> Adviser:
+    if policy == "rightsize" and merge == "rejected":
+        return Remembering(rejected=True)
+    return ADVISERS[policy]()
+
+
 def main() -> None:
     """Print what the arguments ask for."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--weeks", type=int, default=52)
     parser.add_argument("--worlds", default="all", help="all, or names with commas between")
-    parser.add_argument("--policy", default="rightsize,krr,vpa,foresight")
+    parser.add_argument("--policy", default="rightsize,memoryless,krr,vpa,foresight")
     parser.add_argument("--merge", choices=MERGES, default="all")
     parser.add_argument("--window", type=int, default=2, help="weeks that an adviser is shown")
     parser.add_argument("--step", type=float, default=30, help="minutes")
@@ -90,7 +96,7 @@ def main() -> None:
     for policy in words.policy.split(","):
         scores = []
         for world in worlds:
-            scores.append(simulate(WORLDS[world], ADVISERS[policy], plan))
+            scores.append(simulate(WORLDS[world], _adviser(policy, words.merge), plan))
             rows.append((policy, world, scores[-1].summary()))
             if words.culprits:
                 worst = sorted(scores[-1].changed_by.items(), key=lambda item: -item[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -358,6 +358,10 @@ def _show_week(
     for pod in lived.pods:
         ref = _ref(actor.workload, week, pod.run)
         tables.owners[ref] = actor.workload.name
+        # Runs with generated names may be told as one series.
+        tables.owners[replace(ref, workload=actor.workload.beside or actor.workload.name)] = (
+            actor.workload.name
+        )
         there = np.flatnonzero(~np.isnan(pod.cpu))
         part = slice(int(there[0]), int(there[-1]) + 1)
         tables.usage.setdefault((ref, pod.name), []).append(

@@ -41,6 +41,9 @@ def test_two_runs_are_told_as_one_story(tmp_path: Path) -> None:
     first = value["proposals"][0]["ref"]
     own = call("history", f"media/{first['kind']}/{first['workload']}", "--ledger", ledger)
     assert 1 < len(own.stdout.splitlines()) < len(lines)
+    missing = CliRunner().invoke(main, ["history", "sonar", "--ledger", str(ledger)])
+    assert missing.exit_code == 2
+    assert "no workload sonar; did you mean media/deployment/sonarr?" in missing.stderr
 
 
 def test_without_a_ledger_nothing_is_written_beside_the_output(tmp_path: Path) -> None:

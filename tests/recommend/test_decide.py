@@ -505,7 +505,7 @@ def test_a_busy_hour_is_said_first_and_raises_the_request_where_the_policy_says(
     """3 cores each Sunday from 02:00: 0.6 % of the time, and all of its work."""
     busy = (TIME % 7 >= 6 + 2 / 24) & (TIME % 7 < 6 + 3 / 24)
     of = histories(steady(cpu=np.where(busy, 3.0, 0.02)), [{**names(), **NOW}])
-    (quiet,), _ = recommend(of, demand(of, cpu=0.02), Policies())
+    (quiet,), _ = recommend(of, demand(of, cpu=0.02), Policies(Policy(busy_hour_floor=0)))
     (half,), _ = recommend(of, demand(of, cpu=0.02), Policies(Policy(busy_hour_floor=0.5)))
     assert str(quiet.proposed.cpu_request) == "20m"
     assert quiet.notes[0].startswith(

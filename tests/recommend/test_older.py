@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_monthly_peak_before_the_window_is_covered() -> None:
     assert found.proposed.memory_request == Memory.parse("5Gi")
     assert found.proposed.memory_limit is not None
     assert found.proposed.memory_limit > Memory.parse("5Gi")
-    assert "an older peak: 5Gi in the week of 2026-10-12, before the window" in reasons(found)
+    assert "an older peak: 5Gi in the week from 2026-10-12 on; 6 weeks are known" in reasons(found)
 
 
 def test_without_an_older_peak_nothing_is_held() -> None:
@@ -84,3 +85,16 @@ def test_an_older_peak_raises_nothing() -> None:
     """It was survived with what is declared: less than the peak stays as it is."""
     found = sized(QUIET | {20: 5.0 * GIB}, memory_request_bytes=1.0 * GIB)
     assert found.proposed.memory_request == Memory.parse("1Gi")
+
+
+def test_a_rare_peak_within_the_window_is_covered_too() -> None:
+    """Six hours at 5 GiB twenty days ago, of 35 that were read: one of five weeks."""
+    window = meta(35)
+    memory = np.full(35 * 288, 250.0 * MIB)
+    memory[15 * 288 : 15 * 288 + 72] = 5.0 * GIB
+    spec = {**names(), "memory_request_bytes": 6.0 * GIB, "memory_limit_bytes": 6.0 * GIB}
+    usage = Usage.from_frame(steady(35, 0.1, memory), window)
+    report = analyze(Recording(window, usage, validate_specs(pd.DataFrame([spec]))))
+    (found,) = report.recommendations
+    assert found.proposed.memory_request == Memory.parse("5Gi")
+    assert "an older peak: 5Gi in the week from 2026-11-16 on; 5 weeks" in reasons(found)

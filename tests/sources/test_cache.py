@@ -124,6 +124,18 @@ def test_a_shortage_behind_a_whole_seal_is_no_damage(
     assert same(cache.load(FIRST), day)
 
 
+def test_a_seal_binds_identity_day_and_content(cache: Cache, day: Recording) -> None:
+    """A day that was copied to another date, or to another cluster, is not that day."""
+    cache.store(FIRST, day)
+    stored = cache.home / "2026-11-20"
+    shutil.copytree(stored, cache.home / "2026-11-21")
+    other = replace(cache, identity=("another",))
+    shutil.copytree(stored, other.home / "2026-11-20")
+    assert cache.load(FIRST + DAY) is None
+    assert other.load(FIRST) is None
+    assert same(cache.load(FIRST), day)
+
+
 def test_two_runs_at_once_store_one_day(cache: Cache, day: Recording) -> None:
     """Of many writers one wins, and readers meet nothing or all of it."""
 

@@ -28,7 +28,7 @@ _CONTROLLERS = ("app_kubernetes_io_controller", "app_kubernetes_io_component")
 class LiveContainer:
     """A container as the cluster shows it.
 
-    `labels` and `annotations` have the keys kube-state-metrics writes, without its prefixes.
+    `labels` have the keys kube-state-metrics writes, without its prefixes.
     `current` is what runs now, the defaulted requests included; None where it is not known, as
     `container_type` may be.
     """
@@ -37,7 +37,6 @@ class LiveContainer:
     labels: Mapping[str, str] = field(default_factory=dict)
     container_type: str | None = "app"
     current: Resources | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,7 @@ def _confirmation(container: LiveContainer, candidate: Expectation) -> str | Non
 
 def _helm_release(container: LiveContainer) -> str | None:
     """The release that Helm itself wrote down; the cluster hands it on among the labels."""
-    return container.annotations.get(_HELM_RELEASE) or container.labels.get(_HELM_RELEASE)
+    return container.labels.get(_HELM_RELEASE)
 
 
 def _type_mismatch(container: LiveContainer, expectation: Expectation) -> str | None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analyzer.escape import code, markdown, markdown_table, one_line
-from analyzer.gitops.land.changes import ChangePlan, Edited, texts_after
+from analyzer.gitops.land.changes import texts_after
 from analyzer.gitops.land.diff import Author, mail_series, unified_diff
+from analyzer.gitops.land.outcome import ChangePlan, Edited
 from analyzer.gitops.land.writes import written
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.resources import ROWS

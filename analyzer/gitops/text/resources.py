@@ -6,7 +6,7 @@ more and no new code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -139,13 +139,3 @@ def _refuse_request_above_limit(stated: Mapping[Field, str]) -> None:
                 f"the {name} request would be {request}, above the limit of {limit} that "
                 "stands beside it; change both"
             )
-
-
-def short_name(address: Address) -> str:
-    """The end of a leaf's path, such as ``requests.memory``."""
-    return ".".join(map(str, address.full_path()[-2:]))
-
-
-def field_names(addresses: Iterable[Address]) -> tuple[str, ...]:
-    """The short names of leaves, each once."""
-    return tuple(dict.fromkeys(map(short_name, addresses)))

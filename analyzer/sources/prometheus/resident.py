@@ -1,7 +1,8 @@
-"""Resident memory and page cache of containers near their limit.
+"""Resident memory of containers near their limit.
 
 The working set holds page cache that the kernel takes back before it kills anyone, so a container
-that fills its limit with cache looks like one that needs it. Only there is it worth asking.
+that fills its limit with cache looks like one that needs it. Only there is it worth asking, and
+the cache itself, the rest, is not asked for.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from analyzer.usage import Floats, Usage
 
 NEAR = 0.8
 """The share of its limit from which on a container counts as near it."""
+_METRIC = "container_memory_rss"
 _MOST = 1000
 """So many containers of pods are asked for, those nearest their limits."""
 
@@ -31,22 +33,17 @@ _MOST = 1000
 def read_resident(
     reader: Reader, dialect: Dialect, grid: Grid, usage: Usage, facts: Facts
 ) -> Usage:
-    """`usage` with resident memory and page cache where the working set came near the limit."""
+    """`usage` with resident memory where the working set came near the limit."""
     near = _near_limit(usage, facts)
     if not near:
         return usage
     lanes = Lanes()
-    groups = list(batches({name[:2] for name in near}))
-
-    def ask(metric: str) -> Floats:
-        parts = [run for g in groups for run in _read(reader, dialect, grid, metric, g, lanes)]
-        return _placed(parts, lanes, near, usage)
-
-    return replace(
-        usage,
-        memory_rss_bytes=ask("container_memory_rss"),
-        memory_cache_bytes=ask("container_memory_cache"),
-    )
+    parts = [
+        run
+        for names in batches({name[:2] for name in near})
+        for run in _read(reader, dialect, grid, names, lanes)
+    ]
+    return replace(usage, memory_rss_bytes=_placed(parts, lanes, near, usage))
 
 
 def _near_limit(usage: Usage, facts: Facts) -> dict[ContainerName, int]:
@@ -67,13 +64,13 @@ def _near_limit(usage: Usage, facts: Facts) -> dict[ContainerName, int]:
 
 
 def _read(
-    reader: Reader, dialect: Dialect, grid: Grid, metric: str, pods: Iterable[str], lanes: Lanes
+    reader: Reader, dialect: Dialect, grid: Grid, pods: Iterable[str], lanes: Lanes
 ) -> list[Runs]:
     names = list(pods)
     window = left_open(max(grid.step, 2 * dialect.interval))
 
     def expression(more: Matchers) -> str:
-        series = selector(metric, (*dialect.usage, one_of("pod", names), *more))
+        series = selector(_METRIC, (*dialect.usage, one_of("pod", names), *more))
         return over("max_over_time", series, window)
 
     def convert(batch: Batch, piece: Piece) -> Runs:

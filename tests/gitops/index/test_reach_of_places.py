@@ -8,7 +8,8 @@ import pytest
 
 from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace_one
-from analyzer.gitops.land.changes import Advice, DesiredChange, Edited, plan_changes
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited
 from analyzer.gitops.render.program import Tools
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef

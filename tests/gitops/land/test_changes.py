@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.gitops.land.changes import (
-    Advice,
-    ChangePlan,
-    DesiredChange,
-    Edited,
-    Unchanged,
-    plan_changes,
-)
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Unchanged
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Git, Plant

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analyzer.gitops.land.changes import ChangePlan, DesiredChange, plan_changes
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import ChangePlan, DesiredChange
 from analyzer.gitops.land.proposal import (
     Evidence,
     branch_name,

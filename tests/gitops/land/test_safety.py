@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.gitops.land.changes import Advice, ChangePlan, DesiredChange, Edited, plan_changes
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited
 from analyzer.gitops.render.program import Tools
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from analyzer.gitops.index.repository_index import index_repository
-from analyzer.gitops.land.changes import Advice, ChangePlan, DesiredChange, Edited, plan_changes
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited
 from analyzer.gitops.reach.runtimes import Floor, memory_floors
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from analyzer.gitops.index.repository_index import index_repository
-from analyzer.gitops.land.changes import Advice, DesiredChange, Edited, plan_changes
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited
 from analyzer.gitops.reach.repository import load_repository
 from analyzer.gitops.render.charts import charts_in, find_chart
 from analyzer.gitops.render.helm import Helm

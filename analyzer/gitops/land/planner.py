@@ -1,0 +1,305 @@
+"""From traced changes to edits that are proven on their text, or to advice.
+
+Whoever else an amount decides for has a say, here or in another cluster of the repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.repository_index import RepositoryIndex
+from analyzer.gitops.index.trace import Trace
+from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
+from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.writes import Write, written
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.resources import (
+    BY_FIELD,
+    REQUEST_AND_LIMIT,
+    ROWS,
+    Amount,
+    Changes,
+    Field,
+    amounts,
+)
+from analyzer.gitops.text.tree import YamlError
+from analyzer.gitops.text.verify import prove_text
+from analyzer.gitops.text.witness import said
+from analyzer.quantity import Memory, Resources
+from analyzer.workload import ContainerRef
+
+
+def changes_for(stated: Resources, desired: DesiredChange) -> Changes:
+    """The amounts to write so that `desired` comes about and nothing else.
+
+    A lower limit lowers a request that Kubernetes defaults from it. So wherever a limit is
+    written and no request stands beside it, the request is written along with it: the proposed
+    one, else the one in force now.
+    """
+    changes: dict[Field, Amount | None] = {}
+    for row in ROWS:
+        wanted = row.of(desired.proposed)
+        if row.field in desired.remove:
+            changes[row.field] = None
+        elif wanted is not None:
+            changes[row.field] = wanted
+    effective = desired.current.effective()
+    for request, limit in REQUEST_AND_LIMIT:
+        ceiling, keep = changes.get(limit), BY_FIELD[request].of(effective)
+        stated_already = BY_FIELD[request].of(stated) is not None
+        if ceiling is not None and keep is not None and not stated_already:
+            changes.setdefault(request, min(keep, ceiling))
+    return {row.field: changes[row.field] for row in ROWS if row.field in changes}
+
+
+Pair = tuple[DesiredChange, Trace]
+Target = tuple[str, Address]
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """A traced change, and what it would write where."""
+
+    change: DesiredChange
+    trace: Trace
+    expectation: Expectation
+    writes: tuple[Write, ...]
+
+    def advice(self, reason: str) -> Advice:
+        return Advice(self.change, self.trace, reason)
+
+    @property
+    def place(self) -> Place:
+        return self.expectation.place
+
+
+class Planner:
+    """Turns each change into an edit that is proven on the text, or into advice."""
+
+    def __init__(
+        self, index: RepositoryIndex, live: Collection[ContainerRef] | None = None
+    ) -> None:
+        self._index = index
+        self._live = None if live is None else {_identity(ref): ref for ref in live}
+        self._wanted: dict[Target, list[tuple[_Intent, Write]]] = {}
+
+    def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome]:
+        """One outcome for each pair of a change and its trace, in order."""
+        intents = [self._intent(*pair) for pair in pairs]
+        for intent in intents:
+            if isinstance(intent, _Intent):
+                for write in intent.writes:
+                    target = (write.file, write.address)
+                    self._wanted.setdefault(target, []).append((intent, write))
+        return [
+            self._outcome(intent) if isinstance(intent, _Intent) else intent for intent in intents
+        ]
+
+    def _intent(self, change: DesiredChange, traced: Trace) -> _Intent | Advice:
+        expectation = traced.expectation
+        if traced.place is None or expectation is None:
+            return Advice(change, traced, _unplaced(traced))
+        if traced.confidence == "unproven":
+            return Advice(change, traced, f"the place is not proven: {traced.reason}")
+        changes = changes_for(expectation.stated, change)
+        writes = tuple(
+            Write(field, *expectation.leaf(field), amount) for field, amount in changes.items()
+        )
+        return _Intent(change, traced, expectation, writes)
+
+    def _outcome(self, intent: _Intent) -> Outcome:
+        place, stated = intent.place, intent.expectation.stated
+        if place.refusal is not None and place.generated:
+            return intent.advice(place.refusal)
+        if all(BY_FIELD[write.field].of(stated) == write.amount for write in intent.writes):
+            return Unchanged(intent.change, intent.trace)
+        problem = self._disagreement(intent) or _below_a_floor(intent)
+        if problem is not None:
+            return intent.advice(problem)
+        outcome = self._edit(intent)
+        moved = _moved_since(intent) if isinstance(outcome, Edited) else None
+        return outcome if moved is None else intent.advice(moved)
+
+    # --- who else is concerned ---
+
+    def _disagreement(self, intent: _Intent) -> str | None:
+        """Why one edit cannot serve all that its amounts decide for; None where it can."""
+        for write in intent.writes:
+            target = (write.file, write.address)
+            wanted = self._wanted[target]
+            if any(other.amount != write.amount for _, other in wanted):
+                names = ", ".join(str(each.change.ref) for each, _ in wanted[:3])
+                return (
+                    f"the place decides for {len(wanted)} containers that need different "
+                    f"amounts: {names}"
+                )
+            for other in self._index.fed_by.get(target, []):
+                problem = self._objection(intent, other, [each for each, _ in wanted])
+                if problem is not None:
+                    return problem
+        return None
+
+    def _objection(
+        self, intent: _Intent, other: Expectation, wanted: Sequence[_Intent]
+    ) -> str | None:
+        """What another container that the same amount decides for has against the edit."""
+        mine = intent.expectation.route
+        if other.route.reachable is False:
+            return None
+        who = "/".join(other.identity)
+        if other.route.entry != mine.entry or not other.route.inside:
+            unsure = other.route.reachable is None and mine.reachable is True
+            if not unsure and not self._accounted(other, intent):
+                return (
+                    f"the place also feeds {who} by way of {other.route.entry}, beside "
+                    f"{mine.entry}: another cluster or stage, which nothing was measured of; "
+                    "change it in an overlay, or agree with those who share it"
+                )
+        proposed = any(other.is_for(each.change.ref) for each in wanted)
+        if self._runs(other) and not proposed:
+            return f"the place also decides for {who}, for which nothing is proposed"
+        return None
+
+    def _accounted(self, other: Expectation, intent: _Intent) -> bool:
+        """Whether a container of another entry is one of this cluster's own, and another one."""
+        if other.identity == intent.expectation.identity:
+            return False
+        return self._live is None or self._is_live(other)
+
+    def _runs(self, expectation: Expectation) -> bool:
+        return expectation.route.inside if self._live is None else self._is_live(expectation)
+
+    def _is_live(self, expectation: Expectation) -> bool:
+        if expectation.pattern is None and expectation.workload is not None:
+            return expectation.identity in (self._live or {})
+        return any(expectation.is_for(ref) for ref in (self._live or {}).values())
+
+    # --- the edit ---
+
+    def _edit(self, intent: _Intent) -> Outcome:
+        files = {
+            write.file: self._index.repository.files[write.file].text for write in intent.writes
+        }
+        try:
+            writes, after = _fitted(intent, files)
+        except (EditRefusedError, YamlError) as err:
+            return intent.advice(str(err))
+        if after == files:
+            return Unchanged(intent.change, intent.trace)
+        changed: list[Address] = []
+        for file, text in after.items():
+            wanted = [(write.address, write.amount) for write in writes if write.file == file]
+            proof = prove_text(files[file], text, wanted)
+            if not proof.holds:
+                return intent.advice(f"the edit could not be proven: {proof.problem}")
+            changed += proof.changed
+        names = tuple(write.field for write in writes if write.address in changed)
+        return Edited(
+            intent.change,
+            intent.trace,
+            self._shown(intent, writes),
+            intent.expectation.stated,
+            _amounts_after(intent, writes, after),
+            writes,
+            Proof(names),
+        )
+
+    def _shown(self, intent: _Intent, writes: Sequence[Write]) -> Place:
+        """The place as people are told of it: where the first amount is written."""
+        place, first = intent.place, writes[0]
+        above = first.address
+        if first.file == place.file and above == place.address.below(*BY_FIELD[first.field].path):
+            return place
+        return replace(place, file=first.file, address=above, present=True)
+
+
+def _identity(ref: ContainerRef) -> tuple[str, str, str, str]:
+    return ref.namespace, ref.kind, ref.workload, ref.container
+
+
+def _unplaced(traced: Trace) -> str:
+    unproven = traced.confidence == "unproven"
+    return f"the place is not proven: {traced.reason}" if unproven else traced.reason
+
+
+def _moved_since(intent: _Intent) -> str | None:
+    """What to say of amounts that the repository states otherwise than they run."""
+    current = intent.change.current
+    if current == Resources():
+        return None  # what runs is not known, so nothing can be held against the file
+    stated = intent.expectation.stated
+    for write in intent.writes:
+        row = BY_FIELD[write.field]
+        text, ran = row.of(stated), row.of(current)
+        if text is not None and text not in (ran, write.amount):
+            return (
+                f"{write.file} states {write.field} {text}, while {ran or 'none'} ran when this "
+                "was decided: somebody has changed it since, or something in the cluster does; "
+                "decide anew once both say the same"
+            )
+    return None
+
+
+def _below_a_floor(intent: _Intent) -> str | None:
+    """What to say of memory decided without knowing what the program was told to take."""
+    now = intent.change.current.effective()
+    for floor in intent.expectation.floors:
+        least = {
+            "requests.memory": floor.least_request(now.memory_request),
+            "limits.memory": floor.least_limit(now.memory_limit),
+        }
+        for write in intent.writes:
+            needed = least.get(write.field)
+            if needed and isinstance(write.amount, Memory) and write.amount < needed:
+                return (
+                    f"{write.field} {write.amount} is below {needed}: {floor.reason}; recommend "
+                    "anew with --repo, which reads this beforehand"
+                )
+    return None
+
+
+def _fitted(intent: _Intent, files: Mapping[str, str]) -> tuple[tuple[Write, ...], dict[str, str]]:
+    """The writes and the texts after them, exact where rounding up would pass a limit.
+
+    Raises `EditRefusedError` where a request would stand above its limit.
+    """
+    writes, after = intent.writes, written(files, intent.writes)
+    above = _request_above_limit(_amounts_after(intent, writes, after))
+    if above is None:
+        return writes, after
+    wanted = {write.field: write.amount for write in writes}
+    request, limit = wanted.get("requests.memory"), wanted.get("limits.memory")
+    if isinstance(request, Memory) and isinstance(limit, Memory) and request <= limit:
+        writes = tuple(replace(w, exact=w.field == "requests.memory") for w in writes)
+        after = written(files, writes)
+        above = _request_above_limit(_amounts_after(intent, writes, after))
+    if above is not None:
+        raise EditRefusedError(above)
+    return writes, after
+
+
+def _amounts_after(intent: _Intent, writes: Iterable[Write], texts: Mapping[str, str]) -> Resources:
+    """What the repository states for the container once the texts are in place."""
+    declared = dict(intent.expectation.declared)
+    for write in writes:
+        declared.pop(write.field, None)
+    for file, text in texts.items():
+        here = {write.address: write.field for write in writes if write.file == file}
+        found = said(text, list(here))
+        declared |= {here[address]: stated for address, stated in found.items()}
+    return amounts(declared)
+
+
+def _request_above_limit(stated: Resources) -> str | None:
+    for request, limit in REQUEST_AND_LIMIT:
+        asked, ceiling = BY_FIELD[request].of(stated), BY_FIELD[limit].of(stated)
+        if asked is not None and ceiling is not None and asked > ceiling:
+            name = request.partition(".")[2]
+            return (
+                f"the {name} request would be {asked}, above the limit of {ceiling} that "
+                "stands beside it; change both"
+            )
+    return None

@@ -1,0 +1,147 @@
+"""What earlier reviews said, and the steps that keep to it: decisions that settle.
+
+Raises come at once. What is lowered has been lower for a while; what was proposed and is still
+right is proposed again word for word; what was rejected is not said twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import numpy as np
+
+from analyzer.errors import ConfigError
+from analyzer.history import Histories
+from analyzer.models.demand import Array, Demand, Resource
+from analyzer.policy import Policies, Policy, round_up, worth_changing
+from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
+from analyzer.recommend.case import Case, Past
+from analyzer.recommend.step import Outcome, PolicyStep, text
+from analyzer.workload import ContainerRef
+
+DEMANDED: tuple[TargetName, ...] = ("cpu_request", "memory_request", "memory_limit")
+"""The amounts that follow from demand."""
+MOVED = 0.2
+"""A rejected change is proposed again once its amount differs by more than this share."""
+
+
+def wanted_amounts(
+    histories: Histories,
+    demand: Demand,
+    policies: Policies,
+    request_risks: Mapping[Resource, Array] | None = None,
+) -> dict[ContainerRef, Resources]:
+    """What `demand` alone speaks for, within the policy's floors and ceilings and rounded.
+
+    Nothing holds it back here. Containers without a usable policy are left out; a resource that
+    the model cannot judge has no amount.
+    """
+    chosen: dict[int, Policy] = {}
+    for index, ref in enumerate(histories.containers):
+        try:
+            chosen[index] = policies.of(ref, histories.spec(index).annotations)
+        except ConfigError:
+            continue  # `recommend` skips it, with the reason
+    found = {index: Resources() for index in chosen}
+    for target in DEMANDED:
+        resource: Resource = "cpu" if target == "cpu_request" else "memory"
+        risks = np.full(len(histories), 0.5)
+        for index, policy in chosen.items():
+            risks[index] = getattr(policy, f"{target}_risk")
+        if target.endswith("request") and request_risks is not None:
+            risks = np.asarray(request_risks[resource], dtype=np.float64)
+        levels = demand.at(resource, risks)
+        for index in np.flatnonzero(~np.isnan(levels)).tolist():
+            if index in chosen:
+                amount = _amount(chosen[index], resource, float(levels[index]))
+                found[index] = found[index].with_amount(target, amount)
+    return {histories.containers[index]: amounts for index, amounts in found.items()}
+
+
+def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -> dict[
+    ContainerRef, Past
+]:  # fmt: skip
+    """The most that each container wanted at any of `reviews`, which go `span` back."""
+    found: dict[ContainerRef, dict[TargetName, Quantity]] = {}
+    for review in reviews:
+        for ref, amounts in review.items():
+            most = found.setdefault(ref, {})
+            for target in DEMANDED:
+                amount = amounts.amount(target)
+                if amount is not None and (target not in most or amount > most[target]):
+                    most[target] = amount
+    return {ref: Past(wanted=most, span=span) for ref, most in found.items()}
+
+
+def _amount(policy: Policy, resource: Resource, level: float) -> Quantity:
+    amount: Quantity
+    ceiling: Quantity | None
+    if resource == "cpu":
+        amount, ceiling = max(Cpu.from_cores(level), policy.cpu_floor), policy.cpu_ceiling
+    else:
+        amount, ceiling = max(Memory.from_bytes(level), policy.memory_floor), policy.memory_ceiling
+    return round_up(amount if ceiling is None else min(amount, ceiling))
+
+
+def lasting(case: Case, amount: Quantity) -> Outcome:
+    """Nothing is lowered below what a review wanted not long ago.
+
+    A month's end, a batch or a burst comes back; what was lowered in between would be raised
+    again. A memory limit, which reserves nothing, keeps room above all that is remembered.
+    """
+    now, past = case.now, case.facts.past
+    if now is None or amount >= now:
+        return amount, ""
+    most = past.wanted.get(case.target)
+    reason = f"as much was wanted within the last {_span(past.span)}; it falls once that has passed"
+    if case.target == "memory_limit" and past.peak is not None:
+        room = round_up(past.peak.scale(case.policy.memory_limit_headroom))
+        if most is None or room > most:
+            most, reason = room, f"room above {text(past.peak)}, the highest peak remembered"
+    if most is None or amount >= most:
+        return amount, ""
+    return min(most, now), reason
+
+
+def still_right(case: Case, amount: Quantity) -> Outcome:
+    """An open proposal stays as it is until it is off by what is worth a change."""
+    open_ = case.facts.past.open
+    before = None if open_ is None else open_.amount(case.target)
+    if before is None or case.now is None or before in (amount, case.now):
+        return amount, ""
+    # As far off upwards as downwards, but for a limit: above it lies a kill.
+    high, low = max(before, amount), min(before, amount)
+    wrong = worth_changing(high, low, case.policy)
+    if wrong or (case.target == "memory_limit" and worth_changing(before, amount, case.policy)):
+        return amount, ""
+    return before, "as already proposed: what changed since is too small to say it anew"
+
+
+def refused(case: Case, amount: Quantity) -> Outcome:
+    """What was rejected is not proposed again until its amount has moved."""
+    past, now = case.facts.past, case.now
+    before = past.rejected.get(case.target)
+    if now is None or before is None or now in (before, amount):
+        return amount, ""
+    if (amount > now) != (before > now):
+        return amount, ""
+    if abs(amount.units / max(before.units, 1) - 1) > MOVED:
+        return amount, ""
+    return now, past.refused
+
+
+def removal_refused(case: Case) -> str:
+    """Why an amount is not to be taken away, where somebody refused just that; else empty."""
+    past = case.facts.past
+    return past.refused if past.rejected.get(case.target, case.now) is None else ""
+
+
+def _span(length: timedelta) -> str:
+    days = length / timedelta(days=1)
+    return f"{days / 7:.0f} weeks" if days >= 14 else f"{days:.0f} days"
+
+
+LASTING = PolicyStep("lasting", lasting)
+STILL_RIGHT = PolicyStep("open", still_right)
+REFUSED = PolicyStep("rejected", refused)
