@@ -29,7 +29,7 @@ class Kind:
     api: str
     """The address of its API, where ``{host}`` is the host of the remote."""
     hosts: tuple[str, ...]
-    """Words in a host's name that give it away."""
+    """The public hosts of this kind. A name that only looks like one gets no token unasked."""
     user: str
     """The user name that goes with a token when git asks."""
 
@@ -40,7 +40,7 @@ FORGES: Mapping[str, Kind] = {
         github.header,
         github.TOKENS,
         "https://{host}/api/v3",
-        ("github",),
+        ("github.com", "ssh.github.com"),
         "x-access-token",
     ),
     "gitlab": Kind(
@@ -48,7 +48,7 @@ FORGES: Mapping[str, Kind] = {
         gitlab.header,
         gitlab.TOKENS,
         "https://{host}/api/v4",
-        ("gitlab",),
+        ("gitlab.com", "altssh.gitlab.com"),
         "oauth2",
     ),
     "gitea": Kind(
@@ -56,13 +56,17 @@ FORGES: Mapping[str, Kind] = {
         gitea.header,
         gitea.TOKENS,
         "https://{host}/api/v1",
-        ("gitea", "forgejo", "codeberg"),
+        ("codeberg.org", "gitea.com"),
         "oauth2",
     ),
 }
 """How to talk to each kind of forge; ``none`` is `Bare`."""
 
-_HOSTED_APIS = {"github.com": "https://api.github.com"}
+_HOSTED_APIS = {
+    "github.com": "https://api.github.com",
+    "ssh.github.com": "https://api.github.com",
+    "altssh.gitlab.com": "https://gitlab.com/api/v4",
+}
 
 
 def split_address(url: str) -> tuple[str, str]:
@@ -83,7 +87,7 @@ def kind_of(settings: ForgeSettings, url: str) -> str:
         return settings.kind
     host, _ = split_address(url)
     for name, kind in FORGES.items():
-        if any(word in host for word in kind.hosts):
+        if host in kind.hosts:
             return name
     raise UsageError(
         f"{host or 'the remote'} does not say which forge it is; set forge.kind to "

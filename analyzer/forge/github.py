@@ -133,12 +133,12 @@ class GitHub:
         }
         made = self.rest.send("POST", f"{self._root}/pulls", body)
         if self.rest.dry_run:
-            return PullRequest(0, branch, text, "open")
-        request = _request(read(_Pull, made, "the new pull request"))
+            request = PullRequest(0, branch, text, "open")
+        else:
+            request = _request(read(_Pull, made, "the new pull request"))
         if labels:
-            self.rest.send(
-                "POST", f"{self._root}/issues/{request.number}/labels", {"labels": list(labels)}
-            )
+            number = request.number or "{number}"
+            self.rest.send("POST", f"{self._root}/issues/{number}/labels", {"labels": list(labels)})
         return request
 
     def edit(self, number: int, text: Text) -> None:

@@ -126,7 +126,7 @@ class Remote:
             some = bool(self._heads(prefix, variables))  # a depth of nothing is a failure to git
             if some:
                 # What is gone there goes here first: `a` would be in the way of `a/b`.
-                self._fetch(variables, heads, "--prune", *self._depth())
+                self._fetch(variables, heads, "--prune", *self._depth("HEAD", f"{_MINE}/base"))
         found = git(self.root, "rev-parse", "--verify", f"{_MINE}/base^{{commit}}").strip()
         fetched = self._fetched(prefix) if some else []
         return found, {branch: self._branch(tip) for branch, tip in fetched}
@@ -139,13 +139,16 @@ class Remote:
         pairs = (line.split(" ", 1) for line in said.splitlines())
         return [(name.removeprefix(where), tip) for tip, name in pairs]
 
-    def _depth(self) -> list[str]:
-        """In a shallow clone two commits do: the one we wrote, and the one that it stands on.
+    def _depth(self, *known: str) -> list[str]:
+        """In a shallow clone two commits do, ours and the one below, on top of what is `known`.
 
-        A whole clone must never hear of a depth: its own history would be cut off there.
+        A depth also cuts off what is there, so it must reach below the oldest commit of `known`,
+        and a whole clone must never hear of one.
         """
-        shallow = git(self.root, "rev-parse", "--is-shallow-repository").strip() == "true"
-        return ["--depth=2"] if shallow else []
+        if git(self.root, "rev-parse", "--is-shallow-repository").strip() != "true":
+            return []
+        there = int(git(self.root, "rev-list", "--count", *known, "--")) if known else 0
+        return [f"--depth={there + 2}"]
 
     def listed(self, prefix: str) -> dict[str, str]:
         """The commits of the remote's branches that start with `prefix`."""

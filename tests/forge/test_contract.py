@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.forge.forges import FORGES, kind_of, open_forge, split_address, token_of
+from analyzer.forge.forges import FORGES, access_of, kind_of, open_forge, split_address, token_of
 from analyzer.forge.protocol import Forge, ForgeError, Text
 from analyzer.forge.remote import Access, Remote
 from analyzer.forge.rest import RefusedError, Rest, Token
@@ -241,11 +241,23 @@ def test_an_address_tells_host_and_name(url: str, found: tuple[str, str]) -> Non
 def test_the_host_tells_the_kind_and_else_one_is_asked_for(checkout: Path) -> None:
     """A host of one's own says nothing, and the settings win always."""
     assert kind_of(ForgeSettings(), "git@github.com:a/b.git") == "github"
-    assert kind_of(ForgeSettings(), "https://gitlab.example.org/a/b") == "gitlab"
+    assert kind_of(ForgeSettings(), "https://gitlab.com/a/b") == "gitlab"
     assert kind_of(ForgeSettings(), "https://codeberg.org/a/b") == "gitea"
     assert kind_of(ForgeSettings(kind="gitea"), "https://github.com/a/b") == "gitea"
-    with pytest.raises(Exception, match=r"set forge\.kind"):
-        kind_of(ForgeSettings(), "https://git.example.org/a/b")
+    for host in ("git.example.org", "github.com.evil.example", "gitlab.example.org"):
+        with pytest.raises(Exception, match=r"set forge\.kind"):
+            kind_of(ForgeSettings(), f"https://{host}/a/b")
+
+
+def test_a_token_of_the_environment_goes_to_its_own_forge_alone() -> None:
+    """A repository of a stranger is read without it, whatever its host is called."""
+    environment = {"GITHUB_TOKEN": TOKEN, "GITLAB_TOKEN": TOKEN}
+    found = access_of(ForgeSettings(), "https://github.com/a/b", environment)
+    assert found.token is not None
+    for url in ("https://github.evil.example/a/b", "https://git.example.org/gitlab/b"):
+        assert access_of(ForgeSettings(), url, environment).token is None
+    own = access_of(ForgeSettings(kind="github"), "https://git.example.org/a/b", environment)
+    assert own.token is not None
 
 
 def test_a_token_is_read_anew_and_a_missing_one_named(tmp_path: Path) -> None:
@@ -273,11 +285,12 @@ def test_a_dry_run_says_each_call_and_sends_none(forge: Standin, checkout: Path)
     )
     token = Token(variables=("T",), environment={"T": TOKEN})
     one = open_forge(settings, remote, token, dry_run=True)
-    one.open("b", "main", Text("t", "x"), ())
+    one.open("b", "main", Text("t", "x"), ("size",))
     one.comment(3, "hello")
     sent = [(r.method, r.url.removeprefix(forge.root)) for r in one.rest.sent]  # type: ignore[attr-defined]
     assert sent == [
         ("POST", "/api/v3/repos/team/cluster/pulls"),
+        ("POST", "/api/v3/repos/team/cluster/issues/{number}/labels"),
         ("POST", "/api/v3/repos/team/cluster/issues/3/comments"),
     ]
     assert not any(call.startswith("POST") for call in forge.calls)

@@ -654,6 +654,24 @@ def test_a_branch_of_a_person_gets_no_charts(
     assert forge.heads()["rightsize-charts"] == tip and forge.pulls[0].state == "open"
 
 
+def test_a_shallow_clone_keeps_the_history_it_has(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """Looking at a branch that stands on an old commit cuts off nothing of a person's clone."""
+    for number in range(5):
+        git(checkout, "commit", "-q", "--allow-empty", "-m", str(number))
+    git(checkout, "push", "-q", str(forge.bare), "main")
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    git(checkout, "commit", "-q", "--allow-empty", "-m", "later")
+    git(checkout, "push", "-q", str(forge.bare), "main")
+    git(tmp_path, "clone", "-q", "--depth=4", f"file://{forge.bare}", "shallow")
+    shallow = tmp_path / "shallow"
+    git(shallow, "remote", "set-url", "origin", forge.git_url)
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, shallow))
+    assert verbs(done) == {"media-sonarr": "keep"}
+    assert int(git(shallow, "rev-list", "--count", "main")) >= 4
+
+
 def test_two_clusters_add_charts_at_once(
     forge: Standin, checkout: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

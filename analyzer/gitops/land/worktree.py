@@ -387,5 +387,13 @@ def clone(
         extra={**allowed, **(variables or {})},
     )
     if revision is not None:
-        git(folder, "checkout", "--quiet", "--detach", revision)
+        git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
     return folder
+
+
+def _commit_of(root: Path, revision: str) -> str:
+    """The commit of a tag, a commit or, in a fresh clone, a branch of the remote."""
+    for name in (revision, f"refs/remotes/origin/{revision}"):
+        with contextlib.suppress(GitOpsError):
+            return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    raise GitOpsError(f"the repository has no branch, tag or commit {revision!r}")

@@ -148,6 +148,11 @@ def test_a_clone_is_at_the_revision_asked_for(committed: Plant, git: Git, tmp_pa
     git(root, "commit", "-qam", "later")
     found = clone(root.as_uri(), old, tmp_path / "clone")
     assert (found / "a.yaml").read_text() == "a: 1\n"
+    git(root, "branch", "feature/old", old)
+    found = clone(root.as_uri(), "feature/old", tmp_path / "branch")
+    assert (found / "a.yaml").read_text() == "a: 1\n"
+    with pytest.raises(GitOpsError, match="no branch, tag or commit 'nowhere'"):
+        clone(root.as_uri(), "nowhere", tmp_path / "none")
 
 
 @pytest.mark.parametrize(
