@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from analyzer.config import Config
 from analyzer.forge.cycle import Wanted
 from analyzer.forge.delivery import Delivery, Desk, Past, deliver
 from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
-from analyzer.forge.promise import Promise, hidden
+from analyzer.forge.promise import Promise, hidden, key_of
 from analyzer.forge.protocol import Request, Text
 from analyzer.forge.remote import Remote
 from analyzer.gitops.land.diff import Author
@@ -51,9 +51,29 @@ def deliver_report(
     wanted = wanted_of(report, proposals, charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
     past = Past(report.meta.end, report.outcomes)
-    found = deliver(wanted, report.meta.cluster, desk, past, complete=not partial)
+    found = deliver(
+        wanted,
+        report.meta.cluster,
+        desk,
+        past,
+        complete=not partial,
+        settled=settled_by(report),
+    )
     rest = getattr(desk.forge, "rest", None)
     return Delivered(found, tuple(rest.sent) if rest is not None else ())
+
+
+def settled_by(report: Report) -> Callable[[Promise], bool]:
+    """Whether a report knows that nothing is to change any more in a container.
+
+    It does not where it saw nothing of the namespace (it may be about other ones), where it skipped
+    the container, and where a change is due that could not be made in Git this time.
+    """
+    looked_at = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
+    namespaces = {ref.namespace for ref in looked_at}
+    due = [*(r.ref for r in report.changed), *(s.ref for s in report.skipped)]
+    unsettled = {(ref.namespace, ref.kind, ref.workload, ref.container) for ref in due}
+    return lambda one: one.namespace in namespaces and key_of(one) not in unsettled
 
 
 def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run: bool) -> Desk:

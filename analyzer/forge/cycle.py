@@ -7,12 +7,12 @@ also asks what became of the last one. Everything else follows here, without a m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from analyzer.forge.promise import Promise, largest_move, promised
+from analyzer.forge.promise import Key, Promise, key_of, largest_move, promised, same_start
 from analyzer.forge.protocol import PullRequest, Text
 from analyzer.forge.remote import Branch
 from analyzer.gitops.land.diff import Edits
@@ -70,6 +70,8 @@ class Scene:
     asked_for: frozenset[str] = frozenset()
     complete: bool = True
     """Whether everything was looked at, so that what is not wanted any more is to be closed."""
+    settled: Callable[[Promise], bool] = lambda _promise: True
+    """Whether this run knows that nothing is to change in a container of an earlier promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def decide(wanted: Iterable[Wanted], scene: Scene, limits: Limits) -> list[Move]
     requests = {request.branch: request for request in scene.requests}
     moves = [_of_open(w, requests[w.branch], scene) for w in ordered if w.branch in requests]
     names = {w.branch for w in ordered}
-    gone = [_of_unwanted(r, scene) for r in scene.requests if r.branch not in names]
+    covered = {key_of(promise) for w in ordered for promise in w.promises}
+    gone = [_of_unwanted(r, scene, covered) for r in scene.requests if r.branch not in names]
     retired = sum(move.verb == "retire" for move in gone)
     turn = _Turn(limits.most_open - (len(requests) - retired))
     for one in ordered:
@@ -112,6 +115,8 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
         return Move("hands off", one.branch, "a person has committed to its branch", one, request)
     if branch is None:
         return Move("refresh", one.branch, "its branch is gone", one, request)
+    if RETIRED in request.text.body:
+        return Move("refresh", one.branch, "it was about to be closed, and is due", one, request)
     if branch.digest != one.digest:
         return Move("refresh", one.branch, "the numbers or their places have moved", one, request)
     if scene.moved_under(branch, one):
@@ -119,7 +124,7 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
     return Move("keep", one.branch, "nothing has changed", one, request)
 
 
-def _of_unwanted(request: PullRequest, scene: Scene) -> Move:
+def _of_unwanted(request: PullRequest, scene: Scene, covered: Set[Key]) -> Move:
     """What to do about a pull request that nothing asks for any more."""
     branch = scene.branches.get(request.branch)
     if not scene.complete:
@@ -128,6 +133,11 @@ def _of_unwanted(request: PullRequest, scene: Scene) -> Move:
     if STOP in request.labels or (branch is not None and not branch.ours):
         reason = "a person works on it"
         return Move("hands off", request.branch, reason, None, request)
+    for promise in promised(request.text.body):
+        if key_of(promise) not in covered and not scene.settled(promise):
+            name = "/".join(key_of(promise))
+            reason = f"this run cannot tell what becomes of {name}"
+            return Move("keep", request.branch, reason, None, request)
     return Move("retire", request.branch, "nothing is left to change there", None, request)
 
 
@@ -141,18 +151,25 @@ def _of_new(one: Wanted, scene: Scene, limits: Limits, turn: _Turn) -> Move:
     last = scene.last(one.branch)
     if last is not None and last.state == "open":
         return Move("keep", one.branch, "it has been opened meanwhile", one, last)
-    if one.branch not in scene.asked_for and _rejected(last, one, limits):
-        when = f" on {last.ended:%Y-%m-%d}" if last is not None and last.ended else ""
-        reason = (
-            f"a person closed it{when}, and no amount has moved by {limits.reopen_change:.0%} since"
-        )
+    reason = None if one.branch in scene.asked_for else _rejected(last, one, limits)
+    if reason is not None:
         return Move("held", one.branch, reason, one, last)
     turn.free -= 1
     reason = "its branch is there already" if branch is not None else "it is its turn"
     return Move("open", one.branch, reason, one)
 
 
-def _rejected(last: PullRequest | None, one: Wanted, limits: Limits) -> bool:
-    if last is None or last.state != "closed" or RETIRED in last.text.body or NOW in last.labels:
-        return False
-    return largest_move(promised(last.text.body), one.promises) < limits.reopen_change
+def _rejected(last: PullRequest | None, one: Wanted, limits: Limits) -> str | None:
+    """Why the last pull request says no to this one; None where it does not."""
+    if last is None or last.state == "open" or NOW in last.labels or RETIRED in last.text.body:
+        return None
+    before = promised(last.text.body)
+    when = f" on {last.ended:%Y-%m-%d}" if last.ended else ""
+    if last.state == "closed" and not before:
+        return f"a person closed it{when}, and what it promised cannot be read any more"
+    if largest_move(before, one.promises) >= limits.reopen_change:
+        return None
+    if last.state == "merged":
+        back = f"it was merged{when}, and somebody has taken it back since"
+        return back if same_start(before, one.promises) else None
+    return f"a person closed it{when}, and no amount has moved by {limits.reopen_change:.0%} since"

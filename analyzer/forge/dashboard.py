@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from analyzer.escape import markdown
 from analyzer.forge.cycle import NOW, STOP, Move
 from analyzer.forge.protocol import Text
+from analyzer.workload import slug
 
 _TICKED = re.compile(r"^\s*[-*] \[[xX]\] <!-- rightsize-ask:(\S{1,300}) -->", re.MULTILINE)
 _PARTS = (
@@ -19,7 +20,7 @@ _PARTS = (
 
 def marker(cluster: str) -> str:
     """What the issue of `cluster` is found by."""
-    return f"<!-- rightsize-dashboard:{re.sub(r'[^A-Za-z0-9._-]', '-', cluster)[:100]} -->"
+    return f"<!-- rightsize-dashboard:{slug(cluster or 'cluster')} -->"
 
 
 def asked_for(body: str) -> frozenset[str]:
@@ -27,9 +28,13 @@ def asked_for(body: str) -> frozenset[str]:
     return frozenset(_TICKED.findall(body))
 
 
-def dashboard(cluster: str, moves: Sequence[Move], score: str = "") -> Text:
+def dashboard(
+    cluster: str, moves: Sequence[Move], score: str = "", *, complete: bool = True
+) -> Text:
     """Title and body; the same moves give the same text. `score` is one line on what came true."""
     lines = [marker(cluster), "", "What rightsize proposes here, and what it waits for."]
+    if not complete:
+        lines += ["", "The last run did not look at everything: more may wait than is listed."]
     if score:
         lines += ["", markdown(score)]
     for heading, verbs in _PARTS:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analyzer.errors import AnalyzerError
 from analyzer.forge.cycle import RETIRED, Limits, Move, Scene, Wanted, decide
 from analyzer.forge.dashboard import asked_for, dashboard, marker
+from analyzer.forge.promise import Promise
 from analyzer.forge.protocol import Forge, Issue, Text
 from analyzer.forge.remote import Branch, Remote
 from analyzer.forge.settings import ForgeSettings
@@ -26,6 +27,9 @@ _MOST_PICTURES = 3
 _CUT = (
     "\n\n(shortened: the forge takes no longer text; the commit and the run's files say it all)\n"
 )
+_KEPT = ("<!-- rightsize:", RETIRED)
+_FENCE, _FOLD = "\n```\n", "\n\n</details>"
+"""What ends a block of code, and a part that is folded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +83,20 @@ def deliver(
     past: Past | None = None,
     *,
     complete: bool = True,
+    settled: Callable[[Promise], bool] = lambda _promise: True,
 ) -> Delivery:
     """Bring forge and remote to what is `wanted` of `cluster`.
 
     What fails is named and never stops the others; the next run takes it up where it was left.
-    `complete` says that everything was looked at, so that what is not wanted is closed. Raises
-    where nothing at all can be done: no token, no remote, no such repository.
+    `complete` says that everything was looked at, so that what is not wanted is closed, as long as
+    each container it promised something for is `settled`. Raises where nothing at all can be done:
+    no token, no remote, no such repository.
     """
     forge, settings = desk.forge, desk.settings
     base = settings.base or forge.default_branch()
     prefix = branch_prefix(cluster)
     commit, branches = desk.remote.fetch(base, prefix)
-    issue = forge.find_issue(marker(cluster)) if settings.dashboard else None
+    issue, problems = _find_dashboard(cluster, desk)
     scene = Scene(
         branches=branches,
         requests=forge.open_requests(prefix),
@@ -98,21 +104,39 @@ def deliver(
         moved_under=lambda branch, one: desk.remote.moved_under(branch, commit, one.edits),
         asked_for=asked_for(issue.text.body) if issue else frozenset(),
         complete=complete,
+        settled=settled,
     )
     moves = decide(wanted, scene, Limits(settings.most_open, settings.reopen_change))
-    moves, problems = _illustrated(moves, desk, cluster)
+    moves, missing = _illustrated(moves, desk, cluster)
+    problems += missing
     outcomes = tuple(_carry_out(move, desk, branches, (base, commit)) for move in moves)
     if past and past.outcomes:
         problems += _judge(past, prefix, forge)
-    if not settings.dashboard:
+    if not settings.dashboard or issue is _UNREAD:
         return Delivery(outcomes, problems=tuple(problems))
     score = score_line(past.outcomes) if past else ""
+    moves = [_as_it_stands(outcome) for outcome in outcomes]
     where = ""
     try:
-        where = _write_dashboard(cluster, outcomes, forge, issue, score)
+        text = dashboard(cluster, moves, score, complete=complete)
+        where = _write_dashboard(text, forge, issue)
     except AnalyzerError as error:
         problems.append(f"the dashboard was not written: {error}")
     return Delivery(outcomes, where, tuple(problems))
+
+
+_UNREAD = Issue(0, Text("", ""))
+"""A dashboard that may be there or not: a second one must not be made."""
+
+
+def _find_dashboard(cluster: str, desk: Desk) -> tuple[Issue | None, list[str]]:
+    """The issue of a cluster where there is one, and what went wrong with looking for it."""
+    if not desk.settings.dashboard:
+        return None, []
+    try:
+        return desk.forge.find_issue(marker(cluster)), []
+    except AnalyzerError as error:
+        return _UNREAD, [f"the dashboard was not read (forge.dashboard: false needs none): {error}"]
 
 
 def _illustrated(moves: Sequence[Move], desk: Desk, cluster: str) -> tuple[list[Move], list[str]]:
@@ -186,8 +210,8 @@ def _carry_out(
 
 def _open(move: Move, desk: Desk, branch: Branch | None, base: tuple[str, str]) -> str:
     one = _wanted(move)
-    same = branch is not None and branch.digest == one.digest
-    if not same or branch is None or desk.remote.moved_under(branch, base[1], one.edits):
+    # On the same base it is there from a run that was killed; elsewhere it may be merged already.
+    if branch is None or (branch.digest, branch.parent) != (one.digest, base[1]):
         _push(one, desk, branch, base[1])
     text = replace(one.text, body=shortened(one.text.body, desk.forge.longest_body))
     return desk.forge.open(one.branch, base[0], text, desk.settings.labels).url
@@ -211,7 +235,9 @@ def _retire(move: Move, desk: Desk, branch: Branch | None) -> None:
     request = move.request
     if request is None:
         return
-    body = shortened(f"{RETIRED}\n{request.text.body}", desk.forge.longest_body)
+    told = RETIRED in request.text.body  # by a run that was killed
+    body = request.text.body if told else f"{RETIRED}\n{request.text.body}"
+    body = shortened(body, desk.forge.longest_body)
     desk.forge.edit(request.number, Text(request.text.title, body))
     desk.forge.comment(
         request.number, "Nothing is left to change here, so this is closed and its branch deleted."
@@ -233,16 +259,10 @@ def _say_once(move: Move, desk: Desk) -> None:
     )
 
 
-def _write_dashboard(
-    cluster: str,
-    outcomes: Sequence[Outcome],
-    forge: Forge,
-    issue: Issue | None,
-    score: str,
-) -> str:
-    text = dashboard(cluster, [_as_it_stands(outcome) for outcome in outcomes], score)
+def _write_dashboard(text: Text, forge: Forge, issue: Issue | None) -> str:
     text = replace(text, body=shortened(text.body, forge.longest_body))
-    if issue is not None and issue.text == text:
+    # A forge may drop the blank at the end, or send other line endings.
+    if issue is not None and _plain(issue.text) == _plain(text):
         return issue.url
     return forge.write_issue(issue.number if issue else None, text).url
 
@@ -252,6 +272,10 @@ def _as_it_stands(outcome: Outcome) -> Move:
     if not outcome.problem:
         return outcome.move
     return replace(outcome.move, verb="wait", reason=outcome.problem)
+
+
+def _plain(text: Text) -> tuple[str, list[str]]:
+    return text.title, text.body.rstrip().splitlines()
 
 
 def _wanted(move: Move) -> Wanted:
@@ -267,7 +291,10 @@ def shortened(body: str, longest: int) -> str:
     hidden = "".join(f"\n{line}" for line in body.split("\n") if line.startswith("<!-- rightsize"))
     room = longest - len(_CUT) - len(hidden)
     if room < 0:  # a promise of very many containers: the digest alone is kept
-        hidden = "".join(f"\n{x}" for x in hidden.split("\n") if x.startswith("<!-- rightsize:"))
+        hidden = "".join(f"\n{x}" for x in hidden.split("\n") if x.startswith(_KEPT))
         room = longest - len(_CUT) - len(hidden)
     kept = "\n".join(line for line in body.split("\n") if not line.startswith("<!-- rightsize"))
-    return kept[:room].rpartition("\n")[0] + _CUT + hidden
+    shown = kept[: max(0, room - len(_FENCE) - len(_FOLD))].rpartition("\n")[0]
+    fenced = sum(line.startswith("```") for line in shown.split("\n")) % 2
+    folded = shown.count("<details>") > shown.count("</details>")
+    return f"{shown}{_FENCE * fenced}{_FOLD * folded}{_CUT}{hidden}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from analyzer.errors import UsageError
@@ -122,11 +123,12 @@ def access_of(
     there = settings.token_file or (token and any(environment.get(v) for v in token.variables))
     over_http = url.startswith(("https://", "http://"))
     return Access(
+        url=url,
         user=git_user(kind),
         token=token if there and over_http else None,
+        ca_file=settings.ca_file if over_http else None,
         ssh_key=ssh_key,
         known_hosts=known_hosts,
-        environment=environment,
     )
 
 
@@ -154,5 +156,7 @@ def open_forge(
     api = settings.url or _HOSTED_APIS.get(host, kind.api.format(host=host))
     if urlsplit(api).scheme not in ("http", "https") or "@" in urlsplit(api).netloc:
         raise UsageError("forge.url must be an address like https://git.example.org/api/v3")
+    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+        raise UsageError(f"{settings.ca_file}: no such file; name one as forge.ca_file")
     rest = Rest(api, token or Token(), kind.header, ca_file=settings.ca_file, dry_run=dry_run)
     return kind.make(rest, repository)

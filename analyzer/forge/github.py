@@ -119,7 +119,10 @@ class GitHub:
 
     def _own(self, pull: _Pull) -> bool:
         """Whether it comes from this very repository: a fork's branch may have any name."""
-        return pull.head.repo is None or pull.head.repo.full_name == self._repository().full_name
+        # A repository that is gone was a fork, for this one is there.
+        return (
+            pull.head.repo is not None and pull.head.repo.full_name == self._repository().full_name
+        )
 
     def open(self, branch: str, base: str, text: Text, labels: tuple[str, ...]) -> PullRequest:
         body: dict[str, object] = {

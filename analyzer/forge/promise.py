@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-_HIDDEN = re.compile(r"<!-- rightsize-promise:([A-Za-z0-9+/=]{1,60000}) -->")
+_HIDDEN = re.compile(r"<!-- rightsize-promise:([A-Za-z0-9+/=]{1,1000000}) -->")
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +63,21 @@ def largest_move(old: Iterable[Promise], new: Iterable[Promise]) -> float:
     return max(moves, default=0.0)
 
 
+def same_start(old: Iterable[Promise], new: Iterable[Promise]) -> bool:
+    """Whether both start from the same amounts of the same containers."""
+    left, right = ({key_of(one): one.before for one in promises} for promises in (old, new))
+    return left == right
+
+
+Key = tuple[str, str, str, str]
+
+
+def key_of(promise: Promise) -> Key:
+    """Which container it is about."""
+    return (promise.namespace, promise.kind, promise.workload, promise.container)
+
+
 def _amounts(promises: Iterable[Promise]) -> Mapping[tuple[str, ...], int]:
     return {
-        (one.namespace, one.kind, one.workload, one.container, target): amount
-        for one in promises
-        for target, amount in one.after.items()
+        (*key_of(one), target): amount for one in promises for target, amount in one.after.items()
     }

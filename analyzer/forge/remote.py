@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from analyzer.errors import GitOpsError
 from analyzer.forge.protocol import ForgeError
@@ -22,6 +23,7 @@ from analyzer.gitops.land.worktree import git, write_commit, write_tree
 
 _MINE = "refs/rightsize"
 _TRAILER = "Rightsize-Digest: "
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +42,25 @@ class Branch:
 
 @dataclass(frozen=True)
 class Access:
-    """How git gets in: a token for HTTPS, or a key for SSH; without either, git's own ways."""
+    """How git gets in: a token for HTTPS, or a key for SSH; without either, git's own ways.
 
+    The token is for the host of `url` and no other, wherever a redirect, a second address of the
+    remote or a filter of the repository would lead git.
+    """
+
+    url: str = ""
     user: str = "x-access-token"
     token: Token | None = None
+    ca_file: str | None = None
     ssh_key: str | None = None
     known_hosts: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @contextmanager
     def variables(self) -> Iterator[dict[str, str]]:
         """The environment for git; a token lies in a file that only this user can read."""
-        found = {"GIT_TERMINAL_PROMPT": "0"} | self._ssh()
+        found = self._ssh()
+        if self.ca_file is not None:
+            found["GIT_SSL_CAINFO"] = str(Path(self.ca_file).absolute())
         if self.token is None:
             yield found
             return
@@ -59,27 +68,22 @@ class Access:
         with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
             answer = Path(folder) / "answer"
             answer.touch(0o600)
-            answer.write_text(secret, encoding="ascii")
-            asked = Path(folder) / "askpass"
-            asked.touch(0o700)
-            asked.write_text(
-                "#!/bin/sh\n"
-                f"case \"$1\" in Username*) printf '%s\\n' {shlex.quote(self.user)} ;; "
-                f"*) cat {shlex.quote(str(answer))} ;; esac\n",
-                encoding="utf-8",
-            )
+            text = f"username={self.user}\npassword={secret}\n"
+            answer.write_text(text, encoding="ascii")
             yield found | {
-                "GIT_ASKPASS": str(asked),
+                "GIT_CONFIG_COUNT": "2",
                 # A helper of this machine would be asked first, and told what was used.
-                "GIT_CONFIG_COUNT": "1",
                 "GIT_CONFIG_KEY_0": "credential.helper",
                 "GIT_CONFIG_VALUE_0": "",
+                "GIT_CONFIG_KEY_1": f"credential.{_host(self.url)}.helper",
+                "GIT_CONFIG_VALUE_1": f"!f() {{ test $1 != get || cat {shlex.quote(str(answer))};"
+                " }; f",
+                "GIT_ASKPASS": "",  # nobody else is asked either
             }
 
     def _ssh(self) -> dict[str, str]:
         if self.ssh_key is None and self.known_hosts is None:
-            given = self.environment.get("GIT_SSH_COMMAND")
-            return {"GIT_SSH_COMMAND": given or "ssh -o BatchMode=yes"}
+            return {}  # the caller's variables and settings, such as core.sshCommand, hold
         command = ["ssh", "-o", "BatchMode=yes"]
         if self.ssh_key is not None:
             command += ["-i", str(Path(self.ssh_key).absolute()), "-o", "IdentitiesOnly=yes"]
@@ -87,6 +91,12 @@ class Access:
             hosts = str(Path(self.known_hosts).absolute())
             command += ["-o", f"UserKnownHostsFile={hosts}", "-o", "StrictHostKeyChecking=yes"]
         return {"GIT_SSH_COMMAND": shlex.join(command)}
+
+
+def _host(url: str) -> str:
+    """Scheme, host and port of an address, as git compares them."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 @dataclass(frozen=True)
@@ -112,12 +122,22 @@ class Remote:
         git(self.root, "check-ref-format", "--branch", base)
         heads = f"+refs/heads/{prefix}*:{_MINE}/heads/{prefix}*"
         with self.access.variables() as variables:
-            known = self._heads(prefix, variables)
             self._fetch(variables, f"+refs/heads/{base}:{_MINE}/base")
-            if known:
-                self._fetch(variables, heads, *self._depth())
+            some = bool(self._heads(prefix, variables))  # a depth of nothing is a failure to git
+            if some:
+                # What is gone there goes here first: `a` would be in the way of `a/b`.
+                self._fetch(variables, heads, "--prune", *self._depth())
         found = git(self.root, "rev-parse", "--verify", f"{_MINE}/base^{{commit}}").strip()
-        return found, {branch: self._branch(tip) for branch, tip in sorted(known.items())}
+        fetched = self._fetched(prefix) if some else []
+        return found, {branch: self._branch(tip) for branch, tip in fetched}
+
+    def _fetched(self, prefix: str) -> list[tuple[str, str]]:
+        """The branches that start with `prefix` and their commits, as just fetched."""
+        where = f"{_MINE}/heads/"
+        shape = "--format=%(objectname) %(refname)"
+        said = git(self.root, "for-each-ref", shape, f"{where}{prefix}")
+        pairs = (line.split(" ", 1) for line in said.splitlines())
+        return [(name.removeprefix(where), tip) for tip, name in pairs]
 
     def _depth(self) -> list[str]:
         """In a shallow clone two commits do: the one we wrote, and the one that it stands on.
@@ -151,7 +171,9 @@ class Remote:
 
     def _fetch(self, variables: Mapping[str, str], what: str, *more: str) -> None:
         quiet = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
-        git(self.root, "fetch", *quiet, *more, "--", self.name, what, extra=variables)
+        # Without a refmap refs/remotes would move too, and with it what a person's own
+        # `push --force-with-lease` takes for what they have seen.
+        git(self.root, "fetch", *quiet, "--refmap=", *more, "--", self.name, what, extra=variables)
 
     def _branch(self, tip: str) -> Branch:
         shape = "%ae%n%ce%n%P%n%B"
@@ -170,7 +192,7 @@ class Remote:
         try:
             said = git(
                 self.root, "diff", "--no-ext-diff", "--no-textconv", "--name-only", "-z",
-                branch.parent, base, "--", *(f":(top,literal){file}" for file in files),
+                branch.parent, base, "--", *(f":(literal){file}" for file in files),
             )  # fmt: skip
         except GitOpsError:
             return True  # the commit it stands on is gone: made anew, it stands on what there is
@@ -185,13 +207,32 @@ class Remote:
     def add_files(self, branch: str, files: Mapping[str, Path], message: str) -> str:
         """Add `files` (from the disk, by their path) to `branch` of the remote; the new commit.
 
-        The branch is made where there is none, with no history but its own.
+        The branch is made where there is none, with no history but its own. Where another run was
+        faster it is looked at again. Raises `ForgeError` for a branch of a person by that name.
         """
         old = self.listed(branch).get(branch)
+        for _ in range(_TRIES):
+            commit = self._with_files(branch, old, files, message)
+            try:
+                self.push(branch, commit, old)
+            except ForgeError:
+                seen, old = old, self.listed(branch).get(branch)
+                if seen == old:
+                    raise
+            else:
+                return commit
+        raise ForgeError(f"{branch} was not pushed: others were faster {_TRIES} times; run again")
+
+    def _with_files(
+        self, branch: str, old: str | None, files: Mapping[str, Path], message: str
+    ) -> str:
+        """A commit of `files` on top of the commit `old` of `branch`; its id."""
         if old is not None:
             with self.access.variables() as variables:
                 where = f"+refs/heads/{branch}:{_MINE}/files"
                 self._fetch(variables, where, *self._depth())
+            if not self._branch(old).ours:
+                raise ForgeError(f"the branch {branch} is a person's; nothing is added to it")
         with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
             extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             git(self.root, "read-tree", *([old] if old else ["--empty"]), extra=extra)
@@ -200,10 +241,8 @@ class Remote:
                 blob = git(self.root, "hash-object", "-w", "--no-filters", "--", name).strip()
                 entry = f"100644,{blob},{path}"
                 git(self.root, "update-index", "--add", "--cacheinfo", entry, extra=extra)
-            tree = git(self.root, "write-tree", extra=extra).strip()
-        commit = write_commit(self.root, tree, old, message, self.author)
-        self.push(branch, commit, old)
-        return commit
+            tree = git(self.root, "write-tree", "--missing-ok", extra=extra).strip()
+        return write_commit(self.root, tree, old, f"{message}\n\n{_TRAILER}files\n", self.author)
 
     def push(self, branch: str, commit: str, old: str | None) -> None:
         """Let `branch` be `commit` where it is still `old` (None: where there is none yet)."""
@@ -219,15 +258,11 @@ class Remote:
         with self.access.variables() as variables:
             try:
                 git(
-                    self.root, "push", "--quiet", "--no-verify", lease, "--", self.name, what,
-                    extra=variables,
+                    self.root, "push", "--quiet", "--no-verify", "--no-follow-tags",
+                    "--recurse-submodules=no", lease, "--", self.name, what, extra=variables,
                 )  # fmt: skip
             except GitOpsError as error:
                 raise ForgeError(f"{branch} was not pushed: {_why(str(error))}") from error
-
-    def path_in_repository(self, file: str) -> str:
-        """`file`, given from the root that was analysed, from the top of the repository."""
-        return git(self.root, "rev-parse", "--show-prefix").strip() + file
 
 
 def _why(said: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 
 from analyzer.forge.protocol import ForgeError, Request
 
@@ -29,6 +30,7 @@ _MOST_BYTES = 64 * 1024**2
 _SAFE = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 """What may be sent again when nobody knows whether it arrived."""
 _MOVED = frozenset({301, 302, 307, 308})
+_MOST_MOVES = 3
 
 
 @dataclass(frozen=True)
@@ -132,19 +134,15 @@ class Rest:
         body: dict[str, object] | None = None,
     ) -> requests.Response:
         url = urljoin(self.base, path)
-        moves = 0
         for attempt in range(1, _TRIES + 1):
             last = attempt == _TRIES
             try:
-                answer = self._once(method, url, query, body)
+                answer = self._followed(method, url, query, body)
             except requests.RequestException as error:
                 if last or method not in _SAFE:
                     raise ForgeError(f"{_shown(url)}: {_reason(error)}") from None
                 self.wait(2.0**attempt)
                 continue
-            if answer.status_code in _MOVED and moves < 3:
-                url, query, moves = self._moved(answer), None, moves + 1
-                answer = self._once(method, url, query, body)
             pause = _pause(answer, method)
             if pause is None:
                 return _checked(answer)
@@ -155,6 +153,21 @@ class Rest:
                 )
             self.wait(pause)
         raise AssertionError("the last try returns or raises")
+
+    def _followed(
+        self,
+        method: str,
+        url: str,
+        query: Mapping[str, object] | None,
+        body: dict[str, object] | None,
+    ) -> requests.Response:
+        """The answer at the end of a few redirects, such as those of a renamed repository."""
+        answer = self._once(method, url, query, body)
+        for _ in range(_MOST_MOVES):
+            if answer.status_code not in _MOVED:
+                break
+            answer = self._once(method, self._moved(answer), None, body)
+        return answer
 
     def _once(
         self,
@@ -176,7 +189,10 @@ class Rest:
             proxies=requests.utils.get_environ_proxies(url),
             stream=True,
         )
-        content = answer.raw.read(_MOST_BYTES + 1, decode_content=True)
+        try:
+            content = answer.raw.read(_MOST_BYTES + 1, decode_content=True)
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError(error) from error
         if len(content) > _MOST_BYTES:
             raise ForgeError(f"{_shown(url)}: the answer is larger than {_MOST_BYTES} bytes")
         answer._content = content  # read above, within bounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from analyzer.escape import markdown, markdown_table
-from analyzer.forge.promise import Promise, promised
+from analyzer.forge.promise import Key, Promise, key_of, promised
 from analyzer.forge.protocol import PullRequest
 from analyzer.ledger.outcome import Outcome
 from analyzer.quantity import Cpu, Memory
@@ -13,7 +13,6 @@ from analyzer.quantity import Cpu, Memory
 WEEKS = (4, 1)
 """After so many weeks a comment says what came, the latest first."""
 
-Key = tuple[str, str, str, str]
 _HEAD = ("Container", "CPU above its request", "memory above its request", "OOM kills", "throttled")
 
 
@@ -48,7 +47,7 @@ def _about(promises: Sequence[Promise], outcomes: Iterable[Outcome]) -> list[Out
     known: Mapping[Key, Outcome] = {
         (o.ref.namespace, o.ref.kind, o.ref.workload, o.ref.container): o for o in outcomes
     }
-    pairs = [(p, known.get((p.namespace, p.kind, p.workload, p.container))) for p in promises]
+    pairs = [(p, known.get(key_of(p))) for p in promises]
     return [outcome for promise, outcome in pairs if outcome and _holds(promise, outcome)]
 
 

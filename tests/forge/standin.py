@@ -32,7 +32,7 @@ Reply = tuple[int, Any, dict[str, str]]
 
 @dataclass
 class Pull:
-    """A pull request; `fork` is set where it comes from another repository."""
+    """A pull request; `fork` is set where it comes from another repository, which may be `gone`."""
 
     number: int
     branch: str
@@ -42,6 +42,7 @@ class Pull:
     state: str = "open"
     merged: bool = False
     fork: bool = False
+    gone: bool = False
     labels: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
 
@@ -159,7 +160,11 @@ def _as_github(pull: Pull) -> dict[str, Any]:
         "html_url": f"https://forge.example/{pull.number}",
         "url": f"{_HERE}/pulls/{pull.number}",
         "issue_url": f"{_HERE}/issues/{pull.number}",
-        "head": {"ref": pull.branch, "sha": "0" * 40, "repo": {"full_name": owner}},
+        "head": {
+            "ref": pull.branch,
+            "sha": "0" * 40,
+            "repo": None if pull.gone else {"full_name": owner},
+        },
         "base": {"ref": pull.base, "sha": "0" * 40, "repo": {"full_name": REPOSITORY}},
         "labels": [{"name": name} for name in pull.labels],
         "merged_at": NOW if pull.merged else None,
@@ -406,7 +411,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

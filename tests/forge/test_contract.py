@@ -81,9 +81,11 @@ def test_what_is_merged_is_told_from_what_is_closed(
 def test_all_pages_are_read_and_forks_passed_over(forge: Standin, kind: str) -> None:
     """A fork may name its branch like ours, and its pull request is none of ours."""
     for number in range(1, 8):
-        forge.pulls.append(Pull(number, f"{PREFIX}app-{number}", "main", "t", "", fork=number == 3))
+        fork, gone = number in (3, 5), number == 5
+        pull = Pull(number, f"{PREFIX}app-{number}", "main", "t", "", fork=fork, gone=gone)
+        forge.pulls.append(pull)
     found = face(forge, kind).open_requests(PREFIX)
-    assert sorted(r.number for r in found) == [1, 2, 4, 5, 6, 7]
+    assert sorted(r.number for r in found) == [1, 2, 4, 6, 7]
 
 
 def test_refusals_are_one_sentence(forge: Standin, checkout: Path, git: Git, kind: str) -> None:
@@ -160,6 +162,14 @@ def test_html_and_odd_answers_are_one_sentence(forge: Standin, kind: str) -> Non
         with pytest.raises(ForgeError) as caught:
             face(forge, kind).default_branch()
         assert "\n" not in str(caught.value)
+
+
+def test_an_answer_cut_short_is_one_sentence(forge: Standin, kind: str) -> None:
+    """A connection that breaks within the answer is a forge that cannot be reached."""
+    cut = {"Content-Length": "9999", "Connection": "close"}
+    forge.weather = lambda _method, _path: (200, {"half": 1}, cut)
+    with pytest.raises(ForgeError, match="cannot be reached"):
+        face(forge, kind).default_branch()
 
 
 def test_a_limit_far_away_ends_the_call(forge: Standin, kind: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from analyzer.forge.cycle import STOP, Wanted
+from analyzer.forge.cycle import NOW as NOW_LABEL
+from analyzer.forge.cycle import RETIRED, STOP, Wanted
 from analyzer.forge.delivery import Delivery, Desk, Past, deliver, shortened
 from analyzer.forge.forges import FORGES
 from analyzer.forge.promise import Promise, hidden, largest_move, promised
@@ -28,6 +31,7 @@ from tests.forge.standin import NOW, REPOSITORY, TOKEN, Standin
 PREFIX = "rightsize/home/"
 MERGED = datetime.fromisoformat(NOW)
 Run = Callable[..., Delivery]
+SECRET = Token(variables=("T",), environment={"T": TOKEN})
 
 
 def want(app: str, memory: str, *, urgency: float = 1.0, amount: int | None = None) -> Wanted:
@@ -67,7 +71,7 @@ def desk(forge: Standin, checkout: Path, kind: str = "github", **settings: objec
     found = FORGES[kind]
     token = Token(variables=("T",), environment={"T": TOKEN})
     rest = Rest(forge.api(kind), token, found.header, wait=lambda _seconds: None)
-    remote = Remote(checkout, "origin", Author(), Access(token=token))
+    remote = Remote(checkout, "origin", Author(), Access(forge.git_url, token=token))
     chosen = {"dashboard": False} | settings
     return Desk(found.make(rest, REPOSITORY), remote, ForgeSettings(**chosen))  # type: ignore[arg-type]
 
@@ -185,6 +189,113 @@ def test_a_partial_run_closes_nothing(forge: Standin, checkout: Path) -> None:
     deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
     done = deliver([], "home", desk(forge, checkout), complete=False)
     assert verbs(done) == {"media-sonarr": "keep"} and forge.pulls[0].state == "open"
+
+
+def test_what_cannot_be_told_is_not_closed(forge: Standin, checkout: Path) -> None:
+    """A container that was skipped, or not seen, or not edited this time may need its change yet.
+
+    Once another proposal covers it, or it is settled, the pull request goes.
+    """
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    done = deliver([], "home", desk(forge, checkout), settled=lambda promise: False)
+    assert verbs(done) == {"media-sonarr": "keep"} and forge.pulls[0].state == "open"
+    assert "media/Deployment/sonarr/app" in done.outcomes[0].move.reason
+    elsewhere = replace(want("sonarr", "900Mi"), branch=f"{PREFIX}media")
+    done = deliver([elsewhere], "home", desk(forge, checkout), settled=lambda promise: False)
+    assert verbs(done) == {"media": "open", "media-sonarr": "retire"}
+
+
+def test_what_was_merged_and_taken_back_is_a_no(forge: Standin, checkout: Path, git: Git) -> None:
+    """A revert is a person's answer; asked for by them, it is made anew on the present base."""
+    one = want("sonarr", "900Mi")
+    deliver([one], "home", desk(forge, checkout))
+    base = forge.heads()["main"]
+    forge.merge(1)
+    git(checkout, "fetch", "-q", str(forge.bare), "main")
+    git(checkout, "checkout", "-q", "-B", "revert", "FETCH_HEAD")
+    git(checkout, "revert", "--no-edit", "HEAD")
+    git(checkout, "push", "-q", str(forge.bare), "HEAD:main")
+    assert git(checkout, "diff", base, "HEAD") == ""
+    done = deliver([one], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "held"}
+    assert "taken it back" in done.outcomes[0].move.reason
+    lower = deliver([want("sonarr", "600Mi")], "home", desk(forge, checkout))
+    assert verbs(lower) == {"media-sonarr": "open"}
+    forge.pulls.pop()
+    forge.pulls[0].labels.append(NOW_LABEL)
+    done = deliver([one], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "open"} and not done.failed
+
+
+def test_a_raise_after_a_merge_is_no_second_try(forge: Standin, checkout: Path) -> None:
+    """What starts from the merged amount is another proposal, however small the step."""
+    (promise,) = want("sonarr", "900Mi").promises
+    first = replace(want("sonarr", "900Mi"), promises=(replaced(promise, before=2048),))
+    first = replace(first, text=Text("t", hidden("home", first.promises)))
+    deliver([first], "home", desk(forge, checkout))
+    forge.merge(1)
+    next_one = replace(want("sonarr", "1000Mi"), promises=(replaced(promise, before=900),))
+    edits = {"apps/sonarr.yaml": ("memory: 900Mi\n", "memory: 1000Mi\n")}
+    done = deliver([replace(next_one, edits=edits)], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "open"} and not done.failed
+
+
+def replaced(promise: Promise, *, before: int) -> Promise:
+    """The same promise, from another amount."""
+    return msgspec.structs.replace(promise, before={"memory_request": before})
+
+
+def test_a_spoilt_promise_does_not_bring_back_what_was_closed(
+    forge: Standin, checkout: Path
+) -> None:
+    """A person rewrote the words and closed it: without what it promised, closed is closed."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    forge.pulls[0].state, forge.pulls[0].body = "closed", "no thanks"
+    done = deliver([want("sonarr", "100Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "held"}
+
+
+def test_files_below_a_folder_of_the_repository(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """Where a folder is analysed, its paths count from there, for looking and for writing."""
+    one = want("sonarr", "900Mi")
+    one = replace(one, edits={"sonarr.yaml": one.edits["apps/sonarr.yaml"]})
+    deliver([one], "home", desk(forge, checkout / "apps"))
+    theirs = clone(tmp_path / "theirs", forge, git)
+    (theirs / "apps" / "sonarr.yaml").write_text("image: new\nmemory: 2Gi\n")
+    git(theirs, "commit", "-qam", "renovate")
+    git(theirs, "push", "-q", str(forge.bare), "HEAD:main")
+    edits = {"sonarr.yaml": ("image: new\nmemory: 2Gi\n", "image: new\nmemory: 900Mi\n")}
+    done = deliver([replace(one, edits=edits)], "home", desk(forge, checkout / "apps"))
+    assert verbs(done) == {"media-sonarr": "refresh"} and not done.failed
+
+
+def test_what_the_checkout_is_set_to_changes_nothing(
+    forge: Standin, checkout: Path, git: Git
+) -> None:
+    """No tag is pushed, no remote branch seen moves, and signatures stand in nobody's way."""
+    git(checkout, "commit", "-q", "--allow-empty", "-m", "one more")
+    git(checkout, "push", "-q", str(forge.bare), "HEAD:main")
+    git(checkout, "tag", "-a", "mine", "-m", "not for the world")
+    for name in ("push.followTags", "fetch.prune", "log.showSignature"):
+        git(checkout, "config", name, "true")
+    seen = git(checkout, "rev-parse", "origin/main")
+    for _ in range(2):
+        done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "keep"} and not done.failed
+    assert git(checkout, "rev-parse", "origin/main") == seen != forge.heads()["main"]
+    assert git(forge.bare, "tag") == ""
+
+
+def test_a_branch_may_become_a_folder_of_branches(forge: Standin, checkout: Path, git: Git) -> None:
+    """What was seen of a branch that is gone is not in the way of the next."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    git(forge.bare, "update-ref", "-d", f"refs/heads/{PREFIX}media-sonarr")
+    git(forge.bare, "update-ref", f"refs/heads/{PREFIX}media-sonarr/x", forge.heads()["main"])
+    done = deliver([want("plex", "4096Mi")], "home", desk(forge, checkout))
+    assert verbs(done)["media-plex"] == "open" and not done.failed
 
 
 def test_other_clusters_are_left_alone(forge: Standin, checkout: Path) -> None:
@@ -317,10 +428,30 @@ def test_the_token_is_in_no_configuration_and_no_error(
         assert not path.is_file() or TOKEN.encode() not in path.read_bytes()
     wrong = desk(forge, checkout)
     bad = Token(variables=("T",), environment={"T": "canary-wrong"})
-    wrong = replace(wrong, remote=replace(wrong.remote, access=Access(token=bad)))
+    wrong = replace(wrong, remote=replace(wrong.remote, access=Access(forge.git_url, token=bad)))
     with pytest.raises(Exception) as caught:
         deliver([want("sonarr", "900Mi")], "home", wrong)
     assert "canary" not in str(caught.value)
+
+
+def test_the_token_is_for_its_host_alone(checkout: Path, git: Git) -> None:
+    """Another address of the remote, a redirect or an LFS server is given nothing."""
+    access = Access("https://me@forge.example:8443/team/cluster.git", token=SECRET)
+    said = []
+    with access.variables() as variables:
+        for host in ("forge.example:8443", "forge.example", "evil.example:8443"):
+            done = subprocess.run(
+                ["git", "credential", "fill"],
+                input=f"protocol=https\nhost={host}\n\n",
+                cwd=checkout,
+                env=os.environ | {"GIT_TERMINAL_PROMPT": "0"} | variables,
+                capture_output=True,
+                check=False,
+                text=True,
+            )
+            said.append(TOKEN in done.stdout + done.stderr)
+        assert TOKEN not in str(variables)
+    assert said == [True, False, False]
 
 
 def test_the_dashboard_says_what_waits_and_hears_a_tick(forge: Standin, checkout: Path) -> None:
@@ -350,6 +481,18 @@ def test_a_dashboard_that_fails_is_named(forge: Standin, checkout: Path) -> None
     assert forge.open_branches() and "Issues are disabled" in done.failed[0]
 
 
+def test_issues_that_cannot_be_listed_cost_no_pull_request(forge: Standin, checkout: Path) -> None:
+    """Where they are switched off the pull requests are made, and no second dashboard either."""
+    forge.weather = lambda method, path: (
+        (410, {"message": "Issues are disabled"}, {})
+        if method == "GET" and path.endswith("/issues")
+        else None
+    )
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, dashboard=True))
+    assert forge.open_branches() and "Issues are disabled" in done.failed[0]
+    assert forge.issues == []
+
+
 def test_names_from_strangers_stay_text(forge: Standin, checkout: Path) -> None:
     """On the dashboard a title mentions nobody, opens no tag and ticks no box."""
     evil = "@everyone <img src=x> [x](http://e) `x`"
@@ -369,6 +512,22 @@ def test_a_long_body_is_cut_and_keeps_what_is_hidden() -> None:
     many = hidden("home", want("sonarr", "900Mi").promises * 500)
     cut = shortened("line\n" * 500 + f"<!-- rightsize:{'0' * 32} -->\n{many}\n", 1000)
     assert len(cut) <= 1000 and "rightsize:000" in cut
+
+
+def test_a_cut_leaves_nothing_open() -> None:
+    """Neither a block of code nor a folded part swallows what stands below the cut."""
+    body = "<details><summary>x</summary>\n\n```promql\n" + "max(x)\n" * 500 + "```\n\n</details>\n"
+    cut = shortened(f"{body}<!-- rightsize:{'0' * 32} -->\n", 1000)
+    assert len(cut) <= 1000 and cut.count("```") == 2 and cut.count("</details>") == 1
+    assert cut.index("</details>") < cut.index("(shortened")
+
+
+def test_one_that_was_about_to_be_closed_is_whole_again(forge: Standin, checkout: Path) -> None:
+    """A run was killed between the words and the closing, and now it is wanted after all."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    forge.pulls[0].body = f"{RETIRED}\n{forge.pulls[0].body}"
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-sonarr": "refresh"} and RETIRED not in forge.pulls[0].body
 
 
 def test_a_promise_survives_any_name() -> None:
@@ -479,6 +638,40 @@ def test_charts_that_cannot_be_pushed_cost_no_pull_request(
     assert forge.open_branches() and done.failed == (
         "the charts are not shown: the server refuses it",
     )
+
+
+def test_a_branch_of_a_person_gets_no_charts(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """Even by the same name: what they keep there is not built upon."""
+    chart = tmp_path / "x.png"
+    chart.write_bytes(b"png")
+    git(checkout, "push", "-q", str(forge.bare), "main:refs/heads/rightsize-charts")
+    tip = forge.heads()["rightsize-charts"]
+    wanted = [replace(want("sonarr", "900Mi"), pictures=(chart,))]
+    done = deliver(wanted, "home", desk(forge, checkout))
+    assert "rightsize-charts is a person's" in done.failed[0]
+    assert forge.heads()["rightsize-charts"] == tip and forge.pulls[0].state == "open"
+
+
+def test_two_clusters_add_charts_at_once(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one looks again: both are there."""
+    chart = tmp_path / "x.png"
+    chart.write_bytes(b"png")
+    remote = desk(forge, checkout).remote
+    real = Remote.push
+
+    def slower(self: Remote, branch: str, *rest: object) -> None:
+        monkeypatch.setattr(Remote, "push", real)
+        remote.add_files(branch, {"other/x.png": chart}, "theirs")
+        real(self, branch, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Remote, "push", slower)
+    commit = remote.add_files("rightsize-charts", {"home/x.png": chart}, "ours")
+    names = git(forge.bare, "ls-tree", "-r", "--name-only", commit)
+    assert names.split() == ["home/x.png", "other/x.png"]
 
 
 def test_a_missing_remote_is_one_sentence(checkout: Path, forge: Standin) -> None:

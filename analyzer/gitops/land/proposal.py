@@ -198,9 +198,12 @@ def content_digest(changes: Iterable[Edited]) -> str:
 
 
 def branch_name(cluster: str, parts: Sequence[str], direction: str | None = None) -> str:
-    """``rightsize/<cluster>/<ns>-<app>``, with only what git allows in a branch."""
-    tail = slug("-".join(parts)) + (f"-{direction}" if direction else "")
-    return branch_prefix(cluster) + _ref_safe(tail)
+    """``rightsize/<cluster>/<ns>--<app>``, with only what git allows in a branch.
+
+    No other names give the same: of ``a`` and ``b-c`` it is another than of ``a-b`` and ``c``.
+    """
+    tail = _ref_safe(slug(*parts))
+    return f"{branch_prefix(cluster)}{tail}" + (f"-{direction}" if direction else "")
 
 
 def branch_prefix(cluster: str) -> str:
@@ -209,9 +212,11 @@ def branch_prefix(cluster: str) -> str:
 
 
 def _ref_safe(text: str) -> str:
-    """`text` without what git forbids in a name: two dots, a final ``.lock``, a final dot."""
-    safe = re.sub(r"\.{2,}", ".", text).strip(".")
-    return safe[:-5] + "-lock" if safe.endswith(".lock") else safe
+    """`text`, made another where git forbids it: two dots, a final ``.lock``, a dot at an end."""
+    safe = re.sub(r"\.{2,}|\.lock$", "-", text).strip(".")
+    if safe == text:
+        return text
+    return f"{safe}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
 
 
 def title_text(changes: Sequence[Edited]) -> str:

@@ -17,7 +17,14 @@ from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.reach.repository import inside
 
 _TIMEOUT = 60.0
-_SAFE = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_NETWORK_TIMEOUT = 900.0
+"""As long a clone, a fetch or a push may take."""
+_NETWORK = frozenset({"clone", "fetch", "push"})
+_SAFE = (
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "log.showSignature=false"),  # it would stand before what a format asks for
+)
 
 
 _MADE = "refs/rightsize/made"
@@ -204,10 +211,18 @@ def commit_to_branch(
     tree = write_tree(root, base, edits)
     if old is not None and _stands(root, old) == (base, tree):
         return old  # the same content on the same base: nothing to move, no new date
+    _refuse_where_checked_out(root, branch, reference)
     commit = write_commit(root, tree, base, message, author)
-    git(root, "update-ref", reference, commit, old or "0" * 40)
+    git(root, "update-ref", reference, commit, old or "")
     git(root, "update-ref", made, commit)
     return commit
+
+
+def _refuse_where_checked_out(root: Path, branch: str, reference: str) -> None:
+    """Stay away from a branch that a work tree shows: its files would then look like edits."""
+    where = git(root, "for-each-ref", "--format=%(worktreepath)", reference).strip()
+    if where:
+        raise HandsOffError(f"the branch {branch} is checked out at {where}: hands off")
 
 
 def _remote_tips(root: Path, branch: str) -> list[str]:
@@ -238,7 +253,8 @@ def write_tree(root: Path, base: str, edits: Edits) -> str:
         prefix = git(root, "rev-parse", "--show-prefix").strip()
         for file, (before, after) in sorted(edits.items()):
             _stage(root, prefix + file, (before, after), extra)
-        return git(root, "write-tree", extra=extra).strip()
+        # In a partial clone what is not edited may be absent, and is not fetched for this.
+        return git(root, "write-tree", "--missing-ok", extra=extra).strip()
 
 
 def write_commit(root: Path, tree: str, parent: str | None, message: str, author: Author) -> str:
@@ -255,14 +271,23 @@ def write_commit(root: Path, tree: str, parent: str | None, message: str, author
 
 def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, str]) -> None:
     before, after = texts
-    entry = git(root, "ls-files", "--stage", "--full-name", "--", f":(top){path}", extra=extra)
+    where = f":(top,literal){path}"
+    entry = git(root, "ls-files", "--stage", "--full-name", "--", where, extra=extra)
     if not entry:
         raise GitOpsError(f"expected {path} in the last commit, found it is not tracked")
     mode, blob = entry.split()[:2]
-    if mode == "120000" or git(root, "cat-file", "blob", blob) != before:
+    committed = git(root, "cat-file", "blob", blob)
+    if mode != "120000" and committed == _unix(before) != before:
+        # The checkout turned line endings around, and a commit turns them back.
+        before, after = committed, _unix(after)
+    if mode == "120000" or committed != before:
         raise GitOpsError(f"{path} differs from the last commit; commit or discard that first")
     new = git(root, "hash-object", "-w", "--stdin", given=after).strip()
     git(root, "update-index", "--cacheinfo", f"{mode},{new},{path}", extra=extra)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n")
 
 
 def _reference(root: Path, reference: str) -> str | None:
@@ -309,6 +334,7 @@ def git(
     program = shutil.which("git")
     if program is None:
         raise GitOpsError("git is needed for this and was not found on PATH; install it")
+    limit = _NETWORK_TIMEOUT if arguments[0] in _NETWORK else _TIMEOUT
     try:
         done = subprocess.run(
             [program, *_SAFE, *arguments],
@@ -316,11 +342,11 @@ def git(
             env=git_environment(extra),
             input=given.encode("utf-8"),
             capture_output=True,
-            timeout=_TIMEOUT,
+            timeout=limit,
             check=False,
         )
     except subprocess.TimeoutExpired as err:
-        raise GitOpsError(f"git {arguments[0]} did not finish in {_TIMEOUT:.0f} s") from err
+        raise GitOpsError(f"git {arguments[0]} did not finish in {limit:.0f} s") from err
     if done.returncode != 0:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())[-200:]
         raise GitOpsError(f"git {arguments[0]} failed in {root}: {said}")
@@ -347,7 +373,8 @@ def clone(
     where = folder.parent
     where.mkdir(parents=True, exist_ok=True)
     depth = [] if revision else ["--depth=1"]
-    allowed = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:file:git", "GIT_TERMINAL_PROMPT": "0"}
+    # A large file is none that is edited, and where it lies is for the repository to say.
+    allowed = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:file:git", "GIT_LFS_SKIP_SMUDGE": "1"}
     git(
         where,
         "clone",

@@ -22,7 +22,8 @@ _LEADING_ELSEWHERE = frozenset(
 def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what would lead git to another repository.
 
-    A hook or ``git rebase --exec`` sets such variables for whatever it starts.
+    A hook or ``git rebase --exec`` sets such variables for whatever it starts. Nobody is there to
+    answer git, and it speaks English, for what it says is looked at.
     """
     kept = {key: value for key, value in os.environ.items() if key not in _LEADING_ELSEWHERE}
-    return {**kept, **(extra or {})}
+    return {**kept, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(extra or {})}

@@ -42,7 +42,7 @@ UP = DesiredChange(
 def test_one_proposal_for_one_application(plant: Plant, flux: dict[str, str]) -> None:
     """Both containers of a release share a proposal, named after it."""
     (found,) = proposals(plan(plant(flux), DOWN, UP))
-    assert found.branch == "rightsize/home/media-sonarr"
+    assert found.branch == "rightsize/home/media--sonarr"
     assert found.title == "fix(resources): media/sonarr, 2 containers"
     assert len(found.edits) == 1
 
@@ -113,6 +113,16 @@ def test_names_from_strangers_are_made_inert() -> None:
     """Nothing from a label makes a path."""
     branch = branch_name("c/../x", ["..", "a b:~^?*[.lock"])
     assert ".." not in branch and not set(branch) & set(" ~^:?*[\\")
+
+
+def test_two_applications_never_share_a_branch() -> None:
+    """Nor do two clusters: each run closes what its own branches propose no more."""
+    names = [
+        branch_name(cluster, parts)
+        for cluster in ("a.b", "a..b", "a", "a.lock", "a-lock", "A")
+        for parts in (["team", "a-api"], ["team-a", "api"], ["x.lock", "y"], ["x", "y.lock"])
+    ]
+    assert len(set(names)) == len(names)
 
 
 def test_branches_are_names_git_takes(committed: Plant, git: Git) -> None:

@@ -107,6 +107,39 @@ def test_our_own_branch_moves_and_a_persons_does_not(committed: Plant, git: Git)
         commit_to_branch(root, "r", "three", EDITS)
 
 
+def test_a_branch_that_a_work_tree_shows_is_left_alone(
+    committed: Plant, git: Git, tmp_path: Path
+) -> None:
+    """Moved under it, its files would look like edits that take the change back."""
+    root = committed(FILES)
+    commit = commit_to_branch(root, "r", "one", EDITS)
+    assert git(root, "worktree", "add", "-q", str(tmp_path / "elsewhere"), "r").returncode == 0
+    with pytest.raises(HandsOffError, match="is checked out at"):
+        commit_to_branch(root, "r", "two", {"a.yaml": ("a: 1\n", "a: 3\n")})
+    assert git(root, "rev-parse", "r").stdout.decode().strip() == commit
+
+
+def test_line_endings_of_a_checkout_stay_out_of_the_commit(committed: Plant, git: Git) -> None:
+    """A work tree with CRLF of a repository with LF gives a commit with LF; CRLF in both stays."""
+    root = committed({"a.yaml": "a: 1\nb: 1\n", "w.yaml": "w: 1\r\n"})
+    edits = {
+        "a.yaml": ("a: 1\r\nb: 1\r\n", "a: 2\r\nb: 1\r\n"),
+        "w.yaml": ("w: 1\r\n", "w: 2\r\n"),
+    }
+    commit = commit_to_branch(root, "r", "one", edits)
+    assert git(root, "show", f"{commit}:a.yaml").stdout == b"a: 2\nb: 1\n"
+    assert git(root, "show", f"{commit}:w.yaml").stdout == b"w: 2\r\n"
+
+
+def test_a_path_is_no_pattern(committed: Plant, git: Git) -> None:
+    """Brackets and stars in a file's name mean themselves."""
+    root = committed({"[ab].yaml": "x: 1\n", "a.yaml": "a: 1\n", "*.yaml": "y: 1\n"})
+    edits = {"[ab].yaml": ("x: 1\n", "x: 2\n"), "*.yaml": ("y: 1\n", "y: 2\n")}
+    commit = commit_to_branch(root, "r", "one", edits)
+    changed = git(root, "diff", "--name-only", "HEAD", commit).stdout.decode().split()
+    assert changed == ["*.yaml", "[ab].yaml"]
+
+
 def test_a_clone_is_at_the_revision_asked_for(committed: Plant, git: Git, tmp_path: Path) -> None:
     """A repository by its address, at a commit that is not the latest."""
     root = committed(FILES)
