@@ -101,7 +101,10 @@ class Pooled:
             },
             reasons=why,
             findings={resource: patterns[resource].findings for resource in RESOURCES},
-            recent={r: _recent(patterns[r], recent.daily.samples.shape[1]) for r in RESOURCES},
+            recent={
+                "cpu": _recent(patterns["cpu"], recent),
+                "memory": _recent(patterns["memory"], histories),
+            },
             confidence=confidence(recent),
         )
 
@@ -168,8 +171,9 @@ def within_epochs(logs: Array, pattern: Pattern) -> Array:
     return kept
 
 
-def _recent(pattern: Pattern, days: int) -> Array:
-    """How many days back count in full; NaN where all do."""
+def _recent(pattern: Pattern, histories: Histories) -> Array:
+    """How many days back from the end of `histories` count in full; NaN where all do."""
+    days = histories.daily.samples.shape[1]
     return np.where(pattern.since > 0, days - pattern.since, np.nan).astype(np.float64)
 
 
@@ -271,7 +275,7 @@ def _cpu_trails(
         before = _typical(p95[index], int(pattern.since[index]))
         steps = [
             Step("p95", "", _cores(before), f"the p95 of a typical day, of {_days(p95[index])}"),
-            *pattern_steps(pattern, index, horizon),
+            *pattern_steps(pattern, index, horizon, histories),
         ]
         if throttled[index] >= NOTABLY_THROTTLED:
             reason = f"throttled in {throttled[index]:.0%} of the time: the need is higher"
@@ -299,7 +303,8 @@ def _memory_trails(
             continue
         peak = float(np.nanmax(peaks[index]))
         reason = f"the highest peak of {_days(peaks[index])}"
-        steps = [Step("peak", "", _bytes(peak), reason), *pattern_steps(pattern, index, horizon)]
+        shifted = pattern_steps(pattern, index, horizon, histories)
+        steps = [Step("peak", "", _bytes(peak), reason), *shifted]
         if not np.isnan(floors[index]):
             reason = "it was OOM-killed: the need is above the limit it was killed at"
             known = max(peak, float(floors[index]))
@@ -312,22 +317,24 @@ def _memory_trails(
     return tuple(trails)
 
 
-def pattern_steps(pattern: Pattern, index: int, horizon: timedelta) -> tuple[Step, ...]:
-    """What the pattern of one container means for its demand, in plain words."""
+def pattern_steps(
+    pattern: Pattern, index: int, horizon: timedelta, histories: Histories
+) -> tuple[Step, ...]:
+    """What the pattern of one container in `histories` means for its demand, in plain words."""
     word, slope = pattern.findings[index], pattern.slope[index]
     if word == "leak":
         reason = "climbs through each pod's life and falls at its restart: a leak, not growth"
         return (Step("leak", "", "", reason),)
     if pattern.image[index]:
         reason = (
-            f"a new image changed it by day {int(pattern.image[index]) + 1} of the window; what "
-            "was before fades"
+            f"a new image changed it by {_date(histories, int(pattern.image[index]))}; what was "
+            "before fades"
         )
         return (Step("image", "", "", reason),)
     if word == "shift":
         reason = (
-            f"moved to {pattern.shift[index]:.2f} x its level {_ago(pattern, index)}; "
-            "what was before hardly counts"
+            f"moved to {pattern.shift[index]:.2f} x its level about "
+            f"{_date(histories, int(pattern.since[index]))}; what was before counts less"
         )
         return (Step("shift", "", "", reason),)
     if slope > 0:
@@ -343,8 +350,10 @@ def pattern_steps(pattern: Pattern, index: int, horizon: timedelta) -> tuple[Ste
     return ()
 
 
-def _ago(pattern: Pattern, index: int) -> str:
-    return f"on day {int(pattern.since[index]) + 1} of the window"
+def _date(histories: Histories, column: int) -> str:
+    """The date on which a column of the daily arrays begins; they count back from the end."""
+    begins = histories.usage.end - timedelta(days=histories.daily.samples.shape[1] - column)
+    return f"{begins.day} {begins:%b}"
 
 
 def _typical(values: Array, since: int) -> float:

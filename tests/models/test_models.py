@@ -263,3 +263,20 @@ def test_memory_knows_every_peak_that_was_read() -> None:
     assert risk is not None
     assert 0.2 < risk < 0.55
     assert "of 56 days" in demand.trails["memory"][0][0].reason
+
+
+def test_cpu_and_memory_date_a_shift_alike_however_much_was_read() -> None:
+    """Both fall by half on 16 November, a week before the end: seven days count in full.
+
+    CPU is learnt from a fortnight and memory from all three weeks, each from its own first day.
+    """
+    half = np.where(np.arange(21 * 288) < 14 * 288, 1.0, 0.5)
+    wobble = np.exp(np.random.default_rng(3).normal(0, 0.02, 21 * 288))
+    of = histories(
+        steady(21, cpu=0.4 * half * wobble, memory=800 * MIB * half * wobble), window=meta(21)
+    )
+    demand = Pooled().fit(of, WEEK)
+    assert demand.recent["cpu"].tolist() == demand.recent["memory"].tolist() == [7.0]
+    for resource in RESOURCES:
+        (said,) = [s.reason for s in demand.trails[resource][0] if s.name == "shift"]
+        assert "about 16 Nov" in said
