@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 
 from analyzer.escape import markdown
 from analyzer.forge.cycle import NOW, STOP, Move
@@ -29,9 +29,17 @@ def asked_for(body: str) -> frozenset[str]:
 
 
 def dashboard(
-    cluster: str, moves: Sequence[Move], score: str = "", *, complete: bool = True
+    cluster: str,
+    moves: Sequence[Move],
+    score: str = "",
+    *,
+    complete: bool = True,
+    asked: Set[str] = frozenset(),
 ) -> Text:
-    """Title and body; the same moves give the same text. `score` is one line on what came true."""
+    """Title and body; the same moves give the same text. `score` is one line on what came true.
+
+    What was `asked` for and still waits keeps its tick: it did not work this time.
+    """
     lines = [marker(cluster), "", "What rightsize proposes here, and what it waits for."]
     if not complete:
         lines += ["", "The last run did not look at everything: more may wait than is listed."]
@@ -40,7 +48,7 @@ def dashboard(
     for heading, verbs in _PARTS:
         chosen = [move for move in moves if move.verb in verbs]
         if chosen:
-            lines += ["", f"### {heading}", "", *_items(chosen, waiting=verbs == ("wait",))]
+            lines += ["", f"### {heading}", "", *(_item(move, asked) for move in chosen)]
     lines += [
         "",
         f"Tick a box to have it opened by the next run. The label `{STOP}` on a pull request "
@@ -49,15 +57,13 @@ def dashboard(
     return Text(f"Right-sizing of {_plain(cluster) or 'this cluster'}", "\n".join(lines) + "\n")
 
 
-def _items(moves: Iterable[Move], *, waiting: bool) -> list[str]:
-    return [_item(move, waiting or move.verb == "held") for move in moves]
-
-
-def _item(move: Move, ask: bool) -> str:
+def _item(move: Move, asked: Set[str]) -> str:
     title = (
         move.wanted.text.title if move.wanted else move.request.text.title if move.request else ""
     )
-    box = f"[ ] <!-- rightsize-ask:{move.branch} --> " if ask else ""
+    tick = "x" if move.branch in asked else " "
+    may_ask = move.verb in ("wait", "held")
+    box = f"[{tick}] <!-- rightsize-ask:{move.branch} --> " if may_ask else ""
     number = f" (#{move.request.number})" if move.request and move.request.number else ""
     return f"- {box}{markdown(title)}{number}: {markdown(move.reason)}"
 

@@ -118,7 +118,8 @@ def deliver(
     moves = [_as_it_stands(outcome) for outcome in outcomes]
     where = ""
     try:
-        text = dashboard(cluster, moves, score, complete=complete)
+        asked = scene.asked_for
+        text = dashboard(cluster, moves, score, complete=complete, asked=asked)
         where = _write_dashboard(text, forge, issue)
     except AnalyzerError as error:
         problems.append(f"the dashboard was not written: {error}")

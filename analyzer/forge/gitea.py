@@ -28,6 +28,7 @@ class _Repository(Shape):
 
 class _End(Shape):
     ref: str
+    label: str = ""
     repo_id: int = 0
 
 
@@ -177,7 +178,8 @@ class Gitea:
 def _request(pull: _Pull) -> PullRequest:
     return PullRequest(
         number=pull.number,
-        branch=pull.head.ref,
+        # Once the branch is gone, `ref` is one of the server's own, and the label still its name.
+        branch=pull.head.label or pull.head.ref,
         text=Text(pull.title, pull.body or ""),
         state="merged" if pull.merged else "open" if pull.state == "open" else "closed",
         url=pull.html_url,

@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -238,19 +238,22 @@ def gitea(forge: Standin, method: str, path: str, query: dict[str, str], body: A
         if isinstance(made, str):
             return 409, {"message": made}, {}
         made.labels = [forge.labels[number - 1] for number in body.get("labels", [])]
-        return 201, _as_gitea(made), {}
+        return 201, _as_gitea(made, forge.heads()), {}
     if path == "/pulls":
-        return 200, [_as_gitea(p) for p in _listed(forge, query)], {}
+        return 200, [_as_gitea(p, forge.heads()) for p in _listed(forge, query)], {}
     if match := re.fullmatch(r"/pulls/(\d+)", path):
         pull = forge.pull(int(match[1]))
         if method == "PATCH":
             _edit(pull, body, "body")
-        return 201, _as_gitea(pull), {}
+        return 201, _as_gitea(pull, forge.heads()), {}
     return github(forge, method, path, query, body)
 
 
-def _as_gitea(pull: Pull) -> dict[str, Any]:
+def _as_gitea(pull: Pull, heads: Mapping[str, str]) -> dict[str, Any]:
     shown = _as_github(pull)
+    shown["head"]["label"] = pull.branch
+    if pull.branch not in heads:  # as Gitea does once the branch is deleted
+        shown["head"]["ref"] = f"refs/pull/{pull.number}/head"
     shown["head"]["repo_id"], shown["base"]["repo_id"] = 8 if pull.fork else 7, 7
     shown["merged"] = pull.merged
     shown["labels"] = [{"id": n, "name": name} for n, name in enumerate(pull.labels, start=1)]

@@ -466,6 +466,9 @@ def test_the_dashboard_says_what_waits_and_hears_a_tick(forge: Standin, checkout
     deliver(wanted, "home", some)
     assert not [c for c in forge.calls if c.startswith(("POST", "PATCH"))]
     issue["body"] = issue["body"].replace("[ ]", "[x]")
+    real, forge.open = forge.open, lambda *_: "not today"  # type: ignore[method-assign]
+    assert deliver(wanted, "home", some).failed and "[x]" in issue["body"]
+    forge.open = real  # type: ignore[method-assign]
     done = deliver(wanted, "home", some)
     assert verbs(done) == {"media-plex": "keep", "media-sonarr": "open"}
 
