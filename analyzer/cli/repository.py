@@ -198,7 +198,8 @@ def pr(
         if not deliver or branches:
             proposed = propose(report, plan, group or "application", split)
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-                code = code or _commit(proposed, plan, talk if branches else None)
+                made = _commit(proposed, plan, config, talk if branches else None)
+            code = code or made
         if deliver:
             chosen = _with_grouping(config, group, split)
             run_json: Path | None = parameters["run_json"]
@@ -211,19 +212,21 @@ def pr(
     ctx.exit(code)
 
 
-def _commit(found: Iterable[Proposal], plan: ChangePlan, talk: Talk | None) -> int:
+def _commit(found: Iterable[Proposal], plan: ChangePlan, config: Config, talk: Talk | None) -> int:
     """List the proposals, and commit each to its branch where `talk` is there to say what failed.
 
     One that cannot be committed ends nothing else; the exit code says that some are missing.
     """
+    from analyzer.gitops.land.diff import Author
     from analyzer.gitops.land.worktree import RejectedError, commit_to_branch
 
-    code = 0
+    author = Author(config.forge.author_name, config.forge.author_email)
+    root, code = plan.index.root, 0
     for proposal in found:
         if talk is not None:
             message = f"{proposal.title}\n\n{proposal.body}"
             try:
-                commit_to_branch(plan.index.root, proposal.branch, message, proposal.edits)
+                commit_to_branch(root, proposal.branch, message, proposal.edits, author=author)
             except RejectedError as err:
                 talk.say(f"left out: {err}")
                 continue

@@ -112,6 +112,22 @@ def test_what_fails_is_partial(served: Standin, run_json: Path, tmp_path: Path, 
         assert len(forge.pulls) == 1
 
 
+def test_a_partial_run_makes_its_branches(
+    served: Standin, run_json: Path, tmp_path: Path, git: Git
+) -> None:
+    """What could not be asked is named and makes exit code 3; the branches are made, as set."""
+    checkout, file = tmp_path / "checkout", tmp_path / "settings.yaml"
+    git(tmp_path, "clone", "-q", str(served.bare), "checkout")
+    asked = {"ask": True, "kubeconfig": str(tmp_path / "nowhere")}
+    author = {"author_email": "size@example.org"}
+    file.write_text(json.dumps({"kubernetes": asked, "forge": author}))
+    done = pr("--from", run_json, "--repo", checkout, "--config", file, "--branches")
+    assert done.exit_code == 3, done.output
+    shape = "--format=%(authoremail)"
+    made = git(checkout, "for-each-ref", shape, "refs/heads/rightsize").splitlines()
+    assert made and set(made) == {"<size@example.org>"}
+
+
 @pytest.mark.parametrize("address", ["https://user:pw@host/x", "https://ghp_secret@host/x"])
 def test_credentials_in_an_address_are_refused(tmp_path: Path, address: str) -> None:
     """With or without a user: it would stand in the list of processes."""
