@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from analyzer.cutoff import Kills
 from analyzer.policy import round_up
-from analyzer.quantity import Cpu, Memory, Quantity
+from analyzer.quantity import Memory, Quantity
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.step import Outcome, PolicyStep
 
@@ -22,17 +22,6 @@ def floor(case: Case, amount: Quantity) -> Outcome:
     if case.part == "limit" or amount >= case.floor:
         return amount, ""
     return case.floor, "never less than the floor"
-
-
-def busy_hour(case: Case, amount: Quantity) -> Outcome:
-    """At least the policy's share of the hour that is busy every day or every week."""
-    hour, share = case.facts.evidence.busy_hour, case.policy.busy_hour_floor
-    if case.target != "cpu_request" or hour is None:
-        return amount, ""
-    least = Cpu.from_cores(hour.cores * share)
-    if amount >= least:
-        return amount, ""
-    return least, f"{share:.0%} of the {Cpu.from_cores(hour.cores).human()} it uses {hour.when} UTC"
 
 
 def ceiling(case: Case, amount: Quantity) -> Outcome:
@@ -58,7 +47,7 @@ def settings(case: Case, amount: Quantity) -> Outcome:
     needed = max(bounds, key=lambda bound: bound.least.units, default=None)
     if needed is None or amount >= needed.least:
         return amount, ""
-    return needed.least, needed.reason
+    return round_up(needed.least), needed.reason
 
 
 def killed(case: Case, amount: Quantity) -> Outcome:
@@ -116,7 +105,6 @@ def node(case: Case, amount: Quantity) -> Outcome:
 
 HARD = (
     PolicyStep("floor", floor),
-    PolicyStep("busy hour", busy_hour),
     PolicyStep("killed", killed),
     PolicyStep("ceiling", ceiling),
     PolicyStep("settings", settings),

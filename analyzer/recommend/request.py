@@ -20,6 +20,10 @@ _NAMES = {"cpu": "CPU", "memory": "memory"}
 _RISKS = {"cpu": "of the time", "memory": "chance of a higher peak until the next review"}
 
 
+ABOUT = (0.75, 1.5)
+"""Between these shares of its busy hour's floor a request is about as much."""
+
+
 def plan_request(case: Case) -> Plan:
     """How the request of `case` comes about."""
     if case.resource in case.facts.unknown:
@@ -47,6 +51,25 @@ def within_held_limit(case: Case, amount: Quantity) -> Outcome:
         return amount, ""
     why = why_limit_stays(case.facts)
     return (limit, f"no more than its limit: {why}") if why else (amount, "")
+
+
+def busy_hour(case: Case, amount: Quantity) -> Outcome:
+    """At least the policy's share of the hour that is busy every day or every week.
+
+    The hour differs from week to week, and the share is a rule of thumb: a request that is about
+    as much stays, or every review would move it.
+    """
+    hour, share = case.facts.evidence.busy_hour, case.policy.busy_hour_floor
+    if case.target != "cpu_request" or hour is None:
+        return amount, ""
+    least, now = round_up(Cpu.from_cores(hour.cores * share)), case.now
+    if amount >= least:
+        return amount, ""
+    reason = f"{share:.0%} of the {Cpu.from_cores(hour.cores).human()} it uses {hour.when} UTC"
+    low, high = ABOUT
+    if now is not None and low * least.units <= now.units <= high * least.units:
+        return max(now, amount), f"about {reason}"
+    return least, reason
 
 
 def worst_pod(case: Case, amount: Quantity) -> Outcome:
@@ -108,6 +131,7 @@ REQUEST = Plan(
         *HARD,
         COVERED,
         PolicyStep("settling", settling),
+        PolicyStep("busy hour", busy_hour),
         *RESTRAINTS,
         *HARD,
     ),

@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from analyzer.history import build_histories
+from analyzer.models import DEFAULT_MODEL
 from analyzer.pipeline import Method, analyze_histories
 from analyzer.recommend import Recommendation
 from analyzer.sources import load_recording
@@ -64,7 +65,7 @@ def judge(recommendation: Recommendation, truth: pd.Series) -> Verdict:
     )
 
 
-def verdicts(model: str | None) -> Iterator[Verdict]:
+def verdicts(model: str) -> Iterator[Verdict]:
     """Analyse the sample and judge every container that has a truth."""
     method = Method(model=model, backtest=False)
     histories = build_histories(load_recording(SAMPLE / "recording"))
@@ -79,7 +80,7 @@ def verdicts(model: str | None) -> Iterator[Verdict]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--all", action="store_true", help="every container, not the wrong alone")
     arguments = parser.parse_args()
     frame = pd.DataFrame([{**vars(v), "wrong": v.wrong} for v in verdicts(arguments.model)])
