@@ -254,17 +254,19 @@ class _Aim:
 
     def _is_carried(self, move: Move) -> bool:
         """Whether the value stands in an object that hands amounts on, such as a HelmRelease."""
-        owner = self.claim.place.owner
-        own = (move.owner[0], move.owner[2]) == (owner.kind, owner.name)
-        return move.sink is None and (own or self.carried)
+        return move.sink is None and (self.carried or self._is_own(move))
 
     def _in_carrier(self, move: Move) -> bool:
-        owner = self.claim.place.owner
-        if (move.owner[0], move.owner[2]) == (owner.kind, owner.name):
+        if self._is_own(move):
             ends = [BY_FIELD[field].path for field in self._wanted]
             whole = "\n" in str(move.before) or "\n" in str(move.after)
             return whole or any(move.path[-2:] == end for end in ends) or "valuesFrom" in move.path
         return move.owner[0] in ("ConfigMap", "Secret")
+
+    def _is_own(self, move: Move) -> bool:
+        """Whether the object is the place's owner, whose name may wait for Flux's variables."""
+        owner, kind, name = self.claim.place.owner, move.owner[0], move.owner[2]
+        return (kind, self.claim.expectation.route.expand(name)) == (owner.kind, owner.name)
 
     def _in_container(self, move: Move) -> bool:
         return self._here(move) and ".".join(map(str, move.path)) in self._wanted

@@ -250,6 +250,21 @@ def test_edits_of_one_build_do_not_blame_each_other(plant: Plant, tools: Tools) 
     assert "no helm on PATH" in release.proof.rendering
 
 
+def test_a_release_whose_name_waits_for_a_variable_is_proven(plant: Plant, tools: Tools) -> None:
+    """Kustomize builds the name as written; Flux fills it in afterwards, so both are one object."""
+    root = plant(
+        {
+            "clusters/home/sync.yaml": flux("flux-system", "./clusters/home")
+            + "---"
+            + flux("apps", "./apps", targetNamespace="media"),
+            "apps/kustomization.yaml": "resources: [hr.yaml]\n",
+            "apps/hr.yaml": RELEASE.replace("name: player}", "name: 'player${SUFFIX:=}'}"),
+        }
+    )
+    found = plan(root, change(namespace="media", workload="player"), tools=tools)
+    assert "hands the values on as intended" in edited(found).proof.rendering
+
+
 def test_a_kustomization_is_built_without_any_controller(plant: Plant, tools: Tools) -> None:
     """The outermost folder that takes the file is built, whoever applies it."""
     root = plant(
