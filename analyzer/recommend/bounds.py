@@ -107,7 +107,7 @@ HARD = (
     PolicyStep("floor", floor),
     PolicyStep("killed", killed),
     PolicyStep("ceiling", ceiling),
-    PolicyStep("settings", settings),
+    PolicyStep("at least", settings),
     PolicyStep("request", above_request),
     PolicyStep("limit", kept_limit),
     PolicyStep("pod", pod),

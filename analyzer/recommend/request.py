@@ -105,7 +105,7 @@ def settling(case: Case, amount: Quantity) -> Outcome:
     if days >= SETTLED_DAYS or amount >= least:
         return amount, ""
     return least, (
-        f"usage is lower since {days:.0f} days only; it is lowered when that has lasted for "
+        f"usage is lower since {_days(days)} only; it is lowered when that has lasted for "
         f"{SETTLED_DAYS:g}"
     )
 
@@ -155,3 +155,7 @@ def _scale_point(case: Case) -> str:
 
 def _hands_off(case: Case) -> Outcome:
     return case.now, _scale_point(case)
+
+
+def _days(count: float) -> str:
+    return "1 day" if round(count) == 1 else f"{count:.0f} days"

@@ -62,7 +62,7 @@ STEPS = {
     "remove": "removed",
     "request": "not below the request",
     "round": "round amount",
-    "settings": "what its own settings ask for",
+    "at least": "what its own settings ask for, or a peak from before the window",
     "shift": "usage moved",
     "start": "what a start needs",
     "throttled": "above where it was slowed down",

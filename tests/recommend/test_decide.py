@@ -275,7 +275,7 @@ def test_what_the_settings_ask_for_is_a_bound() -> None:
     heap = tuple(Bound(target, Memory(800 * MIB), "its Java heap is 640Mi") for target in both)
     (found,), _ = recommend(of, demand(of), Policies(), bounds={ref(): heap})
     assert found.proposed == resources("100m", "800Mi", None, "800Mi")
-    assert step(found, "memory_request", "settings") == "its Java heap is 640Mi"
+    assert step(found, "memory_request", "at least") == "its Java heap is 640Mi"
 
 
 def test_the_stated_risk_is_that_of_the_amount_proposed() -> None:
