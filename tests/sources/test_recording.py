@@ -460,6 +460,15 @@ def test_a_date_that_means_two_days_is_refused(tmp_path: Path) -> None:
         import_usage(tmp_path / "t.csv")
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """Nobody can know which of the two is meant."""
+    (tmp_path / "t.csv").write_text(
+        "series_id,timestamp,cpu_cores,cpu_cores\na,2026-11-02T00:05:00Z,1,2\n"
+    )
+    with pytest.raises(RecordingError, match="cpu_cores is there twice"):
+        import_usage(tmp_path / "t.csv")
+
+
 def test_a_few_stray_rows_cost_no_import(caplog: pytest.LogCaptureFixture) -> None:
     """One sample of 1970, one without a time, one below zero among 300: all else is kept."""
     table = frame(300)

@@ -179,9 +179,18 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
+        _refuse_twins(path)
         return pd.read_csv(path, encoding="utf-8")
     except (OSError, ValueError, pa.ArrowException, UnicodeDecodeError) as error:
         raise RecordingError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _refuse_twins(path: Path) -> None:
+    """Raise `RecordingError` for a column that is named twice: which of the two is meant?"""
+    head = pd.read_csv(path, encoding="utf-8", header=None, nrows=1, dtype=str).iloc[0].tolist()
+    twins = sorted({name for name in head if isinstance(name, str) and head.count(name) > 1})
+    if twins:
+        raise RecordingError(f"{path}: the column {twins[0]} is there twice; drop one of them")
 
 
 def _name_series(frame: pd.DataFrame) -> pd.DataFrame:
