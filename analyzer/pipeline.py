@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer import __version__
-from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest
+from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest, in_words
 from analyzer.calibration import apply, fit_past, judge_past, learn, spend
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.effect import idle_namespaces, idle_rules
@@ -420,7 +420,7 @@ def judge(
     report = replace(report, placement=_placement(report, histories))
     walk = Walk(train, horizon)
     result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
-    return replace(report, backtest=tuple(result.to_dicts()), verdict=result.verdict())
+    return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
 
 
 def _placement(report: Report, histories: Histories) -> Placement | None:

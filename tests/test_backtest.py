@@ -20,6 +20,7 @@ from analyzer.backtest import (
     POLICY,
     Walk,
     backtest,
+    in_words,
     interpolate,
     measure,
     review_stops,
@@ -82,7 +83,7 @@ def test_peers_are_kept_with_their_own_margins_for_the_verdict() -> None:
     result = backtest(histories(steady(21), window=meta(21)), ["pooled", "krr"])
     memory = next(row for row in result.peers if row.resource == "memory")
     assert memory.footprint[0] / memory.usage[0] == pytest.approx(1.15)
-    assert "KRR: 0.0% at 1.15 x" in result.verdict()
+    assert "KRR: 0.0% at 1.15 x" in in_words(result)
 
 
 def test_current_requests_are_a_row_for_comparison() -> None:
@@ -190,7 +191,7 @@ def test_interpolation_takes_the_cheapest_of_equal_points() -> None:
 
 def test_the_verdict_is_for_people() -> None:
     """One sentence with what would have happened at the default risks."""
-    text = backtest(containers(wandering(10)), ["pooled", "krr"]).verdict()
+    text = in_words(backtest(containers(wandering(10)), ["pooled", "krr"]))
     assert text.startswith("On the last review of 7 days, memory peaked above the request in ")
     assert "x usage" in text
 
@@ -200,9 +201,9 @@ def test_a_run_and_a_backtest_quote_the_same_policy() -> None:
     of = containers(wandering(10))
     method = Method()
     result = score_policy(of, method, Walk())
-    assert analyze_histories(of, method).verdict == result.verdict()
+    assert analyze_histories(of, method).verdict == in_words(result)
     ours = result.named(POLICY, "memory")[0]
-    assert f"{measure(ours).footprint:.2f} x usage (90 % interval" in result.verdict()
+    assert f"{measure(ours).footprint:.2f} x usage (90 % interval" in in_words(result)
 
 
 def test_what_is_kept_is_scored_as_it_is() -> None:
@@ -272,7 +273,7 @@ def test_a_large_container_counts_by_what_it_uses() -> None:
 def test_few_weeks_are_said_to_be_few() -> None:
     """One review tells nothing of how weeks differ; and 10 container-weeks nothing of 1 %."""
     result = backtest(containers(wandering(10)), ["pooled", "krr"])
-    assert "too few to tell" in result.verdict()
+    assert "too few to tell" in in_words(result)
     assert not result.tells("memory", 0.01)
     assert result.tells("memory", 0.5)
 

@@ -17,6 +17,7 @@ from analyzer.backtest.score import (
     measure,
 )
 from analyzer.backtest.sweep import MARGINS
+from analyzer.backtest.verdict import in_words
 from analyzer.backtest.walk import DAILY, LEAST_TRAIN, Recommender, Walk, backtest, review_stops
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Row",
     "Walk",
     "backtest",
+    "in_words",
     "interpolate",
     "measure",
     "review_stops",

@@ -281,12 +281,6 @@ class BacktestResult:
         weeks = max((int(row.judged.sum()) for row in rows), default=0)
         return weeks * overrun >= LEAST_OVERRUNS if resource == "memory" else weeks >= LEAST_OF_CPU
 
-    def verdict(self) -> str:
-        """The backtest in a few sentences."""
-        from analyzer.backtest.verdict import in_words
-
-        return in_words(self)
-
 
 def cheapest(shares: Mapping[Point, tuple[float, float]], overrun: float) -> float:
     """The least footprint at `overrun` over the settings of a sweep; NaN where none reaches it."""

@@ -208,7 +208,7 @@ def backtest(
     is held against it: this policy as a run ships it, models at every risk, peers and plain rules
     at every setting their users have, and what hindsight would have set.
     """
-    from analyzer.backtest import Walk
+    from analyzer.backtest import Walk, in_words
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
     from analyzer.models import MODELS
@@ -225,12 +225,12 @@ def backtest(
         histories = build_histories(recording)
         walk = Walk(before, parse_duration(config.horizon), daily="vpa" in names)
         result = score_policy(histories, method_of(config), walk, names, talk.progress)
-        talk.say(result.verdict())
+        talk.say(in_words(result))
         talk.say_partial(recording.meta.warnings)
     if chart is not None:
         from analyzer.plots import backtest_figure, write_png
 
-        write_png(backtest_figure(result.to_frame()), chart, result.verdict())
+        write_png(backtest_figure(result.to_frame()), chart, in_words(result))
     _show_backtest(result, form)
     ctx.exit(PARTIAL if recording.meta.warnings else 0)
 
