@@ -283,3 +283,23 @@ def test_cpu_and_memory_date_a_shift_alike_however_much_was_read() -> None:
     for resource in RESOURCES:
         (said,) = [s.reason for s in demand.trails[resource][0] if s.name == "shift"]
         assert "about 16 Nov" in said
+
+
+def test_the_highest_of_more_days_is_higher() -> None:
+    """The peak of a fortnight exceeds every level more often than that of a week or a day."""
+    peaks = 3e8 * np.exp(np.random.default_rng(4).normal(0, 0.2, (5, 14)))
+    day, week, fortnight = (peak_levels(peaks, timedelta(days=n)) for n in (1, 7, 14))
+    assert (day < week).all() and (week < fortnight).all()
+
+
+def test_the_trend_carries_growth_to_the_end_of_the_horizon_and_not_beyond() -> None:
+    """2 % a day for a fortnight ends at 1.32 x its start, and a week on at 1.52 x.
+
+    One week in ten peaks above a level with room for its spread, but not for another fortnight.
+    """
+    rise = np.exp(0.02 * np.arange(14 * 288) / 288)
+    wobble = np.exp(np.random.default_rng(6).normal(0, 0.01, (3, 14 * 288)))
+    demand = model_named("trend").fit(containers(3e8 * rise * wobble), WEEK)
+    assert set(demand.findings["memory"]) == {"growth"}
+    level = demand.at("memory", 0.1) / 3e8
+    assert ((level > 1.52) & (level < 1.52 * 1.6)).all()
