@@ -127,8 +127,11 @@ class Row:
         if by == "use":
             with np.errstate(invalid="ignore", divide="ignore"):
                 hits, of = used * hits / of, used
-        parts = (hits, of, self.level * self.came.pods, used)
-        return tuple(np.where(self.judged, part, 0.0) for part in parts)  # type: ignore[return-value]
+
+        def judged(part: npt.ArrayLike) -> Array:
+            return np.where(self.judged, part, 0.0)
+
+        return judged(hits), judged(of), judged(self.level * self.came.pods), judged(used)
 
     @property
     def footprint(self) -> Array:

@@ -37,6 +37,7 @@ from analyzer.calibration import Judged, apply, judge, learn, review_past
 from analyzer.errors import UsageError
 from analyzer.history import Histories
 from analyzer.models import MODELS, RESOURCES, Demand, Model, Resource, model_named
+from analyzer.models.demand import Learner
 from analyzer.models.rule import Peer
 
 Progress = Callable[[int, int, str], None]
@@ -197,8 +198,8 @@ def _hold(
 def _calibrated(review: Review, model: Model, past: list[Judged]) -> Demand:
     """The demand that a run at that time would have gone by."""
     known = review.seen
-    if getattr(model, "learns", False):
-        model = type(model)(window=review.train)  # type: ignore[call-arg]  # who learns takes it
+    if isinstance(model, Learner):
+        model = model.within(review.train)
         known = review.known
     demand = model.fit(known, review.horizon)
     if not past:

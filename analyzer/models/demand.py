@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -96,4 +96,13 @@ class Model(Protocol):
 
     def fit(self, histories: Histories, horizon: timedelta) -> Demand:
         """State the demand of every container for `horizon` after the end of the window."""
+        ...
+
+
+@runtime_checkable
+class Learner(Model, Protocol):
+    """A model that uses what lies before its window to learn, where there is any."""
+
+    def within(self, window: timedelta) -> Model:
+        """The same model, whose demand rests on the last `window` of what it is given."""
         ...

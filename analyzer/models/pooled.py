@@ -66,11 +66,13 @@ class Pooled:
     """Own history smoothed by drift, plus jumps as frequent and far as the cluster's."""
 
     name = "pooled"
-    learns = True
-    """Uses what lies before the window to learn, where there is any."""
 
     def __init__(self, window: timedelta = timedelta(days=14)) -> None:
         self.window = window
+
+    def within(self, window: timedelta) -> Pooled:
+        """The same model over another window; what lies before it is learnt from."""
+        return Pooled(window)
 
     def fit(self, histories: Histories, horizon: timedelta) -> Demand:
         """State demand: of CPU from the last `window`, of memory from all days that were read.

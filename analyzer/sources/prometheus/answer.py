@@ -38,17 +38,18 @@ class _Envelope(msgspec.Struct):
     status: str
     data: msgspec.Raw = msgspec.Raw()
     warnings: list[str] | None = None
-    isPartial: bool | None = None  # noqa: N815  # VictoriaMetrics calls it so
+    is_partial: bool | None = msgspec.field(default=None, name="isPartial")
+    """What VictoriaMetrics says of an answer that lacks something."""
 
     @property
     def told(self) -> tuple[str, ...]:
         """What the server says is missing from its answer; empty when the answer is whole."""
-        partial = ["the server marked its answer as partial"] if self.isPartial else []
+        partial = ["the server marked its answer as partial"] if self.is_partial else []
         return (*(self.warnings or ()), *partial)
 
 
 class _Result(msgspec.Struct):
-    resultType: str  # noqa: N815  # the API calls it so
+    result_type: str = msgspec.field(name="resultType")
     result: msgspec.Raw
 
 
@@ -124,8 +125,8 @@ def parse_labels(text: bytes) -> dict[str, str]:
 def _read_result(text: bytes, kind: str) -> tuple[_Envelope, msgspec.Raw]:
     envelope = _read_envelope(text)
     result = _decode(envelope.data, _Result)
-    if result.resultType != kind:
-        raise MalformedError(f"expected a {kind}, found {result.resultType[:80]!r}")
+    if result.result_type != kind:
+        raise MalformedError(f"expected a {kind}, found {result.result_type[:80]!r}")
     return envelope, result.result
 
 

@@ -33,7 +33,7 @@ from analyzer.sources.prometheus.failure import (
     error_text,
 )
 from analyzer.sources.prometheus.retry import Retries, seconds_asked
-from analyzer.sources.prometheus.session import naming_failures, open_session
+from analyzer.sources.prometheus.session import NamedFailures, open_session
 from analyzer.sources.prometheus.settings import PrometheusSettings
 
 _READ_SIZE = 1 << 20
@@ -179,7 +179,7 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
         parts: list[bytes] = []
         size = 0
         while True:
-            with naming_failures(self.url):
+            with NamedFailures(self.url):
                 data = response.raw.read1(_READ_SIZE, decode_content=True)
             if time.monotonic() > until:
                 raise TimedOutError(
@@ -223,7 +223,7 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
         seconds = self._retries.request_seconds()
         with self._lock:
             self._counts["requests"] += 1
-        with naming_failures(self.url):
+        with NamedFailures(self.url):
             response: requests.Response = self._session.request(
                 method,
                 url,
@@ -238,7 +238,7 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
         return response
 
     def _failure(self, response: requests.Response) -> SourceError:
-        with naming_failures(self.url):
+        with NamedFailures(self.url):
             text = response.raw.read(4096, decode_content=True)
         kind, message = error_text(text, lambda said: self._mask(said, response))
         where = f"{self.url} answered {response.status_code}"

@@ -78,8 +78,8 @@ def _existing(path: Path, what: str) -> Path:
     return path
 
 
-class naming_failures:  # noqa: N801  # reads as a phrase: with naming_failures(url)
-    """Turn the exceptions of requests and urllib3 into ours."""
+class NamedFailures:
+    """Turn the exceptions of requests and urllib3 that a block raises into ours."""
 
     def __init__(self, url: str) -> None:
         self.url = url
