@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
+from analyzer.forge.shared_calls import IssueShape, SharedCalls
 
 TOKENS = ("GITEA_TOKEN", "FORGEJO_TOKEN")
 _PAGE = 50
@@ -51,28 +51,18 @@ class _Pull(Shape):
     closed_at: str | None = None
 
 
-class _Issue(Shape):
-    number: int
-    title: str
-    html_url: str = ""
-    body: str | None = None
-    pull_request: dict[str, Any] | None = None
-
-
 class _Comment(Shape):
     body: str = ""
 
 
-class Gitea:
+class Gitea(SharedCalls):
     """Pull requests of one repository on Gitea or Forgejo."""
 
     name = "gitea"
     longest_body = 60_000
 
     def __init__(self, rest: Rest, repository: str) -> None:
-        self.rest = rest
-        self.repository = repository
-        self._root = f"repos/{quote(repository)}"
+        super().__init__(rest, repository)
         self._ended: list[PullRequest] | None = None
 
     def default_branch(self) -> str:
@@ -134,21 +124,13 @@ class Gitea:
                 known[name] = read(_Label, made, "the new label").id
         return [known[name] for name in names if name in known]
 
-    def edit(self, number: int, text: Text) -> None:
-        self.rest.send(
-            "PATCH", f"{self._root}/pulls/{number}", {"title": text.title, "body": text.body}
-        )
-
     def close(self, number: int) -> None:
         self._ended = None
-        self.rest.send("PATCH", f"{self._root}/pulls/{number}", {"state": "closed"})
+        super().close(number)
 
     def comments(self, number: int) -> list[str]:
         found = self.rest.get(f"{self._root}/issues/{number}/comments")
         return [read(_Comment, item, "a comment").body for item in found or []]
-
-    def comment(self, number: int, body: str) -> None:
-        self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
 
     def picture(self, commit: str, path: str) -> str | None:
         web = self._about().html_url
@@ -156,23 +138,12 @@ class Gitea:
 
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(f"{self._root}/issues", state="open", type="issues", limit=_PAGE)
-        issues = [read(_Issue, item, "an issue") for item in found]
+        issues = [read(IssueShape, item, "an issue") for item in found]
         marked = [i for i in issues if i.pull_request is None and marker in (i.body or "")]
         oldest = min(marked, key=lambda i: i.number, default=None)
         if oldest is None:
             return None
         return Issue(oldest.number, Text(oldest.title, oldest.body or ""), oldest.html_url)
-
-    def write_issue(self, number: int | None, text: Text) -> Issue:
-        body: dict[str, object] = {"title": text.title, "body": text.body}
-        if number is None:
-            made = self.rest.send("POST", f"{self._root}/issues", body)
-        else:
-            made = self.rest.send("PATCH", f"{self._root}/issues/{number}", body)
-        if self.rest.dry_run:
-            return Issue(number or 0, text)
-        issue = read(_Issue, made, "the issue")
-        return Issue(issue.number, text, issue.html_url)
 
 
 def _request(pull: _Pull) -> PullRequest:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
+from analyzer.forge.shared_calls import IssueShape, SharedCalls
 
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 
@@ -49,14 +49,6 @@ class _Pull(Shape):
     updated_at: str | None = None
 
 
-class _Issue(Shape):
-    number: int
-    title: str
-    html_url: str = ""
-    body: str | None = None
-    pull_request: dict[str, Any] | None = None
-
-
 class _About(Shape):
     full_name: str
     default_branch: str
@@ -67,16 +59,14 @@ class _Comment(Shape):
     body: str | None = None
 
 
-class GitHub:
+class GitHub(SharedCalls):
     """Pull requests of one repository on GitHub."""
 
     name = "github"
     longest_body = 65_000
 
     def __init__(self, rest: Rest, repository: str) -> None:
-        self.rest = rest
-        self.repository = repository
-        self._root = f"repos/{quote(repository)}"
+        super().__init__(rest, repository)
         self._about: _About | None = None
 
     def _repository(self) -> _About:
@@ -141,20 +131,9 @@ class GitHub:
             self.rest.send("POST", f"{self._root}/issues/{number}/labels", {"labels": list(labels)})
         return request
 
-    def edit(self, number: int, text: Text) -> None:
-        self.rest.send(
-            "PATCH", f"{self._root}/pulls/{number}", {"title": text.title, "body": text.body}
-        )
-
-    def close(self, number: int) -> None:
-        self.rest.send("PATCH", f"{self._root}/pulls/{number}", {"state": "closed"})
-
     def comments(self, number: int) -> list[str]:
         found = self.rest.pages(f"{self._root}/issues/{number}/comments", per_page=100)
         return [read(_Comment, item, "a comment").body or "" for item in found]
-
-    def comment(self, number: int, body: str) -> None:
-        self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
 
     def picture(self, commit: str, path: str) -> str | None:
         about = self._repository()
@@ -165,21 +144,10 @@ class GitHub:
             f"{self._root}/issues", state="open", sort="created", direction="asc", per_page=100
         )
         for item in found:
-            issue = read(_Issue, item, "an issue")
+            issue = read(IssueShape, item, "an issue")
             if issue.pull_request is None and marker in (issue.body or ""):
                 return Issue(issue.number, Text(issue.title, issue.body or ""), issue.html_url)
         return None
-
-    def write_issue(self, number: int | None, text: Text) -> Issue:
-        body: dict[str, object] = {"title": text.title, "body": text.body}
-        if number is None:
-            made = self.rest.send("POST", f"{self._root}/issues", body)
-        else:
-            made = self.rest.send("PATCH", f"{self._root}/issues/{number}", body)
-        if self.rest.dry_run:
-            return Issue(number or 0, text)
-        issue = read(_Issue, made, "the issue")
-        return Issue(issue.number, text, issue.html_url)
 
 
 def _request(pull: _Pull) -> PullRequest:
