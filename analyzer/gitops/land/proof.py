@@ -10,6 +10,7 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, build_of, built_values
 from analyzer.gitops.land.writes import Write, written
+from analyzer.gitops.reach.custom import workload_text
 from analyzer.gitops.reach.release import Release
 from analyzer.gitops.reach.route import has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
@@ -386,10 +387,7 @@ def _together(verdicts: Sequence[Verdict]) -> Verdict:
 
 def sink_of(expectation: Expectation) -> Sink:
     """The container an expectation is about, as a rendering names it."""
-    if expectation.pattern is not None:
-        workload = expectation.pattern.pattern.replace("\\", "")
-    else:
-        workload = expectation.workload or ""
+    workload = workload_text(expectation.workload, expectation.pattern)
     return Sink(expectation.kind, workload, expectation.container)
 
 
