@@ -9,7 +9,7 @@ import numpy as np
 
 from analyzer.calibration import apply, fit_past, judge_past, learn, spend
 from analyzer.history import Histories, Skipped
-from analyzer.ledger import EMPTY, Ledger, recall
+from analyzer.ledger import Ledger, no_ledger, recall
 from analyzer.models import Demand, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.rule import Peer
@@ -37,7 +37,7 @@ LOOK_BACK = 4
 
 
 def decide(
-    histories: Histories, method: Method, bounds: Bounds | None = None, ledger: Ledger = EMPTY
+    histories: Histories, method: Method, bounds: Bounds | None = None, ledger: Ledger | None = None
 ) -> Decided:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
@@ -50,7 +50,7 @@ def decide(
         calibration = learn(judge_past(reviews, histories))
         earlier = [(r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK]]
         demand = apply(demand, calibration)
-    pasts = _pasts(histories, earlier, method, ledger)
+    pasts = _pasts(histories, earlier, method, ledger or no_ledger())
     found, skipped = propose(histories, demand, method, bounds, pasts)
     return Decided(found, skipped, wanted_amounts(histories, demand, method.policies))
 
