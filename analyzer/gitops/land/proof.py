@@ -11,6 +11,7 @@ from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, build_of, built_values
 from analyzer.gitops.land.writes import Write, written
 from analyzer.gitops.reach.custom import workload_text
+from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Release
 from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
@@ -90,6 +91,8 @@ class Claim(Protocol):
     def writes(self) -> Sequence[Write]: ...
 
 
+_CARRIERS = frozenset({"HelmRelease", HELM_CHART, CONFIG})
+"""Objects that hand values on to a chart, and that kustomize builds like any other."""
 _ROUNDED = 1.1
 """How far above an amount its spelling in a decimal unit of two digits may lie."""
 
@@ -117,7 +120,7 @@ class Prover:
             for n, verdict in zip(concerned, self._build(build, group), strict=True):
                 found[n].append(verdict)
         releases = [n for n, claim in enumerate(claims) if claim.place.owner.release is not None]
-        for positions in _groups([claims[n].place.owner for n in releases]):
+        for positions in _groups([_release_of(claims[n]) for n in releases]):
             concerned = [releases[position] for position in positions]
             group = [claims[n] for n in concerned]
             for n, verdict in zip(concerned, self._release(group), strict=True):
@@ -136,7 +139,7 @@ class Prover:
         Charts that kustomize itself would render are left to helm.
         """
         owner = claim.place.owner
-        if owner.release is not None and owner.kind != "HelmRelease":
+        if owner.release is not None and owner.kind not in _CARRIERS:
             return
         for write in claim.writes:
             for other in self._index.fed_by.get((write.file, write.address), []):
@@ -169,7 +172,10 @@ class Prover:
         helm = self._builder.helm
         if helm is None:
             return [Verdict(None, "not rendered: there is no helm on PATH")] * len(claims)
-        releases = [r for r in self._index.releases if r.owner == owner]
+        # Stages of one release differ in their values: only that of the claim's own way is meant.
+        named = [r for r in self._index.releases if r.owner == owner]
+        entry = claims[0].expectation.route.entry
+        releases = [r for r in named if r.route.entry == entry] or named
         chart = helm.chart_of(releases[0], self._index.root) if releases else None
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
@@ -267,7 +273,8 @@ class _Aim:
     def _is_own(self, move: Move) -> bool:
         """Whether the object is the place's owner, whose name may wait for Flux's variables."""
         owner, kind, name = self.claim.place.owner, move.owner[0], move.owner[2]
-        return (kind, self.claim.expectation.route.expand(name)) == (owner.kind, owner.name)
+        kinds = (owner.kind, CONFIG) if owner.kind == HELM_CHART else (owner.kind,)
+        return kind in kinds and self.claim.expectation.route.expand(name) == owner.name
 
     def _in_container(self, move: Move) -> bool:
         return self._here(move) and ".".join(map(str, move.path)) in self._wanted
@@ -331,6 +338,11 @@ def sink_of(expectation: Expectation) -> Sink:
     """The container an expectation is about, as a rendering names it."""
     workload = workload_text(expectation.workload, expectation.pattern)
     return Sink(expectation.kind, workload, expectation.container)
+
+
+def _release_of(claim: Claim) -> Hashable:
+    """What claims of one release on one way to a cluster have in common."""
+    return claim.place.owner, claim.expectation.route.entry
 
 
 def _groups(keys: Sequence[Hashable]) -> Iterable[list[int]]:
