@@ -196,13 +196,16 @@ def source_of(config: Config, progress: Progress = no_progress) -> Source:
     return open_source(config.source, settings, progress)
 
 
-def read(config: Config, now: datetime, progress: Progress = no_progress) -> Recording:
-    """Read the configured window up to `now`; a recording is read up to its own end."""
+def read(config: Config, now: datetime | None, progress: Progress = no_progress) -> Recording:
+    """Read the configured window up to `now`, None for the clock of the server that is read.
+
+    A recording is read up to its own end.
+    """
     return read_noting(config, now, progress)[0]
 
 
 def read_noting(
-    config: Config, now: datetime, progress: Progress = no_progress
+    config: Config, now: datetime | None, progress: Progress = no_progress
 ) -> tuple[Recording, tuple[str, ...]]:
     """The same with what of the settings has no effect on it, in one sentence each."""
     source = source_of(config, progress)
@@ -229,11 +232,11 @@ def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[st
     yield from idle_namespaces("exclude_namespaces", config.exclude_namespaces, known)
 
 
-def window_end(config: Config, now: datetime) -> datetime | None:
-    """Where the window ends: as configured, else now; None for the end of a recording."""
+def window_end(config: Config, now: datetime | None) -> datetime | None:
+    """Where the window ends: as configured, else now; None for the end of what the source has."""
     if config.until is not None:
         return parse_time(config.until)
-    return None if str(config.source).startswith("recording:") else utc(now)
+    return None if now is None or str(config.source).startswith("recording:") else utc(now)
 
 
 def restrict(recording: Recording, namespaces: Sequence[str], excluded: Sequence[str]) -> Recording:
@@ -281,6 +284,17 @@ def review_beforehand(
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """What the models know of some histories: demand now, and as earlier reviews would have had it.
+
+    Policies are weighed against each other on what was learnt once.
+    """
+
+    demand: Demand
+    earlier: tuple[tuple[Histories, Demand], ...] = ()
+
+
+@dataclass(frozen=True)
 class Review:
     """What a review found, and the rows that it adds to the ledger."""
 
@@ -313,6 +327,18 @@ def review(
     """As `analyze_histories`, with what is to be remembered of it."""
     progress(0, 3, "learning demand")
     decided = decide(histories, method, bounds, ledger)
+    return reviewed(decided, histories, method, progress, ledger, bounds)
+
+
+def reviewed(
+    decided: Decided,
+    histories: Histories,
+    method: Method,
+    progress: Progress = no_progress,
+    ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
+) -> Review:
+    """The report on what was `decided`, judged on the past where `method` asks for it."""
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in decided.recommendations],
@@ -354,17 +380,33 @@ def decide(
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
         return Decided([], list(histories.skipped), {})
+    return weigh(histories, learn_demand(histories, method), method, bounds, ledger)
+
+
+def learn_demand(histories: Histories, method: Method) -> Learnt:
+    """The demand that the model states, calibrated where it learns; no policy is asked."""
     model = model_named(method.model)
     demand = model.fit(histories, method.horizon)
-    earlier: list[tuple[Histories, Demand]] = []
-    if not isinstance(model, Peer):
-        reviews = fit_past(model, histories, method.horizon)
-        calibration = learn(judge_past(reviews, histories))
-        earlier = [(r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK]]
-        demand = apply(demand, calibration)
-    pasts = _pasts(histories, earlier, method, ledger)
-    found, skipped = _propose(histories, demand, method, bounds, pasts)
-    return Decided(found, skipped, wanted_amounts(histories, demand, method.policies))
+    if isinstance(model, Peer):
+        return Learnt(demand)
+    reviews = fit_past(model, histories, method.horizon)
+    calibration = learn(judge_past(reviews, histories))
+    earlier = tuple((r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK])
+    return Learnt(apply(demand, calibration), earlier)
+
+
+def weigh(
+    histories: Histories,
+    learnt: Learnt,
+    method: Method,
+    bounds: Bounds | None = None,
+    ledger: Ledger = EMPTY,
+) -> Decided:
+    """Apply the policy of `method` to what was `learnt`."""
+    pasts = _pasts(histories, learnt.earlier, method, ledger)
+    found, skipped = _propose(histories, learnt.demand, method, bounds, pasts)
+    wanted = wanted_amounts(histories, learnt.demand, method.policies)
+    return Decided(found, skipped, wanted)
 
 
 def _pasts(
@@ -423,13 +465,20 @@ def judge(
     return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
 
 
+def requested(
+    histories: Histories, recommendations: Sequence[Recommendation] = ()
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What every container asks for once the `recommendations` hold; see `_requests`."""
+    proposed = {histories.position[r.ref]: r.proposed for r in recommendations}
+    count = range(len(histories))
+    return _requests([proposed.get(i, histories.spec(i).resources.effective()) for i in count])
+
+
 def _placement(report: Report, histories: Histories) -> Placement | None:
     """What today's requests, the proposed ones and those of the peers would do to nodes."""
-    proposed = {histories.position[r.ref]: r.proposed for r in report.recommendations}
-    today = [histories.spec(i).resources.effective() for i in range(len(histories))]
     ways = {
-        "today": _requests(today),
-        "proposed": _requests([proposed.get(i, now) for i, now in enumerate(today)]),
+        "today": requested(histories),
+        "proposed": requested(histories, report.recommendations),
     }
     for name in ("krr", "vpa"):
         levels = model_named(name).fit(histories, report.horizon).levels
