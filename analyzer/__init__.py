@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from analyzer.models import Model as Model
     from analyzer.models import Step as Step
     from analyzer.models import model_named as model_named
-    from analyzer.pipeline import Method as Method
-    from analyzer.pipeline import analyze as analyze
+    from analyzer.pipeline.method import Method as Method
+    from analyzer.pipeline.review import analyze as analyze
     from analyzer.policy import Policies as Policies
     from analyzer.policy import Policy as Policy
     from analyzer.policy import Rule as Rule
@@ -77,7 +77,7 @@ _HOME = {
     "Histories": "history",
     "Memory": "quantity",
     "Meta": "usage",
-    "Method": "pipeline",
+    "Method": "pipeline.method",
     "Model": "models",
     "Part": "study",
     "Policies": "policy",
@@ -97,7 +97,7 @@ _HOME = {
     "Window": "sources",
     "WorkloadRef": "workload",
     "Writer": "writers",
-    "analyze": "pipeline",
+    "analyze": "pipeline.review",
     "build_histories": "history",
     "dump_report": "report",
     "import_usage": "sources",

@@ -30,26 +30,17 @@ from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import Ledger
 from analyzer.models.forecast import Forecasts, forecasts
 from analyzer.output import write_files
-from analyzer.pipeline import (
-    Decided,
-    Learnt,
-    Method,
-    Progress,
-    learn_demand,
-    method_of,
-    no_progress,
-    read_noting,
-    remembered,
-    requested,
-    reviewed,
-    score_policy,
-    weigh,
-)
+from analyzer.pipeline.decision import Decided, Learnt, learn_demand, weigh
+from analyzer.pipeline.judgement import requested, score_policy
+from analyzer.pipeline.method import Method, method_of
+from analyzer.pipeline.reading import read_noting
+from analyzer.pipeline.review import remembered, reviewed
 from analyzer.placement import place
 from analyzer.policy import Policies, Policy
 from analyzer.presets import PRESETS
 from analyzer.recommend import Recommendation
 from analyzer.report import Report, tally
+from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
 from analyzer.workload import ContainerRef, find
 
@@ -85,7 +76,7 @@ def run(
     if source is not None and not isinstance(source, Recording):
         given["source"] = _named_source(source)
     chosen = load_config(config, flags={n: _plain(v) for n, v in given.items()}).config
-    told: Progress = _Told() if progress is True else progress or no_progress
+    told: Progress = _Told() if progress is True else progress or silent
     notices: tuple[str, ...] = ()
     if isinstance(source, Recording):
         recording = source
@@ -114,7 +105,7 @@ class Basis:
     ledger: Ledger
     notices: tuple[str, ...]
 
-    def review(self, method: Method, progress: Progress = no_progress) -> Report:
+    def review(self, method: Method, progress: Progress = silent) -> Report:
         """The report by the policy of `method`; its model and horizon have been learnt by."""
         histories, bounds = self.known.histories, self.known.bounds
         if self.learnt is None:
@@ -290,7 +281,7 @@ class Study:
         At each review only what was known before is seen, and the time until the next is held
         against it. It takes minutes on large clusters.
         """
-        told: Progress = _Told() if progress is True else progress or no_progress
+        told: Progress = _Told() if progress is True else progress or silent
         walk = Walk(_length(train), self.method.horizon)
         return score_policy(
             self.histories, self.method, walk, tuple(models), told, self.basis.known.bounds
