@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from analyzer.models import Model as Model
     from analyzer.models import Step as Step
     from analyzer.models import model_named as model_named
-    from analyzer.pipeline import Method as Method
-    from analyzer.pipeline import analyze as analyze
-    from analyzer.pipeline import run as run
+    from analyzer.pipeline.method import Method as Method
+    from analyzer.pipeline.review import analyze as analyze
+    from analyzer.pipeline.run import run as run
     from analyzer.policy import Policies as Policies
     from analyzer.policy import Policy as Policy
     from analyzer.policy import Rule as Rule
@@ -71,7 +71,7 @@ _HOME = {
     "Histories": "history",
     "Memory": "quantity",
     "Meta": "usage",
-    "Method": "pipeline",
+    "Method": "pipeline.method",
     "Model": "models",
     "Policies": "policy",
     "Policy": "policy",
@@ -89,7 +89,7 @@ _HOME = {
     "Window": "sources",
     "WorkloadRef": "workload",
     "Writer": "writers",
-    "analyze": "pipeline",
+    "analyze": "pipeline.review",
     "build_histories": "history",
     "dump_report": "report",
     "import_usage": "sources",
@@ -99,7 +99,7 @@ _HOME = {
     "model_named": "models",
     "open_source": "sources",
     "parse_reference": "workload",
-    "run": "pipeline",
+    "run": "pipeline.run",
     "save_recording": "sources",
 }
 

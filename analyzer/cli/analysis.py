@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from analyzer.evidence import Evidence
     from analyzer.history import Histories
     from analyzer.models import Resource
-    from analyzer.pipeline import Run
+    from analyzer.pipeline.run import Run
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
 
@@ -93,8 +93,8 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
 def _run(config: Config, run_json: Path | None, talk: Talk) -> Run:
     """Run the pipeline on the source, or on an earlier run; a failure is told to who waits."""
     from analyzer.notify.delivery import tell_failure
-    from analyzer.pipeline import rerun
-    from analyzer.pipeline import run as run_pipeline
+    from analyzer.pipeline.run import rerun
+    from analyzer.pipeline.run import run as run_pipeline
     from analyzer.report import load_report
 
     try:
@@ -191,7 +191,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         report, histories = _report(parameters, selection, talk)
         if chart is not None and histories is not None:
-            from analyzer.pipeline import draw_one
+            from analyzer.pipeline.chart import draw_one
 
             if len(report.recommendations) != 1:
                 raise UsageError(
@@ -235,7 +235,9 @@ def backtest(
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
     from analyzer.models import MODELS
-    from analyzer.pipeline import method_of, read, score_policy
+    from analyzer.pipeline.judgement import score_policy
+    from analyzer.pipeline.method import method_of
+    from analyzer.pipeline.reading import read
 
     config = settings_of(parameters).config
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
@@ -342,7 +344,8 @@ def _report(
 
     from analyzer.history import build_histories
     from analyzer.landing import check_repository
-    from analyzer.pipeline import read_noting, recommend_now
+    from analyzer.pipeline.reading import read_noting
+    from analyzer.pipeline.review import recommend_now
 
     config = with_settings(config, backtest=config.backtest and judge)
     if config.git.repo is not None:
