@@ -160,7 +160,7 @@ def test_the_past_is_judged_where_it_is_shown(words: list[str], judged: bool) ->
 
 
 def test_a_run_twice_decides_the_same(tmp_path: Path) -> None:
-    """Equal input gives byte-identical patches, diffs and tables; only what names the date differs."""
+    """Equal input gives byte-identical files; only those that name the date differ."""
     outputs = [tmp_path / "one", tmp_path / "two"]
     for output in outputs:
         call("run", *RECORDING, "--repo", SAMPLE / "gitops", "-o", output, "--no-charts", "-q")
