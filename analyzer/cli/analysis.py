@@ -25,7 +25,7 @@ from analyzer.cli.options import (
     settings_of,
     source_options,
 )
-from analyzer.errors import UsageError
+from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
@@ -65,14 +65,9 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        from analyzer.pipeline.run import rerun
-        from analyzer.pipeline.run import run as run_pipeline
-        from analyzer.report import load_report, tally
+        from analyzer.report import tally
 
-        if parameters["run_json"] is None:
-            outcome = run_pipeline(config, now(), talk.progress)
-        else:
-            outcome = rerun(load_report(parameters["run_json"]), config, talk.progress)
+        outcome = _run(config, parameters["run_json"], talk)
         report = outcome.report
         _tell(report, talk)
         if report.verdict:
@@ -84,11 +79,39 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
         )
     summary = outcome.folder / "summary.md"
     click.echo(str(summary if summary.exists() else outcome.folder))
-    if deliver:
-        undelivered = _deliver(outcome, config, talk, dry_run=dry_run)
-        if undelivered:
-            ctx.exit(undelivered)
+    left_over = _deliver(outcome, config, talk, dry_run=dry_run) if deliver else 0
+    if not dry_run and _told(report, config, talk):
+        left_over = left_over or PARTIAL
+    if left_over:
+        ctx.exit(left_over)
     _leave(ctx, report, exit_code)
+
+
+def _run(config: Config, run_json: Path | None, talk: Talk) -> Run:
+    """Run the pipeline on the source, or on an earlier run; a failure is told to who waits."""
+    from analyzer.notify.delivery import tell_failure
+    from analyzer.pipeline.run import rerun
+    from analyzer.pipeline.run import run as run_pipeline
+    from analyzer.report import load_report
+
+    try:
+        if run_json is None:
+            return run_pipeline(config, now(), talk.progress)
+        return rerun(load_report(run_json), config, talk.progress)
+    except AnalyzerError as error:
+        for untold in tell_failure(error, config.notify):
+            talk.say(untold, "warning")
+        raise
+
+
+def _told(report: Report, config: Config, talk: Talk) -> list[str]:
+    """Tell others of the run; what could not be told, which is said."""
+    from analyzer.notify.delivery import tell
+
+    untold = tell(report, config.notify)
+    for sentence in untold:
+        talk.say(sentence, "warning")
+    return untold
 
 
 def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
