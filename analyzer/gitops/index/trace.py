@@ -76,7 +76,7 @@ def trace(containers: Sequence[LiveContainer], index: RepositoryIndex) -> list[T
 def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     """The place that decides the requests and limits of `container`, or why there is none."""
     ref = container.ref
-    named = index.by_workload.get((ref.namespace, ref.container), [])
+    named = index.naming(ref)
     fitting = [e for e in named if e.fits(ref.kind, ref.workload)]
     fitting += [e for e in named if _named_by_labels(container, e)]
     if not fitting:
@@ -206,8 +206,8 @@ def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Tr
         return _operated(container, index)
     places = [
         place
-        for place in index.places
-        if place.owner == release.owner and place.present and place.reachable is not False
+        for place in index.places_of.get(release.owner, ())
+        if place.present and place.reachable is not False
     ]
     chart = release.owner.chart or "a chart that is not named"
     about = f"it belongs to {release.owner} of {chart}"
@@ -231,12 +231,8 @@ def _operated(container: LiveContainer, index: RepositoryIndex) -> Trace:
     ref = container.ref
     named = [
         place
-        for place in index.places
-        if place.container is None
-        and place.owner.release is None
-        and place.owner.namespace == ref.namespace
-        and place.reachable is not False
-        and f"{ref.workload}-".startswith(f"{place.owner.name}-")
+        for place in index.places_of_objects.get(ref.namespace, ())
+        if place.reachable is not False and f"{ref.workload}-".startswith(f"{place.owner.name}-")
     ]
     fitting = [p for p in named if _states_current(p, container.current)] or named
     if len(fitting) != 1:
@@ -283,9 +279,8 @@ def _labelled_release(container: LiveContainer, index: RepositoryIndex) -> Relea
     instance = labels.get(_INSTANCE) or _helm_release(container)
     fitting = [
         release
-        for release in index.releases
-        if release.owner.namespace == ref.namespace
-        and release.route.reachable is not False
+        for release in index.releases_in.get(ref.namespace, ())
+        if release.route.reachable is not False
         and (
             (name is not None and release.owner.name == name)
             or (name is None and instance is not None and release.name == instance)

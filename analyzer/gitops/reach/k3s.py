@@ -71,7 +71,7 @@ def _chart(arrival: Arrival, configs: Sequence[Arrival]) -> HelmSource:
 
 def _bundled(config: Arrival) -> HelmSource:
     return HelmSource(
-        owner=CONFIG,
+        owner=HELM_CHART,
         release=config.name,
         namespace=config.namespace,
         chart=config.name,
