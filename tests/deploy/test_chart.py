@@ -219,7 +219,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_a_run_writes(repository: Path
 
 def judge(promtool: Path, verb: str, file: Path) -> None:
     """Let promtool check rules, or test them."""
-    command = [promtool, verb, "rules", file]
+    command = [str(promtool), verb, "rules", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
