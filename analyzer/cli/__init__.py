@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, history, repository, settings
+from analyzer.cli import analysis, data, gate, history, repository, settings
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
 
@@ -133,6 +133,7 @@ for _command in (
     repository.diff,
     repository.patch,
     repository.pr,
+    gate.check,
     settings.config,
     settings.init,
     settings.schema,

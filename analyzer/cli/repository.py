@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PARTIAL, CHANGES = 3, 4
 
 
-def _report_options(command: Command) -> Command:
+def report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
     chosen = namespace_option()(repository_options(command))
     return source_options(run_json_option(model_options(chosen)))
@@ -82,7 +82,7 @@ def index(form: str, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option(
     "-o",
     "--output",
@@ -96,7 +96,7 @@ def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
     from analyzer.landing import trace_all
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code = given.code
     traced, findings = trace_all(given.report, given.config, given.said)
     traces = [one.to_dict() for one in traced]
@@ -113,14 +113,14 @@ def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when there is a difference.")
 @click.pass_context
 def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
     from analyzer.landing import plan_landing
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code = given.code
     plan = plan_landing(given.report, given.config, given.said)
     _tell_advice(plan, parameters)
@@ -129,7 +129,7 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
 @click.pass_context
 def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
@@ -137,7 +137,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     from analyzer.gitops.land.worktree import apply_to_worktree, expect_work_tree
     from analyzer.landing import plan_landing
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code, folder = given.code, Path(given.config.git.repo or ".")
     if not folder.is_dir():
         raise UsageError("patch writes into a checkout; name its folder with --repo")
@@ -151,7 +151,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
 @click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")
 @click.option(
@@ -185,7 +185,7 @@ def pr(
         raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
-    given = _given(parameters, judge=True)
+    given = given_by(parameters, judge=True)
     config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
@@ -275,7 +275,7 @@ class _Given:
     code: int
 
 
-def _given(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
+def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     """The settings, and the recommendations of an earlier run or of the source now.
 
     What cannot be read now makes it partial; what an earlier run missed was said by that run.
