@@ -35,10 +35,11 @@ MAY_READ_ENVIRONMENT = {
     "pipeline",
     "cli",
 }
-MAY_REACH_OUT = {"sources", "gitops", "forge", "cli"}
+MAY_REACH_OUT = {"sources", "gitops", "forge", "notify", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
-    "ledger", "plots", "sources", "gitops", "forge", "report", "output", "config", "pipeline", "cli"
+    "ledger", "plots", "sources", "gitops", "forge", "report", "output", "notify",
+    "config", "pipeline", "cli",
 }  # fmt: skip
 
 EXCEPTIONS = {

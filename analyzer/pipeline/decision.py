@@ -24,6 +24,17 @@ Bounds = Mapping[ContainerRef, tuple[Bound, ...]]
 
 
 @dataclass(frozen=True)
+class Learnt:
+    """What the model knows of some histories: demand now, and as earlier reviews would have had it.
+
+    Any number of policies can be weighed on what was learnt once.
+    """
+
+    demand: Demand
+    earlier: tuple[tuple[Histories, Demand], ...] = ()
+
+
+@dataclass(frozen=True)
 class Decided:
     """What the policy says, and what demand alone would have said."""
 
@@ -42,17 +53,33 @@ def decide(
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
         return Decided([], list(histories.skipped), {})
+    return weigh(histories, learn_demand(histories, method), method, bounds, ledger)
+
+
+def learn_demand(histories: Histories, method: Method) -> Learnt:
+    """The demand that the model states, calibrated where it learns; no policy is asked."""
     model = model_named(method.model)
     demand = model.fit(histories, method.horizon)
-    earlier: list[tuple[Histories, Demand]] = []
-    if not isinstance(model, Peer):
-        reviews = fit_past(model, histories, method.horizon)
-        calibration = learn(judge_past(reviews, histories))
-        earlier = [(r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK]]
-        demand = apply(demand, calibration)
-    pasts = _pasts(histories, earlier, method, ledger)
-    found, skipped = propose(histories, demand, method, bounds, pasts)
-    return Decided(found, skipped, wanted_amounts(histories, demand, method.policies))
+    if isinstance(model, Peer):
+        return Learnt(demand)
+    reviews = fit_past(model, histories, method.horizon)
+    calibration = learn(judge_past(reviews, histories))
+    earlier = tuple((r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK])
+    return Learnt(apply(demand, calibration), earlier)
+
+
+def weigh(
+    histories: Histories,
+    learnt: Learnt,
+    method: Method,
+    bounds: Bounds | None = None,
+    ledger: Ledger = EMPTY,
+) -> Decided:
+    """Apply the policy of `method` to what was `learnt`."""
+    pasts = _pasts(histories, learnt.earlier, method, ledger)
+    found, skipped = propose(histories, learnt.demand, method, bounds, pasts)
+    wanted = wanted_amounts(histories, learnt.demand, method.policies)
+    return Decided(found, skipped, wanted)
 
 
 def _pasts(

@@ -16,6 +16,7 @@ from analyzer.pipeline.decision import Bounds, decide, propose
 from analyzer.pipeline.method import Method
 from analyzer.placement import Placement, place
 from analyzer.quantity import Resources
+from analyzer.recommend import Recommendation
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 
@@ -40,13 +41,20 @@ def judge(
     return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
 
 
+def requested(
+    histories: Histories, recommendations: Sequence[Recommendation] = ()
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What every container asks for once the `recommendations` hold; see `_requests`."""
+    proposed = {histories.position[r.ref]: r.proposed for r in recommendations}
+    count = range(len(histories))
+    return _requests([proposed.get(i, histories.spec(i).resources.effective()) for i in count])
+
+
 def _placement(report: Report, histories: Histories) -> Placement | None:
     """What today's requests, the proposed ones and those of the peers would do to nodes."""
-    proposed = {histories.position[r.ref]: r.proposed for r in report.recommendations}
-    today = [histories.spec(i).resources.effective() for i in range(len(histories))]
     ways = {
-        "today": _requests(today),
-        "proposed": _requests([proposed.get(i, now) for i, now in enumerate(today)]),
+        "today": requested(histories),
+        "proposed": requested(histories, report.recommendations),
     }
     for name in ("krr", "vpa"):
         levels = model_named(name).fit(histories, report.horizon).levels

@@ -42,13 +42,16 @@ def source_of(config: Config, progress: Progress = silent) -> Source:
     return open_source(config.source, settings, progress)
 
 
-def read(config: Config, now: datetime, progress: Progress = silent) -> Recording:
-    """Read the configured window up to `now`; a recording is read up to its own end."""
+def read(config: Config, now: datetime | None, progress: Progress = silent) -> Recording:
+    """Read the configured window up to `now`, None for the clock of the server that is read.
+
+    A recording is read up to its own end.
+    """
     return read_noting(config, now, progress)[0]
 
 
 def read_noting(
-    config: Config, now: datetime, progress: Progress = silent
+    config: Config, now: datetime | None, progress: Progress = silent
 ) -> tuple[Recording, tuple[str, ...]]:
     """The same with what of the settings has no effect on it, in one sentence each."""
     source = source_of(config, progress)
@@ -75,11 +78,11 @@ def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[st
     yield from idle_namespaces("exclude_namespaces", config.exclude_namespaces, known)
 
 
-def window_end(config: Config, now: datetime) -> datetime | None:
-    """Where the window ends: as configured, else now; None for the end of a recording."""
+def window_end(config: Config, now: datetime | None) -> datetime | None:
+    """Where the window ends: as configured, else now; None for the end of what the source has."""
     if config.until is not None:
         return parse_time(config.until)
-    return None if str(config.source).startswith("recording:") else utc(now)
+    return None if now is None or str(config.source).startswith("recording:") else utc(now)
 
 
 def restrict(recording: Recording, namespaces: Sequence[str], excluded: Sequence[str]) -> Recording:

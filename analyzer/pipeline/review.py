@@ -15,7 +15,7 @@ from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import EMPTY, Ledger, Outcome, read_ledger, score, update
 from analyzer.models import DEFAULT_MODEL, Resource
-from analyzer.pipeline.decision import Bounds, decide
+from analyzer.pipeline.decision import Bounds, Decided, decide
 from analyzer.pipeline.judgement import judge
 from analyzer.pipeline.method import Method, method_of
 from analyzer.policy import Policies
@@ -69,6 +69,18 @@ def review(
     """As `analyze_histories`, with what is to be remembered of it."""
     progress(0, 3, "learning demand")
     decided = decide(histories, method, bounds, ledger)
+    return reviewed(decided, histories, method, progress, ledger, bounds)
+
+
+def reviewed(
+    decided: Decided,
+    histories: Histories,
+    method: Method,
+    progress: Progress = silent,
+    ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
+) -> Review:
+    """The report on what was `decided`, judged on the past where `method` asks for it."""
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in decided.recommendations],

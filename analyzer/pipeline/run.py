@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from analyzer.pipeline.review import remembered, review_beforehand
 from analyzer.report import Report, dump_report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import utc
-from analyzer.writers import writer_named
+from analyzer.writers import Writer, writer_named
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
             report = land(report, config, index)
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
-            write_files(folder, {"run.json": dump_report(report)})
-            for write in writers:
-                write_files(folder, write(report))
+            write_all(folder, report, writers)
             if config.charts:
                 draw(report, histories, folder, progress)
         if config.ledger_folder is not None:
@@ -85,7 +84,12 @@ def rerun(report: Report, config: Config, progress: Progress = silent) -> Run:
         undrawn = msgspec.structs.replace(config, charts=False)
         report = replace(report, files=name_files(report, undrawn))
         with claimed.publish() as folder:
-            write_files(folder, {"run.json": dump_report(report)})
-            for write in writers:
-                write_files(folder, write(report))
+            write_all(folder, report, writers)
     return Run(report, Path(config.output))
+
+
+def write_all(folder: Path, report: Report, writers: Sequence[Writer]) -> None:
+    """Write `report` in its lossless form and as each of `writers` has it."""
+    write_files(folder, {"run.json": dump_report(report)})
+    for write in writers:
+        write_files(folder, write(report))
