@@ -15,12 +15,8 @@ from typing import Any
 import click
 
 from analyzer import __version__
-<<<<<<< HEAD
 from analyzer.cli import analysis, data, gate, history, repository, settings
-=======
-from analyzer.cli import analysis, data, history, repository, settings
 from analyzer.cli.options import debug_in_group
->>>>>>> main
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
 
@@ -137,29 +133,6 @@ def main(debug: bool, quiet: bool) -> None:
     """Learn what Kubernetes containers need from what they used, and land it in Git."""
 
 
-<<<<<<< HEAD
-for _command in (
-    analysis.run,
-    analysis.recommend,
-    analysis.explain,
-    analysis.backtest,
-    history.history,
-    data.record,
-    data.import_table,
-    data.doctor,
-    repository.index,
-    repository.trace,
-    repository.diff,
-    repository.patch,
-    repository.pr,
-    gate.check,
-    settings.config,
-    settings.init,
-    settings.schema,
-    settings.completion,
-):
-    main.add_command(_command)
-=======
 def _talk_flags() -> list[click.Option]:
     """The flags of the group, for commands that have no use for them of their own."""
     return [
@@ -182,6 +155,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.diff,
         repository.patch,
         repository.pr,
+        gate.check,
         repository.trace,
         repository.index,
     ),
@@ -199,4 +173,3 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
 for _commands in _COMMANDS.values():
     for _command in _commands:
         main.add_command(_command)
->>>>>>> main

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import as_json, columns
+from analyzer.cli.formats import View
+from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
 from analyzer.cli.repository import CHANGES, PARTIAL, given_by, report_options
 from analyzer.errors import AnalyzerError, UsageError
 
@@ -23,14 +25,7 @@ _FAILING: dict[str, tuple[Fit, ...]] = {"low": ("low",), "tight": ("low", "tight
 @report_options
 @click.option("--base", metavar="REV", required=True, help="What the change is made on.")
 @click.option("--head", metavar="REV", default="HEAD", help="The change [HEAD].")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json", "markdown"]),
-    default="table",
-    help="How to print it.",
-)
+@listing_options
 @click.option(
     "--comment", "number", type=click.IntRange(1), metavar="N", help="Comment on pull request N."
 )
@@ -41,12 +36,11 @@ _FAILING: dict[str, tuple[Fit, ...]] = {"low": ("low",), "tight": ("low", "tight
     help="What makes the exit code 4 [low].",
 )
 @click.pass_context
-def check(  # one argument per option
+def check(
     ctx: click.Context,
     /,
     base: str,
     head: str,
-    form: str,
     number: int | None,
     fail_on: str,
     **parameters: Any,
@@ -60,6 +54,7 @@ def check(  # one argument per option
     from analyzer.gate import comment, headline, marker
     from analyzer.landing import judge_change
 
+    view = view_of(parameters)
     parameters["repo"] = parameters["repo"] or "."
     given = given_by(parameters)
     folder = Path(str(given.config.git.repo))
@@ -67,7 +62,7 @@ def check(  # one argument per option
         raise UsageError("check compares commits of a checkout; name its folder with --repo")
     found = judge_change(given.report, given.config, base, head, given.said)
     text, code = comment(given.report, found), given.code
-    _show(found, form, text)
+    _show(found, view, text)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         talk.say(headline(found))
         if number is not None:
@@ -84,13 +79,17 @@ def check(  # one argument per option
     ctx.exit(code)
 
 
-def _show(found: list[Judgement], form: str, text: str) -> None:
-    if form == "json":
-        click.echo(as_json({"changed": [judgement.to_dict() for judgement in found]}))
-    elif form == "markdown":
+def _show(found: list[Judgement], view: View, text: str) -> None:
+    """Print the judgements; as Markdown, what the comment on a pull request says."""
+    if view.form == "markdown":
         click.echo(text, nl=False)
-    elif found:
-        head = ["CONTAINER", "WHAT", "WAS", "NOW", "REVIEW ASKS", "FIT", "REASON"]
-        keys = ("container", "target", "before", "after", "needed", "fit", "reason")
-        cells = [judgement.to_dict() for judgement in found]
-        click.echo(columns(head, [[row[key] for key in keys] for row in cells]))
+        return
+    heads = {"CONTAINER": "container", "WHAT": "target", "WAS": "before", "NOW": "after"}
+    heads |= {"REVIEW ASKS": "needed", "FIT": "fit", "REASON": "reason"}
+    listing = Listing(
+        key="changed",
+        records=[judgement.to_dict() for judgement in found],
+        table={head: itemgetter(name) for head, name in heads.items()},
+        name=lambda record: f"{record['container']}: {record['target']}",
+    )
+    show_listing(listing, view)

@@ -75,31 +75,15 @@ def index(**parameters: Any) -> None:
 
 
 @click.command()
-<<<<<<< HEAD
 @report_options
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
-=======
-@_report_options
 @listing_options
->>>>>>> main
 @click.pass_context
 def trace(ctx: click.Context, /, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
     from analyzer.landing import trace_all
 
-<<<<<<< HEAD
-    given = given_by(parameters)
-=======
     view = view_of(parameters)
-    given = _given(parameters)
->>>>>>> main
+    given = given_by(parameters)
     code = given.code
     traced, findings = trace_all(given.report, given.config, given.said)
     heads = ("container", "file", "path", "confidence", "reason")
