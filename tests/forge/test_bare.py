@@ -12,7 +12,7 @@ from analyzer.forge.promise import Promise, promised
 from analyzer.forge.remote import Access, Remote
 from analyzer.forge.settings import ForgeSettings
 from analyzer.gitops.land.diff import Author
-from analyzer.ledger import EMPTY
+from analyzer.ledger import no_ledger
 from analyzer.ledger.table import amounts_of, ref_of
 from analyzer.pull_requests import refusals
 from tests.forge.conftest import Git, clone
@@ -55,8 +55,8 @@ def test_the_ledger_learns_of_it_once(forge: Standin, checkout: Path, git: Git) 
     run(forge, checkout)
     git(forge.bare, "update-ref", "-d", f"refs/heads/{SONARR}")
     done = run(forge, checkout)
-    (rows,) = refusals(done, "home", MERGED, EMPTY)
-    ledger = EMPTY.plus(rows)
+    (rows,) = refusals(done, "home", MERGED, no_ledger())
+    ledger = no_ledger().plus(rows)
     (row,) = ledger.decisions
     assert str(ref_of(row)) == "media/Deployment/sonarr/app" and row["decision"] == "closed"
     assert amounts_of(row, "proposed").memory_request is not None
