@@ -34,6 +34,7 @@ from analyzer.placement import Placement, place
 from analyzer.policy import Policies
 from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
+from analyzer.recommend.admission import quota_uses
 from analyzer.recommend.case import Past
 from analyzer.recommend.past import most_wanted, wanted_amounts
 from analyzer.report import Report, dump_report
@@ -328,6 +329,7 @@ def review(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
+        quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
         version=__version__,
     )
     if method.backtest and len(histories):

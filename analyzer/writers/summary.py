@@ -30,6 +30,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         promises(report.outcomes),
         _evidence(report),
         _nodes(report),
+        _quotas(report),
         _changes(report),
         _held(report),
         _landings(report),
@@ -144,6 +145,27 @@ def _nodes(report: Report) -> str:
     )
     warned = "".join(f"\n\n**Mind:** {markdown(line)}." for line in placed.warnings)
     return f"## On nodes\n\n{text}\n\n{markdown_table(head, rows)}{warned}"
+
+
+def _quotas(report: Report) -> str:
+    """What the namespaces' quotas hold before and after, where they count CPU or memory."""
+    if not report.quotas:
+        return ""
+    rows = [
+        [
+            markdown(use.namespace),
+            markdown(use.name),
+            markdown(use.resource),
+            *(_counted(use.resource, value) for value in (use.hard, use.used, use.after)),
+        ]
+        for use in report.quotas
+    ]
+    table = markdown_table(["Namespace", "Quota", "Counts", "Hard", "Used now", "After"], rows)
+    return f"## Quotas\n\nOnce everything proposed is in force, at the replicas of now.\n\n{table}"
+
+
+def _counted(resource: str, value: float) -> str:
+    return level_text("cpu" if resource.endswith("cpu") else "memory", value)
 
 
 def _changes(report: Report) -> str:
