@@ -30,12 +30,21 @@ from analyzer.models.censoring import cut_off
 from analyzer.models.forecast import forecasts
 from analyzer.models.rule import Peer
 from analyzer.output import claim, write_files
-from analyzer.placement import Placement, place
+from analyzer.placement import (
+    Packing,
+    Placement,
+    Wanted,
+    nodes_of,
+    pack_groups,
+    place,
+    pod_requests,
+)
 from analyzer.policy import Policies
 from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
 from analyzer.recommend.admission import quota_uses
 from analyzer.recommend.case import Past
+from analyzer.recommend.on_nodes import declared
 from analyzer.recommend.past import most_wanted, wanted_amounts
 from analyzer.report import Report, dump_report
 from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
@@ -78,6 +87,8 @@ class Method:
     policies: Policies = field(default_factory=Policies)
     risk_budget_cap: float | None = None
     backtest: bool = True
+    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """What a core and a GiB cost an hour by group of nodes, ``*`` for any."""
 
     @property
     def digest(self) -> str:
@@ -94,6 +105,7 @@ def method_of(config: Config) -> Method:
         policies=config.policies,
         risk_budget_cap=config.risk_budget_cap if config.risk_budget else None,
         backtest=config.backtest,
+        prices=config.prices.by_group,
     )
 
 
@@ -329,6 +341,7 @@ def review(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
+        packing=_packing(decided.recommendations, histories, method.prices),
         quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
         version=__version__,
     )
@@ -423,6 +436,20 @@ def judge(
     walk = Walk(train, horizon)
     result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
+
+
+def _packing(
+    found: Sequence[Recommendation],
+    histories: Histories,
+    prices: Mapping[str, tuple[float, float]],
+) -> Packing | None:
+    """What the nodes hold now and as proposed; None where nodes or pods are not told."""
+    nodes = nodes_of(histories)
+    if nodes is None:
+        return None
+    proposed = {r.ref: r for r in found}
+    now, new = (pod_requests(nodes, declared(histories, of)) for of in (None, proposed))
+    return pack_groups(nodes, Wanted(now, new), prices)
 
 
 def _placement(report: Report, histories: Histories) -> Placement | None:

@@ -24,7 +24,7 @@ from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.placement import Placement
+from analyzer.placement import Packing, Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.recommend.admission import QuotaUse
@@ -97,6 +97,8 @@ class Report:
     """The backtest in one sentence."""
     placement: Placement | None = None
     """What requests do to nodes, today and as proposed; None where no pod was seen."""
+    packing: Packing | None = None
+    """What each group of nodes holds, by where the pods are; None where that is not told."""
     quotas: tuple[QuotaUse, ...] = ()
     """What each quota of CPU or memory holds now, and once all that is proposed is in force."""
     landings: tuple[Landing, ...] = ()

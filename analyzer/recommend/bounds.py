@@ -118,6 +118,7 @@ HARD = (
     PolicyStep(LIMIT_RANGE, within_range),
     within(QUOTA),
     within("pod"),
+    within("nodes"),
     PolicyStep("node", node),
 )
 

@@ -27,6 +27,7 @@ from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
+from analyzer.recommend.on_nodes import crowded_out
 from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
@@ -72,7 +73,7 @@ def recommend(
         own, past = (bounds or {}).get(ref, ()), (pasts or {}).get(ref, NO_PAST)
         facts[index] = replace(one, bounds=(*own, *older.get(index, ())), past=past)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
-    for narrow in (_in_pods, _in_quotas):
+    for narrow in (_in_pods, _in_quotas, _on_nodes):
         for index, one in narrow(histories, found, facts).items():
             facts[index] = one
             found[index] = _recommend_one(histories, demand, index, one)
@@ -102,6 +103,14 @@ def _in_quotas(
 ) -> dict[int, Facts]:
     """The facts of containers whose raise their namespace's quota has no room for."""
     held = without_room(found, facts, histories.meta.quotas)
+    return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
+
+
+def _on_nodes(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose raise the nodes have no room for."""
+    held = crowded_out(histories, found, facts)
     return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
 
 

@@ -58,6 +58,7 @@ STEPS = {
     "limit": "in step with the limit",
     "limit range": "what the namespace's LimitRange admits",
     "node": "not more than a node has",
+    "nodes": "what the nodes have room for",
     "outlook": "what next week may bring",
     "p95": "high usage of a typical day",
     "peak": "highest usage",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks
 
@@ -14,6 +15,18 @@ def hpa(resource: str = "cpu", target: float = 60, name: str = "web") -> dict[st
     """A HorizontalPodAutoscaler on the utilisation of a resource."""
     metric = {"resource": resource, "type": "Utilization", "value": target}
     return {"hpa": json.dumps({"name": name, "min": 2, "max": 10, "metrics": [metric]})}
+
+
+def nodes(*cores: float, memory: float = 16) -> tuple[dict[str, Any], ...]:
+    """Nodes of so many cores each, and of so many GiB."""
+    return tuple(
+        {
+            "name": f"n{number}",
+            "cpu_allocatable_cores": size,
+            "memory_allocatable_bytes": memory * 2**30,
+        }
+        for number, size in enumerate(cores)
+    )
 
 
 SCENARIOS: Mapping[str, Sequence[Scenario]] = {
@@ -631,6 +644,116 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_request": ">= 1000Mi", "note": "split the workload"},
             why="every pod gets the same amounts, and the leader has to live",
+        ),
+    ),
+    "Nodes": (
+        Scenario(
+            name="raise that no node has room for is not made",
+            given="one node of 2 cores; one uses 1.5 of 500m, the other fits its 1 core",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes", "other cpu_request": "stays"},
+            why="its new pod would wait for ever, and the old one is gone",
+        ),
+        Scenario(
+            name="raise moves to a node that has room",
+            given="two nodes of 2 cores; the raise fits the emptier one",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": ">= 1500m"},
+            why="the scheduler puts the new pod there",
+        ),
+        Scenario(
+            name="raise takes the room that others give back",
+            given="one node of 2 cores; one uses 1.3 of 500m, the other 100m of 1500m",
+            boxes=[
+                Box(cpu=1.3),
+                Box(cpu=0.1, cpu_request="1500m", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": ">= 1300m", "other cpu_request": "falls"},
+            why="together they fit",
+        ),
+        Scenario(
+            name="raise of the throttled comes first",
+            given="one node of 2 cores with 1 to spare; two want 800m more, one is throttled",
+            boxes=[
+                Box(cpu=1.2, name="calm", workload="calm"),
+                Box(cpu=1.2, cpu_limit="1500m", throttled=0.5, name="slow", workload="slow"),
+            ],
+            policy={"cpu_limit": "keep"},
+            nodes=nodes(2.0),
+            expect={"calm cpu_request": "stays: nodes", "slow cpu_request": "rises"},
+            why="what a limit cut off needs it more",
+        ),
+        Scenario(
+            name="raise brings new nodes where they are added",
+            given="one node of 2 cores; nodes are added for pods without room",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"new_nodes": True},
+            nodes=nodes(2.0),
+            expect={"cpu_request": ">= 1500m"},
+            why="the policy says that a node comes for it",
+        ),
+        Scenario(
+            name="DaemonSet is not raised beyond the fullest of its nodes",
+            given="two nodes of 2 and 8 cores, the small one nearly full; new nodes are added",
+            boxes=[
+                Box(
+                    cpu=0.6,
+                    cpu_request="200m",
+                    kind="DaemonSet",
+                    workload="agent",
+                    replicas=2,
+                    like=(1, 1),
+                    name="agent",
+                ),
+                Box(
+                    cpu=1.45,
+                    cpu_request="1500m",
+                    name="other",
+                    workload="other",
+                    kind="StatefulSet",
+                    replicas=2,
+                    like=(1, 1),
+                ),
+            ],
+            policy={"new_nodes": True},
+            nodes=nodes(2.0, 8.0),
+            expect={"agent cpu_request": "stays: nodes"},
+            why="no new node helps the one that runs on every node",
+        ),
+        Scenario(
+            name="memory of the nodes counts like CPU",
+            given="one node of 4Gi; one uses 2Gi of 1Gi, the other fits its 2Gi",
+            boxes=[
+                Box(memory=2048, memory_request="1Gi", memory_limit="3Gi"),
+                Box(memory=1980, memory_request="2Gi", name="other", workload="other"),
+            ],
+            nodes=nodes(8.0, memory=4),
+            expect={"memory_request": "stays: nodes"},
+            why="a node without memory evicts",
+        ),
+        Scenario(
+            name="raise stays within the nodes that its pods run on",
+            given="a node of 2 cores and, of another size, one of 16; both raised at once",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", name="small", workload="small"),
+                Box(cpu=1.9, cpu_request="1", name="big", workload="big"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0, 16.0),
+            expect={"small cpu_request": "stays: nodes", "big cpu_request": ">= 1900m"},
+            why="selectors and taints are not exported: where it runs is where it may run",
         ),
     ),
     "Kinds of workloads": (

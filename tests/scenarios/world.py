@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -150,14 +149,19 @@ def climbs(low: float, high: float, every: float) -> Shape:
 
 
 def decide(scenarios: Sequence[Scenario]) -> dict[str, Report]:
-    """The report that each scenario is in, by its name; one run per set of nodes."""
-    reports: dict[str, Report] = {}
-    ordered = sorted(scenarios, key=lambda s: repr(s.nodes))
-    for _, group in groupby(ordered, key=lambda s: repr(s.nodes)):
-        together = list(group)
-        report = _run(together)
-        reports |= {scenario.name: report for scenario in together}
-    return reports
+    """The report that each scenario is in, by its name.
+
+    One run for all on the common nodes; one each for those with nodes of their own, which would
+    else take each other's room.
+    """
+    common = [scenario for scenario in scenarios if scenario.nodes is NODES]
+    groups = [common, *([scenario] for scenario in scenarios if scenario.nodes is not NODES)]
+    return {
+        scenario.name: report
+        for group in filter(None, groups)
+        for report in [_run(group)]
+        for scenario in group
+    }
 
 
 def _run(scenarios: Sequence[Scenario]) -> Report:
