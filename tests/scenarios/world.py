@@ -20,7 +20,8 @@ import pandas as pd
 from analyzer.gitops.reach.runtimes import memory_floors
 from analyzer.history import build_histories
 from analyzer.landing import bounds_of
-from analyzer.pipeline import Method, analyze_histories
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories
 from analyzer.policy import Policies, Rule
 from analyzer.presets import PROTECTED
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
