@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -95,7 +95,7 @@ def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
     """One ledger of tables in any order; the same review written twice counts once."""
     kept = [part for part in parts if len(part)]
     if not kept:
-        return EMPTY
+        return no_ledger()
     rows = pd.concat(kept, ignore_index=True)
     rows = rows.drop_duplicates([*KEY, "reviewed", "entry"], keep="last")
     return Ledger(rows.sort_values([*KEY, "reviewed"], kind="stable", ignore_index=True))
@@ -130,8 +130,10 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-EMPTY = Ledger(make_rows([]))
-"""A ledger in which nothing has been written yet."""
+@cache
+def no_ledger() -> Ledger:
+    """A ledger of nothing; nobody changes a table."""
+    return Ledger(make_rows([]))
 
 
 def key_of(ref: ContainerRef) -> dict[str, Any]:
