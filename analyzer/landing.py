@@ -129,13 +129,14 @@ def _bounds(histories: Histories, index: RepositoryIndex) -> dict[ContainerRef, 
     found: dict[ContainerRef, tuple[Bound, ...]] = {}
     for spec, traced in zip(specs, trace(live, index), strict=True):
         floors = traced.expectation.floors if traced.expectation is not None else ()
-        bounds = tuple(_bounds_of(floors, spec.resources))
+        bounds = tuple(bounds_of(floors, spec.resources))
         if bounds:
             found[traced.ref] = bounds
     return found
 
 
-def _bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+def bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+    """What `floors` ask of a container that declares `current`."""
     now = current.effective()
     for floor in floors:
         request = floor.least_request(now.memory_request)
