@@ -64,12 +64,8 @@ def test_growth(kubectl: Path) -> None:
     """
     words = ["--sizes", "50", "100", "--days", "11", "--count", "--most", "1.2"]
     told = run("growth", *words, path=kubectl.parent)
-    assert [line.split()[0] for line in told.splitlines() if line][:3] == [
-        "calls",
-        "read",
-        "histories",
-    ]
-    assert "land " in told
+    assert told.split()[:2] == ["calls", "50"]
+    assert "\nland " in told
 
 
 def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +76,11 @@ def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     costs = {"read": [10, 20], "land": [10, 40], "judge": [0, 0]}
     (said,) = power.too_steep([10, 20], costs, 1.2)
     assert said.startswith("land: its work grows with the power 2.00")
+
+
+def test_nodes() -> None:
+    """A line each for the check of raises and for packing."""
+    assert "packing" in run("nodes", "100", "5")
 
 
 def test_loop() -> None:

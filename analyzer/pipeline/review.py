@@ -16,9 +16,10 @@ from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import Ledger, Outcome, no_ledger, read_ledger, score, update
 from analyzer.models import DEFAULT_MODEL, Resource
 from analyzer.pipeline.decision import Bounds, Decided, decide
-from analyzer.pipeline.judgement import judge
+from analyzer.pipeline.judgement import judge, packing_of
 from analyzer.pipeline.method import Method, method_of
 from analyzer.policy import Policies
+from analyzer.recommend.admission import quota_uses
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -97,6 +98,8 @@ def reviewed(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
+        packing=packing_of(decided.recommendations, histories, method.prices),
+        quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
         version=__version__,
     )
     if method.backtest and len(histories):
