@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, history, repository, settings
+from analyzer.cli import analysis, data, gate, history, repository, settings
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
@@ -159,6 +159,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.diff,
         repository.patch,
         repository.pr,
+        gate.check,
         repository.trace,
         repository.index,
     ),

@@ -30,8 +30,12 @@ AMOUNTS = ("now", "proposed", "wanted", "before")
 RISKS = ("cpu_request", "memory_request", "memory_limit")
 """The targets for which a risk is stated and held against what happened."""
 
-Decision = Literal["rejected", "merged"]
-"""What a person did with a proposal, where Git or a forge tells."""
+Decision = Literal["rejected", "closed", "merged"]
+"""What a person did with a proposal, where Git or a forge tells.
+
+What was ``rejected`` is not recommended again for a while. What was ``closed`` is held back where
+it was closed, so that a label or a tick can bring it back there.
+"""
 
 _TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
 _TIMES = ("reviewed", "since")
