@@ -25,7 +25,7 @@ from analyzer.existence import settle
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.series import unite
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
-from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
+from analyzer.usage import NAMES, Meta, Recording, Usage, no_days, no_pods
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -60,6 +60,8 @@ class Spec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     hpa: Hpa | None = None
+    vpa: str | None = None
+    """The update mode of a VerticalPodAutoscaler on its workload, in the words of Kubernetes."""
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     exit_reason: str | None = None
@@ -111,9 +113,9 @@ class Histories:
     """Containers that exist no more, and what became of them; they get no amounts."""
     runs: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
     """The workloads that were united as runs of one series, by the series."""
-    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
+    pods: pd.DataFrame = field(default_factory=no_pods)
     """What is known of the pods of all containers, as `validate_pods` says."""
-    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    days: pd.DataFrame = field(default_factory=no_days)
     """Daily summaries, also of days before the window, as `validate_days` says."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
     """Daily summaries where a longer window has them already; else `daily` computes them."""
@@ -372,6 +374,7 @@ def _read_spec(row: Mapping[Hashable, Any], ref: ContainerRef) -> Spec:
         labels=_mapping(row["labels"], ref, "labels"),
         annotations=_mapping(row["annotations"], ref, "annotations"),
         hpa=_hpa(row["hpa"], ref),
+        vpa=None if _missing(row["vpa"]) else str(row["vpa"]),
         first_seen=_moment(row["first_seen"]),
         last_seen=_moment(row["last_seen"]),
         exit_reason=None if _missing(row["exit_reason"]) else str(row["exit_reason"]),

@@ -132,12 +132,14 @@ def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
         "max": 5,
         "metrics": [{"resource": "cpu", "type": "Utilization", "value": 80.0}],
     }
+    assert web["vpa"] == "Off"
     assert small.meta.nodes == (
         {
             "name": "n1",
             "cpu_allocatable_cores": 4.0,
             "memory_allocatable_bytes": 8 * 2**30,
             "gpus": 1,
+            "labels": {"karpenter_sh_nodepool": "general"},
         },
     )
 

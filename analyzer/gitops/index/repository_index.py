@@ -7,7 +7,7 @@ container, with the place that decides its requests and limits and the rule by w
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, TypeVar
@@ -21,7 +21,7 @@ from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values
 from analyzer.gitops.reach.helm_release import find_releases
 from analyzer.gitops.reach.release import Owner, Release
-from analyzer.gitops.reach.repository import Repository, load_repository
+from analyzer.gitops.reach.repository import Repository, is_templated, load_repository
 from analyzer.gitops.reach.roots import find_reach
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.render.builder import RepositoryBuilder
@@ -49,6 +49,8 @@ class RepositoryIndex:
     findings: tuple[Finding, ...]
     rooted: bool
     notes: tuple[str, ...] = ()
+    vpas: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
 
     @property
     def root(self) -> FilePath:
@@ -68,6 +70,21 @@ class RepositoryIndex:
         named = self._by_name.get((*here, ref.workload), [])
         numbers = sorted([*named, *self._by_name.get((*here, None), [])])
         return [self.expectations[number] for number in numbers]
+
+    @cached_property
+    def unreadable(self) -> Mapping[str, tuple[str, str]]:
+        """The files that may declare workloads and cannot be read so: what each is, and its text.
+
+        Templates of charts are among them although many of them parse.
+        """
+        repository = self.repository
+        found = {file: why for file, why in repository.unread.items() if "template" in why}
+        for file in repository.files:
+            if "/templates/" in f"/{file}" and is_templated(file, repository):
+                found[file] = "a template of a Helm chart"
+        return {
+            f: (what, repository.text(f)) for f, what in {**found, **repository.foreign}.items()
+        }
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str, str | None], list[int]]:
@@ -162,6 +179,7 @@ def index_repository(
         tuple(survey.findings),
         survey.reach.rooted,
         tuple(survey.reach.notes),
+        survey.vpas,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.reach.foreign import made_by
 from analyzer.gitops.reach.objects import node_at
 from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository
@@ -34,6 +35,8 @@ class Survey:
     expectations: list[Expectation] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
 
     def place(
         self,
@@ -107,7 +110,7 @@ def _generated_path(file: str, repository: Repository) -> str | None:
             return "a template of a Helm chart; its values decide"
         if chart in repository.files and part == "charts":
             return "a vendored chart, overwritten by the next update"
-    return None
+    return made_by(file, repository.folders, frozenset(repository.foreign))
 
 
 def _trial(place: Place) -> Changes:

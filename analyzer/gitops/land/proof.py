@@ -11,6 +11,7 @@ from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, build_of, built_values
 from analyzer.gitops.land.writes import Write, written
 from analyzer.gitops.reach.custom import workload_text
+from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Release
 from analyzer.gitops.reach.route import has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
@@ -91,6 +92,8 @@ class Claim(Protocol):
     def writes(self) -> Sequence[Write]: ...
 
 
+_CARRIERS = frozenset({"HelmRelease", HELM_CHART})
+"""Objects that hand values on to a chart, and that kustomize builds like any other."""
 _ROUNDED = 1.1
 """How far above an amount its spelling in a decimal unit of two digits may lie."""
 
@@ -120,7 +123,7 @@ class Prover:
             for n, verdict in zip(concerned, self._build(build, group), strict=True):
                 found[n].append(verdict)
         releases = [n for n, claim in enumerate(claims) if claim.place.owner.release is not None]
-        for positions in _groups([claims[n].place.owner for n in releases]):
+        for positions in _groups([_release_of(claims[n]) for n in releases]):
             concerned = [releases[position] for position in positions]
             group = [claims[n] for n in concerned]
             for n, verdict in zip(concerned, self._release(group), strict=True):
@@ -139,7 +142,7 @@ class Prover:
         Charts that kustomize itself would render are left to helm.
         """
         owner = claim.place.owner
-        if owner.release is not None and owner.kind != "HelmRelease":
+        if owner.release is not None and owner.kind not in _CARRIERS:
             return
         for write in claim.writes:
             for other in self._index.fed_by.get((write.file, write.address), []):
@@ -172,7 +175,10 @@ class Prover:
         helm = self._builder.helm
         if helm is None:
             return [Verdict(None, "not rendered: there is no helm on PATH")] * len(claims)
-        releases = self._index.releases_of.get(owner, ())
+        # Stages of one release differ in their values: only that of the claim's own way is meant.
+        named = self._index.releases_of.get(owner, ())
+        entry = claims[0].expectation.route.entry
+        releases = [r for r in named if r.route.entry == entry] or named
         chart = helm.chart_of(releases[0], self._index.root) if releases else None
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
@@ -293,7 +299,12 @@ def _key(move: Move) -> Hashable:
     named = move.owner[2] if move.sink is None else move.sink.workload
     if has_variable(named):
         return None
-    return (move.owner[0], named) if move.sink is None else move.sink
+    return (_carrier(move), named) if move.sink is None else move.sink
+
+
+def _carrier(move: Move) -> str:
+    """The kind of object that a value moved in; a HelmChartConfig speaks for its HelmChart."""
+    return HELM_CHART if move.owner[0] == CONFIG else move.owner[0]
 
 
 class _Aim:
@@ -323,7 +334,7 @@ class _Aim:
 
     def _is_own(self, move: Move) -> bool:
         """Whether the object is the place's owner, whose name may wait for Flux's variables."""
-        kind, name = move.owner[0], move.owner[2]
+        kind, name = _carrier(move), move.owner[2]
         return (kind, self.claim.expectation.route.expand(name)) == self.owner
 
     def _in_container(self, move: Move) -> bool:
@@ -389,6 +400,11 @@ def sink_of(expectation: Expectation) -> Sink:
     """The container an expectation is about, as a rendering names it."""
     workload = workload_text(expectation.workload, expectation.pattern)
     return Sink(expectation.kind, workload, expectation.container)
+
+
+def _release_of(claim: Claim) -> Hashable:
+    """What claims of one release on one way to a cluster have in common."""
+    return claim.place.owner, claim.expectation.route.entry
 
 
 def _groups(keys: Sequence[Hashable]) -> Iterable[list[int]]:
