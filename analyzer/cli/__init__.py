@@ -49,6 +49,17 @@ class _Rightsize(click.Group):
         cmd.params += [flag for flag in _talk_flags() if not known & set(flag.opts)]
         super().add_command(cmd, name)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the flags of the group; one of a command that stands before it is told apart."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flag = error.option_name
+            commands = self.commands.values()
+            if any(flag in p.opts for command in commands for p in command.params):
+                raise click.UsageError(f"{flag} goes behind the command", ctx) from error
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by what one wants to do."""
         for heading, commands in _COMMANDS.items():

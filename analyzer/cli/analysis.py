@@ -153,6 +153,10 @@ def recommend(
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
     """
+    from analyzer.report import COLUMNS
+
+    view = View(form, not parameters["no_headers"], parameters["sort_by"])
+    view.expect(COLUMNS)
     selection = selection_of(references, parameters)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         # Only the summary tells how the policy would have done before.
@@ -164,7 +168,6 @@ def recommend(
         if report.recommendations and not report.changed:
             talk.say("nothing is worth changing")
         _tell(report, talk)
-    view = View(form, not parameters["no_headers"], parameters["sort_by"])
     show_report(report, view, everything=everything or bool(references))
     _leave(ctx, report, exit_code)
 
@@ -206,6 +209,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 
 @click.command()
 @source_options
+@namespace_option()
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
 @click.option(
