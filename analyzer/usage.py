@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -505,6 +505,18 @@ def _empty(columns: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
 
 
+@cache
+def no_pods() -> pd.DataFrame:
+    """A table of no pods; nobody changes a table."""
+    return validate_pods(_empty(["namespace", "pod"]))
+
+
+@cache
+def no_days() -> pd.DataFrame:
+    """A table of no daily summaries."""
+    return validate_days(_empty([*NAMES, "day"]))
+
+
 TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "specs": validate_specs,
     "events": validate_events,
@@ -528,8 +540,8 @@ class Recording:
     events: pd.DataFrame = field(
         default_factory=lambda: validate_events(_empty([*NAMES, "timestamp", "kind"]))
     )
-    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
-    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    pods: pd.DataFrame = field(default_factory=no_pods)
+    days: pd.DataFrame = field(default_factory=no_days)
 
     def __repr__(self) -> str:
         return f"<Recording of {self.meta.cluster}: {self.usage!r}>"
@@ -680,11 +692,6 @@ def _means(column: Floats, begins: Ints) -> Floats:
 def _codes(values: Sequence[str], series: Ints) -> tuple[npt.NDArray[np.int32], pd.Index[Any]]:
     codes, categories = pd.factorize(np.asarray(values, dtype=object), sort=True)
     return codes[series].astype(np.int32), pd.Index(categories, dtype=object)
-
-
-NO_PODS: pd.DataFrame = validate_pods(_empty(["namespace", "pod"]))
-NO_DAYS: pd.DataFrame = validate_days(_empty([*NAMES, "day"]))
-"""Tables of nothing; nobody changes a table."""
 
 
 def utc(moment: datetime) -> datetime:

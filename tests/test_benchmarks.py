@@ -55,6 +55,11 @@ def test_fit() -> None:
     assert "spend the risk budget" in run("fit", "20", "10")
 
 
+def test_nodes() -> None:
+    """A line each for the check of raises and for packing."""
+    assert "packing" in run("nodes", "100", "5")
+
+
 def test_loop() -> None:
     """A line per policy and world."""
     assert "| krr | answering |" in run("loop", "--weeks", "3", "--worlds", "answering")

@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, history, repository, settings
+from analyzer.cli import analysis, data, gate, history, repository, settings
+from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
@@ -26,6 +27,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but partial,
 
 
 INTERRUPTED = 130
+
+# Half a second of processor, for commands that read an earlier report and no usage.
+defer("pandas", "requests", "urllib3")
 
 
 class _Failure(click.ClickException):
@@ -166,6 +170,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.diff,
         repository.patch,
         repository.pr,
+        gate.check,
         repository.trace,
         repository.index,
     ),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
+from analyzer.placement.nodes import MOST_PODS
 from analyzer.quantity import Cpu, Memory
 from analyzer.workload import WorkloadRef
 
@@ -25,8 +26,6 @@ Ints = npt.NDArray[np.int64]
 
 ASSUMED_NODE = (8.0, 32.0 * 1024**3)
 """Cores and bytes of a node where the cluster tells of none."""
-MOST_PODS = 110
-"""What the kubelet admits on a node, unless told otherwise."""
 LATELY = timedelta(days=7)
 OURS = ("today", "proposed")
 """The ways of requesting that a reader can do something about."""
