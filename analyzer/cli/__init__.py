@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, gate, history, repository, settings
+from analyzer.cli import analysis, data, gate, history, repository, serve, settings
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
@@ -174,7 +174,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.trace,
         repository.index,
     ),
-    "Look back": (history.history, analysis.backtest),
+    "Look back": (history.history, analysis.backtest, serve.serve),
     "Usage": (data.doctor, data.record, data.import_table),
     "Settings and shell": (
         settings.init,
