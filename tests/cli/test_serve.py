@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from analyzer.cli import main
-from analyzer.cli.serve import server_of
+from analyzer.cli.server import server_of
 from analyzer.report import dump_report
 from analyzer.writers.page import write_page
 from tests.browser import Browser
