@@ -12,9 +12,9 @@ import pandas as pd
 from analyzer.sources.prometheus.ragged import Grid, join_days
 from analyzer.usage import (
     NAMES,
-    NO_DAYS,
     Meta,
     Recording,
+    no_days,
     validate_days,
     validate_events,
     validate_pods,
@@ -104,7 +104,7 @@ def join_summaries(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Each day of a pod once, as the last days table that knows it tells it."""
     known = [table for table in tables if not table.empty]
     if not known:
-        return NO_DAYS
+        return no_days()
     table = pd.concat(known, ignore_index=True)
     return validate_days(table.drop_duplicates([*NAMES, "pod", "day"], keep="last"))
 
