@@ -35,6 +35,7 @@ _LATEST = [
     "labels",
     "annotations",
     "hpa",
+    "vpa",
     "last_seen",
     "exit_reason",
     "suspended",
