@@ -424,15 +424,43 @@ def snapshot(root: Path, revision: str) -> Iterator[Path]:
     the top of its repository so does the folder. Raises `GitOpsError` where it has no such commit.
     """
     commit = commit_of(root, revision)
-    objects = Path(git(root, "rev-parse", "--git-path", "objects").strip())
     below = git(root, "rev-parse", "--show-prefix").strip()
     with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
         top = Path(folder)
-        git(top, "init", "--quiet")
-        borrowed = top / ".git" / "objects" / "info" / "alternates"
-        borrowed.write_text(f"{(root / objects).resolve()}\n", encoding="utf-8")
+        _borrow(root, top)
         git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
         yield top / below
+
+
+@contextlib.contextmanager
+def shadow(root: Path) -> Iterator[Path]:
+    """A stand-in for the checkout at `root` that is then gone: its commits, settings and remotes.
+
+    What is fetched or written there leaves no trace in the checkout. It has no files.
+    """
+    below = git(root, "rev-parse", "--show-prefix").strip()
+    head = commit_of(root, "HEAD")
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        top = Path(folder)
+        _borrow(root, top)
+        git(top, "config", "include.path", str(_git_path(root, "config")))
+        cut = _git_path(root, "shallow")
+        if cut.is_file():
+            shutil.copy(cut, top / ".git" / "shallow")
+        git(top, "update-ref", "--no-deref", "HEAD", head)
+        (top / below).mkdir(parents=True, exist_ok=True)
+        yield top / below
+
+
+def _borrow(root: Path, top: Path) -> None:
+    """Make a repository at `top` that has the objects of the one around `root`."""
+    git(top, "init", "--quiet")
+    borrowed = top / ".git" / "objects" / "info" / "alternates"
+    borrowed.write_text(f"{_git_path(root, 'objects')}\n", encoding="utf-8")
+
+
+def _git_path(root: Path, name: str) -> Path:
+    return (root / git(root, "rev-parse", "--git-path", name).strip()).resolve()
 
 
 def commit_of(root: Path, revision: str) -> str:
