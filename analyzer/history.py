@@ -146,6 +146,13 @@ class Histories:
             by_ref.setdefault(verdict.ref, []).append(verdict)
         return by_ref
 
+    @cached_property
+    def started_before(self) -> frozenset[ContainerRef]:
+        """The containers of which summaries of earlier days hold a start."""
+        known = self.days[self.days["start_peak_bytes"].notna()]
+        names = zip(*(known[name] for name in NAMES), strict=True)
+        return frozenset(ContainerRef(self.meta.cluster, *map(str, each)) for each in names)
+
     def verdicts_of(self, index: int) -> list[Verdict]:
         """What of the usage of container `index` is not believed."""
         return self._verdicts_by_ref.get(self.containers[index], [])

@@ -15,7 +15,7 @@ from analyzer.evidence.pods import Spread, spread_of
 from analyzer.history import Histories
 from analyzer.models.demand import Resource
 from analyzer.quantity import Memory
-from analyzer.usage import EVENT_KINDS
+from analyzer.usage import EVENT_KINDS, Usage
 
 Array = npt.NDArray[np.float64]
 
@@ -63,8 +63,8 @@ class Evidence:
     starts: bool = True
     """Whether a start was seen: what it needs is then part of the memory that was seen."""
     resident_peak: float | None = None
-    """The highest resident memory in bytes, which the kernel cannot take back; None where the
-    source does not tell it from page cache."""
+    """The highest memory in bytes that the kernel cannot take back; None where the source does not
+    tell it from page cache."""
     cpu_since: datetime | None = None
     """From when on `cpu` counts: after a change of level or of the image; None for all of it."""
     memory_since: datetime | None = None
@@ -159,25 +159,30 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         starts=bool(starts) or _started(histories, index),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
-        resident_peak=_highest(usage.memory_rss_bytes, where),
+        resident_peak=_firm_peak(usage, where),
         cpu_pods=spread_of(histories, index, usage.cpu_cores),
         memory_pods=spread_of(histories, index, usage.memory_bytes),
         busy_hour=busiest_hour(histories, index),
     )
 
 
-def _highest(values: npt.NDArray[np.float32] | None, where: slice) -> float | None:
-    if values is None or np.isnan(values[where]).all():
-        return None
-    return float(np.nanmax(values[where]))
+def _firm_peak(usage: Usage, where: slice) -> float | None:
+    parts = (usage.memory_rss_bytes, usage.memory_cache_bytes)
+    told = any(part is not None and not np.isnan(part[where]).all() for part in parts)
+    return float(np.nanmax(usage.firm_bytes[where])) if told else None
 
 
 def _started(histories: Histories, index: int) -> bool:
-    """Whether a pod began within the window, and not with it; init containers begin every pod."""
+    """Whether a pod began within the window and not with it, or a day before it shows a start.
+
+    Init containers begin every pod.
+    """
     usage, series = histories.usage, slice(*histories.usage.bounds[index : index + 2])
     seen_from = int(usage.first.min()) if len(usage.first) else 0
     late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
-    return bool(late.any()) or histories.spec(index).container_type == "init"
+    if late.any() or histories.spec(index).container_type == "init":
+        return True
+    return histories.containers[index] in histories.started_before
 
 
 def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:

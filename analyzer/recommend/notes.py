@@ -21,6 +21,7 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
         *_busy_hour(facts, proposed),
         *_kills(facts),
         *_quality_of_service(facts, proposed),
+        *_pod_level(facts),
         *_throttling(facts),
         *_since(facts),
         *_history(facts),
@@ -107,6 +108,23 @@ def _kills(facts: Facts) -> Iterator[str]:
 def _quality_of_service(facts: Facts, proposed: Resources) -> Iterator[str]:
     if guaranteed(facts.spec.resources) and not guaranteed(proposed):
         yield "leaves the Guaranteed QoS class; keep_qos: true keeps it there"
+
+
+def _pod_level(facts: Facts) -> Iterator[str]:
+    """Amounts of a pod as a whole hold beside those of its containers."""
+    of = facts.spec.pod_resources
+    amounts = [
+        f"{name} {amount}"
+        for name, amount in (
+            ("CPU request", of.cpu_request),
+            ("CPU limit", of.cpu_limit),
+            ("memory request", of.memory_request),
+            ("memory limit", of.memory_limit),
+        )
+        if amount is not None
+    ]
+    if amounts:
+        yield f"its pod as a whole has {', '.join(amounts)}, which all its containers share"
 
 
 def _throttling(facts: Facts) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from analyzer.evidence import observe
+from analyzer.usage import validate_days
 from tests.samples import MIB, START, histories, meta, names, steady
 
 DAY = 288
@@ -84,3 +86,28 @@ def test_resident_memory_is_told_from_cache_where_the_source_does() -> None:
     told = steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB)
     assert observe(histories(told), [0])[0].resident_peak == 100 * MIB
     assert observe(histories(window=meta()), [0])[0].resident_peak is None
+
+
+def test_what_is_neither_resident_nor_cache_cannot_be_taken_back() -> None:
+    """Shared memory and the kernel's own: 400Mi of which 100Mi are cache, and 50Mi resident."""
+    told = steady(memory=400 * MIB, memory_rss_bytes=50.0 * MIB, memory_cache_bytes=100.0 * MIB)
+    assert observe(histories(told), [0])[0].resident_peak == 300 * MIB
+    only = steady(memory=400 * MIB, memory_cache_bytes=100.0 * MIB)
+    assert observe(histories(only), [0])[0].resident_peak == 300 * MIB
+
+
+def test_a_pod_of_which_nothing_is_told_counts_whole() -> None:
+    """Its sibling's cache is no proof that it has any."""
+    told = steady(memory=400 * MIB, memory_cache_bytes=300.0 * MIB)
+    other = steady(memory=350 * MIB).assign(pod="web-2")
+    seen = observe(histories(pd.concat([told, other])), [0])[0]
+    assert seen.resident_peak == 350 * MIB
+
+
+def test_a_start_on_a_day_before_the_window_is_a_start() -> None:
+    """The summary of a day is all that is left of it, and says how high memory stood then."""
+    of = histories()
+    day = {**names(), "day": START - timedelta(days=3), "start_peak_bytes": 120.0 * MIB}
+    assert observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0].starts
+    day["start_peak_bytes"] = np.nan
+    assert not observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0].starts

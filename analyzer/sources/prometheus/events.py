@@ -18,7 +18,7 @@ import pandas as pd
 from analyzer.sources.prometheus.answer import parse_labels
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.facts import Facts, Rows, batches, even_grids, timelines
-from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name
+from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name, own
 from analyzer.sources.prometheus.plan import MOST_POINTS, Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
@@ -34,7 +34,7 @@ from analyzer.sources.prometheus.promql import (
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.raw import raw_by_container, raw_series
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.usage import NAMES, validate_events
+from analyzer.usage import NAMES, Usage, validate_events
 
 THROTTLED_SHARE = 0.05
 """A step counts as throttled when at least this share of its CFS periods was."""
@@ -49,7 +49,18 @@ _RESTARTS, _LAST_REASON, _REASON = (
     tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
     for what in ("restarts_total", "last_terminated_reason", "terminated_reason")
 )
+_EXIT_CODE = tuple(
+    f"kube_pod_{kind}_status_last_terminated_exitcode" for kind in ("container", "init_container")
+)
+_KILLED = 137
+"""128 and the number of the signal that cannot be caught."""
+_NEAR = 0.9
+_BEFORE = 2
+"""Steps before the one of a restart in which usage speaks of it."""
 _STATUS_REASON = "kube_pod_status_reason"
+_CONDITION = "kube_node_status_condition"
+_STRAINED = timedelta(minutes=10)
+"""A node is called short of memory some seconds after it was, and for minutes longer."""
 _OOM_COUNTER = "container_oom_events_total"
 _THROTTLED = "container_cpu_cfs_throttled_periods_total"
 _PERIODS = "container_cpu_cfs_periods_total"
@@ -121,6 +132,71 @@ def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -
         for container in facts.types if times and times[0] > grid.start.timestamp() else ():
             if container[:2] == name[:2]:
                 yield container, times[0], "eviction", np.nan
+
+
+def read_killed_by_signal(
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    facts: Facts,
+    usage: Usage,
+    events: Sequence[Event],
+) -> list[Event]:
+    """OOM kills that Kubernetes calls an error, by exit code 137 of a container near its limit.
+
+    A probe that fails ends with the same code, so usage right before has to speak for the limit.
+    """
+    killed = {name for name, _, kind, _ in events if kind == "oom_kill"}
+    restarts = [(n, t) for n, t, kind, _ in events if kind == "restart" and n not in killed]
+    near = [(n, t) for n, t in restarts if _was_near(usage, grid, n, t, limit_at(facts, n, t))]
+    if not near:
+        return []
+    codes = raw_by_container(
+        reader, grid, any_of(_EXIT_CODE, dialect.state), {name[:2] for name, _ in near}
+    )
+    return [
+        (name, time, "oom_kill", limit_at(facts, name, time))
+        for name, time in near
+        if any(0 <= t - time <= _SOON and code == _KILLED for t, code in codes.get(name, ()))
+    ]
+
+
+def _was_near(usage: Usage, grid: Grid, name: ContainerName, time: float, limit: float) -> bool:
+    """Whether a container came near `limit` in the minutes before `time`."""
+    step = int((time - grid.start.timestamp()) // grid.step.total_seconds())
+    for series in usage.series_of(name[0], name[1], name[2]):
+        low, high = int(usage.offset[series]), int(usage.offset[series + 1])
+        last = low + step - int(usage.first[series])
+        before = usage.memory_bytes[max(low, last - _BEFORE) : max(low, min(high, last + 1))]
+        if (before >= _NEAR * limit).any():
+            return True
+    return False
+
+
+def read_node_pressure(
+    reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, events: Sequence[Event]
+) -> list[Event]:
+    """For each OOM kill whose node was short of memory then, an event beside it."""
+    kills = [(name, time) for name, time, kind, _ in events if kind == "oom_kill"]
+    if not kills:
+        return []
+    state = tuple(m for m in dialect.state if m.label != "namespace")
+    strained = (*state, equals("condition", "MemoryPressure"), equals("status", "true"))
+    series = over("max_over_time", selector(_CONDITION, strained), left_open(grid.step))
+    question = _rows(
+        "pressure of nodes", grid, lambda _: f"{series} == 1", plan(grid, {"": 10}, 200_000)
+    )
+    reader.ask(question)
+    times: dict[str, list[float]] = {}
+    for rows in question.answers:
+        for labels, samples in rows:
+            times.setdefault(own(labels, "node"), []).extend(time for time, _ in samples)
+    late = (grid.step + _STRAINED).total_seconds()
+    return [
+        (name, time, "node_pressure", np.nan)
+        for name, time in kills
+        if any(abs(t - time) <= late for t in times.get(facts.nodes_of.get(name[:2], ""), ()))
+    ]
 
 
 def _kernel_kills(
