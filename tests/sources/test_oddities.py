@@ -274,6 +274,10 @@ def test_a_long_look_finds_peaks_from_before_the_window(small_server: str) -> No
         dialect = probe(connection, PrometheusSettings(), END - day, END)
         grid = fit_grid(END, ONE_DAY, dialect)
         found = read_long_look(Reader(connection, silent), dialect, grid, depths=(60, 2))
+        again = read_long_look(
+            Reader(connection, silent), dialect, grid, depths=(60, 2), known=lambda _: True
+        )
+    assert again.empty
     assert set(found["day"]) == {pd.Timestamp(END - 2 * day)}
     peaks = found.set_index("workload")["memory_peak_bytes"]
     assert peaks["db"] == 500 * MIB

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+import pandas as pd
+
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import AnalyzerError, SourceError
-from analyzer.sources.cache import Cache, closed_days, uncovered
+from analyzer.sources.cache import RAW, Cache, closed_days, uncovered
 from analyzer.sources.days import has_arrived, join_summaries
 from analyzer.sources.examine import examine_recording
 from analyzer.sources.prometheus import facts as fact
@@ -52,7 +54,7 @@ from analyzer.sources.prometheus.specs import build_specs
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import Meta, Recording, Usage, utc
+from analyzer.usage import NO_DAYS, Meta, Recording, Usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
@@ -129,14 +131,33 @@ class PrometheusSource:
             )
         for remark in span.remarks:
             _LOG.warning("%s", remark)
-        older = reader.attempt("older peaks", lambda: read_long_look(reader, dialect, grid))
+        summaries = self._summaries(span, grid, cache)
         told = (*dialect.notes, *fresh.warnings, *ahead)
         warnings = (*told, *connection.warnings, *reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
-        kept = [] if cache is None else [cache.summaries(grid.start)]
-        summaries = join_summaries([*([] if older is None else [older]), *kept])
         return _from_first_sample(replace(join_recordings(parts, meta), days=summaries))
+
+    def _summaries(self, span: _Span, grid: Grid, cache: Cache | None) -> pd.DataFrame:
+        """What is known of the days before `grid`: from a look at the server, and the cache."""
+        reader = span.reader
+        if cache is None:
+            look = reader.attempt("older peaks", lambda: read_long_look(reader, span.dialect, grid))
+            return NO_DAYS if look is None else look
+        look = reader.attempt(
+            "older peaks",
+            lambda: read_long_look(reader, span.dialect, grid, known=cache.knows),
+        )
+        if look is not None and not reader.lost:
+            cache.keep_look(look)
+        cache.prune(min(grid.start, grid.end - RAW))
+        for path in cache.untold():
+            _LOG.warning(
+                "the cache holds days of an earlier version in %s, which this run does not read; "
+                "remove them, unless it reads another cluster into the same cache",
+                path,
+            )
+        return join_summaries([*([] if look is None else [look]), cache.summaries(grid.start)])
 
     def _cache(self, span: _Span, grid: Grid) -> Cache | None:
         """The cache of this source, asked in this way; None where none is wanted."""
