@@ -147,6 +147,13 @@ class Histories:
         return by_ref
 
     @cached_property
+    def owner_of_pod(self) -> dict[tuple[str, str], str]:
+        """The object that made each pod, by namespace and pod, where that is known."""
+        known = self.pods[self.pods["owner"].notna()]
+        keys = zip(known["namespace"], known["pod"], strict=True)
+        return dict(zip(keys, known["owner"], strict=True))
+
+    @cached_property
     def started_before(self) -> frozenset[ContainerRef]:
         """The containers of which summaries of earlier days hold a start."""
         known = self.days[self.days["start_peak_bytes"].notna()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.evidence.hours import BusyHour, busiest_hour
 from analyzer.evidence.pods import Spread, spread_of
 from analyzer.history import Histories
+from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import Resource
 from analyzer.quantity import Memory
 from analyzer.usage import EVENT_KINDS, Usage
@@ -46,6 +48,8 @@ class Evidence:
     coverage: float
     """The observed share of the time between the first and the last sample."""
     last_seen: datetime
+    runs: int | None = None
+    """How many runs were seen of what runs now and then, and of one day one at most; else None."""
     oom_kills: int = 0
     oom_limit: Memory | None = None
     """The highest limit at which it was killed."""
@@ -76,6 +80,13 @@ class Evidence:
     memory_pods: Spread | None = None
     busy_hour: BusyHour | None = None
     """The hour of every day or week in which it uses most CPU, where one stands out."""
+
+    @property
+    def length(self) -> str:
+        """How much history there is, in days or in runs."""
+        if self.runs is None:
+            return f"{self.days:.1f} days"
+        return "1 run" if self.runs == 1 else f"{self.runs} runs"
 
 
 def observe(
@@ -151,6 +162,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         days=min(len(np.unique(steps // usage.steps_per_day)), span / usage.steps_per_day),
         coverage=len(steps) / span,
         last_seen=usage.start + (int(steps[-1]) + 1) * usage.step,
+        runs=_runs(histories, index, span / usage.steps_per_day),
         oom_kills=int(counts.events["oom_kill"][index]),
         oom_limit=None if np.isnan(limit) else Memory.from_bytes(float(limit)),
         restarts=int(counts.events["restart"][index]),
@@ -164,6 +176,18 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         memory_pods=spread_of(histories, index, usage.memory_bytes),
         busy_hour=busiest_hour(histories, index),
     )
+
+
+def _runs(histories: Histories, index: int, days: float) -> int | None:
+    """The runs seen, pods of one owner being one; `days` is the time that they span."""
+    ref = histories.containers[index]
+    if not (runs_now_and_then(ref.kind) or ref in histories.runs):
+        return None
+    usage = histories.usage
+    low, high = usage.bounds[index : index + 2]
+    owners = histories.owner_of_pod
+    seen = {owners.get((ref.namespace, pod), pod) for pod in usage.pods[low:high]}
+    return min(len(seen), math.ceil(days))
 
 
 def _firm_peak(usage: Usage, where: slice) -> float | None:

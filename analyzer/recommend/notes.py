@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from analyzer.cutoff import NOTABLY_THROTTLED
 from analyzer.evidence.hours import LEAST_CORES
-from analyzer.evidence.pods import UNLIKE
+from analyzer.evidence.pods import UNLIKE, Spread
 from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
@@ -39,8 +39,8 @@ def _pods(facts: Facts, proposed: Resources) -> Iterator[str]:
     if cpu and cpu.ratio >= UNLIKE and cpu.worst - cpu.typical >= LEAST_CORES:
         worst, typical = Cpu.from_cores(cpu.worst), Cpu.from_cores(cpu.typical)
         parts.append(
-            f"{cpu.high} of {cpu.pods} need {cpu.ratio:.0f} x the median pod's CPU all the time "
-            f"({worst.human()} against {typical.human()})"
+            f"{cpu.high} of {cpu.pods} need {cpu.ratio:.0f} x the median pod's CPU "
+            f"{_how_long(cpu)} ({worst.human()} against {typical.human()})"
         )
         if proposed.cpu_request is not None and proposed.cpu_request < worst:
             parts.append(f"which is above the request of {proposed.cpu_request.human()}")
@@ -52,6 +52,10 @@ def _pods(facts: Facts, proposed: Resources) -> Iterator[str]:
         )
     if parts:
         yield f"pods differ: {', '.join(parts)}; {_SPLIT}"
+
+
+def _how_long(spread: Spread) -> str:
+    return "lately" if spread.lately else "all the time"
 
 
 def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
@@ -138,8 +142,8 @@ def _history(facts: Facts) -> Iterator[str]:
     runs_always = facts.spec.container_type != "init" and not runs_now_and_then(facts.kind)
     if seen.coverage < 0.9 and runs_always:
         yield f"{1 - seen.coverage:.0%} of its time was not observed"
-    if seen.days < 7:
-        yield f"only {seen.days:.1f} days of history"
+    if (seen.days if seen.runs is None else seen.runs) < 7:
+        yield f"only {seen.length} of history"
 
 
 def _times(count: int) -> str:

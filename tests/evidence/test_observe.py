@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from analyzer.evidence import observe
-from analyzer.usage import validate_days
+from analyzer.history import Histories, build_histories
+from analyzer.usage import Recording, Usage, validate_days, validate_pods
 from tests.samples import MIB, START, histories, meta, names, steady
 
 DAY = 288
@@ -79,6 +80,44 @@ def test_quantiles_are_of_what_counts_and_the_rest_stands_beside() -> None:
     assert seen.memory_before is not None and seen.memory_before.max == 800 * MIB
     assert seen.memory_since == START + timedelta(days=10)
     assert seen.cpu_since is None
+
+
+def test_a_pod_that_is_unlike_the_others_lately_is_told() -> None:
+    """One of three works since two days: half of its life says nothing of it, its last days do."""
+    frames = [steady(cpu=0.1).assign(pod=f"web-{k}") for k in range(2)]
+    hot = steady(cpu=np.where(TIME < 12, 0.1, 0.9)).assign(pod="web-2")
+    spread = observe(histories(pd.concat([*frames, hot])), [0])[0].cpu_pods
+    assert spread is not None and spread.lately
+    assert (spread.pods, spread.high) == (3, 1)
+    assert spread.worst == pytest.approx(0.9)
+
+
+def runs_of(days: list[float], owner: str | None = None) -> Histories:
+    """A CronJob with a run of an hour on each of the days, each in a pod of its own."""
+    names_of = {**names(), "workload_kind": "CronJob"}
+    frames, pods = [], []
+    for number, day in enumerate(days):
+        times = [START + timedelta(days=day, minutes=5 * k) for k in range(1, 13)]
+        frames.append(steady(1 / 24).assign(**names_of, pod=f"run-{number}", timestamp=times))
+        pods.append({"namespace": "shop", "pod": f"run-{number}", "owner": owner})
+    usage = Usage.from_frame(pd.concat(frames), meta())
+    table = validate_pods(pd.DataFrame(pods))
+    return build_histories(Recording(meta(), usage, pods=table))
+
+
+@pytest.mark.parametrize(
+    ("days", "owner", "runs"),
+    [
+        ([0, 6.98, 13.9], None, 3),
+        ([1, 1.2, 1.4, 1.6], None, 1),
+        ([1, 3, 5], "Job/web-1", 1),
+    ],
+    ids=["weekly", "all on one day", "pods of one run"],
+)
+def test_jobs_are_counted_by_runs(days: list[float], owner: str | None, runs: int) -> None:
+    """Three weekly runs are three, however little they span; of one day one counts."""
+    assert observe(runs_of(days, owner), [0])[0].runs == runs
+    assert observe(histories(), [0])[0].runs is None
 
 
 def test_resident_memory_is_told_from_cache_where_the_source_does() -> None:
