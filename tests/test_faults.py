@@ -88,7 +88,7 @@ def wrapped(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
 
 def jumped(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
     """A CPU counter that jumped: five million cores."""
-    return frame.assign(cpu_cores=frame["cpu_cores"].mask(_some(frame, noise, 0.002), 5e6))
+    return frame.assign(cpu_cores=frame["cpu_cores"].mask(_some(frame, noise, 0.06), 5e6))
 
 
 def negative(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
@@ -110,8 +110,8 @@ def frozen(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
 
 def lost(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
     """An outage of a day, and single scrapes that failed."""
-    kept = ~_stretch(frame, noise, 24) & ~_some(frame, noise, 0.05)
-    return frame.loc[kept]
+    gone = _stretch(frame, noise, 24) | _some(frame, noise, 0.05)
+    return frame.drop(index=frame.index[gone])
 
 
 def doubled(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
