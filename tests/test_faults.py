@@ -111,7 +111,7 @@ def frozen(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
 def lost(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
     """An outage of a day, and single scrapes that failed."""
     gone = _stretch(frame, noise, 24) | _some(frame, noise, 0.05)
-    return frame.drop(index=frame.index[gone])
+    return frame.drop(index=frame.index[gone].tolist())
 
 
 def doubled(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
