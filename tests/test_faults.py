@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from analyzer.history import build_histories
-from analyzer.pipeline import Method, analyze_histories
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories
 from analyzer.policy import round_up
 from analyzer.quantity import Quantity
 from analyzer.recommend import TARGETS
@@ -111,7 +112,7 @@ def frozen(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
 def lost(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:
     """An outage of a day, and single scrapes that failed."""
     gone = _stretch(frame, noise, 24) | _some(frame, noise, 0.05)
-    return frame.drop(index=frame.index[gone].tolist())
+    return pd.DataFrame(frame[~gone])
 
 
 def doubled(frame: pd.DataFrame, noise: np.random.Generator) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def record(ctx: click.Context, /, folder: Path, anonymise: bool, **parameters: A
     """Read usage from the source and keep it as a recording in FOLDER."""
     import secrets
 
-    from analyzer.pipeline import read
+    from analyzer.pipeline.reading import read
     from analyzer.sources import anonymise as without_names
     from analyzer.sources import save_recording
 
@@ -83,7 +83,7 @@ def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     The window is read as a run reads it and judged whole: what of each container's usage cannot be
     believed, and which containers get no amounts.
     """
-    from analyzer.pipeline import source_of, window_of
+    from analyzer.pipeline.reading import source_of, window_of
 
     config = settings_of(parameters).config
     findings = []

@@ -226,7 +226,7 @@ def _row(recommendation: Recommendation, form: str) -> list[str]:
 
     ref, seen = recommendation.ref, recommendation.evidence
     row = [ref.namespace, f"{ref.kind.lower()}/{ref.workload}", ref.container]
-    row += [arrow(recommendation, target) for target in TARGETS]
+    row += [recommendation.transition(target) for target in TARGETS]
     if form == "wide":
         row += [
             "-" if seen.cpu.p95 is None else Cpu.from_cores(seen.cpu.p95).human(),
@@ -237,11 +237,3 @@ def _row(recommendation: Recommendation, form: str) -> list[str]:
             ",".join(dict.fromkeys(recommendation.findings.values())) or "-",
         ]
     return row
-
-
-def arrow(recommendation: Recommendation, target: str) -> str:
-    """``1Gi -> 512Mi``, or the one amount where nothing changes."""
-    now = getattr(recommendation.current, target)
-    new = getattr(recommendation.proposed, target)
-    texts = ["-" if amount is None else str(amount) for amount in (now, new)]
-    return texts[0] if now == new else " -> ".join(texts)

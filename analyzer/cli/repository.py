@@ -298,7 +298,8 @@ def _given(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
             missed = [*said.missed]
         else:
             from analyzer.history import build_histories
-            from analyzer.pipeline import read, recommend_now
+            from analyzer.pipeline.reading import read
+            from analyzer.pipeline.review import recommend_now
 
             said = None
             config = with_settings(config, backtest=config.backtest and judge)

@@ -59,7 +59,7 @@ def init(file: Path, **parameters: Any) -> None:
 
     from analyzer.config.starter import starter
     from analyzer.errors import OutputError
-    from analyzer.pipeline import read
+    from analyzer.pipeline.reading import read
 
     if file.exists():
         raise UsageError(f"{file} is there already; name another file, or move it away")

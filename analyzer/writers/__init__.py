@@ -37,6 +37,7 @@ WRITERS: Plugins[Writer] = Plugins(
         "kubectl": "analyzer.writers.kubectl:write_kubectl",
         "gitdiff": "analyzer.writers.gitdiff:write_gitdiff",
         "helm": "analyzer.writers.helm:write_helm",
+        "metrics": "analyzer.writers.metrics:write_metrics",
         "resize": "analyzer.writers.resize:write_resize",
         "vpa": "analyzer.writers.vpa:write_vpa",
     },
