@@ -27,7 +27,6 @@ from analyzer.sources.prometheus.events import (
     read_node_pressure,
     read_pressure,
     read_restarts,
-    read_throttling,
     restarted_pods,
 )
 from analyzer.sources.prometheus.examine import examine_prometheus
@@ -51,6 +50,7 @@ from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
 from analyzer.sources.prometheus.specs import build_specs
+from analyzer.sources.prometheus.throttling import read_throttling
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
@@ -295,7 +295,9 @@ class _Span:
         }
         if not dialect.from_rules:
             steps |= {
-                "throttling": lambda: events.extend(read_throttling(self.reader, dialect, grid)),
+                "throttling": lambda: events.extend(
+                    read_throttling(self.reader, dialect, grid, usage)
+                ),
                 "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
             }
         for what, step in steps.items():
