@@ -22,7 +22,7 @@ from analyzer.quantity import Memory
 from analyzer.series import unite
 from analyzer.spec import Spec, period, read_specs
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
-from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
+from analyzer.usage import NAMES, Meta, Recording, Usage, no_days, no_pods
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -62,9 +62,9 @@ class Histories:
     """Containers that exist no more, and what became of them; they get no amounts."""
     runs: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
     """The workloads that were united as runs of one series, by the series."""
-    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
+    pods: pd.DataFrame = field(default_factory=no_pods)
     """What is known of the pods of all containers, as `validate_pods` says."""
-    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    days: pd.DataFrame = field(default_factory=no_days)
     """Daily summaries, also of days before the window, as `validate_days` says."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
     """Daily summaries where a longer window has them already; else `daily` computes them."""

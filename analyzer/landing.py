@@ -15,6 +15,7 @@ from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.forge.forges import access_of
+from analyzer.gate import Judgement, judge
 from analyzer.gitops.index.place import Finding
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
@@ -23,7 +24,7 @@ from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
-from analyzer.gitops.land.worktree import clone
+from analyzer.gitops.land.worktree import clone, parting_of, snapshot
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools
@@ -129,13 +130,14 @@ def _bounds(histories: Histories, index: RepositoryIndex) -> dict[ContainerRef, 
     found: dict[ContainerRef, tuple[Bound, ...]] = {}
     for spec, traced in zip(specs, trace(live, index), strict=True):
         floors = traced.expectation.floors if traced.expectation is not None else ()
-        bounds = tuple(_bounds_of(floors, spec.resources))
+        bounds = tuple(bounds_of(floors, spec.resources))
         if bounds:
             found[traced.ref] = bounds
     return found
 
 
-def _bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+def bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+    """What `floors` ask of a container that declares `current`."""
     now = current.effective()
     for floor in floors:
         request = floor.least_request(now.memory_request)
@@ -274,16 +276,35 @@ def trace_all(
     report: Report, config: Config, said: ClusterLabels | None = None
 ) -> tuple[list[Trace], tuple[Finding, ...]]:
     """The place of every container of the report, skipped ones too, and what looks wrong there."""
+    live = live_of(report, said)
+    with checkout(config) as root:
+        index = index_of(root, config)
+        return trace(live, index), tuple(index.findings)
+
+
+def live_of(report: Report, said: ClusterLabels | None = None) -> list[LiveContainer]:
+    """Every container of the report as the cluster shows it, skipped ones too."""
     labels = said or ClusterLabels()
     live = [
         LiveContainer(r.ref, {**r.labels, **labels.of(r.ref)}, r.container_type, r.current)
         for r in report.recommendations
     ]
     # Of a container that was skipped, what it runs as is not told.
-    live += [LiveContainer(s.ref, labels.of(s.ref), None) for s in report.skipped]
+    return [*live, *(LiveContainer(s.ref, labels.of(s.ref), None) for s in report.skipped)]
+
+
+def judge_change(
+    report: Report, config: Config, base: str, head: str, said: ClusterLabels | None = None
+) -> list[Judgement]:
+    """How the requests and limits that change from `base` to `head` fit what was measured.
+
+    What others have changed on `base` meanwhile is no part of it. The checkout stays as it is.
+    """
     with checkout(config) as root:
-        index = index_of(root, config)
-        return trace(live, index), tuple(index.findings)
+        parting = parting_of(root, base, head)
+        with snapshot(root, parting) as old, snapshot(root, head) as new:
+            before, after = index_of(old, config), index_of(new, config)
+            return judge(report, live_of(report, said), before, after)
 
 
 def examine_git(config: Config) -> list[Check]:

@@ -88,6 +88,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
     hpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a resource that a HorizontalPodAutoscaler scales on."""
+    new_nodes: bool = False
+    """Whether nodes are added for pods that find no room, as by Karpenter or a cluster autoscaler.
+    Otherwise no request is raised that the nodes of now have no room for."""
 
     def __post_init__(self) -> None:
         for name in ("cpu_request_risk", "memory_request_risk", "memory_limit_risk"):

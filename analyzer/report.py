@@ -24,9 +24,10 @@ from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.placement import Placement
+from analyzer.placement import Packing, Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.recommend.admission import QuotaUse
 from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
 from analyzer.workload import Selector
@@ -96,6 +97,10 @@ class Report:
     """The backtest in one sentence."""
     placement: Placement | None = None
     """What requests do to nodes, today and as proposed; None where no pod was seen."""
+    packing: Packing | None = None
+    """What each group of nodes holds, by where the pods are; None where that is not told."""
+    quotas: tuple[QuotaUse, ...] = ()
+    """What each quota of CPU or memory holds now, and once all that is proposed is in force."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
     together: str = ""
@@ -169,7 +174,10 @@ _DIRECTIONS: dict[Direction, str] = {
     "both": "both ways",
     "limits": "in limits alone",
 }
-_HOLDING = ("keep", "hands off", "direction")
+_HOLDING = (
+    "keep", "covered", "few days", "throttled", "small", "unknown", "hands off", "direction",
+    "quota", "nodes", "limit range",
+)  # fmt: skip
 """Steps that leave an amount as it is although the demand speaks for another."""
 
 

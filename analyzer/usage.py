@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -329,9 +329,9 @@ class Usage:
         found = {name: getattr(self, name) for name in VALUES}
         return {name: array for name, array in found.items() if array is not None}
 
-    def _at(self, take: Ints) -> dict[str, Any]:
-        """All values at the flat positions `take`."""
-        return {name: array[take] for name, array in self.values.items()}
+    def _at(self, source: Ints, offset: Ints) -> dict[str, Any]:
+        """All values of stretches that begin at `source`, put one after the other."""
+        return {name: _gathered(array, source, offset) for name, array in self.values.items()}
 
     @property
     def end(self) -> datetime:
@@ -390,6 +390,12 @@ class Usage:
         where = self.span(index)
         return np.arange(where.start, where.stop) + shift
 
+    def seen_steps(self, index: int, seen: npt.NDArray[np.bool_]) -> Ints:
+        """The steps of those samples in ``span(index)`` that are `seen`, each once, in order."""
+        marked = np.zeros(self.steps, dtype=np.bool_)
+        marked[self.sample_steps(index)[seen]] = True
+        return np.flatnonzero(marked)
+
     def between(self, begin: int, stop: int) -> Usage:
         """The steps from `begin` up to but without `stop`; every container stays listed."""
         begin, stop = max(0, begin), min(self.steps, stop)
@@ -397,7 +403,7 @@ class Usage:
         high = np.clip(self.first + np.diff(self.offset), begin, stop)
         kept = np.flatnonzero(high > low)
         source = self.offset[kept] + low[kept] - self.first[kept]
-        offset, take = _stretches(source, (high - low)[kept])
+        offset = _offsets((high - low)[kept])
         return replace(
             self,
             start=self.start + begin * self.step,
@@ -406,7 +412,7 @@ class Usage:
             pods=tuple(self.pods[s] for s in kept),
             first=low[kept] - begin,
             offset=offset,
-            **self._at(take),
+            **self._at(source, offset),
         )
 
     def select(self, wanted: Sequence[bool] | npt.NDArray[np.bool_]) -> Usage:
@@ -443,14 +449,14 @@ class Usage:
 
     def _arranged(self, series: Ints) -> Usage:
         """These `series` alone and in this order; whoever calls sees to `container`."""
-        offset, take = _stretches(self.offset[series], np.diff(self.offset)[series])
+        offset = _offsets(np.diff(self.offset)[series])
         return replace(
             self,
             container=self.container[series],
             pods=tuple(self.pods[s] for s in series),
             first=self.first[series],
             offset=offset,
-            **self._at(take),
+            **self._at(self.offset[series], offset),
         )
 
     def observed(self, where: slice = slice(None)) -> npt.NDArray[np.bool_]:
@@ -508,9 +514,9 @@ def concat(parts: Sequence[Usage]) -> Usage:
     first = np.concatenate([part.first for part in parts])
     lengths = np.concatenate([np.diff(part.offset) for part in parts])
     source = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    offset, take = _stretches(source[order], lengths[order])
+    offset = _offsets(lengths[order])
     joined: dict[str, Any] = {
-        name: np.concatenate([_value(part, name) for part in parts])[take]
+        name: _gathered(np.concatenate([_value(p, name) for p in parts]), source[order], offset)
         for name in VALUES
         if any(name in part.values for part in parts)
     }
@@ -531,14 +537,46 @@ def _value(usage: Usage, name: str) -> Floats:
     return np.full(len(usage.cpu_cores), np.nan, np.float32) if array is None else array
 
 
-def _stretches(source: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """The offsets of stretches put one after the other, and where each value comes from."""
-    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return offset, np.repeat(source - offset[:-1], lengths) + np.arange(offset[-1])
+_PIECE = 1 << 20
+"""So many values are gathered at once: their positions take twice the room of the values."""
+
+
+def _offsets(lengths: Ints) -> Ints:
+    """Where stretches of these lengths begin and end, put one after the other."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _gathered(values: Floats, source: Ints, offset: Ints) -> Floats:
+    """Stretches of `values` that begin at `source`, at ``offset[s]`` to ``offset[s + 1]`` each.
+
+    Piece by piece: the positions of a whole cluster's samples are larger than the samples.
+    """
+    gathered = np.empty(int(offset[-1]), dtype=values.dtype)
+    begin = 0
+    while begin < len(source):
+        stop = max(begin + 1, int(np.searchsorted(offset, offset[begin] + _PIECE, "right")) - 1)
+        low, high = int(offset[begin]), int(offset[stop])
+        shift = source[begin:stop] - offset[begin:stop]
+        take = np.repeat(shift, np.diff(offset[begin : stop + 1])) + np.arange(low, high)
+        gathered[low:high] = values[take]
+        begin = stop
+    return gathered
 
 
 def _empty(columns: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
+
+
+@cache
+def no_pods() -> pd.DataFrame:
+    """A table of no pods; nobody changes a table."""
+    return validate_pods(_empty(["namespace", "pod"]))
+
+
+@cache
+def no_days() -> pd.DataFrame:
+    """A table of no daily summaries."""
+    return validate_days(_empty([*NAMES, "day"]))
 
 
 TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -564,8 +602,8 @@ class Recording:
     events: pd.DataFrame = field(
         default_factory=lambda: validate_events(_empty([*NAMES, "timestamp", "kind"]))
     )
-    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
-    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    pods: pd.DataFrame = field(default_factory=no_pods)
+    days: pd.DataFrame = field(default_factory=no_days)
 
     def __repr__(self) -> str:
         return f"<Recording of {self.meta.cluster}: {self.usage!r}>"
@@ -716,11 +754,6 @@ def _means(column: Floats, begins: Ints) -> Floats:
 def _codes(values: Sequence[str], series: Ints) -> tuple[npt.NDArray[np.int32], pd.Index[Any]]:
     codes, categories = pd.factorize(np.asarray(values, dtype=object), sort=True)
     return codes[series].astype(np.int32), pd.Index(categories, dtype=object)
-
-
-NO_PODS: pd.DataFrame = validate_pods(_empty(["namespace", "pod"]))
-NO_DAYS: pd.DataFrame = validate_days(_empty([*NAMES, "day"]))
-"""Tables of nothing; nobody changes a table."""
 
 
 def utc(moment: datetime) -> datetime:

@@ -262,7 +262,7 @@ def _look(ahead: Histories, resource: Resource) -> _Future:
             mean[index] = seen.mean(dtype=np.float64)
             rank = int(np.ceil(CPU_ORACLE * len(seen))) - 1 if resource == "cpu" else -1
             oracle[index] = seen[rank]
-            pods[index] = len(seen) / len(np.unique(usage.sample_steps(index)[present]))
+            pods[index] = len(seen) / len(usage.seen_steps(index, present))
     number = np.array([len(values) for values in samples], dtype=np.float64)
     return _Future(tuple(samples), number, mean, oracle, pods)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.completion import complete_formats, complete_models, complete_references
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
@@ -52,7 +53,8 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
     "--format",
     "formats",
     multiple=True,
-    help="Only this format (repeatable); also resize, vpa and helm.",
+    shell_complete=complete_formats,
+    help="Only this format (repeatable); also parquet, resize, vpa and helm.",
 )
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
 @click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
@@ -132,12 +134,12 @@ def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
 @model_options
 @selection_options
 @repository_options
-@click.option("-o", "--output", "form", type=Form(), default="table", help=Form.HELP)
+@click.option("-o", "--output", "form", type=Form(), default="table", help=Form().help)
 @click.option("--sort-by", metavar="COLUMN", help="A column of the CSV; -COLUMN: falling.")
 @click.option("--all", "everything", is_flag=True, help="Also what needs no change.")
 @click.option("--no-headers", is_flag=True, help="No header line.")
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
-@click.argument("references", metavar="[REF]...", nargs=-1)
+@click.argument("references", metavar="[REF]...", nargs=-1, shell_complete=complete_references)
 @click.pass_context
 def recommend(
     ctx: click.Context,
@@ -176,7 +178,7 @@ def recommend(
 @repository_options
 @namespace_option("chosen")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="REF", shell_complete=complete_references)
 @click.pass_context
 def explain(ctx: click.Context, /, reference: str, chart: Path | None, **parameters: Any) -> None:
     """Show how the amounts of REF came about, step by step.
@@ -208,7 +210,13 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 @source_options
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
-@click.option("--models", metavar="all|NAME,...", default="all", help="Which models to score.")
+@click.option(
+    "--models",
+    metavar="all|NAME,...",
+    default="all",
+    shell_complete=complete_models,
+    help="Which models to score.",
+)
 @click.option(
     "-o", "--output", "form", type=_BACKTEST_FORMATS, default="table", help="How to print it."
 )

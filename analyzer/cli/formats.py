@@ -99,11 +99,13 @@ def as_yaml(value: Any) -> str:
 
 
 class Form(click.ParamType):  # type: ignore[type-arg]  # no argument in older versions of click
-    """A form of output; `HELP` names them all."""
-
-    HELP = "table, wide, json, yaml, csv, markdown, name or custom-columns=HEAD:COLUMN,..."
+    """One of some `forms` of output, or custom columns; `help` names them all."""
 
     name = "form"
+
+    def __init__(self, forms: Sequence[str] = FORMATS) -> None:
+        self.forms = tuple(forms)
+        self.help = f"{', '.join(self.forms)} or {CUSTOM}HEAD:COLUMN,..."
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What help shows; older versions of click pass no context."""
@@ -111,15 +113,16 @@ class Form(click.ParamType):  # type: ignore[type-arg]  # no argument in older v
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """`value` where it is one of the forms."""
-        if value not in FORMATS and not value.startswith(CUSTOM):
-            self.fail(f"{value!r} is none of {', '.join(FORMATS)}, {CUSTOM}...", param, ctx)
+        if value not in self.forms and not value.startswith(CUSTOM):
+            self.fail(f"{value!r} is none of {', '.join(self.forms)}, {CUSTOM}...", param, ctx)
         return value
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The forms that begin like this."""
-        return [CompletionItem(form) for form in (*FORMATS, CUSTOM) if form.startswith(incomplete)]
+        known = (*self.forms, CUSTOM)
+        return [CompletionItem(form) for form in known if form.startswith(incomplete)]
 
 
 @dataclass(frozen=True)

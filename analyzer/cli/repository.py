@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import as_json, columns
+from analyzer.cli.formats import columns
+from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
     model_options,
@@ -34,93 +36,80 @@ if TYPE_CHECKING:
 PARTIAL, CHANGES = 3, 4
 
 
-def _report_options(command: Command) -> Command:
+def report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
     chosen = namespace_option()(repository_options(command))
     return source_options(run_json_option(model_options(chosen)))
 
 
 @click.command()
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
+@listing_options
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
 @click.argument("repo", metavar="DIR|URL")
-def index(form: str, **parameters: Any) -> None:
+def index(**parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
     from analyzer.gitops.index.repository_index import index_repository
     from analyzer.landing import checkout, tools_of
 
+    view = view_of(parameters)
     config = settings_of(parameters).config
     with checkout(config) as root:
         found = index_repository(root, entry=config.git.entry, tools=tools_of(config))
-    places = found.to_dicts()
-    if form == "json":
-        findings = [finding.to_dict() for finding in found.findings]
-        click.echo(as_json({"places": places, "findings": findings}))
-        return
-    head = ["FILE", "DOC", "PATH", "OWNER", "REACHABLE", "EDITABLE"]
-    rows = [
-        [
-            str(place["file"]),
-            str(place["document"]),
-            str(place["path"]),
-            f"{place['owner_kind']} {place['namespace'] or '-'}/{place['owner']}",
-            "?" if place["reachable"] is None else "yes" if place["reachable"] else "no",
-            "yes" if place["editable"] else str(place["reason"]),
-        ]
-        for place in places
-    ]
-    click.echo(columns(head, rows))
+    listing = Listing(
+        key="places",
+        records=found.to_dicts(),
+        table={
+            "FILE": itemgetter("file"),
+            "DOC": itemgetter("document"),
+            "PATH": itemgetter("path"),
+            "OWNER": lambda p: f"{p['owner_kind']} {p['namespace'] or '-'}/{p['owner']}",
+            "REACHABLE": lambda p: {None: "?", True: "yes", False: "no"}[p["reachable"]],
+            "EDITABLE": lambda p: "yes" if p["editable"] else p["reason"],
+        },
+        name=lambda p: f"{p['file']}:{p['document']}:{p['path']}",
+        json={"findings": [finding.to_dict() for finding in found.findings]},
+    )
+    show_listing(listing, view)
 
 
 @click.command()
-@_report_options
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
+@report_options
+@listing_options
 @click.pass_context
-def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
+def trace(ctx: click.Context, /, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
     from analyzer.landing import trace_all
 
-    given = _given(parameters)
+    view = view_of(parameters)
+    given = given_by(parameters)
     code = given.code
     traced, findings = trace_all(given.report, given.config, given.said)
-    traces = [one.to_dict() for one in traced]
-    if form == "json":
-        click.echo(as_json({"traces": traces, "findings": [f.to_dict() for f in findings]}))
-        ctx.exit(code)
-    head = ["CONTAINER", "FILE", "PATH", "CONFIDENCE", "REASON"]
-    keys = ["container", "file", "path", "confidence", "reason"]
-    click.echo(columns(head, [[str(row[key] or "-") for key in keys] for row in traces]))
-    if findings:
+    heads = ("container", "file", "path", "confidence", "reason")
+    listing = Listing(
+        key="traces",
+        records=[one.to_dict() for one in traced],
+        table={name.upper(): itemgetter(name) for name in heads},
+        name=itemgetter("container"),
+        json={"findings": [finding.to_dict() for finding in findings]},
+    )
+    show_listing(listing, view)
+    if findings and view.form == "table":
         rows = [[f.kind, f.place.file, f.place.path, f.message] for f in findings]
         click.echo("\n" + columns(["FINDING", "FILE", "PATH", "WHAT"], rows))
     ctx.exit(code)
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when there is a difference.")
 @click.pass_context
 def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
     from analyzer.landing import plan_landing
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code = given.code
     plan = plan_landing(given.report, given.config, given.said)
     _tell_advice(plan, parameters)
@@ -129,7 +118,7 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
 @click.pass_context
 def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
@@ -137,7 +126,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     from analyzer.gitops.land.worktree import apply_to_worktree, expect_work_tree
     from analyzer.landing import plan_landing
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code, folder = given.code, Path(given.config.git.repo or ".")
     if not folder.is_dir():
         raise UsageError("patch writes into a checkout; name its folder with --repo")
@@ -151,7 +140,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
 @click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")
 @click.option(
@@ -185,7 +174,7 @@ def pr(
         raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
-    given = _given(parameters, judge=True)
+    given = given_by(parameters, judge=True)
     config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
@@ -275,7 +264,7 @@ class _Given:
     code: int
 
 
-def _given(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
+def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     """The settings, and the recommendations of an earlier run or of the source now.
 
     What cannot be read now makes it partial; what an earlier run missed was said by that run.

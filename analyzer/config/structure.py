@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,6 +46,33 @@ class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """The context of the kubeconfig, as kubectl takes it."""
     kubeconfig: str | None = None
     """A kubeconfig file, as kubectl takes it."""
+
+
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What nodes cost, so that a run tells money beside cores and bytes."""
+
+    cpu: Mapping[str, float] = {}
+    """What a core costs an hour, by group of nodes as the summary names it; `*` for any other."""
+    memory: Mapping[str, float] = {}
+    """What a GiB costs an hour, likewise."""
+
+    def __post_init__(self) -> None:
+        for name in ("cpu", "memory"):
+            for group, price in getattr(self, name).items():
+                if not 0 <= price < float("inf"):
+                    raise ValueError(f"{name} of {group} must not be negative, found {price}")
+
+    @property
+    def by_group(self) -> dict[str, tuple[float, float]]:
+        """The prices of a core and of a GiB for each group that is named."""
+        return {
+            name: (self.cpu.get(name, _any(self.cpu)), self.memory.get(name, _any(self.memory)))
+            for name in {*self.cpu, *self.memory}
+        }
+
+
+def _any(prices: Mapping[str, float]) -> float:
+    return prices.get("*", 0.0)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +130,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
     forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
+    prices: PriceSettings = msgspec.field(default_factory=PriceSettings)
     notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
 
     def __post_init__(self) -> None:

@@ -149,7 +149,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     usage, where = histories.usage, histories.usage.span(index)
     cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where]
     seen = ~(np.isnan(cpu) & np.isnan(memory))
-    steps = np.unique(usage.sample_steps(index)[seen])
+    steps = usage.seen_steps(index, seen)
     span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
     starts = counts.events["restart"][index] + counts.events["oom_kill"][index] > 0
@@ -159,7 +159,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         memory=_quantiles(memory),
         samples=int(seen.sum()),
         pods=int(usage.bounds[index + 1] - usage.bounds[index]),
-        days=min(len(np.unique(steps // usage.steps_per_day)), span / usage.steps_per_day),
+        days=min(_distinct(steps // usage.steps_per_day), span / usage.steps_per_day),
         coverage=len(steps) / span,
         last_seen=usage.start + (int(steps[-1]) + 1) * usage.step,
         runs=_runs(histories, index, span / usage.steps_per_day),
@@ -176,6 +176,11 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         memory_pods=spread_of(histories, index, usage.memory_bytes),
         busy_hour=busiest_hour(histories, index),
     )
+
+
+def _distinct(rising: npt.NDArray[np.int64]) -> int:
+    """How many values there are among some in rising order."""
+    return 1 + int(np.count_nonzero(np.diff(rising)))
 
 
 def _runs(histories: Histories, index: int, days: float) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analyzer.recommend.admission import due_limit
 from analyzer.recommend.bounds import HARD
 from analyzer.recommend.case import Case
 from analyzer.recommend.past import removal_refused
@@ -17,6 +18,9 @@ def plan_cpu_limit(case: Case) -> Plan:
         return Plan(Source("keep", _kept))
     if equal_is_wanted(case):
         return EQUAL_LIMIT
+    due = due_limit(case) if policy.cpu_limit == "none" else None
+    if due is not None:
+        return Plan(due, HARD)
     if policy.cpu_limit == "none" and removal_refused(case):
         return Plan(Source("rejected", _refused), HARD)
     if policy.cpu_limit == "none":

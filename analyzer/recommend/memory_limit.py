@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from analyzer.cutoff import Kills
 from analyzer.quantity import Quantity
+from analyzer.recommend.admission import due_limit
 from analyzer.recommend.bounds import HARD, no_further, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
@@ -32,6 +33,9 @@ def plan_memory_limit(case: Case) -> Plan:
     if policy.memory_limit == "none":
         if equal_is_wanted(case):
             return EQUAL_LIMIT
+        due = due_limit(case)
+        if due is not None:
+            return Plan(due, HARD)
         return Plan(Source("keep", _one_way), HARD) if policy.direction != "both" else _REMOVE
     if case.now is None and not policy.add_missing_limits:
         return Plan(Source("keep", _not_added))
@@ -108,10 +112,10 @@ LEARNED = (
     PolicyStep("no further", no_further),
     ROUND,
     *HARD,
-    PolicyStep("keep", held),
+    PolicyStep("held", held),
     PolicyStep("start", start_unseen),
     *RESTRAINTS,
-    PolicyStep("keep", alone),
+    PolicyStep("alone", alone),
     *HARD,
 )
 

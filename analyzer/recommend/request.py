@@ -27,7 +27,7 @@ ABOUT = (0.75, 1.5)
 def plan_request(case: Case) -> Plan:
     """How the request of `case` comes about."""
     if case.resource in case.facts.unknown:
-        return Plan(Source("keep", _unknown))
+        return Plan(Source("unknown", _unknown))
     if _scale_point(case):
         return Plan(Source("hands off", _hands_off))
     return REQUEST

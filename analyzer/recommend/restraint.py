@@ -38,6 +38,8 @@ def declare(case: Case, amount: Quantity) -> Outcome:
     """What is declared nowhere is declared, unless the policy only lowers."""
     if case.now is not None:
         return amount, ""
+    if case.facts.spec.pod_resources.amount(case.target) is not None:
+        return None, "its pod declares one for all containers together"
     if case.policy.direction == "lower":
         return None, "the policy only lowers, and none is declared"
     return amount, "nothing is declared now"
@@ -92,15 +94,15 @@ def small(case: Case, amount: Quantity) -> Outcome:
 
 
 ROUND = PolicyStep("round", round_to_people)
-COVERED = PolicyStep("keep", covered)
+COVERED = PolicyStep("covered", covered)
 RESTRAINTS = (
     PolicyStep("declare", declare),
     PolicyStep("direction", one_way),
-    PolicyStep("keep", history),
-    PolicyStep("keep", throttled),
+    PolicyStep("few days", history),
+    PolicyStep("throttled", throttled),
     LASTING,
     PolicyStep("gradual", gradual),
     STILL_RIGHT,
-    PolicyStep("keep", small),
+    PolicyStep("small", small),
     REFUSED,
 )

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from analyzer.check import Check
 from analyzer.errors import UsageError
 from analyzer.sources.prometheus.settings import PrometheusSettings
-from analyzer.sources.recording.importing import anonymise, import_frame, import_usage
-from analyzer.sources.recording.recording import RecordingSource, load_recording, save_recording
 from analyzer.sources.window import Progress, Source, Window, silent
 
 if TYPE_CHECKING:
     from analyzer.sources.prometheus.source import PrometheusSource
+    from analyzer.sources.recording.importing import anonymise, import_frame, import_usage
+    from analyzer.sources.recording.recording import (
+        RecordingSource,
+        load_recording,
+        save_recording,
+    )
 
 S = TypeVar("S")
 
@@ -40,16 +45,27 @@ def _prometheus(where: str, settings: PrometheusSettings, progress: Progress) ->
 
 
 def _recording(where: str, settings: RecordingSettings, progress: Progress) -> Source:
+    from analyzer.sources.recording.recording import RecordingSource
+
     return RecordingSource(Path(where), progress)
 
 
-def __getattr__(name: str) -> Any:
-    """`PrometheusSource` on first use: settings and recordings need no HTTP client."""
-    if name == "PrometheusSource":
-        from analyzer.sources.prometheus.source import PrometheusSource
+_HOME = {
+    "PrometheusSource": "prometheus.source",
+    "RecordingSource": "recording.recording",
+    "anonymise": "recording.importing",
+    "import_frame": "recording.importing",
+    "import_usage": "recording.importing",
+    "load_recording": "recording.recording",
+    "save_recording": "recording.recording",
+}
+"""Where what is imported on first use stands: settings need no HTTP client and no Parquet."""
 
-        return PrometheusSource
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 SOURCES: Mapping[str, SourceKind[Any]] = {

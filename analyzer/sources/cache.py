@@ -29,7 +29,7 @@ from analyzer.sources.days import summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.recording import FILES, load_recording, save_recording
 from analyzer.sources.window import DAY
-from analyzer.usage import NO_DAYS, Recording, validate_days
+from analyzer.usage import Recording, no_days, validate_days
 
 _LOG = logging.getLogger(__name__)
 _SEAL = "seal.json"
@@ -146,7 +146,7 @@ class Cache:
         One that cannot be read is left out and named in the log: the day it tells of is older than
         all that amounts rest on, and holds a decrease at most.
         """
-        tables = [NO_DAYS]
+        tables = [no_days()]
         last, first = (f"{t.astimezone(UTC):%Y-%m-%d}" for t in (before, before - YEAR))
         for path in sorted(self.summary_home.glob("????-??-??.parquet")):
             if path.stem < first:
@@ -158,7 +158,7 @@ class Cache:
                 except (OSError, pa.ArrowException, RecordingError) as error:
                     _LOG.warning("the summary %s cannot be read: %s", path, error)
         known = [table for table in tables if not table.empty]
-        return validate_days(pd.concat(known, ignore_index=True)) if known else NO_DAYS
+        return validate_days(pd.concat(known, ignore_index=True)) if known else no_days()
 
     def load(self, day: datetime) -> Recording | None:
         """The day that begins at `day`, or None; a damaged one is removed and counts as none.

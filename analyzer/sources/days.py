@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.telemetry import gate
-from analyzer.usage import NAMES, NO_DAYS, Recording, Usage, validate_days
+from analyzer.usage import NAMES, Recording, Usage, no_days, validate_days
 
 _LATE = timedelta(days=3)
 """After so long nothing more arrives of a day."""
@@ -87,7 +87,7 @@ def join_summaries(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Each day of a pod once, as the last days table that knows it tells it."""
     known = [table for table in tables if not table.empty]
     if not known:
-        return NO_DAYS
+        return no_days()
     table = pd.concat(known, ignore_index=True)
     return validate_days(table.drop_duplicates([*NAMES, "pod", "day"], keep="last"))
 

@@ -32,6 +32,7 @@ WRITERS: Plugins[Writer] = Plugins(
         "summary": "analyzer.writers.summary:write_summary",
         "html": "analyzer.writers.page:write_page",
         "csv": "analyzer.writers.table:write_csv",
+        "parquet": "analyzer.writers.table:write_parquet",
         "kustomize": "analyzer.writers.kustomize:write_kustomize",
         "json6902": "analyzer.writers.json6902:write_json6902",
         "kubectl": "analyzer.writers.kubectl:write_kubectl",

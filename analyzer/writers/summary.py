@@ -30,6 +30,8 @@ def write_summary(report: Report) -> dict[str, bytes]:
         promises(report.outcomes),
         _evidence(report),
         _nodes(report),
+        _groups(report),
+        _quotas(report),
         _changes(report),
         _held(report),
         _landings(report),
@@ -144,6 +146,67 @@ def _nodes(report: Report) -> str:
     )
     warned = "".join(f"\n\n**Mind:** {markdown(line)}." for line in placed.warnings)
     return f"## On nodes\n\n{text}\n\n{markdown_table(head, rows)}{warned}"
+
+
+def _groups(report: Report) -> str:
+    """What each group of nodes holds before and after, by where its pods are now."""
+    packing = report.packing
+    if packing is None:
+        return ""
+    priced = any(group.freed is not None for group in packing.groups)
+    head = ["Nodes", "Count", "CPU requested", "Memory requested", "Fewest that hold all"]
+    head += ["Without the fullest", *(["Freed a month", "Saved a month"] if priced else [])]
+    rows = [
+        [
+            markdown(group.name),
+            str(group.nodes),
+            _filled(group.cpu_now, group.cpu_after, group.cpu_cores),
+            _filled(group.memory_now, group.memory_after, group.memory_bytes),
+            f"{group.needed_now} → {group.needed_after}",
+            "fits" if not group.homeless else f"{counted(group.homeless, 'pod')} without room",
+            *([_money(group.freed), _money(group.saved)] if priced else []),
+        ]
+        for group in packing.groups
+    ]
+    text = (
+        "Requests of the pods where they run, as a share of what the nodes have, now and with "
+        "everything proposed in force. Fewest: the same pods packed anew, the largest first, with "
+        "DaemonSets on every node."
+    )
+    if priced:
+        text += " Freed is what is no longer asked for; saved are only whole nodes that can go."
+    if packing.unknown:
+        text += f" Of {counted(packing.unknown, 'pod')} no requests are known."
+    return f"## Groups of nodes\n\n{text}\n\n{markdown_table(head, rows)}"
+
+
+def _filled(now: float, after: float, of: float) -> str:
+    return f"{now / of:.0%} → {after / of:.0%}"
+
+
+def _money(amount: float | None) -> str:
+    return "–" if amount is None else f"{amount:,.2f}"
+
+
+def _quotas(report: Report) -> str:
+    """What the namespaces' quotas hold before and after, where they count CPU or memory."""
+    if not report.quotas:
+        return ""
+    rows = [
+        [
+            markdown(use.namespace),
+            markdown(use.name),
+            markdown(use.resource),
+            *(_counted(use.resource, value) for value in (use.hard, use.used, use.after)),
+        ]
+        for use in report.quotas
+    ]
+    table = markdown_table(["Namespace", "Quota", "Counts", "Hard", "Used now", "After"], rows)
+    return f"## Quotas\n\nOnce everything proposed is in force, at the replicas of now.\n\n{table}"
+
+
+def _counted(resource: str, value: float) -> str:
+    return level_text("cpu" if resource.endswith("cpu") else "memory", value)
 
 
 def _changes(report: Report) -> str:

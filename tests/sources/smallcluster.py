@@ -216,3 +216,4 @@ def _state(out: Text) -> None:
     one(f"{prefix}_spec_target_metric", hpa | metric, 80, whole)
     for resource, value in (("cpu", 4), ("memory", 8 * 2**30), ("nvidia_com_gpu", 1)):
         one("kube_node_status_allocatable", {"node": "n1", "resource": resource}, value, whole)
+    one("kube_node_labels", {"node": "n1", "label_karpenter_sh_nodepool": "general"}, 1, whole)

@@ -138,6 +138,7 @@ def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
             "cpu_allocatable_cores": 4.0,
             "memory_allocatable_bytes": 8 * 2**30,
             "gpus": 1,
+            "labels": {"karpenter_sh_nodepool": "general"},
         },
     )
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
@@ -397,3 +397,43 @@ def _commit_of(root: Path, revision: str) -> str:
         with contextlib.suppress(GitOpsError):
             return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
     raise GitOpsError(f"the repository has no branch, tag or commit {revision!r}")
+
+
+@contextlib.contextmanager
+def snapshot(root: Path, revision: str) -> Iterator[Path]:
+    """The files of `revision` of the checkout at `root`, in a folder that is then gone.
+
+    The checkout stays as it is, its settings and filters have no say, and where `root` lies below
+    the top of its repository so does the folder. Raises `GitOpsError` where it has no such commit.
+    """
+    commit = commit_of(root, revision)
+    objects = Path(git(root, "rev-parse", "--git-path", "objects").strip())
+    below = git(root, "rev-parse", "--show-prefix").strip()
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        top = Path(folder)
+        git(top, "init", "--quiet")
+        borrowed = top / ".git" / "objects" / "info" / "alternates"
+        borrowed.write_text(f"{(root / objects).resolve()}\n", encoding="utf-8")
+        git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
+        yield top / below
+
+
+def commit_of(root: Path, revision: str) -> str:
+    """The id of the commit that `revision` names in the checkout at `root`."""
+    try:
+        name = f"{revision}^{{commit}}"
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", name).strip()
+    except GitOpsError as error:
+        raise GitOpsError(
+            f"{root}: has no commit {revision[:80]!r}; fetch it (a shallow checkout needs a "
+            "depth that reaches it)"
+        ) from error
+
+
+def parting_of(root: Path, base: str, head: str) -> str:
+    """Where `head` parted from `base`; `base` itself where the history at hand does not tell."""
+    ours, theirs = commit_of(root, base), commit_of(root, head)
+    try:
+        return git(root, "merge-base", ours, theirs).strip()
+    except GitOpsError:
+        return ours

@@ -463,7 +463,7 @@ def _hpa_values(
 
 
 def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """Allocatable CPU, memory and GPUs of every node at the end of the window."""
+    """Allocatable CPU, memory and GPUs of every node at the end of the window, and its labels."""
     state = tuple(m for m in dialect.state if m.label != "namespace")
     series = selector("kube_node_status_allocatable", state)
     names = ("node", "exported_node", "resource")
@@ -490,7 +490,25 @@ def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Fact
             node["memory_allocatable_bytes"] = int(value)
         elif "gpu" in resource:
             node["gpus"] += int(value)
+    for name, labels in _node_labels(connection, state, grid).items():
+        if name in nodes:
+            nodes[name]["labels"] = labels
     facts.nodes = [nodes[name] for name in sorted(nodes)]
+
+
+def _node_labels(connection: Connection, state: Matchers, grid: Grid) -> dict[str, dict[str, str]]:
+    """The labels of nodes that kube-state-metrics was told to export, as it spells them."""
+    query = over("last_over_time", selector("kube_node_labels", state), timedelta(hours=1))
+    found: dict[str, dict[str, str]] = {}
+    for sample in connection.instant(query, grid.end.timestamp()):
+        own_labels = {
+            name.removeprefix("label_"): value
+            for name, value in sample.labels.items()
+            if name.startswith("label_")
+        }
+        if own_labels:
+            found.setdefault(own(sample.labels, "node"), {}).update(own_labels)
+    return found
 
 
 def _sorting(labels: Mapping[str, str]) -> bytes:

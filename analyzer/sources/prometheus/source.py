@@ -54,7 +54,7 @@ from analyzer.sources.prometheus.throttling import read_throttling
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import NO_DAYS, Meta, Recording, Usage, utc
+from analyzer.usage import Meta, Recording, Usage, no_days, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class PrometheusSource:
         reader = span.reader
         if cache is None:
             look = reader.attempt("older peaks", lambda: read_long_look(reader, span.dialect, grid))
-            return NO_DAYS if look is None else look
+            return no_days() if look is None else look
         look = reader.attempt(
             "older peaks",
             lambda: read_long_look(reader, span.dialect, grid, known=cache.knows),

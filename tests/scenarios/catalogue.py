@@ -1,0 +1,1003 @@
+"""Every scenario, by what it is about. The table in the documentation is made from this file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks
+
+GIB = 1024
+
+
+def hpa(resource: str = "cpu", target: float = 60, name: str = "web") -> dict[str, str]:
+    """A HorizontalPodAutoscaler on the utilisation of a resource."""
+    metric = {"resource": resource, "type": "Utilization", "value": target}
+    return {"hpa": json.dumps({"name": name, "min": 2, "max": 10, "metrics": [metric]})}
+
+
+def nodes(*cores: float, memory: float = 16) -> tuple[dict[str, Any], ...]:
+    """Nodes of so many cores each, and of so many GiB."""
+    return tuple(
+        {
+            "name": f"n{number}",
+            "cpu_allocatable_cores": size,
+            "memory_allocatable_bytes": memory * 2**30,
+        }
+        for number, size in enumerate(cores)
+    )
+
+
+SCENARIOS: Mapping[str, Sequence[Scenario]] = {
+    "What usage speaks for": (
+        Scenario(
+            name="idle container gives back what it does not use",
+            given="uses 100m and 200Mi of 500m and 1Gi",
+            boxes=[Box()],
+            expect={"cpu_request": "falls", "memory_request": "falls", "memory_limit": "falls"},
+            why="a request above what is used keeps others off the node",
+        ),
+        Scenario(
+            name="request that fits stays",
+            given="uses 460m of 500m and 900Mi of 1Gi",
+            boxes=[Box(cpu=0.46, memory=900)],
+            expect={"cpu_request": "stays", "memory_request": "stays"},
+            why="a change is not worth a restart",
+        ),
+        Scenario(
+            name="starved CPU request rises",
+            given="uses 900m of 200m requested",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            expect={"cpu_request": ">= 900m"},
+            why="it lives on what its neighbours leave",
+        ),
+        Scenario(
+            name="memory above its request raises it",
+            given="uses 900Mi of 512Mi requested, 2Gi limit",
+            boxes=[Box(memory=900, memory_request="512Mi")],
+            expect={"memory_request": ">= 900Mi"},
+            why="such a pod is evicted first where the node runs out",
+        ),
+        Scenario(
+            name="nothing declared is declared",
+            given="uses 100m and 200Mi, no requests, no limits",
+            boxes=[Box(cpu_request=None, memory_request=None, memory_limit=None)],
+            expect={
+                "cpu_request": "declared: declare",
+                "memory_request": "declared: declare",
+                "memory_limit": "none: keep",
+                "cpu_limit": "none",
+            },
+            why="the scheduler counts requests; a new limit could only kill",
+        ),
+        Scenario(
+            name="limit without a request is a request",
+            given="limits of 1 and 1Gi, no requests; uses 100m and 200Mi",
+            boxes=[Box(cpu_request=None, memory_request=None, cpu_limit="1", memory_limit="1Gi")],
+            expect={"cpu_request": "falls", "memory_request": "falls", "cpu_limit": "removed"},
+            why="Kubernetes takes a limit for the request, so that a whole core is reserved",
+        ),
+        Scenario(
+            name="tiny container gets no less than the floor",
+            given="uses 1m and 3Mi of 100m and 128Mi",
+            boxes=[Box(cpu=0.001, memory=3, cpu_request="100m", memory_request="128Mi")],
+            expect={"cpu_request": "5m", "memory_request": "16Mi: floor"},
+            why="below the floor an exec, a probe or a log line is too much",
+        ),
+        Scenario(
+            name="growing memory gets room to grow",
+            given="grows from 300Mi by 30Mi a day, 640Mi requested",
+            boxes=[Box(memory=grows(300, 30), memory_request="640Mi")],
+            expect={"memory_request": ">= 930Mi"},
+            why="next week starts where this one ends",
+        ),
+        Scenario(
+            name="falling memory waits until no recent review wanted more",
+            given="1500Mi until nine days ago, 300Mi since; 2Gi requested",
+            boxes=[Box(memory=moves(1500, 300, 12), memory_request="2Gi", memory_limit="4Gi")],
+            expect={"memory_request": "stays", "cpu_request": "falls"},
+            why="a review within the last weeks asked for as much",
+        ),
+        Scenario(
+            name="falling memory is not believed after two days",
+            given="1500Mi until two days ago, 300Mi since; 3Gi requested",
+            boxes=[Box(memory=moves(1500, 300, 19), memory_request="3Gi", memory_limit="4Gi")],
+            expect={"memory_request": ">= 1500Mi"},
+            why="a quiet weekend looks just like that",
+        ),
+        Scenario(
+            name="rising CPU is believed at once",
+            given="100m until two days ago, 800m since; 200m requested",
+            boxes=[Box(cpu=moves(0.1, 0.8, 19), cpu_request="200m")],
+            expect={"cpu_request": ">= 800m"},
+            why="it is short of CPU today",
+        ),
+        Scenario(
+            name="new image that needs less is believed in time",
+            given="a new image nine days ago brought 1500Mi down to 400Mi",
+            boxes=[
+                Box(
+                    memory=moves(1500, 400, 12),
+                    memory_request="2Gi",
+                    memory_limit="4Gi",
+                    image_changed=12,
+                )
+            ],
+            expect={"memory_request": "falls"},
+            why="the old image's usage says nothing of the new one",
+        ),
+        Scenario(
+            name="busy hour of every night is not lost in the average",
+            given="50m, and 2 cores for an hour each night; 1 core requested",
+            boxes=[Box(cpu=peaks(0.05, 2.0), cpu_request="1")],
+            expect={"cpu_request": ">= 400m"},
+            why="a quarter of the busy hour is kept whatever the share of the time says",
+        ),
+        Scenario(
+            name="weekly batch keeps its memory",
+            given="200Mi, and 1800Mi for three hours a week; 2Gi requested and allowed",
+            boxes=[
+                Box(
+                    memory=peaks(200, 1800, every=7, hours=3),
+                    memory_request="2Gi",
+                    memory_limit="2Gi",
+                )
+            ],
+            expect={"memory_limit": ">= 2Gi", "memory_request": ">= 1500Mi"},
+            why="the batch comes back next week, and a limit below it kills",
+        ),
+        Scenario(
+            name="peak of three weeks ago still bounds the limit",
+            given="200Mi, and 1500Mi once 20 days ago; limit 2Gi",
+            boxes=[
+                Box(
+                    memory=peaks(200, 1500, every=100, hours=24),
+                    memory_request="512Mi",
+                    memory_limit="2Gi",
+                )
+            ],
+            expect={"memory_limit": ">= 1800Mi"},
+            why="what happened once happens again, and a limit reserves nothing",
+        ),
+    ),
+    "Limits": (
+        Scenario(
+            name="CPU limit goes",
+            given="limit of 1 core, uses 100m",
+            boxes=[Box(cpu_limit="1")],
+            expect={"cpu_limit": "removed: remove"},
+            why="a request guarantees, a limit only throttles",
+        ),
+        Scenario(
+            name="CPU limit is kept where the policy keeps it",
+            given="limit of 1 core, uses 100m",
+            boxes=[Box(cpu_limit="1")],
+            policy={"cpu_limit": "keep"},
+            expect={"cpu_limit": "stays: keep", "cpu_request": "falls"},
+            why="the policy says so",
+        ),
+        Scenario(
+            name="CPU limit as a multiple of the request",
+            given="limit of 4 cores, uses 100m of 500m",
+            boxes=[Box(cpu_limit="4")],
+            policy={"cpu_limit": "ratio", "cpu_limit_ratio": 3.0},
+            expect={"cpu_limit": "falls: ratio"},
+            why="three times the new request",
+        ),
+        Scenario(
+            name="request does not pass a CPU limit that is kept",
+            given="uses 1.5 cores, throttled by nothing, limit of 2 kept, 100m requested",
+            boxes=[Box(cpu=1.95, cpu_request="100m", cpu_limit="2")],
+            policy={"cpu_limit": "keep"},
+            expect={"cpu_request": "<= 2", "cpu_limit": "stays"},
+            why="Kubernetes refuses a request above its limit",
+        ),
+        Scenario(
+            name="throttled container is not lowered",
+            given="throttled in half of the time at its limit of 500m, 400m requested",
+            boxes=[Box(cpu=0.3, cpu_request="400m", cpu_limit="500m", throttled=0.5)],
+            expect={"cpu_request": ">= 400m", "cpu_limit": "removed"},
+            why="what it used is what it was allowed, not what it needs",
+        ),
+        Scenario(
+            name="memory limit keeps room above the highest peak",
+            given="peaks of 1Gi, limit 4Gi, 2Gi requested",
+            boxes=[Box(memory=peaks(400, 1024), memory_request="2Gi", memory_limit="4Gi")],
+            expect={"memory_limit": ">= 1200Mi"},
+            why="a limit reserves nothing, and below a peak it kills",
+        ),
+        Scenario(
+            name="memory limit that has held is not raised",
+            given="900Mi of a limit of 1Gi for three weeks, never killed",
+            boxes=[Box(memory=900, memory_request="1Gi", memory_limit="1Gi")],
+            expect={"memory_limit": "stays: held"},
+            why="caches and heaps fill what they get; it has shown that it suffices",
+        ),
+        Scenario(
+            name="memory limit is not lowered before a start was seen",
+            given="uses 200Mi of 2Gi, no start in the window",
+            boxes=[Box(starts=False)],
+            expect={"memory_limit": "stays: start", "memory_request": "falls"},
+            why="the change itself causes a start, which may need more",
+        ),
+        Scenario(
+            name="memory limit alone is not lowered",
+            given="request fits, limit 8Gi",
+            boxes=[Box(cpu=0.46, memory=930, memory_limit="8Gi")],
+            expect={"memory_limit": "stays: alone", "memory_request": "stays"},
+            why="it frees nothing and costs a restart",
+        ),
+        Scenario(
+            name="memory limit equals the request on demand",
+            given="uses 200Mi of 1Gi, limit 2Gi",
+            boxes=[Box()],
+            policy={"memory_limit": "request"},
+            expect={"memory_limit": "falls: request", "memory_request": "falls"},
+            why="the policy wants no overcommitted memory",
+        ),
+        Scenario(
+            name="memory limit is taken away on demand",
+            given="limit 2Gi",
+            boxes=[Box()],
+            policy={"memory_limit": "none"},
+            expect={"memory_limit": "removed: remove"},
+            why="the policy sets no memory limits",
+        ),
+        Scenario(
+            name="missing limits come on demand alone",
+            given="no limits at all",
+            boxes=[Box(memory_limit=None)],
+            policy={"add_missing_limits": True},
+            expect={"memory_limit": "declared"},
+            why="the policy asks for it",
+        ),
+        Scenario(
+            name="guaranteed pod stays guaranteed on demand",
+            given="requests equal limits: 1 core, 1Gi; uses 100m and 200Mi",
+            boxes=[Box(cpu_request="1", cpu_limit="1", memory_request="1Gi", memory_limit="1Gi")],
+            policy={"keep_qos": True},
+            expect={"cpu_limit": "falls: qos", "memory_limit": "falls"},
+            why="request and limit move as one, so that the class stays",
+        ),
+        Scenario(
+            name="leaving the guaranteed class is said",
+            given="requests equal limits: 1 core, 1Gi",
+            boxes=[Box(cpu_request="1", cpu_limit="1", memory_request="1Gi", memory_limit="1Gi")],
+            expect={"note": "Guaranteed QoS class", "cpu_limit": "removed"},
+            why="the node evicts it sooner then",
+        ),
+    ),
+    "Kills": (
+        Scenario(
+            name="killed at its limit gets a higher one",
+            given="200Mi rising to 480Mi, killed once at 512Mi by a burst",
+            boxes=[
+                Box(
+                    memory=peaks(200, 505),
+                    memory_request="512Mi",
+                    memory_limit="512Mi",
+                    kills=[(17.02, "512Mi")],
+                )
+            ],
+            expect={"memory_limit": "rises"},
+            why="its need is above the limit that was hit",
+        ),
+        Scenario(
+            name="killed far below its limit is not raised",
+            given="uses 100Mi of 1Gi, killed once: the node ran out",
+            boxes=[Box(memory=100, memory_limit="1Gi", kills=[(16, "1Gi")])],
+            expect={"memory_limit": "stays", "memory_request": "stays: killed"},
+            why="the limit was not the cause, and a lower request would choose it again",
+        ),
+        Scenario(
+            name="what fills every limit is not raised for ever",
+            given="killed at 256Mi, at 512Mi and at 1Gi, each reached after hours of climbing",
+            boxes=[
+                Box(
+                    memory=climbs(100, 1020, 3),
+                    memory_request="1Gi",
+                    memory_limit="1Gi",
+                    kills=[
+                        (3, "256Mi"),
+                        (6, "512Mi"),
+                        (9, "1Gi"),
+                        (12, "1Gi"),
+                        (15, "1Gi"),
+                        (18, "1Gi"),
+                    ],
+                )
+            ],
+            expect={"memory_limit": "stays"},
+            why="it fills what it gets and needs a bound of its own",
+        ),
+        Scenario(
+            name="no limit passes the node after a kill",
+            given="killed at 30Gi on nodes of 32Gi",
+            boxes=[
+                Box(
+                    memory=peaks(20 * GIB, 30.5 * GIB),
+                    memory_request="30Gi",
+                    memory_limit="31Gi",
+                    kills=[(17.02, "31Gi")],
+                )
+            ],
+            expect={"memory_limit": "<= 32Gi"},
+            why="a limit above the node protects nobody",
+        ),
+    ),
+    "Autoscalers": (
+        Scenario(
+            name="HPA on CPU keeps its scale point",
+            given="HPA at 60 % of CPU, uses 100m of 500m",
+            boxes=[Box(more=hpa(), replicas=2, like=(1, 1))],
+            expect={"cpu_request": "stays: hands off", "memory_request": "falls"},
+            why="a new request would move the point at which it scales",
+        ),
+        Scenario(
+            name="HPA on memory leaves CPU free",
+            given="HPA at 70 % of memory, uses 100m of 500m",
+            boxes=[Box(more=hpa("memory", 70), replicas=2, like=(1, 1))],
+            expect={"memory_request": "stays: hands off", "cpu_request": "falls"},
+            why="only memory moves its scale point",
+        ),
+        Scenario(
+            name="HPA is ignored on demand",
+            given="HPA at 60 % of CPU, uses 100m of 500m",
+            boxes=[Box(more=hpa(), replicas=2, like=(1, 1))],
+            policy={"hpa": "ignore"},
+            expect={"cpu_request": "falls"},
+            why="the policy says that its owner sets the target anew",
+        ),
+        Scenario(
+            name="HPA on an average value does not depend on requests",
+            given="HPA at an average of 300m of CPU",
+            boxes=[
+                Box(
+                    more={
+                        "hpa": json.dumps(
+                            {
+                                "name": "web",
+                                "min": 2,
+                                "max": 9,
+                                "metrics": [
+                                    {"resource": "cpu", "type": "AverageValue", "value": 0.3}
+                                ],
+                            }
+                        )
+                    },
+                    replicas=2,
+                    like=(1, 1),
+                )
+            ],
+            expect={"cpu_request": "falls"},
+            why="its scale point is an amount, not a share of the request",
+        ),
+    ),
+    "Namespaces: LimitRange": (
+        Scenario(
+            name="range min holds the request up",
+            given="uses 20m and 50Mi; the LimitRange admits no less than 200m and 256Mi",
+            boxes=[Box(cpu=0.02, memory=50)],
+            limit_range={"cpu min": 0.2, "memory min": 256},
+            expect={"cpu_request": "200m: limit range", "memory_request": "256Mi: limit range"},
+            why="a pod that asks for less is refused",
+        ),
+        Scenario(
+            name="range max holds the request down",
+            given="uses 1.8 cores of 500m; the LimitRange admits 1 core at most",
+            boxes=[Box(cpu=1.8, cpu_limit="1")],
+            limit_range={"cpu max": 1.0},
+            expect={"cpu_request": "1: limit range", "cpu_limit": "<= 1"},
+            why="a pod that asks for more is refused",
+        ),
+        Scenario(
+            name="range max keeps the CPU limit declared",
+            given="limit of 1 core; the LimitRange has a max of 2",
+            boxes=[Box(cpu_limit="1")],
+            limit_range={"cpu max": 2.0},
+            expect={"cpu_limit": "stays: limit range", "cpu_request": "falls"},
+            why="without a limit it would get the max as its default, or be refused",
+        ),
+        Scenario(
+            name="range default replaces no limit that is taken away",
+            given="limit of 2 cores; the LimitRange's default is 500m",
+            boxes=[Box(cpu=0.3, cpu_limit="2")],
+            limit_range={"cpu default": 0.5},
+            expect={"cpu_limit": "stays: limit range"},
+            why="a removed limit would become one of 500m",
+        ),
+        Scenario(
+            name="range ratio draws the request up to the limit",
+            given="uses 50m of 500m, limit 1 core kept; limits of 4 x the request at most",
+            boxes=[Box(cpu=0.05, cpu_limit="1")],
+            policy={"cpu_limit": "keep"},
+            limit_range={"cpu maxLimitRequestRatio": 4},
+            expect={"cpu_request": "250m: limit range", "cpu_limit": "stays"},
+            why="1 core is 4 x 250m",
+        ),
+        Scenario(
+            name="range ratio holds for memory",
+            given="uses 200Mi, limit as it needs; limits of 1 x the request at most",
+            boxes=[Box(memory_limit="1Gi")],
+            limit_range={"memory maxLimitRequestRatio": 1},
+            expect={"memory_request": ">= 240Mi: limit range", "memory_limit": "falls"},
+            why="a limit with room above the peak takes its request along",
+        ),
+        Scenario(
+            name="range that contradicts itself changes nothing",
+            given="LimitRange with a min of 2 cores and a max of 1",
+            boxes=[Box()],
+            limit_range={"cpu min": 2.0, "cpu max": 1.0},
+            expect={"cpu_request": "stays: limit range", "memory_request": "stays: limit range"},
+            why="any new pod is refused, so that a rollout would stand still",
+        ),
+        Scenario(
+            name="range below what is needed kills nobody",
+            given="uses 1.9Gi of a limit of 3Gi; a LimitRange made since admits 1Gi",
+            boxes=[Box(memory=1900, memory_request="1Gi", memory_limit="3Gi")],
+            limit_range={"memory max": 1024},
+            expect={"memory_limit": "stays: limit range", "memory_request": "stays"},
+            why="at 1Gi it is killed at once; as it is, it runs until its next restart",
+        ),
+        Scenario(
+            name="range of pods holds the sum down",
+            given="two containers that use 1.5 cores each; a pod may have 2",
+            boxes=[
+                Box(cpu=1.5, cpu_request="500m"),
+                Box(cpu=1.5, cpu_request="500m", name="proxy"),
+            ],
+            limit_range={"pod cpu max": 2.0},
+            expect={"cpu_request": "1: pod", "proxy cpu_request": "1: pod"},
+            why="the sum counts: 1 and 1 of 2",
+        ),
+        Scenario(
+            name="range of pods holds the sum up",
+            given="two containers that use 50m each of 500m; a pod has no less than 1 core",
+            boxes=[Box(cpu=0.05), Box(cpu=0.05, name="proxy")],
+            limit_range={"pod cpu min": 1.0},
+            expect={"cpu_request": "stays: at least", "proxy cpu_request": "stays: at least"},
+            why="less than a core in all is refused",
+        ),
+    ),
+    "Namespaces: quota": (
+        Scenario(
+            name="quota without room holds a raise",
+            given="uses 900m of 200m; the quota of 4 cores is used up to 3.9",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            quota={"requests.cpu": (4.0, 3.9)},
+            expect={"cpu_request": "stays: quota"},
+            why="the new pod would be refused",
+        ),
+        Scenario(
+            name="quota with room lets a raise through",
+            given="uses 900m of 200m; the quota of 4 cores is used up to 2",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            quota={"requests.cpu": (4.0, 2.0)},
+            expect={"cpu_request": ">= 900m"},
+            why="there is room",
+        ),
+        Scenario(
+            name="quota counts every replica",
+            given="three replicas that use 900m of 500m; 1 core of the quota is free",
+            boxes=[Box(cpu=0.9, replicas=3, like=(1, 1, 1))],
+            quota={"requests.cpu": (4.0, 3.0)},
+            expect={"cpu_request": "stays: quota"},
+            why="three times 400m are more than 1 core",
+        ),
+        Scenario(
+            name="quota takes what others give back",
+            given="one uses 900m of 200m, another 100m of 2 cores; the quota is full",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m"),
+                Box(cpu=0.1, cpu_request="2", name="idle", workload="idle"),
+            ],
+            quota={"requests.cpu": (2.2, 2.2)},
+            expect={"cpu_request": ">= 900m", "idle cpu_request": "falls"},
+            why="1.8 cores become free",
+        ),
+        Scenario(
+            name="quota goes to the throttled first",
+            given="two want 700m more each, one of them is throttled; there is room for one",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m", name="calm", workload="calm"),
+                Box(
+                    cpu=0.9,
+                    cpu_request="200m",
+                    cpu_limit="1",
+                    throttled=0.5,
+                    name="slow",
+                    workload="slow",
+                ),
+            ],
+            policy={"cpu_limit": "keep"},
+            quota={"requests.cpu": (1.4, 0.4)},
+            expect={"calm cpu_request": "stays: quota", "slow cpu_request": "rises"},
+            why="what a limit cut off needs it more",
+        ),
+        Scenario(
+            name="quota on limits keeps the CPU limit declared",
+            given="limit of 1 core; the quota counts limits.cpu",
+            boxes=[Box(cpu_limit="1")],
+            quota={"limits.cpu": (10.0, 1.0)},
+            expect={"cpu_limit": "stays: quota", "cpu_request": "falls"},
+            why="pods without a limit are refused",
+        ),
+        Scenario(
+            name="quota on memory limits keeps them declared",
+            given="limit of 2Gi, the policy sets none; the quota counts limits.memory",
+            boxes=[Box()],
+            policy={"memory_limit": "none"},
+            quota={"limits.memory": (8 * GIB, 2 * GIB)},
+            expect={"memory_limit": "stays: quota"},
+            why="pods without a limit are refused",
+        ),
+        Scenario(
+            name="quota that is passed already still lets requests fall",
+            given="quota of 1 core, used 3; uses 100m of 500m",
+            boxes=[Box()],
+            quota={"requests.cpu": (1.0, 3.0)},
+            expect={"cpu_request": "falls"},
+            why="giving back is always admitted",
+        ),
+        Scenario(
+            name="quota on memory limits holds a raise of both",
+            given="killed at 512Mi; the quota of limits.memory is full",
+            boxes=[
+                Box(
+                    memory=peaks(200, 505),
+                    memory_request="512Mi",
+                    memory_limit="512Mi",
+                    kills=[(17.02, "512Mi")],
+                )
+            ],
+            quota={"limits.memory": (512, 512)},
+            expect={"memory_limit": "stays: quota", "memory_request": "<= 512Mi"},
+            why="no request may lie above the limit that stays",
+        ),
+    ),
+    "Pods": (
+        Scenario(
+            name="pod larger than the node is not made",
+            given="two containers that use 7 cores each on nodes of 8",
+            boxes=[
+                Box(cpu=7.0, cpu_request="1"),
+                Box(cpu=7.0, cpu_request="1", name="proxy"),
+            ],
+            expect={"cpu_request": "<= 4: pod", "proxy cpu_request": "<= 4: pod"},
+            why="together they fit the largest node, or the pod is never scheduled",
+        ),
+        Scenario(
+            name="container larger than the node gets the node",
+            given="uses 12 cores on nodes of 8 (a node that is gone)",
+            boxes=[Box(cpu=7.9, cpu_request="1")],
+            expect={"cpu_request": "<= 8"},
+            why="no node has more",
+        ),
+        Scenario(
+            name="sidecar is judged by itself",
+            given="a native sidecar that uses 10m of 500m beside an app that fits",
+            boxes=[
+                Box(cpu=0.46, memory=930),
+                Box(
+                    cpu=0.01,
+                    memory=20,
+                    name="mesh",
+                    type="sidecar",
+                    memory_limit="256Mi",
+                    memory_request="128Mi",
+                ),
+            ],
+            expect={"cpu_request": "stays", "mesh cpu_request": "falls"},
+            why="each container has amounts of its own",
+        ),
+        Scenario(
+            name="pod that declares its own amounts is left to it",
+            given="pod-level requests of 1 core; the container declares none",
+            boxes=[
+                Box(
+                    cpu_request=None,
+                    memory_request="512Mi",
+                    more={"pod_cpu_request_cores": 1.0},
+                )
+            ],
+            expect={"cpu_request": "none: declare", "memory_request": "falls"},
+            why="the pod shares one amount among its containers",
+        ),
+        Scenario(
+            name="containers do not pass what their pod declares",
+            given="two containers that use 900m of 400m; the pod declares 1 core",
+            boxes=[
+                Box(cpu=0.9, cpu_request="400m", more={"pod_cpu_request_cores": 1.0}),
+                Box(cpu=0.9, cpu_request="400m", name="proxy", more={"pod_cpu_request_cores": 1.0}),
+            ],
+            expect={"cpu_request": "500m: pod", "proxy cpu_request": "500m: pod"},
+            why="Kubernetes refuses containers that ask for more than their pod",
+        ),
+        Scenario(
+            name="one hot pod of many is not starved",
+            given="eight pods of a DaemonSet, one of which uses 100m always, the others 20m",
+            boxes=[
+                Box(
+                    cpu=0.02,
+                    cpu_request="200m",
+                    kind="DaemonSet",
+                    replicas=8,
+                    like=(1, 1, 1, 1, 1, 1, 1, 5),
+                )
+            ],
+            expect={"cpu_request": ">= 100m", "note": "pods differ"},
+            why="the risk is borne by a pod, not by the average",
+        ),
+        Scenario(
+            name="leader and followers are told apart",
+            given="three pods, one of which holds five times the memory",
+            boxes=[
+                Box(
+                    memory=200,
+                    memory_request="512Mi",
+                    memory_limit="2Gi",
+                    kind="StatefulSet",
+                    replicas=3,
+                    like=(5, 1, 1),
+                )
+            ],
+            expect={"memory_request": ">= 1000Mi", "note": "split the workload"},
+            why="every pod gets the same amounts, and the leader has to live",
+        ),
+    ),
+    "Nodes": (
+        Scenario(
+            name="raise that no node has room for is not made",
+            given="one node of 2 cores; one uses 1.5 of 500m, the other fits its 1 core",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes", "other cpu_request": "stays"},
+            why="its new pod would wait for ever, and the old one is gone",
+        ),
+        Scenario(
+            name="raise moves to a node that has room",
+            given="two nodes of 2 cores; the raise fits the emptier one",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": ">= 1500m"},
+            why="the scheduler puts the new pod there",
+        ),
+        Scenario(
+            name="raise takes the room that others give back",
+            given="one node of 2 cores; one uses 1.3 of 500m, the other 100m of 1500m",
+            boxes=[
+                Box(cpu=1.3),
+                Box(cpu=0.1, cpu_request="1500m", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": ">= 1300m", "other cpu_request": "falls"},
+            why="together they fit",
+        ),
+        Scenario(
+            name="raise of the throttled comes first",
+            given="one node of 2 cores with 1 to spare; two want 800m more, one is throttled",
+            boxes=[
+                Box(cpu=1.2, name="calm", workload="calm"),
+                Box(cpu=1.2, cpu_limit="1500m", throttled=0.5, name="slow", workload="slow"),
+            ],
+            policy={"cpu_limit": "keep"},
+            nodes=nodes(2.0),
+            expect={"calm cpu_request": "stays: nodes", "slow cpu_request": "rises"},
+            why="what a limit cut off needs it more",
+        ),
+        Scenario(
+            name="raise brings new nodes where they are added",
+            given="one node of 2 cores; nodes are added for pods without room",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"new_nodes": True},
+            nodes=nodes(2.0),
+            expect={"cpu_request": ">= 1500m"},
+            why="the policy says that a node comes for it",
+        ),
+        Scenario(
+            name="DaemonSet is not raised beyond the fullest of its nodes",
+            given="two nodes of 2 and 8 cores, the small one nearly full; new nodes are added",
+            boxes=[
+                Box(
+                    cpu=0.6,
+                    cpu_request="200m",
+                    kind="DaemonSet",
+                    workload="agent",
+                    replicas=2,
+                    like=(1, 1),
+                    name="agent",
+                ),
+                Box(
+                    cpu=1.45,
+                    cpu_request="1500m",
+                    name="other",
+                    workload="other",
+                    kind="StatefulSet",
+                    replicas=2,
+                    like=(1, 1),
+                ),
+            ],
+            policy={"new_nodes": True},
+            nodes=nodes(2.0, 8.0),
+            expect={"agent cpu_request": "stays: nodes"},
+            why="no new node helps the one that runs on every node",
+        ),
+        Scenario(
+            name="memory of the nodes counts like CPU",
+            given="one node of 4Gi; one uses 2Gi of 1Gi, the other fits its 2Gi",
+            boxes=[
+                Box(memory=2048, memory_request="1Gi", memory_limit="3Gi"),
+                Box(memory=1980, memory_request="2Gi", name="other", workload="other"),
+            ],
+            nodes=nodes(8.0, memory=4),
+            expect={"memory_request": "stays: nodes"},
+            why="a node without memory evicts",
+        ),
+        Scenario(
+            name="raise stays within the nodes that its pods run on",
+            given="a node of 2 cores and, of another size, one of 16; both raised at once",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", name="small", workload="small"),
+                Box(cpu=1.9, cpu_request="1", name="big", workload="big"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=nodes(2.0, 16.0),
+            expect={"small cpu_request": "stays: nodes", "big cpu_request": ">= 1900m"},
+            why="selectors and taints are not exported: where it runs is where it may run",
+        ),
+    ),
+    "Kinds of workloads": (
+        Scenario(
+            name="CronJob is sized by its runs",
+            given="runs an hour a day at 800m, 1500Mi; 2 cores, 2Gi",
+            boxes=[
+                Box(
+                    cpu=0.8,
+                    memory=1500,
+                    cpu_request="2",
+                    memory_request="2Gi",
+                    memory_limit="4Gi",
+                    kind="CronJob",
+                    starts=False,
+                )
+            ],
+            expect={"cpu_request": "falls", "memory_request": ">= 1500Mi"},
+            why="between runs there is nothing to size",
+        ),
+        Scenario(
+            name="Rollout is sized like a Deployment",
+            given="an Argo Rollout that uses 100m of 500m",
+            boxes=[Box(kind="Rollout")],
+            expect={"cpu_request": "falls"},
+            why="its pod template is one",
+        ),
+        Scenario(
+            name="stranger's kind is still judged",
+            given="a CloneSet that uses 100m of 500m",
+            boxes=[Box(kind="CloneSet")],
+            expect={"cpu_request": "falls"},
+            why="usage is usage; only the patch is left to a person",
+        ),
+        Scenario(
+            name="init container is judged on its own",
+            given="an init container of 1 core beside an app that fits",
+            boxes=[
+                Box(cpu=0.46, memory=930),
+                Box(cpu=0.9, memory=100, cpu_request="1", name="migrate", type="init"),
+            ],
+            expect={"cpu_request": "stays", "migrate cpu_request": "stays"},
+            why="it runs before the others and takes nothing from them",
+        ),
+    ),
+    "Little or odd history": (
+        Scenario(
+            name="one day lowers nothing",
+            given="a day of usage, 100m of 500m",
+            boxes=[Box(days=1)],
+            expect={"cpu_request": "stays: few days", "memory_request": "stays"},
+            why="a week has a weekend",
+        ),
+        Scenario(
+            name="one day raises what is short",
+            given="a day of usage, 900m of 200m",
+            boxes=[Box(days=1, cpu=0.9, cpu_request="200m")],
+            expect={"cpu_request": "rises"},
+            why="what is short today is short",
+        ),
+        Scenario(
+            name="handful of samples is no ground",
+            given="two hours of usage",
+            boxes=[Box(days=1 / 12)],
+            expect={"skipped": "samples were seen"},
+            why="nothing can be learnt of it",
+        ),
+    ),
+    "Policy": (
+        Scenario(
+            name="raise only never lowers",
+            given="uses 100m of 500m and 900Mi of 512Mi",
+            boxes=[Box(memory=900, memory_request="512Mi")],
+            policy={"direction": "raise"},
+            expect={"cpu_request": "stays: direction", "memory_request": "rises"},
+            why="for what must not fail",
+        ),
+        Scenario(
+            name="lower only never raises",
+            given="uses 900m of 200m and 200Mi of 1Gi",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            policy={"direction": "lower"},
+            expect={"cpu_request": "stays: direction", "memory_request": "falls"},
+            why="for savings alone",
+        ),
+        Scenario(
+            name="switched off is left alone",
+            given="uses 100m of 500m",
+            boxes=[Box()],
+            policy={"direction": "off"},
+            expect={"skipped": "switches it off"},
+            why="the policy says so",
+        ),
+        Scenario(
+            name="annotation wins over the file",
+            given="rightsize.io/direction: raise on the workload; uses 100m of 500m",
+            boxes=[Box(more={"annotations": '{"rightsize_io_direction": "raise"}'})],
+            policy={"direction": "both"},
+            expect={"cpu_request": "stays: direction"},
+            why="its owner knows best",
+        ),
+        Scenario(
+            name="annotation that cannot be read stops only its own",
+            given="rightsize.io/direction: sideways",
+            boxes=[Box(more={"annotations": '{"rightsize_io_direction": "sideways"}'})],
+            expect={"skipped": "annotation"},
+            why="nothing is guessed",
+        ),
+        Scenario(
+            name="floor of the policy holds whatever keeps",
+            given="uses 460m of 500m, floor 1 core",
+            boxes=[Box(cpu=0.46)],
+            policy={"cpu_floor": "1"},
+            expect={"cpu_request": "1: floor"},
+            why="no other step undoes it",
+        ),
+        Scenario(
+            name="ceiling of the policy holds",
+            given="uses 3 cores of 500m, ceiling 2",
+            boxes=[Box(cpu=3.0)],
+            policy={"cpu_ceiling": "2"},
+            expect={"cpu_request": "2: ceiling"},
+            why="the policy says so",
+        ),
+        Scenario(
+            name="ceiling kills nobody",
+            given="uses 1500Mi, limit 4Gi, ceiling 1Gi",
+            boxes=[Box(memory=1500, memory_request="2Gi", memory_limit="4Gi")],
+            policy={"memory_ceiling": "1Gi"},
+            expect={"memory_request": "1Gi: ceiling", "memory_limit": ">= 1800Mi"},
+            why="a limit below what is used would kill it",
+        ),
+        Scenario(
+            name="steps down are short on demand",
+            given="uses 100m of 2 cores, at most a quarter less a run",
+            boxes=[Box(cpu_request="2")],
+            policy={"max_decrease": 0.25},
+            expect={"cpu_request": "1500m: gradual"},
+            why="three quarters of 2 cores",
+        ),
+        Scenario(
+            name="databases are only raised",
+            given="a StatefulSet named orders-postgres that uses 100m of 500m",
+            boxes=[Box(kind="StatefulSet", workload="orders-postgres")],
+            protect=["databases"],
+            expect={"cpu_request": "stays: direction", "memory_request": "stays"},
+            why="one line of settings protects them",
+        ),
+        Scenario(
+            name="stateful workloads are only raised",
+            given="a StatefulSet that uses 900Mi of 512Mi",
+            boxes=[Box(kind="StatefulSet", memory=900, memory_request="512Mi")],
+            protect=["stateful"],
+            expect={"cpu_request": "stays: direction", "memory_request": "rises"},
+            why="protected from less, not from more",
+        ),
+    ),
+    "Runtimes": (
+        Scenario(
+            name="heap keeps its limit",
+            given="-Xmx1g in its arguments; uses 300Mi of a limit of 2Gi",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["java", "-Xmx1g", "-jar", "app.jar"]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least", "memory_request": ">= 1Gi: at least"},
+            why="the heap fills up one day, and needs a quarter on top",
+        ),
+        Scenario(
+            name="heap in a variable counts as well",
+            given="JAVA_OPTS with -Xmx1g",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "JAVA_OPTS", "value": "-Xms256m -Xmx1g"}]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="wherever the flag stands",
+        ),
+        Scenario(
+            name="heap that follows the limit keeps the limit",
+            given="-XX:MaxRAMPercentage=75; uses 300Mi of a limit of 2Gi",
+            boxes=[Box(memory=300, settings={"args": ["-XX:MaxRAMPercentage=75.0"]})],
+            expect={"memory_limit": "stays: at least"},
+            why="a lower limit is a smaller heap",
+        ),
+        Scenario(
+            name="Node heap keeps its limit",
+            given="--max-old-space-size=1024",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"command": ["node", "--max-old-space-size=1024", "main.js"]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="its heap grows to that before it collects",
+        ),
+        Scenario(
+            name="buffer pool keeps its limit",
+            given="shared_buffers=1GB of PostgreSQL",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["postgres", "-c", "shared_buffers=1GB"]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="pages stay there once they are read",
+        ),
+        Scenario(
+            name="maxmemory keeps its limit",
+            given="redis-server --maxmemory 1gb",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["redis-server", "--maxmemory", "1gb"]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="keys fill it up before any is evicted",
+        ),
+        Scenario(
+            name="Go's memory limit keeps its limit",
+            given="GOMEMLIMIT=1GiB",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "GOMEMLIMIT", "value": "1GiB"}]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="the collector lets it grow to that",
+        ),
+    ),
+}
+
+ALL = [scenario for group in SCENARIOS.values() for scenario in group]
