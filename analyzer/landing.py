@@ -101,7 +101,20 @@ def look_ahead(
     if index is None:
         with checkout(config) as root:
             index = index_of(root, config)
-    return Beforehand(histories, _bounds(histories, index), said.missed)
+    return Beforehand(_scaled(histories, index), _bounds(histories, index), said.missed)
+
+
+def _scaled(histories: Histories, index: RepositoryIndex) -> Histories:
+    """The histories with the VerticalPodAutoscalers that the repository declares."""
+    if not index.vpas:
+        return histories
+    specs = []
+    for ref, periods in zip(histories.containers, histories.specs, strict=True):
+        mode = index.vpas.get((ref.namespace, ref.kind, ref.workload))
+        *earlier, now = periods or (Spec(),)
+        told = now.vpa is not None or mode is None
+        specs.append(periods if told else (*earlier, replace(now, vpa=mode)))
+    return replace(histories, specs=tuple(specs))
 
 
 def _labelled(histories: Histories, said: ClusterLabels) -> Histories:

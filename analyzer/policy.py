@@ -88,6 +88,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
     hpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a resource that a HorizontalPodAutoscaler scales on."""
+    vpa: Literal["hands-off", "ignore"] = "hands-off"
+    """What happens to a workload whose amounts a VerticalPodAutoscaler sets."""
     new_nodes: bool = False
     """Whether nodes are added for pods that find no room, as by Karpenter or a cluster autoscaler.
     Otherwise no request is raised that the nodes of now have no room for."""

@@ -39,6 +39,8 @@ class Spec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     hpa: Hpa | None = None
+    vpa: str | None = None
+    """The update mode of a VerticalPodAutoscaler on its workload, in the words of Kubernetes."""
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     exit_reason: str | None = None
@@ -76,6 +78,7 @@ def _read_spec(row: Mapping[Hashable, Any], ref: ContainerRef) -> Spec:
         labels=_mapping(row["labels"], ref, "labels"),
         annotations=_mapping(row["annotations"], ref, "annotations"),
         hpa=_hpa(row["hpa"], ref),
+        vpa=None if _missing(row["vpa"]) else str(row["vpa"]),
         first_seen=_moment(row["first_seen"]),
         last_seen=_moment(row["last_seen"]),
         exit_reason=None if _missing(row["exit_reason"]) else str(row["exit_reason"]),

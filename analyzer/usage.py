@@ -66,6 +66,7 @@ _SPEC_COLUMNS: dict[str, str] = {
     "labels": "text",
     "annotations": "text",
     "hpa": "text",
+    "vpa": "text",
     "first_seen": "time",
     "last_seen": "time",
     "exit_reason": "text",
@@ -124,7 +125,8 @@ def validate_specs(frame: pd.DataFrame) -> pd.DataFrame:
 
     Only `NAMES` are required; every other column is added empty where it is missing. The row of a
     container with the latest ``last_seen`` (then the last one) is what holds now. ``exit_reason``
-    is why it ended last; ``suspended`` is 1 where its CronJob is; ``pod_...`` are the amounts
+    is why it ended last; ``vpa`` is the update mode of its VerticalPodAutoscaler, such as Auto;
+    ``suspended`` is 1 where its CronJob is; ``pod_...`` are the amounts
     declared for its pod as a whole.
     """
     columns = _columns(frame, NAMES, _SPEC_COLUMNS, "specs")

@@ -100,3 +100,9 @@ def test_quality(evaluation: Path) -> None:
     """The smallest set of traces, where there are any."""
     assert evaluation.is_dir()
     assert "kruize" in run("quality", "kruize_openshift").lower()
+
+
+def test_soak(promtool: Path) -> None:
+    """The breaches last, of which a run without any fault has none."""
+    said = run("soak", "--runs", "1", "--containers", "3", path=promtool.parent)
+    assert "1 faulted runs, 0 breaches" in said

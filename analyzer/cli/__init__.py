@@ -27,6 +27,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but partial,
 
 
 INTERRUPTED = 130
+_SHORT_OF_MEMORY = (MemoryError, ImportError, SystemError)
+"""What libraries raise where memory runs out: within their C code, or while they are loaded."""
 
 # Half a second of processor, for commands that read an earlier report and no usage.
 defer("pandas", "requests", "urllib3")
@@ -70,8 +72,8 @@ class _Rightsize(click.Group):
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 return ctx.exit(INTERRUPTED)
-            except (AnalyzerError, OSError, MemoryError) as error:
-                if ctx.params.get("debug"):
+            except (AnalyzerError, OSError, *_SHORT_OF_MEMORY) as error:
+                if ctx.params.get("debug") or isinstance(error, ModuleNotFoundError):
                     raise
                 raise _failure(error) from error
 
@@ -95,13 +97,19 @@ class _Rightsize(click.Group):
         return result
 
 
-def _failure(error: AnalyzerError | OSError | MemoryError) -> _Failure:
+def _failure(error: Exception) -> _Failure:
     if isinstance(error, AnalyzerError):
         return _Failure(str(error), error.exit_code)
+    if isinstance(error, ImportError | SystemError):
+        return _Failure(
+            f"a library fails ({printable(str(error))}), as it does where memory or descriptors "
+            "are short; give the process more, or install it anew"
+        )
     if isinstance(error, MemoryError):
         return _Failure("there is not enough memory; read fewer namespaces with -n")
-    where = f"{printable(str(error.filename))}: " if error.filename else ""
-    return _Failure(f"{where}{error.strerror or type(error).__name__}; --debug shows where")
+    filename, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+    where = f"{printable(str(filename))}: " if filename else ""
+    return _Failure(f"{where}{reason or type(error).__name__}; --debug shows where")
 
 
 def _flush_stdout() -> None:
@@ -135,6 +143,9 @@ def _drop_stdout() -> None:
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def main(debug: bool, quiet: bool) -> None:
     """Learn what Kubernetes containers need from what they used, and land it in Git."""
+    # A thread per core of the node, each with buffers of its own, buys nothing on arrays as small
+    # as ours, and where the threads are refused the library interrupts the process.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _talk_flags() -> list[click.Option]:

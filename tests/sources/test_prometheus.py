@@ -132,6 +132,7 @@ def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
         "max": 5,
         "metrics": [{"resource": "cpu", "type": "Utilization", "value": 80.0}],
     }
+    assert web["vpa"] == "Off"
     assert small.meta.nodes == (
         {
             "name": "n1",

@@ -72,6 +72,10 @@ OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
 TOLD_BY_STATE = (*OWNER_METRICS, *CONTAINER_METRICS)
 """Families by which kube-state-metrics is told from others that export some of its series."""
+_VPA_MODES = (
+    "kube_verticalpodautoscaler_spec_updatepolicy_updatemode",
+    "kube_customresource_verticalpodautoscaler_spec_updatepolicy_updatemode",
+)
 REPLICAS = {
     kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
 }
@@ -95,6 +99,8 @@ class Facts:
     labels: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
+    vpas: dict[WorkloadName, str] = field(default_factory=dict)
+    """The update modes of VerticalPodAutoscalers, by what they scale."""
     nodes: list[dict[str, Any]] = field(default_factory=list)
     quotas: list[dict[str, Any]] = field(default_factory=list)
     limit_ranges: list[dict[str, Any]] = field(default_factory=list)
@@ -460,6 +466,21 @@ def _hpa_values(
             unique[key] = (metric, sample.labels, sample.value)
         found += [unique[key] for key in sorted(unique)]
     return found
+
+
+def read_vpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """The modes of VerticalPodAutoscalers, where an exporter tells of them.
+
+    kube-state-metrics did so by itself before 2.9, and does when it is told to since.
+    """
+    for metric in _VPA_MODES:
+        query = over("last_over_time", selector(metric, dialect.state), timedelta(hours=1))
+        for sample in connection.instant(query, grid.end.timestamp()):
+            labels = sample.labels
+            mode = labels.get("update_mode", "")
+            if sample.value == 1 and mode:
+                kind, name = labels.get("target_kind", ""), labels.get("target_name", "")
+                facts.vpas[own(labels, "namespace"), kind, name] = mode
 
 
 def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:

@@ -291,6 +291,7 @@ class _Span:
             "quotas and limit ranges": lambda: read_rules(connection, dialect, facts),
             "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
+            "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
         }
         if not dialect.from_rules:

@@ -75,6 +75,7 @@ _ROW = (
     "labels",
     "annotations",
     "hpa",
+    "vpa",
     "first_seen",
     "last_seen",
     "exit_reason",
@@ -182,6 +183,7 @@ def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None)
             {**facts.annotations.get(workload, {}), **facts.annotations.get(pod, {})}
         ),
         "hpa": _json(facts.hpas.get(workload, {})),
+        "vpa": facts.vpas.get(workload),
         "first_seen": datetime.fromtimestamp(period.first, UTC),
         "last_seen": datetime.fromtimestamp(period.last, UTC),
         "exit_reason": facts.exits.get((ref.namespace, period.newest, ref.container)),

@@ -34,6 +34,7 @@ _LATEST = [
     "labels",
     "annotations",
     "hpa",
+    "vpa",
     "last_seen",
     "exit_reason",
     "suspended",

@@ -199,7 +199,11 @@ def _read_table(path: Path) -> pd.DataFrame | None:
         with pq.ParquetFile(path) as file:
             frame: pd.DataFrame = file.read(use_threads=False).to_pandas(use_threads=False)
         return frame
+    except MemoryError:
+        raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:
+        if type(error) is pa.ArrowException:  # what the system refused, such as another thread
+            raise RecordingError(f"{path} cannot be read just now: {error}") from error
         raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
 
 
