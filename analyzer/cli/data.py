@@ -10,7 +10,13 @@ import click
 
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import as_json, checklist
-from analyzer.cli.options import now, repository_options, settings_of, source_options
+from analyzer.cli.options import (
+    namespace_option,
+    now,
+    repository_options,
+    settings_of,
+    source_options,
+)
 from analyzer.errors import UsageError
 
 PARTIAL = 3
@@ -18,6 +24,7 @@ PARTIAL = 3
 
 @click.command()
 @source_options
+@namespace_option()
 @click.option("--anonymise", is_flag=True, help="Replace every name by a pseudonym.")
 @click.argument("folder", type=Path)
 @click.pass_context

@@ -30,6 +30,7 @@ from analyzer.report import (
 from analyzer.writers.detail import TITLES, amount_text, detail, spark
 from analyzer.writers.glossary import GLOSSARY
 from analyzer.writers.markup import Html, element, join, table
+from analyzer.writers.section import Section, groups, outcomes, pressure, quotas
 from analyzer.writers.summary import total_change, why
 
 SHOWN = 500
@@ -97,7 +98,9 @@ def _sections(report: Report) -> list[Html]:
             _warnings(report),
             _containers(report, ordered, landings),
             _cluster(report),
+            *(_section(of(report)) for of in (groups, pressure, quotas)),
             _backtest(report),
+            _section(outcomes(report)),
             _stays(report),
             _glossary(),
         ),
@@ -157,9 +160,7 @@ def _containers(
                 element("tbody", *_rows(report, ordered[:SHOWN], landings), id="rows"),
                 id="table",
             ),
-            class_="scroll",
-            tabindex="0",
-            role="region",
+            **_SCROLLS,
             aria_label="Table of containers",
         ),
         *more,
@@ -262,6 +263,18 @@ def _cluster(report: Report) -> Html:
     return element("section", element("h2", "The cluster"), element("a", image, href=path))
 
 
+def _section(of: Section | None) -> Html:
+    if of is None:
+        return join([])
+    minds = (element("p", line, class_="note") for line in of.minds)
+    rows = element("div", table(of.title, of.head, of.rows), **_SCROLLS, aria_label=of.title)
+    return element("section", element("h2", of.title), element("p", of.text), rows, *minds)
+
+
+_SCROLLS: dict[str, object] = {"class_": "scroll", "tabindex": "0", "role": "region"}
+"""What a wide table needs to be moved by keyboard, and named."""
+
+
 def _backtest(report: Report) -> Html:
     if not report.verdict:
         return join([])
@@ -276,9 +289,9 @@ def _backtest(report: Report) -> Html:
     ]
     rows = _single_points(report.backtest)
     if rows:
-        head = ["What", "", "Above it", "Asked for / used", "Container-weeks"]
+        head = ["What", "Of", "Above it", "Asked for / used", "Container-weeks"]
         caption = "Above it: of CPU the share of the time, of memory the share of weeks"
-        parts.append(table(caption, head, rows))
+        parts.append(element("div", table(caption, head, rows), **_SCROLLS, aria_label=caption))
     return element("section", *parts)
 
 

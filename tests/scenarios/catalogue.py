@@ -94,6 +94,24 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="next week starts where this one ends",
         ),
         Scenario(
+            name="steady growth is met where it will be",
+            given="grows by 5 % a day from 300Mi to 835Mi, without any noise; 512Mi requested",
+            boxes=[
+                Box(
+                    memory=lambda days: 300 * 1.05**days, memory_request="512Mi", memory_limit="4Gi"
+                )
+            ],
+            expect={"memory_request": ">= 1100Mi"},
+            why="in a week it stands at 1175Mi",
+        ),
+        Scenario(
+            name="falling CPU is not drawn on downwards",
+            given="falls by 5 % a day from 2 cores to 680m; 3 cores requested",
+            boxes=[Box(cpu=lambda days: 2 * 0.95**days, cpu_request="3")],
+            expect={"cpu_request": ">= 680m"},
+            why="a decline ends some day, and nobody knows which",
+        ),
+        Scenario(
             name="falling memory waits until no recent review wanted more",
             given="1500Mi until nine days ago, 300Mi since; 2Gi requested",
             boxes=[Box(memory=moves(1500, 300, 12), memory_request="2Gi", memory_limit="4Gi")],
@@ -200,6 +218,14 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             boxes=[Box(cpu=0.3, cpu_request="400m", cpu_limit="500m", throttled=0.5)],
             expect={"cpu_request": ">= 400m", "cpu_limit": "removed"},
             why="what it used is what it was allowed, not what it needs",
+        ),
+        Scenario(
+            name="being throttled now and then says little",
+            given="throttled in one step of a hundred at a limit of 500m that is kept; uses 100m",
+            boxes=[Box(cpu_limit="500m", throttled=0.01)],
+            policy={"cpu_limit": "keep"},
+            expect={"cpu_request": "falls"},
+            why="what it used in the other steps is what it needed",
         ),
         Scenario(
             name="memory limit keeps room above the highest peak",
@@ -956,6 +982,28 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             nodes=nodes(2.0, 2.0, 2.0),
             expect={"cpu_request": "stays: nodes"},
             why="a workload has one template",
+        ),
+        Scenario(
+            name="label of the nodes that tells pods apart is named",
+            given="a DaemonSet on two kinds of nodes: 20m on the small, 400m on the big",
+            boxes=[
+                Box(
+                    cpu=0.02,
+                    cpu_request="500m",
+                    kind="DaemonSet",
+                    workload="agent",
+                    replicas=4,
+                    like=(1, 20, 1, 20),
+                )
+            ],
+            nodes=[
+                {**node, "labels": {"pool": pool, "host": node["name"]}}
+                for node, pool in zip(
+                    nodes(4, 4, 4, 4), ("small", "big", "small", "big"), strict=True
+                )
+            ],
+            expect={"cpu_request": ">= 400m", "note": "pool tells its pods apart"},
+            why="one workload per kind of node would free what the small ones do not use",
         ),
         Scenario(
             name="DaemonSet that gives back makes room",
