@@ -53,7 +53,11 @@ def source_options(command: Command) -> Command:
     """Where usage comes from, and which part of it."""
     options = [
         click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml]."),
-        click.option("--source", metavar="KIND:WHERE", help="prometheus:URL or recording:DIR."),
+        click.option(
+            "--source",
+            metavar="KIND:WHERE",
+            help="prometheus:URL, cluster:CONTEXT or recording:DIR.",
+        ),
         click.option("-p", "--prometheus-url", metavar="URL[,URL]", help="Short for --source."),
         click.option("--cluster", metavar="NAME", help="What to call the cluster."),
         click.option(

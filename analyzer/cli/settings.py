@@ -81,7 +81,7 @@ def init(file: Path, **parameters: Any) -> None:
     config = settings.config
     known, cluster = [], config.cluster
     if config.source is not None:
-        server = config.source.startswith(("prometheus:", "http"))
+        server = not config.source.startswith("recording:")
         config = replace(config, window=config.window or ("1d" if server else None))
         with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
             recording = read(config, now(), talk.progress)

@@ -69,7 +69,7 @@ def starter(
         else ""
     )
     lines = [_HEAD.format(seen=seen)]
-    lines.append("# Where usage comes from: prometheus:URL or recording:DIR.\n")
+    lines.append("# Where usage comes from: prometheus:URL, cluster:CONTEXT or recording:DIR.\n")
     lines.append(f"{'' if source else '# '}source: {_quoted(source or 'prometheus:http://...')}\n")
     if cluster:
         lines.append(f"cluster: {_quoted(cluster)}\n")

@@ -78,8 +78,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All settings of a run."""
 
     source: str | None = None
-    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``. The replicas of an HA pair
-    are named together, ``prometheus:URL,URL``."""
+    """Where usage comes from: ``prometheus:URL``, ``cluster:CONTEXT`` (the Prometheus of a cluster
+    of your kubeconfig, through its API server; ``cluster:`` is the current one), ``recording:DIR``.
+    The replicas of an HA pair are named together, ``prometheus:URL,URL``."""
     cluster: str | None = None
     """A name for the cluster; by default what the source says."""
     window: str | None = None
@@ -152,7 +153,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Where the ledger is kept; None where there is none."""
         if self.ledger is not None:
             return None if self.ledger == "off" else Path(self.ledger)
-        if self.source is None or not self.source.startswith("prometheus:"):
+        if self.source is None or self.source.startswith("recording:"):
             return None
         return (self.prometheus.cache or Path(self.output).parent) / "ledger"
 

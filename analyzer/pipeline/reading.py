@@ -27,8 +27,8 @@ def source_of(config: Config, progress: Progress = silent) -> Source:
         )
     if not config.source:
         raise UsageError(
-            "no source of usage is given; name one with --source recording:DIR, "
-            "with -p URL for a Prometheus, or as `source` in rightsize.yaml"
+            "no source of usage is given; give -p URL for a Prometheus, --source cluster: for that "
+            "of your kubeconfig's cluster, --source recording:DIR, or `source` in rightsize.yaml"
         )
     kind, _ = split_source(config.source)
     if kind.settings is not PrometheusSettings:

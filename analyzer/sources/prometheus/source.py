@@ -67,10 +67,12 @@ class PrometheusSource:
     url: str
     settings: PrometheusSettings = field(default_factory=PrometheusSettings)
     progress: Progress = silent
+    name: str = ""
+    """What it is called where its URL is only the way there."""
 
     def describe(self) -> str:
         """The URL without credentials."""
-        return f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
+        return self.name or f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
 
     def connect(self) -> Connection:
         """Open a connection; nothing is sent yet."""
