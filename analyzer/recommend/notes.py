@@ -30,7 +30,8 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
 
 
 _SPLIT = "split the workload, by node or by role, or it goes on paying for or starving the few"
-_FAR_BELOW = 3.0
+FAR_BELOW = 3.0
+"""So many times its request a container may use for an hour before that is told."""
 _LEAST_BYTES = 64 * 1024**2
 
 
@@ -61,7 +62,7 @@ def _how_long(spread: Spread) -> str:
 
 def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
     hour, request = facts.evidence.busy_hour, proposed.cpu_request
-    if hour is None or request is None or hour.cores < _FAR_BELOW * request.cores:
+    if hour is None or request is None or hour.cores < FAR_BELOW * request.cores:
         return
     yield (
         f"busy {hour.when} UTC for an hour: {Cpu.from_cores(hour.cores).human()} of CPU, "

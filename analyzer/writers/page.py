@@ -30,7 +30,7 @@ from analyzer.report import (
 from analyzer.writers.detail import TITLES, amount_text, detail, spark
 from analyzer.writers.glossary import GLOSSARY
 from analyzer.writers.markup import Html, element, join, table
-from analyzer.writers.section import Section, groups, outcomes, pressure, quotas
+from analyzer.writers.section import JUDGED, Section, groups, outcomes, pressure, quotas
 from analyzer.writers.summary import total_change, why
 
 SHOWN = 500
@@ -280,11 +280,7 @@ def _backtest(report: Report) -> Html:
         return join([])
     parts = [
         element("h2", "How this would have done"),
-        element(
-            "p",
-            "The models saw only what was known before a week, and are judged on that week. "
-            "A container-week is one container in one week.",
-        ),
+        element("p", JUDGED),
         element("p", report.verdict),
     ]
     rows = _single_points(report.backtest)
