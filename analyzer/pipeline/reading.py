@@ -68,7 +68,10 @@ def read_noting(
     # Of a server only what is wanted is read: what else there is, is not known.
     whole = recorded or not (config.namespaces or config.exclude_namespaces)
     notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
-    return restrict(recording, config.namespaces, config.exclude_namespaces), notices
+    asked = (config.prometheus.namespaces, config.prometheus.exclude_namespaces)
+    only, never = ((), ()) if recorded else asked
+    namespaces, excluded = config.namespaces or only, config.exclude_namespaces or never
+    return restrict(recording, namespaces, excluded), notices
 
 
 def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[str]:
