@@ -10,7 +10,7 @@ import pytest
 
 from analyzer.config import Config, GitSettings
 from analyzer.history import Skipped
-from analyzer.landing import land, look_ahead, trace_all
+from analyzer.landing import look_ahead, plan_landing, trace_all, with_plan
 from analyzer.models.demand import Step
 from analyzer.policy import Policies
 from analyzer.recommend import recommend
@@ -61,6 +61,11 @@ spec:
 """
 
 NOW = {"memory_request_bytes": 2048 * MIB, "memory_limit_bytes": 2048 * MIB}
+
+
+def land(found: Report, config: Config) -> Report:
+    """The report with its changes, landed in the configured repository."""
+    return with_plan(found, plan_landing(found, config))
 
 
 def landed(folder: Path, heap: str) -> Report:
