@@ -51,6 +51,11 @@ def test_plots() -> None:
     assert "cluster" in run("plots", "--count", "2")
 
 
+def test_landing() -> None:
+    """A line per step, and every edit of a small repository is made."""
+    assert "8 edited" in run("landing", "8")
+
+
 def test_fit() -> None:
     """A line per step."""
     assert "spend the risk budget" in run("fit", "20", "10")

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, gate, history, repository, settings
+from analyzer.cli import analysis, data, gate, history, repository, serve, settings
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
@@ -54,6 +54,17 @@ class _Rightsize(click.Group):
         known = {word for parameter in cmd.params for word in parameter.opts}
         cmd.params += [flag for flag in _talk_flags() if not known & set(flag.opts)]
         super().add_command(cmd, name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the flags of the group; one of a command that stands before it is told apart."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flag = error.option_name
+            commands = self.commands.values()
+            if any(flag in p.opts for command in commands for p in command.params):
+                raise click.UsageError(f"{flag} goes behind the command", ctx) from error
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by what one wants to do."""
@@ -174,7 +185,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.trace,
         repository.index,
     ),
-    "Look back": (history.history, analysis.backtest),
+    "Look back": (history.history, analysis.backtest, serve.serve),
     "Usage": (data.doctor, data.record, data.import_table),
     "Settings and shell": (
         settings.init,

@@ -7,7 +7,7 @@ container, with the place that decides its requests and limits and the rule by w
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, TypeVar
@@ -192,16 +192,10 @@ def _look(survey: Survey, tools: Tools) -> None:
     survey.releases = find_releases(survey.repository, survey.reach)
     values = Values(survey, manifests, tools)
     for release in survey.releases:
-        before = len(survey.expectations)
         try:
             values.take(release)
         except YamlError as err:
             survey.reach.notes.append(f"{release.owner}: {err}")
-        if release.overruled is not None:
-            survey.expectations[before:] = [
-                replace(e, confidence="unproven", rule=f"{release.overruled}; {e.rule}")
-                for e in survey.expectations[before:]
-            ]
 
 
 def _block_scalars(survey: Survey) -> None:
