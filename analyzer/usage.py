@@ -427,6 +427,10 @@ class Usage:
             container=(np.cumsum(chosen) - 1)[self.container[kept]].astype(np.int64),
         )
 
+    def without_samples(self) -> Usage:
+        """The same window and containers, and nothing that was observed."""
+        return self._arranged(np.zeros(0, dtype=np.int64))
+
     def rename(self, refs: Sequence[ContainerRef], pods: Sequence[str] | None = None) -> Usage:
         """The same samples with ``refs[i]`` for container ``i``, and `pods` for the pods.
 
