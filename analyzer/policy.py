@@ -74,7 +74,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_samples: int = 10
     """With fewer samples than this, nothing is recommended at all."""
     min_days_to_lower: float = 3.0
-    """With fewer observed days than this, nothing is lowered."""
+    """With fewer observed days than this, nothing is lowered; of jobs, with fewer runs, of which
+    one a day counts."""
     max_decrease: float = 1.0
     """No amount falls by more than this share of itself in one run."""
     min_change: float = 0.10
