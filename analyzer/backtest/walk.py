@@ -224,7 +224,7 @@ def _learn(review: Review, model: Model, past: _Past) -> Learnt:
         past.judged = judge_past(past.reviews, known)
     found = calibrated(demand, past.reviews, past.judged)
     # What comes is judged after it was stated, for the reviews that follow this one.
-    past.reviews.insert(0, PastReview(known.usage.steps, known.without_samples(), demand))
+    past.reviews.insert(0, PastReview(known.usage.steps, known, demand))
     past.judged.insert(0, judge(demand, review.ahead))
     del past.reviews[LOOK_BACK:], past.judged[LOOK_BACK:]
     return found
