@@ -22,6 +22,7 @@ from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.changes import plan_on
 from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
+from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
 from analyzer.gitops.land.worktree import clone, parting_of, snapshot
@@ -29,7 +30,7 @@ from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools
 from analyzer.gitops.text.resources import ROWS
-from analyzer.history import Histories, Spec
+from analyzer.history import Histories
 from analyzer.kinds import kind_of
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
@@ -38,6 +39,7 @@ from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, Landing, Report
 from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
+from analyzer.spec import Spec
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
@@ -100,7 +102,20 @@ def look_ahead(
     if index is None:
         with checkout(config) as root:
             index = index_of(root, config)
-    return Beforehand(histories, _bounds(histories, index), said.missed)
+    return Beforehand(_scaled(histories, index), _bounds(histories, index), said.missed)
+
+
+def _scaled(histories: Histories, index: RepositoryIndex) -> Histories:
+    """The histories with the VerticalPodAutoscalers that the repository declares."""
+    if not index.vpas:
+        return histories
+    specs = []
+    for ref, periods in zip(histories.containers, histories.specs, strict=True):
+        mode = index.vpas.get((ref.namespace, ref.kind, ref.workload))
+        *earlier, now = periods or (Spec(),)
+        told = now.vpa is not None or mode is None
+        specs.append(periods if told else (*earlier, replace(now, vpa=mode)))
+    return replace(histories, specs=tuple(specs))
 
 
 def _labelled(histories: Histories, said: ClusterLabels) -> Histories:
@@ -152,25 +167,15 @@ def index_of(root: Path, config: Config) -> RepositoryIndex:
     return index_repository(root, entry=config.git.entry, tools=tools_of(config))
 
 
-def land(report: Report, config: Config, index: RepositoryIndex | None = None) -> Report:
-    """Find the place of every change in the repository, edit it there and prove the edit.
-
-    `index` is that of a checkout that is still there; without it, one is made.
-    """
-    if index is not None:
-        return with_plan(report, _plan(report, config, index))
-    with planned(report, config) as plan:
-        return with_plan(report, plan)
-
-
 def with_plan(
     report: Report,
     plan: ChangePlan,
     grouping: Grouping = "application",
     split_directions: bool = False,
+    team_label: str = "team",
 ) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
-    found = propose(report, plan, grouping, split_directions)
+    found = propose(report, plan, grouping, split_directions, team_label)
     commits = mails(found, plan)
     changes = tuple(
         _change(proposal, name, commit)
@@ -190,9 +195,17 @@ def _change(proposal: Proposal, name: str, commit: str) -> Change:
 
 
 def propose(
-    report: Report, plan: ChangePlan, grouping: Grouping, split_directions: bool
+    report: Report,
+    plan: ChangePlan,
+    grouping: Grouping,
+    split_directions: bool,
+    team_label: str = "team",
 ) -> list[Proposal]:
-    """The edits of `plan` as proposals, with the evidence that `report` has for them."""
+    """The edits of `plan` as proposals, with the evidence that `report` has for them.
+
+    A team is the one that the label of a workload names, else the owner of the file.
+    """
+    owners = code_owners(plan.index.root) if grouping == "team" else CodeOwners()
     evidence = {r.ref: _evidence(r) for r in report.changed}
     return proposals(
         plan,
@@ -200,6 +213,7 @@ def propose(
         split_directions=split_directions,
         evidence=evidence,
         record=report.verdict,
+        team=lambda one: team_of(team_label, one.change.labels, owners.of(one.place.file)),
     )
 
 
@@ -218,12 +232,13 @@ def planned(
     `said` is what the cluster says now, for a report of another day.
     """
     with checkout(config) as root:
-        yield _plan(report, config, index_of(root, config), said)
+        yield plan_on_index(report, config, index_of(root, config), said)
 
 
-def _plan(
+def plan_on_index(
     report: Report, config: Config, index: RepositoryIndex, said: ClusterLabels | None = None
 ) -> ChangePlan:
+    """As `plan_landing`, in a checkout that has been looked through already."""
     labels = said or ClusterLabels()
     return plan_on(
         index,

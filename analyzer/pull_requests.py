@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from analyzer.forge.remote import Remote
 from analyzer.gitops.land.diff import Author
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.gitops.land.proposal import Proposal, commit_body
+from analyzer.gitops.land.worktree import shadow
 from analyzer.landing import propose
 from analyzer.ledger import Ledger, decided
 from analyzer.ledger.table import amounts_of, ref_of
@@ -48,22 +50,25 @@ def deliver_report(
     """Open, refresh and close pull requests for what `plan` changes, in its checkout's remote.
 
     A partial run, or one of some namespaces only, closes nothing. With `dry_run` nothing is pushed
-    and nothing sent, and `requests` holds what would be.
+    and nothing sent, the checkout gets no object and no ref, and `requests` holds what would be.
     """
     settings = config.forge
-    desk = _desk(plan.index.root, config, environment, dry_run=dry_run)
-    proposals = propose(report, plan, settings.group, settings.split_directions)
+    how = settings.group, settings.split_directions, settings.team_label
+    proposals = propose(report, plan, *how)
     wanted = wanted_of(report, proposals, charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
     past = Past(report.meta.end, report.outcomes)
-    found = deliver(
-        wanted,
-        report.meta.cluster,
-        desk,
-        past,
-        complete=not partial,
-        settled=settled_by(report),
-    )
+    root = plan.index.root
+    with shadow(root) if dry_run else nullcontext(root) as place:
+        desk = _desk(place, config, environment, dry_run=dry_run)
+        found = deliver(
+            wanted,
+            report.meta.cluster,
+            desk,
+            past,
+            complete=not partial,
+            settled=settled_by(report),
+        )
     rest = getattr(desk.forge, "rest", None)
     return Delivered(found, tuple(rest.sent) if rest is not None else ())
 

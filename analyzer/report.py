@@ -164,7 +164,7 @@ class Report:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per recommended container; amounts in cores and bytes, NaN where none."""
-        return pd.DataFrame([_row(r) for r in self.recommendations])
+        return pd.DataFrame([_row(r) for r in self.recommendations], columns=list(COLUMNS))
 
 
 Direction = Literal["down", "up", "both", "limits"]
@@ -240,6 +240,19 @@ def duration_text(length: timedelta) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def window_text(meta: Meta) -> str:
+    """The time that was read, and how it compares with what was asked for."""
+    length = meta.end - meta.start
+    read = f"{meta.start:%Y-%m-%d %H:%M} to {meta.end:%Y-%m-%d %H:%M} UTC"
+    of = "" if meta.asked in (None, length) else f" of the {_days(meta.asked)} asked for"
+    return f"{read} ({_days(length)}{of})"
+
+
+def _days(length: timedelta) -> str:
+    days = length / timedelta(days=1)
+    return duration_text(length) if days < 2 else f"{days:.3g} days"
+
+
 def dump_report(report: Report) -> bytes:
     """`report` as indented JSON; `load_report` reads it back to an equal object."""
     return _shown(msgspec.json.encode(report, enc_hook=_encode))
@@ -250,9 +263,13 @@ def _shown(encoded: bytes) -> bytes:
 
 
 def load_report(path: str | os.PathLike[str]) -> Report:
-    """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
+    """Read ``run.json``, or that of the folder at `path`.
+
+    Raises `OutputError` where it is not one this version understands.
+    """
     try:
-        text = Path(path).read_bytes()
+        place = Path(path)
+        text = (place / "run.json" if place.is_dir() else place).read_bytes()
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"
@@ -275,6 +292,16 @@ def _encode(value: object) -> object:
     if isinstance(value, Cpu | Memory):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
+
+
+COLUMNS = (
+    *("cluster", "namespace", "kind", "workload", "container", "container_type", "replicas"),
+    *(f"{target}_{which}" for target in TARGETS for which in ("now", "proposed")),
+    *(f"{resource}_{name}" for resource in RESOURCES for name in ("p50", "p95", "p99", "max")),
+    *("days", "coverage", "oom_kills", "restarts", "throttled", "cpu_pressure", "memory_pressure"),
+    *("confidence", "changed", "cpu_finding", "memory_finding"),
+)
+"""The columns of `Report.to_frame`."""
 
 
 def _row(recommendation: Recommendation) -> dict[str, Any]:

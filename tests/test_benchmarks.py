@@ -51,6 +51,11 @@ def test_plots() -> None:
     assert "cluster" in run("plots", "--count", "2")
 
 
+def test_landing() -> None:
+    """A line per step, and every edit of a small repository is made."""
+    assert "8 edited" in run("landing", "8")
+
+
 def test_fit() -> None:
     """A line per step."""
     assert "spend the risk budget" in run("fit", "20", "10")
@@ -65,7 +70,7 @@ def test_growth(kubectl: Path) -> None:
     words = ["--sizes", "50", "100", "--days", "11", "--count", "--most", "1.2"]
     told = run("growth", *words, path=kubectl.parent)
     assert told.split()[:2] == ["calls", "50"]
-    assert "\nland " in told
+    assert "\nplan edits " in told
 
 
 def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +105,9 @@ def test_quality(evaluation: Path) -> None:
     """The smallest set of traces, where there are any."""
     assert evaluation.is_dir()
     assert "kruize" in run("quality", "kruize_openshift").lower()
+
+
+def test_soak(promtool: Path) -> None:
+    """The breaches last, of which a run without any fault has none."""
+    said = run("soak", "--runs", "1", "--containers", "3", path=promtool.parent)
+    assert "1 faulted runs, 0 breaches" in said

@@ -9,7 +9,7 @@ review.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
@@ -191,7 +191,6 @@ def _hold(
     tell: Callable[[str], None],
 ) -> None:
     """One review: all that is stated at it, and what came."""
-    futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
     levels: Levels = {}
     learnt: dict[str, Learnt] = {}
     for name, model in models.items():
@@ -205,11 +204,13 @@ def _hold(
     levels |= of_plain_rules(review)
     for name, recommend in recommenders.items():
         levels |= _proposed(name, recommend(review.known, learnt))
+    futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
     levels |= by_hindsight({resource: futures[resource].sorted for resource in RESOURCES})
     levels = _where_all_state(levels) | as_declared(review.seen)
     for resource in RESOURCES:
-        book.futures.setdefault(resource, []).append(futures[resource])
         _score(book, resource, levels, futures[resource])
+        # The samples are as large as the horizon; the sums are kept.
+        book.futures.setdefault(resource, []).append(replace(futures[resource], sorted=()))
 
 
 def _learn(review: Review, model: Model, past: _Past) -> Learnt:
@@ -224,7 +225,7 @@ def _learn(review: Review, model: Model, past: _Past) -> Learnt:
         past.judged = judge_past(past.reviews, known)
     found = calibrated(demand, past.reviews, past.judged)
     # What comes is judged after it was stated, for the reviews that follow this one.
-    past.reviews.insert(0, PastReview(known.usage.steps, known, demand))
+    past.reviews.insert(0, PastReview(known.usage.steps, known.without_samples(), demand))
     past.judged.insert(0, judge(demand, review.ahead))
     del past.reviews[LOOK_BACK:], past.judged[LOOK_BACK:]
     return found

@@ -144,7 +144,9 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
 @click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
 @click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")
 @click.option(
-    "--group", type=click.Choice(["application", "namespace", "all"]), help="[application]"
+    "--group",
+    type=click.Choice(["application", "workload", "namespace", "team", "all"]),
+    help="What shares a pull request [application].",
 )
 @click.option("--split", is_flag=True, help="Never mix raises and reductions.")
 @click.option("--open", "deliver", is_flag=True, help="Open and refresh them on the forge.")
@@ -178,14 +180,15 @@ def pr(
     config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
+    how = group or "application", split, config.forge.team_label
     with planned(report, config, given.said) as plan:
         _tell_advice(plan, parameters)
         if folder is not None:
             with publish(folder) as fresh:
-                found = with_plan(report, plan, group or "application", split)
+                found = with_plan(report, plan, *how)
                 write_files(fresh, write_gitdiff(found))
         if not deliver or branches:
-            proposed = propose(report, plan, group or "application", split)
+            proposed = propose(report, plan, *how)
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
                 made = _commit(proposed, plan, config, talk if branches else None)
             code = code or made

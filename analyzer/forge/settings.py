@@ -6,15 +6,16 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["auto", "github", "gitlab", "gitea", "none"]
+Kind = Literal["auto", "github", "gitlab", "gitea", "azure", "none"]
 
 
 class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where pull requests are made, and how many."""
 
     kind: Kind = "auto"
-    """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``none``
-    (branches are pushed, titles and bodies are files); by default what the remote's host says."""
+    """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``azure``
+    (Azure DevOps), ``none`` (branches are pushed, titles and bodies are files); by default what
+    the remote's host says."""
     url: str | None = None
     """The address of its API, such as ``https://git.example.org/api/v3``; by default from the
     remote's host."""
@@ -22,7 +23,7 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """``owner/name`` on the forge; by default from the remote's address."""
     token_file: str | None = None
     """A file that holds the token, read anew for every request; by default the variable
-    ``GITHUB_TOKEN``, ``GITLAB_TOKEN`` or ``GITEA_TOKEN``."""
+    ``GITHUB_TOKEN``, ``GITLAB_TOKEN``, ``GITEA_TOKEN`` or ``AZURE_DEVOPS_TOKEN``."""
     app_id: str | int | None = None
     """The client id or the number of a GitHub App to sign in as, in place of a token."""
     app_key_file: str | None = None
@@ -33,8 +34,11 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The remote of the checkout that branches are pushed to."""
     base: str | None = None
     """The branch to propose to; by default the forge's default branch."""
-    group: Literal["application", "namespace", "all"] = "application"
-    """What shares a pull request."""
+    group: Literal["application", "workload", "namespace", "team", "all"] = "application"
+    """What shares a pull request. A ``team`` is named by a label of the workload, else by the
+    repository's CODEOWNERS; what is nobody's goes by its namespace."""
+    team_label: str = "team"
+    """The label of workloads that names their team."""
     split_directions: bool = True
     """Never mix raises and reductions: what must not wait is not held up by what needs thought."""
     most_open: int = 5

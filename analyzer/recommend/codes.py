@@ -22,7 +22,7 @@ CODES: Mapping[str, str] = {
     "few days": "Too few days were observed to lower anything.",
     "floor": "The policy's floor.",
     "gradual": "At most so much less in one run.",
-    "hands off": "An autoscaler scales on it, so that another amount would move its scale point.",
+    "hands off": "An autoscaler sets it, or scales on it and would then do so elsewhere.",
     "headroom": "Room above the highest peak.",
     "held": "A memory limit that has held is not raised, nor one that is filled whatever it is.",
     "keep": "The policy keeps it, or sets none where none is.",

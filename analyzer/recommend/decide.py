@@ -32,6 +32,7 @@ from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
+from analyzer.recommend.split import splits
 from analyzer.recommend.step import Plan, follow, text, walk
 from analyzer.workload import ContainerRef
 
@@ -77,6 +78,8 @@ def recommend(
         for index, one in narrow(histories, found, facts).items():
             facts[index] = one
             found[index] = _recommend_one(histories, demand, index, one)
+    for index, note in splits(histories, facts).items():
+        found[index] = replace(found[index], notes=(*found[index].notes, note))
     return list(found.values()), [*histories.skipped, *skipped]
 
 

@@ -15,6 +15,7 @@ from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
+from analyzer.recommend.vpa import left_to_vpa
 
 HELD_DAYS = 7.0
 """A limit near which usage lay for so long without a kill has shown that it suffices."""
@@ -27,7 +28,9 @@ NOTABLE_PRESSURE = 0.05
 
 def plan_memory_limit(case: Case) -> Plan:
     """How the memory limit of `case` comes about."""
-    policy = case.policy
+    policy, left = case.policy, left_to_vpa(case)
+    if left is not None:
+        return left
     if policy.memory_limit == "keep" or "memory" in case.facts.unknown:
         return Plan(Source("keep", _kept))
     if policy.memory_limit == "none":

@@ -10,11 +10,13 @@ from urllib.parse import quote
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.text import change_percent, counted, level_text, total_text
+from analyzer.plots.verdict import course
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, duration_text, held_back, tally
+from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
 from analyzer.writers.promise import promises
+from analyzer.writers.section import JUDGED, Section, groups, pressure, quotas
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -29,9 +31,9 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
-        _nodes(report),
-        _groups(report),
-        _quotas(report),
+        _as_markdown(pressure(report)),
+        _as_markdown(groups(report)),
+        _as_markdown(quotas(report)),
         _changes(report),
         _held(report),
         _landings(report),
@@ -67,7 +69,7 @@ def _headline(report: Report) -> str:
             f"**{' · '.join(changes)}**",
             "",
             f"{tally(report.recommendations, report.skipped)}. "
-            f"Usage from {_day(report.meta.start)} to {_day(report.meta.end)} UTC; "
+            f"Usage from {window_text(report.meta)}; "
             f"model `{report.model}`, for the next {duration_text(report.horizon)}.",
         ]
     )
@@ -112,101 +114,16 @@ def _verdicts(report: Report) -> str:
 def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
-    return (
-        "## How this would have done\n\nThe models saw only what was known before a week, and are "
-        "judged on that week; a container-week is one container in one week.\n\n"
-        f"{markdown(report.verdict)}"
-    )
+    return f"## How this would have done\n\n{JUDGED}\n\n{markdown(report.verdict)}"
 
 
-def _nodes(report: Report) -> str:
-    """What requests do to nodes: how many it takes, and how often usage passes what one has."""
-    placed = report.placement
-    if placed is None:
+def _as_markdown(section: Section | None) -> str:
+    if section is None:
         return ""
-    shares = list(placed.ways[0].needed)
-    head = ["Requests", "Nodes", "CPU above the node's", "Nodes with memory above"]
-    head += [f"Nodes needed at {float(share):.1%} of node-time" for share in shares]
-    rows = [
-        [
-            markdown(way.name),
-            str(way.nodes),
-            f"{way.cpu_time:.2%} of node-time",
-            f"{way.memory_weeks:.1%}",
-            *(str(way.needed[share] or "–") for share in shares),
-        ]
-        for way in placed.ways
-    ]
-    node = "assumed, as the cluster tells of none" if placed.assumed else "the most common"
-    text = (
-        f"{counted(placed.pods, 'pod')} packed onto nodes of {placed.cpu.human()} CPU and "
-        f"{placed.memory.human()} ({node}) by the scheduler's rules, against the sum of what they "
-        f"used at each moment of the last {placed.days:.3g} days. Nodes needed: all requests "
-        "scaled by one factor, until CPU passes the node's no longer than that."
-    )
-    warned = "".join(f"\n\n**Mind:** {markdown(line)}." for line in placed.warnings)
-    return f"## On nodes\n\n{text}\n\n{markdown_table(head, rows)}{warned}"
-
-
-def _groups(report: Report) -> str:
-    """What each group of nodes holds before and after, by where its pods are now."""
-    packing = report.packing
-    if packing is None:
-        return ""
-    priced = any(group.freed is not None for group in packing.groups)
-    head = ["Nodes", "Count", "CPU requested", "Memory requested", "Fewest that hold all"]
-    head += ["Without the fullest", *(["Freed a month", "Saved a month"] if priced else [])]
-    rows = [
-        [
-            markdown(group.name),
-            str(group.nodes),
-            _filled(group.cpu_now, group.cpu_after, group.cpu_cores),
-            _filled(group.memory_now, group.memory_after, group.memory_bytes),
-            f"{group.needed_now} → {group.needed_after}",
-            "fits" if not group.homeless else f"{counted(group.homeless, 'pod')} without room",
-            *([_money(group.freed), _money(group.saved)] if priced else []),
-        ]
-        for group in packing.groups
-    ]
-    text = (
-        "Requests of the pods where they run, as a share of what the nodes have, now and with "
-        "everything proposed in force. Fewest: the same pods packed anew, the largest first, with "
-        "DaemonSets on every node."
-    )
-    if priced:
-        text += " Freed is what is no longer asked for; saved are only whole nodes that can go."
-    if packing.unknown:
-        text += f" Of {counted(packing.unknown, 'pod')} no requests are known."
-    return f"## Groups of nodes\n\n{text}\n\n{markdown_table(head, rows)}"
-
-
-def _filled(now: float, after: float, of: float) -> str:
-    return f"{now / of:.0%} → {after / of:.0%}"
-
-
-def _money(amount: float | None) -> str:
-    return "–" if amount is None else f"{amount:,.2f}"
-
-
-def _quotas(report: Report) -> str:
-    """What the namespaces' quotas hold before and after, where they count CPU or memory."""
-    if not report.quotas:
-        return ""
-    rows = [
-        [
-            markdown(use.namespace),
-            markdown(use.name),
-            markdown(use.resource),
-            *(_counted(use.resource, value) for value in (use.hard, use.used, use.after)),
-        ]
-        for use in report.quotas
-    ]
-    table = markdown_table(["Namespace", "Quota", "Counts", "Hard", "Used now", "After"], rows)
-    return f"## Quotas\n\nOnce everything proposed is in force, at the replicas of now.\n\n{table}"
-
-
-def _counted(resource: str, value: float) -> str:
-    return level_text("cpu" if resource.endswith("cpu") else "memory", value)
+    rows = [[markdown(cell) for cell in row] for row in section.rows]
+    table = markdown_table(section.head, rows)
+    minds = "".join(f"\n\n**Mind:** {markdown(line)}." for line in section.minds)
+    return f"## {section.title}\n\n{section.text}\n\n{table}{minds}"
 
 
 def _changes(report: Report) -> str:
@@ -247,7 +164,7 @@ def why(recommendation: Recommendation) -> str:
         parts.append(f"memory max {level_text('memory', seen.memory.max)}")
     found = dict.fromkeys(recommendation.findings.values())
     if found:
-        parts.append(", ".join(found))
+        parts.append(", ".join(map(course, found)))
     return "; ".join(parts)
 
 

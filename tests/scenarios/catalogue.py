@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analyzer.presets import PRESETS
 from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks
 
 GIB = 1024
@@ -91,6 +92,24 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             boxes=[Box(memory=grows(300, 30), memory_request="640Mi")],
             expect={"memory_request": ">= 930Mi"},
             why="next week starts where this one ends",
+        ),
+        Scenario(
+            name="steady growth is met where it will be",
+            given="grows by 5 % a day from 300Mi to 835Mi, without any noise; 512Mi requested",
+            boxes=[
+                Box(
+                    memory=lambda days: 300 * 1.05**days, memory_request="512Mi", memory_limit="4Gi"
+                )
+            ],
+            expect={"memory_request": ">= 1100Mi"},
+            why="in a week it stands at 1175Mi",
+        ),
+        Scenario(
+            name="falling CPU is not drawn on downwards",
+            given="falls by 5 % a day from 2 cores to 680m; 3 cores requested",
+            boxes=[Box(cpu=lambda days: 2 * 0.95**days, cpu_request="3")],
+            expect={"cpu_request": ">= 680m"},
+            why="a decline ends some day, and nobody knows which",
         ),
         Scenario(
             name="falling memory waits until no recent review wanted more",
@@ -199,6 +218,14 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             boxes=[Box(cpu=0.3, cpu_request="400m", cpu_limit="500m", throttled=0.5)],
             expect={"cpu_request": ">= 400m", "cpu_limit": "removed"},
             why="what it used is what it was allowed, not what it needs",
+        ),
+        Scenario(
+            name="being throttled now and then says little",
+            given="throttled in one step of a hundred at a limit of 500m that is kept; uses 100m",
+            boxes=[Box(cpu_limit="500m", throttled=0.01)],
+            policy={"cpu_limit": "keep"},
+            expect={"cpu_request": "falls"},
+            why="what it used in the other steps is what it needed",
         ),
         Scenario(
             name="memory limit keeps room above the highest peak",
@@ -373,6 +400,83 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             expect={"cpu_request": "falls"},
             why="its scale point is an amount, not a share of the request",
         ),
+        Scenario(
+            name="VPA that updates has the say",
+            given="a VerticalPodAutoscaler in mode Auto; uses 100m of 500m, limit 1 core",
+            boxes=[Box(cpu_limit="1", more={"vpa": "Auto"})],
+            expect={
+                "cpu_request": "stays: hands off",
+                "cpu_limit": "stays: hands off",
+                "memory_request": "stays: hands off",
+                "memory_limit": "stays: hands off",
+            },
+            why="two that set the same amounts would undo each other",
+        ),
+        Scenario(
+            name="VPA that only recommends is no hindrance",
+            given="a VerticalPodAutoscaler in mode Off; uses 100m of 500m",
+            boxes=[Box(more={"vpa": "Off"})],
+            expect={"cpu_request": "falls"},
+            why="it sets nothing",
+        ),
+        Scenario(
+            name="VPA is ignored on demand",
+            given="a VerticalPodAutoscaler in mode Initial; uses 100m of 500m",
+            boxes=[Box(more={"vpa": "Initial"})],
+            policy={"vpa": "ignore"},
+            expect={"cpu_request": "falls"},
+            why="the policy says so, as on the way from one to the other",
+        ),
+        Scenario(
+            name="KEDA scales by an HPA",
+            given="an HPA that KEDA made, at 60 % of CPU",
+            boxes=[Box(more=hpa(name="keda-hpa-orders"), replicas=2, like=(1, 1))],
+            expect={"cpu_request": "stays: hands off"},
+            why="the ScaledObject's trigger is a share of the request",
+        ),
+        Scenario(
+            name="HPA on CPU and memory has both",
+            given="an HPA at 60 % of CPU and 70 % of memory",
+            boxes=[
+                Box(
+                    more={
+                        "hpa": json.dumps(
+                            {
+                                "name": "web",
+                                "metrics": [
+                                    {"resource": "cpu", "value": 60},
+                                    {"resource": "memory", "value": 70},
+                                ],
+                            }
+                        )
+                    }
+                )
+            ],
+            expect={"cpu_request": "stays: hands off", "memory_request": "stays: hands off"},
+            why="either would move a scale point",
+        ),
+        Scenario(
+            name="moved scale point is said",
+            given="an HPA at 60 % of CPU that the policy ignores; uses 100m of 500m",
+            boxes=[Box(more=hpa())],
+            policy={"hpa": "ignore"},
+            expect={"cpu_request": "falls", "note": "its point moves from 300m to"},
+            why="it will run more pods under the same load",
+        ),
+        Scenario(
+            name="HPA on CPU does not keep the CPU limit",
+            given="an HPA at 60 % of CPU, limit 1 core",
+            boxes=[Box(cpu_limit="1", more=hpa())],
+            expect={"cpu_request": "stays: hands off", "cpu_limit": "removed"},
+            why="it scales by the request alone",
+        ),
+        Scenario(
+            name="HPA by a limit alone keeps what that limit requests",
+            given="an HPA at 60 % of CPU, a limit of 1 core and no request",
+            boxes=[Box(cpu_request=None, cpu_limit="1", more=hpa())],
+            expect={"cpu_request": "1", "cpu_limit": "removed"},
+            why="the limit was the request; written down, the scale point stays",
+        ),
     ),
     "Namespaces: LimitRange": (
         Scenario(
@@ -459,6 +563,37 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             expect={"cpu_request": "stays: at least", "proxy cpu_request": "stays: at least"},
             why="less than a core in all is refused",
         ),
+        Scenario(
+            name="range min lifts request and limit together",
+            given="uses 100Mi of 256Mi, limit 512Mi; a LimitRange made since admits 1Gi or more",
+            boxes=[Box(memory=100, memory_request="256Mi", memory_limit="512Mi")],
+            limit_range={"memory min": 1024},
+            expect={"memory_request": "1Gi: limit range", "memory_limit": ">= 1Gi"},
+            why="as it is, its next pod is refused",
+        ),
+        Scenario(
+            name="range max wins over the floor of the policy",
+            given="uses 100m, limit 1 core; floor of 2 cores, a LimitRange admits 1 core",
+            boxes=[Box(cpu_limit="1")],
+            policy={"cpu_floor": "2"},
+            limit_range={"cpu max": 1.0},
+            expect={"cpu_request": "1: limit range", "cpu_limit": "1"},
+            why="the API server knows no policy",
+        ),
+        Scenario(
+            name="range max leaves room for a heap",
+            given="-Xmx1g, uses 300Mi of a limit of 2Gi; a LimitRange admits 1536Mi",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="1Gi",
+                    settings={"args": ["java", "-Xmx1g", "-jar", "app.jar"]},
+                )
+            ],
+            limit_range={"memory max": 1536},
+            expect={"memory_limit": "<= 1536Mi", "memory_request": ">= 1Gi"},
+            why="1280Mi for the heap and what comes on top fit",
+        ),
     ),
     "Namespaces: quota": (
         Scenario(
@@ -516,6 +651,23 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="what a limit cut off needs it more",
         ),
         Scenario(
+            name="quota goes to the higher priority first",
+            given="two want 700m more each, one has a priority of 10; there is room for one",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m", name="calm", workload="calm"),
+                Box(
+                    cpu=0.9,
+                    cpu_request="200m",
+                    name="vital",
+                    workload="vital",
+                    more={"annotations": '{"rightsize_io_priority": "10"}'},
+                ),
+            ],
+            quota={"requests.cpu": (1.4, 0.4)},
+            expect={"calm cpu_request": "stays: quota", "vital cpu_request": "rises"},
+            why="its owner said so, by an annotation",
+        ),
+        Scenario(
             name="quota on limits keeps the CPU limit declared",
             given="limit of 1 core; the quota counts limits.cpu",
             boxes=[Box(cpu_limit="1")],
@@ -554,6 +706,30 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             quota={"limits.memory": (512, 512)},
             expect={"memory_limit": "stays: quota", "memory_request": "<= 512Mi"},
             why="no request may lie above the limit that stays",
+        ),
+        Scenario(
+            name="quota of one resource does not hold the other",
+            given="short of CPU and memory; the quota of CPU is full, that of memory is not",
+            boxes=[Box(cpu=0.9, cpu_request="200m", memory=900, memory_request="512Mi")],
+            quota={"requests.cpu": (0.2, 0.2), "requests.memory": (8 * GIB, 512)},
+            expect={"cpu_request": "stays: quota", "memory_request": ">= 900Mi"},
+            why="each is counted by itself",
+        ),
+        Scenario(
+            name="quota by its short name counts requests",
+            given="uses 900m of 200m; the quota of cpu is full",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            quota={"cpu": (0.2, 0.2)},
+            expect={"cpu_request": "stays: quota"},
+            why="cpu is another word for requests.cpu",
+        ),
+        Scenario(
+            name="quota of pods does not count amounts",
+            given="uses 900m of 200m; the quota of pods is full",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            quota={"pods": (1.0, 1.0)},
+            expect={"cpu_request": ">= 900m"},
+            why="no pod is added",
         ),
     ),
     "Pods": (
@@ -644,6 +820,46 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_request": ">= 1000Mi", "note": "split the workload"},
             why="every pod gets the same amounts, and the leader has to live",
+        ),
+        Scenario(
+            name="limit does not pass what the pod declares",
+            given="killed at 900Mi; the pod declares a limit of 1Gi",
+            boxes=[
+                Box(
+                    memory=peaks(200, 890),
+                    memory_request="512Mi",
+                    memory_limit="900Mi",
+                    kills=[(17.02, "900Mi")],
+                    more={"pod_memory_limit_bytes": 2.0**30},
+                )
+            ],
+            expect={"memory_limit": "1Gi: pod"},
+            why="Kubernetes refuses a container that may have more than its pod",
+        ),
+        Scenario(
+            name="sidecar that is short rises beside an app that fits",
+            given="a native sidecar that uses 200Mi of 64Mi, limit 512Mi",
+            boxes=[
+                Box(cpu=0.46, memory=930),
+                Box(
+                    cpu=0.1,
+                    memory=200,
+                    cpu_request="100m",
+                    memory_request="64Mi",
+                    memory_limit="512Mi",
+                    name="mesh",
+                    type="sidecar",
+                ),
+            ],
+            expect={"memory_request": "stays", "mesh memory_request": ">= 200Mi"},
+            why="each container has amounts of its own",
+        ),
+        Scenario(
+            name="equal pods are one container",
+            given="a StatefulSet of three pods that use 100m and 200Mi each",
+            boxes=[Box(kind="StatefulSet", replicas=3, like=(1, 1, 1))],
+            expect={"cpu_request": "falls", "memory_request": "falls"},
+            why="what each needs is what one needs",
         ),
     ),
     "Nodes": (
@@ -755,6 +971,85 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             expect={"small cpu_request": "stays: nodes", "big cpu_request": ">= 1900m"},
             why="selectors and taints are not exported: where it runs is where it may run",
         ),
+        Scenario(
+            name="raise of a higher priority comes first",
+            given="one node of 2 cores, 800m to spare; the large raise has a priority of 10",
+            boxes=[
+                Box(
+                    cpu=1.2,
+                    cpu_request="600m",
+                    name="large",
+                    workload="large",
+                    more={"annotations": '{"rightsize_io_priority": "10"}'},
+                ),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="its owner said so, by an annotation",
+        ),
+        Scenario(
+            name="small raise finds a place where a large one does not",
+            given="one node of 2 cores, 800m to spare; one wants 1500m more, the other 400m",
+            boxes=[
+                Box(cpu=2.0, cpu_request="600m", name="large", workload="large"),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={"large cpu_request": "stays: nodes", "little cpu_request": ">= 900m"},
+            why="the smallest come first, so that the most get what they need",
+        ),
+        Scenario(
+            name="raise of all pods or of none",
+            given="three nodes of 2 cores, one of them full; three pods want 1500m instead of 500m",
+            boxes=[
+                Box(cpu=1.4, kind="StatefulSet", replicas=3, like=(1, 1, 1)),
+                Box(
+                    cpu=1.45,
+                    cpu_request="1500m",
+                    name="other",
+                    workload="other",
+                    replicas=3,
+                    like=(1, 1, 1),
+                ),
+            ],
+            nodes=nodes(2.0, 2.0, 2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="a workload has one template",
+        ),
+        Scenario(
+            name="label of the nodes that tells pods apart is named",
+            given="a DaemonSet on two kinds of nodes: 20m on the small, 400m on the big",
+            boxes=[
+                Box(
+                    cpu=0.02,
+                    cpu_request="500m",
+                    kind="DaemonSet",
+                    workload="agent",
+                    replicas=4,
+                    like=(1, 20, 1, 20),
+                )
+            ],
+            nodes=[
+                {**node, "labels": {"pool": pool, "host": node["name"]}}
+                for node, pool in zip(
+                    nodes(4, 4, 4, 4), ("small", "big", "small", "big"), strict=True
+                )
+            ],
+            expect={"cpu_request": ">= 400m", "note": "pool tells its pods apart"},
+            why="one workload per kind of node would free what the small ones do not use",
+        ),
+        Scenario(
+            name="DaemonSet that gives back makes room",
+            given="one node of 2 cores; a DaemonSet uses 50m of 1, an app 1300m of 500m",
+            boxes=[
+                Box(cpu=0.05, cpu_request="1", kind="DaemonSet", name="agent", workload="agent"),
+                Box(cpu=1.3, name="app"),
+            ],
+            nodes=nodes(2.0),
+            expect={"agent cpu_request": "falls", "app cpu_request": ">= 1300m"},
+            why="what it gives back is free on every node",
+        ),
     ),
     "Kinds of workloads": (
         Scenario(
@@ -798,6 +1093,28 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             expect={"cpu_request": "stays", "migrate cpu_request": "stays"},
             why="it runs before the others and takes nothing from them",
         ),
+        Scenario(
+            name="Job is sized by its runs",
+            given="a Job that uses 800m of 2 cores",
+            boxes=[Box(cpu=0.8, cpu_request="2", kind="Job", workload="load-2026")],
+            expect={"cpu_request": "falls"},
+            why="the next of its kind will use as much",
+        ),
+        Scenario(
+            name="bare ReplicaSet is sized like a Deployment",
+            given="a ReplicaSet that uses 100m of 500m",
+            boxes=[Box(kind="ReplicaSet")],
+            expect={"cpu_request": "falls"},
+            why="its pod template is one",
+        ),
+        Scenario(
+            name="operator's database is only raised",
+            given="a Cluster of CloudNativePG that uses 900Mi of 512Mi and 100m of 500m",
+            boxes=[Box(kind="Cluster", memory=900, memory_request="512Mi")],
+            protect=["databases"],
+            expect={"cpu_request": "stays: direction", "memory_request": "rises"},
+            why="one line of settings protects databases of any kind",
+        ),
     ),
     "Little or odd history": (
         Scenario(
@@ -820,6 +1137,20 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             boxes=[Box(days=1 / 12)],
             expect={"skipped": "samples were seen"},
             why="nothing can be learnt of it",
+        ),
+        Scenario(
+            name="four days are enough to lower",
+            given="four days of usage, 100m of 500m",
+            boxes=[Box(days=4)],
+            expect={"cpu_request": "falls"},
+            why="three are asked for, and margins are wider",
+        ),
+        Scenario(
+            name="counter that stands still is not believed",
+            given="no CPU at all in three weeks, 500m requested; 200Mi of memory",
+            boxes=[Box(cpu=0.0)],
+            expect={"cpu_request": "stays: unknown", "memory_request": "falls"},
+            why="what holds memory was started, and a start takes time of a CPU",
         ),
     ),
     "Policy": (
@@ -910,6 +1241,54 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             expect={"cpu_request": "stays: direction", "memory_request": "rises"},
             why="protected from less, not from more",
         ),
+        Scenario(
+            name="careful takes small steps",
+            given="the settings of the preset careful; uses 100m of 500m",
+            boxes=[Box()],
+            policy=PRESETS["careful"],
+            expect={"cpu_request": "350m: gradual"},
+            why="at most three tenths less a run",
+        ),
+        Scenario(
+            name="lean takes narrow margins",
+            given="the settings of the preset lean; uses 100m of 500m",
+            boxes=[Box()],
+            policy=PRESETS["lean"],
+            expect={"cpu_request": "<= 125m"},
+            why="a tenth of the time above the request is allowed",
+        ),
+        Scenario(
+            name="small change is what the policy calls small",
+            given="uses 300m of 500m; less than half is not worth it",
+            boxes=[Box(cpu=0.3, memory=900)],
+            policy={"min_change": 0.5},
+            expect={"cpu_request": "stays: small"},
+            why="the policy says what a restart is worth",
+        ),
+        Scenario(
+            name="kept memory limit bounds its request",
+            given="uses 1900Mi of a limit of 2Gi that is kept, 512Mi requested",
+            boxes=[Box(memory=1900, memory_request="512Mi")],
+            policy={"memory_limit": "keep"},
+            expect={"memory_request": "<= 2Gi", "memory_limit": "stays: keep"},
+            why="no request above its limit",
+        ),
+        Scenario(
+            name="guaranteed pod is raised in both",
+            given="request and limit of 512Mi, killed at it; the class is to be kept",
+            boxes=[
+                Box(
+                    memory=peaks(200, 505),
+                    cpu_limit="500m",
+                    memory_request="512Mi",
+                    memory_limit="512Mi",
+                    kills=[(17.02, "512Mi")],
+                )
+            ],
+            policy={"keep_qos": True},
+            expect={"memory_limit": "rises", "memory_request": "rises: qos"},
+            why="request and limit move as one",
+        ),
     ),
     "Runtimes": (
         Scenario(
@@ -996,6 +1375,108 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_limit": ">= 1280Mi: at least"},
             why="the collector lets it grow to that",
+        ),
+        Scenario(
+            name="heap larger than the limit asks for no more",
+            given="-Xmx4g under a limit of 2Gi; uses 300Mi",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["java", "-Xmx4g", "-jar", "app.jar"]},
+                )
+            ],
+            expect={"memory_limit": "stays: at least"},
+            why="nothing is raised for what was never used, nor lowered",
+        ),
+        Scenario(
+            name=".NET heap keeps its limit",
+            given="DOTNET_GCHeapHardLimit=0x40000000",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "DOTNET_GCHeapHardLimit", "value": "0x40000000"}]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="1Gi, written in base 16",
+        ),
+        Scenario(
+            name="WiredTiger cache keeps its limit",
+            given="mongod --wiredTigerCacheSizeGB 1",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["mongod", "--wiredTigerCacheSizeGB", "1"]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="pages stay there once they are read",
+        ),
+        Scenario(
+            name="watermark of a broker keeps its limit",
+            given="RabbitMQ with vm_memory_high_watermark.absolute = 1GB",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={
+                        "env": [
+                            {
+                                "name": "RABBITMQ_CONFIG",
+                                "value": "vm_memory_high_watermark.absolute = 1GB",
+                            }
+                        ]
+                    },
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="it takes messages until then",
+        ),
+        Scenario(
+            name="InnoDB buffer pool keeps its limit",
+            given="mysqld --innodb-buffer-pool-size=1G",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["--innodb-buffer-pool-size=1G"]},
+                )
+            ],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="pages stay there once they are read",
+        ),
+        Scenario(
+            name="heap of Kafka and Elasticsearch counts as any other",
+            given="KAFKA_HEAP_OPTS and ES_JAVA_OPTS with -Xmx1g",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "KAFKA_HEAP_OPTS", "value": "-Xms1g -Xmx1g"}]},
+                ),
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    name="search",
+                    workload="search",
+                    settings={"env": [{"name": "ES_JAVA_OPTS", "value": "-Xms1g -Xmx1g"}]},
+                ),
+            ],
+            expect={
+                "memory_limit": ">= 1280Mi: at least",
+                "search memory_limit": ">= 1280Mi: at least",
+            },
+            why="the flag is one of every JVM",
+        ),
+        Scenario(
+            name="Dragonfly's maxmemory keeps its limit",
+            given="dragonfly --maxmemory=1gb",
+            boxes=[Box(memory=300, memory_request="2Gi", settings={"args": ["--maxmemory=1gb"]})],
+            expect={"memory_limit": ">= 1280Mi: at least"},
+            why="keys fill it up before any is evicted",
         ),
     ),
 }
