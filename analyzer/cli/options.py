@@ -64,7 +64,7 @@ def source_options(command: Command) -> Command:
             "--cache", type=Path, metavar="DIR", help="Keep closed days of a server here."
         ),
         click.option("--ledger", metavar="DIR|off", help="Remember proposals and their fate here."),
-        click.option("--window", metavar="14d", help="How much history to read."),
+        click.option("--window", metavar="35d", help="How much history to read [35d]."),
         click.option("--step", metavar="5m", help="Resolution of the history."),
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
         click.option("-q", "--quiet", is_flag=True, callback=_or_before, help="No talk on stderr."),

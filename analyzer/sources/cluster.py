@@ -14,7 +14,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from analyzer.check import OK, PROBLEM, Check
 from analyzer.errors import SourceError
@@ -143,12 +142,12 @@ class ClusterSource:
         with self.reached() as (source, _):
             return source.read(window)
 
-    def examine(self, end: datetime | None = None) -> list[Check]:
+    def examine(self, window: Window) -> list[Check]:
         """As `PrometheusSource.examine`, after what was found in the cluster; never raises."""
         try:
             with self.reached() as (source, service):
                 found = Check("cluster", OK, f"{service}, reached through the API server")
-                return [found, *source.examine(end)]
+                return [found, *source.examine(window)]
         except (SourceError, ClusterError) as error:
             advice = "see that kubectl works with this context, and may use services/proxy"
             return [Check("cluster", PROBLEM, str(error), advice)]

@@ -13,7 +13,7 @@ from analyzer.plots.text import change_percent, counted, level_text, total_text
 from analyzer.plots.verdict import course
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, duration_text, held_back, tally
+from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
 from analyzer.writers.promise import promises
 from analyzer.writers.section import JUDGED, Section, groups, pressure, quotas
@@ -69,7 +69,7 @@ def _headline(report: Report) -> str:
             f"**{' · '.join(changes)}**",
             "",
             f"{tally(report.recommendations, report.skipped)}. "
-            f"Usage from {_day(report.meta.start)} to {_day(report.meta.end)} UTC; "
+            f"Usage from {window_text(report.meta)}; "
             f"model `{report.model}`, for the next {duration_text(report.horizon)}.",
         ]
     )

@@ -187,11 +187,11 @@ def test_nothing_but_the_prometheus_is_behind_the_port(cluster: list[str]) -> No
 
 def test_the_doctor_says_what_it_found(cluster: list[str]) -> None:
     """The Service first, or why there is none."""
-    first, *rest = ClusterSource("here").examine()
+    first, *rest = ClusterSource("here").examine(WINDOW)
     assert (first.check, first.status) == ("cluster", OK)
     assert "kube-prometheus-stack-prometheus:9090" in first.found
     assert rest
-    (problem,) = ClusterSource("gone").examine()
+    (problem,) = ClusterSource("gone").examine(WINDOW)
     assert problem.status == PROBLEM and "refused" in problem.found
 
 
