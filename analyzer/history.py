@@ -205,6 +205,10 @@ class Histories:
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
         )
 
+    def without_samples(self) -> Histories:
+        """The same containers with their settings and events, and nothing of what they used."""
+        return replace(self, usage=self.usage.without_samples(), known_daily=None)
+
     def _daily_between(self, begin: int, stop: int) -> Daily | None:
         """The columns of `daily` that make up the steps, where both ends are ends of days."""
         per_day = self.usage.steps_per_day

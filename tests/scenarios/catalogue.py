@@ -651,6 +651,23 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="what a limit cut off needs it more",
         ),
         Scenario(
+            name="quota goes to the higher priority first",
+            given="two want 700m more each, one has a priority of 10; there is room for one",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m", name="calm", workload="calm"),
+                Box(
+                    cpu=0.9,
+                    cpu_request="200m",
+                    name="vital",
+                    workload="vital",
+                    more={"annotations": '{"rightsize_io_priority": "10"}'},
+                ),
+            ],
+            quota={"requests.cpu": (1.4, 0.4)},
+            expect={"calm cpu_request": "stays: quota", "vital cpu_request": "rises"},
+            why="its owner said so, by an annotation",
+        ),
+        Scenario(
             name="quota on limits keeps the CPU limit declared",
             given="limit of 1 core; the quota counts limits.cpu",
             boxes=[Box(cpu_limit="1")],
@@ -953,6 +970,23 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             nodes=nodes(2.0, 16.0),
             expect={"small cpu_request": "stays: nodes", "big cpu_request": ">= 1900m"},
             why="selectors and taints are not exported: where it runs is where it may run",
+        ),
+        Scenario(
+            name="raise of a higher priority comes first",
+            given="one node of 2 cores, 800m to spare; the large raise has a priority of 10",
+            boxes=[
+                Box(
+                    cpu=1.2,
+                    cpu_request="600m",
+                    name="large",
+                    workload="large",
+                    more={"annotations": '{"rightsize_io_priority": "10"}'},
+                ),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="its owner said so, by an annotation",
         ),
         Scenario(
             name="small raise finds a place where a large one does not",
