@@ -79,6 +79,7 @@ class PastReview:
     stop: int
     """The step after which it is held."""
     known: Histories
+    """What was known of settings and events; what was used is let go once it is learnt."""
     demand: Demand
 
 
@@ -96,7 +97,8 @@ def fit_past(
     stop = usage.steps - ahead
     while stop >= least and len(found) < most:
         known = histories.between(0, stop)
-        found.append(PastReview(stop, known, model.fit(known, horizon)))
+        demand = model.fit(known, horizon)
+        found.append(PastReview(stop, known.without_samples(), demand))
         stop -= ahead
     return found
 

@@ -30,7 +30,7 @@ from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools
 from analyzer.gitops.text.resources import ROWS
-from analyzer.history import Histories, Spec
+from analyzer.history import Histories
 from analyzer.kinds import kind_of
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
@@ -39,6 +39,7 @@ from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, Landing, Report
 from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
+from analyzer.spec import Spec
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 

@@ -74,7 +74,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_samples: int = 10
     """With fewer samples than this, nothing is recommended at all."""
     min_days_to_lower: float = 3.0
-    """With fewer observed days than this, nothing is lowered."""
+    """With fewer observed days than this, nothing is lowered; of jobs, with fewer runs, of which
+    one a day counts."""
     max_decrease: float = 1.0
     """No amount falls by more than this share of itself in one run."""
     min_change: float = 0.10
@@ -89,6 +90,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What happens to a resource that a HorizontalPodAutoscaler scales on."""
     vpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a workload whose amounts a VerticalPodAutoscaler sets."""
+    priority: int = 0
+    """Whose raises come first where a quota or the nodes have no room for all: those of a higher
+    priority, then what a limit cut off, then the smallest."""
     new_nodes: bool = False
     """Whether nodes are added for pods that find no room, as by Karpenter or a cluster autoscaler.
     Otherwise no request is raised that the nodes of now have no room for."""
@@ -103,6 +107,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("busy_hour_floor", self.busy_hour_floor, 0.0, 1.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
+        _between("priority", self.priority, -(10**9), 10**9)
         _between("min_samples", self.min_samples, 1, 10**9)
         _between("min_days_to_lower", self.min_days_to_lower, 0.0, 10_000.0)
         _bounded("cpu", self.cpu_floor, self.cpu_ceiling, Cpu(1), _MOST_CPU)

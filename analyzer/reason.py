@@ -9,6 +9,7 @@ from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
 from analyzer.quantity import TARGETS, Cpu, Memory, TargetName
 from analyzer.recommend import Recommendation
+from analyzer.recommend.notes import FAR_BELOW
 
 _NAMES: Mapping[TargetName, str] = {
     "cpu_request": "CPU request",
@@ -67,7 +68,11 @@ def _cpu(recommendation: Recommendation) -> str:
         return last_reason(recommendation, "cpu_request")
     usual, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
     span = _span(recommendation, "cpu")
-    return f"{span} it used {usual} or less for 95 % of the time, and {most} at most"
+    said = f"{span} it used {usual} or less for 95 % of the time, and {most} at most"
+    hour, request = seen.busy_hour, recommendation.proposed.cpu_request
+    if hour is None or request is None or hour.cores < FAR_BELOW * request.cores:
+        return said
+    return f"{said}; {hour.when} UTC it uses {level_text('cpu', hour.cores)} for an hour"
 
 
 def _span(recommendation: Recommendation, resource: Resource) -> str:

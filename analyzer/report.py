@@ -240,6 +240,19 @@ def duration_text(length: timedelta) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def window_text(meta: Meta) -> str:
+    """The time that was read, and how it compares with what was asked for."""
+    length = meta.end - meta.start
+    read = f"{meta.start:%Y-%m-%d %H:%M} to {meta.end:%Y-%m-%d %H:%M} UTC"
+    of = "" if meta.asked in (None, length) else f" of the {_days(meta.asked)} asked for"
+    return f"{read} ({_days(length)}{of})"
+
+
+def _days(length: timedelta) -> str:
+    days = length / timedelta(days=1)
+    return duration_text(length) if days < 2 else f"{days:.3g} days"
+
+
 def dump_report(report: Report) -> bytes:
     """`report` as indented JSON; `load_report` reads it back to an equal object."""
     return _shown(msgspec.json.encode(report, enc_hook=_encode))

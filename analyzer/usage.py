@@ -30,7 +30,10 @@ NAMES = ["namespace", "workload_kind", "workload", "container"]
 """The columns that name a container inside its cluster, in sort order."""
 
 VALUES = ("cpu_cores", "memory_bytes", "memory_rss_bytes", "memory_cache_bytes")
-"""What is measured of a container: the first two always, the others where somebody asked."""
+"""What is measured of a container: the first two always, the others where somebody asked.
+
+Resident memory cannot be taken back by the kernel; cache is what of the working set it can.
+"""
 
 CONTAINER_TYPES = ("app", "init", "sidecar")
 EVENT_KINDS = (
@@ -41,6 +44,7 @@ EVENT_KINDS = (
     "cpu_pressure",
     "memory_pressure",
     "eviction",
+    "node_pressure",
 )
 
 MOST = 2.0**60
@@ -137,7 +141,8 @@ def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
     ``kind`` is one of `EVENT_KINDS`. ``value`` is the memory limit that was hit in bytes
     (``oom_kill``), the share of throttled CFS periods (``throttled``), or the share of the hour
     before that was lost to waiting (``cpu_pressure``, ``memory_pressure``), else NaN. An
-    ``eviction`` is an end by the node's need, which says nothing of the container's own limit.
+    ``eviction`` is an end by the node's need, which says nothing of the container's own limit;
+    ``node_pressure`` says that the node was short of memory as a container was killed.
     """
     _require(frame, [*NAMES, "timestamp", "kind"], "events")
     columns = {name: _required(frame, name, "events") for name in NAMES}
@@ -210,6 +215,8 @@ class Meta:
     nodes: tuple[dict[str, Any], ...] = ()
     quotas: tuple[dict[str, Any], ...] = ()
     limit_ranges: tuple[dict[str, Any], ...] = ()
+    asked: timedelta | None = None
+    """How long a window was asked for; None where nobody asked."""
 
     def __post_init__(self) -> None:
         for moment in (self.start, self.end):
@@ -343,10 +350,39 @@ class Usage:
         """Container ``i`` owns the series ``bounds[i]`` up to ``bounds[i + 1]``."""
         return np.searchsorted(self.container, np.arange(len(self.containers) + 1))
 
+    @cached_property
+    def firm_bytes(self) -> Floats:
+        """Memory that the kernel cannot take back, as far as is told; else the working set.
+
+        NaN where nothing is told of a sample of a series of which it is told elsewhere.
+        """
+        rss, cache = self.memory_rss_bytes, self.memory_cache_bytes
+        if (rss is None and cache is None) or not len(self.pods):
+            return self.memory_bytes
+        firm = np.full_like(self.memory_bytes, np.nan) if rss is None else rss
+        if cache is not None:
+            firm = np.fmax(firm, np.maximum(self.memory_bytes - cache, 0))
+        firm = np.minimum(firm, self.memory_bytes)
+        told = np.logical_or.reduceat(~np.isnan(firm), self.offset[:-1])
+        whole = np.repeat(~told, np.diff(self.offset))
+        return np.where(whole, self.memory_bytes, firm).astype(np.float32)
+
     def span(self, index: int) -> slice:
         """Where the samples of container `index` lie in the flat arrays, all pods in a row."""
         low, high = self.bounds[index], self.bounds[index + 1]
         return slice(int(self.offset[low]), int(self.offset[high]))
+
+    @cached_property
+    def _by_pod(self) -> dict[tuple[str, str, str], list[int]]:
+        found: dict[tuple[str, str, str], list[int]] = {}
+        for series, pod in enumerate(self.pods):
+            ref = self.containers[self.container[series]]
+            found.setdefault((ref.namespace, pod, ref.container), []).append(series)
+        return found
+
+    def series_of(self, namespace: str, pod: str, container: str) -> Sequence[int]:
+        """The series of a container of a pod, whatever workload they are told to belong to."""
+        return self._by_pod.get((namespace, pod, container), ())
 
     def sample_steps(self, index: int) -> Ints:
         """The step of every sample in ``span(index)``."""
@@ -390,6 +426,10 @@ class Usage:
             containers=tuple(r for r, w in zip(self.containers, chosen, strict=True) if w),
             container=(np.cumsum(chosen) - 1)[self.container[kept]].astype(np.int64),
         )
+
+    def without_samples(self) -> Usage:
+        """The same window and containers, and nothing that was observed."""
+        return self._arranged(np.zeros(0, dtype=np.int64))
 
     def rename(self, refs: Sequence[ContainerRef], pods: Sequence[str] | None = None) -> Usage:
         """The same samples with ``refs[i]`` for container ``i``, and `pods` for the pods.
@@ -580,7 +620,11 @@ class Recording:
         return {name: getattr(self, name) for name in TABLES}
 
     def restrict(self, wanted: Callable[[str], bool]) -> Recording:
-        """Only the namespaces that are `wanted`, in everything that is known."""
+        """Only the namespaces that are `wanted`, in everything that is known.
+
+        Where each pod runs is left out: without the pods of the others, nobody can tell what a
+        node has left.
+        """
         chosen = {
             name: np.array([wanted(each) for each in table["namespace"]], dtype=np.bool_)
             for name, table in self.tables.items()
@@ -588,6 +632,7 @@ class Recording:
         kept = {
             name: self.tables[name][rows].reset_index(drop=True) for name, rows in chosen.items()
         }
+        kept["pods"] = kept["pods"].assign(node=None)
         usage = self.usage.select([wanted(ref.namespace) for ref in self.usage.containers])
         meta = replace(
             self.meta,

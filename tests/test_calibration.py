@@ -16,6 +16,7 @@ from analyzer.calibration import (
     allot,
     apply,
     calibrate,
+    fit_past,
     judge,
     learn,
     review_past,
@@ -67,6 +68,16 @@ def test_no_past_changes_nothing() -> None:
     demand = model.fit(of, WEEK)
     assert review_past(model, of, WEEK) == []
     assert calibrate(model, demand, of) is demand
+
+
+def test_what_was_used_is_let_go_once_it_is_learnt() -> None:
+    """A review in the past keeps its containers, settings and demand, and not one sample."""
+    of = containers(wandering(10))
+    (review, *_) = fit_past(model_named("pooled"), of, WEEK)
+    assert review.known.containers == of.containers
+    assert review.known.specs == of.specs
+    assert review.known.usage.cpu_cores.size == review.known.usage.memory_bytes.size == 0
+    assert not np.isnan(review.demand.levels["memory"]).any()
 
 
 def test_what_came_as_stated_changes_nothing() -> None:

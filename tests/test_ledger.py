@@ -16,7 +16,7 @@ import pytest
 
 from analyzer.errors import LedgerError
 from analyzer.evidence import Evidence, Quantiles
-from analyzer.history import Histories, Spec, build_histories
+from analyzer.history import Histories, build_histories
 from analyzer.ledger import (
     Ledger,
     append,
@@ -40,6 +40,7 @@ from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.past import lasting, refused, still_right
 from analyzer.recommend.step import follow
 from analyzer.report import dump_report
+from analyzer.spec import Spec
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef
 from analyzer.writers.promise import promises

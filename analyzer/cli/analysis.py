@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
+_QUARTER = "91d"
+"""What a backtest reads of any source: a review tells little, many tell how models differ."""
 _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 
 
@@ -256,8 +258,11 @@ def backtest(
 
     At every review the past is cut off, each model states its demand, and the horizon that followed
     is held against it: this policy as a run ships it, models at every risk, peers and plain rules
-    at every setting their users have, and what hindsight would have set.
+    at every setting their users have, and what hindsight would have set. Unless a window is set,
+    13 weeks are read, as far as there are so many: each adds a review.
     """
+    from msgspec.structs import replace as with_settings
+
     from analyzer.backtest import Walk, in_words
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
@@ -266,7 +271,10 @@ def backtest(
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
 
-    config = settings_of(parameters).config
+    settings = settings_of(parameters)
+    config = settings.config
+    if "window" not in settings.origins:
+        config = with_settings(config, window=_QUARTER)
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
     try:
         before = parse_duration(train)
@@ -385,7 +393,10 @@ def _report(
 
 
 def _tell(report: Report, talk: Talk) -> None:
-    """Say what could not be read, and which settings have no effect."""
+    """Say which time was read, what could not be, and which settings have no effect."""
+    from analyzer.report import window_text
+
+    talk.say(f"usage from {window_text(report.meta)}")
     talk.say_partial([*report.meta.warnings, *report.warnings])
     for notice in report.notices:
         talk.say(notice, "warning")

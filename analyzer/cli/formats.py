@@ -35,10 +35,19 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = 
     )
 
 
+_MOST_ALIKE = 5
+
+
 def checklist(findings: Iterable[Check], width: int) -> str:
-    """Findings of a doctor with what to do below each, wrapped to `width` characters."""
+    """Findings of a doctor with what to do below each, wrapped to `width` characters.
+
+    Of many of one name the first few are shown and the others counted.
+    """
     lines = []
-    shown = [[printable(text) for text in (f.status, f.check, f.found, f.advice)] for f in findings]
+    shown = [
+        [printable(text) for text in (f.status, f.check, f.found, f.advice)]
+        for f in _first_few(findings)
+    ]
     margins = [max((len(row[column]) for row in shown), default=0) + 3 for column in (0, 1)]
     for status, check, found, advice in shown:
         head = status.ljust(margins[0]) + check.ljust(margins[1])
@@ -46,6 +55,20 @@ def checklist(findings: Iterable[Check], width: int) -> str:
         if advice:
             lines += _wrapped(" " * len(head) + "-> ", advice, width)
     return "\n".join(lines)
+
+
+def _first_few(findings: Iterable[Check]) -> Iterator[Check]:
+    """The first findings of each name, and how many more there are; the same advice once."""
+    by_name: dict[str, list[Check]] = {}
+    for finding in findings:
+        by_name.setdefault(finding.check, []).append(finding)
+    for several in by_name.values():
+        shown = several[:_MOST_ALIKE]
+        rest = len(several) - len(shown)
+        shown += [replace(shown[-1], found=f"and {rest} more, see -o json")] if rest else []
+        for finding, following in zip(shown, [*shown[1:], None], strict=True):
+            again = following is not None and following.advice == finding.advice
+            yield replace(finding, advice="") if again else finding
 
 
 def _wrapped(head: str, text: str, width: int) -> list[str]:

@@ -17,6 +17,7 @@ from analyzer.notify.settings import NotifySettings
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.presets import PROTECTED, Preset, Protected
 from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.window import DEFAULT_DAYS
 
 
 class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,12 +79,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All settings of a run."""
 
     source: str | None = None
-    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``. The replicas of an HA pair
-    are named together, ``prometheus:URL,URL``."""
+    """Where usage comes from: ``prometheus:URL``, ``cluster:CONTEXT`` (the Prometheus of a cluster
+    of your kubeconfig, through its API server; ``cluster:`` is the current one), ``recording:DIR``.
+    The replicas of an HA pair are named together, ``prometheus:URL,URL``."""
     cluster: str | None = None
     """A name for the cluster; by default what the source says."""
-    window: str | None = None
-    """How much history to read; by default all of a recording, and 14d of a server."""
+    window: str = f"{DEFAULT_DAYS}d"
+    """How much history to read, of any source."""
     until: str | None = None
     """The end of the window, ISO 8601; by default now, or the end of a recording."""
     step: str | None = None
@@ -144,15 +146,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"risk_budget_cap must lie above 1 and at most at 10, found {found}")
         if self.most_charts < 0:
             raise ValueError(f"most_charts must not be negative, found {self.most_charts}")
-        if self.window is not None and parse_duration(self.window) < timedelta(hours=1):
-            raise ValueError(f"a window of {self.window} holds too little; use 14d")
+        if parse_duration(self.window) < timedelta(hours=1):
+            raise ValueError(f"a window of {self.window} holds too little; use {DEFAULT_DAYS}d")
 
     @property
     def ledger_folder(self) -> Path | None:
         """Where the ledger is kept; None where there is none."""
         if self.ledger is not None:
             return None if self.ledger == "off" else Path(self.ledger)
-        if self.source is None or not self.source.startswith("prometheus:"):
+        if self.source is None or self.source.startswith("recording:"):
             return None
         return (self.prometheus.cache or Path(self.output).parent) / "ledger"
 

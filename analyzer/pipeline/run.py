@@ -62,6 +62,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         ledger = remembered(config)
         recording, notices = read_noting(config, now, progress)
         histories = build_histories(recording)
+        del recording  # what of it was not believed is as large as what was
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")

@@ -9,10 +9,10 @@ from typing import Literal
 
 from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
 from analyzer.evidence import Evidence
-from analyzer.history import Spec
 from analyzer.models.demand import Resource
 from analyzer.policy import Policy
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
+from analyzer.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,12 +56,13 @@ def one_way(case: Case, amount: Quantity) -> Outcome:
 
 
 def history(case: Case, amount: Quantity) -> Outcome:
-    """Nothing is lowered on the word of a few days."""
-    now, days = case.now, case.facts.evidence.days
-    if now is None or amount >= now or days >= case.policy.min_days_to_lower:
+    """Nothing is lowered on the word of a few days, or of a few runs."""
+    now, seen, least = case.now, case.facts.evidence, case.policy.min_days_to_lower
+    known = seen.days if seen.runs is None else seen.runs
+    if now is None or amount >= now or known >= least:
         return amount, ""
-    least = case.policy.min_days_to_lower
-    return now, f"only {days:.1f} days were observed; nothing is lowered before {least:g}"
+    were = "was" if seen.runs == 1 else "were"
+    return now, f"only {seen.length} {were} observed; nothing is lowered before {least:g}"
 
 
 def throttled(case: Case, amount: Quantity) -> Outcome:

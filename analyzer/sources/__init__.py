@@ -1,4 +1,4 @@
-"""Where usage comes from: a Prometheus, or a recording on disk."""
+"""Where usage comes from: a Prometheus, that of a cluster, or a recording on disk."""
 
 from __future__ import annotations
 
@@ -44,6 +44,12 @@ def _prometheus(where: str, settings: PrometheusSettings, progress: Progress) ->
     return PrometheusSource(where, settings, progress)
 
 
+def _cluster(where: str, settings: PrometheusSettings, progress: Progress) -> Source:
+    from analyzer.sources.cluster import ClusterSource
+
+    return ClusterSource(where, settings, progress)
+
+
 def _recording(where: str, settings: RecordingSettings, progress: Progress) -> Source:
     from analyzer.sources.recording.recording import RecordingSource
 
@@ -70,13 +76,16 @@ def __getattr__(name: str) -> Any:
 
 SOURCES: Mapping[str, SourceKind[Any]] = {
     "prometheus": SourceKind(PrometheusSettings, _prometheus),
+    "cluster": SourceKind(PrometheusSettings, _cluster),
     "recording": SourceKind(RecordingSettings, _recording),
 }
 """Each kind of source; the text before the first colon names it."""
 
 
 def open_source(text: str, settings: object = None, progress: Progress = silent) -> Source:
-    """Open ``prometheus:URL``, ``recording:DIR`` or a bare ``http(s)://`` URL; reads nothing yet.
+    """Open ``prometheus:URL``, ``cluster:CONTEXT``, ``recording:DIR`` or a bare ``http(s)://`` URL.
+
+    Nothing is read yet; without a context, ``cluster:`` is the current one of the kubeconfig.
 
     `settings` are those of the kind of source, its defaults by default. Raises `UsageError` for
     anything else.
@@ -96,9 +105,10 @@ def split_source(text: str) -> tuple[SourceKind[Any], str]:
     if text.startswith(("http://", "https://")):
         text = f"prometheus:{text}"
     name, _, where = text.partition(":")
-    if name not in SOURCES or not where:
+    if name not in SOURCES or (not where and text != "cluster:"):
         raise UsageError(
-            f"{name!r} names no source; write prometheus:http://host:9090 or recording:FOLDER"
+            f"{name!r} names no source; write prometheus:http://host:9090, cluster:CONTEXT or "
+            "recording:FOLDER"
         )
     return SOURCES[name], where
 

@@ -18,11 +18,19 @@ from analyzer.models.demand import RESOURCES
 from analyzer.plots.text import change_percent, counted
 from analyzer.quantity import TargetName
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, direction, duration_text, held_back, tally
+from analyzer.report import (
+    Landing,
+    Report,
+    direction,
+    duration_text,
+    held_back,
+    tally,
+    window_text,
+)
 from analyzer.writers.detail import TITLES, amount_text, detail, spark
 from analyzer.writers.glossary import GLOSSARY
 from analyzer.writers.markup import Html, element, join, table
-from analyzer.writers.section import Section, groups, outcomes, pressure, quotas
+from analyzer.writers.section import JUDGED, Section, groups, outcomes, pressure, quotas
 from analyzer.writers.summary import total_change, why
 
 SHOWN = 500
@@ -104,14 +112,13 @@ def _sections(report: Report) -> list[Html]:
 
 def _header(report: Report) -> list[Html]:
     changes = " · ".join(total_change(report, resource) for resource in RESOURCES)
-    meta = report.meta
     return [
-        element("h1", f"Right-sizing {meta.cluster}"),
+        element("h1", f"Right-sizing {report.meta.cluster}"),
         element("p", changes, class_="lead"),
         element(
             "p",
             f"{tally(report.recommendations, report.skipped)}. Usage from "
-            f"{meta.start:%Y-%m-%d %H:%M} to {meta.end:%Y-%m-%d %H:%M} UTC; model {report.model}, "
+            f"{window_text(report.meta)}; model {report.model}, "
             f"for the next {duration_text(report.horizon)}.",
         ),
     ]
@@ -273,11 +280,7 @@ def _backtest(report: Report) -> Html:
         return join([])
     parts = [
         element("h2", "How this would have done"),
-        element(
-            "p",
-            "The models saw only what was known before a week, and are judged on that week. "
-            "A container-week is one container in one week.",
-        ),
+        element("p", JUDGED),
         element("p", report.verdict),
     ]
     rows = _single_points(report.backtest)

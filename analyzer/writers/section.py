@@ -9,6 +9,13 @@ from analyzer.ledger.outcome import Outcome
 from analyzer.plots.text import counted, level_text, percent
 from analyzer.report import Report
 
+JUDGED = (
+    "The models saw only what was known before a week, and are judged on that week. A "
+    "container-week is one container in one week. In brackets is the 90 % interval; x usage is "
+    "what is requested, divided by what was used."
+)
+"""How to read the verdict of a run."""
+
 
 @dataclass(frozen=True)
 class Section:

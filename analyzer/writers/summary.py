@@ -10,12 +10,13 @@ from urllib.parse import quote
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.text import change_percent, counted, level_text, total_text
+from analyzer.plots.verdict import course
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, duration_text, held_back, tally
+from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
 from analyzer.writers.promise import promises
-from analyzer.writers.section import Section, groups, pressure, quotas
+from analyzer.writers.section import JUDGED, Section, groups, pressure, quotas
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -68,7 +69,7 @@ def _headline(report: Report) -> str:
             f"**{' · '.join(changes)}**",
             "",
             f"{tally(report.recommendations, report.skipped)}. "
-            f"Usage from {_day(report.meta.start)} to {_day(report.meta.end)} UTC; "
+            f"Usage from {window_text(report.meta)}; "
             f"model `{report.model}`, for the next {duration_text(report.horizon)}.",
         ]
     )
@@ -113,11 +114,7 @@ def _verdicts(report: Report) -> str:
 def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
-    return (
-        "## How this would have done\n\nThe models saw only what was known before a week, and are "
-        "judged on that week; a container-week is one container in one week.\n\n"
-        f"{markdown(report.verdict)}"
-    )
+    return f"## How this would have done\n\n{JUDGED}\n\n{markdown(report.verdict)}"
 
 
 def _as_markdown(section: Section | None) -> str:
@@ -167,7 +164,7 @@ def why(recommendation: Recommendation) -> str:
         parts.append(f"memory max {level_text('memory', seen.memory.max)}")
     found = dict.fromkeys(recommendation.findings.values())
     if found:
-        parts.append(", ".join(found))
+        parts.append(", ".join(map(course, found)))
     return "; ".join(parts)
 
 

@@ -59,6 +59,7 @@ _FIELDS = {
     ("limits", "cpu"): "cpu_limit_cores",
     ("limits", "memory"): "memory_limit_bytes",
 }
+_RECENT = timedelta(minutes=15)
 _TOGETHER = 200
 _POINTS = 200_000
 _INIT = ("", "init_")
@@ -92,6 +93,8 @@ class Facts:
     images: dict[ContainerName, Sequence[tuple[float, str]]] = field(default_factory=dict)
     settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
     """Requests and limits, by column name of the specs table."""
+    pod_settings: dict[PodName, dict[str, float]] = field(default_factory=dict)
+    """What is declared for pods as a whole, by column name of the specs table."""
     replicas: dict[WorkloadName, int] = field(default_factory=dict)
     labels: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
@@ -116,6 +119,14 @@ class Facts:
     def counted_kinds(self) -> frozenset[str]:
         """The kinds of which it is told what exists; ask when everything is read."""
         return frozenset(kind for _, kind, _ in self.present)
+
+    @cached_property
+    def declared(self) -> dict[PodName, set[str]]:
+        """The columns of settings that some container of a pod has; ask when all are read."""
+        found: dict[PodName, set[str]] = {}
+        for name, columns in self.settings.items():
+            found.setdefault(name[:2], set()).update(columns)
+        return found
 
     @property
     def exporters(self) -> Exporters:
@@ -360,6 +371,25 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
                 if not known or key in facts.replicas:
                     continue
                 facts.replicas[key] = int(known[max(known)])
+
+
+def read_pod_settings(connection: Connection, dialect: Dialect, facts: Facts) -> None:
+    """Requests and limits that are declared for a pod as a whole, as the scheduler tells them.
+
+    It tells the sum of what holds for a pod. Where its containers declare nothing of a resource,
+    the pod itself does.
+    """
+    state = tuple(m for m in dialect.state if m.label not in ("job", "instance"))
+    for which in ("request", "limit"):
+        series = selector(f"kube_pod_resource_{which}", (*state, one_of("resource", _RESOURCES)))
+        query = largest_by(
+            (*_IDENTITY, "resource"), over("last_over_time", series, left_open(_RECENT))
+        )
+        for sample in connection.instant(query, facts.asof):
+            pod = container_name(sample.labels)[:2]
+            column = _FIELDS[f"{which}s", sample.labels["resource"]]
+            if sample.value > 0 and column not in facts.declared.get(pod, ()):
+                facts.pod_settings.setdefault(pod, {})[f"pod_{column}"] = sample.value
 
 
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:

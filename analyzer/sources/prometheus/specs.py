@@ -80,6 +80,7 @@ _ROW = (
     "last_seen",
     "exit_reason",
     "suspended",
+    *(f"pod_{column}" for column in _COLUMNS),
 )
 
 
@@ -187,6 +188,7 @@ def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None)
         "last_seen": datetime.fromtimestamp(period.last, UTC),
         "exit_reason": facts.exits.get((ref.namespace, period.newest, ref.container)),
         "suspended": facts.suspended.get(workload),
+        **facts.pod_settings.get((ref.namespace, period.newest), {}),
     }
 
 
