@@ -7,6 +7,7 @@ Results go to stdout, talk to stderr. Commands import what they need when they r
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -157,6 +158,8 @@ def main(debug: bool, quiet: bool) -> None:
     # A thread per core of the node, each with buffers of its own, buys nothing on arrays as small
     # as ours, and where the threads are refused the library interrupts the process.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not debug:
+        logging.lastResort = None  # what libraries log is for those who develop
 
 
 def _talk_flags() -> list[click.Option]:
