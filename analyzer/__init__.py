@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from analyzer.models import Model as Model
     from analyzer.models import Step as Step
     from analyzer.models import model_named as model_named
-    from analyzer.pipeline import Method as Method
-    from analyzer.pipeline import analyze as analyze
-    from analyzer.pipeline import run as run
+    from analyzer.pipeline.method import Method as Method
+    from analyzer.pipeline.review import analyze as analyze
     from analyzer.policy import Policies as Policies
     from analyzer.policy import Policy as Policy
     from analyzer.policy import Rule as Rule
@@ -42,6 +41,11 @@ if TYPE_CHECKING:
     from analyzer.sources import load_recording as load_recording
     from analyzer.sources import open_source as open_source
     from analyzer.sources import save_recording as save_recording
+    from analyzer.study import Charts as Charts
+    from analyzer.study import Comparison as Comparison
+    from analyzer.study import Part as Part
+    from analyzer.study import Study as Study
+    from analyzer.study import run as run
     from analyzer.usage import Meta as Meta
     from analyzer.usage import Recording as Recording
     from analyzer.usage import Usage as Usage
@@ -64,6 +68,8 @@ else:
 _HOME = {
     "AnalyzerError": "errors",
     "BacktestResult": "backtest",
+    "Charts": "study",
+    "Comparison": "study",
     "Config": "config",
     "ContainerRef": "workload",
     "Cpu": "quantity",
@@ -71,8 +77,9 @@ _HOME = {
     "Histories": "history",
     "Memory": "quantity",
     "Meta": "usage",
-    "Method": "pipeline",
+    "Method": "pipeline.method",
     "Model": "models",
+    "Part": "study",
     "Policies": "policy",
     "Policy": "policy",
     "PrometheusSettings": "sources",
@@ -85,11 +92,12 @@ _HOME = {
     "Skipped": "history",
     "Source": "sources",
     "Step": "models",
+    "Study": "study",
     "Usage": "usage",
     "Window": "sources",
     "WorkloadRef": "workload",
     "Writer": "writers",
-    "analyze": "pipeline",
+    "analyze": "pipeline.review",
     "build_histories": "history",
     "dump_report": "report",
     "import_usage": "sources",
@@ -99,13 +107,15 @@ _HOME = {
     "model_named": "models",
     "open_source": "sources",
     "parse_reference": "workload",
-    "run": "pipeline",
+    "run": "study",
     "save_recording": "sources",
 }
 
 __all__ = [
     "AnalyzerError",
     "BacktestResult",
+    "Charts",
+    "Comparison",
     "Config",
     "ContainerRef",
     "Cpu",
@@ -115,6 +125,7 @@ __all__ = [
     "Meta",
     "Method",
     "Model",
+    "Part",
     "Policies",
     "Policy",
     "PrometheusSettings",
@@ -127,6 +138,7 @@ __all__ = [
     "Skipped",
     "Source",
     "Step",
+    "Study",
     "Usage",
     "Window",
     "WorkloadRef",

@@ -26,7 +26,7 @@ from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.history import Histories, build_histories
 from analyzer.kinds import DEPLOYMENT
 from analyzer.models import RESOURCES, RISKS, Demand, Model, Resource
-from analyzer.pipeline import analyze
+from analyzer.pipeline.review import analyze
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window
 from analyzer.usage import Meta, Recording, Usage, validate_specs

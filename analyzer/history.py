@@ -96,7 +96,7 @@ class History:
     frame: pd.DataFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Histories:
     """All containers of one window, aligned: index ``i`` is ``usage.containers[i]`` everywhere."""
 
@@ -117,6 +117,9 @@ class Histories:
     """Daily summaries, also of days before the window, as `validate_days` says."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
     """Daily summaries where a longer window has them already; else `daily` computes them."""
+
+    def __repr__(self) -> str:
+        return f"<Histories of {self.meta.cluster}: {self.usage!r}, {len(self.skipped)} skipped>"
 
     def __len__(self) -> int:
         return len(self.usage.containers)

@@ -82,7 +82,7 @@ def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run
     remote = Remote(root, settings.remote, author)
     url = remote.url()
     kind = kind_of(settings, url)
-    token = token_of(settings, kind, environment)
+    token = token_of(settings, kind, environment, url)
     access = access_of(
         settings,
         url,

@@ -90,7 +90,11 @@ class Quantity:
         return type(self), (self.units,)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.units})"
+        return f"{type(self).__name__}({self})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What notebooks show: the amount alone, as a manifest spells it."""
+        printer.text(str(self))
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.units == other.units

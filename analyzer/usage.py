@@ -232,7 +232,7 @@ class Meta:
         return -((self.start - self.end) // self.step)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Usage:
     """CPU and memory of every pod of every container over one window, ragged.
 
@@ -255,6 +255,12 @@ class Usage:
     memory_bytes: Floats
     memory_rss_bytes: Floats | None = None
     memory_cache_bytes: Floats | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<Usage of {len(self.containers)} containers in {len(self.pods)} series, "
+            f"{self.steps} steps of {self.step} from {self.start:%Y-%m-%d %H:%M}>"
+        )
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, meta: Meta) -> Usage:
@@ -508,7 +514,7 @@ TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 """The tables beside usage, all optional, and what checks them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recording:
     """Everything one source knows of one cluster over one window.
 
@@ -524,6 +530,9 @@ class Recording:
     )
     pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
     days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+
+    def __repr__(self) -> str:
+        return f"<Recording of {self.meta.cluster}: {self.usage!r}>"
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -28,7 +28,9 @@ from analyzer.backtest import (
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
 from analyzer.models import MODELS, RISKS, Demand
-from analyzer.pipeline import Method, analyze_histories, score_policy
+from analyzer.pipeline.judgement import score_policy
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories
 from analyzer.policy import Policies, Policy
 from analyzer.usage import Meta, Recording, Usage
 from tests.models.test_models import wandering

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from analyzer.history import Histories, build_histories
-from analyzer.pipeline import Method, analyze_histories
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_pods, validate_specs
 from analyzer.workload import ContainerRef
 from tests.samples import MIB, START, STEP, meta, names, ref, steady

@@ -29,7 +29,9 @@ from analyzer.ledger import (
     update,
 )
 from analyzer.ledger.table import make_ledger
-from analyzer.pipeline import Method, analyze_histories, decide
+from analyzer.pipeline.decision import decide
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories
 from analyzer.policy import Policy
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend import TARGETS, Recommendation

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from analyzer.history import Histories, build_histories
-from analyzer.pipeline import analyze
+from analyzer.pipeline.review import analyze
 from analyzer.series import stem, unite
 from analyzer.usage import Recording, Usage, validate_pods, validate_specs
 from tests.samples import MIB, START, meta, names, ref, steady

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.history import build_histories
-from analyzer.pipeline import analyze
+from analyzer.pipeline.review import analyze
 from analyzer.policy import round_up
 from analyzer.quantity import Cpu, Memory
 from analyzer.report import Report

@@ -16,6 +16,7 @@ import click
 
 from analyzer import __version__
 from analyzer.cli import analysis, data, history, repository, settings
+from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
 
@@ -41,6 +42,19 @@ class _Rightsize(click.Group):
     What libraries warn of is for those who develop this package: without ``--debug``, and unless
     Python itself is told otherwise, it stays away from users.
     """
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command; flags of the group may stand behind it as well."""
+        known = {word for parameter in cmd.params for word in parameter.opts}
+        cmd.params += [flag for flag in _talk_flags() if not known & set(flag.opts)]
+        super().add_command(cmd, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by what one wants to do."""
+        for heading, commands in _COMMANDS.items():
+            with formatter.section(heading):
+                rows = [(str(c.name), c.get_short_help_str(limit=200)) for c in commands]
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
@@ -119,23 +133,42 @@ def main(debug: bool, quiet: bool) -> None:
     """Learn what Kubernetes containers need from what they used, and land it in Git."""
 
 
-for _command in (
-    analysis.run,
-    analysis.recommend,
-    analysis.explain,
-    analysis.backtest,
-    history.history,
-    data.record,
-    data.import_table,
-    data.doctor,
-    repository.index,
-    repository.trace,
-    repository.diff,
-    repository.patch,
-    repository.pr,
-    settings.config,
-    settings.init,
-    settings.schema,
-    settings.completion,
-):
-    main.add_command(_command)
+def _talk_flags() -> list[click.Option]:
+    """The flags of the group, for commands that have no use for them of their own."""
+    return [
+        click.Option(
+            ["-q", "--quiet"], is_flag=True, expose_value=False, help="No talk on stderr."
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            callback=debug_in_group,
+            help="Show tracebacks.",
+        ),
+    ]
+
+
+_COMMANDS: dict[str, tuple[click.Command, ...]] = {
+    "Recommend": (analysis.run, analysis.recommend, analysis.explain),
+    "Change what Git declares": (
+        repository.diff,
+        repository.patch,
+        repository.pr,
+        repository.trace,
+        repository.index,
+    ),
+    "Look back": (history.history, analysis.backtest),
+    "Usage": (data.doctor, data.record, data.import_table),
+    "Settings and shell": (
+        settings.init,
+        settings.config,
+        settings.schema,
+        settings.completion,
+        settings.version,
+    ),
+}
+
+for _commands in _COMMANDS.values():
+    for _command in _commands:
+        main.add_command(_command)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.completion import complete_formats, complete_models, complete_references
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
@@ -25,17 +26,14 @@ from analyzer.cli.options import (
     settings_of,
     source_options,
 )
-from analyzer.errors import UsageError
-from analyzer.escape import printable
+from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
     from analyzer.config import Config
-    from analyzer.evidence import Evidence
     from analyzer.history import Histories
     from analyzer.models import Resource
-    from analyzer.pipeline import Run
-    from analyzer.recommend import Recommendation
+    from analyzer.pipeline.run import Run
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
@@ -53,7 +51,8 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
     "--format",
     "formats",
     multiple=True,
-    help="Only this format (repeatable); also resize, vpa and helm.",
+    shell_complete=complete_formats,
+    help="Only this format (repeatable); also parquet, resize, vpa and helm.",
 )
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
 @click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
@@ -68,14 +67,9 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        from analyzer.pipeline import rerun
-        from analyzer.pipeline import run as run_pipeline
-        from analyzer.report import load_report, tally
+        from analyzer.report import tally
 
-        if parameters["run_json"] is None:
-            outcome = run_pipeline(config, now(), talk.progress)
-        else:
-            outcome = rerun(load_report(parameters["run_json"]), config, talk.progress)
+        outcome = _run(config, parameters["run_json"], talk)
         report = outcome.report
         _tell(report, talk)
         if report.verdict:
@@ -87,11 +81,39 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
         )
     summary = outcome.folder / "summary.md"
     click.echo(str(summary if summary.exists() else outcome.folder))
-    if deliver:
-        undelivered = _deliver(outcome, config, talk, dry_run=dry_run)
-        if undelivered:
-            ctx.exit(undelivered)
+    left_over = _deliver(outcome, config, talk, dry_run=dry_run) if deliver else 0
+    if not dry_run and _told(report, config, talk):
+        left_over = left_over or PARTIAL
+    if left_over:
+        ctx.exit(left_over)
     _leave(ctx, report, exit_code)
+
+
+def _run(config: Config, run_json: Path | None, talk: Talk) -> Run:
+    """Run the pipeline on the source, or on an earlier run; a failure is told to who waits."""
+    from analyzer.notify.delivery import tell_failure
+    from analyzer.pipeline.run import rerun
+    from analyzer.pipeline.run import run as run_pipeline
+    from analyzer.report import load_report
+
+    try:
+        if run_json is None:
+            return run_pipeline(config, now(), talk.progress)
+        return rerun(load_report(run_json), config, talk.progress)
+    except AnalyzerError as error:
+        for untold in tell_failure(error, config.notify):
+            talk.say(untold, "warning")
+        raise
+
+
+def _told(report: Report, config: Config, talk: Talk) -> list[str]:
+    """Tell others of the run; what could not be told, which is said."""
+    from analyzer.notify.delivery import tell
+
+    untold = tell(report, config.notify)
+    for sentence in untold:
+        talk.say(sentence, "warning")
+    return untold
 
 
 def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
@@ -110,12 +132,12 @@ def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
 @model_options
 @selection_options
 @repository_options
-@click.option("-o", "--output", "form", type=Form(), default="table", help=Form.HELP)
+@click.option("-o", "--output", "form", type=Form(), default="table", help=Form().help)
 @click.option("--sort-by", metavar="COLUMN", help="A column of the CSV; -COLUMN: falling.")
 @click.option("--all", "everything", is_flag=True, help="Also what needs no change.")
 @click.option("--no-headers", is_flag=True, help="No header line.")
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
-@click.argument("references", metavar="[REF]...", nargs=-1)
+@click.argument("references", metavar="[REF]...", nargs=-1, shell_complete=complete_references)
 @click.pass_context
 def recommend(
     ctx: click.Context,
@@ -154,7 +176,7 @@ def recommend(
 @repository_options
 @namespace_option("chosen")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="REF", shell_complete=complete_references)
 @click.pass_context
 def explain(ctx: click.Context, /, reference: str, chart: Path | None, **parameters: Any) -> None:
     """Show how the amounts of REF came about, step by step.
@@ -162,13 +184,15 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
     """
+    from analyzer.writers.explanation import explanation
+
     selection = selection_of([reference], parameters)
     if chart is not None and parameters["run_json"] is not None:
         raise UsageError("--chart draws usage, which --from does not read; leave one out")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         report, histories = _report(parameters, selection, talk)
         if chart is not None and histories is not None:
-            from analyzer.pipeline import draw_one
+            from analyzer.pipeline.chart import draw_one
 
             if len(report.recommendations) != 1:
                 raise UsageError(
@@ -176,10 +200,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
                 )
             draw_one(report.recommendations[0], histories, report.horizon, chart)
         _tell(report, talk)
-    for recommendation in report.recommendations:
-        click.echo(_explain(recommendation, report))
-    for skipped in report.skipped:
-        click.echo(f"{printable(str(skipped.ref))}\n  skipped: {printable(skipped.reason)}\n")
+    click.echo(explanation(report), nl=False)
     _leave(ctx, report, False)
 
 
@@ -187,7 +208,13 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 @source_options
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
-@click.option("--models", metavar="all|NAME,...", default="all", help="Which models to score.")
+@click.option(
+    "--models",
+    metavar="all|NAME,...",
+    default="all",
+    shell_complete=complete_models,
+    help="Which models to score.",
+)
 @click.option(
     "-o", "--output", "form", type=_BACKTEST_FORMATS, default="table", help="How to print it."
 )
@@ -212,7 +239,9 @@ def backtest(
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
     from analyzer.models import MODELS
-    from analyzer.pipeline import method_of, read, score_policy
+    from analyzer.pipeline.judgement import score_policy
+    from analyzer.pipeline.method import method_of
+    from analyzer.pipeline.reading import read
 
     config = settings_of(parameters).config
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
@@ -319,7 +348,8 @@ def _report(
 
     from analyzer.history import build_histories
     from analyzer.landing import check_repository
-    from analyzer.pipeline import read_noting, recommend_now
+    from analyzer.pipeline.reading import read_noting
+    from analyzer.pipeline.review import recommend_now
 
     config = with_settings(config, backtest=config.backtest and judge)
     if config.git.repo is not None:
@@ -329,55 +359,6 @@ def _report(
     selection.check([*histories.containers, *(s.ref for s in histories.skipped)])
     report = recommend_now(histories, config, talk.progress)
     return replace(selection.of(report), notices=notices), histories
-
-
-def _explain(recommendation: Recommendation, report: Report) -> str:
-    """The trail of every amount, as indented text."""
-    from analyzer.cli.formats import arrow
-    from analyzer.kinds import kind_of
-    from analyzer.recommend import TARGETS
-
-    seen = recommendation.evidence
-    lines = [
-        str(recommendation.ref),
-        f"  {recommendation.container_type} container, "
-        f"{_many(recommendation.replicas, 'replica')}; {seen.days:.1f} days, "
-        f"{_many(seen.samples, 'sample')} of {_many(seen.pods, 'pod')}, "
-        f"{seen.coverage:.0%} of the time observed",
-        f"  model {report.model}, confidence {recommendation.confidence:.0%}",
-    ]
-    happened = _happened(seen)
-    lines += [f"  seen: {', '.join(happened)}"] if happened else []
-    lines += [f"  note: {note}" for note in recommendation.notes]
-    kind = kind_of(recommendation.ref.kind)
-    if recommendation.changed and kind is not None:
-        lines.append(f"  when it is changed: {kind.on_change}")
-    for target in TARGETS:
-        lines.append(f"  {target.replace('_', ' ')}: {arrow(recommendation, target)}")
-        for step in recommendation.trail[target]:
-            amount = " -> ".join(part for part in (step.before, step.after) if part)
-            lines.append(f"    {step.name:<10} {amount:<20} {step.reason}".rstrip())
-    return "\n".join(printable(line) for line in lines) + "\n"
-
-
-def _happened(seen: Evidence) -> list[str]:
-    """What befell a container besides its usage; nothing is said of what did not."""
-    from analyzer.plots.text import percent
-
-    counts = ((seen.oom_kills, "OOM kill"), (seen.restarts, "restart"))
-    shares = (
-        (seen.throttled, "throttled in {} of the steps"),
-        (seen.cpu_pressure, "waiting for CPU in {} of the hours"),
-        (seen.memory_pressure, "waiting for memory in {} of the hours"),
-    )
-    return [
-        *(_many(count, noun) for count, noun in counts if count),
-        *(text.format(percent(share)) for share, text in shares if share),
-    ]
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _tell(report: Report, talk: Talk) -> None:

@@ -25,7 +25,7 @@ def record(ctx: click.Context, /, folder: Path, anonymise: bool, **parameters: A
     """Read usage from the source and keep it as a recording in FOLDER."""
     import secrets
 
-    from analyzer.pipeline import read
+    from analyzer.pipeline.reading import read
     from analyzer.sources import anonymise as without_names
     from analyzer.sources import save_recording
 
@@ -79,7 +79,7 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
 @click.pass_context
 def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
     """Say what the source and the repository have, what is missing, and what to do about it."""
-    from analyzer.pipeline import source_of, window_end
+    from analyzer.pipeline.reading import source_of, window_end
 
     config = settings_of(parameters).config
     findings = []

@@ -76,11 +76,13 @@ def as_yaml(value: Any) -> str:
 
 
 class Form(click.ParamType):  # type: ignore[type-arg]  # no argument in older versions of click
-    """A form of output; `HELP` names them all."""
-
-    HELP = "table, wide, json, yaml, csv, markdown, name or custom-columns=HEAD:COLUMN,..."
+    """One of some `forms` of output, or custom columns; `help` names them all."""
 
     name = "form"
+
+    def __init__(self, forms: Sequence[str] = FORMATS) -> None:
+        self.forms = tuple(forms)
+        self.help = f"{', '.join(self.forms)} or {CUSTOM}HEAD:COLUMN,..."
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What help shows; older versions of click pass no context."""
@@ -88,15 +90,16 @@ class Form(click.ParamType):  # type: ignore[type-arg]  # no argument in older v
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """`value` where it is one of the forms."""
-        if value not in FORMATS and not value.startswith(CUSTOM):
-            self.fail(f"{value!r} is none of {', '.join(FORMATS)}, {CUSTOM}...", param, ctx)
+        if value not in self.forms and not value.startswith(CUSTOM):
+            self.fail(f"{value!r} is none of {', '.join(self.forms)}, {CUSTOM}...", param, ctx)
         return value
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The forms that begin like this."""
-        return [CompletionItem(form) for form in (*FORMATS, CUSTOM) if form.startswith(incomplete)]
+        known = (*self.forms, CUSTOM)
+        return [CompletionItem(form) for form in known if form.startswith(incomplete)]
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def _row(recommendation: Recommendation, form: str) -> list[str]:
 
     ref, seen = recommendation.ref, recommendation.evidence
     row = [ref.namespace, f"{ref.kind.lower()}/{ref.workload}", ref.container]
-    row += [arrow(recommendation, target) for target in TARGETS]
+    row += [recommendation.transition(target) for target in TARGETS]
     if form == "wide":
         row += [
             "-" if seen.cpu.p95 is None else Cpu.from_cores(seen.cpu.p95).human(),
@@ -214,11 +217,3 @@ def _row(recommendation: Recommendation, form: str) -> list[str]:
             ",".join(dict.fromkeys(recommendation.findings.values())) or "-",
         ]
     return row
-
-
-def arrow(recommendation: Recommendation, target: str) -> str:
-    """``1Gi -> 512Mi``, or the one amount where nothing changes."""
-    now = getattr(recommendation.current, target)
-    new = getattr(recommendation.proposed, target)
-    texts = ["-" if amount is None else str(amount) for amount in (now, new)]
-    return texts[0] if now == new else " -> ".join(texts)

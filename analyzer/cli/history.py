@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.formats import as_json, columns
+from analyzer.cli.completion import complete_references
+from analyzer.cli.listing import Listing, Record, listing_options, show_listing, view_of
 from analyzer.cli.options import namespace_option, selection_of, settings_of
 from analyzer.errors import UsageError
 
@@ -20,17 +22,9 @@ if TYPE_CHECKING:
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
 @namespace_option("chosen")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
-@click.option("--no-headers", is_flag=True, help="No header line.")
-@click.argument("references", metavar="[REF]...", nargs=-1)
-def history(references: tuple[str, ...], form: str, no_headers: bool, **parameters: Any) -> None:
+@listing_options
+@click.argument("references", metavar="[REF]...", nargs=-1, shell_complete=complete_references)
+def history(references: tuple[str, ...], **parameters: Any) -> None:
     """Show what was proposed, what became of it, and what happened afterwards.
 
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
@@ -40,6 +34,7 @@ def history(references: tuple[str, ...], form: str, no_headers: bool, **paramete
     from analyzer.ledger.table import KEY
     from analyzer.workload import ContainerRef, Selector, find
 
+    view = view_of(parameters)
     selection = selection_of(references, parameters)
     ledger = read_ledger(_folder(parameters))
     proposed, scored = list(episodes(ledger)), list(score(ledger))
@@ -49,13 +44,32 @@ def history(references: tuple[str, ...], form: str, no_headers: bool, **paramete
     meant = find(selection.references, selection.namespaces, known) or [Selector()]
     shown = [one for one in proposed if any(s.matches(one.ref) for s in meant)]
     outcomes = [one for one in scored if any(s.matches(one.ref) for s in meant)]
-    if form == "json":
-        click.echo(as_json(_plain(ledger, shown, outcomes)))
-        return
-    if shown:
-        click.echo(columns(_HEAD, [_row(episode) for episode in shown], not no_headers))
-    for outcome in outcomes:
-        click.echo(_happened(outcome))
+    show_listing(_listing(ledger, shown, outcomes), view)
+    if view.form == "table":
+        for outcome in outcomes:
+            click.echo(_happened(outcome))
+
+
+def _listing(ledger: Ledger, shown: list[Episode], outcomes: list[Outcome]) -> Listing:
+    """The proposals as records, with the rows of the table beside them."""
+    from analyzer.report import to_plain
+
+    records = to_plain(shown)
+    rows = {id(record): _row(one) for record, one in zip(records, shown, strict=True)}
+    return Listing(
+        key="proposals",
+        records=records,
+        table={head: partial(_cell, rows=rows, place=place) for place, head in enumerate(_HEAD)},
+        name=partial(_cell, rows=rows, place=0),
+        json={
+            "reviews": int((ledger.rows["entry"] == "review").sum()),
+            "outcomes": to_plain(outcomes),
+        },
+    )
+
+
+def _cell(record: Record, rows: dict[int, list[str]], place: int) -> str:
+    return rows[id(record)][place]
 
 
 _HEAD = ["CONTAINER", "PROPOSED", "CPU REQUEST", "MEMORY REQUEST", "MEMORY LIMIT", "FATE", "WHEN"]
@@ -122,13 +136,3 @@ def _happened(outcome: Outcome) -> str:
         parts.append(f"throttled {percent(outcome.throttled)}")
     what = "; ".join(parts) or "nothing to tell"
     return printable(f"{outcome.ref}: since {outcome.merged:%Y-%m-%d} {what}")
-
-
-def _plain(ledger: Ledger, shown: list[Episode], outcomes: list[Outcome]) -> dict[str, Any]:
-    from analyzer.report import to_plain
-
-    return {
-        "reviews": int((ledger.rows["entry"] == "review").sum()),
-        "proposals": to_plain(shown),
-        "outcomes": to_plain(outcomes),
-    }

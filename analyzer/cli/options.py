@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from analyzer.cli.completion import complete_models, complete_namespaces
 from analyzer.cli.console import Talk
 from analyzer.errors import UsageError
 
@@ -64,7 +65,11 @@ def source_options(command: Command) -> Command:
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
         click.option("-q", "--quiet", is_flag=True, callback=_or_before, help="No talk on stderr."),
         click.option(
-            "--debug", is_flag=True, expose_value=False, callback=_to_group, help="Show tracebacks."
+            "--debug",
+            is_flag=True,
+            expose_value=False,
+            callback=debug_in_group,
+            help="Show tracebacks.",
         ),
         click.option(
             "--log-format", type=click.Choice(["text", "json"]), help="How to talk on stderr."
@@ -76,7 +81,12 @@ def source_options(command: Command) -> Command:
 def model_options(command: Command) -> Command:
     """How demand is learnt."""
     options = [
-        click.option("--model", metavar="NAME", help="percentile, trend, pooled, vpa, krr, ..."),
+        click.option(
+            "--model",
+            metavar="NAME",
+            shell_complete=complete_models,
+            help="percentile, trend, pooled, vpa, krr, ...",
+        ),
         click.option("--horizon", metavar="7d", help="Time until the next review."),
     ]
     return _apply(options, command)
@@ -117,6 +127,7 @@ def namespace_option(name: str = "namespaces") -> Callable[[Command], Command]:
         multiple=True,
         metavar="NAME,...",
         callback=_split,
+        shell_complete=complete_namespaces,
         help="Only these namespaces (repeatable).",
     )
 
@@ -136,8 +147,8 @@ def _or_before(ctx: click.Context, _parameter: click.Parameter, value: bool) -> 
     return value or bool(ctx.find_root().params.get("quiet"))
 
 
-def _to_group(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    """A flag of the group that may stand behind the command as well."""
+def debug_in_group(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    """A flag of the group that may stand behind a command as well."""
     if value:
         ctx.find_root().params["debug"] = True
 

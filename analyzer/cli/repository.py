@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import as_json, columns
+from analyzer.cli.formats import columns
+from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
     model_options,
@@ -41,72 +43,59 @@ def _report_options(command: Command) -> Command:
 
 
 @click.command()
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
+@listing_options
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
 @click.argument("repo", metavar="DIR|URL")
-def index(form: str, **parameters: Any) -> None:
+def index(**parameters: Any) -> None:
     """List every place in a repository that declares resources, and what looks wrong there."""
     from analyzer.gitops.index.repository_index import index_repository
     from analyzer.landing import checkout, tools_of
 
+    view = view_of(parameters)
     config = settings_of(parameters).config
     with checkout(config) as root:
         found = index_repository(root, entry=config.git.entry, tools=tools_of(config))
-    places = found.to_dicts()
-    if form == "json":
-        findings = [finding.to_dict() for finding in found.findings]
-        click.echo(as_json({"places": places, "findings": findings}))
-        return
-    head = ["FILE", "DOC", "PATH", "OWNER", "REACHABLE", "EDITABLE"]
-    rows = [
-        [
-            str(place["file"]),
-            str(place["document"]),
-            str(place["path"]),
-            f"{place['owner_kind']} {place['namespace'] or '-'}/{place['owner']}",
-            "?" if place["reachable"] is None else "yes" if place["reachable"] else "no",
-            "yes" if place["editable"] else str(place["reason"]),
-        ]
-        for place in places
-    ]
-    click.echo(columns(head, rows))
+    listing = Listing(
+        key="places",
+        records=found.to_dicts(),
+        table={
+            "FILE": itemgetter("file"),
+            "DOC": itemgetter("document"),
+            "PATH": itemgetter("path"),
+            "OWNER": lambda p: f"{p['owner_kind']} {p['namespace'] or '-'}/{p['owner']}",
+            "REACHABLE": lambda p: {None: "?", True: "yes", False: "no"}[p["reachable"]],
+            "EDITABLE": lambda p: "yes" if p["editable"] else p["reason"],
+        },
+        name=lambda p: f"{p['file']}:{p['document']}:{p['path']}",
+        json={"findings": [finding.to_dict() for finding in found.findings]},
+    )
+    show_listing(listing, view)
 
 
 @click.command()
 @_report_options
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
+@listing_options
 @click.pass_context
-def trace(ctx: click.Context, /, form: str, **parameters: Any) -> None:
+def trace(ctx: click.Context, /, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
     from analyzer.landing import trace_all
 
+    view = view_of(parameters)
     given = _given(parameters)
     code = given.code
     traced, findings = trace_all(given.report, given.config, given.said)
-    traces = [one.to_dict() for one in traced]
-    if form == "json":
-        click.echo(as_json({"traces": traces, "findings": [f.to_dict() for f in findings]}))
-        ctx.exit(code)
-    head = ["CONTAINER", "FILE", "PATH", "CONFIDENCE", "REASON"]
-    keys = ["container", "file", "path", "confidence", "reason"]
-    click.echo(columns(head, [[str(row[key] or "-") for key in keys] for row in traces]))
-    if findings:
+    heads = ("container", "file", "path", "confidence", "reason")
+    listing = Listing(
+        key="traces",
+        records=[one.to_dict() for one in traced],
+        table={name.upper(): itemgetter(name) for name in heads},
+        name=itemgetter("container"),
+        json={"findings": [finding.to_dict() for finding in findings]},
+    )
+    show_listing(listing, view)
+    if findings and view.form == "table":
         rows = [[f.kind, f.place.file, f.place.path, f.message] for f in findings]
         click.echo("\n" + columns(["FINDING", "FILE", "PATH", "WHAT"], rows))
     ctx.exit(code)
@@ -298,7 +287,8 @@ def _given(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
             missed = [*said.missed]
         else:
             from analyzer.history import build_histories
-            from analyzer.pipeline import read, recommend_now
+            from analyzer.pipeline.reading import read
+            from analyzer.pipeline.review import recommend_now
 
             said = None
             config = with_settings(config, backtest=config.backtest and judge)

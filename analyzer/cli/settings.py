@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
+from analyzer import __version__
 from analyzer.cli.console import Talk
-from analyzer.cli.formats import as_json, columns
+from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import now, settings_of, source_options
 from analyzer.errors import UsageError
 
@@ -18,15 +21,8 @@ from analyzer.errors import UsageError
 @click.command()
 @source_options
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    help="How to print it.",
-)
-def config(schema: bool, form: str, **parameters: Any) -> None:
+@listing_options
+def config(schema: bool, **parameters: Any) -> None:
     """Show the effective settings and where each comes from."""
     import json
 
@@ -35,15 +31,33 @@ def config(schema: bool, form: str, **parameters: Any) -> None:
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
+    view = view_of(parameters)
     settings = settings_of(parameters)
     values = flatten(settings.config)
     origins = {name: settings.origins.get(name, "default") for name in values}
-    if form == "json":
-        rows = {n: {"value": v, "origin": origins[n]} for n, v in values.items()}
-        click.echo(as_json({"settings": rows}))
-        return
-    shown = [[name, spelled(value), origins[name]] for name, value in values.items()]
-    click.echo(columns(["SETTING", "VALUE", "ORIGIN"], shown))
+    records = [
+        {"setting": name, "value": value, "origin": origins[name]} for name, value in values.items()
+    ]
+    listing = Listing(
+        key="settings",
+        records=records,
+        table={
+            "SETTING": itemgetter("setting"),
+            "VALUE": lambda record: spelled(record["value"]),
+            "ORIGIN": itemgetter("origin"),
+        },
+        name=itemgetter("setting"),
+        json={"settings": {n: {"value": v, "origin": origins[n]} for n, v in values.items()}},
+    )
+    show_listing(listing, view)
+
+
+@click.command()
+def version() -> None:
+    """Say which version this is, and what it runs on."""
+    import platform
+
+    click.echo(f"rightsize {__version__}, Python {platform.python_version()}, {sys.platform}")
 
 
 @click.command()
@@ -59,7 +73,7 @@ def init(file: Path, **parameters: Any) -> None:
 
     from analyzer.config.starter import starter
     from analyzer.errors import OutputError
-    from analyzer.pipeline import read
+    from analyzer.pipeline.reading import read
 
     if file.exists():
         raise UsageError(f"{file} is there already; name another file, or move it away")

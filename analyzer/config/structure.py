@@ -13,6 +13,7 @@ import msgspec
 from analyzer.config.duration import parse_duration, parse_time
 from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
+from analyzer.notify.settings import NotifySettings
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.presets import PROTECTED, Preset, Protected
 from analyzer.sources.prometheus.settings import PrometheusSettings
@@ -75,7 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     output: str = "reports/latest"
     """The folder for results; it is replaced as a whole."""
     formats: tuple[str, ...] = (
-        "summary", "html", "csv", "kustomize", "json6902", "kubectl", "gitdiff"
+        "summary", "html", "csv", "kustomize", "json6902", "kubectl", "gitdiff", "metrics"
     )  # fmt: skip
     """What to write, each by one writer."""
     ledger: str | None = None
@@ -101,6 +102,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
     forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
+    notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
 
     def __post_init__(self) -> None:
         for name in ("window", "horizon", "step"):

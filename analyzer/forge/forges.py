@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from analyzer.errors import UsageError
 from analyzer.forge import gitea, github, gitlab
 from analyzer.forge.bare import Bare
+from analyzer.forge.github_app import InstallationToken, Signature
 from analyzer.forge.protocol import Forge
 from analyzer.forge.remote import Access, Remote
-from analyzer.forge.rest import Rest, Token
+from analyzer.forge.rest import Rest, Secret, Token
 from analyzer.forge.settings import ForgeSettings
 
 _SCP = re.compile(r"(?:[\w.+-]+@)?(?P<host>[\w.-]+):(?!//)(?P<path>[^\\]+)", re.ASCII)
@@ -100,11 +101,34 @@ def git_user(kind: str) -> str:
     return FORGES[kind].user if kind in FORGES else "git"
 
 
-def token_of(settings: ForgeSettings, kind: str, environment: Mapping[str, str]) -> Token | None:
-    """Where the token of a forge is; None without a forge that needs one."""
+def token_of(
+    settings: ForgeSettings, kind: str, environment: Mapping[str, str], url: str = ""
+) -> Secret | None:
+    """What lets in at the forge of the remote `url`; None where none was given and none is needed.
+
+    On a forge there is always one: reading it says where one was expected.
+    """
+    app = _app(settings, kind)
+    if app is not None:
+        api, header = api_of(settings, kind, url), FORGES[kind].header
+        rest = Rest(api, app, header, ca_file=settings.ca_file)
+        return InstallationToken(rest, repository_of(settings, url))
     if kind not in FORGES:
         return Token(file=settings.token_file) if settings.token_file else None
     return Token(settings.token_file, FORGES[kind].tokens, environment)
+
+
+def _app(settings: ForgeSettings, kind: str) -> Signature | None:
+    """The app to sign in as, where one is set. Raises `UsageError` for half of one."""
+    if settings.app_id is None and settings.app_key_file is None:
+        return None
+    if settings.app_id is None or settings.app_key_file is None:
+        raise UsageError("forge.app_id and forge.app_key_file go together: set both, or neither")
+    if settings.token_file is not None:
+        raise UsageError("forge.app_id and forge.token_file both sign in; set one of them")
+    if kind != "github":
+        raise UsageError("forge.app_id is for GitHub; set forge.kind to github, or leave it out")
+    return Signature(str(settings.app_id), settings.app_key_file)
 
 
 def access_of(
@@ -123,23 +147,45 @@ def access_of(
         kind = kind_of(settings, url)
     except UsageError:
         kind = "none"
-    token = token_of(settings, kind, environment)
-    there = settings.token_file or (token and any(environment.get(v) for v in token.variables))
     over_http = url.startswith(("https://", "http://"))
+    token = token_of(settings, kind, environment, url) if over_http else None
+    if isinstance(token, Token) and not token.given:
+        token = None
     return Access(
         url=url,
         user=git_user(kind),
-        token=token if there and over_http else None,
+        token=token,
         ca_file=settings.ca_file if over_http else None,
         ssh_key=ssh_key,
         known_hosts=known_hosts,
     )
 
 
+def repository_of(settings: ForgeSettings, url: str) -> str:
+    """``owner/name`` of the remote at `url`, as set or as its address says."""
+    found = settings.repository or split_address(url)[1]
+    if "/" not in found:
+        raise UsageError("no owner/name can be told from the remote; set forge.repository")
+    return found
+
+
+def api_of(settings: ForgeSettings, kind: str, url: str) -> str:
+    """The address of the API of the forge where the remote at `url` lives."""
+    host, _ = split_address(url)
+    if not host and settings.url is None:
+        raise UsageError("the remote is a folder; set forge.url to the address of the API")
+    api = settings.url or _HOSTED_APIS.get(host, FORGES[kind].api.format(host=host))
+    if urlsplit(api).scheme not in ("http", "https") or "@" in urlsplit(api).netloc:
+        raise UsageError("forge.url must be an address like https://git.example.org/api/v3")
+    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+        raise UsageError(f"{settings.ca_file}: no such file; name one as forge.ca_file")
+    return api
+
+
 def open_forge(
     settings: ForgeSettings,
     remote: Remote,
-    token: Token | None,
+    token: Secret | None,
     *,
     dry_run: bool = False,
 ) -> Forge:
@@ -148,19 +194,6 @@ def open_forge(
     name = kind_of(settings, url)
     if name == "none":
         return Bare(remote)
-    kind = FORGES[name]
-    host, path = split_address(url)
-    repository = settings.repository or path
-    if "/" not in repository:
-        raise UsageError(
-            f"no owner/name can be told from the remote {remote.name}; set forge.repository"
-        )
-    if not host and settings.url is None:
-        raise UsageError("the remote is a folder; set forge.url to the address of the API")
-    api = settings.url or _HOSTED_APIS.get(host, kind.api.format(host=host))
-    if urlsplit(api).scheme not in ("http", "https") or "@" in urlsplit(api).netloc:
-        raise UsageError("forge.url must be an address like https://git.example.org/api/v3")
-    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
-        raise UsageError(f"{settings.ca_file}: no such file; name one as forge.ca_file")
+    kind, repository, api = FORGES[name], repository_of(settings, url), api_of(settings, name, url)
     rest = Rest(api, token or Token(), kind.header, ca_file=settings.ca_file, dry_run=dry_run)
     return kind.make(rest, repository)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from analyzer.errors import GitOpsError
 from analyzer.forge.protocol import ForgeError
-from analyzer.forge.rest import Token
+from analyzer.forge.rest import Secret
 from analyzer.gitops.land.diff import Author, Edits
 from analyzer.gitops.land.worktree import git, write_commit, write_tree
 
@@ -50,7 +50,7 @@ class Access:
 
     url: str = ""
     user: str = "x-access-token"
-    token: Token | None = None
+    token: Secret | None = None
     ca_file: str | None = None
     ssh_key: str | None = None
     known_hosts: str | None = None

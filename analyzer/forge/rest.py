@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -33,13 +33,26 @@ _MOVED = frozenset({301, 302, 307, 308})
 _MOST_MOVES = 3
 
 
+class Secret(Protocol):
+    """What lets in. It is read anew for every request, so that it may be renewed."""
+
+    def read(self) -> str:
+        """The secret itself. Raises `ForgeError` where there is none to be had."""
+        ...
+
+
 @dataclass(frozen=True)
 class Token:
-    """Where the token is; it is read anew for every request, so that it may be renewed."""
+    """A token in a file or in a variable of the environment."""
 
     file: str | None = None
     variables: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def given(self) -> bool:
+        """Whether there is one to be read at all; a public repository needs none."""
+        return self.file is not None or any(self.environment.get(v) for v in self.variables)
 
     def read(self) -> str:
         """The token. Raises `ForgeError` that names where it was looked for."""
@@ -74,7 +87,7 @@ class Rest:
     def __init__(
         self,
         base: str,
-        token: Token,
+        token: Secret,
         header: Callable[[str], Mapping[str, str]],
         *,
         ca_file: str | None = None,

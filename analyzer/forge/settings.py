@@ -23,6 +23,10 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     token_file: str | None = None
     """A file that holds the token, read anew for every request; by default the variable
     ``GITHUB_TOKEN``, ``GITLAB_TOKEN`` or ``GITEA_TOKEN``."""
+    app_id: str | int | None = None
+    """The client id or the number of a GitHub App to sign in as, in place of a token."""
+    app_key_file: str | None = None
+    """A file that holds the private key of that app."""
     ca_file: str | None = None
     """A certificate authority for the API; by default those of the system."""
     remote: str = "origin"

@@ -5,7 +5,7 @@ of a proposal is read from what followed: requests that changed as proposed were
 were changed by hand, and what stays as it was is open.
 """
 
-from analyzer.ledger.outcome import Outcome, score
+from analyzer.ledger.outcome import Outcome, overruns, score
 from analyzer.ledger.recall import recall
 from analyzer.ledger.store import append, read_ledger
 from analyzer.ledger.story import Episode, episodes
@@ -21,6 +21,7 @@ __all__ = [
     "append",
     "decided",
     "episodes",
+    "overruns",
     "read_ledger",
     "recall",
     "score",

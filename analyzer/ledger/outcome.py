@@ -14,6 +14,8 @@ WEEK_HOURS = 168.0
 HEAVY_THROTTLING = 0.05
 """From this share of throttled steps on a change is named."""
 LEAST_HOURS = 1.0
+_STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory_limit": "kills"}
+"""What a risk is stated for, and the column of the ledger that counts its overruns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,21 @@ def score(ledger: Ledger) -> tuple[Outcome, ...]:
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 
 
+def overruns(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, float]]:
+    """By target, the share of overruns promised and the share that came, weighted by weeks.
+
+    Over the changes that state one; a target that none states is in neither.
+    """
+    promised, happened = {}, {}
+    for target in _STATED:
+        stating = [outcome for outcome in outcomes if target in outcome.promised]
+        weeks = sum(outcome.weeks for outcome in stating)
+        if weeks:
+            promised[target] = sum(o.promised[target] * o.weeks for o in stating) / weeks
+            happened[target] = sum(o.happened[target] * o.weeks for o in stating) / weeks
+    return promised, happened
+
+
 def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
     last = rows[-1]
     lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
@@ -60,11 +77,7 @@ def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
     if hours < LEAST_HOURS:
         return None
     promised, happened = {}, {}
-    for target, column in (
-        ("cpu_request", "cpu_above"),
-        ("memory_request", "memory_above"),
-        ("memory_limit", "kills"),
-    ):
+    for target, column in _STATED.items():
         stated = number(last[f"promised_{target}"])
         if stated is not None:
             promised[target] = stated

@@ -18,6 +18,7 @@ from analyzer.models.demand import Resource
 from analyzer.models.forecast import Forecast
 from analyzer.plots.chart_data import ChartData
 from analyzer.plots.drawing import workload_png
+from analyzer.plots.png import image_html
 from analyzer.plots.verdict import describe
 from analyzer.plots.worker import leave_with_parent
 from analyzer.plots.workload import summarise
@@ -31,7 +32,7 @@ _IN_FLIGHT = 4
 """Charts handed out per process: enough to keep it busy, few enough to hold in memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Chart:
     """One finished chart."""
 
@@ -40,6 +41,13 @@ class Chart:
     """A file name that no other container of the cluster shares."""
     content: bytes
     description: str
+
+    def __repr__(self) -> str:
+        return f"<chart of {self.ref}>"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the chart, with its alternative text."""
+        return image_html(self.content, self.description)
 
 
 @dataclass(frozen=True, slots=True)

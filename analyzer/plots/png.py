@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from analyzer.errors import OutputError
+from analyzer.escape import html
 
 _COLORS = 256
 
@@ -55,6 +57,13 @@ def save_bytes(content: bytes, path: Path) -> None:
         raise OutputError(
             f"{path}: the chart cannot be written ({error.strerror}); choose another folder"
         ) from error
+
+
+def image_html(content: bytes, description: str) -> str:
+    """A PNG as an element that holds it whole, for notebooks."""
+    data = base64.b64encode(content).decode()
+    source = f"data:image/png;base64,{data}"
+    return f'<img alt="{html(description)}" style="max-width: 100%" src="{source}">'
 
 
 def _reduce_colors(rgba: npt.NDArray[np.uint8]) -> Image.Image:

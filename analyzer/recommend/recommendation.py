@@ -11,7 +11,7 @@ from analyzer.quantity import TARGETS, Resources, TargetName
 from analyzer.workload import ContainerRef
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Recommendation:
     """Requests and limits for one container, and everything that speaks for them."""
 
@@ -33,10 +33,25 @@ class Recommendation:
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
 
+    def __repr__(self) -> str:
+        """The container and what changes; the trail is long, and `explain` tells it."""
+        changes = ", ".join(
+            f"{target.replace('_', ' ')} {shown}"
+            for target in TARGETS
+            if " -> " in (shown := self.transition(target))
+        )
+        return f"<{self.ref}: {changes or 'stays as it is'}>"
+
     @property
     def changed(self) -> bool:
         """Whether anything differs from what holds now."""
         return self.proposed != self.current
+
+    def transition(self, target: TargetName) -> str:
+        """``1Gi -> 512Mi``, or the one amount where nothing changes; ``-`` is none."""
+        amounts = (self.current.amount(target), self.proposed.amount(target))
+        now, new = ("-" if amount is None else str(amount) for amount in amounts)
+        return now if now == new else f"{now} -> {new}"
 
     def change(self, target: TargetName) -> int:
         """Proposed minus current of one target for all replicas, in millicores or bytes."""

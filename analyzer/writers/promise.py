@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.escape import markdown
-from analyzer.ledger.outcome import Outcome
+from analyzer.ledger.outcome import Outcome, overruns
 from analyzer.plots.text import counted, percent
 from analyzer.recommend import TARGETS
 
@@ -59,16 +59,12 @@ def _in_sum(outcomes: Sequence[Outcome]) -> str:
     if not judged:
         return f"{counted(len(outcomes), 'change')} made by hand; no risk was stated for them."
     weeks = sum(outcome.weeks for outcome in judged)
-    said = []
-    for target, words in _WORDS.items():
-        stating = [outcome for outcome in judged if target in outcome.promised]
-        if stating:
-            length = sum(outcome.weeks for outcome in stating)
-            shares = (
-                sum(getattr(o, which)[target] * o.weeks for o in stating) / length
-                for which in ("happened", "promised")
-            )
-            said.append(words.format(*map(percent, shares)))
+    promised, happened = overruns(judged)
+    said = [
+        words.format(percent(happened[target]), percent(promised[target]))
+        for target, words in _WORDS.items()
+        if target in promised
+    ]
     return (
         f"{counted(len(judged), 'merged change')}, together {weeks:.1f} container-weeks: "
         f"{'; '.join(said)}."

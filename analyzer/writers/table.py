@@ -1,6 +1,8 @@
-"""Every recommendation as one row of a CSV file."""
+"""Every recommendation as one row of a CSV or Parquet file."""
 
 from __future__ import annotations
+
+import io
 
 from analyzer.escape import csv_cell
 from analyzer.report import Report
@@ -15,3 +17,10 @@ def write_csv(report: Report) -> dict[str, bytes]:
         if name in frame:
             frame[name] = [csv_cell(str(value)) for value in frame[name]]
     return {"recommendations.csv": frame.to_csv(index=False).encode()}
+
+
+def write_parquet(report: Report) -> dict[str, bytes]:
+    """``recommendations.parquet``: `Report.to_frame` with its types; names as they are."""
+    content = io.BytesIO()
+    report.to_frame().to_parquet(content, index=False)
+    return {"recommendations.parquet": content.getvalue()}

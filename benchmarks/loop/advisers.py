@@ -10,7 +10,8 @@ import numpy as np
 from analyzer.history import Histories, build_histories
 from analyzer.ledger import EMPTY, decided
 from analyzer.models import model_named
-from analyzer.pipeline import Method, analyze_histories, review
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories, review
 from analyzer.policy import Amount, round_up
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.report import Report

@@ -44,7 +44,8 @@ from analyzer.history import Histories, build_histories
 from analyzer.models import DEFAULT_MODEL
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.models.pattern import recognise
-from analyzer.pipeline import Method, score_policy
+from analyzer.pipeline.judgement import score_policy
+from analyzer.pipeline.method import Method
 from analyzer.placement import pressure, slots_of
 from analyzer.usage import NAMES, Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef

@@ -18,7 +18,8 @@ import pandas as pd
 
 from analyzer.history import build_histories
 from analyzer.models import DEFAULT_MODEL
-from analyzer.pipeline import Method, analyze_histories
+from analyzer.pipeline.method import Method
+from analyzer.pipeline.review import analyze_histories
 from analyzer.recommend import Recommendation
 from analyzer.sources import load_recording
 

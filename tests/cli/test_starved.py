@@ -22,8 +22,8 @@ class Refused:
         raise PermissionError(13, "Permission denied")
     _rebuild = __init__
 _multiprocessing.SemLock = Refused
-import analyzer.pipeline
-analyzer.pipeline.MANY_CHARTS = 0
+import analyzer.pipeline.chart
+analyzer.pipeline.chart.MANY_CHARTS = 0
 from analyzer.cli import main
 main(sys.argv[1:])
 """

@@ -304,18 +304,21 @@ def with_components(kubectl: Path, repository: Path, folder: Path, *names: str) 
     return build(kubectl, overlay)
 
 
+@pytest.mark.parametrize("way", ["git-token", "git-app"])
 def test_pull_requests_come_with_their_secrets_as_files(
-    kubectl: Path, repository: Path, tmp_path: Path
+    kubectl: Path, repository: Path, tmp_path: Path, way: str
 ) -> None:
     """Token and key reach the settings as mounted files; the run delivers, and still validates."""
-    names = ("prometheus-token", "git-token", "git-ssh")
+    names = ("prometheus-token", way, "git-ssh")
     built = with_components(kubectl, repository, tmp_path, *names)
     container = container_of(built)
     assert container["args"][0] == "run" and container["args"][-1] == "--pr"
     variables = {entry["name"]: entry["value"] for entry in container["env"]}
+    variables |= {"RIGHTSIZE_FORGE__APP_ID": "Iv23example"} if way == "git-app" else {}
     config = load_config(None, variables, {}).config
     mounts = [Path(m["mountPath"]) for m in container["volumeMounts"] if m.get("readOnly")]
-    files = (config.forge.token_file, config.git.ssh_key, config.git.known_hosts)
+    secret = config.forge.app_key_file if way == "git-app" else config.forge.token_file
+    files = (secret, config.git.ssh_key, config.git.known_hosts)
     for file in files:
         assert any(mount in Path(str(file)).parents for mount in mounts), file
     for manifest in built:

@@ -16,10 +16,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import jwt
 
 TOKEN = "canary-token-5417"
 REPOSITORY = "team/cluster"
@@ -48,6 +51,16 @@ class Pull:
 
 
 @dataclass
+class App:
+    """A GitHub App that is installed on the repository: its id, and its key's public half."""
+
+    id: str
+    key: str
+    life: timedelta = timedelta(hours=1)
+    made: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Standin:
     """The memory of the forge, and what it is to do next."""
 
@@ -59,6 +72,8 @@ class Standin:
     calls: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     default_branch: str = "main"
+    tokens: set[str] = field(default_factory=lambda: {TOKEN})
+    app: App | None = None
     weather: Callable[[str, str], Reply | None] = lambda _method, _path: None
 
     @property
@@ -148,6 +163,25 @@ def github(forge: Standin, method: str, path: str, query: dict[str, str], body: 
 
 
 _HERE = f"/repos/{REPOSITORY}"
+
+
+def github_app(forge: Standin, method: str, path: str, signed: str) -> Reply:
+    """What an app is asked by its own signature, which is checked as GitHub checks it."""
+    assert forge.app is not None
+    try:
+        claims = jwt.decode(signed, forge.app.key, algorithms=["RS256"], issuer=forge.app.id)
+    except jwt.InvalidTokenError as error:
+        return 401, {"message": str(error)}, {}
+    if claims["exp"] - datetime.now(UTC).timestamp() > 600:
+        return 401, {"message": "'Expiration time' claim ('exp') is too far in the future"}, {}
+    if path == f"/repos/{REPOSITORY}/installation":
+        return 200, {"id": 51}, {}
+    if (method, path) == ("POST", "/app/installations/51/access_tokens"):
+        forge.app.made.append(f"ghs_{len(forge.app.made)}-canary")
+        forge.tokens.add(forge.app.made[-1])
+        ends = datetime.now(UTC) + forge.app.life
+        return 201, {"token": forge.app.made[-1], "expires_at": f"{ends:%Y-%m-%dT%H:%M:%SZ}"}, {}
+    return 404, {"message": "Not Found"}, {}
 
 
 def _as_github(pull: Pull) -> dict[str, Any]:
@@ -354,7 +388,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _git(self, content: bytes) -> None:
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
-        if base64.b64decode(given).decode().rpartition(":")[2] != TOKEN:
+        if base64.b64decode(given).decode().rpartition(":")[2] not in self.forge.tokens:
             self._reply(401, b"", {"WWW-Authenticate": 'Basic realm="git"'})
             return
         parts = urlsplit(self.path)
@@ -399,10 +433,10 @@ class _Handler(BaseHTTPRequestHandler):
         bad = self.forge.weather(self.command, path)
         if bad is not None:
             return bad
-        if TOKEN not in (
-            self.headers.get("PRIVATE-TOKEN", ""),
-            self.headers.get("Authorization", "").rpartition(" ")[2],
-        ):
+        bearer = self.headers.get("Authorization", "").rpartition(" ")[2]
+        if self.forge.app and re.search(r"^/api/v3/(app/|repos/.*/installation$)", path):
+            return github_app(self.forge, self.command, path.removeprefix("/api/v3"), bearer)
+        if not self.forge.tokens & {self.headers.get("PRIVATE-TOKEN", ""), bearer}:
             return 401, {"message": "Bad credentials"}, {}
         given = json.loads(content) if content else {}
         for root, face in _ROOTS.items():

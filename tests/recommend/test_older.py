@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzer.pipeline import analyze
+from analyzer.pipeline.review import analyze
 from analyzer.quantity import Memory
 from analyzer.recommend import Recommendation
 from analyzer.usage import Recording, Usage, validate_days, validate_specs

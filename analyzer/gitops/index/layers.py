@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from analyzer.gitops.index.place import Confidence, Leaf
 from analyzer.gitops.reach.route import Arrival, Patch
-from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import BY_FIELD, ROWS, Field, fields_of
 from analyzer.gitops.text.tree import Node, Path
 
@@ -70,6 +70,42 @@ def decide(arrival: Arrival, path: Path, name: str) -> Decision:
     return found
 
 
+def decide_field(arrival: Arrival, path: Path) -> Decision:
+    """As `decide`, for the resources at `path` of a custom resource, of which no schema is known.
+
+    Kustomize then merges mappings key by key and puts whole lists in the place of others.
+    """
+    item = arrival.object
+    found = Decision(item.file, item.address.below(*path))
+    found.take(item.file, found.address, item.node.at(*path), f"declared at {dotted(path)}")
+    for patch in arrival.route.patches:
+        if patch.applies_to(item, arrival.namespace):
+            _apply_to_field(found, patch, path)
+    for one in arrival.route.replacements:
+        if f"{one.field}.".startswith(f"{dotted(path)}.") and one.applies_to(
+            item, arrival.namespace
+        ):
+            found.doubt(f"the replacements in {one.file} overwrite {one.field}")
+    return found
+
+
+def _apply_to_field(found: Decision, patch: Patch, path: Path) -> None:
+    if patch.is_json:
+        for index, operation in enumerate(patch.node.items):
+            here = patch.address.below(index, "value")
+            _operate(found, patch.file, here, operation.resolved, path)
+        return
+    list_at = next((n for n, key in enumerate(path) if isinstance(key, int)), len(path))
+    node = patch.node.at(*path[:list_at])
+    if node is None:
+        return
+    if list_at < len(path):
+        found.doubt(f"the patch in {patch.file} replaces {dotted(path[:list_at])}")
+        return
+    found.take(patch.file, patch.address.below(*path), node, f"set by the patch in {patch.file}")
+    _judge_patch(found, patch, node)
+
+
 def _apply(found: Decision, patch: Patch, path: Path, name: str) -> None:
     rule = f"set by the patch in {patch.file}"
     if patch.is_json:
@@ -82,6 +118,11 @@ def _apply(found: Decision, patch: Patch, path: Path, name: str) -> None:
         return
     node = patch.node.at(*_within(patch, address))
     found.take(patch.file, address, node, rule)
+    _judge_patch(found, patch, node)
+
+
+def _judge_patch(found: Decision, patch: Patch, node: Node | None) -> None:
+    """What speaks against a strategic-merge patch as the place of the amounts that it states."""
     if "labelSelector" in patch.target or "annotationSelector" in patch.target:
         found.confidence = "unproven"
     nulls = [key for key, below in ([] if node is None else node.mapping()) if below.is_null]

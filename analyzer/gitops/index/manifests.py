@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from analyzer.gitops.index.block import is_block
-from analyzer.gitops.index.layers import decide, stated_by
-from analyzer.gitops.index.place import Expectation
+from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
+from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
+from analyzer.gitops.reach.custom import Fed
 from analyzer.gitops.reach.objects import POD_PATHS
 from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
@@ -38,7 +39,8 @@ class Manifests:
         """Find the places of one object."""
         item = arrival.object
         if item.is_workload:
-            self._pod_template(arrival, item.kind, arrival.name, POD_PATHS[item.kind])
+            for container in _described(item.node, POD_PATHS[item.kind]):
+                self._container(arrival, container, item.kind, arrival.name)
         elif item.kind == "FluxInstance":
             self._flux_patches(arrival, ("spec", "kustomize", "patches"))
         elif item.is_flux_kustomization:
@@ -49,34 +51,40 @@ class Manifests:
     def _owner(self, arrival: Arrival) -> Owner:
         return Owner(arrival.object.kind, arrival.name, arrival.namespace)
 
-    def _pod_template(self, arrival: Arrival, kind: str, workload: str, path: Path) -> None:
+    def _container(
+        self,
+        arrival: Arrival,
+        container: _Described,
+        kind: str,
+        workload: str | None,
+        fed: Fed | None = None,
+    ) -> None:
+        """A container that a pod template of the object describes."""
         item, owner = arrival.object, self._owner(arrival)
-        for group in ("containers", "initContainers"):
-            for number, container in enumerate(item.node.sequence(*path, group)):
-                name = container.text("name")
-                if name is None:
-                    continue
-                found = decide(arrival, (*path, group, number), name)
-                place = self.survey.place(found.file, found.address, owner, name, arrival.route)
-                self.survey.expectations.append(
-                    Expectation(
-                        arrival.namespace,
-                        kind,
-                        workload,
-                        arrival.route.expand(name),
-                        _container_type(group, container),
-                        place,
-                        found.rule,
-                        found.confidence,
-                        arrival.route,
-                        floors=self._floors(arrival, container),
-                        leaves=found.leaves,
-                    )
-                )
+        found = decide(arrival, container.path, container.name)
+        place = self.survey.place(found.file, found.address, owner, container.name, arrival.route)
+        self.survey.expectations.append(
+            Expectation(
+                (fed.rule.namespace if fed is not None else "") or arrival.namespace,
+                kind,
+                workload,
+                arrival.route.expand(container.name),
+                container.type,
+                place,
+                found.rule,
+                found.confidence,
+                arrival.route,
+                fed.pattern if fed is not None else None,
+                floors=self._floors(arrival, item.node.at(*container.path)),
+                leaves=found.leaves,
+            )
+        )
 
-    def _floors(self, arrival: Arrival, settings: Node) -> tuple[Floor, ...]:
+    def _floors(self, arrival: Arrival, settings: Node | None) -> tuple[Floor, ...]:
         """What the settings beside a place ask of the container's memory."""
         item = arrival.object
+        if settings is None:
+            return ()
         try:
             found = plain(settings)
         except YamlError as err:
@@ -88,32 +96,80 @@ class Manifests:
 
     def _custom(self, arrival: Arrival) -> None:
         item = arrival.object
-        for kind, workload, path in custom.pod_template(item.group, item.kind, item.node):
-            self._pod_template(arrival, kind, workload, path)
-        for rule in custom.rules_for(item.group, item.kind):
-            beside = item.node.at(*rule.path[:-1])
-            if beside is None:
+        for fed in custom.fed_by(item.group, item.kind, item.node, arrival.name):
+            if not fed.rule.is_pod:
+                self._field(arrival, fed)
                 continue
-            address = item.address.below(*rule.path)
-            place = self.survey.place(
-                item.file, address, self._owner(arrival), rule.container, arrival.route
-            )
-            self.survey.expectations.append(
-                Expectation(
-                    arrival.namespace,
-                    rule.workload_kind,
-                    None,
-                    rule.container,
-                    "app",
-                    place,
-                    f"{item.kind} {arrival.name} declares it at {dotted(rule.path)}",
-                    "certain",
-                    arrival.route,
-                    custom.workload_pattern(rule, arrival.name, item.node),
-                    floors=self._floors(arrival, beside),
-                )
-            )
+            described = _described(item.node, fed.path, fed.container)
+            for container in described:
+                self._container(arrival, container, fed.rule.workload_kind, fed.workload, fed)
+            if fed.container not in (custom.ANY, *(each.name for each in described)):
+                self._undescribed(arrival, fed)
         self._unknown_blocks(arrival)
+
+    def _field(self, arrival: Arrival, fed: Fed) -> None:
+        """A field of requests and limits, which may not be there yet; its part has to be."""
+        item = arrival.object
+        beside = item.node.at(*fed.path[:-1])
+        if beside is None:
+            return
+        found = decide_field(arrival, fed.path)
+        self._doubt(found, arrival, fed)
+        place = self.survey.place(
+            found.file, found.address, self._owner(arrival), fed.container, arrival.route
+        )
+        self._expect(arrival, fed, place, found, self._floors(arrival, beside))
+
+    def _doubt(self, found: Decision, arrival: Arrival, fed: Fed) -> None:
+        """Take note of what else has a hand in a field."""
+        item = arrival.object
+        other = custom.overruled_at(item.node, fed)
+        if other is not None:
+            found.doubt(f"{item.kind} {arrival.name} states it at {dotted(other)} as well")
+        elif fed.rule.hint:
+            found.doubt(f"{found.rule}; {fed.rule.hint}")
+        elif found.confidence == "certain":
+            found.rule = f"{item.kind} {arrival.name}: {found.rule}"
+
+    def _undescribed(self, arrival: Arrival, fed: Fed) -> None:
+        """A container that the operator makes although the object does not describe it."""
+        item, path = arrival.object, (*fed.path, "containers")
+        place = self.survey.place(
+            item.file, item.address.below(*path), self._owner(arrival), None, arrival.route
+        )
+        rule = (
+            f"{item.kind} {arrival.name} makes it without saying more; describe a container "
+            f"called {fed.container} at {dotted(path)}, with its resources"
+        )
+        self.survey.leave_unproven(place, f"unproven: {rule}")
+        found = Decision(place.file, place.address)
+        found.doubt(rule)
+        self._expect(arrival, fed, place, found, ())
+
+    def _expect(
+        self,
+        arrival: Arrival,
+        fed: Fed,
+        place: Place,
+        found: Decision,
+        floors: tuple[Floor, ...],
+    ) -> None:
+        self.survey.expectations.append(
+            Expectation(
+                fed.rule.namespace or arrival.namespace,
+                fed.rule.workload_kind,
+                fed.workload,
+                fed.container,
+                "app",
+                place,
+                found.rule,
+                found.confidence,
+                arrival.route,
+                fed.pattern,
+                floors=floors,
+                leaves=found.leaves,
+            )
+        )
 
     def _unknown_blocks(self, arrival: Arrival) -> None:
         """Resources in Kubernetes' form in an object of which it is not known whom they feed."""
@@ -191,6 +247,39 @@ class Manifests:
                 pattern,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A container as a pod template describes it: where, its name, its type."""
+
+    path: Path
+    name: str
+    type: str
+
+
+def _described(node: Node, pod: Path, unnamed: str = "") -> list[_Described]:
+    """The containers of a pod template; `unnamed` is what an only one without a name is called."""
+    found = []
+    for group in ("containers", "initContainers"):
+        containers = node.sequence(*pod, group)
+        for number, container in enumerate(containers):
+            name = container.text("name")
+            if name is None and len(containers) == 1 and group == "containers":
+                name = unnamed
+            if name and name != custom.ANY:
+                kind = _container_type(group, container)
+                found.append(_Described((*pod, group, number), name, kind))
+    return found
+
+
+def _touches(patch: Patch, path: Path) -> bool:
+    """Whether a patch of an object says anything of what stands at `path`, or above or below it."""
+    if not patch.is_json:
+        return patch.node.at(*path) is not None
+    wanted = "".join(f"/{key}" for key in path) + "/"
+    paths = [f"{operation.resolved.text('path') or ''}/" for operation in patch.node.items]
+    return any(wanted.startswith(each) or each.startswith(wanted) for each in paths)
 
 
 def _container_type(group: str, container: Node) -> str:

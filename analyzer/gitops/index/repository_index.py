@@ -6,11 +6,11 @@ container, with the place that decides its requests and limits and the rule by w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.index.block import is_block
@@ -21,7 +21,7 @@ from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values
 from analyzer.gitops.reach.helm_release import find_releases
 from analyzer.gitops.reach.release import Owner, Release
-from analyzer.gitops.reach.repository import Repository, load_repository
+from analyzer.gitops.reach.repository import Repository, is_templated, load_repository
 from analyzer.gitops.reach.roots import find_reach
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.render.builder import RepositoryBuilder
@@ -29,9 +29,13 @@ from analyzer.gitops.render.program import Tools
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import ROWS
 from analyzer.gitops.text.tree import Node, YamlError, parse, walk
+from analyzer.workload import ContainerRef
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,62 @@ class RepositoryIndex:
         """Every file's text by its name."""
         return {file: source.text for file, source in self.repository.files.items()}
 
+    def naming(self, ref: ContainerRef) -> list[Expectation]:
+        """Every expectation that may be about a container, in order: of its name, or an open one.
+
+        An open one names its workload by a pattern, or not at all.
+        """
+        here = (ref.namespace, ref.container)
+        named = self._by_name.get((*here, ref.workload), [])
+        numbers = sorted([*named, *self._by_name.get((*here, None), [])])
+        return [self.expectations[number] for number in numbers]
+
     @cached_property
-    def by_workload(self) -> dict[tuple[str, str], list[Expectation]]:
-        """Expectations by namespace and container name."""
-        found: dict[tuple[str, str], list[Expectation]] = {}
-        for expectation in self.expectations:
+    def unreadable(self) -> Mapping[str, tuple[str, str]]:
+        """The files that may declare workloads and cannot be read so: what each is, and its text.
+
+        Templates of charts are among them although many of them parse.
+        """
+        repository = self.repository
+        found = {file: why for file, why in repository.unread.items() if "template" in why}
+        for file in repository.files:
+            if "/templates/" in f"/{file}" and is_templated(file, repository):
+                found[file] = "a template of a Helm chart"
+        return {
+            f: (what, repository.text(f)) for f, what in {**found, **repository.foreign}.items()
+        }
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str, str | None], list[int]]:
+        """Positions of expectations by namespace, container and workload; None: an open one."""
+        found: dict[tuple[str, str, str | None], list[int]] = {}
+        for number, expectation in enumerate(self.expectations):
             if expectation.route.inside:
-                key = (expectation.namespace, expectation.container)
-                found.setdefault(key, []).append(expectation)
+                workload = expectation.workload if expectation.pattern is None else None
+                key = (expectation.namespace, expectation.container, workload)
+                found.setdefault(key, []).append(number)
         return found
+
+    @cached_property
+    def releases_of(self) -> Mapping[Owner, Sequence[Release]]:
+        """Releases by their owner; one that several routes lead to is there as often."""
+        return _by(self.releases, lambda release: release.owner)
+
+    @cached_property
+    def releases_in(self) -> Mapping[str | None, Sequence[Release]]:
+        """Releases by the namespace of their owner."""
+        return _by(self.releases, lambda release: release.owner.namespace)
+
+    @cached_property
+    def places_of(self) -> Mapping[Owner, Sequence[Place]]:
+        """Places by their owner."""
+        return _by(self.places, lambda place: place.owner)
+
+    @cached_property
+    def places_of_objects(self) -> Mapping[str | None, Sequence[Place]]:
+        """Places of no known container or release, by the namespace of their owner."""
+        unknown = [p for p in self.places if p.container is None and p.owner.release is None]
+        return _by(unknown, lambda place: place.owner.namespace)
 
     @cached_property
     def fed_by(self) -> dict[tuple[str, Address], list[Expectation]]:
@@ -86,6 +137,14 @@ class RepositoryIndex:
         import pandas as pd
 
         return pd.DataFrame(self.to_dicts(), columns=list(_EMPTY.to_dict()))
+
+
+def _by(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The items by their key, in order."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 _EMPTY = Place("", Address(0, ()), Owner("", "", ""))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.reach.foreign import made_by
 from analyzer.gitops.reach.objects import node_at
 from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository
@@ -107,7 +108,7 @@ def _generated_path(file: str, repository: Repository) -> str | None:
             return "a template of a Helm chart; its values decide"
         if chart in repository.files and part == "charts":
             return "a vendored chart, overwritten by the next update"
-    return None
+    return made_by(file, repository.folders, frozenset(repository.foreign))
 
 
 def _trial(place: Place) -> Changes:

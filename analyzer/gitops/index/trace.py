@@ -7,6 +7,7 @@ is left untraced with the reason: a wrong place is worse than none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -75,7 +76,7 @@ def trace(containers: Sequence[LiveContainer], index: RepositoryIndex) -> list[T
 def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     """The place that decides the requests and limits of `container`, or why there is none."""
     ref = container.ref
-    named = index.by_workload.get((ref.namespace, ref.container), [])
+    named = index.naming(ref)
     fitting = [e for e in named if e.fits(ref.kind, ref.workload)]
     fitting += [e for e in named if _named_by_labels(container, e)]
     if not fitting:
@@ -88,6 +89,8 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     agreeing, objection = _agreeing(container, live)
     if not agreeing:
         return Trace(ref, None, None, objection)
+    # What is surely applied has the last word over what somebody may apply at times.
+    agreeing = [e for e in agreeing if e.route.reachable] or agreeing
     places = {(e.place.file, e.place.address): e for e in agreeing}
     if len(places) > 1:
         shown = "; ".join(e.place.where for e in list(places.values())[:3])
@@ -203,8 +206,8 @@ def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Tr
         return _operated(container, index)
     places = [
         place
-        for place in index.places
-        if place.owner == release.owner and place.present and place.reachable is not False
+        for place in index.places_of.get(release.owner, ())
+        if place.present and place.reachable is not False
     ]
     chart = release.owner.chart or "a chart that is not named"
     about = f"it belongs to {release.owner} of {chart}"
@@ -228,19 +231,45 @@ def _operated(container: LiveContainer, index: RepositoryIndex) -> Trace:
     ref = container.ref
     named = [
         place
-        for place in index.places
-        if place.container is None
-        and place.owner.release is None
-        and place.owner.namespace == ref.namespace
-        and place.reachable is not False
-        and f"{ref.workload}-".startswith(f"{place.owner.name}-")
+        for place in index.places_of_objects.get(ref.namespace, ())
+        if place.reachable is not False and f"{ref.workload}-".startswith(f"{place.owner.name}-")
     ]
     fitting = [p for p in named if _states_current(p, container.current)] or named
     if len(fitting) != 1:
-        return Trace(ref, None, None, "nothing in the repository declares it")
+        return Trace(ref, None, None, _undeclared(ref, index))
     (place,) = fitting
     about = f"{place.owner} states resources in a kind that is not known here"
     return Trace(ref, place, "unproven", f"{about}, and its name fits, which does not prove it")
+
+
+def _undeclared(ref: ContainerRef, index: RepositoryIndex) -> str:
+    """What to say where nothing that was read declares a container: who may all the same."""
+    naming = [
+        (file, what)
+        for file, (what, text) in index.unreadable.items()
+        if _named_in(ref.workload, file, text)
+    ]
+    if naming:
+        (file, what), more = naming[0], len(naming) - 1
+        also = f" (and {more} more)" if more else ""
+        return f"nothing that can be read declares it; {file}{also} names it: {what}"
+    if index.unreadable:
+        kinds = dict.fromkeys(what.partition(",")[0] for what, _ in index.unreadable.values())
+        return (
+            "nothing that can be read here declares it; not read as manifests: "
+            f"{_files(len(index.unreadable))} ({', '.join(kinds)})"
+        )
+    return "nothing in the repository declares it"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _named_in(name: str, file: str, text: str) -> bool:
+    """Whether a file speaks of a workload of that name, in its text or by its own name."""
+    whole = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
+    return whole.search(text) is not None or whole.search(file.replace("/", " ")) is not None
 
 
 def _labelled_release(container: LiveContainer, index: RepositoryIndex) -> Release | None:
@@ -250,9 +279,8 @@ def _labelled_release(container: LiveContainer, index: RepositoryIndex) -> Relea
     instance = labels.get(_INSTANCE) or _helm_release(container)
     fitting = [
         release
-        for release in index.releases
-        if release.owner.namespace == ref.namespace
-        and release.route.reachable is not False
+        for release in index.releases_in.get(ref.namespace, ())
+        if release.route.reachable is not False
         and (
             (name is not None and release.owner.name == name)
             or (name is None and instance is not None and release.name == instance)

@@ -54,6 +54,7 @@ def examine_repository(
         *_programs(tools),
         _working_tree(index),
         _files(index),
+        *_other_tools(index),
         _roots(index),
         _places(index),
         *_refusals(index.places),
@@ -110,6 +111,23 @@ def _kind(reason: str) -> str:
     if reason.startswith("expected YAML"):
         return "not YAML"
     return "too large" if "bytes, more" in reason else reason.partition(",")[0]
+
+
+def _other_tools(index: RepositoryIndex) -> Iterator[Check]:
+    """What is declared in other languages than YAML, by what it is."""
+    found: dict[str, list[str]] = {}
+    for file, tool in index.repository.foreign.items():
+        found.setdefault(tool, []).append(file)
+    for file, reason in index.repository.unread.items():
+        if "template" in reason:
+            found.setdefault(reason.partition(",")[0], []).append(file)
+    if found:
+        told = [
+            f"{tool}: {_many(len(files), 'file')} ({_listed(files)})"
+            for tool, files in found.items()
+        ]
+        advice = "what these declare is not edited here; change it there"
+        yield Check("other tools", WARNING, "; ".join(told), advice)
 
 
 def _roots(index: RepositoryIndex) -> Check:

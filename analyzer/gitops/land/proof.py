@@ -10,7 +10,10 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, build_of, built_values
 from analyzer.gitops.land.writes import Write, written
+from analyzer.gitops.reach.custom import workload_text
+from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Release
+from analyzer.gitops.reach.route import has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.rendering import Move, Rendering, Sink, moves
@@ -89,6 +92,8 @@ class Claim(Protocol):
     def writes(self) -> Sequence[Write]: ...
 
 
+_CARRIERS = frozenset({"HelmRelease", HELM_CHART})
+"""Objects that hand values on to a chart, and that kustomize builds like any other."""
 _ROUNDED = 1.1
 """How far above an amount its spelling in a decimal unit of two digits may lie."""
 
@@ -109,14 +114,16 @@ class Prover:
     def verdicts(self, claims: Sequence[Claim]) -> list[Verdict]:
         """One verdict for each claim."""
         found: list[list[Verdict]] = [[] for _ in claims]
-        builds = [list(self._builds(claim)) for claim in claims]
-        for build in dict.fromkeys(build for each in builds for build in each):
-            concerned = [n for n, each in enumerate(builds) if build in each]
+        builds: dict[Build, list[int]] = {}
+        for n, claim in enumerate(claims):
+            for build in dict.fromkeys(self._builds(claim)):
+                builds.setdefault(build, []).append(n)
+        for build, concerned in builds.items():
             group = [claims[n] for n in concerned]
             for n, verdict in zip(concerned, self._build(build, group), strict=True):
                 found[n].append(verdict)
         releases = [n for n, claim in enumerate(claims) if claim.place.owner.release is not None]
-        for positions in _groups([claims[n].place.owner for n in releases]):
+        for positions in _groups([_release_of(claims[n]) for n in releases]):
             concerned = [releases[position] for position in positions]
             group = [claims[n] for n in concerned]
             for n, verdict in zip(concerned, self._release(group), strict=True):
@@ -135,7 +142,7 @@ class Prover:
         Charts that kustomize itself would render are left to helm.
         """
         owner = claim.place.owner
-        if owner.release is not None and owner.kind != "HelmRelease":
+        if owner.release is not None and owner.kind not in _CARRIERS:
             return
         for write in claim.writes:
             for other in self._index.fed_by.get((write.file, write.address), []):
@@ -168,7 +175,10 @@ class Prover:
         helm = self._builder.helm
         if helm is None:
             return [Verdict(None, "not rendered: there is no helm on PATH")] * len(claims)
-        releases = [r for r in self._index.releases if r.owner == owner]
+        # Stages of one release differ in their values: only that of the claim's own way is meant.
+        named = self._index.releases_of.get(owner, ())
+        entry = claims[0].expectation.route.entry
+        releases = [r for r in named if r.route.entry == entry] or named
         chart = helm.chart_of(releases[0], self._index.root) if releases else None
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
@@ -210,14 +220,15 @@ def _judged(claims: Sequence[Claim], render: Render, *, in_values: bool) -> list
         noise = {(m.owner, m.path, m.sink) for m in moves(before, render([]))}
         moved = [m for m in moved if (m.owner, m.path, m.sink) not in noise]
     aims = [_Aim(claim, in_values and claim.place.owner.release is not None) for claim in claims]
-    stray = [move for move in moved if not any(aim.meant(move) for aim in aims)]
+    shown = _Shown(moved, after)
+    stray = shown.stray(aims)
     found = []
     for aim in aims:
-        problem = aim.problem(moved, after)
+        problem = aim.problem(shown)
         if problem is None and stray:
             alone = moved if len(claims) == 1 else moves(before, render([aim.claim]))
             problem = _stray(stray, aim, alone)
-        found.append(_verdict(after, moved, problem, aim.carried))
+        found.append(_verdict(shown, problem, aim.carried))
     return found
 
 
@@ -228,15 +239,72 @@ def _stray(stray: Sequence[Move], aim: _Aim, alone: Sequence[Move]) -> str | Non
     return f"{mine[0]} changed as well" if mine else None
 
 
-def _verdict(
-    after: Rendering, moved: Sequence[Move], problem: str | None, carried: bool
-) -> Verdict:
+def _verdict(shown: _Shown, problem: str | None, carried: bool) -> Verdict:
+    program = shown.program
     if problem is not None:
-        return Verdict(False, f"rendered with {after.program}: {problem}")
+        return Verdict(False, f"rendered with {program}: {problem}")
     if carried:  # what a chart makes of its values is another matter
-        return Verdict(None, f"{after.program} hands the values on as intended")
-    changed = len({move.sink for move in moved if move.sink is not None})
-    return Verdict(True, "", after.program, changed, len(after.sinks()))
+        return Verdict(None, f"{program} hands the values on as intended")
+    return Verdict(True, "", program, shown.changed, shown.containers)
+
+
+class _Shown:
+    """What moved between two renderings, and the containers after it, found by what is meant.
+
+    A thousand claims on one build would otherwise look through all its containers each. Names
+    that wait for a variable are looked at by every claim, whose route may fill them in.
+    """
+
+    def __init__(self, moved: Sequence[Move], after: Rendering) -> None:
+        self.program = after.program
+        self.changed = len({move.sink for move in moved if move.sink is not None})
+        self._moved = moved
+        self._near: dict[Hashable, list[int]] = {}
+        for number, move in enumerate(moved):
+            self._near.setdefault(_key(move), []).append(number)
+        self.configs = [m for m in moved if m.sink is None and m.owner[0] in _CONFIGS]
+        self._sinks = frozenset(after.sinks())
+        self._waiting = [sink for sink in self._sinks if has_variable(sink.workload)]
+
+    @property
+    def containers(self) -> int:
+        """How many containers there are."""
+        return len(self._sinks)
+
+    def sinks(self, meant: Sink) -> Iterator[Sink]:
+        """The containers that may be the one that is `meant`."""
+        if meant in self._sinks:
+            yield meant
+        yield from self._waiting
+
+    def moves(self, aim: _Aim) -> list[Move]:
+        """What moved in the container or in the object of a claim, in order."""
+        keys = {None, aim.sink, aim.owner}
+        return [self._moved[n] for n in sorted(n for key in keys for n in self._near.get(key, ()))]
+
+    def stray(self, aims: Sequence[_Aim]) -> list[Move]:
+        """What moved that none of all the claims accounts for."""
+        meant = {id(move) for aim in aims for move in self.moves(aim) if aim.meant(move)}
+        carried = [aim for aim in aims if aim.carried]
+        meant |= {id(m) for m in self.configs if any(aim.meant(m) for aim in carried)}
+        return [move for move in self._moved if id(move) not in meant]
+
+
+_CONFIGS = ("ConfigMap", "Secret")
+"""Kinds that hand on the values of a chart."""
+
+
+def _key(move: Move) -> Hashable:
+    """What a claim knows a move by: its container, else its object; None where neither is sure."""
+    named = move.owner[2] if move.sink is None else move.sink.workload
+    if has_variable(named):
+        return None
+    return (_carrier(move), named) if move.sink is None else move.sink
+
+
+def _carrier(move: Move) -> str:
+    """The kind of object that a value moved in; a HelmChartConfig speaks for its HelmChart."""
+    return HELM_CHART if move.owner[0] == CONFIG else move.owner[0]
 
 
 class _Aim:
@@ -245,7 +313,8 @@ class _Aim:
     def __init__(self, claim: Claim, carried: bool) -> None:
         self.claim = claim
         self.carried = carried
-        self._sink = sink_of(claim.expectation)
+        self.sink = sink_of(claim.expectation)
+        self.owner = (claim.place.owner.kind, claim.place.owner.name)
         self._wanted = {write.field: write for write in claim.writes}
 
     def meant(self, move: Move) -> bool:
@@ -261,12 +330,12 @@ class _Aim:
             ends = [BY_FIELD[field].path for field in self._wanted]
             whole = "\n" in str(move.before) or "\n" in str(move.after)
             return whole or any(move.path[-2:] == end for end in ends) or "valuesFrom" in move.path
-        return move.owner[0] in ("ConfigMap", "Secret")
+        return move.owner[0] in _CONFIGS
 
     def _is_own(self, move: Move) -> bool:
         """Whether the object is the place's owner, whose name may wait for Flux's variables."""
-        owner, kind, name = self.claim.place.owner, move.owner[0], move.owner[2]
-        return (kind, self.claim.expectation.route.expand(name)) == (owner.kind, owner.name)
+        kind, name = _carrier(move), move.owner[2]
+        return (kind, self.claim.expectation.route.expand(name)) == self.owner
 
     def _in_container(self, move: Move) -> bool:
         return self._here(move) and ".".join(map(str, move.path)) in self._wanted
@@ -283,21 +352,22 @@ class _Aim:
 
     def _is_mine(self, sink: Sink) -> bool:
         expand = self.claim.expectation.route.expand
-        return replace(sink, workload=expand(sink.workload)) == self._sink
+        return replace(sink, workload=expand(sink.workload)) == self.sink
 
-    def problem(self, moved: Sequence[Move], after: Rendering) -> str | None:
+    def problem(self, shown: _Shown) -> str | None:
         """What speaks against the claim in its own container; None where all came out as meant."""
-        if self.carried or not any(map(self._is_mine, after.sinks())):
-            if any(self._is_carried(move) and self._in_carrier(move) for move in moved):
+        moved = shown.moves(self)
+        if self.carried or not any(map(self._is_mine, shown.sinks(self.sink))):
+            if any(self._is_carried(m) and self._in_carrier(m) for m in (*moved, *shown.configs)):
                 return None
             return f"nothing changed in {self.claim.place.owner}, so that the edit has no effect"
         mine = [move for move in moved if self._in_container(move) and self._here(move)]
         if not mine:
-            return f"{self._sink} did not change: something else decides, the edit has no effect"
+            return f"{self.sink} did not change: something else decides, the edit has no effect"
         for field, write in self._wanted.items():
             found = next((m for m in mine if ".".join(map(str, m.path)) == field), None)
             if found is not None and not _is(write.amount, found.after):
-                return f"{self._sink} would get {field} {found.after} and not {write.amount}"
+                return f"{self.sink} would get {field} {found.after} and not {write.amount}"
         return None
 
 
@@ -328,11 +398,13 @@ def _together(verdicts: Sequence[Verdict]) -> Verdict:
 
 def sink_of(expectation: Expectation) -> Sink:
     """The container an expectation is about, as a rendering names it."""
-    if expectation.pattern is not None:
-        workload = expectation.pattern.pattern.replace("\\", "")
-    else:
-        workload = expectation.workload or ""
+    workload = workload_text(expectation.workload, expectation.pattern)
     return Sink(expectation.kind, workload, expectation.container)
+
+
+def _release_of(claim: Claim) -> Hashable:
+    """What claims of one release on one way to a cluster have in common."""
+    return claim.place.owner, claim.expectation.route.entry
 
 
 def _groups(keys: Sequence[Hashable]) -> Iterable[list[int]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.reach.checkout import git_environment
+from analyzer.gitops.reach.foreign import TEMPLATE, concerns_clusters, is_ytt, tool_of
 from analyzer.gitops.text.tree import Document, YamlError, parse, walk
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -20,7 +21,6 @@ _SUFFIXES = (".yaml", ".yml")
 _JSON_MANIFEST = ('"apiVersion"', '"kind"')
 _SKIPPED_FOLDERS = frozenset({".git", ".venv", "node_modules", ".terraform", ".idea", ".vscode"})
 _TIMEOUT = 60.0
-_TEMPLATE = "a template, not YAML until it is rendered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,14 @@ class Source:
 class Repository:
     """The readable YAML of a repository, and why the rest was left out.
 
-    `files` holds every YAML file by its name; `unread` maps the others to the reason.
+    `files` holds every YAML file by its name; `unread` maps the others to the reason. `foreign`
+    are files that may declare workloads in another language, each with what it is.
     """
 
     root: Path
     files: Mapping[str, Source]
     unread: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -64,7 +66,8 @@ class Repository:
         if file in self.files:
             return self.files[file].text
         path = self.root / file
-        if file not in self.unread or path.is_symlink() or not inside(self.root, path):
+        known = file in self.unread or file in self.foreign
+        if not known or path.is_symlink() or not inside(self.root, path):
             return ""
         return path.read_bytes()[:MAX_BYTES].decode("utf-8", "replace")
 
@@ -114,19 +117,29 @@ def load_repository(root: Path) -> Repository:
     real = expect_folder(root)
     files: dict[str, Source] = {}
     unread: dict[str, str] = {}
-    for name in sorted(_names(real)):
+    names = sorted(_names(real))
+    for name in filter(_may_declare, names):
         outcome = _read(real, name)
         if isinstance(outcome, Source):
             files[name] = outcome
         elif outcome is not None:
             unread[name] = outcome
-    return Repository(real, files, unread)
+    return Repository(real, files, unread, dict(_foreign(real, names)))
 
 
 def _names(root: Path) -> list[str]:
     listed = _listed_by_git(root)
-    names = _walked(root) if listed is None else listed
-    return [name for name in names if _may_declare(name)]
+    return _walked(root) if listed is None else listed
+
+
+def _foreign(root: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The files of other tools, each with what it is."""
+    for name in names:
+        tool, path = tool_of(name), root / name
+        if tool is None or path.is_symlink() or not inside(root, path) or not path.is_file():
+            continue
+        if concerns_clusters(tool, path.read_bytes()[:MAX_BYTES].decode("utf-8", "replace")):
+            yield name, tool
 
 
 def _may_declare(name: str) -> bool:
@@ -190,11 +203,15 @@ def _parsed(name: str, text: str) -> Source | str | None:
     try:
         documents = parse(text)
     except YamlError as err:
+        if is_ytt(text):
+            return "a template of ytt"
         if "{{" in text or "{%" in text:
-            return _TEMPLATE
+            return TEMPLATE
         return str(err)
+    if is_ytt(text):
+        return "a template of ytt"
     if "{{" in text and any(map(_has_action, documents)):
-        return _TEMPLATE
+        return TEMPLATE
     return Source(name, text, documents)
 
 
@@ -205,6 +222,15 @@ def _has_action(document: Document) -> bool:
         for _, node in walk(document.root)
         if node.kind == "mapping" and node.flow
         for key, _ in node.entries
+    )
+
+
+def is_templated(file: str, repository: Repository) -> bool:
+    """Whether the file is a chart's template, which nobody applies as it stands."""
+    parts = PurePosixPath(file).parts
+    return any(
+        part == "templates" and "/".join((*parts[:depth], "Chart.yaml")) in repository.files
+        for depth, part in enumerate(parts)
     )
 
 

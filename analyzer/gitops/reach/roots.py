@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from analyzer.gitops.reach import fleet, k3s
 from analyzer.gitops.reach.builder import Builder, NoBuilder
+from analyzer.gitops.reach.fleet import Fleet
+from analyzer.gitops.reach.helmfile import Helmfiles, is_helmfile
 from analyzer.gitops.reach.objects import Object, all_objects
-from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, join
+from analyzer.gitops.reach.repository import (
+    KUSTOMIZATION_FILES,
+    Repository,
+    is_templated,
+    join,
+)
 from analyzer.gitops.reach.route import Arrival, Reach, Route
 from analyzer.gitops.reach.walk import Walker
 from analyzer.gitops.text.address import Address
@@ -53,8 +61,19 @@ class _Roots:
             if PurePosixPath(file).name in _OTHER_TOOLS
         )
         self._argo_roots()
+        self._other_tools()
         self._leftovers()
+        self.reach.helm += k3s.sources(self.reach.arrivals)
         return self.reach
+
+    def _other_tools(self) -> None:
+        """What Fleet and helmfile would install, if somebody runs them."""
+        helmfiles = Helmfiles(self.repository, self.reach)
+        for file in self.repository.files:
+            if PurePosixPath(file).name in fleet.FILES:
+                Fleet(self.walker.kustomizations).follow(file, self._within(file))
+            elif is_helmfile(file):
+                helmfiles.follow(file, self._within(file))
 
     def _flux_root(self, path: str, file: str | None) -> None:
         inside = self._is_root(path)
@@ -154,7 +173,7 @@ class _Roots:
 
     def _argo_roots(self) -> None:
         arrived = {id(arrival.object) for arrival in self.reach.arrivals}
-        files = [file for file in self.objects if not self._templated(file)]
+        files = [file for file in self.objects if not is_templated(file, self.repository)]
         for file in sorted(files, key=lambda file: not self._within(file)):
             inside, entry = self._within(file), str(PurePosixPath(file).parent)
             if any(item.is_application and id(item) not in arrived for item in self.objects[file]):
@@ -169,15 +188,6 @@ class _Roots:
                         follow = self.walker.applications.values_of_argocd_apps
                         self.reach.rooted |= follow(file, address, root, inside) and inside
 
-    def _templated(self, file: str) -> bool:
-        """Whether the file is a chart's template, which nobody applies as it stands."""
-        parts = PurePosixPath(file).parts
-        return any(
-            part == "templates"
-            and "/".join((*parts[:depth], "Chart.yaml")) in self.repository.files
-            for depth, part in enumerate(parts)
-        )
-
     def _leftovers(self) -> None:
         """What no root leads to: dead where that is certain, else undecided."""
         reached = set(self.reach.files)
@@ -189,7 +199,7 @@ class _Roots:
             route = self._unmet(file, f"kustomization {folder}")
             self.walker.kustomizations.take_folder(folder, route, 0)
         for file in self.repository.files:
-            if file not in self.reach.files and not self._templated(file):
+            if file not in self.reach.files and not is_templated(file, self.repository):
                 self.walker.take_file(file, self._unmet(file, "a file of its own"), 0)
         if self.reach.rooted:
             self.reach.files = reached

@@ -17,6 +17,11 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?
 _INPUT = re.compile(r"<<-?\s*(?P<name>inputs\.[\w.-]+)\s*(?:\|\s*quote\s*)?-?>>", re.ASCII)
 
 
+def has_variable(text: str) -> bool:
+    """Whether `Route.expand` could make something else of `text`."""
+    return bool(_VARIABLE.search(text) or _INPUT.search(text))
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """A kustomize patch: which objects it is for, and its body with its place in the file."""

@@ -74,18 +74,23 @@ class Rendering:
 
 def _blocks(item: Object) -> Iterator[tuple[Path, Sink]]:
     """The path of the resources of each container that an object stands for."""
-    templates = list(custom.pod_template(item.group, item.kind, item.node))
     if item.is_workload:
-        templates.append((item.kind, item.name, POD_PATHS[item.kind]))
-    for kind, name, path in templates:
-        for group in ("containers", "initContainers"):
-            for number, container in enumerate(item.node.sequence(*path, group)):
-                sink = Sink(kind, name, container.text("name") or "")
-                yield (*path, group, number, "resources"), sink
-    for rule in custom.rules_for(item.group, item.kind):
-        pattern = custom.workload_pattern(rule, item.name, item.node).pattern
-        workload = pattern if rule.pattern else pattern.replace("\\", "")
-        yield rule.path, Sink(rule.workload_kind, workload, rule.container)
+        yield from _described(item, item.kind, item.name, POD_PATHS[item.kind])
+    for fed in custom.fed_by(item.group, item.kind, item.node, item.name):
+        kind = fed.rule.workload_kind
+        if fed.rule.is_pod:
+            yield from _described(item, kind, fed.shown, fed.path, fed.container)
+        elif item.node.at(*fed.path[:-1]) is not None:
+            yield fed.path, Sink(kind, fed.shown, fed.container)
+
+
+def _described(
+    item: Object, kind: str, workload: str, pod: Path, unnamed: str = ""
+) -> Iterator[tuple[Path, Sink]]:
+    for group in ("containers", "initContainers"):
+        for number, container in enumerate(item.node.sequence(*pod, group)):
+            sink = Sink(kind, workload, container.text("name") or unnamed)
+            yield (*pod, group, number, "resources"), sink
 
 
 def read_rendering(text: str, program: str) -> Rendering:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
+from analyzer.gitops.index.trace import LiveContainer, trace_one
+from analyzer.workload import ContainerRef
 from tests.gitops.conftest import DEPLOYMENT, Plant
 
 
@@ -211,21 +213,19 @@ def test_custom_resources_feed_what_their_operator_makes(plant: Plant) -> None:
                 """
         }
     )
-    found = {
-        e.container: (e.namespace, e.kind, e.fits(e.kind, name))
-        for e, name in zip(
-            sorted(index_repository(root).expectations, key=lambda e: e.container),
-            ["rook-ceph-mgr-a", "rook-ceph-mon-c", "rook-ceph-osd-12", "pg", "prometheus-k8s"],
-            strict=True,
-        )
+    index = index_repository(root)
+    live = {
+        ("rook", "Deployment", "rook-ceph-mgr-a", "mgr"): "spec.resources.mgr",
+        ("rook", "Deployment", "rook-ceph-mon-c", "mon"): "spec.resources.mon",
+        ("rook", "Deployment", "rook-ceph-osd-12", "osd"): "spec.resources.osd",
+        ("db", "Cluster", "pg", "postgres"): "spec.resources",
+        ("mon", "StatefulSet", "prometheus-k8s", "prometheus"): "spec.resources",
+        ("mon", "StatefulSet", "prometheus-k8s-shard-1", "prometheus"): "spec.resources",
     }
-    assert found == {
-        "mgr": ("rook", "Deployment", True),
-        "mon": ("rook", "Deployment", True),
-        "osd": ("rook", "Deployment", True),
-        "postgres": ("db", "Cluster", True),
-        "prometheus": ("mon", "StatefulSet", True),
-    }
+    for (namespace, kind, workload, container), path in live.items():
+        ref = ContainerRef("c", namespace, kind, workload, container)
+        traced = trace_one(LiveContainer(ref), index)
+        assert (traced.confidence, traced.place and traced.place.path) == ("certain", path)
 
 
 def test_generated_and_vendored_files_are_not_editable(plant: Plant) -> None:

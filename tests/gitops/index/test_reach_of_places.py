@@ -191,8 +191,8 @@ def test_resources_of_a_kind_that_is_not_known_are_a_hint(plant: Plant) -> None:
     root = plant(
         {
             "collector.yaml": """
-                apiVersion: opentelemetry.io/v1beta1
-                kind: OpenTelemetryCollector
+                apiVersion: example.org/v1
+                kind: Collector
                 metadata: {name: x, namespace: otel}
                 spec:
                   resources:
@@ -202,7 +202,7 @@ def test_resources_of_a_kind_that_is_not_known_are_a_hint(plant: Plant) -> None:
     )
     index = index_repository(root)
     (place,) = index.places
-    assert place.refusal == "unproven: OpenTelemetryCollector is a kind that is not known here"
+    assert place.refusal == "unproven: Collector is a kind that is not known here"
     ref = ContainerRef("c", "otel", "Deployment", "x-collector", "otc-container")
     traced = trace_one(LiveContainer(ref), index)
     assert (traced.place, traced.confidence) == (place, "unproven")

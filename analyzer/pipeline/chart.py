@@ -1,0 +1,72 @@
+"""Which files of a report are drawn, and drawing them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from datetime import timedelta
+from pathlib import Path
+
+from analyzer.config import Config
+from analyzer.history import Histories
+from analyzer.models.forecast import forecasts
+from analyzer.output import write_files
+from analyzer.recommend import Recommendation
+from analyzer.report import Report
+from analyzer.sources.window import Progress
+
+MANY_CHARTS = 40
+"""From so many charts on, a second process earns what it costs to start."""
+
+
+def name_files(report: Report, config: Config) -> dict[str, str]:
+    """The page, and the charts to draw: the cluster and the containers that change most."""
+    files = {"page": "index.html"} if "html" in config.formats else {}
+    if not config.charts:
+        return files
+    shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[: config.most_charts]
+    names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
+    return files | {"cluster": "charts/cluster.png"} | names
+
+
+def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
+    """Draw the charts that ``report.files`` names into `folder`."""
+    from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
+
+    (folder / "charts").mkdir(parents=True, exist_ok=True)
+    progress(0, 1, "drawing the cluster")
+    recommendations, skipped = report.recommendations, report.skipped
+    figure = cluster_figure(recommendations, skipped, histories)
+    text = describe_cluster(recommendations, skipped, histories)
+    write_png(figure, folder / report.files["cluster"], text)
+    by_ref = {str(r.ref): r for r in recommendations}
+    shown = [by_ref[name] for name in report.files if name in by_ref]
+    charts = workload_charts(
+        histories,
+        shown,
+        forecaster=forecasts(histories, report.horizon).of,
+        processes=2 if len(shown) > MANY_CHARTS and _can_have_another_process() else 1,
+        progress=lambda done, total, _name: progress(done, total, "drawing charts"),
+    )
+    for chart in charts:
+        write_files(folder, {report.files[str(chart.ref)]: chart.content})
+
+
+def _can_have_another_process() -> bool:
+    """Whether this system lets processes talk: a chroot or a sandbox may have no semaphores."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError):
+        return False
+    return True
+
+
+def draw_one(
+    recommendation: Recommendation, histories: Histories, horizon: timedelta, path: Path
+) -> None:
+    """Draw the chart of one container into the file `path`."""
+    from analyzer.plots import describe, workload_figure, write_png
+
+    index = histories.position[recommendation.ref]
+    expected = forecasts(histories, horizon).of(index)
+    figure = workload_figure(histories, index, recommendation, expected)
+    write_png(figure, path, describe(recommendation))

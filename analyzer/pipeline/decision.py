@@ -1,0 +1,110 @@
+"""From histories to proposals: fit, calibrate on the own past, apply the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analyzer.calibration import apply, fit_past, judge_past, learn, spend
+from analyzer.history import Histories, Skipped
+from analyzer.ledger import EMPTY, Ledger, recall
+from analyzer.models import Demand, model_named
+from analyzer.models.censoring import cut_off
+from analyzer.models.rule import Peer
+from analyzer.pipeline.method import Method
+from analyzer.quantity import Resources
+from analyzer.recommend import Bound, Recommendation, due_risks, recommend
+from analyzer.recommend.case import Past
+from analyzer.recommend.past import most_wanted, wanted_amounts
+from analyzer.workload import ContainerRef
+
+Bounds = Mapping[ContainerRef, tuple[Bound, ...]]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What the model knows of some histories: demand now, and as earlier reviews would have had it.
+
+    Any number of policies can be weighed on what was learnt once.
+    """
+
+    demand: Demand
+    earlier: tuple[tuple[Histories, Demand], ...] = ()
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the policy says, and what demand alone would have said."""
+
+    recommendations: list[Recommendation]
+    skipped: list[Skipped]
+    wanted: Mapping[ContainerRef, Resources]
+
+
+LOOK_BACK = 4
+"""So many earlier reviews have their say before anything is lowered."""
+
+
+def decide(
+    histories: Histories, method: Method, bounds: Bounds | None = None, ledger: Ledger = EMPTY
+) -> Decided:
+    """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
+    if not len(histories):
+        return Decided([], list(histories.skipped), {})
+    return weigh(histories, learn_demand(histories, method), method, bounds, ledger)
+
+
+def learn_demand(histories: Histories, method: Method) -> Learnt:
+    """The demand that the model states, calibrated where it learns; no policy is asked."""
+    model = model_named(method.model)
+    demand = model.fit(histories, method.horizon)
+    if isinstance(model, Peer):
+        return Learnt(demand)
+    reviews = fit_past(model, histories, method.horizon)
+    calibration = learn(judge_past(reviews, histories))
+    earlier = tuple((r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK])
+    return Learnt(apply(demand, calibration), earlier)
+
+
+def weigh(
+    histories: Histories,
+    learnt: Learnt,
+    method: Method,
+    bounds: Bounds | None = None,
+    ledger: Ledger = EMPTY,
+) -> Decided:
+    """Apply the policy of `method` to what was `learnt`."""
+    pasts = _pasts(histories, learnt.earlier, method, ledger)
+    found, skipped = propose(histories, learnt.demand, method, bounds, pasts)
+    wanted = wanted_amounts(histories, learnt.demand, method.policies)
+    return Decided(found, skipped, wanted)
+
+
+def _pasts(
+    histories: Histories,
+    earlier: Sequence[tuple[Histories, Demand]],
+    method: Method,
+    ledger: Ledger,
+) -> dict[ContainerRef, Past]:
+    """What earlier reviews said: as the ledger has it, else as they would have said it."""
+    said = [wanted_amounts(known, demand, method.policies) for known, demand in earlier]
+    span = len(earlier) * method.horizon
+    return most_wanted(said, span) | recall(ledger, histories, method.digest)
+
+
+def propose(
+    histories: Histories,
+    demand: Demand,
+    method: Method,
+    bounds: Bounds | None = None,
+    pasts: Mapping[ContainerRef, Past] | None = None,
+) -> tuple[list[Recommendation], list[Skipped]]:
+    """Apply the policy to a calibrated demand, with what earlier reviews said in mind."""
+    if method.risk_budget_cap is None or isinstance(model_named(method.model), Peer):
+        return recommend(histories, demand, method.policies, bounds=bounds, pasts=pasts)
+    replicas = np.array([histories.spec(i).replicas or 1 for i in range(len(histories))])
+    due = due_risks(histories, method.policies)
+    spent = spend(demand, due, replicas, most=method.risk_budget_cap, cut_off=cut_off(histories))
+    return recommend(histories, spent.demand, method.policies, spent.risks, bounds, pasts)

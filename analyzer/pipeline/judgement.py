@@ -1,0 +1,121 @@
+"""What the same policy would have caused before, beside its peers, and what it does to nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest, in_words
+from analyzer.history import Histories
+from analyzer.models import Demand, model_named
+from analyzer.pipeline.decision import Bounds, decide, propose
+from analyzer.pipeline.method import Method
+from analyzer.placement import Placement, place
+from analyzer.quantity import Resources
+from analyzer.recommend import Recommendation
+from analyzer.report import Report
+from analyzer.sources.window import Progress, silent
+
+
+def judge(
+    report: Report,
+    histories: Histories,
+    method: Method,
+    progress: Progress,
+    bounds: Bounds | None = None,
+) -> Report:
+    """Add what the same policy would have caused on this very history, beside its peers."""
+    horizon = method.horizon
+    length = histories.usage.steps * histories.usage.step
+    train = min(timedelta(days=14), length - horizon)
+    if train < LEAST_TRAIN:
+        short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
+        return replace(report, verdict=short)
+    report = replace(report, placement=_placement(report, histories))
+    walk = Walk(train, horizon)
+    result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
+    return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
+
+
+def requested(
+    histories: Histories, recommendations: Sequence[Recommendation] = ()
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What every container asks for once the `recommendations` hold; see `_requests`."""
+    proposed = {histories.position[r.ref]: r.proposed for r in recommendations}
+    count = range(len(histories))
+    return _requests([proposed.get(i, histories.spec(i).resources.effective()) for i in count])
+
+
+def _placement(report: Report, histories: Histories) -> Placement | None:
+    """What today's requests, the proposed ones and those of the peers would do to nodes."""
+    ways = {
+        "today": requested(histories),
+        "proposed": requested(histories, report.recommendations),
+    }
+    for name in ("krr", "vpa"):
+        levels = model_named(name).fit(histories, report.horizon).levels
+        ways[name] = (levels["cpu"][:, 0], levels["memory"][:, 0])
+    return place(histories, ways)
+
+
+def _requests(
+    resources: Sequence[Resources],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """CPU in cores and memory in bytes, NaN where none is requested."""
+    cpu = [r.cpu_request.cores if r.cpu_request else np.nan for r in resources]
+    memory = [float(r.memory_request.bytes) if r.memory_request else np.nan for r in resources]
+    return np.array(cpu), np.array(memory)
+
+
+def score_policy(
+    histories: Histories,
+    method: Method,
+    walk: Walk,
+    models: Sequence[str] = (),
+    progress: Progress = silent,
+    bounds: Bounds | None = None,
+) -> BacktestResult:
+    """Score the policy that `method` ships, and its model beside peers and further `models`.
+
+    Whatever tells how good the numbers are (a run, ``rightsize backtest``, the documentation)
+    asks here, so that there is one answer.
+    """
+    return backtest(
+        histories,
+        models=tuple(dict.fromkeys([method.model, *models, "vpa", "krr"])),
+        walk=walk,
+        recommenders={POLICY: lambda known, demands: _levels(known, demands, method, bounds)},
+        progress=progress,
+    )
+
+
+def _levels(
+    histories: Histories,
+    demands: Mapping[str, Demand],
+    method: Method,
+    bounds: Bounds | None = None,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What would have been declared after the policy's proposals were merged.
+
+    An array per target over the containers; what gets no proposal stays as it is, and NaN is
+    where nothing is declared then either.
+    """
+    if method.model in demands:
+        proposals = propose(histories, demands[method.model], method, bounds)[0]
+    else:
+        proposals = decide(histories, method, bounds).recommendations
+    proposed = {histories.position[r.ref]: r.proposed for r in proposals}
+    targets = ("cpu_request", "memory_request", "memory_limit")
+    levels = {target: np.full(len(histories), np.nan) for target in targets}
+    for index in range(len(histories)):
+        resources = proposed.get(index, histories.spec(index).resources.effective())
+        for target in targets:
+            amount = getattr(resources, target)
+            if amount is not None:
+                scale = 1000 if target.startswith("cpu") else 1
+                levels[target][index] = amount.units / scale
+    return levels

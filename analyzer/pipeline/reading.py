@@ -1,0 +1,107 @@
+"""What is read: the configured source, window and namespaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from analyzer.config import Config, parse_duration, parse_time
+from analyzer.effect import idle_namespaces, idle_rules
+from analyzer.errors import UsageError
+from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
+from analyzer.sources.window import Progress, silent
+from analyzer.usage import Recording, utc
+from analyzer.workload import ContainerRef
+
+_CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
+
+
+def source_of(config: Config, progress: Progress = silent) -> Source:
+    """The configured source of usage."""
+    if config.source and _CREDENTIALS.search(config.source):
+        raise UsageError(
+            "the source's URL holds a password, which every user of this machine can see; "
+            "set prometheus.user and prometheus.password_file instead"
+        )
+    if not config.source:
+        raise UsageError(
+            "no source of usage is given; name one with --source recording:DIR, "
+            "with -p URL for a Prometheus, or as `source` in rightsize.yaml"
+        )
+    kind, _ = split_source(config.source)
+    if kind.settings is not PrometheusSettings:
+        return open_source(config.source, None, progress)
+    settings = replace(
+        config.prometheus,
+        cluster=config.cluster or config.prometheus.cluster,
+        namespaces=config.namespaces or config.prometheus.namespaces,
+        exclude_namespaces=config.exclude_namespaces or config.prometheus.exclude_namespaces,
+    )
+    return open_source(config.source, settings, progress)
+
+
+def read(config: Config, now: datetime | None, progress: Progress = silent) -> Recording:
+    """Read the configured window up to `now`, None for the clock of the server that is read.
+
+    A recording is read up to its own end.
+    """
+    return read_noting(config, now, progress)[0]
+
+
+def read_noting(
+    config: Config, now: datetime | None, progress: Progress = silent
+) -> tuple[Recording, tuple[str, ...]]:
+    """The same with what of the settings has no effect on it, in one sentence each."""
+    source = source_of(config, progress)
+    step = None if config.step is None else parse_duration(config.step)
+    recorded = str(config.source).startswith("recording:")
+    window = Window(
+        end=window_end(config, now),
+        length=parse_duration(config.window or ("520w" if recorded else "14d")),
+        step=step,
+    )
+    recording = source.read(window)
+    if config.cluster is not None and config.cluster != recording.meta.cluster:
+        recording = rename(recording, config.cluster)
+    # Of a server only what is wanted is read: what else there is, is not known.
+    whole = recorded or not (config.namespaces or config.exclude_namespaces)
+    notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
+    return restrict(recording, config.namespaces, config.exclude_namespaces), notices
+
+
+def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[str]:
+    """Every rule and namespace of the settings that matches none of the `known` containers."""
+    yield from idle_rules(config.rules, known)
+    yield from idle_namespaces("namespaces", config.namespaces, known)
+    yield from idle_namespaces("exclude_namespaces", config.exclude_namespaces, known)
+
+
+def window_end(config: Config, now: datetime | None) -> datetime | None:
+    """Where the window ends: as configured, else now; None for the end of what the source has."""
+    if config.until is not None:
+        return parse_time(config.until)
+    return None if now is None or str(config.source).startswith("recording:") else utc(now)
+
+
+def restrict(recording: Recording, namespaces: Sequence[str], excluded: Sequence[str]) -> Recording:
+    """Only the `namespaces` (all where none is named) that are not `excluded`."""
+    if not namespaces and not excluded:
+        return recording
+
+    def wanted(namespace: str) -> bool:
+        return (not namespaces or namespace in namespaces) and namespace not in excluded
+
+    return recording.restrict(wanted)
+
+
+def rename(recording: Recording, cluster: str) -> Recording:
+    """The same recording under another cluster name."""
+    usage = recording.usage
+    containers = tuple(replace(ref, cluster=cluster) for ref in usage.containers)
+    return replace(
+        recording,
+        meta=replace(recording.meta, cluster=cluster),
+        usage=replace(usage, containers=containers),
+    )

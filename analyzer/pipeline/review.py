@@ -1,0 +1,155 @@
+"""A review: everything from histories to a report, without files, clock or network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analyzer import __version__
+from analyzer.config import Config
+from analyzer.history import Histories, build_histories, check_ledger
+from analyzer.landing import Beforehand, look_ahead
+from analyzer.ledger import EMPTY, Ledger, Outcome, read_ledger, score, update
+from analyzer.models import DEFAULT_MODEL, Resource
+from analyzer.pipeline.decision import Bounds, Decided, decide
+from analyzer.pipeline.judgement import judge
+from analyzer.pipeline.method import Method, method_of
+from analyzer.policy import Policies
+from analyzer.report import Report
+from analyzer.sources.window import Progress, silent
+from analyzer.usage import Recording
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a review found, and the rows that it adds to the ledger."""
+
+    report: Report
+    rows: pd.DataFrame
+
+
+def analyze(
+    recording: Recording,
+    *,
+    policies: Policies | None = None,
+    model: str = DEFAULT_MODEL,
+    horizon: timedelta = timedelta(days=7),
+) -> Report:
+    """Everything from usage to recommendations: no files, no clock, no network."""
+    method = Method(model=model, horizon=horizon, policies=policies or Policies())
+    return analyze_histories(build_histories(recording), method)
+
+
+def analyze_histories(
+    histories: Histories,
+    method: Method,
+    progress: Progress = silent,
+    ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
+) -> Report:
+    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
+
+    `ledger` is what earlier reviews said and what became of it, `bounds` what something else knows
+    to be needed.
+    """
+    return review(histories, method, progress, ledger, bounds).report
+
+
+def review(
+    histories: Histories,
+    method: Method,
+    progress: Progress = silent,
+    ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
+) -> Review:
+    """As `analyze_histories`, with what is to be remembered of it."""
+    progress(0, 3, "learning demand")
+    decided = decide(histories, method, bounds, ledger)
+    return reviewed(decided, histories, method, progress, ledger, bounds)
+
+
+def reviewed(
+    decided: Decided,
+    histories: Histories,
+    method: Method,
+    progress: Progress = silent,
+    ledger: Ledger = EMPTY,
+    bounds: Bounds | None = None,
+) -> Review:
+    """The report on what was `decided`, judged on the past where `method` asks for it."""
+    check_ledger(
+        [*histories.containers, *(s.ref for s in histories.skipped)],
+        [r.ref for r in decided.recommendations],
+        [s.ref for s in decided.skipped],
+    )
+    rows = update(ledger, decided.recommendations, histories, decided.wanted, method.digest)
+    report = Report(
+        meta=histories.meta,
+        model=method.model,
+        horizon=method.horizon,
+        recommendations=tuple(decided.recommendations),
+        skipped=tuple(decided.skipped),
+        days=days_of(histories),
+        verdicts=histories.verdicts,
+        outcomes=_outcomes(ledger, rows, histories),
+        version=__version__,
+    )
+    if method.backtest and len(histories):
+        report = judge(report, histories, method, progress, bounds)
+    return Review(report, rows)
+
+
+def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple[Outcome, ...]:
+    """What came of earlier changes up to the end of `histories`, of the containers in it."""
+    past = ledger.before(histories.meta.end)
+    if not len(past):
+        return ()
+    return tuple(o for o in score(past.plus(rows)) if o.ref in histories.position)
+
+
+def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:
+    """What each day showed, to four digits; see ``Report.days``."""
+    daily = histories.daily
+    tables: dict[Resource, npt.NDArray[np.float64]] = {
+        "cpu": daily.cpu_p95,
+        "memory": daily.memory_peak,
+    }
+    return {
+        str(ref): {resource: _four_digits(table[i]) for resource, table in tables.items()}
+        for i, ref in enumerate(histories.containers)
+    }
+
+
+def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
+    return tuple(None if np.isnan(v) else float(f"{v:.4g}") for v in values.tolist())
+
+
+def remembered(config: Config) -> Ledger:
+    """What earlier runs wrote into the ledger; nothing where none is kept."""
+    return EMPTY if config.ledger_folder is None else read_ledger(config.ledger_folder)
+
+
+def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:
+    """Recommend with all that the cluster and the repository of the settings say beforehand."""
+    ledger = remembered(config)
+    return analyze_beforehand(look_ahead(histories, config), config, progress, ledger)
+
+
+def analyze_beforehand(
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+) -> Report:
+    """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
+    return review_beforehand(known, config, progress, ledger).report
+
+
+def review_beforehand(
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+) -> Review:
+    """As `analyze_beforehand`, with what is to be remembered of it."""
+    found = review(known.histories, method_of(config), progress, ledger, known.bounds)
+    report = replace(found.report, warnings=(*found.report.warnings, *known.missed))
+    return replace(found, report=report)
