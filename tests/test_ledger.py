@@ -414,12 +414,11 @@ def test_growth_is_seen_from_review_to_review() -> None:
 def test_limits_that_killed_are_recalled_with_the_kill_that_filled_them() -> None:
     """Killed at 2048 MiB and, after a raise, at 3072: both are known, oldest first."""
     ledger, larger = EMPTY, amounts(500, 1024, 3072)
-    for number, held in enumerate((FIRST, larger)):
-        histories = week(number, held, memory=held.memory_limit.bytes / MIB - 1, kills=1)
+    for number, (held, limit) in enumerate([(FIRST, 2048), (larger, 3072)]):
+        histories = week(number, held, memory=limit - 1, kills=1)
         ledger = ledger.plus(update(ledger, [advice(held, held)], histories))
     past = recalled(ledger, week(2, larger))
-    assert past.killed_at == (2048 * MIB, 3072 * MIB)
-    assert past.fills_since is None
+    assert (past.fills_since, past.killed_at) == (None, (2048 * MIB, 3072 * MIB))
 
 
 def test_a_ledger_without_the_later_columns_is_read(tmp_path: Path) -> None:

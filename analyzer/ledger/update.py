@@ -25,6 +25,7 @@ from analyzer.ledger.table import (
 )
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
+from analyzer.recommend.past import DEMANDED
 from analyzer.workload import ContainerRef
 
 
@@ -71,7 +72,7 @@ def update(
 def _wanted(r: Recommendation, demanded: Resources) -> Resources:
     """What demand speaks for, and no less than what is raised to: that is lowered as late."""
     wanted = demanded
-    for target in RISKS:
+    for target in DEMANDED:
         before, after = r.current.amount(target), r.proposed.amount(target)
         most = demanded.amount(target)
         if before is not None and after is not None and most is not None:

@@ -175,7 +175,7 @@ def most_at_risk(facts: Facts) -> Memory | None:
             return None
         expected = Memory.from_bytes(facts.demand["memory_request"])
         return max(room, expected.scale(facts.policy.memory_limit_headroom))
-    if 2 * kills.slow > kills.at_limit:
+    if 2 * kills.slow > kills.at_limit or facts.leaks:
         return room
     return max(room, Memory.from_bytes(max(kills.limits)).scale(MOST_AFTER_SURPRISE))
 
