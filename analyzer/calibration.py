@@ -18,12 +18,12 @@ from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Model, Resource, Step
 from analyzer.quantity import Cpu, Memory
 
-PRIOR_OVERRUNS = 3.0
-"""The model's own statement weighs as much as this many overruns seen."""
-PRIOR_WHERE_SHORT = 0.5
-"""... and of CPU as this many, where usage was above its level for longer than stated: a week's
-share rests on thousands of samples, and to understate a risk does harm. One that was overstated
-only costs margin, and is believed as slowly as a peak of memory."""
+HELD_BACK: Mapping[Resource, tuple[float, float]] = {"cpu": (3.0, 0.5), "memory": (10.0, 3.0)}
+"""As many overruns are assumed to have come as stated: where fewer came, and where more did.
+
+A risk that was overstated only costs margin, and a calm week is no promise: the next one brought
+three times the overruns on one set of jobs. To understate a risk does harm. A week's share of CPU
+rests on thousands of samples, and is believed sooner than a few peaks of memory."""
 MOST_PER_REVIEW = 12.0
 """Containers of one week share its shocks: they count as no more than this many."""
 MOST_CORRECTION = 6.0
@@ -79,6 +79,7 @@ class PastReview:
     stop: int
     """The step after which it is held."""
     known: Histories
+    """What was known of settings and events; what was used is let go once it is learnt."""
     demand: Demand
 
 
@@ -96,7 +97,8 @@ def fit_past(
     stop = usage.steps - ahead
     while stop >= least and len(found) < most:
         known = histories.between(0, stop)
-        found.append(PastReview(stop, known, model.fit(known, horizon)))
+        demand = model.fit(known, horizon)
+        found.append(PastReview(stop, known.without_samples(), demand))
         stop -= ahead
     return found
 
@@ -123,9 +125,8 @@ def review_past(
 def learn(judged: Sequence[Judged]) -> Calibration:
     """The correction that past reviews call for, held back where they are few.
 
-    At each risk the observed share is drawn towards the stated one as if three overruns had been
-    seen as stated, half a one where CPU needed more than stated. Containers of one review count
-    as at most twelve, because a node upgrade or a Monday hits many at once.
+    At each risk the observed share is drawn towards the stated one, see `HELD_BACK`. Containers of
+    one review count as at most twelve, because a node upgrade or a Monday hits many at once.
     """
     read_at, observed, most = {}, {}, 0
     for resource in RESOURCES:
@@ -139,8 +140,8 @@ def learn(judged: Sequence[Judged]) -> Calibration:
                 seen += rows.sum(axis=0)
                 trials += weight * len(rows)
                 count += len(rows)
-        short = (resource == "cpu") & (overruns > trials * RISKS)
-        prior = np.where(short, PRIOR_WHERE_SHORT, PRIOR_OVERRUNS)
+        fewer, more = HELD_BACK[resource]
+        prior = np.where(overruns > trials * RISKS, more, fewer)
         drawn = (overruns + prior) / (trials + prior / RISKS)
         drawn = np.clip(drawn, RISKS / MOST_CORRECTION, RISKS * MOST_CORRECTION)
         drawn = np.maximum.accumulate(drawn) * (1 + 1e-9 * np.arange(len(RISKS)))

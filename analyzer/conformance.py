@@ -177,7 +177,7 @@ def check_source(source: Source, window: Window | None = None) -> None:
     """Raise unless `source` reads as `Source` promises; it must have usage within `window`."""
     told = source.describe()
     _expect(bool(told) and told.isprintable(), "one line that names the source", repr(told))
-    checks = source.examine()
+    checks = source.examine(window or Window())
     _expect(bool(checks), "something that was examined", "nothing")
     for check in checks:
         _expect(isinstance(check, Check), "a Check", type(check).__name__)

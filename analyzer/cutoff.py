@@ -101,7 +101,9 @@ def find_kills(histories: Histories) -> dict[int, Kills]:
     """What the OOM kills of each container say, by index; nothing where there was none.
 
     A kill is one at the limit, unless usage of the life that it ended stayed below 80 % of the
-    limit for several scrapes, there is no limit, or the pod was evicted at that time.
+    limit for several scrapes, there is no limit, or the pod was evicted at that time. Where the
+    node was short of memory as well, page cache does not count as usage: the kernel takes it back
+    before a limit kills.
     """
     killed = histories.events.loc[histories.events["kind"] == "oom_kill", "index"].unique()
     return {index: _judge(histories, index) for index in map(int, killed)}
@@ -161,15 +163,24 @@ def _kills(histories: Histories, index: int) -> Iterator[_Kill]:
             continue
         own = (events["pod"] == pod).to_numpy()
         ends = steps[own & events["kind"].isin(["restart", "oom_kill"]).to_numpy()]
-        life = _life(histories, index, pod, int(ends[ends < step].max(initial=-1)), int(step))
-        evicted = steps[own & (events["kind"] == "eviction").to_numpy()]
-        near = bool((abs(evicted - step) <= max(1, histories.usage.steps_per_day // 24)).any())
+        since = int(ends[ends < step].max(initial=-1))
+        evicted, strained = (
+            _is_near(histories, step, steps[own & (events["kind"] == kind).to_numpy()])
+            for kind in ("eviction", "node_pressure")
+        )
+        counted = histories.usage.firm_bytes if strained else histories.usage.memory_bytes
+        life = _life(histories, index, pod, since, int(step), counted)
         limit = float(value) if value > 0 else float(limit_now.bytes if limit_now else np.nan)
         unlimited = np.isnan(limit) and bool(histories.specs[index])
-        at_limit = not near and not unlimited and _reached(life, limit)
+        at_limit = not evicted and not unlimited and _reached(life, limit)
         slow = at_limit and _climbed(life, limit, histories)
         far = slow and _FAR * float(np.median(life[: max(1, len(life) // 10)])) <= limit
         yield _Kill(limit, at_limit, slow, far)
+
+
+def _is_near(histories: Histories, step: int, others: npt.NDArray[np.int64]) -> bool:
+    """Whether one of the `others` lies within an hour of `step`."""
+    return bool((abs(others - step) <= max(1, histories.usage.steps_per_day // 24)).any())
 
 
 def _steps(histories: Histories, moments: pd.Series) -> npt.NDArray[np.int64]:
@@ -179,8 +190,15 @@ def _steps(histories: Histories, moments: pd.Series) -> npt.NDArray[np.int64]:
     return steps
 
 
-def _life(histories: Histories, index: int, pod: object, after: int, until: int) -> Array:
-    """Memory of one pod from behind step `after` up to `until`; of all pods where it is unknown."""
+def _life(
+    histories: Histories,
+    index: int,
+    pod: object,
+    after: int,
+    until: int,
+    memory: npt.NDArray[np.float32],
+) -> Array:
+    """`memory` of one pod from behind step `after` up to `until`; of all pods where unknown."""
     usage = histories.usage
     series = range(int(usage.bounds[index]), int(usage.bounds[index + 1]))
     own = [s for s in series if usage.pods[s] == pod] or list(series)
@@ -189,7 +207,7 @@ def _life(histories: Histories, index: int, pod: object, after: int, until: int)
         low, high, first = int(usage.offset[s]), int(usage.offset[s + 1]), int(usage.first[s])
         begin = min(max(after + 1 - first, 0), high - low)
         end = min(max(until + 1 - first, begin), high - low)
-        parts.append(usage.memory_bytes[low + begin : low + end].astype(np.float64))
+        parts.append(memory[low + begin : low + end].astype(np.float64))
     life: Array = np.concatenate(parts) if parts else np.zeros(0)
     return life[~np.isnan(life)]
 

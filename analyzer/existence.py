@@ -8,6 +8,9 @@ nowhere. What exists is told by the specs table (``first_seen``, ``last_seen``, 
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,12 +20,18 @@ import pandas as pd
 
 from analyzer.kinds import POD, runs_now_and_then
 from analyzer.series import repository
-from analyzer.usage import NAMES, Recording
+from analyzer.usage import NAMES, Recording, Usage
 from analyzer.workload import ContainerRef, WorkloadRef
 
 UNSEEN_FOR = timedelta(hours=3)
 """What was not seen for so long while others were is gone; less is a gap of the monitoring."""
 _HANDOVER = timedelta(days=1)
+_TELLING = frozenset(
+    ("app_kubernetes_io_name", "app_kubernetes_io_component", "app_kubernetes_io_instance")
+)
+"""Labels that say which program runs, and as which part of what."""
+_LEAST_LABELS = 2
+_SEPARATORS = re.compile(r"[^a-zA-Z0-9_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,8 @@ class Life:
     image: str | None
     replicas: float
     suspended: bool
+    labels: frozenset[tuple[str, str]] = frozenset()
+    """What of its labels says which program it is."""
 
 
 def settle(
@@ -44,7 +55,8 @@ def settle(
 
     `series` run again and again under new names, so that silence is no sign of their end.
     A history moves to another name only where one container went, one came at the same time, and
-    both run the same image: in the same workload, or in a workload with all the same containers.
+    both run the same image, wherever it was pulled from: in the same workload, or as the container
+    of that name in another. Where no image is known, the workloads' labels may say the same.
     """
     lives = _lives(recording)
     if not lives:
@@ -52,7 +64,7 @@ def settle(
     asof = min(recording.meta.end, max(life.last for life in lives.values()))
     resting = {ref.workload_ref for ref in series}
     gone = dict(_gone(lives, recording, asof, resting))
-    heirs = _heirs(lives, gone, recording)
+    heirs = _with_own_pods(_heirs(lives, gone, recording), recording.usage)
     for old, new in heirs.items():
         where = new.container if old.workload_ref == new.workload_ref else str(new)
         gone[old] = f"it was renamed: its history goes on as {where}"
@@ -76,8 +88,20 @@ def _lives(recording: Recording) -> dict[ContainerRef, Life]:
             row["image"] if isinstance(row["image"], str) else None,
             float(row["replicas"]),
             row["suspended"] == 1,
+            _telling(row["labels"]),
         )
     return lives
+
+
+def _telling(text: object) -> frozenset[tuple[str, str]]:
+    try:
+        labels = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return frozenset()  # whoever reads the labels says what is wrong with them
+    if not isinstance(labels, dict):
+        return frozenset()
+    named = ((_SEPARATORS.sub("_", str(name)), str(value)) for name, value in labels.items())
+    return frozenset((name, value) for name, value in named if name in _TELLING)
 
 
 def _observed(
@@ -153,22 +177,27 @@ def _by_workload(lives: Iterable[Life]) -> dict[WorkloadRef, list[Life]]:
 def _heirs(
     lives: Mapping[ContainerRef, Life], gone: Mapping[ContainerRef, str], recording: Recording
 ) -> dict[ContainerRef, ContainerRef]:
-    """The new name of every gone container whose history certainly goes on."""
+    """The name of now of every gone container whose history certainly goes on."""
     begin = recording.meta.start + UNSEEN_FOR
-    came = [life for life in lives.values() if life.first > begin and life.ref not in gone]
-    went = [lives[ref] for ref in gone]
-    heirs = {}
-    for old in went:
-        inside = [
-            n for n in came if n.ref.workload_ref == old.ref.workload_ref and _follows(old, n)
-        ]
-        beside = [n for n in came if _same_place(old, n) and _follows(old, n)]
-        found = inside or beside
+    came = [life for life in lives.values() if life.first > begin]
+    next_names = {}
+    for old in (lives[ref] for ref in gone):
+        later = [n for n in came if n.first > old.first and n.ref != old.ref and _follows(old, n)]
+        inside = [n for n in later if n.ref.workload_ref == old.ref.workload_ref]
+        found = inside or [n for n in later if _same_place(old, n)]
         if len(found) == 1:
-            heirs[old.ref] = found[0].ref
-    claimed = list(heirs.values())
-    unclear = {ref for ref in claimed if claimed.count(ref) > 1}
-    return {old: new for old, new in heirs.items() if new not in unclear}
+            next_names[old.ref] = found[0].ref
+    claimed = Counter(next_names.values())
+    clear = {old: new for old, new in next_names.items() if claimed[new] == 1}
+    heirs = {old: _last_name(old, clear) for old in clear}
+    return {old: new for old, new in heirs.items() if new not in gone}
+
+
+def _last_name(ref: ContainerRef, following: Mapping[ContainerRef, ContainerRef]) -> ContainerRef:
+    """The last of its names; each came later than the one before, so that there is one."""
+    while ref in following:
+        ref = following[ref]
+    return ref
 
 
 def _same_place(old: Life, new: Life) -> bool:
@@ -178,32 +207,54 @@ def _same_place(old: Life, new: Life) -> bool:
 
 
 def _follows(old: Life, new: Life) -> bool:
-    """Whether `new` came as `old` went, and runs the same image, of whatever version."""
-    return (
-        old.image is not None
-        and new.image is not None
-        and repository(old.image) == repository(new.image)
-        and abs(new.first - old.last) <= _HANDOVER
-    )
+    """Whether `new` came as `old` went, and is the same program."""
+    return abs(new.first - old.last) <= _HANDOVER and _same_program(old, new)
+
+
+def _same_program(old: Life, new: Life) -> bool:
+    """By the image, of whatever version and registry; by the labels where no image is known.
+
+    Labels alone have to name the program and its part, for all parts of an application share some.
+    """
+    labels = old.labels == new.labels and len(old.labels) >= _LEAST_LABELS
+    if old.image is None or new.image is None:
+        return labels and old.ref.container == new.ref.container
+    before, after = repository(old.image), repository(new.image)
+    named_alike = before.rpartition("/")[2] == after.rpartition("/")[2]
+    return before == after or (named_alike and (labels or _one_workload(old, new)))
+
+
+def _one_workload(old: Life, new: Life) -> bool:
+    return old.ref.workload_ref == new.ref.workload_ref
+
+
+def _with_own_pods(
+    heirs: Mapping[ContainerRef, ContainerRef], usage: Usage
+) -> dict[ContainerRef, ContainerRef]:
+    """The `heirs` that had no pod in common with the other name: two lived side by side there."""
+    pods: dict[ContainerRef, set[str]] = {}
+    for series, owner in enumerate(usage.container):
+        pods.setdefault(usage.containers[owner], set()).add(usage.pods[series])
+    clear: dict[ContainerRef, ContainerRef] = {}
+    for old, new in heirs.items():
+        taken = pods.setdefault(new, set())
+        if not taken & pods.get(old, set()):
+            taken |= pods.get(old, set())
+            clear[old] = new
+    return clear
 
 
 def _rename(recording: Recording, heirs: Mapping[ContainerRef, ContainerRef]) -> Recording:
     """Usage, events and days under the new names; the specs of the old ones stay theirs."""
-    usage = recording.usage
-    pods = {ref: set[str]() for ref in usage.containers}
-    for series, owner in enumerate(usage.container):
-        pods[usage.containers[owner]].add(usage.pods[series])
-    clear = {
-        old: new for old, new in heirs.items() if not pods.get(old, set()) & pods.get(new, set())
-    }
-    if not clear:
+    if not heirs:
         return recording
-    refs = [clear.get(ref, ref) for ref in usage.containers]
+    usage = recording.usage
+    refs = [heirs.get(ref, ref) for ref in usage.containers]
     return replace(
         recording,
         usage=usage.rename(refs),
-        events=_rename_rows(recording.events, clear),
-        days=_rename_rows(recording.days, clear),
+        events=_rename_rows(recording.events, heirs),
+        days=_rename_rows(recording.days, heirs),
     )
 
 

@@ -7,25 +7,22 @@ container that comes in leaves as recommended or as `Skipped`, never silently.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyzer.errors import RecordingError
+from analyzer.daily import Daily, summarise
 from analyzer.existence import settle
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.quantity import Memory
 from analyzer.series import unite
+from analyzer.spec import Spec, period, read_specs
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
-from analyzer.usage import NAMES, NO_DAYS, NO_PODS, Meta, Recording, Usage
+from analyzer.usage import NAMES, Meta, Recording, Usage, no_days, no_pods
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -37,52 +34,6 @@ class Skipped:
 
     ref: ContainerRef
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hpa:
-    """A HorizontalPodAutoscaler that scales a workload; `targets` are utilisation in percent."""
-
-    name: str
-    min_replicas: int | None = None
-    max_replicas: int | None = None
-    targets: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """How a container was set up during one period."""
-
-    container_type: str = "app"
-    replicas: int | None = None
-    resources: Resources = field(default_factory=Resources)
-    image: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    hpa: Hpa | None = None
-    first_seen: datetime | None = None
-    last_seen: datetime | None = None
-    exit_reason: str | None = None
-    """Why it ended last, in the words of Kubernetes: ``OOMKilled``, ``Error``, ``Completed``."""
-    suspended: bool = False
-    """Its CronJob starts no runs."""
-    pod_resources: Resources = field(default_factory=Resources)
-    """What is declared for its pod as a whole."""
-
-
-@dataclass(frozen=True)
-class Daily:
-    """Per container and day, the last 24 hours being the last column; NaN where nothing was seen.
-
-    `memory_peak` is the highest working set of any pod in bytes. `cpu_mean`, `cpu_p95` and
-    `cpu_peak` are over all samples of all pods in cores; `samples` counts those.
-    """
-
-    memory_peak: Array
-    cpu_mean: Array
-    cpu_p95: Array
-    cpu_peak: Array
-    samples: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -111,9 +62,9 @@ class Histories:
     """Containers that exist no more, and what became of them; they get no amounts."""
     runs: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
     """The workloads that were united as runs of one series, by the series."""
-    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
+    pods: pd.DataFrame = field(default_factory=no_pods)
     """What is known of the pods of all containers, as `validate_pods` says."""
-    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    days: pd.DataFrame = field(default_factory=no_days)
     """Daily summaries, also of days before the window, as `validate_days` says."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
     """Daily summaries where a longer window has them already; else `daily` computes them."""
@@ -148,6 +99,20 @@ class Histories:
         for verdict in self.verdicts:
             by_ref.setdefault(verdict.ref, []).append(verdict)
         return by_ref
+
+    @cached_property
+    def owner_of_pod(self) -> dict[tuple[str, str], str]:
+        """The object that made each pod, by namespace and pod, where that is known."""
+        known = self.pods[self.pods["owner"].notna()]
+        keys = zip(known["namespace"], known["pod"], strict=True)
+        return dict(zip(keys, known["owner"], strict=True))
+
+    @cached_property
+    def started_before(self) -> frozenset[ContainerRef]:
+        """The containers of which summaries of earlier days hold a start."""
+        known = self.days[self.days["start_peak_bytes"].notna()]
+        names = zip(*(known[name] for name in NAMES), strict=True)
+        return frozenset(ContainerRef(self.meta.cluster, *map(str, each)) for each in names)
 
     def verdicts_of(self, index: int) -> list[Verdict]:
         """What of the usage of container `index` is not believed."""
@@ -206,7 +171,7 @@ class Histories:
     @cached_property
     def daily(self) -> Daily:
         """Daily summaries of every container, computed once."""
-        return _summarise(self.usage) if self.known_daily is None else self.known_daily
+        return summarise(self.usage) if self.known_daily is None else self.known_daily
 
     def between(self, begin: int, stop: int) -> Histories:
         """What was known at the end of step `stop`, from step `begin` on.
@@ -236,6 +201,10 @@ class Histories:
             days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
         )
+
+    def without_samples(self) -> Histories:
+        """The same containers with their settings and events, and nothing of what they used."""
+        return replace(self, usage=self.usage.without_samples(), known_daily=None)
 
     def _daily_between(self, begin: int, stop: int) -> Daily | None:
         """The columns of `daily` that make up the steps, where both ends are ends of days."""
@@ -274,7 +243,7 @@ def build_histories(recording: Recording) -> Histories:
     never: dict[ContainerRef, None] = {
         ref: None for ref, kept in zip(recording.usage.containers, seen, strict=True) if not kept
     }
-    for ref, spec in _read_specs(recording.specs, cluster):
+    for ref, spec in read_specs(recording.specs, cluster):
         if ref in position:
             specs[position[ref]].append(spec)
         else:
@@ -282,7 +251,7 @@ def build_histories(recording: Recording) -> Histories:
     return Histories(
         meta=recording.meta,
         usage=usage,
-        specs=tuple(tuple(sorted(periods, key=_period)) for periods in specs),
+        specs=tuple(tuple(sorted(periods, key=period)) for periods in specs),
         events=_index_events(recording.events, cluster, position),
         skipped=(
             *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
@@ -350,122 +319,6 @@ def _observed(usage: Usage, index: int) -> bool:
     )
 
 
-def _period(spec: Spec) -> tuple[float, float]:
-    return (
-        spec.last_seen.timestamp() if spec.last_seen else math.inf,
-        spec.first_seen.timestamp() if spec.first_seen else -math.inf,
-    )
-
-
-def _read_specs(frame: pd.DataFrame, cluster: str) -> Iterator[tuple[ContainerRef, Spec]]:
-    for row in frame.to_dict("records"):
-        ref = ContainerRef(cluster, *(str(row[name]) for name in NAMES))
-        yield ref, _read_spec(row, ref)
-
-
-def _read_spec(row: Mapping[Hashable, Any], ref: ContainerRef) -> Spec:
-    return Spec(
-        container_type=str(row["container_type"]),
-        replicas=_whole(row["replicas"]),
-        resources=_resources(row),
-        image=None if _missing(row["image"]) else str(row["image"]),
-        labels=_mapping(row["labels"], ref, "labels"),
-        annotations=_mapping(row["annotations"], ref, "annotations"),
-        hpa=_hpa(row["hpa"], ref),
-        first_seen=_moment(row["first_seen"]),
-        last_seen=_moment(row["last_seen"]),
-        exit_reason=None if _missing(row["exit_reason"]) else str(row["exit_reason"]),
-        suspended=row["suspended"] == 1,
-        pod_resources=_resources(row, "pod_"),
-    )
-
-
-def _resources(row: Mapping[Hashable, Any], prefix: str = "") -> Resources:
-    return Resources(
-        cpu_request=_cpu(row[f"{prefix}cpu_request_cores"]),
-        cpu_limit=_cpu(row[f"{prefix}cpu_limit_cores"]),
-        memory_request=_memory(row[f"{prefix}memory_request_bytes"]),
-        memory_limit=_memory(row[f"{prefix}memory_limit_bytes"]),
-    )
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value))
-
-
-def _whole(value: Any) -> int | None:
-    return None if _missing(value) else int(value)
-
-
-def _cpu(value: Any) -> Cpu | None:
-    return None if _missing(value) else Cpu.from_cores(float(value))
-
-
-def _memory(value: Any) -> Memory | None:
-    return None if _missing(value) else Memory.from_bytes(float(value))
-
-
-def _moment(value: Any) -> datetime | None:
-    return None if _missing(value) else pd.Timestamp(value).to_pydatetime()
-
-
-def _decode(text: Any, ref: ContainerRef, column: str) -> dict[str, Any]:
-    if _missing(text) or text == "":
-        return {}
-    try:
-        value = json.loads(text)
-    except (TypeError, ValueError) as error:
-        raise RecordingError(f"specs column {column} of {ref} is not JSON: {error}") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise RecordingError(f"specs column {column} of {ref} is not a JSON object")
-    return value
-
-
-def _mapping(text: Any, ref: ContainerRef, column: str) -> dict[str, str]:
-    return {str(key): str(value) for key, value in _decode(text, ref, column).items()}
-
-
-class HpaMetric(msgspec.Struct, omit_defaults=True):
-    """One metric that an HPA scales on, as the specs table spells it."""
-
-    value: float
-    resource: str = ""
-    type: str = "Utilization"
-
-
-class HpaText(msgspec.Struct):
-    """The JSON of an HPA in the specs table."""
-
-    name: str = ""
-    min: int | None = None
-    max: int | None = None
-    metrics: list[HpaMetric] = []
-
-
-def read_hpa(text: Any, where: str) -> HpaText | None:
-    """The HPA of a specs row, None where it has none. Raises `RecordingError` naming `where`."""
-    if _missing(text) or text in ("", "null", "{}"):
-        return None
-    try:
-        return msgspec.json.decode(text, type=HpaText)
-    except (msgspec.DecodeError, TypeError, ValueError) as error:
-        raise RecordingError(f"specs column hpa of {where}: {error}") from error
-
-
-def _hpa(text: Any, ref: ContainerRef) -> Hpa | None:
-    value = read_hpa(text, str(ref))
-    if value is None:
-        return None
-    targets = {
-        metric.resource: metric.value
-        for metric in value.metrics
-        if metric.type == "Utilization" and metric.resource
-    }
-    return Hpa(value.name, value.min, value.max, targets)
-
-
 def _index_events(
     frame: pd.DataFrame, cluster: str, position: Mapping[ContainerRef, int]
 ) -> pd.DataFrame:
@@ -475,38 +328,3 @@ def _index_events(
     columns = frame[["pod", "timestamp", "kind", "value"]].assign(index=index)
     columns = columns[columns["index"] >= 0]
     return columns.sort_values(["index", "timestamp"], kind="stable", ignore_index=True)
-
-
-def _summarise(usage: Usage) -> Daily:
-    per_day = usage.steps_per_day
-    days = -(-usage.steps // per_day)
-    shape = (len(usage.containers), days)
-    memory_peak, cpu_mean, cpu_p95, cpu_peak = (np.full(shape, np.nan) for _ in range(4))
-    samples = np.zeros(shape, dtype=np.int64)
-    for index in range(shape[0]):
-        where = usage.span(index)
-        # Days count back from the end, so that the last column is a whole one.
-        day = days - 1 - (usage.steps - 1 - usage.sample_steps(index)) // per_day
-        memory, cpu = usage.memory_bytes[where], usage.cpu_cores[where]
-        _peaks(memory, day, memory_peak[index])
-        seen = ~np.isnan(cpu)
-        cpu, day = cpu[seen], day[seen]
-        order = np.lexsort((cpu, day))
-        cpu, day = cpu[order], day[order]
-        edges = np.searchsorted(day, np.arange(days + 1))
-        count = np.diff(edges)
-        have = count > 0
-        samples[index] = count
-        low, number = edges[:-1][have], count[have]
-        cpu_peak[index, have] = cpu[low + number - 1]
-        cpu_p95[index, have] = cpu[low + np.ceil(0.95 * number).astype(np.int64) - 1]
-        cpu_mean[index, have] = np.add.reduceat(cpu, low) / number if len(low) else 0
-    return Daily(memory_peak, cpu_mean, cpu_p95, cpu_peak, samples)
-
-
-def _peaks(values: npt.NDArray[np.float32], day: npt.NDArray[np.int64], out: Array) -> None:
-    seen = ~np.isnan(values)
-    filled = np.full(len(out), -np.inf)
-    np.maximum.at(filled, day[seen], values[seen])
-    found = np.isfinite(filled)
-    out[found] = filled[found]

@@ -15,20 +15,22 @@ from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.forge.forges import access_of
+from analyzer.gate import Judgement, judge
 from analyzer.gitops.index.place import Finding
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.changes import plan_on
 from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
+from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
-from analyzer.gitops.land.worktree import clone
+from analyzer.gitops.land.worktree import clone, parting_of, snapshot
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools
 from analyzer.gitops.text.resources import ROWS
-from analyzer.history import Histories, Spec
+from analyzer.history import Histories
 from analyzer.kinds import kind_of
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
@@ -37,6 +39,7 @@ from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, Landing, Report
 from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
+from analyzer.spec import Spec
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
@@ -99,7 +102,20 @@ def look_ahead(
     if index is None:
         with checkout(config) as root:
             index = index_of(root, config)
-    return Beforehand(histories, _bounds(histories, index), said.missed)
+    return Beforehand(_scaled(histories, index), _bounds(histories, index), said.missed)
+
+
+def _scaled(histories: Histories, index: RepositoryIndex) -> Histories:
+    """The histories with the VerticalPodAutoscalers that the repository declares."""
+    if not index.vpas:
+        return histories
+    specs = []
+    for ref, periods in zip(histories.containers, histories.specs, strict=True):
+        mode = index.vpas.get((ref.namespace, ref.kind, ref.workload))
+        *earlier, now = periods or (Spec(),)
+        told = now.vpa is not None or mode is None
+        specs.append(periods if told else (*earlier, replace(now, vpa=mode)))
+    return replace(histories, specs=tuple(specs))
 
 
 def _labelled(histories: Histories, said: ClusterLabels) -> Histories:
@@ -128,13 +144,14 @@ def _bounds(histories: Histories, index: RepositoryIndex) -> dict[ContainerRef, 
     found: dict[ContainerRef, tuple[Bound, ...]] = {}
     for spec, traced in zip(specs, trace(live, index), strict=True):
         floors = traced.expectation.floors if traced.expectation is not None else ()
-        bounds = tuple(_bounds_of(floors, spec.resources))
+        bounds = tuple(bounds_of(floors, spec.resources))
         if bounds:
             found[traced.ref] = bounds
     return found
 
 
-def _bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+def bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
+    """What `floors` ask of a container that declares `current`."""
     now = current.effective()
     for floor in floors:
         request = floor.least_request(now.memory_request)
@@ -150,25 +167,15 @@ def index_of(root: Path, config: Config) -> RepositoryIndex:
     return index_repository(root, entry=config.git.entry, tools=tools_of(config))
 
 
-def land(report: Report, config: Config, index: RepositoryIndex | None = None) -> Report:
-    """Find the place of every change in the repository, edit it there and prove the edit.
-
-    `index` is that of a checkout that is still there; without it, one is made.
-    """
-    if index is not None:
-        return with_plan(report, _plan(report, config, index))
-    with planned(report, config) as plan:
-        return with_plan(report, plan)
-
-
 def with_plan(
     report: Report,
     plan: ChangePlan,
     grouping: Grouping = "application",
     split_directions: bool = False,
+    team_label: str = "team",
 ) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
-    found = propose(report, plan, grouping, split_directions)
+    found = propose(report, plan, grouping, split_directions, team_label)
     commits = mails(found, plan)
     changes = tuple(
         _change(proposal, name, commit)
@@ -188,9 +195,17 @@ def _change(proposal: Proposal, name: str, commit: str) -> Change:
 
 
 def propose(
-    report: Report, plan: ChangePlan, grouping: Grouping, split_directions: bool
+    report: Report,
+    plan: ChangePlan,
+    grouping: Grouping,
+    split_directions: bool,
+    team_label: str = "team",
 ) -> list[Proposal]:
-    """The edits of `plan` as proposals, with the evidence that `report` has for them."""
+    """The edits of `plan` as proposals, with the evidence that `report` has for them.
+
+    A team is the one that the label of a workload names, else the owner of the file.
+    """
+    owners = code_owners(plan.index.root) if grouping == "team" else CodeOwners()
     evidence = {r.ref: _evidence(r) for r in report.changed}
     return proposals(
         plan,
@@ -198,6 +213,7 @@ def propose(
         split_directions=split_directions,
         evidence=evidence,
         record=report.verdict,
+        team=lambda one: team_of(team_label, one.change.labels, owners.of(one.place.file)),
     )
 
 
@@ -216,12 +232,13 @@ def planned(
     `said` is what the cluster says now, for a report of another day.
     """
     with checkout(config) as root:
-        yield _plan(report, config, index_of(root, config), said)
+        yield plan_on_index(report, config, index_of(root, config), said)
 
 
-def _plan(
+def plan_on_index(
     report: Report, config: Config, index: RepositoryIndex, said: ClusterLabels | None = None
 ) -> ChangePlan:
+    """As `plan_landing`, in a checkout that has been looked through already."""
     labels = said or ClusterLabels()
     return plan_on(
         index,
@@ -273,16 +290,35 @@ def trace_all(
     report: Report, config: Config, said: ClusterLabels | None = None
 ) -> tuple[list[Trace], tuple[Finding, ...]]:
     """The place of every container of the report, skipped ones too, and what looks wrong there."""
+    live = live_of(report, said)
+    with checkout(config) as root:
+        index = index_of(root, config)
+        return trace(live, index), tuple(index.findings)
+
+
+def live_of(report: Report, said: ClusterLabels | None = None) -> list[LiveContainer]:
+    """Every container of the report as the cluster shows it, skipped ones too."""
     labels = said or ClusterLabels()
     live = [
         LiveContainer(r.ref, {**r.labels, **labels.of(r.ref)}, r.container_type, r.current)
         for r in report.recommendations
     ]
     # Of a container that was skipped, what it runs as is not told.
-    live += [LiveContainer(s.ref, labels.of(s.ref), None) for s in report.skipped]
+    return [*live, *(LiveContainer(s.ref, labels.of(s.ref), None) for s in report.skipped)]
+
+
+def judge_change(
+    report: Report, config: Config, base: str, head: str, said: ClusterLabels | None = None
+) -> list[Judgement]:
+    """How the requests and limits that change from `base` to `head` fit what was measured.
+
+    What others have changed on `base` meanwhile is no part of it. The checkout stays as it is.
+    """
     with checkout(config) as root:
-        index = index_of(root, config)
-        return trace(live, index), tuple(index.findings)
+        parting = parting_of(root, base, head)
+        with snapshot(root, parting) as old, snapshot(root, head) as new:
+            before, after = index_of(old, config), index_of(new, config)
+            return judge(report, live_of(report, said), before, after)
 
 
 def examine_git(config: Config) -> list[Check]:

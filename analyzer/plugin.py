@@ -6,13 +6,14 @@ none of them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 _MOST_NAMED = 20
@@ -66,11 +67,16 @@ class Plugins(Mapping[str, T], Generic[T]):
             raise UsageError(f"there is no {self.what} {name!r}; {did_you_mean(name, known)}")
 
     def _added(self) -> dict[str, EntryPoint]:
+        # It reads mail headers and archives, which no start should load.
+        from importlib.metadata import entry_points
+
         return {entry.name: entry for entry in entry_points(group=self.group)}
 
 
 def did_you_mean(name: str, known: list[str], *, all_of_them: str = "there are") -> str:
     """The likely one of `known` for a mistyped name, or all of them."""
+    import difflib  # loaded for mistakes alone
+
     close: list[Any] = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]}?"

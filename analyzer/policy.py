@@ -74,7 +74,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_samples: int = 10
     """With fewer samples than this, nothing is recommended at all."""
     min_days_to_lower: float = 3.0
-    """With fewer observed days than this, nothing is lowered."""
+    """With fewer observed days than this, nothing is lowered; of jobs, with fewer runs, of which
+    one a day counts."""
     max_decrease: float = 1.0
     """No amount falls by more than this share of itself in one run."""
     min_change: float = 0.10
@@ -87,6 +88,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
     hpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a resource that a HorizontalPodAutoscaler scales on."""
+    vpa: Literal["hands-off", "ignore"] = "hands-off"
+    """What happens to a workload whose amounts a VerticalPodAutoscaler sets."""
+    new_nodes: bool = False
+    """Whether nodes are added for pods that find no room, as by Karpenter or a cluster autoscaler.
+    Otherwise no request is raised that the nodes of now have no room for."""
 
     def __post_init__(self) -> None:
         for name in ("cpu_request_risk", "memory_request_risk", "memory_limit_risk"):

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+
+import pandas as pd
 
 from analyzer.config import Config
 from analyzer.forge.cycle import Wanted
 from analyzer.forge.delivery import Delivery, Desk, Past, deliver
 from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
-from analyzer.forge.promise import Promise, hidden, key_of
-from analyzer.forge.protocol import Request, Text
+from analyzer.forge.promise import Promise, hidden, key_of, promised
+from analyzer.forge.protocol import Request, Text, keep_comment
 from analyzer.forge.remote import Remote
 from analyzer.gitops.land.diff import Author
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.gitops.land.proposal import Proposal, commit_body
+from analyzer.gitops.land.worktree import shadow
 from analyzer.landing import propose
-from analyzer.quantity import Resources
+from analyzer.ledger import Ledger, decided
+from analyzer.ledger.table import amounts_of, ref_of
+from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
 from analyzer.workload import ContainerRef
@@ -43,22 +50,25 @@ def deliver_report(
     """Open, refresh and close pull requests for what `plan` changes, in its checkout's remote.
 
     A partial run, or one of some namespaces only, closes nothing. With `dry_run` nothing is pushed
-    and nothing sent, and `requests` holds what would be.
+    and nothing sent, the checkout gets no object and no ref, and `requests` holds what would be.
     """
     settings = config.forge
-    desk = _desk(plan.index.root, config, environment, dry_run=dry_run)
-    proposals = propose(report, plan, settings.group, settings.split_directions)
+    how = settings.group, settings.split_directions, settings.team_label
+    proposals = propose(report, plan, *how)
     wanted = wanted_of(report, proposals, charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
     past = Past(report.meta.end, report.outcomes)
-    found = deliver(
-        wanted,
-        report.meta.cluster,
-        desk,
-        past,
-        complete=not partial,
-        settled=settled_by(report),
-    )
+    root = plan.index.root
+    with shadow(root) if dry_run else nullcontext(root) as place:
+        desk = _desk(place, config, environment, dry_run=dry_run)
+        found = deliver(
+            wanted,
+            report.meta.cluster,
+            desk,
+            past,
+            complete=not partial,
+            settled=settled_by(report),
+        )
     rest = getattr(desk.forge, "rest", None)
     return Delivered(found, tuple(rest.sent) if rest is not None else ())
 
@@ -74,6 +84,41 @@ def settled_by(report: Report) -> Callable[[Promise], bool]:
     due = [*(r.ref for r in report.changed), *(s.ref for s in report.skipped)]
     unsettled = {(ref.namespace, ref.kind, ref.workload, ref.container) for ref in due}
     return lambda one: one.namespace in namespaces and key_of(one) not in unsettled
+
+
+def refusals(
+    delivery: Delivery, cluster: str, until: datetime, ledger: Ledger
+) -> list[pd.DataFrame]:
+    """Rows for `ledger` about what persons closed, each once; at `until` where no date is told."""
+    told = {(ref_of(row), amounts_of(row, "proposed")) for row in ledger.decisions}
+    rows = []
+    for move in (outcome.move for outcome in delivery.outcomes):
+        last = move.request
+        if move.verb != "held" or last is None or last.state != "closed":
+            continue
+        by = f"pull request {last.number} closed" if last.url else "branch deleted"
+        for promise in promised(last.text.body):
+            ref, proposed = ContainerRef(cluster, *key_of(promise)), _resources(promise.after)
+            if (ref, proposed) not in told:
+                rows.append(decided(ref, "closed", last.ended or until, by, proposed))
+    return rows
+
+
+def _resources(amounts: Mapping[str, int]) -> Resources:
+    """The amounts of a promise; what it says of targets that are not known here is passed over."""
+    found = Resources()
+    for target in TARGETS:
+        if target in amounts:
+            kind = Cpu if target.startswith("cpu") else Memory
+            found = found.with_amount(target, kind(amounts[target]))
+    return found
+
+
+def put_comment(
+    root: Path, config: Config, environment: Mapping[str, str], number: int, text: tuple[str, str]
+) -> None:
+    """Let the pull request `number` of the checkout's remote have one comment: marker and text."""
+    keep_comment(_desk(root, config, environment, dry_run=False).forge, number, *text)
 
 
 def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run: bool) -> Desk:

@@ -9,6 +9,7 @@ from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
 from analyzer.quantity import TARGETS, Cpu, Memory, TargetName
 from analyzer.recommend import Recommendation
+from analyzer.recommend.notes import FAR_BELOW
 
 _NAMES: Mapping[TargetName, str] = {
     "cpu_request": "CPU request",
@@ -34,14 +35,14 @@ def _shown(amount: Cpu | Memory | None) -> str:
 
 def _why(recommendation: Recommendation, target: TargetName) -> str:
     if target.endswith("limit"):
-        return _last_reason(recommendation, target)
+        return last_reason(recommendation, target)
     if target == "memory_request":
         return _memory(recommendation)
     return _cpu(recommendation)
 
 
-def _last_reason(recommendation: Recommendation, target: TargetName) -> str:
-    """The step that had the last word, or that gave the amount where that one only rounds."""
+def last_reason(recommendation: Recommendation, target: TargetName) -> str:
+    """Why the last step did what it did; that before it where the last one only rounds."""
     steps = [s for s in recommendation.trail.get(target, ()) if s.name != "round"]
     return steps[-1].reason if steps else "it follows the request"
 
@@ -54,7 +55,7 @@ def _memory(recommendation: Recommendation) -> str:
         at = f" at its limit of {seen.oom_limit}" if seen.oom_limit else ""
         return f"it was OOM-killed {times}{at}"
     if seen.memory.max is None:
-        return _last_reason(recommendation, "memory_request")
+        return last_reason(recommendation, "memory_request")
     peak = level_text("memory", seen.memory.max)
     return f"{_span(recommendation, 'memory')} it used {peak} at most"
 
@@ -64,10 +65,14 @@ def _cpu(recommendation: Recommendation) -> str:
     if seen.throttled >= 0.01:  # less than that hardly shows
         return f"it was throttled at its limit in {seen.throttled:.0%} of the time"
     if seen.cpu.p95 is None or seen.cpu.max is None:
-        return _last_reason(recommendation, "cpu_request")
+        return last_reason(recommendation, "cpu_request")
     usual, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
     span = _span(recommendation, "cpu")
-    return f"{span} it used {usual} or less for 95 % of the time, and {most} at most"
+    said = f"{span} it used {usual} or less for 95 % of the time, and {most} at most"
+    hour, request = seen.busy_hour, recommendation.proposed.cpu_request
+    if hour is None or request is None or hour.cores < FAR_BELOW * request.cores:
+        return said
+    return f"{said}; {hour.when} UTC it uses {level_text('cpu', hour.cores)} for an hour"
 
 
 def _span(recommendation: Recommendation, resource: Resource) -> str:

@@ -24,9 +24,10 @@ from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.placement import Placement
+from analyzer.placement import Packing, Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
 from analyzer.recommend import TARGETS, Recommendation, totals
+from analyzer.recommend.admission import QuotaUse
 from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
 from analyzer.workload import Selector
@@ -96,6 +97,10 @@ class Report:
     """The backtest in one sentence."""
     placement: Placement | None = None
     """What requests do to nodes, today and as proposed; None where no pod was seen."""
+    packing: Packing | None = None
+    """What each group of nodes holds, by where the pods are; None where that is not told."""
+    quotas: tuple[QuotaUse, ...] = ()
+    """What each quota of CPU or memory holds now, and once all that is proposed is in force."""
     landings: tuple[Landing, ...] = ()
     changes: tuple[Change, ...] = ()
     together: str = ""
@@ -159,7 +164,7 @@ class Report:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per recommended container; amounts in cores and bytes, NaN where none."""
-        return pd.DataFrame([_row(r) for r in self.recommendations])
+        return pd.DataFrame([_row(r) for r in self.recommendations], columns=list(COLUMNS))
 
 
 Direction = Literal["down", "up", "both", "limits"]
@@ -169,7 +174,10 @@ _DIRECTIONS: dict[Direction, str] = {
     "both": "both ways",
     "limits": "in limits alone",
 }
-_HOLDING = ("keep", "hands off", "direction")
+_HOLDING = (
+    "keep", "covered", "few days", "throttled", "small", "unknown", "hands off", "direction",
+    "quota", "nodes", "limit range",
+)  # fmt: skip
 """Steps that leave an amount as it is although the demand speaks for another."""
 
 
@@ -232,6 +240,19 @@ def duration_text(length: timedelta) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
+def window_text(meta: Meta) -> str:
+    """The time that was read, and how it compares with what was asked for."""
+    length = meta.end - meta.start
+    read = f"{meta.start:%Y-%m-%d %H:%M} to {meta.end:%Y-%m-%d %H:%M} UTC"
+    of = "" if meta.asked in (None, length) else f" of the {_days(meta.asked)} asked for"
+    return f"{read} ({_days(length)}{of})"
+
+
+def _days(length: timedelta) -> str:
+    days = length / timedelta(days=1)
+    return duration_text(length) if days < 2 else f"{days:.3g} days"
+
+
 def dump_report(report: Report) -> bytes:
     """`report` as indented JSON; `load_report` reads it back to an equal object."""
     return _shown(msgspec.json.encode(report, enc_hook=_encode))
@@ -242,9 +263,13 @@ def _shown(encoded: bytes) -> bytes:
 
 
 def load_report(path: str | os.PathLike[str]) -> Report:
-    """Read ``run.json``. Raises `OutputError` where it is not one this version understands."""
+    """Read ``run.json``, or that of the folder at `path`.
+
+    Raises `OutputError` where it is not one this version understands.
+    """
     try:
-        text = Path(path).read_bytes()
+        place = Path(path)
+        text = (place / "run.json" if place.is_dir() else place).read_bytes()
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"
@@ -267,6 +292,16 @@ def _encode(value: object) -> object:
     if isinstance(value, Cpu | Memory):
         return str(value)
     raise NotImplementedError(f"{type(value).__name__} has no JSON form")
+
+
+COLUMNS = (
+    *("cluster", "namespace", "kind", "workload", "container", "container_type", "replicas"),
+    *(f"{target}_{which}" for target in TARGETS for which in ("now", "proposed")),
+    *(f"{resource}_{name}" for resource in RESOURCES for name in ("p50", "p95", "p99", "max")),
+    *("days", "coverage", "oom_kills", "restarts", "throttled", "cpu_pressure", "memory_pressure"),
+    *("confidence", "changed", "cpu_finding", "memory_finding"),
+)
+"""The columns of `Report.to_frame`."""
 
 
 def _row(recommendation: Recommendation) -> dict[str, Any]:

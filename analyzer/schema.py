@@ -13,6 +13,7 @@ import msgspec
 
 from analyzer.check import Check
 from analyzer.config import json_schema
+from analyzer.gate import Judgement
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.ledger.story import Episode
@@ -137,6 +138,11 @@ def _trace() -> dict[str, Any]:
     return _answer({"traces": _rows(trace), "findings": _rows(finding)}, defs)
 
 
+def _check() -> dict[str, Any]:
+    (judgement,), defs = _parts(Judgement)
+    return _answer({"changed": _rows(judgement)}, defs)
+
+
 def _backtest() -> dict[str, Any]:
     (score,), defs = _parts(ScoreRow)
     head = dict.fromkeys(("train_days", "horizon_days"), _NUMBER)
@@ -166,6 +172,7 @@ _MADE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "doctor": _doctor,
     "index": _index,
     "trace": _trace,
+    "check": _check,
     "backtest": _backtest,
     "config": _config,
     "history": _history,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,10 @@ NAMES = ["namespace", "workload_kind", "workload", "container"]
 """The columns that name a container inside its cluster, in sort order."""
 
 VALUES = ("cpu_cores", "memory_bytes", "memory_rss_bytes", "memory_cache_bytes")
-"""What is measured of a container: the first two always, the others where somebody asked."""
+"""What is measured of a container: the first two always, the others where somebody asked.
+
+Resident memory cannot be taken back by the kernel; cache is what of the working set it can.
+"""
 
 CONTAINER_TYPES = ("app", "init", "sidecar")
 EVENT_KINDS = (
@@ -41,6 +44,7 @@ EVENT_KINDS = (
     "cpu_pressure",
     "memory_pressure",
     "eviction",
+    "node_pressure",
 )
 
 MOST = 2.0**60
@@ -62,6 +66,7 @@ _SPEC_COLUMNS: dict[str, str] = {
     "labels": "text",
     "annotations": "text",
     "hpa": "text",
+    "vpa": "text",
     "first_seen": "time",
     "last_seen": "time",
     "exit_reason": "text",
@@ -120,7 +125,8 @@ def validate_specs(frame: pd.DataFrame) -> pd.DataFrame:
 
     Only `NAMES` are required; every other column is added empty where it is missing. The row of a
     container with the latest ``last_seen`` (then the last one) is what holds now. ``exit_reason``
-    is why it ended last; ``suspended`` is 1 where its CronJob is; ``pod_...`` are the amounts
+    is why it ended last; ``vpa`` is the update mode of its VerticalPodAutoscaler, such as Auto;
+    ``suspended`` is 1 where its CronJob is; ``pod_...`` are the amounts
     declared for its pod as a whole.
     """
     columns = _columns(frame, NAMES, _SPEC_COLUMNS, "specs")
@@ -135,7 +141,8 @@ def validate_events(frame: pd.DataFrame) -> pd.DataFrame:
     ``kind`` is one of `EVENT_KINDS`. ``value`` is the memory limit that was hit in bytes
     (``oom_kill``), the share of throttled CFS periods (``throttled``), or the share of the hour
     before that was lost to waiting (``cpu_pressure``, ``memory_pressure``), else NaN. An
-    ``eviction`` is an end by the node's need, which says nothing of the container's own limit.
+    ``eviction`` is an end by the node's need, which says nothing of the container's own limit;
+    ``node_pressure`` says that the node was short of memory as a container was killed.
     """
     _require(frame, [*NAMES, "timestamp", "kind"], "events")
     columns = {name: _required(frame, name, "events") for name in NAMES}
@@ -208,6 +215,8 @@ class Meta:
     nodes: tuple[dict[str, Any], ...] = ()
     quotas: tuple[dict[str, Any], ...] = ()
     limit_ranges: tuple[dict[str, Any], ...] = ()
+    asked: timedelta | None = None
+    """How long a window was asked for; None where nobody asked."""
 
     def __post_init__(self) -> None:
         for moment in (self.start, self.end):
@@ -322,9 +331,9 @@ class Usage:
         found = {name: getattr(self, name) for name in VALUES}
         return {name: array for name, array in found.items() if array is not None}
 
-    def _at(self, take: Ints) -> dict[str, Any]:
-        """All values at the flat positions `take`."""
-        return {name: array[take] for name, array in self.values.items()}
+    def _at(self, source: Ints, offset: Ints) -> dict[str, Any]:
+        """All values of stretches that begin at `source`, put one after the other."""
+        return {name: _gathered(array, source, offset) for name, array in self.values.items()}
 
     @property
     def end(self) -> datetime:
@@ -341,10 +350,39 @@ class Usage:
         """Container ``i`` owns the series ``bounds[i]`` up to ``bounds[i + 1]``."""
         return np.searchsorted(self.container, np.arange(len(self.containers) + 1))
 
+    @cached_property
+    def firm_bytes(self) -> Floats:
+        """Memory that the kernel cannot take back, as far as is told; else the working set.
+
+        NaN where nothing is told of a sample of a series of which it is told elsewhere.
+        """
+        rss, cache = self.memory_rss_bytes, self.memory_cache_bytes
+        if (rss is None and cache is None) or not len(self.pods):
+            return self.memory_bytes
+        firm = np.full_like(self.memory_bytes, np.nan) if rss is None else rss
+        if cache is not None:
+            firm = np.fmax(firm, np.maximum(self.memory_bytes - cache, 0))
+        firm = np.minimum(firm, self.memory_bytes)
+        told = np.logical_or.reduceat(~np.isnan(firm), self.offset[:-1])
+        whole = np.repeat(~told, np.diff(self.offset))
+        return np.where(whole, self.memory_bytes, firm).astype(np.float32)
+
     def span(self, index: int) -> slice:
         """Where the samples of container `index` lie in the flat arrays, all pods in a row."""
         low, high = self.bounds[index], self.bounds[index + 1]
         return slice(int(self.offset[low]), int(self.offset[high]))
+
+    @cached_property
+    def _by_pod(self) -> dict[tuple[str, str, str], list[int]]:
+        found: dict[tuple[str, str, str], list[int]] = {}
+        for series, pod in enumerate(self.pods):
+            ref = self.containers[self.container[series]]
+            found.setdefault((ref.namespace, pod, ref.container), []).append(series)
+        return found
+
+    def series_of(self, namespace: str, pod: str, container: str) -> Sequence[int]:
+        """The series of a container of a pod, whatever workload they are told to belong to."""
+        return self._by_pod.get((namespace, pod, container), ())
 
     def sample_steps(self, index: int) -> Ints:
         """The step of every sample in ``span(index)``."""
@@ -354,6 +392,12 @@ class Usage:
         where = self.span(index)
         return np.arange(where.start, where.stop) + shift
 
+    def seen_steps(self, index: int, seen: npt.NDArray[np.bool_]) -> Ints:
+        """The steps of those samples in ``span(index)`` that are `seen`, each once, in order."""
+        marked = np.zeros(self.steps, dtype=np.bool_)
+        marked[self.sample_steps(index)[seen]] = True
+        return np.flatnonzero(marked)
+
     def between(self, begin: int, stop: int) -> Usage:
         """The steps from `begin` up to but without `stop`; every container stays listed."""
         begin, stop = max(0, begin), min(self.steps, stop)
@@ -361,7 +405,7 @@ class Usage:
         high = np.clip(self.first + np.diff(self.offset), begin, stop)
         kept = np.flatnonzero(high > low)
         source = self.offset[kept] + low[kept] - self.first[kept]
-        offset, take = _stretches(source, (high - low)[kept])
+        offset = _offsets((high - low)[kept])
         return replace(
             self,
             start=self.start + begin * self.step,
@@ -370,7 +414,7 @@ class Usage:
             pods=tuple(self.pods[s] for s in kept),
             first=low[kept] - begin,
             offset=offset,
-            **self._at(take),
+            **self._at(source, offset),
         )
 
     def select(self, wanted: Sequence[bool] | npt.NDArray[np.bool_]) -> Usage:
@@ -382,6 +426,10 @@ class Usage:
             containers=tuple(r for r, w in zip(self.containers, chosen, strict=True) if w),
             container=(np.cumsum(chosen) - 1)[self.container[kept]].astype(np.int64),
         )
+
+    def without_samples(self) -> Usage:
+        """The same window and containers, and nothing that was observed."""
+        return self._arranged(np.zeros(0, dtype=np.int64))
 
     def rename(self, refs: Sequence[ContainerRef], pods: Sequence[str] | None = None) -> Usage:
         """The same samples with ``refs[i]`` for container ``i``, and `pods` for the pods.
@@ -407,14 +455,14 @@ class Usage:
 
     def _arranged(self, series: Ints) -> Usage:
         """These `series` alone and in this order; whoever calls sees to `container`."""
-        offset, take = _stretches(self.offset[series], np.diff(self.offset)[series])
+        offset = _offsets(np.diff(self.offset)[series])
         return replace(
             self,
             container=self.container[series],
             pods=tuple(self.pods[s] for s in series),
             first=self.first[series],
             offset=offset,
-            **self._at(take),
+            **self._at(self.offset[series], offset),
         )
 
     def observed(self, where: slice = slice(None)) -> npt.NDArray[np.bool_]:
@@ -472,9 +520,9 @@ def concat(parts: Sequence[Usage]) -> Usage:
     first = np.concatenate([part.first for part in parts])
     lengths = np.concatenate([np.diff(part.offset) for part in parts])
     source = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    offset, take = _stretches(source[order], lengths[order])
+    offset = _offsets(lengths[order])
     joined: dict[str, Any] = {
-        name: np.concatenate([_value(part, name) for part in parts])[take]
+        name: _gathered(np.concatenate([_value(p, name) for p in parts]), source[order], offset)
         for name in VALUES
         if any(name in part.values for part in parts)
     }
@@ -495,14 +543,46 @@ def _value(usage: Usage, name: str) -> Floats:
     return np.full(len(usage.cpu_cores), np.nan, np.float32) if array is None else array
 
 
-def _stretches(source: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """The offsets of stretches put one after the other, and where each value comes from."""
-    offset = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return offset, np.repeat(source - offset[:-1], lengths) + np.arange(offset[-1])
+_PIECE = 1 << 20
+"""So many values are gathered at once: their positions take twice the room of the values."""
+
+
+def _offsets(lengths: Ints) -> Ints:
+    """Where stretches of these lengths begin and end, put one after the other."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _gathered(values: Floats, source: Ints, offset: Ints) -> Floats:
+    """Stretches of `values` that begin at `source`, at ``offset[s]`` to ``offset[s + 1]`` each.
+
+    Piece by piece: the positions of a whole cluster's samples are larger than the samples.
+    """
+    gathered = np.empty(int(offset[-1]), dtype=values.dtype)
+    begin = 0
+    while begin < len(source):
+        stop = max(begin + 1, int(np.searchsorted(offset, offset[begin] + _PIECE, "right")) - 1)
+        low, high = int(offset[begin]), int(offset[stop])
+        shift = source[begin:stop] - offset[begin:stop]
+        take = np.repeat(shift, np.diff(offset[begin : stop + 1])) + np.arange(low, high)
+        gathered[low:high] = values[take]
+        begin = stop
+    return gathered
 
 
 def _empty(columns: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
+
+
+@cache
+def no_pods() -> pd.DataFrame:
+    """A table of no pods; nobody changes a table."""
+    return validate_pods(_empty(["namespace", "pod"]))
+
+
+@cache
+def no_days() -> pd.DataFrame:
+    """A table of no daily summaries."""
+    return validate_days(_empty([*NAMES, "day"]))
 
 
 TABLES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -528,8 +608,8 @@ class Recording:
     events: pd.DataFrame = field(
         default_factory=lambda: validate_events(_empty([*NAMES, "timestamp", "kind"]))
     )
-    pods: pd.DataFrame = field(default_factory=lambda: NO_PODS)
-    days: pd.DataFrame = field(default_factory=lambda: NO_DAYS)
+    pods: pd.DataFrame = field(default_factory=no_pods)
+    days: pd.DataFrame = field(default_factory=no_days)
 
     def __repr__(self) -> str:
         return f"<Recording of {self.meta.cluster}: {self.usage!r}>"
@@ -680,11 +760,6 @@ def _means(column: Floats, begins: Ints) -> Floats:
 def _codes(values: Sequence[str], series: Ints) -> tuple[npt.NDArray[np.int32], pd.Index[Any]]:
     codes, categories = pd.factorize(np.asarray(values, dtype=object), sort=True)
     return codes[series].astype(np.int32), pd.Index(categories, dtype=object)
-
-
-NO_PODS: pd.DataFrame = validate_pods(_empty(["namespace", "pod"]))
-NO_DAYS: pd.DataFrame = validate_days(_empty([*NAMES, "day"]))
-"""Tables of nothing; nobody changes a table."""
 
 
 def utc(moment: datetime) -> datetime:

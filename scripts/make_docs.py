@@ -1,6 +1,7 @@
 """Make the parts of docs/ that follow the code: make_docs.py [--check].
 
-The picture and the list of floors, the reference of settings and commands, and the glossary. With
+The picture and the list of floors, the reference of settings, commands and decisions, and the
+glossary. With
 ``--check`` nothing is written, and what is not current is named.
 """
 
@@ -22,10 +23,16 @@ from analyzer.cli import main as command_line
 from analyzer.config.shown import descriptions, flatten, spelled
 from analyzer.config.structure import SECTIONS, Config
 from analyzer.policy import Rule
+from analyzer.recommend.codes import CODES
 from analyzer.schema import schemas
 from analyzer.writers.glossary import GLOSSARY
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.scenarios.catalogue import SCENARIOS  # noqa: E402
+from tests.scenarios.world import Scenario  # noqa: E402
+
 PACKAGE = ROOT / "analyzer"
 GENERATED = "<!-- made by `make docs`: change the code, not this page -->"
 
@@ -40,6 +47,7 @@ def pages() -> dict[str, str]:
         "docs/reference/settings.md": settings(),
         "docs/reference/commands.md": commands(),
         "docs/glossary.md": glossary(),
+        "docs/reference/decisions.md": decisions(),
         **{
             f"docs/schema/{name}.json": json.dumps(schema, indent=1) + "\n"
             for name, schema in schemas().items()
@@ -247,6 +255,49 @@ def glossary() -> str:
     """The words that readers of summaries, charts and pages meet."""
     items = [f"**{term}**: {meaning}" for term, meaning in GLOSSARY.items()]
     return f"# Words\n\n{GENERATED}\n\n" + "\n\n".join(items) + "\n"
+
+
+def decisions() -> str:
+    """The codes of decisions, and the scenarios that show and test them."""
+    codes = [[f"`{code}`", _cell(meaning)] for code, meaning in sorted(CODES.items())]
+    body = []
+    for topic, scenarios in SCENARIOS.items():
+        rows = [[_cell(text) for text in _scenario(one)] for one in scenarios]
+        body.append(f"## {topic}\n\n{_table(_SCENARIO_HEAD, rows)}")
+    count = sum(len(scenarios) for scenarios in SCENARIOS.values())
+    return (
+        f"# Decisions\n\n{GENERATED}\n\n"
+        "What is decided in which case, and why. Every row below is a test "
+        f"(`tests/scenarios`): {count} small worlds\nof a few containers over three weeks, decided "
+        "by one run of what ships, with the default policy\nunless a row says otherwise. Behind an "
+        "amount stands the code of the step that decides.\n\n"
+        "## Codes\n\nEvery step that may have the last word on an amount has a code. It stands in "
+        "the trail of the amount\n(`rightsize explain`, `trail` in `run.json`) and does not change."
+        f"\n\n{_table(('Code', 'What it says'), codes)}\n\n" + "\n\n".join(body) + "\n"
+    )
+
+
+_SCENARIO_HEAD = ("Scenario", "Given", "Policy", "Decision", "Why")
+
+
+def _scenario(one: Scenario) -> Sequence[str]:
+    policy = [f"{name}: {value}" for name, value in one.policy.items()]
+    policy += [f"protect: {name}" for name in one.protect]
+    return one.name, one.given, ", ".join(policy), "; ".join(_decided(one)), one.why
+
+
+def _decided(one: Scenario) -> Iterator[str]:
+    for target, expected in one.expect.items():
+        verdict, _, code = (
+            expected.partition(": ")
+            if target not in ("skipped", "note")
+            else (
+                f"“{expected}”",
+                "",
+                "",
+            )
+        )
+        yield f"{target.replace('_', ' ')} {verdict}" + (f" (`{code}`)" if code else "")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

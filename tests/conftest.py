@@ -32,7 +32,7 @@ def find_program(name: str) -> Path:
     Raises `MissingProgramError` with what to do; a variable that names nothing is never passed
     over for another program.
     """
-    variable = "RIGHTSIZE_" + name.upper().replace("-", "_")
+    variable = "RIGHTSIZE_" + name.removesuffix(".min.js").upper().replace("-", "_")
     named = os.environ.get(variable)
     if named:
         found = shutil.which(named)
@@ -102,6 +102,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A real Chromium."""
     with running(program_or_skip("chromium"), tmp_path_factory.mktemp("chromium")) as page:
         yield page
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which looks for what keeps people from using a page."""
+    return program_or_skip("axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ from analyzer import (
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample-data" / "recording"
-HEAVY = {"requests", "prometheus_api_client", "scipy", "sklearn", "matplotlib"}
+HEAVY = {"requests.models", "prometheus_api_client", "scipy", "sklearn", "matplotlib"}
 
 
 def types(recording: Recording, path: Path) -> None:

@@ -71,7 +71,10 @@ REACHING_MODULES = {
 FILE_CALLS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "mkdir", "unlink"}
 UNSEEDED = {"default_rng", "RandomState"}
 
-HEAVY = ("pandas", "sklearn", "matplotlib", "scipy", "pyarrow", "numpy")
+HEAVY = (
+    "pandas.core", "sklearn", "matplotlib", "scipy", "pyarrow", "numpy", "yaml",
+    "importlib.metadata", "email", "urllib3.util",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, order=True)

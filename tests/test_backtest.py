@@ -85,7 +85,7 @@ def test_peers_are_kept_with_their_own_margins_for_the_verdict() -> None:
     result = backtest(histories(steady(21), window=meta(21)), ["pooled", "krr"])
     memory = next(row for row in result.peers if row.resource == "memory")
     assert memory.footprint[0] / memory.usage[0] == pytest.approx(1.15)
-    assert "KRR: 0.0% at 1.15 x" in in_words(result)
+    assert "KRR 0.0% at 1.15 x" in in_words(result)
 
 
 def test_current_requests_are_a_row_for_comparison() -> None:
@@ -192,8 +192,9 @@ def test_interpolation_takes_the_cheapest_of_equal_points() -> None:
 
 
 def test_the_verdict_is_for_people() -> None:
-    """One sentence with what would have happened at the default risks."""
+    """A short sentence per resource with what would have happened at the default risks."""
     text = in_words(backtest(containers(wandering(10)), ["pooled", "krr"]))
+    assert all(len(sentence) < 260 for sentence in text.split(". "))
     assert text.startswith("On the last review of 7 days, memory peaked above the request in ")
     assert "x usage" in text
 
@@ -205,7 +206,7 @@ def test_a_run_and_a_backtest_quote_the_same_policy() -> None:
     result = score_policy(of, method, Walk())
     assert analyze_histories(of, method).verdict == in_words(result)
     ours = result.named(POLICY, "memory")[0]
-    assert f"{measure(ours).footprint:.2f} x usage (90 % interval" in in_words(result)
+    assert f"at {measure(ours).footprint:.2f} x usage; " in in_words(result)
 
 
 def test_what_is_kept_is_scored_as_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -50,9 +51,41 @@ def test_plots() -> None:
     assert "cluster" in run("plots", "--count", "2")
 
 
+def test_landing() -> None:
+    """A line per step, and every edit of a small repository is made."""
+    assert "8 edited" in run("landing", "8")
+
+
 def test_fit() -> None:
     """A line per step."""
     assert "spend the risk budget" in run("fit", "20", "10")
+
+
+def test_growth(kubectl: Path) -> None:
+    """No stage's work grows faster than the cluster, landing in a repository included.
+
+    Calls of functions are counted, which are the same on every machine. The first two sizes tell
+    a quadratic stage already: what looked through all containers for each grew with 1.4 to 1.8.
+    """
+    words = ["--sizes", "50", "100", "--days", "11", "--count", "--most", "1.2"]
+    told = run("growth", *words, path=kubectl.parent)
+    assert told.split()[:2] == ["calls", "50"]
+    assert "\nland " in told
+
+
+def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the containers and four times the work is the power 2; a stage of no work has none."""
+    monkeypatch.syspath_prepend(BENCHMARKS / "growth")
+    power = importlib.import_module("power")
+    assert power.exponent([5, 10, 20], [1, 10, 40]) == 2
+    costs = {"read": [10, 20], "land": [10, 40], "judge": [0, 0]}
+    (said,) = power.too_steep([10, 20], costs, 1.2)
+    assert said.startswith("land: its work grows with the power 2.00")
+
+
+def test_nodes() -> None:
+    """A line each for the check of raises and for packing."""
+    assert "packing" in run("nodes", "100", "5")
 
 
 def test_loop() -> None:
@@ -72,3 +105,9 @@ def test_quality(evaluation: Path) -> None:
     """The smallest set of traces, where there are any."""
     assert evaluation.is_dir()
     assert "kruize" in run("quality", "kruize_openshift").lower()
+
+
+def test_soak(promtool: Path) -> None:
+    """The breaches last, of which a run without any fault has none."""
+    said = run("soak", "--runs", "1", "--containers", "3", path=promtool.parent)
+    assert "1 faulted runs, 0 breaches" in said

@@ -16,6 +16,7 @@ from analyzer.calibration import (
     allot,
     apply,
     calibrate,
+    fit_past,
     judge,
     learn,
     review_past,
@@ -67,6 +68,16 @@ def test_no_past_changes_nothing() -> None:
     demand = model.fit(of, WEEK)
     assert review_past(model, of, WEEK) == []
     assert calibrate(model, demand, of) is demand
+
+
+def test_what_was_used_is_let_go_once_it_is_learnt() -> None:
+    """A review in the past keeps its containers, settings and demand, and not one sample."""
+    of = containers(wandering(10))
+    (review, *_) = fit_past(model_named("pooled"), of, WEEK)
+    assert review.known.containers == of.containers
+    assert review.known.specs == of.specs
+    assert review.known.usage.cpu_cores.size == review.known.usage.memory_bytes.size == 0
+    assert not np.isnan(review.demand.levels["memory"]).any()
 
 
 def test_what_came_as_stated_changes_nothing() -> None:
@@ -182,15 +193,15 @@ def test_what_was_cut_off_stays_out_of_the_budget() -> None:
     assert risks["cpu"][20] > 0.05
 
 
-def test_cpu_that_needed_more_than_stated_is_believed_sooner_than_less() -> None:
-    """Twelve containers, once twice as long above as stated at 5 %, once half as long.
+def test_risk_that_was_understated_is_believed_sooner_than_one_overstated() -> None:
+    """Twelve containers, once twice as often above as stated at 5 %, once half as often.
 
-    Twice: (12 x 0.1 + 0.5) / (12 + 0.5 / 0.05) = 0.077 is expected of what is stated at 5 %.
-    Half: (12 x 0.025 + 3) / (12 + 3 / 0.05) = 0.046. Memory is drawn by three either way:
-    (12 x 0.1 + 3) / (12 + 60) = 0.058.
+    Twice: (12 x 0.1 + 0.5) / (12 + 0.5 / 0.05) = 0.077 of CPU is expected of what is stated at 5 %,
+    (12 x 0.1 + 3) / (12 + 3 / 0.05) = 0.058 of memory. Half: (12 x 0.025 + 3) / (12 + 60) = 0.046
+    of CPU, and (12 x 0.025 + 10) / (12 + 10 / 0.05) = 0.049 of memory.
     """
     at = int(np.searchsorted(RISKS, 0.05))
-    for factor, cpu, memory in ((2.0, 0.0773, 0.0583), (0.5, 0.0458, 0.0458)):
+    for factor, cpu, memory in ((2.0, 0.0773, 0.0583), (0.5, 0.0458, 0.0486)):
         shares = np.tile(np.minimum(RISKS * factor, 1.0), (12, 1))
         read_at = learn([{"cpu": shares, "memory": shares}]).read_at
         # What is expected at 5 % is read back to 5 % when as much is asked for.

@@ -29,6 +29,17 @@ def test_a_kill_near_the_limit_is_one_at_the_limit() -> None:
     assert find_kills(histories()) == {}
 
 
+def test_page_cache_is_no_usage_where_the_node_was_short_of_memory() -> None:
+    """190Mi of 200Mi of which 150Mi can be taken back; the limit alone would have taken them."""
+    cached = steady(memory=190 * MIB, memory_cache_bytes=150.0 * MIB)
+    strained = [event(3), event(3, "node_pressure", np.nan)]
+    assert find_kills(histories(cached, events=strained))[0] == Kills(elsewhere=1)
+    assert find_kills(histories(cached, events=[event(3)]))[0].at_limit == 1
+    firm = steady(memory=190 * MIB, memory_cache_bytes=10.0 * MIB)
+    assert find_kills(histories(firm, events=strained))[0].at_limit == 1
+    assert find_kills(histories(steady(memory=190 * MIB), events=strained))[0].at_limit == 1
+
+
 def test_the_life_that_a_kill_ended_decides_and_no_other() -> None:
     """Near the limit until the restart on day 5, far below it until the kill on day 9."""
     of = histories(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -99,6 +100,75 @@ def test_a_history_follows_a_workload_to_its_new_name() -> None:
         "web/app": "it was renamed: its history goes on as shop/Deployment/site/app"
     }
     assert len(of.samples(0)) == 14 * 288
+
+
+def test_a_history_follows_through_two_names() -> None:
+    """Renamed on the fourth day and again at the end: all 14 days serve the name of now."""
+    first = WINDOW.start + timedelta(days=4)
+    of = lived(
+        life("a", seen=(WINDOW.start, first), image="r/app:1"),
+        life("b", seen=(first, CHANGE), image="r/app:2"),
+        life("c", seen=AFTER, image="r/app:3"),
+    )
+    assert sized(of) == (ref("c"),)
+    assert set(reasons(of).values()) == {"it was renamed: its history goes on as c"}
+    assert len(of.samples(0)) == 14 * 288
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "follows"),
+    [
+        ({"image": "docker.io/shop/app:1"}, {"image": "ghcr.io/shop/app:2"}, True),
+        ({"image": "r/app:1"}, {"image": "r/other:1"}, False),
+        ({}, {}, False),
+    ],
+    ids=["another registry", "another program", "nothing is known"],
+)
+def test_within_a_workload_the_program_decides(
+    before: dict[str, str], after: dict[str, str], follows: bool
+) -> None:
+    """One container went and one came: they are one where they run the same program."""
+    of = lived(life("old", seen=BEFORE, **before), life("new", seen=AFTER, **after))
+    assert len(of.samples(of.position[ref("new")])) == (14 * 288 if follows else 144)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "follows"),
+    [
+        ("api", "api", True),
+        ("api", "worker", False),
+        (None, None, False),
+    ],
+    ids=["the same part", "another part", "the application alone"],
+)
+def test_labels_tell_a_workload_whose_image_is_not_known(
+    before: str | None, after: str | None, follows: bool
+) -> None:
+    """The program and its part in what: all parts of an application share its name."""
+    lives = []
+    for name, seen, part in (("web", BEFORE, before), ("site", AFTER, after)):
+        labels = {"app.kubernetes.io/name": "shop"}
+        labels |= {"app.kubernetes.io/component": part} if part else {}
+        lives.append(life(workload=name, seen=seen, labels=json.dumps(labels)))
+    of = lived(*lives)
+    assert len(of.samples(of.position[ref(workload="site")])) == (14 * 288 if follows else 144)
+
+
+def test_a_name_that_two_pods_share_is_no_rename() -> None:
+    """A pod that had both containers at once shows that they were two; nothing moves."""
+    old, new = life("old", seen=BEFORE, image="r/app:1"), life("new", seen=AFTER, image="r/app:1")
+    frames = [
+        steady(14).assign(**of, pod="pod-0")[
+            lambda table, seen=seen: (
+                (table["timestamp"] > seen[0]) & (table["timestamp"] <= seen[1])
+            )
+        ]
+        for of, seen, _ in (old, new)
+    ]
+    rows = [{**of, "first_seen": s[0], "last_seen": s[1], **spec} for of, s, spec in (old, new)]
+    usage = Usage.from_frame(pd.concat(frames), WINDOW)
+    of = build_histories(Recording(WINDOW, usage, validate_specs(pd.DataFrame(rows))))
+    assert "renamed or removed" in reasons(of)["web/old"]
 
 
 def test_no_history_follows_where_two_could_take_it() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from analyzer.config import Config, GitSettings
 from analyzer.history import Skipped
-from analyzer.landing import land, look_ahead, trace_all
+from analyzer.landing import look_ahead, plan_landing, trace_all, with_plan
 from analyzer.models.demand import Step
 from analyzer.policy import Policies
 from analyzer.recommend import recommend
@@ -51,7 +51,21 @@ spec:
 """
 
 
+VPA = """\
+apiVersion: autoscaling.k8s.io/v1
+kind: VerticalPodAutoscaler
+metadata: {name: web, namespace: shop}
+spec:
+  targetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  MODE
+"""
+
 NOW = {"memory_request_bytes": 2048 * MIB, "memory_limit_bytes": 2048 * MIB}
+
+
+def land(found: Report, config: Config) -> Report:
+    """The report with its changes, landed in the configured repository."""
+    return with_plan(found, plan_landing(found, config))
 
 
 def landed(folder: Path, heap: str) -> Report:
@@ -170,3 +184,22 @@ def test_a_reviewer_can_look_at_the_usage(tmp_path: Path) -> None:
     ) in change.body
     assert "killed in 0 of 72 weeks" in change.body
     assert "memory p99" in change.body
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("updatePolicy: {updateMode: Initial}", "Initial"),
+        ("updatePolicy: {}", "Auto"),
+        ('updatePolicy: {updateMode: "Off"}', "Off"),
+    ],
+)
+def test_a_vertical_autoscaler_of_the_repository_is_known(
+    tmp_path: Path, mode: str, told: str
+) -> None:
+    """Its mode holds for what it targets, and without one it updates."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT, "utf-8")
+    (tmp_path / "vpa.yaml").write_text(VPA.replace("MODE", mode), "utf-8")
+    of = histories(specs=[{**names(), **NOW}])
+    known = look_ahead(of, Config(git=GitSettings(repo=str(tmp_path))))
+    assert known.histories.spec(0).vpa == told

@@ -16,13 +16,13 @@ import pytest
 
 from analyzer.errors import LedgerError
 from analyzer.evidence import Evidence, Quantiles
-from analyzer.history import Histories, Spec, build_histories
+from analyzer.history import Histories, build_histories
 from analyzer.ledger import (
-    EMPTY,
     Ledger,
     append,
     decided,
     episodes,
+    no_ledger,
     read_ledger,
     recall,
     score,
@@ -41,6 +41,7 @@ from analyzer.recommend.past import confirmed, lasting, refused, still_right
 from analyzer.recommend.restraint import ahead
 from analyzer.recommend.step import follow
 from analyzer.report import dump_report
+from analyzer.spec import Spec
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
 from analyzer.workload import ContainerRef
 from analyzer.writers.promise import promises
@@ -137,7 +138,7 @@ def fates(ledger: Ledger) -> list[tuple[Resources, str]]:
 
 def test_what_is_proposed_and_then_declared_was_merged() -> None:
     """Nobody has to tell the ledger: requests that became what was proposed were merged."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     assert fates(ledger) == [(SMALLER, "open")]
     ledger = review(ledger, week(1, SMALLER), SMALLER, SMALLER)
     assert fates(ledger) == [(SMALLER, "merged")]
@@ -147,7 +148,7 @@ def test_what_is_proposed_and_then_declared_was_merged() -> None:
 
 def test_a_proposal_is_one_story_as_long_as_it_stays_the_same() -> None:
     """Three weeks of the same proposal are one open one; another one replaces it."""
-    ledger = EMPTY
+    ledger = no_ledger()
     for number in range(3):
         ledger = review(ledger, week(number, FIRST), FIRST, SMALLER)
     assert fates(ledger) == [(SMALLER, "open")]
@@ -159,7 +160,7 @@ def test_a_proposal_is_one_story_as_long_as_it_stays_the_same() -> None:
 
 def test_what_is_declared_otherwise_was_changed_by_hand() -> None:
     """Neither as it was nor as proposed: somebody took it into their own hands."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     ledger = review(ledger, week(1, LARGER), LARGER, LARGER)
     [episode] = episodes(ledger)
     assert (episode.fate, episode.after) == ("by hand", LARGER)
@@ -167,7 +168,7 @@ def test_what_is_declared_otherwise_was_changed_by_hand() -> None:
 
 def test_an_older_proposal_may_be_the_one_that_was_merged() -> None:
     """A pull request lies open while later reviews say something else: it counts as proposed."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     ledger = review(ledger, week(1, FIRST), FIRST, LARGER)
     ledger = review(ledger, week(2, SMALLER, cpu=0.25), SMALLER, SMALLER)
     [outcome] = score(ledger)
@@ -177,7 +178,7 @@ def test_an_older_proposal_may_be_the_one_that_was_merged() -> None:
 
 def test_a_decision_that_git_tells_of_is_believed() -> None:
     """A closed pull request or a deleted branch is a rejection, whatever requests say."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     when = MONDAY + WEEK + timedelta(days=1)
     ledger = ledger.plus(decided(REF, "rejected", when, "branch deleted", SMALLER))
     [episode] = episodes(ledger)
@@ -189,7 +190,7 @@ def test_promised_and_happened_are_held_against_each_other() -> None:
 
     The amounts were merged half-way through the week, so that half a week has been seen.
     """
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     merged = MONDAY + 1.5 * WEEK
     after = week(1, SMALLER, cpu=0.25, memory=600, since=merged, kills=2)
     ledger = review(ledger, after, SMALLER, LARGER)
@@ -202,7 +203,7 @@ def test_promised_and_happened_are_held_against_each_other() -> None:
 
 def test_weeks_after_a_merge_add_up() -> None:
     """One week above the request and three below it: a quarter of the time."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     for number, cpu in enumerate((0.25, 0.1, 0.1, 0.1), start=1):
         histories = week(number, SMALLER, cpu=cpu, since=MONDAY + WEEK)
         ledger = review(ledger, histories, SMALLER, SMALLER)
@@ -214,7 +215,7 @@ def test_weeks_after_a_merge_add_up() -> None:
 
 def test_what_was_never_changed_promises_nothing() -> None:
     """Amounts that were there before the first review are no statement of ours."""
-    ledger = EMPTY
+    ledger = no_ledger()
     for number in range(3):
         ledger = review(ledger, week(number, FIRST, kills=1), FIRST, FIRST)
     assert score(ledger) == ()
@@ -222,7 +223,7 @@ def test_what_was_never_changed_promises_nothing() -> None:
 
 def test_a_change_that_nobody_proposed_promises_nothing() -> None:
     """What a person made of it is watched, but no risk was stated for it."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, FIRST)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, FIRST)
     ledger = review(ledger, week(1, LARGER, kills=1), LARGER, LARGER)
     [outcome] = score(ledger)
     assert (outcome.origin, outcome.promised, outcome.kills) == ("by hand", {}, 1)
@@ -230,7 +231,7 @@ def test_a_change_that_nobody_proposed_promises_nothing() -> None:
 
 def test_the_same_review_held_again_knows_nothing_of_itself() -> None:
     """A run that is repeated sees the ledger as it was before, and writes the same rows."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     once = update(ledger, [advice(SMALLER, SMALLER)], week(1, SMALLER))
     ledger = ledger.plus(once)
     again = update(ledger, [advice(SMALLER, SMALLER)], week(1, SMALLER))
@@ -242,7 +243,7 @@ def test_a_ledger_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     """Amounts exactly, times in UTC, what is not declared as nothing."""
     folder = tmp_path / "ledger"
     assert len(read_ledger(folder)) == 0
-    ledger = EMPTY
+    ledger = no_ledger()
     for number in range(3):
         rows = update(ledger, [advice(FIRST, SMALLER)], week(number, FIRST))
         append(folder, rows, MONDAY + (number + 1) * WEEK)
@@ -254,7 +255,7 @@ def test_a_ledger_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
 def test_pandas_reads_the_folder(tmp_path: Path) -> None:
     """The ledger is plain Parquet: one table, no key needed."""
     for number in range(2):
-        rows = update(EMPTY, [advice(FIRST, SMALLER)], week(number, FIRST))
+        rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(number, FIRST))
         append(tmp_path, rows, MONDAY + number * WEEK)
     frame = pd.read_parquet(tmp_path)
     assert list(frame["memory_limit_proposed"]) == [1024 * 2**20] * 2
@@ -262,7 +263,7 @@ def test_pandas_reads_the_folder(tmp_path: Path) -> None:
 
 def test_two_ledgers_are_merged_by_copying_files(tmp_path: Path) -> None:
     """What both hold counts once."""
-    rows = [update(EMPTY, [advice(FIRST, SMALLER)], week(n, FIRST)) for n in range(3)]
+    rows = [update(no_ledger(), [advice(FIRST, SMALLER)], week(n, FIRST)) for n in range(3)]
     one, other = tmp_path / "one", tmp_path / "other"
     for number in (0, 1):
         append(one, rows[number], MONDAY + number * WEEK)
@@ -275,7 +276,7 @@ def test_two_ledgers_are_merged_by_copying_files(tmp_path: Path) -> None:
 
 def test_a_kill_while_writing_leaves_the_ledger_whole(tmp_path: Path) -> None:
     """A writer killed with -9 again and again: every file that is there is complete."""
-    rows = update(EMPTY, [advice(FIRST, SMALLER)], week(0, FIRST))
+    rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST))
     rows.to_parquet(tmp_path / "rows.parquet")
     folder = tmp_path / "ledger"
     code = (
@@ -300,7 +301,7 @@ def test_a_kill_while_writing_leaves_the_ledger_whole(tmp_path: Path) -> None:
 
 def test_a_damaged_or_later_file_is_refused_by_name(tmp_path: Path) -> None:
     """Memory that cannot be read is said, never silently taken for none."""
-    path = append(tmp_path, update(EMPTY, [advice(FIRST, SMALLER)], week(0, FIRST)), MONDAY)
+    path = append(tmp_path, update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST)), MONDAY)
     assert path is not None
     later = path.with_name(path.name.replace("-v1-", "-v9-"))
     path.rename(later)
@@ -315,8 +316,8 @@ def test_a_damaged_or_later_file_is_refused_by_name(tmp_path: Path) -> None:
 def test_nothing_is_lost_where_containers_come_and_go() -> None:
     """A container that one review does not see keeps its past."""
     other = replace(REF, workload="other")
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
-    rows = update(EMPTY, [advice(FIRST, SMALLER)], week(1, FIRST)).assign(workload="other")
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(1, FIRST)).assign(workload="other")
     both = make_ledger([ledger.rows, rows])
     assert set(both.last) == {REF, other}
     assert np.array_equal(both.rows["workload"], ["other", "web"])
@@ -324,7 +325,7 @@ def test_nothing_is_lost_where_containers_come_and_go() -> None:
 
 def test_the_summary_names_what_harmed_first_with_the_way_back() -> None:
     """A kill after a merge outweighs all savings: its container, since when, and the amounts."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     ledger = review(ledger, week(1, SMALLER, kills=2), SMALLER, LARGER)
     text = promises(score(ledger))
     assert (
@@ -337,7 +338,7 @@ def test_the_summary_names_what_harmed_first_with_the_way_back() -> None:
 
 def test_a_run_scores_what_the_ledger_promised() -> None:
     """The report of the next review holds what came of the last one, and so does run.json."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     after = week(1, SMALLER, cpu=0.25)
     report = analyze_histories(after, Method(backtest=False), ledger=ledger)
     [outcome] = report.outcomes
@@ -362,7 +363,7 @@ def wants(ledger: Ledger, number: int, now: Resources, wanted: Resources) -> Led
 
 def test_the_most_that_was_wanted_lately_is_recalled() -> None:
     """Each amount on its own, of the last five weeks; what is older has passed."""
-    ledger = wants(EMPTY, 0, FIRST, LARGER)
+    ledger = wants(no_ledger(), 0, FIRST, LARGER)
     for number in range(1, 5):
         ledger = wants(ledger, number, FIRST, SMALLER)
     past = recalled(ledger, week(5, FIRST))
@@ -373,7 +374,7 @@ def test_the_most_that_was_wanted_lately_is_recalled() -> None:
 
 def test_what_turned_around_is_lowered_after_half_a_year() -> None:
     """Down and up again once: the next way down takes 26 quiet weeks."""
-    ledger, now = EMPTY, (FIRST, SMALLER, LARGER)
+    ledger, now = no_ledger(), (FIRST, SMALLER, LARGER)
     for number, held in enumerate(now):
         ledger = wants(ledger, number, held, FIRST if number == 0 else SMALLER)
     past = recalled(ledger, week(12, LARGER))
@@ -382,7 +383,7 @@ def test_what_turned_around_is_lowered_after_half_a_year() -> None:
 
 def test_a_turn_is_remembered_for_a_year_after_it() -> None:
     """However long before it the first move was: a flap has no right to come back each quarter."""
-    ledger = wants(EMPTY, 0, FIRST, FIRST)
+    ledger = wants(no_ledger(), 0, FIRST, FIRST)
     ledger = wants(ledger, 1, SMALLER, SMALLER)
     ledger = wants(ledger, 40, LARGER, LARGER)
     assert recalled(ledger, week(80, LARGER)).span == timedelta(weeks=26)
@@ -392,17 +393,19 @@ def test_a_turn_is_remembered_for_a_year_after_it() -> None:
 def test_a_raise_is_wanted_as_long_as_any_other_wish() -> None:
     """What is raised further than demand alone asks for is not lowered a week later."""
     found = update(
-        EMPTY, [advice(SMALLER, LARGER)], week(0, SMALLER), {REF: amounts(250, 600, 900)}
+        no_ledger(), [advice(SMALLER, LARGER)], week(0, SMALLER), {REF: amounts(250, 600, 900)}
     )
-    past = recalled(EMPTY.plus(found), week(1, LARGER))
+    past = recalled(no_ledger().plus(found), week(1, LARGER))
     assert past.wanted["cpu_request"] == Cpu(300)
-    lower = update(EMPTY, [advice(LARGER, SMALLER)], week(0, LARGER), {REF: amounts(250, 600, 900)})
-    assert recalled(EMPTY.plus(lower), week(1, LARGER)).wanted["cpu_request"] == Cpu(250)
+    lower = update(
+        no_ledger(), [advice(LARGER, SMALLER)], week(0, LARGER), {REF: amounts(250, 600, 900)}
+    )
+    assert recalled(no_ledger().plus(lower), week(1, LARGER)).wanted["cpu_request"] == Cpu(250)
 
 
 def test_growth_is_seen_from_review_to_review() -> None:
     """600 MiB and 3 % more each week, too slow for one window; CPU that stays the same is none."""
-    ledger = EMPTY
+    ledger = no_ledger()
     for number in range(10):
         one = replace(advice(FIRST, FIRST), evidence=seen(memory=600 * MIB * 1.03**number))
         ledger = ledger.plus(update(ledger, [one], week(number, FIRST)))
@@ -413,7 +416,7 @@ def test_growth_is_seen_from_review_to_review() -> None:
 
 def test_limits_that_killed_are_recalled_with_the_kill_that_filled_them() -> None:
     """Killed at 2048 MiB and, after a raise, at 3072: both are known, oldest first."""
-    ledger, larger = EMPTY, amounts(500, 1024, 3072)
+    ledger, larger = no_ledger(), amounts(500, 1024, 3072)
     for number, (held, limit) in enumerate([(FIRST, 2048), (larger, 3072)]):
         histories = week(number, held, memory=limit - 1, kills=1)
         ledger = ledger.plus(update(ledger, [advice(held, held)], histories))
@@ -423,7 +426,7 @@ def test_limits_that_killed_are_recalled_with_the_kill_that_filled_them() -> Non
 
 def test_a_ledger_without_the_later_columns_is_read(tmp_path: Path) -> None:
     """What the first version wrote stays good: what it did not know is null."""
-    rows = update(EMPTY, [advice(FIRST, SMALLER)], week(0, FIRST))
+    rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST))
     path = append(tmp_path, rows, MONDAY)
     assert path is not None
     pd.read_parquet(path).drop(columns=["killed_limit", "fills", "leaks"]).to_parquet(path)
@@ -436,14 +439,16 @@ def test_peaks_are_remembered_for_a_quarter() -> None:
     """A quarter's end leaves the window of two weeks long before it comes back."""
     histories = week(0, FIRST)
     high = replace(advice(FIRST, FIRST), evidence=seen(memory=1800 * 2**20))
-    ledger = EMPTY.plus(update(EMPTY, [high], histories))
+    ledger = no_ledger().plus(update(no_ledger(), [high], histories))
     assert recalled(ledger, week(13, FIRST)).peak == Memory(1800 * 2**20)
     assert recalled(ledger, week(16, FIRST)).peak is None
 
 
 def test_a_proposal_is_open_until_something_else_holds_or_settings_change() -> None:
     """Merged, it is none any more; under another policy it would be another one."""
-    ledger = EMPTY.plus(update(EMPTY, [advice(FIRST, SMALLER)], week(0, FIRST), settings="a"))
+    ledger = no_ledger().plus(
+        update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST), settings="a")
+    )
     assert recalled(ledger, week(1, FIRST), "a").open == SMALLER
     assert recalled(ledger, week(1, FIRST), "b").open is None
     assert recalled(ledger, week(1, SMALLER), "a").open is None
@@ -451,7 +456,7 @@ def test_a_proposal_is_open_until_something_else_holds_or_settings_change() -> N
 
 def test_what_was_refused_is_recalled_for_a_quarter() -> None:
     """By a decision, or by other amounts than those proposed; with who and when."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     when = MONDAY + WEEK
     told = ledger.plus(decided(REF, "rejected", when, "pull request 7 closed", SMALLER))
     past = recalled(told, week(2, FIRST))
@@ -466,10 +471,10 @@ def test_what_was_refused_is_recalled_for_a_quarter() -> None:
 
 def test_what_was_merged_is_no_refusal() -> None:
     """Amounts that nobody proposed anything for were nobody's refusal either."""
-    ledger = review(EMPTY, week(0, FIRST), FIRST, SMALLER)
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     merged = review(ledger, week(1, SMALLER), SMALLER, SMALLER)
     assert recalled(merged, week(2, SMALLER)).rejected == {}
-    own = review(EMPTY, week(0, FIRST), FIRST, FIRST)
+    own = review(no_ledger(), week(0, FIRST), FIRST, FIRST)
     own = review(own, week(1, LARGER), LARGER, LARGER)
     assert recalled(own, week(2, LARGER)).rejected == {}
 

@@ -20,7 +20,10 @@ from packaging.utils import canonicalize_name
 
 from analyzer import __version__
 
-LOCKS = ("requirements.lock", "requirements-dev.lock", "deploy/build.lock", "scripts/tools.lock")
+LOCKS = (
+    *("requirements.lock", "requirements-dev.lock", "deploy/build.lock"),
+    *("scripts/tools.lock", "scripts/axe.lock"),
+)
 # May be declared before its first import: models that learn across containers rest on it.
 AHEAD_OF_USE = {"scikit-learn"}
 PIN = re.compile(r"[\w.\-]+==[\w.!+]+( ; [^@]+?)?\s+(--hash=sha256:[0-9a-f]{64}\s*)+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from analyzer.evidence.hours import BusyHour
 from analyzer.models.demand import Step
 from analyzer.quantity import Memory
 from analyzer.reason import reasons
@@ -34,3 +35,13 @@ def test_kills_and_throttling_come_before_what_was_used() -> None:
     assert memory.endswith("it was OOM-killed 2 times at its limit of 1Gi")
     seen = replace(seen, oom_elsewhere=3, memory_since=datetime(2026, 11, 9, tzinfo=UTC))
     assert "since 9 Nov it used" in reasons(replace(found, evidence=seen))[1]
+
+
+def test_an_hour_far_above_the_new_request_is_said_where_it_is_asked_for() -> None:
+    """Three times the request of 100m is 300m: more is told, and less is not."""
+    found = recommendation(resources("1"), resources("100m"))
+    for cores, told in ((0.31, True), (0.29, False)):
+        hour = BusyHour(cores, "every day from 02:00")
+        seen = replace(found.evidence, busy_hour=hour)
+        (line,) = reasons(replace(found, evidence=seen))
+        assert line.endswith("; every day from 02:00 UTC it uses 310m for an hour") is told

@@ -73,6 +73,14 @@ def test_gaps_are_nan_and_pods_are_kept_apart() -> None:
     assert usage.pods == ("p", "q")
     assert np.array_equal(usage.cpu_cores, [1, np.nan, 2, 5], equal_nan=True)
     assert usage.sample_steps(0).tolist() == [0, 1, 2, 1]
+    assert usage.seen_steps(0, ~np.isnan(usage.cpu_cores)).tolist() == [0, 1, 2]
+    assert usage.seen_steps(0, usage.cpu_cores == 2).tolist() == [2]
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples are copied three at a time here, so that small tables have several pieces too."""
+    monkeypatch.setattr("analyzer.usage._PIECE", 3)
 
 
 samples = st.lists(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzer.backtest.score import AS_IT_COMES, CURRENT, FORESIGHT, Array, Point
 from analyzer.history import Histories
@@ -35,6 +37,17 @@ class Review:
     ahead: Histories
     train: timedelta
     horizon: timedelta
+
+    @cached_property
+    def mean(self) -> Mapping[Resource, float]:
+        """The mean of all samples that a model is given, of all containers together."""
+        usage = self.seen.usage
+        return {"cpu": _mean_seen(usage.cpu_cores), "memory": _mean_seen(usage.memory_bytes)}
+
+
+def _mean_seen(values: npt.NDArray[np.float32]) -> float:
+    seen = values[~np.isnan(values)]
+    return float(seen.mean(dtype=np.float64)) if len(seen) else 0.0
 
 
 def of_peer(peer: Peer, review: Review) -> Levels:
@@ -114,8 +127,4 @@ def _swept(name: str, rules: Mapping[Resource, Sequence[Rule]], review: Review) 
 def _with(rule: Rule, margin: float, review: Review, resource: Resource) -> Array:
     if rule.safety == "factor":
         return rule.levels * margin
-    usage = review.seen.usage
-    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
-    seen = values[~np.isnan(values)]
-    mean = float(seen.mean(dtype=np.float64)) if len(seen) else 0.0
-    return rule.levels + margin * mean
+    return rule.levels + margin * review.mean[resource]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -31,14 +32,16 @@ _SAID: dict[Resource, str] = {
 def in_words(result: BacktestResult) -> str:
     """What the policy would have caused and cost, beside what is declared now and the peers."""
     parts = [_kills(result), *(_on(result, resource) for resource in ("memory", "cpu"))]
-    said = "; ".join(part for part in parts if part)
-    if not said:
+    first, *rest = [part for part in parts if part] or [""]
+    if not first:
         return ""
     many = f"{result.reviews} reviews" if result.reviews > 1 else "review"
     days = result.horizon / timedelta(days=1)
-    weeks = "One horizon is" if result.reviews == 1 else f"{result.reviews} horizons are"
-    few = f" {weeks} too few to tell how they differ." if result.reviews < LEAST_WEEKS else ""
-    return f"On the last {many} of {days:g} days, {said}.{few}"
+    said = [f"On the last {many} of {days:g} days, {first}", *(p[0].upper() + p[1:] for p in rest)]
+    if result.reviews < LEAST_WEEKS:
+        weeks = "One horizon is" if result.reviews == 1 else f"{result.reviews} horizons are"
+        said.append(f"{weeks} too few to tell how they differ")
+    return "".join(f"{sentence}. " for sentence in said).rstrip()
 
 
 def _kills(result: BacktestResult) -> str:
@@ -51,22 +54,21 @@ def _kills(result: BacktestResult) -> str:
 
 
 def _on(result: BacktestResult, resource: Resource) -> str:
-    """One resource as proposed, with its interval, beside the others."""
+    """One resource as proposed, with its 90 % interval, beside the others."""
     ours = _ours(result, resource)
     if ours is None or not ours.judged.any():
         return ""
     found = measure(ours)
-    between = f"90 % interval {found.overrun_low:.1%} to {found.overrun_high:.1%}"
-    others = [between, *_others(result, resource)]
+    between = f"{found.overrun:.1%} ({found.overrun_low:.1%} to {found.overrun_high:.1%})"
+    others = list(_others(result, resource))
     best = result.best_peer_at(resource, found.overrun)
     if not np.isnan(best):
-        others.append(f"the best peer at any setting, as often above: {best:.2f} x")
-    seen = _SAID[resource].format(f"{found.overrun:.1%}")
-    return f"{seen} at {found.footprint:.2f} x usage ({'; '.join(others)})"
+        others.append(f"the best peer, as often above, {best:.2f} x")
+    beside = f"; {', '.join(others)}" if others else ""
+    return f"{_SAID[resource].format(between)} at {found.footprint:.2f} x usage{beside}"
 
 
-def _others(result: BacktestResult, resource: Resource) -> list[str]:
-    found = []
+def _others(result: BacktestResult, resource: Resource) -> Iterator[str]:
     for name, label in (
         (CURRENT, "requests now"),
         (f"vpa{AS_IT_COMES}", "VPA"),
@@ -77,8 +79,7 @@ def _others(result: BacktestResult, resource: Resource) -> list[str]:
                 sums = sum_up(row)
                 share, ratio = sums[_COLUMN[resource]], sums["footprint_to_usage"]
                 if share is not None and ratio is not None:
-                    found.append(f"{label}: {share:.1%} at {ratio:.2f} x")
-    return found
+                    yield f"{label} {share:.1%} at {ratio:.2f} x"
 
 
 def _ours(result: BacktestResult, resource: Resource) -> Row | None:

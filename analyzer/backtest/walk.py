@@ -9,7 +9,7 @@ review.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
@@ -174,7 +174,6 @@ def _hold(
     tell: Callable[[str], None],
 ) -> None:
     """One review: all that is stated at it, and what came."""
-    futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
     levels: Levels = {}
     demands: dict[str, Demand] = {}
     for name, model in models.items():
@@ -188,11 +187,13 @@ def _hold(
     levels |= of_plain_rules(review)
     for name, recommend in recommenders.items():
         levels |= _proposed(name, recommend(review.known, demands))
+    futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
     levels |= by_hindsight({resource: futures[resource].sorted for resource in RESOURCES})
     levels = _where_all_state(levels) | as_declared(review.seen)
     for resource in RESOURCES:
-        book.futures.setdefault(resource, []).append(futures[resource])
         _score(book, resource, levels, futures[resource])
+        # The samples are as large as the horizon; the sums are kept.
+        book.futures.setdefault(resource, []).append(replace(futures[resource], sorted=()))
 
 
 def _calibrated(review: Review, model: Model, past: list[Judged]) -> Demand:
@@ -262,7 +263,7 @@ def _look(ahead: Histories, resource: Resource) -> _Future:
             mean[index] = seen.mean(dtype=np.float64)
             rank = int(np.ceil(CPU_ORACLE * len(seen))) - 1 if resource == "cpu" else -1
             oracle[index] = seen[rank]
-            pods[index] = len(seen) / len(np.unique(usage.sample_steps(index)[present]))
+            pods[index] = len(seen) / len(usage.seen_steps(index, present))
     number = np.array([len(values) for values in samples], dtype=np.float64)
     return _Future(tuple(samples), number, mean, oracle, pods)
 

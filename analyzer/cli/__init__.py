@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, history, repository, settings
+from analyzer.cli import analysis, data, gate, history, repository, serve, settings
+from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
@@ -26,6 +27,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but partial,
 
 
 INTERRUPTED = 130
+_SHORT_OF_MEMORY = (MemoryError, ImportError, SystemError)
+"""What libraries raise where memory runs out: within their C code, or while they are loaded."""
+
+# Half a second of processor, for commands that read an earlier report and no usage.
+defer("pandas", "requests", "urllib3")
 
 
 class _Failure(click.ClickException):
@@ -49,6 +55,17 @@ class _Rightsize(click.Group):
         cmd.params += [flag for flag in _talk_flags() if not known & set(flag.opts)]
         super().add_command(cmd, name)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the flags of the group; one of a command that stands before it is told apart."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            flag = error.option_name
+            commands = self.commands.values()
+            if any(flag in p.opts for command in commands for p in command.params):
+                raise click.UsageError(f"{flag} goes behind the command", ctx) from error
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by what one wants to do."""
         for heading, commands in _COMMANDS.items():
@@ -66,8 +83,8 @@ class _Rightsize(click.Group):
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 return ctx.exit(INTERRUPTED)
-            except (AnalyzerError, OSError, MemoryError) as error:
-                if ctx.params.get("debug"):
+            except (AnalyzerError, OSError, *_SHORT_OF_MEMORY) as error:
+                if ctx.params.get("debug") or isinstance(error, ModuleNotFoundError):
                     raise
                 raise _failure(error) from error
 
@@ -91,13 +108,19 @@ class _Rightsize(click.Group):
         return result
 
 
-def _failure(error: AnalyzerError | OSError | MemoryError) -> _Failure:
+def _failure(error: Exception) -> _Failure:
     if isinstance(error, AnalyzerError):
         return _Failure(str(error), error.exit_code)
+    if isinstance(error, ImportError | SystemError):
+        return _Failure(
+            f"a library fails ({printable(str(error))}), as it does where memory or descriptors "
+            "are short; give the process more, or install it anew"
+        )
     if isinstance(error, MemoryError):
         return _Failure("there is not enough memory; read fewer namespaces with -n")
-    where = f"{printable(str(error.filename))}: " if error.filename else ""
-    return _Failure(f"{where}{error.strerror or type(error).__name__}; --debug shows where")
+    filename, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
+    where = f"{printable(str(filename))}: " if filename else ""
+    return _Failure(f"{where}{reason or type(error).__name__}; --debug shows where")
 
 
 def _flush_stdout() -> None:
@@ -131,6 +154,9 @@ def _drop_stdout() -> None:
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def main(debug: bool, quiet: bool) -> None:
     """Learn what Kubernetes containers need from what they used, and land it in Git."""
+    # A thread per core of the node, each with buffers of its own, buys nothing on arrays as small
+    # as ours, and where the threads are refused the library interrupts the process.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _talk_flags() -> list[click.Option]:
@@ -155,10 +181,11 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.diff,
         repository.patch,
         repository.pr,
+        gate.check,
         repository.trace,
         repository.index,
     ),
-    "Look back": (history.history, analysis.backtest),
+    "Look back": (history.history, analysis.backtest, serve.serve),
     "Usage": (data.doctor, data.record, data.import_table),
     "Settings and shell": (
         settings.init,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
+_QUARTER = "91d"
+"""What a backtest reads of any source: a review tells little, many tell how models differ."""
 _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 
 
@@ -66,37 +69,52 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     config = settings_of(parameters).config
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
-    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        from analyzer.report import tally
-
-        outcome = _run(config, parameters["run_json"], talk)
-        report = outcome.report
-        _tell(report, talk)
-        if report.verdict:
-            talk.say(report.verdict)
-        edited = sum(landing.status == "edited" for landing in report.landings)
-        talk.say(
-            tally(report.recommendations, report.skipped)
-            + (f" · {edited} edited in Git" if report.landings else "")
-        )
-    summary = outcome.folder / "summary.md"
-    click.echo(str(summary if summary.exists() else outcome.folder))
-    left_over = _deliver(outcome, config, talk, dry_run=dry_run) if deliver else 0
-    if not dry_run and _told(report, config, talk):
+    with ExitStack() as kept:
+        talk = Talk(quiet=parameters["quiet"], log_format=parameters["log_format"])
+        with talk:
+            outcome = _run(config, parameters["run_json"], talk, kept if deliver else None)
+            _sum_up(outcome.report, talk)
+        summary = outcome.folder / "summary.md"
+        click.echo(str(summary if summary.exists() else outcome.folder))
+        left_over = _deliver(outcome, config, talk, dry_run=dry_run) if deliver else 0
+    if not dry_run and _told(outcome.report, config, talk):
         left_over = left_over or PARTIAL
     if left_over:
         ctx.exit(left_over)
-    _leave(ctx, report, exit_code)
+    _leave(ctx, outcome.report, exit_code)
 
 
-def _run(config: Config, run_json: Path | None, talk: Talk) -> Run:
-    """Run the pipeline on the source, or on an earlier run; a failure is told to who waits."""
+def _sum_up(report: Report, talk: Talk) -> None:
+    """Say what the run found, and what it missed."""
+    from analyzer.report import tally
+
+    _tell(report, talk)
+    if report.verdict:
+        talk.say(report.verdict)
+    edited = sum(landing.status == "edited" for landing in report.landings)
+    talk.say(
+        tally(report.recommendations, report.skipped)
+        + (f" · {edited} edited in Git" if report.landings else "")
+    )
+
+
+def _run(config: Config, run_json: Path | None, talk: Talk, kept: ExitStack | None) -> Run:
+    """Run the pipeline on the source, or on an earlier run; a failure is told to who waits.
+
+    What is delivered is what was found: the repository is checked out once, and `kept` until then.
+    """
+    from msgspec.structs import replace as with_settings
+
+    from analyzer.landing import checkout
     from analyzer.notify.delivery import tell_failure
     from analyzer.pipeline.run import rerun
     from analyzer.pipeline.run import run as run_pipeline
     from analyzer.report import load_report
 
     try:
+        if kept is not None:
+            root = kept.enter_context(checkout(config))
+            config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
             return run_pipeline(config, now(), talk.progress)
         return rerun(load_report(run_json), config, talk.progress)
@@ -119,11 +137,14 @@ def _told(report: Report, config: Config, talk: Talk) -> list[str]:
 def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh pull requests for what the run found; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
-    from analyzer.landing import planned
 
+    if outcome.plan is None:
+        raise AssertionError("--pr without a repository")
     report, charts = outcome.report, outcome.folder / "charts"
-    with talk, planned(report, config) as plan:
-        return open_pull_requests(report, plan, config, talk, charts=charts, dry_run=dry_run)
+    with talk:
+        return open_pull_requests(
+            report, outcome.plan, config, talk, charts=charts, dry_run=dry_run
+        )
 
 
 @click.command()
@@ -153,6 +174,10 @@ def recommend(
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
     """
+    from analyzer.report import COLUMNS
+
+    view = View(form, not parameters["no_headers"], parameters["sort_by"])
+    view.expect(COLUMNS)
     selection = selection_of(references, parameters)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         # Only the summary tells how the policy would have done before.
@@ -164,7 +189,6 @@ def recommend(
         if report.recommendations and not report.changed:
             talk.say("nothing is worth changing")
         _tell(report, talk)
-    view = View(form, not parameters["no_headers"], parameters["sort_by"])
     show_report(report, view, everything=everything or bool(references))
     _leave(ctx, report, exit_code)
 
@@ -206,6 +230,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 
 @click.command()
 @source_options
+@namespace_option()
 @click.option("--train", metavar="14d", default="14d", help="History before each review.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
 @click.option(
@@ -233,8 +258,11 @@ def backtest(
 
     At every review the past is cut off, each model states its demand, and the horizon that followed
     is held against it: this policy as a run ships it, models at every risk, peers and plain rules
-    at every setting their users have, and what hindsight would have set.
+    at every setting their users have, and what hindsight would have set. Unless a window is set,
+    13 weeks are read, as far as there are so many: each adds a review.
     """
+    from msgspec.structs import replace as with_settings
+
     from analyzer.backtest import Walk, in_words
     from analyzer.config import parse_duration
     from analyzer.history import build_histories
@@ -243,7 +271,10 @@ def backtest(
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
 
-    config = settings_of(parameters).config
+    settings = settings_of(parameters)
+    config = settings.config
+    if "window" not in settings.origins:
+        config = with_settings(config, window=_QUARTER)
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
     try:
         before = parse_duration(train)
@@ -362,7 +393,10 @@ def _report(
 
 
 def _tell(report: Report, talk: Talk) -> None:
-    """Say what could not be read, and which settings have no effect."""
+    """Say which time was read, what could not be, and which settings have no effect."""
+    from analyzer.report import window_text
+
+    talk.say(f"usage from {window_text(report.meta)}")
     talk.say_partial([*report.meta.warnings, *report.warnings])
     for notice in report.notices:
         talk.say(notice, "warning")

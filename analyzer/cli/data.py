@@ -10,7 +10,13 @@ import click
 
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import as_json, checklist
-from analyzer.cli.options import now, repository_options, settings_of, source_options
+from analyzer.cli.options import (
+    namespace_option,
+    now,
+    repository_options,
+    settings_of,
+    source_options,
+)
 from analyzer.errors import UsageError
 
 PARTIAL = 3
@@ -18,6 +24,7 @@ PARTIAL = 3
 
 @click.command()
 @source_options
+@namespace_option()
 @click.option("--anonymise", is_flag=True, help="Replace every name by a pseudonym.")
 @click.argument("folder", type=Path)
 @click.pass_context
@@ -78,14 +85,18 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
 )
 @click.pass_context
 def doctor(ctx: click.Context, /, form: str, **parameters: Any) -> None:
-    """Say what the source and the repository have, what is missing, and what to do about it."""
-    from analyzer.pipeline.reading import source_of, window_end
+    """Say what the source and the repository have, what is missing, and what to do about it.
+
+    The window is read as a run reads it and judged whole: what of each container's usage cannot be
+    believed, and which containers get no amounts.
+    """
+    from analyzer.pipeline.reading import source_of, window_of
 
     config = settings_of(parameters).config
     findings = []
-    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]):
+    with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         if config.source is not None or config.git.repo is None:
-            findings += source_of(config).examine(window_end(config, now()))
+            findings += source_of(config, talk.progress).examine(window_of(config, now()))
         if config.git.repo is not None:
             from analyzer.landing import examine_git
 

@@ -10,11 +10,12 @@ import click
 import orjson
 
 from analyzer.cli.console import Talk
+from analyzer.cli.options import now
 from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
-    from analyzer.forge.delivery import Outcome
+    from analyzer.forge.delivery import Delivery, Outcome
     from analyzer.gitops.land.outcome import ChangePlan
     from analyzer.report import Report
 
@@ -44,9 +45,23 @@ def open_pull_requests(
             body = orjson.dumps(request.body).decode("ascii", "backslashreplace")
             click.echo(f"would send  {request.method} {printable(request.url)} {printable(body)}")
         talk.say("dry run: nothing was pushed or sent")
+    elif config.ledger_folder is not None:
+        _remember(done.delivery, report, config.ledger_folder)
     for problem in done.delivery.failed:
         talk.say(f"not delivered: {problem}", "warning")
     return PARTIAL if done.delivery.failed else 0
+
+
+def _remember(delivery: Delivery, report: Report, folder: Path) -> None:
+    """Write into the ledger what persons closed, so that `rightsize history` tells of it."""
+    import pandas as pd
+
+    from analyzer.ledger import append, read_ledger
+    from analyzer.pull_requests import refusals
+
+    rows = refusals(delivery, report.meta.cluster, report.meta.end, read_ledger(folder))
+    if rows:
+        append(folder, pd.concat(rows, ignore_index=True), now())
 
 
 def _line(outcome: Outcome) -> str:

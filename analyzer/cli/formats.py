@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from analyzer.escape import json_text, printable
 from analyzer.plugin import did_you_mean
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from analyzer.check import Check
     from analyzer.recommend import Recommendation
     from analyzer.report import Report
@@ -37,10 +35,19 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]], headers: bool = 
     )
 
 
+_MOST_ALIKE = 5
+
+
 def checklist(findings: Iterable[Check], width: int) -> str:
-    """Findings of a doctor with what to do below each, wrapped to `width` characters."""
+    """Findings of a doctor with what to do below each, wrapped to `width` characters.
+
+    Of many of one name the first few are shown and the others counted.
+    """
     lines = []
-    shown = [[printable(text) for text in (f.status, f.check, f.found, f.advice)] for f in findings]
+    shown = [
+        [printable(text) for text in (f.status, f.check, f.found, f.advice)]
+        for f in _first_few(findings)
+    ]
     margins = [max((len(row[column]) for row in shown), default=0) + 3 for column in (0, 1)]
     for status, check, found, advice in shown:
         head = status.ljust(margins[0]) + check.ljust(margins[1])
@@ -48,6 +55,20 @@ def checklist(findings: Iterable[Check], width: int) -> str:
         if advice:
             lines += _wrapped(" " * len(head) + "-> ", advice, width)
     return "\n".join(lines)
+
+
+def _first_few(findings: Iterable[Check]) -> Iterator[Check]:
+    """The first findings of each name, and how many more there are; the same advice once."""
+    by_name: dict[str, list[Check]] = {}
+    for finding in findings:
+        by_name.setdefault(finding.check, []).append(finding)
+    for several in by_name.values():
+        shown = several[:_MOST_ALIKE]
+        rest = len(several) - len(shown)
+        shown += [replace(shown[-1], found=f"and {rest} more, see -o json")] if rest else []
+        for finding, following in zip(shown, [*shown[1:], None], strict=True):
+            again = following is not None and following.advice == finding.advice
+            yield replace(finding, advice="") if again else finding
 
 
 def _wrapped(head: str, text: str, width: int) -> list[str]:
@@ -104,11 +125,31 @@ class Form(click.ParamType):  # type: ignore[type-arg]  # no argument in older v
 
 @dataclass(frozen=True)
 class View:
-    """How recommendations are shown: one of `FORMATS` or custom columns, and their order."""
+    """How rows are shown: a form or custom columns, with or without heads, and their order."""
 
     form: str
     headers: bool = True
     sort_by: str | None = None
+
+    @property
+    def named(self) -> Iterator[str]:
+        """Every column that is named, to be shown or to sort by."""
+        if self.form.startswith(CUSTOM):
+            yield from (name for _, name in self.pairs)
+        if self.sort_by is not None:
+            yield self.sort_by.removeprefix("-")
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Head and column of each part of ``custom-columns=HEAD:COLUMN,...``."""
+        parts = [part.rpartition(":") for part in self.form.removeprefix(CUSTOM).split(",")]
+        return [(head or name.upper(), name) for head, _, name in parts]
+
+    def expect(self, known: Sequence[str], what: str = "column") -> None:
+        """Raise `UsageError` where a column is named that is not among the `known`."""
+        for name in self.named:
+            if name not in known:
+                raise UsageError(f"there is no {what} {name!r}; {did_you_mean(name, list(known))}")
 
 
 def show_report(report: Report, view: View, *, everything: bool = False) -> None:
@@ -148,18 +189,9 @@ def _sorted(report: Report, by: str | None) -> Report:
     """`report` with its recommendations in the order of one column of its table."""
     if by is None or not report.recommendations:
         return report
-    column = by.removeprefix("-")
-    frame = report.to_frame()
-    _expect_column(column, frame)
-    order = frame[column].sort_values(ascending=not by.startswith("-"), kind="stable").index
+    frame = report.to_frame()[by.removeprefix("-")]
+    order = frame.sort_values(ascending=not by.startswith("-"), kind="stable").index
     return replace(report, recommendations=tuple(report.recommendations[i] for i in order))
-
-
-def _expect_column(name: str, frame: pd.DataFrame) -> None:
-    if name not in frame:
-        raise UsageError(
-            f"there is no column {name!r}; {did_you_mean(name, [str(column) for column in frame])}"
-        )
 
 
 def _show_rows(report: Report, view: View) -> None:
@@ -184,14 +216,11 @@ def _show_rows(report: Report, view: View) -> None:
 
 def _show_columns(report: Report, view: View) -> None:
     """The columns of the CSV that ``-o custom-columns=HEAD:COLUMN,...`` names."""
-    pairs = [part.rpartition(":") for part in view.form.removeprefix(CUSTOM).split(",")]
     frame = report.to_frame()
     if frame.empty:
         return
-    for _, _, column in pairs:
-        _expect_column(column, frame)
-    cells = [["<none>" if _missing(v) else str(v) for v in frame[c]] for _, _, c in pairs]
-    head = [head or column.upper() for head, _, column in pairs]
+    cells = [["<none>" if _missing(v) else str(v) for v in frame[c]] for _, c in view.pairs]
+    head = [head for head, _ in view.pairs]
     click.echo(columns(head, list(zip(*cells, strict=True)), view.headers))
 
 

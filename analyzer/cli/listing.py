@@ -15,9 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from analyzer.cli.formats import CUSTOM, Form, View, as_json, as_yaml, columns
-from analyzer.errors import UsageError
 from analyzer.escape import csv_cell, markdown_table, printable
-from analyzer.plugin import did_you_mean
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Record = Mapping[str, Any]
@@ -60,6 +58,8 @@ def view_of(parameters: dict[str, Any]) -> View:
 
 def show_listing(listing: Listing, view: View) -> None:
     """Print it; nothing at all, not even a head, where a table has no rows."""
+    if listing.records:
+        view.expect(list(listing.records[0]), "field")
     records = _sorted(listing.records, view.sort_by)
     if view.form in ("json", "yaml"):
         value = {listing.key: records, **listing.json}
@@ -75,7 +75,8 @@ def show_listing(listing: Listing, view: View) -> None:
 
 def _show_table(listing: Listing, records: Sequence[Record], view: View) -> None:
     if view.form.startswith(CUSTOM):
-        head, cells = _chosen(records, view.form)
+        head = [head for head, _ in view.pairs]
+        cells = [[_text(record[name]) for _, name in view.pairs] for record in records]
     else:
         head = list(listing.table)
         cells = [[_text(of(record)) for of in listing.table.values()] for record in records]
@@ -85,20 +86,10 @@ def _show_table(listing: Listing, records: Sequence[Record], view: View) -> None
         click.echo(columns(head, cells, view.headers))
 
 
-def _chosen(records: Sequence[Record], form: str) -> tuple[list[str], list[list[str]]]:
-    """The fields that ``custom-columns=HEAD:FIELD,...`` names."""
-    pairs = [part.rpartition(":") for part in form.removeprefix(CUSTOM).split(",")]
-    for _, _, name in pairs:
-        _expect(name, records)
-    head = [head or name.upper() for head, _, name in pairs]
-    return head, [[_text(record[name]) for _, _, name in pairs] for record in records]
-
-
 def _sorted(records: Sequence[Record], by: str | None) -> list[Record]:
     if by is None or not records:
         return list(records)
     name = by.removeprefix("-")
-    _expect(name, records)
 
     def key(record: Record) -> tuple[bool, bool, float, str]:
         value = record[name]
@@ -106,11 +97,6 @@ def _sorted(records: Sequence[Record], by: str | None) -> list[Record]:
         return value is None, not number, float(value) if number else 0.0, str(value)
 
     return sorted(records, key=key, reverse=by.startswith("-"))
-
-
-def _expect(name: str, records: Sequence[Record]) -> None:
-    if name not in records[0]:
-        raise UsageError(f"there is no field {name!r}; {did_you_mean(name, list(records[0]))}")
 
 
 def _text(value: object) -> str:

@@ -53,14 +53,18 @@ def source_options(command: Command) -> Command:
     """Where usage comes from, and which part of it."""
     options = [
         click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml]."),
-        click.option("--source", metavar="KIND:WHERE", help="prometheus:URL or recording:DIR."),
+        click.option(
+            "--source",
+            metavar="KIND:WHERE",
+            help="prometheus:URL, cluster:CONTEXT or recording:DIR.",
+        ),
         click.option("-p", "--prometheus-url", metavar="URL[,URL]", help="Short for --source."),
         click.option("--cluster", metavar="NAME", help="What to call the cluster."),
         click.option(
             "--cache", type=Path, metavar="DIR", help="Keep closed days of a server here."
         ),
         click.option("--ledger", metavar="DIR|off", help="Remember proposals and their fate here."),
-        click.option("--window", metavar="14d", help="How much history to read."),
+        click.option("--window", metavar="35d", help="How much history to read [35d]."),
         click.option("--step", metavar="5m", help="Resolution of the history."),
         click.option("--until", metavar="TIME", help="End of the window, ISO 8601 [now]."),
         click.option("-q", "--quiet", is_flag=True, callback=_or_before, help="No talk on stderr."),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PARTIAL, CHANGES = 3, 4
 
 
-def _report_options(command: Command) -> Command:
+def report_options(command: Command) -> Command:
     """A repository, and the recommendations to land there."""
     chosen = namespace_option()(repository_options(command))
     return source_options(run_json_option(model_options(chosen)))
@@ -75,7 +75,7 @@ def index(**parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @listing_options
 @click.pass_context
 def trace(ctx: click.Context, /, **parameters: Any) -> None:
@@ -83,7 +83,7 @@ def trace(ctx: click.Context, /, **parameters: Any) -> None:
     from analyzer.landing import trace_all
 
     view = view_of(parameters)
-    given = _given(parameters)
+    given = given_by(parameters)
     code = given.code
     traced, findings = trace_all(given.report, given.config, given.said)
     heads = ("container", "file", "path", "confidence", "reason")
@@ -102,14 +102,14 @@ def trace(ctx: click.Context, /, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when there is a difference.")
 @click.pass_context
 def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
     """Print the recommended changes to the repository as a unified diff."""
     from analyzer.landing import plan_landing
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code = given.code
     plan = plan_landing(given.report, given.config, given.said)
     _tell_advice(plan, parameters)
@@ -118,7 +118,7 @@ def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
 @click.pass_context
 def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
@@ -126,7 +126,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     from analyzer.gitops.land.worktree import apply_to_worktree, expect_work_tree
     from analyzer.landing import plan_landing
 
-    given = _given(parameters)
+    given = given_by(parameters)
     code, folder = given.code, Path(given.config.git.repo or ".")
     if not folder.is_dir():
         raise UsageError("patch writes into a checkout; name its folder with --repo")
@@ -140,11 +140,13 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
 
 
 @click.command()
-@_report_options
+@report_options
 @click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
 @click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")
 @click.option(
-    "--group", type=click.Choice(["application", "namespace", "all"]), help="[application]"
+    "--group",
+    type=click.Choice(["application", "workload", "namespace", "team", "all"]),
+    help="What shares a pull request [application].",
 )
 @click.option("--split", is_flag=True, help="Never mix raises and reductions.")
 @click.option("--open", "deliver", is_flag=True, help="Open and refresh them on the forge.")
@@ -174,18 +176,19 @@ def pr(
         raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
-    given = _given(parameters, judge=True)
+    given = given_by(parameters, judge=True)
     config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
+    how = group or "application", split, config.forge.team_label
     with planned(report, config, given.said) as plan:
         _tell_advice(plan, parameters)
         if folder is not None:
             with publish(folder) as fresh:
-                found = with_plan(report, plan, group or "application", split)
+                found = with_plan(report, plan, *how)
                 write_files(fresh, write_gitdiff(found))
         if not deliver or branches:
-            proposed = propose(report, plan, group or "application", split)
+            proposed = propose(report, plan, *how)
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
                 made = _commit(proposed, plan, config, talk if branches else None)
             code = code or made
@@ -264,7 +267,7 @@ class _Given:
     code: int
 
 
-def _given(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
+def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     """The settings, and the recommendations of an earlier run or of the source now.
 
     What cannot be read now makes it partial; what an earlier run missed was said by that run.

@@ -67,7 +67,7 @@ def version() -> None:
 def init(file: Path, **parameters: Any) -> None:
     """Write a commented settings FILE [rightsize.yaml] for the cluster that the source shows.
 
-    Of a server the last day is read, unless --window says more. An existing file stays.
+    The last day is read, unless a window is set. An existing file stays.
     """
     from msgspec.structs import replace
 
@@ -81,8 +81,8 @@ def init(file: Path, **parameters: Any) -> None:
     config = settings.config
     known, cluster = [], config.cluster
     if config.source is not None:
-        server = config.source.startswith(("prometheus:", "http"))
-        config = replace(config, window=config.window or ("1d" if server else None))
+        if "window" not in settings.origins:
+            config = replace(config, window="1d")
         with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
             recording = read(config, now(), talk.progress)
             talk.say_partial(recording.meta.warnings)

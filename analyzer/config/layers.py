@@ -107,7 +107,7 @@ class _Layer:
     def where(self, place: Place, what: str) -> str:
         """The sentence that says `what` is wrong at `place`."""
         if self.file is None:
-            return f"{self.origin if not self.label else self.label}: {what}"
+            return f"{self.label or self.origin}: {what.removeprefix(_named(place))}"
         line = self.file.line_of(place)
         at = f", line {line}" if line else ""
         # What names the setting itself needs no name before it.
@@ -236,8 +236,11 @@ def _without_place(message: str) -> str:
 def _file(path: Path) -> _Layer:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is no text in UTF-8; name a YAML file") from error
+    except OSError as error:
+        hint = "`rightsize init` writes one"
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
     found = parse_settings(text, str(path))
     return _Layer(str(path), found.values, found)
 
@@ -292,7 +295,7 @@ def _flags(flags: Mapping[str, Any]) -> Iterator[_Layer]:
     for dotted, value in flags.items():
         if value is not None and value != ():
             given = list(value) if isinstance(value, tuple) else value
-            yield _Layer("flag", _nested(dotted, given), label=f"{dotted}, given as a flag")
+            yield _Layer("flag", _nested(dotted, given), label=f"{dotted}, as given")
 
 
 def _join(values: Mapping[str, Any], layers: list[_Layer]) -> Config:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from analyzer.escape import json_text, one_line
 from analyzer.presets import PROTECTED, Protected
+from analyzer.sources.window import DEFAULT_DAYS
 from analyzer.workload import ContainerRef
 
 _MOST_NAMED = 3
@@ -38,7 +39,7 @@ protect:
 #   set: {{direction: "off"}}
 {namespaces}
 # How much history to read, and until when the recommendations have to last.
-# window: 14d
+# window: {days}d
 # horizon: 7d
 
 # What to write: summary, csv, kustomize, json6902, kubectl, gitdiff, helm, resize, vpa.
@@ -69,7 +70,7 @@ def starter(
         else ""
     )
     lines = [_HEAD.format(seen=seen)]
-    lines.append("# Where usage comes from: prometheus:URL or recording:DIR.\n")
+    lines.append("# Where usage comes from: prometheus:URL, cluster:CONTEXT or recording:DIR.\n")
     lines.append(f"{'' if source else '# '}source: {_quoted(source or 'prometheus:http://...')}\n")
     if cluster:
         lines.append(f"cluster: {_quoted(cluster)}\n")
@@ -80,6 +81,7 @@ def starter(
         namespace=_quoted(largest),
         namespaces="".join(_namespaces(spaces)),
         git=git,
+        days=DEFAULT_DAYS,
     )
     return "".join(lines) + rest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from analyzer.notify.settings import NotifySettings
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.presets import PROTECTED, Preset, Protected
 from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.window import DEFAULT_DAYS
 
 
 class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,16 +48,44 @@ class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """A kubeconfig file, as kubectl takes it."""
 
 
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What nodes cost, so that a run tells money beside cores and bytes."""
+
+    cpu: Mapping[str, float] = {}
+    """What a core costs an hour, by group of nodes as the summary names it; `*` for any other."""
+    memory: Mapping[str, float] = {}
+    """What a GiB costs an hour, likewise."""
+
+    def __post_init__(self) -> None:
+        for name in ("cpu", "memory"):
+            for group, price in getattr(self, name).items():
+                if not 0 <= price < float("inf"):
+                    raise ValueError(f"{name} of {group} must not be negative, found {price}")
+
+    @property
+    def by_group(self) -> dict[str, tuple[float, float]]:
+        """The prices of a core and of a GiB for each group that is named."""
+        return {
+            name: (self.cpu.get(name, _any(self.cpu)), self.memory.get(name, _any(self.memory)))
+            for name in {*self.cpu, *self.memory}
+        }
+
+
+def _any(prices: Mapping[str, float]) -> float:
+    return prices.get("*", 0.0)
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of a run."""
 
     source: str | None = None
-    """Where usage comes from: ``prometheus:URL`` or ``recording:DIR``. The replicas of an HA pair
-    are named together, ``prometheus:URL,URL``."""
+    """Where usage comes from: ``prometheus:URL``, ``cluster:CONTEXT`` (the Prometheus of a cluster
+    of your kubeconfig, through its API server; ``cluster:`` is the current one), ``recording:DIR``.
+    The replicas of an HA pair are named together, ``prometheus:URL,URL``."""
     cluster: str | None = None
     """A name for the cluster; by default what the source says."""
-    window: str | None = None
-    """How much history to read; by default all of a recording, and 14d of a server."""
+    window: str = f"{DEFAULT_DAYS}d"
+    """How much history to read, of any source."""
     until: str | None = None
     """The end of the window, ISO 8601; by default now, or the end of a recording."""
     step: str | None = None
@@ -102,6 +131,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     git: GitSettings = msgspec.field(default_factory=GitSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
     forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
+    prices: PriceSettings = msgspec.field(default_factory=PriceSettings)
     notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
 
     def __post_init__(self) -> None:
@@ -116,15 +146,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"risk_budget_cap must lie above 1 and at most at 10, found {found}")
         if self.most_charts < 0:
             raise ValueError(f"most_charts must not be negative, found {self.most_charts}")
-        if self.window is not None and parse_duration(self.window) < timedelta(hours=1):
-            raise ValueError(f"a window of {self.window} holds too little; use 14d")
+        if parse_duration(self.window) < timedelta(hours=1):
+            raise ValueError(f"a window of {self.window} holds too little; use {DEFAULT_DAYS}d")
 
     @property
     def ledger_folder(self) -> Path | None:
         """Where the ledger is kept; None where there is none."""
         if self.ledger is not None:
             return None if self.ledger == "off" else Path(self.ledger)
-        if self.source is None or not self.source.startswith("prometheus:"):
+        if self.source is None or self.source.startswith("recording:"):
             return None
         return (self.prometheus.cache or Path(self.output).parent) / "ledger"
 

@@ -63,6 +63,11 @@ class Expected:
         return get_origin(self.kind) in (tuple, Mapping, dict) and not self.is_words
 
     @property
+    def inner(self) -> Expected:
+        """What a setting with names of its own takes by each of them."""
+        return Expected(get_args(self.kind)[1])
+
+    @property
     def words(self) -> str:
         """What it takes, in words."""
         if self.choices:
@@ -70,7 +75,7 @@ class Expected:
         if self.is_words:
             return "a list of words"
         if get_origin(self.kind) in (Mapping, dict):
-            return "text by name"
+            return "text by name" if self.inner.is_text else "numbers by name"
         return next((_WORDS[kind] for kind in self.kinds if kind in _WORDS), "something else")
 
 
@@ -84,7 +89,7 @@ def read_value(value: Any, expected: Expected, place: Place, words: Mapping[Plac
     if expected.is_words:
         return _list(value, expected, place, words)
     if expected.is_structure:
-        return _mapping(value, place, words)
+        return _mapping(value, expected, place, words)
     if expected.is_text:
         text = _text(value, expected, place, words)
         return _of_text(text, expected)
@@ -101,11 +106,16 @@ def _list(value: Any, expected: Expected, place: Place, words: Mapping[Place, st
     return [_of_text(text, inner) for text in texts]
 
 
-def _mapping(value: Any, place: Place, words: Mapping[Place, str]) -> dict[str, str]:
+def _mapping(
+    value: Any, expected: Expected, place: Place, words: Mapping[Place, str]
+) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"expected text by name, found {found(value)}")
-    text = Expected(str)
-    return {name: _text(inner, text, (*place, name), words) for name, inner in value.items()}
+        raise ValueError(f"expected {expected.words}, found {found(value)}")
+    inner = expected.inner
+    return {
+        name: _text(each, inner, (*place, name), words) if inner.is_text else _scalar(each, inner)
+        for name, each in value.items()
+    }
 
 
 def _text(value: Any, expected: Expected, place: Place, words: Mapping[Place, str]) -> str:

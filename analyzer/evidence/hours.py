@@ -6,7 +6,6 @@ container does what it is there for.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -79,15 +78,27 @@ def _busiest(means: Array, period: int) -> tuple[float, int]:
     if whole < (_LEAST_DAYS if period == _HOURS_A_DAY else _LEAST_WEEKS):
         return 0.0, 0
     profile = means[: whole * period].reshape(whole, period)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # hours that were never seen
-        reached = (
-            np.nanquantile(profile, _DAILY_SHARE, axis=0)
-            if period == _HOURS_A_DAY
-            else profile.min(axis=0)
-        )
-    reached = np.nan_to_num(reached)
+    daily = period == _HOURS_A_DAY
+    reached = np.nan_to_num(quantile(profile, _DAILY_SHARE) if daily else profile.min(axis=0))
     return float(reached.max()), int(reached.argmax())
+
+
+def quantile(values: Array, share: float) -> Array:
+    """The quantile `share` of each column, between neighbours in proportion; NaN: not seen.
+
+    The numbers of ``np.nanquantile``, which sorts column by column in Python and took a quarter of
+    a run. A column of nothing gives NaN.
+    """
+    ordered = np.sort(values, axis=0)  # NaN last
+    last = np.maximum((~np.isnan(values)).sum(axis=0) - 1, 0)
+    place = share * last
+    low = np.floor(place).astype(np.int64)
+    columns = np.arange(values.shape[1])
+    below, above = ordered[low, columns], ordered[np.minimum(low + 1, last), columns]
+    part, gap = place - low, above - below
+    # From the nearer neighbour, as numpy does it.
+    found: Array = np.where(part < 0.5, below + gap * part, above - gap * (1 - part))
+    return found
 
 
 def _when(histories: Histories, position: int, period: int) -> str:

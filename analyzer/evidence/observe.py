@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,9 +14,10 @@ from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.evidence.hours import BusyHour, busiest_hour
 from analyzer.evidence.pods import Spread, spread_of
 from analyzer.history import Histories
+from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import Resource
 from analyzer.quantity import Memory
-from analyzer.usage import EVENT_KINDS
+from analyzer.usage import EVENT_KINDS, Usage
 
 Array = npt.NDArray[np.float64]
 
@@ -46,6 +48,8 @@ class Evidence:
     coverage: float
     """The observed share of the time between the first and the last sample."""
     last_seen: datetime
+    runs: int | None = None
+    """How many runs were seen of what runs now and then, and of one day one at most; else None."""
     oom_kills: int = 0
     oom_limit: Memory | None = None
     """The highest limit at which it was killed."""
@@ -63,8 +67,8 @@ class Evidence:
     starts: bool = True
     """Whether a start was seen: what it needs is then part of the memory that was seen."""
     resident_peak: float | None = None
-    """The highest resident memory in bytes, which the kernel cannot take back; None where the
-    source does not tell it from page cache."""
+    """The highest memory in bytes that the kernel cannot take back; None where the source does not
+    tell it from page cache."""
     cpu_since: datetime | None = None
     """From when on `cpu` counts: after a change of level or of the image; None for all of it."""
     memory_since: datetime | None = None
@@ -76,6 +80,13 @@ class Evidence:
     memory_pods: Spread | None = None
     busy_hour: BusyHour | None = None
     """The hour of every day or week in which it uses most CPU, where one stands out."""
+
+    @property
+    def length(self) -> str:
+        """How much history there is, in days or in runs."""
+        if self.runs is None:
+            return f"{self.days:.1f} days"
+        return "1 run" if self.runs == 1 else f"{self.runs} runs"
 
 
 def observe(
@@ -138,7 +149,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     usage, where = histories.usage, histories.usage.span(index)
     cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where]
     seen = ~(np.isnan(cpu) & np.isnan(memory))
-    steps = np.unique(usage.sample_steps(index)[seen])
+    steps = usage.seen_steps(index, seen)
     span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
     starts = counts.events["restart"][index] + counts.events["oom_kill"][index] > 0
@@ -148,9 +159,10 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         memory=_quantiles(memory),
         samples=int(seen.sum()),
         pods=int(usage.bounds[index + 1] - usage.bounds[index]),
-        days=min(len(np.unique(steps // usage.steps_per_day)), span / usage.steps_per_day),
+        days=min(_distinct(steps // usage.steps_per_day), span / usage.steps_per_day),
         coverage=len(steps) / span,
         last_seen=usage.start + (int(steps[-1]) + 1) * usage.step,
+        runs=_runs(histories, index, span / usage.steps_per_day),
         oom_kills=int(counts.events["oom_kill"][index]),
         oom_limit=None if np.isnan(limit) else Memory.from_bytes(float(limit)),
         restarts=int(counts.events["restart"][index]),
@@ -159,25 +171,47 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         starts=bool(starts) or _started(histories, index),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
-        resident_peak=_highest(usage.memory_rss_bytes, where),
+        resident_peak=_firm_peak(usage, where),
         cpu_pods=spread_of(histories, index, usage.cpu_cores),
         memory_pods=spread_of(histories, index, usage.memory_bytes),
         busy_hour=busiest_hour(histories, index),
     )
 
 
-def _highest(values: npt.NDArray[np.float32] | None, where: slice) -> float | None:
-    if values is None or np.isnan(values[where]).all():
+def _distinct(rising: npt.NDArray[np.int64]) -> int:
+    """How many values there are among some in rising order."""
+    return 1 + int(np.count_nonzero(np.diff(rising)))
+
+
+def _runs(histories: Histories, index: int, days: float) -> int | None:
+    """The runs seen, pods of one owner being one; `days` is the time that they span."""
+    ref = histories.containers[index]
+    if not (runs_now_and_then(ref.kind) or ref in histories.runs):
         return None
-    return float(np.nanmax(values[where]))
+    usage = histories.usage
+    low, high = usage.bounds[index : index + 2]
+    owners = histories.owner_of_pod
+    seen = {owners.get((ref.namespace, pod), pod) for pod in usage.pods[low:high]}
+    return min(len(seen), math.ceil(days))
+
+
+def _firm_peak(usage: Usage, where: slice) -> float | None:
+    parts = (usage.memory_rss_bytes, usage.memory_cache_bytes)
+    told = any(part is not None and not np.isnan(part[where]).all() for part in parts)
+    return float(np.nanmax(usage.firm_bytes[where])) if told else None
 
 
 def _started(histories: Histories, index: int) -> bool:
-    """Whether a pod began within the window, and not with it; init containers begin every pod."""
+    """Whether a pod began within the window and not with it, or a day before it shows a start.
+
+    Init containers begin every pod.
+    """
     usage, series = histories.usage, slice(*histories.usage.bounds[index : index + 2])
     seen_from = int(usage.first.min()) if len(usage.first) else 0
     late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
-    return bool(late.any()) or histories.spec(index).container_type == "init"
+    if late.any() or histories.spec(index).container_type == "init":
+        return True
+    return histories.containers[index] in histories.started_before
 
 
 def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:

@@ -21,7 +21,7 @@ _GONE_DAYS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What single pods use half of their time or more, in cores or bytes."""
+    """What single pods use half of their life, or half of their last days, in cores or bytes."""
 
     pods: int
     """Those that lived for a day and were there lately."""
@@ -30,6 +30,8 @@ class Spread:
     worst: float
     typical: float
     """The median pod's."""
+    lately: bool = False
+    """The worst is so only since some days."""
 
     @property
     def ratio(self) -> float:
@@ -49,18 +51,25 @@ def spread_of(histories: Histories, index: int, values: npt.NDArray[np.float32])
     judged &= ends > ends.max() - _GONE_DAYS * usage.steps_per_day
     if judged.sum() < 2:
         return None
-    medians = []
+    recent = int(_GONE_DAYS * usage.steps_per_day)
+    levels = []
     for series in low + np.flatnonzero(judged):
         own = values[usage.offset[series] : usage.offset[series + 1]]
-        own = own[~np.isnan(own)]
-        if len(own):
-            medians.append(float(np.median(own)))
-    if len(medians) < 2:
+        life, late = _median(own), _median(own[-recent:])
+        if life is not None:
+            levels.append((life if late is None else max(life, late), life))
+    if len(levels) < 2:
         return None
-    worst = max(medians)
+    worst, before = max(levels)
     return Spread(
-        pods=len(medians),
-        high=sum(2 * median > worst for median in medians),
+        pods=len(levels),
+        high=sum(2 * level > worst for level, _ in levels),
         worst=worst,
-        typical=float(np.median(medians)),
+        typical=float(np.median([level for level, _ in levels])),
+        lately=before < worst / 2,
     )
+
+
+def _median(values: npt.NDArray[np.float32]) -> float | None:
+    seen = values[~np.isnan(values)]
+    return float(np.median(seen)) if len(seen) else None

@@ -1,49 +1,71 @@
-"""No forge: branches on the remote are all there is, and a person opens what they like."""
+"""No forge: branches on the remote are all there is, and a person opens what they like.
+
+Beside each branch the remote keeps what it proposed, so that a branch which somebody deleted is
+known to have been there: without a forge that is the only way to say no.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from analyzer.forge.protocol import Issue, PullRequest, Text
+from analyzer.forge.protocol import Comment, Issue, PullRequest, State, Text
 from analyzer.forge.remote import Remote
 
 
+@dataclass
 class Bare:
-    """Takes every branch of the remote for an open pull request without words."""
+    """Takes every branch of the remote for an open pull request, known by its place in a list."""
 
-    name = "none"
-    longest_body = 1_000_000
-
-    def __init__(self, remote: Remote) -> None:
-        self.remote = remote
+    remote: Remote
+    dry_run: bool = False
+    name: str = field(default="none", init=False)
+    longest_body: int = field(default=1_000_000, init=False)
+    _branches: list[str] = field(default_factory=list, init=False)
 
     def default_branch(self) -> str:
         return self.remote.default_branch()
 
     def open_requests(self, prefix: str) -> list[PullRequest]:
-        names = sorted(self.remote.listed(prefix))
-        return [PullRequest(0, name, Text(name, ""), "open") for name in names]
+        """A branch of which nothing is kept is from a run that was killed, and is opened anew."""
+        there = self.remote.listed(prefix)
+        kept = {n: k for n, k in self.remote.remembered(prefix).items() if n in there}
+        return [
+            PullRequest(self._number(name), name, _text(note.message), "open")
+            for name, note in sorted(kept.items())
+        ]
 
     def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
         return []
 
     def latest(self, branch: str) -> PullRequest | None:
-        return None
+        note = self.remote.remembered(branch).get(branch)
+        if note is None:
+            return None
+        state: State = "merged" if note.merged else "closed"
+        return PullRequest(self._number(branch), branch, _text(note.message), state)
 
     def open(self, branch: str, base: str, text: Text, labels: tuple[str, ...]) -> PullRequest:
-        return PullRequest(0, branch, text, "open")
+        number = self._number(branch)
+        self.edit(number, text)
+        return PullRequest(number, branch, text, "open")
 
     def edit(self, number: int, text: Text) -> None:
-        """There are no words to replace."""
+        if not self.dry_run:
+            message = f"{text.title}\n\n{text.body}"
+            self.remote.remember(self._branches[number - 1], message)
 
     def close(self, number: int) -> None:
         """Its branch goes, and that is all."""
 
-    def comments(self, number: int) -> list[str]:
+    def comments(self, number: int) -> list[Comment]:
         return []
 
     def comment(self, number: int, body: str) -> None:
         """Nobody would read it."""
+
+    def edit_comment(self, number: int, comment: int, body: str) -> None:
+        """There is none."""
 
     def picture(self, commit: str, path: str) -> str | None:
         return None
@@ -53,3 +75,13 @@ class Bare:
 
     def write_issue(self, number: int | None, text: Text) -> Issue:
         return Issue(0, text)
+
+    def _number(self, branch: str) -> int:
+        if branch not in self._branches:
+            self._branches.append(branch)
+        return self._branches.index(branch) + 1
+
+
+def _text(message: str) -> Text:
+    title, _, body = message.partition("\n\n")
+    return Text(title, body)

@@ -184,7 +184,7 @@ def _judge(past: Past, prefix: str, forge: Forge) -> list[str]:
             continue
         mark = verdict_marker(found[0])
         try:
-            if not any(mark in body for body in forge.comments(request.number)):
+            if not any(mark in c.body for c in forge.comments(request.number)):
                 forge.comment(request.number, f"{mark}\n{found[1]}")
         except AnalyzerError as error:
             problems.append(f"{request.branch}: what came of it was not told: {error}")
@@ -250,7 +250,7 @@ def _retire(move: Move, desk: Desk, branch: Branch | None) -> None:
 
 def _say_once(move: Move, desk: Desk) -> None:
     if move.request is None or any(
-        _HANDS_OFF in body for body in desk.forge.comments(move.request.number)
+        _HANDS_OFF in comment.body for comment in desk.forge.comments(move.request.number)
     ):
         return
     desk.forge.comment(

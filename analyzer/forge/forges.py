@@ -193,7 +193,7 @@ def open_forge(
     url = remote.url()
     name = kind_of(settings, url)
     if name == "none":
-        return Bare(remote)
+        return Bare(remote, dry_run)
     kind, repository, api = FORGES[name], repository_of(settings, url), api_of(settings, name, url)
     rest = Rest(api, token or Token(), kind.header, ca_file=settings.ca_file, dry_run=dry_run)
     return kind.make(rest, repository)

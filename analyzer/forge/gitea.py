@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from analyzer.forge.answers import Shape, moment_of, read
-from analyzer.forge.protocol import Issue, PullRequest, Text
+from analyzer.forge.protocol import Comment, Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
 from analyzer.forge.shared_calls import IssueShape, SharedCalls
 
@@ -52,6 +52,7 @@ class _Pull(Shape):
 
 
 class _Comment(Shape):
+    id: int
     body: str = ""
 
 
@@ -128,9 +129,10 @@ class Gitea(SharedCalls):
         self._ended = None
         super().close(number)
 
-    def comments(self, number: int) -> list[str]:
+    def comments(self, number: int) -> list[Comment]:
         found = self.rest.get(f"{self._root}/issues/{number}/comments")
-        return [read(_Comment, item, "a comment").body for item in found or []]
+        notes = [read(_Comment, item, "a comment") for item in found or []]
+        return [Comment(note.id, note.body) for note in notes]
 
     def picture(self, commit: str, path: str) -> str | None:
         web = self._about().html_url

@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from analyzer.forge.answers import Shape, moment_of, read
-from analyzer.forge.protocol import Issue, PullRequest, Text
+from analyzer.forge.protocol import Comment, Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
 from analyzer.forge.shared_calls import IssueShape, SharedCalls
 
@@ -56,6 +56,7 @@ class _About(Shape):
 
 
 class _Comment(Shape):
+    id: int
     body: str | None = None
 
 
@@ -131,9 +132,10 @@ class GitHub(SharedCalls):
             self.rest.send("POST", f"{self._root}/issues/{number}/labels", {"labels": list(labels)})
         return request
 
-    def comments(self, number: int) -> list[str]:
+    def comments(self, number: int) -> list[Comment]:
         found = self.rest.pages(f"{self._root}/issues/{number}/comments", per_page=100)
-        return [read(_Comment, item, "a comment").body or "" for item in found]
+        notes = [read(_Comment, item, "a comment") for item in found]
+        return [Comment(note.id, note.body or "") for note in notes]
 
     def picture(self, commit: str, path: str) -> str | None:
         about = self._repository()

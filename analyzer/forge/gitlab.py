@@ -7,7 +7,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from analyzer.forge.answers import Shape, moment_of, read
-from analyzer.forge.protocol import Issue, PullRequest, State, Text
+from analyzer.forge.protocol import Comment, Issue, PullRequest, State, Text
 from analyzer.forge.rest import Rest
 
 TOKENS = ("GITLAB_TOKEN",)
@@ -46,6 +46,7 @@ class _Issue(Shape):
 
 
 class _Note(Shape):
+    id: int
     body: str = ""
     system: bool = False
 
@@ -112,15 +113,19 @@ class GitLab:
     def close(self, number: int) -> None:
         self.rest.send("PUT", f"{self._root}/merge_requests/{number}", {"state_event": "close"})
 
-    def comments(self, number: int) -> list[str]:
+    def comments(self, number: int) -> list[Comment]:
         found = self.rest.pages(
             f"{self._root}/merge_requests/{number}/notes", sort="asc", per_page=100
         )
         notes = [read(_Note, item, "a note") for item in found]
-        return [note.body for note in notes if not note.system]
+        return [Comment(note.id, note.body) for note in notes if not note.system]
 
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/merge_requests/{number}/notes", {"body": body})
+
+    def edit_comment(self, number: int, comment: int, body: str) -> None:
+        where = f"{self._root}/merge_requests/{number}/notes/{comment}"
+        self.rest.send("PUT", where, {"body": body})
 
     def picture(self, commit: str, path: str) -> str | None:
         web = self._project().web_url

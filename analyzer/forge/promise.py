@@ -10,10 +10,15 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
 import msgspec
 
 _HIDDEN = re.compile(r"<!-- rightsize-promise:([A-Za-z0-9+/=]{1,1000000}) -->")
+
+
+_Amount = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
+"""Whoever may edit a description may write what they like into it."""
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +28,8 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     workload: str
     container: str
-    before: dict[str, int] = {}
-    after: dict[str, int] = {}
+    before: dict[str, _Amount] = {}
+    after: dict[str, _Amount] = {}
     risk: dict[str, float] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
@@ -13,6 +14,10 @@ State = Literal["open", "merged", "closed"]
 
 class ForgeError(AnalyzerError):
     """A forge could not be reached, refused, or answered something that cannot be used."""
+
+
+class RefusedError(ForgeError):
+    """The forge understood, and will not: it exists already, is protected, is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,14 @@ class PullRequest:
     url: str = ""
     labels: frozenset[str] = frozenset()
     ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment on a pull request."""
+
+    number: int
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +110,16 @@ class Forge(Protocol):
         """Close without merging."""
         ...
 
-    def comments(self, number: int) -> list[str]:
-        """The bodies of all comments, oldest first."""
+    def comments(self, number: int) -> list[Comment]:
+        """All comments, oldest first."""
         ...
 
     def comment(self, number: int, body: str) -> None:
         """Add a comment."""
+        ...
+
+    def edit_comment(self, number: int, comment: int, body: str) -> None:
+        """Replace the text of a comment of the pull request."""
         ...
 
     def picture(self, commit: str, path: str) -> str | None:
@@ -116,3 +133,18 @@ class Forge(Protocol):
     def write_issue(self, number: int | None, text: Text) -> Issue:
         """Create an issue, or replace title and body of the one with `number`."""
         ...
+
+
+def keep_comment(forge: Forge, number: int, marker: str, body: str) -> None:
+    """Let one comment that starts with `marker` say `body`: replaced where it is there, else added.
+
+    A comment of somebody else that starts alike cannot be replaced, and is passed over.
+    """
+    text = f"{marker}\n{body}"
+    for found in reversed([c for c in forge.comments(number) if c.body.startswith(marker)]):
+        if found.body.splitlines() == text.splitlines():
+            return
+        with suppress(RefusedError):
+            forge.edit_comment(number, found.number, text)
+            return
+    forge.comment(number, text)

@@ -22,6 +22,8 @@ from analyzer.gitops.land.diff import Author, Edits
 from analyzer.gitops.land.worktree import git, write_commit, write_tree
 
 _MINE = "refs/rightsize"
+_PROPOSED = f"{_MINE}/proposed/"
+"""Below this the remote itself remembers what was proposed, after the branch is gone as well."""
 _TRAILER = "Rightsize-Digest: "
 _TRIES = 3
 
@@ -38,6 +40,14 @@ class Branch:
     ours: bool
     digest: str = ""
     parent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was kept about a branch, and whether the base has its change by now."""
+
+    message: str
+    merged: bool
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ class Remote:
         pairs = (line.split(" ", 1) for line in said.splitlines())
         return [(name.removeprefix(where), tip) for tip, name in pairs]
 
-    def _depth(self, *known: str) -> list[str]:
+    def _depth(self, *known: str, needed: int = 2) -> list[str]:
         """In a shallow clone two commits do, ours and the one below, on top of what is `known`.
 
         A depth also cuts off what is there, so it must reach below the oldest commit of `known`,
@@ -148,7 +158,7 @@ class Remote:
         if git(self.root, "rev-parse", "--is-shallow-repository").strip() != "true":
             return []
         there = int(git(self.root, "rev-list", "--count", *known, "--")) if known else 0
-        return [f"--depth={there + 2}"]
+        return [f"--depth={there + needed}"]
 
     def listed(self, prefix: str) -> dict[str, str]:
         """The commits of the remote's branches that start with `prefix`."""
@@ -177,6 +187,36 @@ class Remote:
         # Without a refmap refs/remotes would move too, and with it what a person's own
         # `push --force-with-lease` takes for what they have seen.
         git(self.root, "fetch", *quiet, "--refmap=", *more, "--", self.name, what, extra=variables)
+
+    def remember(self, branch: str, message: str) -> None:
+        """Keep `message` about what `branch` proposes, on the remote and beside its branches."""
+        with self.access.variables() as variables:
+            tip = self._heads(branch, variables)[branch]
+            tree = git(self.root, "rev-parse", f"{tip}^{{tree}}").strip()
+            note = write_commit(self.root, tree, tip, message, self.author)
+            what = f"+{note}:{_PROPOSED}{branch}"
+            self._pushed(variables, "it will not be known when it is deleted", what)
+
+    def remembered(self, prefix: str) -> dict[str, Note]:
+        """What was kept about the branches that start with `prefix`, by branch.
+
+        The base must have been fetched: it tells what was merged.
+        """
+        where = f"{_PROPOSED}{prefix}"
+        with self.access.variables() as variables:
+            if not git(self.root, "ls-remote", "--", self.name, f"{where}*", extra=variables):
+                return {}
+            depth = self._depth("HEAD", f"{_MINE}/base", needed=3)
+            self._fetch(variables, f"+{where}*:{where}*", "--prune", *depth)
+        said = git(self.root, "for-each-ref", "--format=%(objectname) %(refname)", where)
+        pairs = (line.split(" ", 1) for line in said.splitlines())
+        return {name.removeprefix(_PROPOSED): self._note(tip) for tip, name in pairs}
+
+    def _note(self, tip: str) -> Note:
+        message = git(self.root, "log", "-1", "--format=%B", tip, "--").rstrip("\n")
+        # The base holds it, or another commit that makes the same change: picked, or squashed.
+        said = git(self.root, "cherry", f"{_MINE}/base", f"{tip}^")
+        return Note(message, not any(line.startswith("+") for line in said.splitlines()))
 
     def _branch(self, tip: str) -> Branch:
         shape = "%ae%n%ce%n%P%n%B"
@@ -259,13 +299,14 @@ class Remote:
         git(self.root, "check-ref-format", "--branch", branch)
         lease = f"--force-with-lease=refs/heads/{branch}:{old or ''}"
         with self.access.variables() as variables:
-            try:
-                git(
-                    self.root, "push", "--quiet", "--no-verify", "--no-follow-tags",
-                    "--recurse-submodules=no", lease, "--", self.name, what, extra=variables,
-                )  # fmt: skip
-            except GitOpsError as error:
-                raise ForgeError(f"{branch} was not pushed: {_why(str(error))}") from error
+            self._pushed(variables, f"{branch} was not pushed", what, lease)
+
+    def _pushed(self, variables: Mapping[str, str], failure: str, what: str, *more: str) -> None:
+        quiet = ["--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
+        try:
+            git(self.root, "push", *quiet, *more, "--", self.name, what, extra=variables)
+        except GitOpsError as error:
+            raise ForgeError(f"{failure}: {_why(str(error))}") from error
 
 
 def _why(said: str) -> str:

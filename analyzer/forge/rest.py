@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from analyzer.forge.protocol import ForgeError, Request
+from analyzer.forge.protocol import ForgeError, RefusedError, Request
 
 _TRIES = 4
 _TIMEOUT = (10.0, 60.0)
@@ -225,10 +225,6 @@ class Rest:
 
 class NotFoundError(ForgeError):
     """There is no such thing, or the token may not see it."""
-
-
-class RefusedError(ForgeError):
-    """The forge understood, and will not: it exists already, is protected, is not valid."""
 
 
 def _pause(answer: requests.Response, method: str) -> float | None:

@@ -33,8 +33,11 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The remote of the checkout that branches are pushed to."""
     base: str | None = None
     """The branch to propose to; by default the forge's default branch."""
-    group: Literal["application", "namespace", "all"] = "application"
-    """What shares a pull request."""
+    group: Literal["application", "workload", "namespace", "team", "all"] = "application"
+    """What shares a pull request. A ``team`` is named by a label of the workload, else by the
+    repository's CODEOWNERS; what is nobody's goes by its namespace."""
+    team_label: str = "team"
+    """The label of workloads that names their team."""
     split_directions: bool = True
     """Never mix raises and reductions: what must not wait is not held up by what needs thought."""
     most_open: int = 5

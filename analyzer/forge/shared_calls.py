@@ -39,6 +39,9 @@ class SharedCalls:
     def comment(self, number: int, body: str) -> None:
         self.rest.send("POST", f"{self._root}/issues/{number}/comments", {"body": body})
 
+    def edit_comment(self, number: int, comment: int, body: str) -> None:
+        self.rest.send("PATCH", f"{self._root}/issues/comments/{comment}", {"body": body})
+
     def write_issue(self, number: int | None, text: Text) -> Issue:
         body: dict[str, object] = {"title": text.title, "body": text.body}
         if number is None:

@@ -9,11 +9,10 @@ from analyzer.ledger.outcome import Outcome, overruns, score
 from analyzer.ledger.recall import recall
 from analyzer.ledger.store import append, read_ledger
 from analyzer.ledger.story import Episode, episodes
-from analyzer.ledger.table import EMPTY, Decision, Ledger
+from analyzer.ledger.table import Decision, Ledger, no_ledger
 from analyzer.ledger.update import decided, update
 
 __all__ = [
-    "EMPTY",
     "Decision",
     "Episode",
     "Ledger",
@@ -21,6 +20,7 @@ __all__ = [
     "append",
     "decided",
     "episodes",
+    "no_ledger",
     "overruns",
     "read_ledger",
     "recall",

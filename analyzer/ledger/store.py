@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from analyzer.errors import LedgerError
-from analyzer.ledger.table import EMPTY, SCHEMA, Ledger, make_ledger, typed
+from analyzer.ledger.table import SCHEMA, Ledger, make_ledger, no_ledger, typed
 
 _PREFIX = "ledger-v"
 _SCRATCH = ".writing-"
@@ -28,7 +28,7 @@ def read_ledger(folder: Path) -> Ledger:
     Raises `LedgerError` for a file that is damaged or of a later version.
     """
     if not folder.exists():
-        return EMPTY
+        return no_ledger()
     try:
         paths = sorted(folder.glob(f"{_PREFIX}*.parquet"))
     except OSError as error:

@@ -63,7 +63,11 @@ def _end(
 ) -> Episode:
     fate, ended, after = "open", None, None
     proposed, now = amounts_of(last, "proposed"), amounts_of(last, "now")
-    refused = [d for d in decisions if d["decision"] == "rejected" and _answers(d, first, proposed)]
+    refused = [
+        d
+        for d in decisions
+        if d["decision"] in ("rejected", "closed") and _answers(d, first, proposed)
+    ]
     if following is not None:
         ended = following["since" if amounts_of(following, "now") != now else "reviewed"]
         fate, after = _fate(following, now, proposed)

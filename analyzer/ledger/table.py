@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -32,8 +32,12 @@ AMOUNTS = ("now", "proposed", "wanted", "before")
 RISKS = ("cpu_request", "memory_request", "memory_limit")
 """The targets for which a risk is stated and held against what happened."""
 
-Decision = Literal["rejected", "merged"]
-"""What a person did with a proposal, where Git or a forge tells."""
+Decision = Literal["rejected", "closed", "merged"]
+"""What a person did with a proposal, where Git or a forge tells.
+
+What was ``rejected`` is not recommended again for a while. What was ``closed`` is held back where
+it was closed, so that a label or a tick can bring it back there.
+"""
 
 _TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
 _TIMES = ("reviewed", "since")
@@ -104,7 +108,7 @@ def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
     """One ledger of tables in any order; the same review written twice counts once."""
     kept = [part for part in parts if len(part)]
     if not kept:
-        return EMPTY
+        return no_ledger()
     rows = pd.concat(kept, ignore_index=True)
     rows = rows.drop_duplicates([*KEY, "reviewed", "entry"], keep="last")
     return Ledger(rows.sort_values([*KEY, "reviewed"], kind="stable", ignore_index=True))
@@ -140,8 +144,10 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-EMPTY = Ledger(make_rows([]))
-"""A ledger in which nothing has been written yet."""
+@cache
+def no_ledger() -> Ledger:
+    """A ledger of nothing; nobody changes a table."""
+    return Ledger(make_rows([]))
 
 
 def key_of(ref: ContainerRef) -> dict[str, Any]:

@@ -17,7 +17,8 @@ STEP = 0.04
 """Resolution of levels in the logarithm: 4 %, and interpolated between."""
 _LOGIT_PER_SD = 0.6
 """A logistic spread of 0.6 sigma has about the tails of Student's t with three degrees."""
-_CHUNK = 512
+DOUBT = 0.6
+"""How far a chance of a rare peak is off, in logarithms: a fortnight holds one or two such days."""
 
 
 def tail(distance: Array, spread: Array | float) -> Array:
@@ -55,3 +56,21 @@ def levels_at(grid: Array, chance: Array) -> Array:
     for row in range(len(grid)):
         found[row] = np.interp(-wanted, -logs[row], grid[row])
     return found
+
+
+def without_cliffs(logs: Array) -> Array:
+    """Logarithms of levels at `RISKS`, without falls from one risk to the next.
+
+    Where a few high days stand beside low ones, the level at a risk falls from the one height to
+    the other as soon as the risk passes the share of the high days, and that share is a guess. So
+    each level is the mean over the risks that it may truly stand for (off by `DOUBT`, normal). No
+    level falls faster than the risk rises: ``level * risk`` never falls, and half as much again of
+    risk takes a third at most.
+    """
+    at = np.log(RISKS)
+    off = np.linspace(-2.0, 2.0, 17)
+    weight = np.exp(-(off**2) / 2)
+    share = np.zeros((len(RISKS), len(RISKS)))
+    for column, only in enumerate(np.identity(len(RISKS))):
+        share[:, column] = np.interp(at[:, None] + DOUBT * off, at, only) @ (weight / weight.sum())
+    return np.maximum.accumulate(logs @ share.T + at, axis=1) - at

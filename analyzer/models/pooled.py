@@ -27,8 +27,16 @@ from analyzer.models.censoring import (
 )
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
-from analyzer.models.exceedance import levels_at, smoothed
-from analyzer.models.jump import LEAST_BYTES, Jumps, chance_of_jump, learn_jumps, outlook, shape_of
+from analyzer.models.exceedance import levels_at, smoothed, without_cliffs
+from analyzer.models.jump import (
+    LEAST_BYTES,
+    Jumps,
+    Shape,
+    chance_of_jump,
+    learn_jumps,
+    outlook,
+    shape_of,
+)
 from analyzer.models.pattern import Pattern, recognise
 from analyzer.quantity import Cpu, Memory
 
@@ -54,6 +62,9 @@ SHARE_OF_DAYS = 0.5
 """Of the days of the horizon, how many count as independent."""
 BEFORE_SHIFT = 0.05
 """Days before a level shift keep this share of their weight."""
+BY_SIZE, MOST_BY_SIZE = 0.2, 1.5
+"""Margins in the logarithm go with size, relative to the cluster's median, to minus this power;
+sizes count up to this far from it, in logarithms."""
 IMAGE_HALF_LIFE_DAYS = 1.0
 """So fast do days before a new image fade, once usage has changed with it."""
 
@@ -142,8 +153,21 @@ def _memory_levels(
         alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * independent[rows, None]
         beyond = np.maximum(_MEMORY_GRID, 0)
         jump = chance[rows, None] * np.exp(-prior.steepness[rows, None] * beyond)
-        levels[rows] = np.exp(levels_at(grid, -np.expm1(alike + np.log1p(-jump))))
+        levels[rows] = levels_at(grid, -np.expm1(alike + np.log1p(-jump)))
+    levels = np.exp(without_cliffs(by_size(levels, known)))
     return raise_above_kills(levels, kill_floors(histories))
+
+
+def by_size(logs: Array, shape: Shape) -> Array:
+    """Levels in logarithms, those above the highest peak by less for the large than for the small.
+
+    What comes on top (a batch, a cache, a log to be sorted) is partly a number of bytes and not a
+    share of what is there: it doubles the small and is lost in the large.
+    """
+    margin = logs - shape.top[:, None]
+    size = np.clip(shape.size, -MOST_BY_SIZE, MOST_BY_SIZE)
+    scaled: Array = np.where(margin > 0, margin * np.exp(-BY_SIZE * size)[:, None], margin)
+    return shape.top[:, None] + scaled
 
 
 def weight_of_before(pattern: Pattern, days: int) -> Array:

@@ -13,7 +13,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from analyzer.history import Daily, Histories
+from analyzer.daily import Daily
+from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
 from analyzer.models.pattern import Pattern, recognise
 from analyzer.models.percentile import Percentile, cpu_levels, peak_levels

@@ -9,7 +9,7 @@ import numpy as np
 
 from analyzer.calibration import apply, fit_past, judge_past, learn, spend
 from analyzer.history import Histories, Skipped
-from analyzer.ledger import EMPTY, Ledger, recall
+from analyzer.ledger import Ledger, no_ledger, recall
 from analyzer.models import Demand, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.rule import Peer
@@ -48,7 +48,7 @@ LOOK_BACK = 4
 
 
 def decide(
-    histories: Histories, method: Method, bounds: Bounds | None = None, ledger: Ledger = EMPTY
+    histories: Histories, method: Method, bounds: Bounds | None = None, ledger: Ledger | None = None
 ) -> Decided:
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
@@ -73,10 +73,10 @@ def weigh(
     learnt: Learnt,
     method: Method,
     bounds: Bounds | None = None,
-    ledger: Ledger = EMPTY,
+    ledger: Ledger | None = None,
 ) -> Decided:
     """Apply the policy of `method` to what was `learnt`."""
-    pasts = _pasts(histories, learnt.earlier, method, ledger)
+    pasts = _pasts(histories, learnt.earlier, method, ledger or no_ledger())
     found, skipped = propose(histories, learnt.demand, method, bounds, pasts)
     wanted = wanted_amounts(histories, learnt.demand, method.policies)
     return Decided(found, skipped, wanted)

@@ -14,9 +14,18 @@ from analyzer.history import Histories
 from analyzer.models import Demand, model_named
 from analyzer.pipeline.decision import Bounds, decide, propose
 from analyzer.pipeline.method import Method
-from analyzer.placement import Placement, place
+from analyzer.placement import (
+    Packing,
+    Placement,
+    Wanted,
+    nodes_of,
+    pack_groups,
+    place,
+    pod_requests,
+)
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
+from analyzer.recommend.on_nodes import declared
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 
@@ -39,6 +48,20 @@ def judge(
     walk = Walk(train, horizon)
     result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
+
+
+def packing_of(
+    found: Sequence[Recommendation],
+    histories: Histories,
+    prices: Mapping[str, tuple[float, float]],
+) -> Packing | None:
+    """What the nodes hold now and as proposed; None where nodes or pods are not told."""
+    nodes = nodes_of(histories)
+    if nodes is None:
+        return None
+    proposed = {r.ref: r for r in found}
+    now, new = (pod_requests(nodes, declared(histories, of)) for of in (None, proposed))
+    return pack_groups(nodes, Wanted(now, new), prices)
 
 
 def requested(

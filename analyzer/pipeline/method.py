@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -27,6 +28,8 @@ class Method:
     policies: Policies = field(default_factory=Policies)
     risk_budget_cap: float | None = None
     backtest: bool = True
+    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """What a core and a GiB cost an hour by group of nodes, ``*`` for any."""
 
     @property
     def digest(self) -> str:
@@ -43,4 +46,5 @@ def method_of(config: Config) -> Method:
         policies=config.policies,
         risk_budget_cap=config.risk_budget_cap if config.risk_budget else None,
         backtest=config.backtest,
+        prices=config.prices.by_group,
     )

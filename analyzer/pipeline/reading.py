@@ -27,8 +27,8 @@ def source_of(config: Config, progress: Progress = silent) -> Source:
         )
     if not config.source:
         raise UsageError(
-            "no source of usage is given; name one with --source recording:DIR, "
-            "with -p URL for a Prometheus, or as `source` in rightsize.yaml"
+            "no source of usage is given; give -p URL for a Prometheus, --source cluster: for that "
+            "of your kubeconfig's cluster, --source recording:DIR, or `source` in rightsize.yaml"
         )
     kind, _ = split_source(config.source)
     if kind.settings is not PrometheusSettings:
@@ -54,18 +54,13 @@ def read_noting(
     config: Config, now: datetime | None, progress: Progress = silent
 ) -> tuple[Recording, tuple[str, ...]]:
     """The same with what of the settings has no effect on it, in one sentence each."""
-    source = source_of(config, progress)
-    step = None if config.step is None else parse_duration(config.step)
-    recorded = str(config.source).startswith("recording:")
-    window = Window(
-        end=window_end(config, now),
-        length=parse_duration(config.window or ("520w" if recorded else "14d")),
-        step=step,
-    )
-    recording = source.read(window)
+    window = window_of(config, now)
+    recording = source_of(config, progress).read(window)
+    recording = replace(recording, meta=replace(recording.meta, asked=window.length))
     if config.cluster is not None and config.cluster != recording.meta.cluster:
         recording = rename(recording, config.cluster)
     # Of a server only what is wanted is read: what else there is, is not known.
+    recorded = str(config.source).startswith("recording:")
     whole = recorded or not (config.namespaces or config.exclude_namespaces)
     notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
     return restrict(recording, config.namespaces, config.exclude_namespaces), notices
@@ -76,6 +71,15 @@ def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[st
     yield from idle_rules(config.rules, known)
     yield from idle_namespaces("namespaces", config.namespaces, known)
     yield from idle_namespaces("exclude_namespaces", config.exclude_namespaces, known)
+
+
+def window_of(config: Config, now: datetime | None) -> Window:
+    """The window that the settings ask for."""
+    return Window(
+        end=window_end(config, now),
+        length=parse_duration(config.window),
+        step=None if config.step is None else parse_duration(config.step),
+    )
 
 
 def window_end(config: Config, now: datetime | None) -> datetime | None:

@@ -13,12 +13,13 @@ from analyzer import __version__
 from analyzer.config import Config
 from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.landing import Beforehand, look_ahead
-from analyzer.ledger import EMPTY, Ledger, Outcome, read_ledger, score, update
+from analyzer.ledger import Ledger, Outcome, no_ledger, read_ledger, score, update
 from analyzer.models import DEFAULT_MODEL, Resource
 from analyzer.pipeline.decision import Bounds, Decided, decide
-from analyzer.pipeline.judgement import judge
+from analyzer.pipeline.judgement import judge, packing_of
 from analyzer.pipeline.method import Method, method_of
 from analyzer.policy import Policies
+from analyzer.recommend.admission import quota_uses
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -48,7 +49,7 @@ def analyze_histories(
     histories: Histories,
     method: Method,
     progress: Progress = silent,
-    ledger: Ledger = EMPTY,
+    ledger: Ledger | None = None,
     bounds: Bounds | None = None,
 ) -> Report:
     """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
@@ -63,7 +64,7 @@ def review(
     histories: Histories,
     method: Method,
     progress: Progress = silent,
-    ledger: Ledger = EMPTY,
+    ledger: Ledger | None = None,
     bounds: Bounds | None = None,
 ) -> Review:
     """As `analyze_histories`, with what is to be remembered of it."""
@@ -77,10 +78,11 @@ def reviewed(
     histories: Histories,
     method: Method,
     progress: Progress = silent,
-    ledger: Ledger = EMPTY,
+    ledger: Ledger | None = None,
     bounds: Bounds | None = None,
 ) -> Review:
     """The report on what was `decided`, judged on the past where `method` asks for it."""
+    ledger = ledger or no_ledger()
     check_ledger(
         [*histories.containers, *(s.ref for s in histories.skipped)],
         [r.ref for r in decided.recommendations],
@@ -96,6 +98,8 @@ def reviewed(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
+        packing=packing_of(decided.recommendations, histories, method.prices),
+        quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
         version=__version__,
     )
     if method.backtest and len(histories):
@@ -130,7 +134,7 @@ def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
 
 def remembered(config: Config) -> Ledger:
     """What earlier runs wrote into the ledger; nothing where none is kept."""
-    return EMPTY if config.ledger_folder is None else read_ledger(config.ledger_folder)
+    return no_ledger() if config.ledger_folder is None else read_ledger(config.ledger_folder)
 
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:
@@ -140,14 +144,14 @@ def recommend_now(histories: Histories, config: Config, progress: Progress = sil
 
 
 def analyze_beforehand(
-    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger | None = None
 ) -> Report:
     """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
     return review_beforehand(known, config, progress, ledger).report
 
 
 def review_beforehand(
-    known: Beforehand, config: Config, progress: Progress, ledger: Ledger = EMPTY
+    known: Beforehand, config: Config, progress: Progress, ledger: Ledger | None = None
 ) -> Review:
     """As `analyze_beforehand`, with what is to be remembered of it."""
     found = review(known.histories, method_of(config), progress, ledger, known.bounds)

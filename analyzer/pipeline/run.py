@@ -11,8 +11,17 @@ from pathlib import Path
 import msgspec
 
 from analyzer.config import Config
+from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.history import build_histories
-from analyzer.landing import check_repository, checkout, index_of, land, look_ahead
+from analyzer.landing import (
+    check_repository,
+    checkout,
+    index_of,
+    look_ahead,
+    plan_landing,
+    plan_on_index,
+    with_plan,
+)
 from analyzer.ledger import append
 from analyzer.models import model_named
 from analyzer.output import claim, write_files
@@ -27,10 +36,14 @@ from analyzer.writers import Writer, writer_named
 
 @dataclass(frozen=True)
 class Run:
-    """What a run found, and where it was written."""
+    """What a run found, where it was written, and the edits of the repository where there is one.
+
+    The files of `plan` are there as long as the checkout is.
+    """
 
     report: Report
     folder: Path
+    plan: ChangePlan | None = None
 
 
 def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
@@ -49,7 +62,8 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         ledger = remembered(config)
         recording, notices = read_noting(config, now, progress)
         histories = build_histories(recording)
-        index = None
+        del recording  # what of it was not believed is as large as what was
+        index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
             index = index_of(stack.enter_context(checkout(config)), config)
@@ -58,7 +72,8 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         report = replace(found.report, created=utc(now), notices=notices)
         if index is not None:
             progress(0, 1, "finding the places in Git")
-            report = land(report, config, index)
+            plan = plan_on_index(report, config, index)
+            report = with_plan(report, plan)
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_all(folder, report, writers)
@@ -66,7 +81,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
                 draw(report, histories, folder, progress)
         if config.ledger_folder is not None:
             append(config.ledger_folder, found.rows, now)
-    return Run(report, target)
+    return Run(report, target, plan)
 
 
 def rerun(report: Report, config: Config, progress: Progress = silent) -> Run:
@@ -78,14 +93,16 @@ def rerun(report: Report, config: Config, progress: Progress = silent) -> Run:
     if config.git.repo is not None:
         check_repository(config)
     with claim(Path(config.output)) as claimed:
+        plan = None
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
-            report = land(report, config)
+            plan = plan_landing(report, config)
+            report = with_plan(report, plan)
         undrawn = msgspec.structs.replace(config, charts=False)
         report = replace(report, files=name_files(report, undrawn))
         with claimed.publish() as folder:
             write_all(folder, report, writers)
-    return Run(report, Path(config.output))
+    return Run(report, Path(config.output), plan)
 
 
 def write_all(folder: Path, report: Report, writers: Sequence[Writer]) -> None:

@@ -141,6 +141,11 @@ _COURSES = {
 """Findings that are no adjective of usage."""
 
 
+def course(finding: str) -> str:
+    """What the history of a resource looks like, in words: ``usage grows``, ``steady usage``."""
+    return _COURSES.get(finding, f"{plain(finding)} usage")
+
+
 def _remark(recommendation: Recommendation) -> str:
     """The most telling sentence: a note, else why something is held, else the findings."""
     if recommendation.notes:
@@ -155,7 +160,7 @@ def _remark(recommendation: Recommendation) -> str:
     }
     if len(set(found.values())) == 1:
         word = next(iter(found.values()))
-        return _COURSES.get(word, f"{plain(word)} usage")
+        return course(word)
     return " · ".join(f"{name} {plain(word)}" for name, word in found.items())
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from analyzer.cutoff import Kills
 from analyzer.policy import round_up
 from analyzer.quantity import Memory, Quantity
+from analyzer.recommend.admission import LIMIT_RANGE, QUOTA, within_range
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.step import Outcome, PolicyStep
 
@@ -84,13 +85,17 @@ def above_request(case: Case, amount: Quantity) -> Outcome:
     return case.request, "never below the request"
 
 
-def pod(case: Case, amount: Quantity) -> Outcome:
-    """No more than the other containers of the pod leave on the largest node."""
-    rooms = [room for room in case.facts.rooms if room.target == case.target]
-    room = min(rooms, key=lambda room: room.most.units, default=None)
-    if room is None or amount <= room.most or amount == case.now:
-        return amount, ""
-    return room.most, room.reason
+def within(code: str) -> PolicyStep:
+    """The step that leaves an amount no more than the rooms of one kind have for it."""
+
+    def apply(case: Case, amount: Quantity) -> Outcome:
+        rooms = [r for r in case.facts.rooms if (r.target, r.code) == (case.target, code)]
+        room = min(rooms, key=lambda room: room.most.units if room.most else 0, default=None)
+        if room is None or amount == case.now or (room.most and amount <= room.most):
+            return amount, ""
+        return room.most, room.reason
+
+    return PolicyStep(code, apply)
 
 
 def node(case: Case, amount: Quantity) -> Outcome:
@@ -110,7 +115,10 @@ HARD = (
     PolicyStep("at least", settings),
     PolicyStep("request", above_request),
     PolicyStep("limit", kept_limit),
-    PolicyStep("pod", pod),
+    PolicyStep(LIMIT_RANGE, within_range),
+    within(QUOTA),
+    within("pod"),
+    within("nodes"),
     PolicyStep("node", node),
 )
 

@@ -9,10 +9,10 @@ from typing import Literal
 
 from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
 from analyzer.evidence import Evidence
-from analyzer.history import Spec
 from analyzer.models.demand import Resource
 from analyzer.policy import Policy
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
+from analyzer.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,34 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is left for one amount on the largest node beside the other containers of its pod."""
+    """What is left for one amount beside what others have of the same whole.
+
+    `code` says of which whole: a pod's node, a namespace's quota, the nodes together. Nothing may
+    be declared where `most` is None.
+    """
 
     target: TargetName
-    most: Cpu | Memory
+    most: Cpu | Memory | None
     reason: str
+    code: str = "pod"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What a namespace's LimitRanges and quotas ask of one resource of each container.
+
+    `ratio` is the most that a limit may be of its request, `default` the limit that is set where
+    none is declared. `due` is the code and the reason why a limit has to be declared, None where it
+    need not be; `problem` says how the range contradicts itself.
+    """
+
+    name: str
+    least: Quantity | None = None
+    most: Quantity | None = None
+    ratio: float | None = None
+    default: Quantity | None = None
+    due: tuple[str, str] | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,8 @@ class Facts:
     kills: Kills = NO_KILLS
     bounds: tuple[Bound, ...] = ()
     rooms: tuple[Room, ...] = ()
+    admissions: Mapping[Resource, Admission] = field(default_factory=dict)
+    """What its namespace asks, by resource."""
     past: Past = NO_PAST
     """What earlier reviews said."""
 
@@ -133,6 +158,11 @@ class Case:
     def resource(self) -> Resource:
         """What the amount is of."""
         return "cpu" if self.target.startswith("cpu") else "memory"
+
+    @property
+    def admission(self) -> Admission | None:
+        """What the namespace asks of the resource, if anything."""
+        return self.facts.admissions.get(self.resource)
 
     @property
     def part(self) -> Literal["request", "limit"]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from analyzer.recommend.admission import due_limit
 from analyzer.recommend.bounds import HARD
 from analyzer.recommend.case import Case
 from analyzer.recommend.past import removal_refused
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, Source
+from analyzer.recommend.vpa import left_to_vpa
 
 
 def plan_cpu_limit(case: Case) -> Plan:
     """How the CPU limit of `case` comes about."""
-    policy = case.policy
+    policy, left = case.policy, left_to_vpa(case)
+    if left is not None:
+        return left
     if policy.cpu_limit == "keep" or (case.now is None and not policy.add_missing_limits):
         return Plan(Source("keep", _kept))
     if equal_is_wanted(case):
         return EQUAL_LIMIT
+    due = due_limit(case) if policy.cpu_limit == "none" else None
+    if due is not None:
+        return Plan(due, HARD)
     if policy.cpu_limit == "none" and removal_refused(case):
         return Plan(Source("rejected", _refused), HARD)
     if policy.cpu_limit == "none":

@@ -15,16 +15,25 @@ from analyzer.history import Histories, Skipped
 from analyzer.models.demand import RESOURCES, Demand, Resource, Step
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import TARGETS, Cpu, Memory, Resources, TargetName
+from analyzer.recommend.admission import (
+    LIMIT_RANGE,
+    WITHIN_RATIO,
+    find_admissions,
+    refusal,
+    without_room,
+)
 from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
-from analyzer.recommend.pods import find_rooms
+from analyzer.recommend.on_nodes import crowded_out
+from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
-from analyzer.recommend.step import Plan, follow, walk
+from analyzer.recommend.split import splits
+from analyzer.recommend.step import Plan, follow, text, walk
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]
@@ -67,10 +76,47 @@ def recommend(
         bounds_of = (*own, *older.get(index, ()))
         facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
-    for index, rooms in find_rooms(found, largest_node(histories)).items():
-        crowded = replace(facts[index], rooms=rooms)
-        found[index] = _recommend_one(histories, demand, index, crowded)
+    for narrow in (_in_pods, _in_quotas, _on_nodes):
+        for index, one in narrow(histories, found, facts).items():
+            facts[index] = one
+            found[index] = _recommend_one(histories, demand, index, one)
+    for index, note in splits(histories, facts).items():
+        found[index] = replace(found[index], notes=(*found[index].notes, note))
     return list(found.values()), [*histories.skipped, *skipped]
+
+
+def _in_pods(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose pod would ask for too much or too little."""
+    ranges = histories.meta.limit_ranges
+    declared = {index: one.spec.pod_resources for index, one in facts.items()}
+    rooms = find_rooms(found, largest_node(histories), declared, ranges)
+    bounds = find_floors(found, ranges)
+    return {
+        index: replace(
+            facts[index],
+            rooms=(*facts[index].rooms, *rooms.get(index, ())),
+            bounds=(*facts[index].bounds, *bounds.get(index, ())),
+        )
+        for index in sorted({*rooms, *bounds})
+    }
+
+
+def _in_quotas(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose raise their namespace's quota has no room for."""
+    held = without_room(found, facts, histories.meta.quotas)
+    return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
+
+
+def _on_nodes(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose raise the nodes have no room for."""
+    held = crowded_out(histories, found, facts)
+    return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
 
 
 def due_risks(histories: Histories, policies: Policies) -> dict[Resource, Array]:
@@ -164,6 +210,7 @@ def _gather(
     """What is known of each chosen container."""
     levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
     kills, node = find_kills(histories), largest_node(histories)
+    admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
     return {
         index: Facts(
             kind=histories.containers[index].kind,
@@ -177,6 +224,7 @@ def _gather(
             node=node,
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
             kills=kills.get(index, NO_KILLS),
+            admissions=admissions.get(histories.containers[index].namespace, {}),
         )
         for index, policy in chosen.items()
     }
@@ -221,10 +269,25 @@ def decide_amounts(
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
     for target in _REQUESTS:
         case = Case(facts, target, settled)
-        last = () if is_untouchable(case) else steps_to_equal(case)
+        last = () if is_untouchable(case) else (*steps_to_equal(case), WITHIN_RATIO)
         amount, steps = walk(last, case, settled.amount(target), list(trail[target]))
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)
-    return settled, trail
+    return _admitted(facts, settled, trail)
+
+
+def _admitted(
+    facts: Facts, settled: Resources, trail: dict[str, tuple[Step, ...]]
+) -> tuple[Resources, dict[str, tuple[Step, ...]]]:
+    """All as it is now where the namespace would refuse the pod: a rollout would stand still."""
+    refused = refusal(facts, settled) if settled != facts.current else ""
+    if not refused:
+        return settled, trail
+    for target in TARGETS:
+        now, amount = facts.current.amount(target), settled.amount(target)
+        if now != amount:
+            why = f"a new pod would be refused: {refused}"
+            trail[target] = (*trail[target], Step(LIMIT_RANGE, text(amount), text(now), why))
+    return facts.current, trail
 
 
 def _stated_risk(proposed: Resources, demand: Demand, index: int, facts: Facts) -> dict[str, float]:

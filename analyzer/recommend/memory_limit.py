@@ -11,11 +11,13 @@ import math
 
 from analyzer.cutoff import Kills
 from analyzer.quantity import Quantity
+from analyzer.recommend.admission import due_limit
 from analyzer.recommend.bounds import HARD, no_further, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
+from analyzer.recommend.vpa import left_to_vpa
 
 HELD_DAYS = 7.0
 """A limit near which usage lay for so long without a kill has shown that it suffices."""
@@ -28,12 +30,17 @@ NOTABLE_PRESSURE = 0.05
 
 def plan_memory_limit(case: Case) -> Plan:
     """How the memory limit of `case` comes about."""
-    policy = case.policy
+    policy, left = case.policy, left_to_vpa(case)
+    if left is not None:
+        return left
     if policy.memory_limit == "keep" or "memory" in case.facts.unknown:
         return Plan(Source("keep", _kept))
     if policy.memory_limit == "none":
         if equal_is_wanted(case):
             return EQUAL_LIMIT
+        due = due_limit(case)
+        if due is not None:
+            return Plan(due, HARD)
         return Plan(Source("keep", _one_way), HARD) if policy.direction != "both" else _REMOVE
     if case.now is None and not policy.add_missing_limits:
         return Plan(Source("keep", _not_added))
@@ -134,10 +141,10 @@ LEARNED = (
     AHEAD_OF_GROWTH,
     ROUND,
     *HARD,
-    PolicyStep("keep", held),
+    PolicyStep("held", held),
     PolicyStep("start", start_unseen),
     *RESTRAINTS,
-    PolicyStep("keep", alone),
+    PolicyStep("alone", alone),
     *HARD,
 )
 

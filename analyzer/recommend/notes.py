@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from analyzer.cutoff import NOTABLY_THROTTLED
 from analyzer.evidence.hours import LEAST_CORES
-from analyzer.evidence.pods import UNLIKE
+from analyzer.evidence.pods import UNLIKE, Spread
 from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
@@ -20,7 +20,9 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
         *_pods(facts, proposed),
         *_busy_hour(facts, proposed),
         *_kills(facts),
+        *_scale_points(facts, proposed),
         *_quality_of_service(facts, proposed),
+        *_pod_level(facts),
         *_throttling(facts),
         *_since(facts),
         *_history(facts),
@@ -28,7 +30,8 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
 
 
 _SPLIT = "split the workload, by node or by role, or it goes on paying for or starving the few"
-_FAR_BELOW = 3.0
+FAR_BELOW = 3.0
+"""So many times its request a container may use for an hour before that is told."""
 _LEAST_BYTES = 64 * 1024**2
 
 
@@ -38,8 +41,8 @@ def _pods(facts: Facts, proposed: Resources) -> Iterator[str]:
     if cpu and cpu.ratio >= UNLIKE and cpu.worst - cpu.typical >= LEAST_CORES:
         worst, typical = Cpu.from_cores(cpu.worst), Cpu.from_cores(cpu.typical)
         parts.append(
-            f"{cpu.high} of {cpu.pods} need {cpu.ratio:.0f} x the median pod's CPU all the time "
-            f"({worst.human()} against {typical.human()})"
+            f"{cpu.high} of {cpu.pods} need {cpu.ratio:.0f} x the median pod's CPU "
+            f"{_how_long(cpu)} ({worst.human()} against {typical.human()})"
         )
         if proposed.cpu_request is not None and proposed.cpu_request < worst:
             parts.append(f"which is above the request of {proposed.cpu_request.human()}")
@@ -53,9 +56,13 @@ def _pods(facts: Facts, proposed: Resources) -> Iterator[str]:
         yield f"pods differ: {', '.join(parts)}; {_SPLIT}"
 
 
+def _how_long(spread: Spread) -> str:
+    return "lately" if spread.lately else "all the time"
+
+
 def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
     hour, request = facts.evidence.busy_hour, proposed.cpu_request
-    if hour is None or request is None or hour.cores < _FAR_BELOW * request.cores:
+    if hour is None or request is None or hour.cores < FAR_BELOW * request.cores:
         return
     yield (
         f"busy {hour.when} UTC for an hour: {Cpu.from_cores(hour.cores).human()} of CPU, "
@@ -104,9 +111,48 @@ def _kills(facts: Facts) -> Iterator[str]:
         )
 
 
+def _scale_points(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """Where a request moves the point at which an autoscaler adds a pod, because it was told to."""
+    hpa = facts.spec.hpa
+    if hpa is None:
+        return
+    pairs = {
+        "cpu": (facts.current.cpu_request, proposed.cpu_request),
+        "memory": (facts.current.memory_request, proposed.memory_request),
+    }
+    for resource, (now, new) in pairs.items():
+        target = hpa.targets.get(resource)
+        if target is None or now is None or new is None or now == new:
+            continue
+        points = " to ".join(amount.scale(target / 100).human() for amount in (now, new))
+        same = target * now.units / max(new.units, 1)
+        yield (
+            f"the HPA {hpa.name} scales at {target:g} % of the request: its point moves from "
+            f"{points} a pod, and it will run {'fewer' if new.units > now.units else 'more'} pods "
+            f"under the same load; a target of {same:.0f} % would keep it"
+        )
+
+
 def _quality_of_service(facts: Facts, proposed: Resources) -> Iterator[str]:
     if guaranteed(facts.spec.resources) and not guaranteed(proposed):
         yield "leaves the Guaranteed QoS class; keep_qos: true keeps it there"
+
+
+def _pod_level(facts: Facts) -> Iterator[str]:
+    """Amounts of a pod as a whole hold beside those of its containers."""
+    of = facts.spec.pod_resources
+    amounts = [
+        f"{name} {amount}"
+        for name, amount in (
+            ("CPU request", of.cpu_request),
+            ("CPU limit", of.cpu_limit),
+            ("memory request", of.memory_request),
+            ("memory limit", of.memory_limit),
+        )
+        if amount is not None
+    ]
+    if amounts:
+        yield f"its pod as a whole has {', '.join(amounts)}, which all its containers share"
 
 
 def _throttling(facts: Facts) -> Iterator[str]:
@@ -120,8 +166,8 @@ def _history(facts: Facts) -> Iterator[str]:
     runs_always = facts.spec.container_type != "init" and not runs_now_and_then(facts.kind)
     if seen.coverage < 0.9 and runs_always:
         yield f"{1 - seen.coverage:.0%} of its time was not observed"
-    if seen.days < 7:
-        yield f"only {seen.days:.1f} days of history"
+    if (seen.days if seen.runs is None else seen.runs) < 7:
+        yield f"only {seen.length} of history"
 
 
 def _times(count: int) -> str:

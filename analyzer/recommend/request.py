@@ -12,6 +12,7 @@ from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, COVERED, RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
+from analyzer.recommend.vpa import why_vpa
 
 SETTLED_DAYS = 7.0
 """So long a lower level must have lasted before it lowers anything."""
@@ -27,15 +28,15 @@ ABOUT = (0.75, 1.5)
 def plan_request(case: Case) -> Plan:
     """How the request of `case` comes about."""
     if case.resource in case.facts.unknown:
-        return Plan(Source("keep", _unknown))
-    if _scale_point(case):
+        return Plan(Source("unknown", _unknown))
+    if _scaled(case):
         return Plan(Source("hands off", _hands_off))
     return REQUEST
 
 
 def is_untouchable(case: Case) -> bool:
     """Whether the request is left as it is, whatever speaks for another."""
-    return case.resource in case.facts.unknown or bool(_scale_point(case))
+    return case.resource in case.facts.unknown or bool(_scaled(case))
 
 
 def demanded(case: Case) -> Outcome:
@@ -143,19 +144,26 @@ def _unknown(case: Case) -> Outcome:
     return case.now, case.facts.unknown[case.resource]
 
 
+def _scaled(case: Case) -> str:
+    """Why an autoscaler's amount is not touched; empty where none has it."""
+    return why_vpa(case) or _scale_point(case)
+
+
 def _scale_point(case: Case) -> str:
     hpa = case.facts.spec.hpa
     if case.policy.hpa != "hands-off" or hpa is None or case.resource not in hpa.targets:
         return ""
+    keda = hpa.name.removeprefix("keda-hpa-")
+    whose = f" (of KEDA's ScaledObject {keda})" if keda != hpa.name else ""
     return (
-        f"the HPA {hpa.name} scales on {_NAMES[case.resource]} at "
+        f"the HPA {hpa.name}{whose} scales on {_NAMES[case.resource]} at "
         f"{hpa.targets[case.resource]:g} % of the request, so a new request would move its "
         "scale point"
     )
 
 
 def _hands_off(case: Case) -> Outcome:
-    return case.now, _scale_point(case)
+    return case.now, _scaled(case)
 
 
 def _days(count: float) -> str:

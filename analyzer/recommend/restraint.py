@@ -77,6 +77,8 @@ def declare(case: Case, amount: Quantity) -> Outcome:
     """What is declared nowhere is declared, unless the policy only lowers."""
     if case.now is not None:
         return amount, ""
+    if case.facts.spec.pod_resources.amount(case.target) is not None:
+        return None, "its pod declares one for all containers together"
     if case.policy.direction == "lower":
         return None, "the policy only lowers, and none is declared"
     return amount, "nothing is declared now"
@@ -93,12 +95,13 @@ def one_way(case: Case, amount: Quantity) -> Outcome:
 
 
 def history(case: Case, amount: Quantity) -> Outcome:
-    """Nothing is lowered on the word of a few days."""
-    now, days = case.now, case.facts.evidence.days
-    if now is None or amount >= now or days >= case.policy.min_days_to_lower:
+    """Nothing is lowered on the word of a few days, or of a few runs."""
+    now, seen, least = case.now, case.facts.evidence, case.policy.min_days_to_lower
+    known = seen.days if seen.runs is None else seen.runs
+    if now is None or amount >= now or known >= least:
         return amount, ""
-    least = case.policy.min_days_to_lower
-    return now, f"only {days:.1f} days were observed; nothing is lowered before {least:g}"
+    were = "was" if seen.runs == 1 else "were"
+    return now, f"only {seen.length} {were} observed; nothing is lowered before {least:g}"
 
 
 def throttled(case: Case, amount: Quantity) -> Outcome:
@@ -131,16 +134,16 @@ def small(case: Case, amount: Quantity) -> Outcome:
 
 ROUND = PolicyStep("round", round_to_people)
 AHEAD_OF_GROWTH = PolicyStep("ahead", ahead)
-COVERED = PolicyStep("keep", covered)
+COVERED = PolicyStep("covered", covered)
 RESTRAINTS = (
     PolicyStep("declare", declare),
     PolicyStep("direction", one_way),
-    PolicyStep("keep", history),
-    PolicyStep("keep", throttled),
+    PolicyStep("few days", history),
+    PolicyStep("throttled", throttled),
     LASTING,
     CONFIRMED,
     PolicyStep("gradual", gradual),
     STILL_RIGHT,
-    PolicyStep("keep", small),
+    PolicyStep("small", small),
     REFUSED,
 )

@@ -51,7 +51,9 @@ def follow(
     return walk(plan.steps, case, amount, trail)
 
 
-_FROM_NOW = ("keep", "hands off", "rejected", "remove")
+_FROM_NOW = (
+    "keep", "unknown", "hands off", "rejected", "remove", "limit range", "quota",
+)  # fmt: skip
 """Sources that begin at what holds now, whatever the model has learned."""
 
 

@@ -29,12 +29,16 @@ from analyzer.sources.days import summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.recording import FILES, load_recording, save_recording
 from analyzer.sources.window import DAY
-from analyzer.usage import NO_DAYS, Recording, validate_days
+from analyzer.usage import Recording, no_days, validate_days
 
 _LOG = logging.getLogger(__name__)
 _SEAL = "seal.json"
+_ABOUT = "identity.json"
+_NAME_LENGTH = 20
 _SCRATCH = ".writing-"
 YEAR = timedelta(days=366)
+RAW = timedelta(days=100)
+"""So long whole days are kept, for a backtest reads 13 weeks; then their summaries alone."""
 _ABANDONED = 24 * 3600.0
 GRACE = timedelta(minutes=15)
 """How long after midnight a day may still change: late scrapes, remote writes."""
@@ -68,14 +72,21 @@ class Cache:
 
         What cannot be written is logged and missing, as with `store`.
         """
-        path = self.summary_home / f"{day.astimezone(UTC):%Y-%m-%d}.parquet"
+        if not self.knows(day):
+            self._write_summary(day, summarise_day(recording))
+
+    def _summary_path(self, day: datetime) -> Path:
+        return self.summary_home / f"{day.astimezone(UTC):%Y-%m-%d}.parquet"
+
+    def _write_summary(self, day: datetime, days: pd.DataFrame) -> None:
+        path = self._summary_path(day)
         if path.exists():
             return
         try:
             self.summary_home.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.summary_home) as scratch:
                 new = Path(scratch) / path.name
-                table = pa.Table.from_pandas(summarise_day(recording), preserve_index=False)
+                table = pa.Table.from_pandas(days, preserve_index=False)
                 pq.write_table(table, new, compression="zstd", write_page_checksum=True)
                 with new.open("rb") as file:
                     os.fsync(file.fileno())
@@ -83,13 +94,59 @@ class Cache:
         except OSError as error:
             _LOG.warning("the summary of %s is not kept: %s", path.stem, error)
 
+    def keep_look(self, days: pd.DataFrame) -> None:
+        """Keep what a look back told of the days in the table, those of which nothing is known."""
+        for day in days["day"].drop_duplicates():
+            self._write_summary(day.to_pydatetime(), days[days["day"] == day])
+
+    def knows(self, day: datetime) -> bool:
+        """Whether there is a summary of the day that begins at `day`."""
+        return self._summary_path(day).exists()
+
+    def prune(self, before: datetime) -> None:
+        """Let go of the whole days before `before`, whose summaries stay for a year.
+
+        Those that were asked for in another way, of the same cluster, go alike. What cannot be
+        removed or read is logged and stays.
+        """
+        if self.home.is_dir():
+            self._sign()
+        last = f"{before.astimezone(UTC):%Y-%m-%d}"
+        for home in self._homes():
+            for path in sorted(home.glob("????-??-??")):
+                if path.name < last:
+                    self._let_go(path)
+
+    def _let_go(self, path: Path) -> None:
+        day = datetime.strptime(path.name, "%Y-%m-%d").replace(tzinfo=UTC)
+        try:
+            if not self.knows(day):
+                _check_seal(path)
+                self.summarise(day, load_recording(path))
+            if self.knows(day):
+                _remove(path)
+        except (OSError, RecordingError) as error:
+            _LOG.warning("the cached day %s stays, it cannot be summed up: %s", path, error)
+
+    def _homes(self) -> Iterator[Path]:
+        """The folders with days of this cluster, however they were asked for."""
+        for path in sorted(self.folder.glob(f"*/{_ABOUT}")):
+            same = self.cluster and _about(path)[: len(self.cluster)] == list(self.cluster)
+            if same or path.parent == self.home:
+                yield path.parent
+
+    def untold(self) -> list[Path]:
+        """Folders of days from earlier versions, which do not say of which cluster they are."""
+        homes = self.folder.glob("[0-9a-f]" * _NAME_LENGTH)
+        return sorted(h for h in homes if not (h / _ABOUT).exists() and h != self.home)
+
     def summaries(self, before: datetime) -> pd.DataFrame:
         """The daily summaries of the year before `before`; older ones are removed.
 
         One that cannot be read is left out and named in the log: the day it tells of is older than
         all that amounts rest on, and holds a decrease at most.
         """
-        tables = [NO_DAYS]
+        tables = [no_days()]
         last, first = (f"{t.astimezone(UTC):%Y-%m-%d}" for t in (before, before - YEAR))
         for path in sorted(self.summary_home.glob("????-??-??.parquet")):
             if path.stem < first:
@@ -101,7 +158,7 @@ class Cache:
                 except (OSError, pa.ArrowException, RecordingError) as error:
                     _LOG.warning("the summary %s cannot be read: %s", path, error)
         known = [table for table in tables if not table.empty]
-        return validate_days(pd.concat(known, ignore_index=True)) if known else NO_DAYS
+        return validate_days(pd.concat(known, ignore_index=True)) if known else no_days()
 
     def load(self, day: datetime) -> Recording | None:
         """The day that begins at `day`, or None; a damaged one is removed and counts as none.
@@ -137,6 +194,7 @@ class Cache:
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             _clear_abandoned(self.home)
+            self._sign()
             with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.home) as scratch:
                 new = Path(scratch) / "day"
                 save_recording(recording, new)
@@ -152,12 +210,33 @@ class Cache:
             return False
         return True
 
+    def _sign(self) -> None:
+        """Write down what the days of this folder are of, for whoever tidies up later."""
+        about = self.home / _ABOUT
+        if not about.exists():
+            try:
+                with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.home) as scratch:
+                    new = Path(scratch) / _ABOUT
+                    new.write_bytes(orjson.dumps(self.identity))
+                    new.rename(about)
+            except OSError as error:
+                _LOG.warning("%s cannot be written: %s", about, error)
+
     def _path(self, day: datetime) -> Path:
         return self.home / f"{day.astimezone(UTC):%Y-%m-%d}"
 
 
 def _name(identity: tuple[str, ...]) -> str:
-    return hashlib.sha256(orjson.dumps(identity)).hexdigest()[:20]
+    return hashlib.sha256(orjson.dumps(identity)).hexdigest()[:_NAME_LENGTH]
+
+
+def _about(path: Path) -> list[str]:
+    """What a folder of days is of; nothing where that cannot be read."""
+    try:
+        told = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return []
+    return told if isinstance(told, list) else []
 
 
 class DamageError(RecordingError):

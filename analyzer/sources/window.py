@@ -15,6 +15,8 @@ Progress = Callable[[int, int, str], None]
 """Called with (done, total, what) while a source reads."""
 
 DAY = timedelta(days=1)
+DEFAULT_DAYS = 35
+"""How much is read of any source where nobody says: five weeks hold every day of the month."""
 
 
 def silent(done: int, total: int, what: str) -> None:
@@ -30,7 +32,7 @@ class Window:
     """
 
     end: datetime | None = None
-    length: timedelta = timedelta(days=14)
+    length: timedelta = timedelta(days=DEFAULT_DAYS)
     step: timedelta | None = None
 
     def __post_init__(self) -> None:
@@ -50,8 +52,8 @@ class Source(Protocol):
     def describe(self) -> str:
         """Name the source for reports and messages; never holds a secret."""
 
-    def examine(self, end: datetime | None = None) -> list[Check]:
-        """Say what the source has at `end`, what is missing and what to do; never raises."""
+    def examine(self, window: Window) -> list[Check]:
+        """Say what the source has in `window`, what is missing and what to do; never raises."""
 
     def read(self, window: Window) -> Recording:
         """Return everything known about the window ``(end - length, end]``.

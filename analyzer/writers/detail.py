@@ -60,7 +60,7 @@ def _amounts_table(of: Recommendation) -> Html:
         now, new = getattr(of.current, target), getattr(of.proposed, target)
         risk = of.stated_risk.get(target)
         rows.append([TITLES[target], amount_text(now), amount_text(new), _risk(target, risk)])
-    return table("Amounts", ["", "Now", "Proposed", "Risk of more than that"], rows)
+    return table("Amounts", ["Amount", "Now", "Proposed", "Risk of more than that"], rows)
 
 
 def _risk(target: str, risk: float | None) -> str:

@@ -18,10 +18,19 @@ from analyzer.models.demand import RESOURCES
 from analyzer.plots.text import change_percent, counted
 from analyzer.quantity import TargetName
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, direction, duration_text, held_back, tally
+from analyzer.report import (
+    Landing,
+    Report,
+    direction,
+    duration_text,
+    held_back,
+    tally,
+    window_text,
+)
 from analyzer.writers.detail import TITLES, amount_text, detail, spark
 from analyzer.writers.glossary import GLOSSARY
 from analyzer.writers.markup import Html, element, join, table
+from analyzer.writers.section import JUDGED, Section, groups, outcomes, pressure, quotas
 from analyzer.writers.summary import total_change, why
 
 SHOWN = 500
@@ -89,7 +98,9 @@ def _sections(report: Report) -> list[Html]:
             _warnings(report),
             _containers(report, ordered, landings),
             _cluster(report),
+            *(_section(of(report)) for of in (groups, pressure, quotas)),
             _backtest(report),
+            _section(outcomes(report)),
             _stays(report),
             _glossary(),
         ),
@@ -101,14 +112,13 @@ def _sections(report: Report) -> list[Html]:
 
 def _header(report: Report) -> list[Html]:
     changes = " · ".join(total_change(report, resource) for resource in RESOURCES)
-    meta = report.meta
     return [
-        element("h1", f"Right-sizing {meta.cluster}"),
+        element("h1", f"Right-sizing {report.meta.cluster}"),
         element("p", changes, class_="lead"),
         element(
             "p",
             f"{tally(report.recommendations, report.skipped)}. Usage from "
-            f"{meta.start:%Y-%m-%d %H:%M} to {meta.end:%Y-%m-%d %H:%M} UTC; model {report.model}, "
+            f"{window_text(report.meta)}; model {report.model}, "
             f"for the next {duration_text(report.horizon)}.",
         ),
     ]
@@ -150,9 +160,7 @@ def _containers(
                 element("tbody", *_rows(report, ordered[:SHOWN], landings), id="rows"),
                 id="table",
             ),
-            class_="scroll",
-            tabindex="0",
-            role="region",
+            **_SCROLLS,
             aria_label="Table of containers",
         ),
         *more,
@@ -255,23 +263,31 @@ def _cluster(report: Report) -> Html:
     return element("section", element("h2", "The cluster"), element("a", image, href=path))
 
 
+def _section(of: Section | None) -> Html:
+    if of is None:
+        return join([])
+    minds = (element("p", line, class_="note") for line in of.minds)
+    rows = element("div", table(of.title, of.head, of.rows), **_SCROLLS, aria_label=of.title)
+    return element("section", element("h2", of.title), element("p", of.text), rows, *minds)
+
+
+_SCROLLS: dict[str, object] = {"class_": "scroll", "tabindex": "0", "role": "region"}
+"""What a wide table needs to be moved by keyboard, and named."""
+
+
 def _backtest(report: Report) -> Html:
     if not report.verdict:
         return join([])
     parts = [
         element("h2", "How this would have done"),
-        element(
-            "p",
-            "The models saw only what was known before a week, and are judged on that week. "
-            "A container-week is one container in one week.",
-        ),
+        element("p", JUDGED),
         element("p", report.verdict),
     ]
     rows = _single_points(report.backtest)
     if rows:
-        head = ["What", "", "Above it", "Asked for / used", "Container-weeks"]
+        head = ["What", "Of", "Above it", "Asked for / used", "Container-weeks"]
         caption = "Above it: of CPU the share of the time, of memory the share of weeks"
-        parts.append(table(caption, head, rows))
+        parts.append(element("div", table(caption, head, rows), **_SCROLLS, aria_label=caption))
     return element("section", *parts)
 
 

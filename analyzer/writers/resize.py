@@ -32,7 +32,9 @@ _HEADER = """#!/bin/sh
 # Which pods belong to a workload is asked of the cluster: those that name it in their
 # ownerReferences, or a ReplicaSet that names it. No label selector is guessed.
 # A resize lasts as long as its pod: new pods are made from the template of their workload, so
-# change that as well. A memory limit is never lowered here: a running container may be killed.
+# change that as well. Pods that give something back come first, so that there is room for those
+# that ask for more. Whether a container restarts is for its resizePolicy to say: by default none
+# does. A memory limit is never lowered here: a running container may be killed.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -118,7 +120,7 @@ def write_resize(report: Report) -> dict[str, bytes]:
     The script lists as comments what is left out, and why.
     """
     files: dict[str, bytes] = {}
-    calls: list[str] = []
+    calls: list[tuple[bool, str]] = []
     left_out: list[str] = []
     for workload, found in _workloads(report):
         changed = [r for r in found if r.changed]
@@ -136,8 +138,23 @@ def write_resize(report: Report) -> dict[str, bytes]:
             name = f"{workload.slug()}.json"
             files[f"{FOLDER}/{name}"] = json.dumps(patch, indent=2).encode() + b"\n"
             words = ["resize", workload.namespace, workload.kind, workload.name, name]
-            calls.append(f'{shell(words)} "$@"\n')
-    return {"patches/resize.sh": _script(calls, left_out), **files}
+            calls.append((_asks_for_more(resizes), f'{shell(words)} "$@"\n'))
+    # What is given back comes first: a raise that its node has no room for is put off by the
+    # kubelet, and nothing has to go for one that has.
+    ordered = [call for _, call in sorted(calls, key=lambda call: call[0])]
+    return {"patches/resize.sh": _script(ordered, left_out), **files}
+
+
+def _asks_for_more(resizes: Iterable[Resize]) -> bool:
+    """Whether any request of a pod rises."""
+    return any(
+        after is not None and (before is None or after > before)
+        for resize in resizes
+        for before, after in (
+            (resize.before.cpu_request, resize.after.cpu_request),
+            (resize.before.memory_request, resize.after.memory_request),
+        )
+    )
 
 
 def resize_of(recommendation: Recommendation) -> Resize:

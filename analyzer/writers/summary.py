@@ -10,11 +10,13 @@ from urllib.parse import quote
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.plots.text import change_percent, counted, level_text, total_text
+from analyzer.plots.verdict import course
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, duration_text, held_back, tally
+from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
 from analyzer.writers.promise import promises
+from analyzer.writers.section import JUDGED, Section, groups, pressure, quotas
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -29,7 +31,9 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
-        _nodes(report),
+        _as_markdown(pressure(report)),
+        _as_markdown(groups(report)),
+        _as_markdown(quotas(report)),
         _changes(report),
         _held(report),
         _landings(report),
@@ -65,7 +69,7 @@ def _headline(report: Report) -> str:
             f"**{' · '.join(changes)}**",
             "",
             f"{tally(report.recommendations, report.skipped)}. "
-            f"Usage from {_day(report.meta.start)} to {_day(report.meta.end)} UTC; "
+            f"Usage from {window_text(report.meta)}; "
             f"model `{report.model}`, for the next {duration_text(report.horizon)}.",
         ]
     )
@@ -110,40 +114,16 @@ def _verdicts(report: Report) -> str:
 def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
-    return (
-        "## How this would have done\n\nThe models saw only what was known before a week, and are "
-        "judged on that week; a container-week is one container in one week.\n\n"
-        f"{markdown(report.verdict)}"
-    )
+    return f"## How this would have done\n\n{JUDGED}\n\n{markdown(report.verdict)}"
 
 
-def _nodes(report: Report) -> str:
-    """What requests do to nodes: how many it takes, and how often usage passes what one has."""
-    placed = report.placement
-    if placed is None:
+def _as_markdown(section: Section | None) -> str:
+    if section is None:
         return ""
-    shares = list(placed.ways[0].needed)
-    head = ["Requests", "Nodes", "CPU above the node's", "Nodes with memory above"]
-    head += [f"Nodes needed at {float(share):.1%} of node-time" for share in shares]
-    rows = [
-        [
-            markdown(way.name),
-            str(way.nodes),
-            f"{way.cpu_time:.2%} of node-time",
-            f"{way.memory_weeks:.1%}",
-            *(str(way.needed[share] or "–") for share in shares),
-        ]
-        for way in placed.ways
-    ]
-    node = "assumed, as the cluster tells of none" if placed.assumed else "the most common"
-    text = (
-        f"{counted(placed.pods, 'pod')} packed onto nodes of {placed.cpu.human()} CPU and "
-        f"{placed.memory.human()} ({node}) by the scheduler's rules, against the sum of what they "
-        f"used at each moment of the last {placed.days:.3g} days. Nodes needed: all requests "
-        "scaled by one factor, until CPU passes the node's no longer than that."
-    )
-    warned = "".join(f"\n\n**Mind:** {markdown(line)}." for line in placed.warnings)
-    return f"## On nodes\n\n{text}\n\n{markdown_table(head, rows)}{warned}"
+    rows = [[markdown(cell) for cell in row] for row in section.rows]
+    table = markdown_table(section.head, rows)
+    minds = "".join(f"\n\n**Mind:** {markdown(line)}." for line in section.minds)
+    return f"## {section.title}\n\n{section.text}\n\n{table}{minds}"
 
 
 def _changes(report: Report) -> str:
@@ -184,7 +164,7 @@ def why(recommendation: Recommendation) -> str:
         parts.append(f"memory max {level_text('memory', seen.memory.max)}")
     found = dict.fromkeys(recommendation.findings.values())
     if found:
-        parts.append(", ".join(found))
+        parts.append(", ".join(map(course, found)))
     return "; ".join(parts)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 
 from analyzer.history import Histories, build_histories
-from analyzer.ledger import EMPTY, decided
+from analyzer.ledger import decided, no_ledger
 from analyzer.models import model_named
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import analyze_histories, review
@@ -34,7 +34,7 @@ class Remembering:
     """The policy that ships, with a ledger of its own."""
 
     def __init__(self, *, rejected: bool = False) -> None:
-        self.ledger = EMPTY
+        self.ledger = no_ledger()
         self.rejected = rejected
         """Whether everything that is proposed is refused, and the ledger told so."""
 

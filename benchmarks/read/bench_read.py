@@ -33,16 +33,23 @@ WAYS = {
     "whole": "everything a run needs, this client",
     "cold": "the same, filling the cache",
     "warm": "the same, a second time",
+    "week": "CPU and memory of the last seven days alone, this client",
+    "weekly": "everything, with a cache that lacks the last seven days",
     "stock": "one query per container and metric, stock client",
 }
 
 
-def read_whole(url: str, days: float, cache: Path | None, points: int | None) -> dict[str, float]:
+WEEK = 7
+
+
+def read_whole(
+    url: str, days: float, cache: Path | None, points: int | None, end: float = END
+) -> dict[str, float]:
     from analyzer.sources import PrometheusSettings, PrometheusSource, Window
 
     source = PrometheusSource(url, PrometheusSettings(cache=cache, max_points=points))
     with source.connect() as connection:
-        window = Window(datetime.fromtimestamp(END, UTC), timedelta(days=days))
+        window = Window(datetime.fromtimestamp(end, UTC), timedelta(days=days))
         recording = source.read_from(connection, window)
     return {"points": 2 * len(recording.usage.cpu_cores), **connection.statistics}
 
@@ -97,10 +104,16 @@ def child(arguments: argparse.Namespace) -> None:
     match arguments.way:
         case "usage":
             found = read_usage(arguments.url, arguments.days)
+        case "week":
+            found = read_usage(arguments.url, WEEK)
+        case "last-week":
+            before = END - WEEK * 86_400
+            days = arguments.days - WEEK
+            found = read_whole(arguments.url, days, arguments.cache, arguments.points, before)
         case "stock":
             found = read_stock(arguments.url, cluster)
         case way:
-            cache = arguments.cache if way in ("cold", "warm") else None
+            cache = arguments.cache if way in ("cold", "warm", "weekly") else None
             found = read_whole(arguments.url, arguments.days, cache, arguments.points)
     found |= {
         "client": time.process_time() - begin,
@@ -111,6 +124,9 @@ def child(arguments: argparse.Namespace) -> None:
 
 
 def measure(way: str, cluster: Cluster, folder: Path, cache: Path, port: int) -> dict[str, Any]:
+    if way == "weekly":
+        cache = cache / "weekly"
+        measure("last-week", cluster, folder, cache, port)
     # One port for all ways: the cache knows a server by its address.
     with Prometheus(folder, port=port) as server:
         idle = server.cpu_seconds()
@@ -141,10 +157,14 @@ def table(results: dict[int, dict[str, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
+_OURS = (("whole", "usage"), ("weekly", "week"))
+"""What everything costs, over the bare queries of the usage of that time."""
+
+
 def ratios(results: dict[int, dict[str, dict[str, Any]]]) -> list[str]:
     lines = []
     for containers, ways in results.items():
-        for first, second in (("stock", "usage"), ("stock", "whole"), ("cold", "warm")):
+        for first, second in (("stock", "usage"), ("stock", "whole"), ("cold", "warm"), *_OURS):
             if first in ways and second in ways:
                 client = ways[first]["client"] / ways[second]["client"]
                 server = ways[first]["server"] / max(0.01, ways[second]["server"])
@@ -162,7 +182,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "bench-read")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--state-interval", type=int, default=120)
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=[*WAYS, "last-week"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--points", type=int, help="points in one request")
     parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)

@@ -1,14 +1,18 @@
-"""A system that gives little: no semaphores, so no second process."""
+"""A system that gives little: no semaphores, so no second process; little memory."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from click.testing import CliRunner
 
+from analyzer.cli import main
 from analyzer.sources import save_recording
 from analyzer.usage import Recording, Usage
 from tests.samples import meta, steady
@@ -50,3 +54,38 @@ def test_charts_are_drawn_in_one_process_where_no_second_can_be_had(tmp_path: Pa
         "shop--deployment--web--app.png",
         "shop--deployment--api--app.png",
     }
+
+
+def test_too_little_memory_to_load_a_library_is_one_sentence(tmp_path: Path) -> None:
+    """No traceback, and nothing that was to be read is blamed for it."""
+    limit = shutil.which("prlimit") or pytest.skip("needs prlimit, of Linux")
+    words = [sys.executable, "-m", "analyzer", "recommend", "--source", f"recording:{tmp_path}"]
+    done = subprocess.run(
+        [limit, f"--as={150 * 2**20}", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "memory" in sentence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libx.so: failed to map segment from shared object"),
+        SystemError("<built-in function x> returned NULL without setting an exception"),
+    ],
+)
+def test_whatever_a_library_raises_for_want_of_memory_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Libraries say it in three ways, and none of them is a traceback."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("analyzer.sources.recording.recording.load_recording", fail)
+    done = CliRunner().invoke(main, ["recommend", "--source", "recording:anywhere"])
+    assert done.exit_code == 1
+    assert "memory" in done.stderr.splitlines()[-1]
+    assert isinstance(done.exception, SystemExit)

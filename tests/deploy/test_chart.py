@@ -160,6 +160,26 @@ def test_a_long_release_name_still_makes_names_that_kubernetes_takes(
     assert len(only(built, "CronJob")["metadata"]["name"]) <= 52
 
 
+@pytest.mark.parametrize("way", ["flux", "argocd"])
+def test_the_examples_install_the_chart(
+    way: str, helm: Path, repository: Path, tmp_path: Path
+) -> None:
+    """Their values are ones that the chart takes, their path and tag those of this repository."""
+    text = (repository / f"deploy/examples/{way}/rightsize.yaml").read_text("utf-8")
+    last = list(yaml.safe_load_all(text))[-1]["spec"]
+    if way == "flux":
+        values, path = last["values"], last["chart"]["spec"]["chart"]
+    else:
+        values, path = last["source"]["helm"]["valuesObject"], last["source"]["path"]
+    assert (repository / path / "Chart.yaml").exists()
+    assert f"v{__version__}\n" in text
+    built = objects(template(helm, repository, values))
+    file = tmp_path / "rightsize.yaml"
+    file.write_text(config_of(built), encoding="utf-8")
+    assert load_config(file).config.git.repo == "https://git.example.com/me/cluster.git"
+    assert container_of(built)["args"][-1] == "--pr"
+
+
 def groups(repository: Path) -> Manifest:
     """The alerts as the chart has them."""
     text = (repository / "deploy/chart/files/alerts.yaml").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 
 from analyzer.evidence import observe
+from analyzer.history import Histories, build_histories
+from analyzer.usage import Recording, Usage, validate_days, validate_pods
 from tests.samples import MIB, START, histories, meta, names, steady
 
 DAY = 288
@@ -79,8 +82,71 @@ def test_quantiles_are_of_what_counts_and_the_rest_stands_beside() -> None:
     assert seen.cpu_since is None
 
 
+def test_a_pod_that_is_unlike_the_others_lately_is_told() -> None:
+    """One of three works since two days: half of its life says nothing of it, its last days do."""
+    frames = [steady(cpu=0.1).assign(pod=f"web-{k}") for k in range(2)]
+    hot = steady(cpu=np.where(TIME < 12, 0.1, 0.9)).assign(pod="web-2")
+    spread = observe(histories(pd.concat([*frames, hot])), [0])[0].cpu_pods
+    assert spread is not None and spread.lately
+    assert (spread.pods, spread.high) == (3, 1)
+    assert spread.worst == pytest.approx(0.9)
+
+
+def runs_of(days: list[float], owner: str | None = None) -> Histories:
+    """A CronJob with a run of an hour on each of the days, each in a pod of its own."""
+    names_of = {**names(), "workload_kind": "CronJob"}
+    frames, pods = [], []
+    for number, day in enumerate(days):
+        times = [START + timedelta(days=day, minutes=5 * k) for k in range(1, 13)]
+        frames.append(steady(1 / 24).assign(**names_of, pod=f"run-{number}", timestamp=times))
+        pods.append({"namespace": "shop", "pod": f"run-{number}", "owner": owner})
+    usage = Usage.from_frame(pd.concat(frames), meta())
+    table = validate_pods(pd.DataFrame(pods))
+    return build_histories(Recording(meta(), usage, pods=table))
+
+
+@pytest.mark.parametrize(
+    ("days", "owner", "runs"),
+    [
+        ([0, 6.98, 13.9], None, 3),
+        ([1, 1.2, 1.4, 1.6], None, 1),
+        ([1, 3, 5], "Job/web-1", 1),
+    ],
+    ids=["weekly", "all on one day", "pods of one run"],
+)
+def test_jobs_are_counted_by_runs(days: list[float], owner: str | None, runs: int) -> None:
+    """Three weekly runs are three, however little they span; of one day one counts."""
+    assert observe(runs_of(days, owner), [0])[0].runs == runs
+    assert observe(histories(), [0])[0].runs is None
+
+
 def test_resident_memory_is_told_from_cache_where_the_source_does() -> None:
     """300Mi of the working set can be taken back."""
     told = steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB)
     assert observe(histories(told), [0])[0].resident_peak == 100 * MIB
     assert observe(histories(window=meta()), [0])[0].resident_peak is None
+
+
+def test_what_is_neither_resident_nor_cache_cannot_be_taken_back() -> None:
+    """Shared memory and the kernel's own: 400Mi of which 100Mi are cache, and 50Mi resident."""
+    told = steady(memory=400 * MIB, memory_rss_bytes=50.0 * MIB, memory_cache_bytes=100.0 * MIB)
+    assert observe(histories(told), [0])[0].resident_peak == 300 * MIB
+    only = steady(memory=400 * MIB, memory_cache_bytes=100.0 * MIB)
+    assert observe(histories(only), [0])[0].resident_peak == 300 * MIB
+
+
+def test_a_pod_of_which_nothing_is_told_counts_whole() -> None:
+    """Its sibling's cache is no proof that it has any."""
+    told = steady(memory=400 * MIB, memory_cache_bytes=300.0 * MIB)
+    other = steady(memory=350 * MIB).assign(pod="web-2")
+    seen = observe(histories(pd.concat([told, other])), [0])[0]
+    assert seen.resident_peak == 350 * MIB
+
+
+def test_a_start_on_a_day_before_the_window_is_a_start() -> None:
+    """The summary of a day is all that is left of it, and says how high memory stood then."""
+    of = histories()
+    day = {**names(), "day": START - timedelta(days=3), "start_peak_bytes": 120.0 * MIB}
+    assert observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0].starts
+    day["start_peak_bytes"] = np.nan
+    assert not observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0].starts

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from analyzer.cli import main
 from tests.forge.standin import TOKEN, Standin, serve
 
 Git = Callable[..., str]
+
+SAMPLE = Path(__file__).parents[2] / "sample-data"
 
 FILES = {
     "apps/sonarr.yaml": "memory: 2Gi\n",
@@ -79,3 +84,28 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, TOKEN)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+
+
+@pytest.fixture(scope="session")
+def run_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a run over one namespace of the sample cluster."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    arguments = ["run", "--source", f"recording:{SAMPLE}/recording", "-n", "media", "-q"]
+    arguments += ["--no-charts", "--no-backtest", "-o", str(out)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    return out / "run.json"
+
+
+@pytest.fixture
+def served(tmp_path: Path, git: Git) -> Standin:
+    """The sample repository in a bare one, ready to be served."""
+    seed, bare = tmp_path / "seed", tmp_path / "served" / "team" / "cluster.git"
+    shutil.copytree(SAMPLE / "gitops", seed)
+    git(seed, "init", "-q", "-b", "main")
+    git(seed, "add", "-A")
+    git(seed, "commit", "-qm", "base")
+    bare.parent.mkdir(parents=True)
+    git(tmp_path, "clone", "-q", "--bare", str(seed), str(bare))
+    git(bare, "config", "http.receivepack", "true")
+    return Standin(bare)

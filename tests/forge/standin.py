@@ -157,6 +157,8 @@ def github(forge: Standin, method: str, path: str, query: dict[str, str], body: 
         if method == "PATCH":
             _edit(pull, body, "body")
         return 200, _as_github(pull), {}
+    if match := re.fullmatch(r"/issues/comments/(\d+)", path):
+        return _rewritten(forge.pull(int(match[1]) // _APART), int(match[1]), body)
     if match := re.fullmatch(r"/issues/(\d+)/(comments|labels)", path):
         return _attached(forge.pull(int(match[1])), match[2], method, body)
     return _issues(forge, method, path, body, "number", "body")
@@ -237,6 +239,8 @@ def gitlab(forge: Standin, method: str, path: str, query: dict[str, str], body: 
             ended = {"state": "closed"} if body.get("state_event") == "close" else {}
             _edit(pull, {**body, **ended}, "description")
         return 200, _as_gitlab(pull), {}
+    if match := re.fullmatch(r"/merge_requests/(\d+)/notes/(\d+)", path):
+        return _rewritten(forge.pull(int(match[1])), int(match[2]), body)
     if match := re.fullmatch(r"/merge_requests/(\d+)/notes", path):
         return _attached(forge.pull(int(match[1])), "comments", method, body)
     return _issues(forge, method, path, body, "iid", "description")
@@ -316,8 +320,22 @@ def _attached(pull: Pull, what: str, method: str, body: Any) -> Reply:
         return 200, [{"name": name} for name in pull.labels], {}
     if method == "POST":
         pull.comments.append(body["body"])
-        return 201, {"id": len(pull.comments), "body": body["body"]}, {}
-    return 200, [{"id": n, "body": text} for n, text in enumerate(pull.comments)], {}
+        return 201, {"id": _comment_id(pull, len(pull.comments) - 1), "body": body["body"]}, {}
+    found = enumerate(pull.comments)
+    return 200, [{"id": _comment_id(pull, n), "body": text} for n, text in found], {}
+
+
+_APART = 1000
+"""A comment has a number of its own, by which it is found without its pull request."""
+
+
+def _comment_id(pull: Pull, position: int) -> int:
+    return pull.number * _APART + position
+
+
+def _rewritten(pull: Pull, number: int, body: Any) -> Reply:
+    pull.comments[number % _APART] = body["body"]
+    return 200, {"id": number, "body": body["body"]}, {}
 
 
 def _issues(forge: Standin, method: str, path: str, body: Any, key: str, text: str) -> Reply:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from analyzer.forge.forges import FORGES, access_of, kind_of, open_forge, split_address, token_of
-from analyzer.forge.protocol import Forge, ForgeError, Text
+from analyzer.forge.protocol import Forge, ForgeError, RefusedError, Text, keep_comment
 from analyzer.forge.remote import Access, Remote
-from analyzer.forge.rest import RefusedError, Rest, Token
+from analyzer.forge.rest import Rest, Token
 from analyzer.forge.settings import ForgeSettings
 from analyzer.gitops.land.diff import Author
 from tests.forge.conftest import Git
@@ -57,11 +57,37 @@ def test_a_pull_request_lives_from_opening_to_closing(
     assert one.open_requests("rightsize/other/") == []
     one.edit(made.number, Text("new title", "new body"))
     one.comment(made.number, "hello")
-    assert one.comments(made.number) == ["hello"]
+    (said,) = one.comments(made.number)
+    assert said.body == "hello"
     one.close(made.number)
     last = one.latest(f"{PREFIX}media-sonarr")
     assert last is not None and last.ended is not None
     assert (last.state, last.text) == ("closed", Text("new title", "new body"))
+
+
+def test_one_comment_is_kept_up_to_date(
+    forge: Standin, checkout: Path, git: Git, kind: str
+) -> None:
+    """Said once, replaced when it says something else, not sent when it says the same.
+
+    Who writes the marker themselves does not stop it: theirs is passed over.
+    """
+    branch(git, checkout, forge, f"{PREFIX}media-sonarr")
+    one = face(forge, kind)
+    number = one.open(f"{PREFIX}media-sonarr", "main", Text("t", "b"), ()).number
+    for said in ("a", "b", "b"):
+        keep_comment(one, number, "<!-- mark -->", said)
+    assert [c.body for c in one.comments(number)] == ["<!-- mark -->\nb"]
+    one.comment(number, "<!-- mark --> mine")
+    theirs = f"/{one.comments(number)[-1].number}"
+    forge.weather = lambda method, path: (
+        (403, {"message": "Forbidden"}, {})
+        if method in ("PATCH", "PUT") and path.endswith(theirs)
+        else None
+    )
+    keep_comment(one, number, "<!-- mark -->", "c")
+    bodies = [c.body for c in one.comments(number)]
+    assert bodies == ["<!-- mark -->\nc", "<!-- mark --> mine"]
 
 
 def test_what_is_merged_is_told_from_what_is_closed(

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from analyzer import landing
 from analyzer.cli import main
 from analyzer.forge.promise import promised
+from analyzer.gitops.land.changes import plan_on
 from analyzer.gitops.land.worktree import clone
 from tests.forge.conftest import Git
 from tests.forge.standin import TOKEN, Reply, Standin, serve
 
 SAMPLE = Path(__file__).parents[2] / "sample-data"
-
-
-@pytest.fixture(scope="module")
-def run_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of a run over one namespace of the sample cluster."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    arguments = ["run", "--source", f"recording:{SAMPLE}/recording", "-n", "media", "-q"]
-    arguments += ["--no-charts", "--no-backtest", "-o", str(out)]
-    done = CliRunner().invoke(main, arguments)
-    assert done.exit_code == 0, done.output
-    return out / "run.json"
-
-
-@pytest.fixture
-def served(tmp_path: Path, git: Git) -> Standin:
-    """The sample repository in a bare one, ready to be served."""
-    seed, bare = tmp_path / "seed", tmp_path / "served" / "team" / "cluster.git"
-    shutil.copytree(SAMPLE / "gitops", seed)
-    git(seed, "init", "-q", "-b", "main")
-    git(seed, "add", "-A")
-    git(seed, "commit", "-qm", "base")
-    bare.parent.mkdir(parents=True)
-    git(tmp_path, "clone", "-q", "--bare", str(seed), str(bare))
-    git(bare, "config", "http.receivepack", "true")
-    return Standin(bare)
 
 
 def settings(folder: Path, forge: Standin, **more: object) -> Path:
@@ -56,6 +33,43 @@ def pr(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["pr", "-q", *map(str, arguments)])
 
 
+def state(checkout: Path) -> dict[str, bytes]:
+    """Every file of a checkout, those of git too."""
+    files = (path for path in checkout.rglob("*") if path.is_file())
+    return {str(path.relative_to(checkout)): path.read_bytes() for path in files}
+
+
+def test_a_run_looks_at_its_repository_once(
+    served: Standin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is delivered is what was found: one clone, one plan, and both are proposed from."""
+    done_so_far: list[str] = []
+
+    def counted(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **more: object) -> object:
+            done_so_far.append(name)
+            return real(*arguments, **more)
+
+        return call
+
+    monkeypatch.setattr(landing, "plan_on", counted("plan", plan_on))
+    monkeypatch.setattr(landing, "clone", counted("clone", clone))
+    with serve(served) as forge:
+        file = settings(tmp_path, forge, dashboard=False)
+        given = ["run", "-q", "--source", f"recording:{SAMPLE}/recording", "-n", "ai"]
+        given += ["--no-charts", "--no-backtest", "--ledger", str(tmp_path / "ledger")]
+        given += ["--repo", forge.git_url, "--config", str(file), "-o", str(tmp_path / "out")]
+        done = CliRunner().invoke(main, [*given, "--pr"])
+        assert done.exit_code in (0, 3), done.output
+        assert len(forge.pulls) == 2, done.output
+        assert done_so_far == ["clone", "plan"]
+        forge.pulls[0].state = "closed"
+        assert CliRunner().invoke(main, [*given, "--pr"]).exit_code in (0, 3)
+    told = CliRunner().invoke(main, ["history", "-o", "json", "--ledger", str(tmp_path / "ledger")])
+    fates = [p["fate"] for p in json.loads(told.output)["proposals"]]
+    assert "rejected" in fates, told.output
+
+
 def test_from_a_finished_run_to_open_pull_requests(
     served: Standin, run_json: Path, tmp_path: Path, git: Git
 ) -> None:
@@ -65,7 +79,11 @@ def test_from_a_finished_run_to_open_pull_requests(
         git(tmp_path, "clone", "-q", str(forge.bare), "checkout")
         git(checkout, "remote", "set-url", "origin", forge.git_url)
         given = ["--from", run_json, "--repo", checkout, "--config", settings(tmp_path, forge)]
+        (checkout / "mine.txt").write_text("not committed")
+        before = state(checkout)
         dry = pr(*given, "--open", "--dry-run")
+        assert state(checkout) == before
+        (checkout / "mine.txt").unlink()
         assert dry.exit_code == 0, dry.output
         assert list(forge.heads()) == ["main"] and forge.pulls == [] and TOKEN not in dry.output
         assert dry.output.count("would send  POST") == 3

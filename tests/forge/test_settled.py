@@ -12,7 +12,6 @@ from analyzer.history import Skipped
 from analyzer.pull_requests import settled_by
 from analyzer.report import Report, load_report
 from analyzer.workload import ContainerRef
-from tests.forge.test_run import run_json as run_json  # noqa: PLC0414  # the fixture
 
 
 def about(ref: ContainerRef) -> Promise:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from analyzer.errors import UsageError
 from analyzer.models import DEFAULT_MODEL, MODELS, RESOURCES, RISKS, model_named
+from analyzer.models.exceedance import without_cliffs
+from analyzer.models.jump import shape_of
 from analyzer.models.percentile import HALF_LIFE_DAYS, cpu_levels, day_errors, peak_levels
-from analyzer.models.pooled import CPU_SHARES, Pooled, as_busiest_day, share_tails
+from analyzer.models.pooled import CPU_SHARES, Pooled, as_busiest_day, by_size, share_tails
 from analyzer.models.quantile import decay, weighted_quantiles
 from tests.models.test_pattern import containers, noise
 from tests.samples import MIB, START, STEP, histories, meta, names, steady
@@ -303,3 +305,50 @@ def test_the_trend_carries_growth_to_the_end_of_the_horizon_and_not_beyond() -> 
     assert set(demand.findings["memory"]) == {"growth"}
     level = demand.at("memory", 0.1) / 3e8
     assert ((level > 1.52) & (level < 1.52 * 1.6)).all()
+
+
+@pytest.mark.parametrize("days", [4, 9, 21])
+def test_memory_has_no_cliffs_over_risk(days: int) -> None:
+    """Half as much again of risk takes a third at most: ``level * risk`` never falls.
+
+    Random histories, some days of which are up to a hundred times as high as the others: a level
+    between two heights that far apart is a guess, and no small step of the risk leads from one to
+    the other.
+    """
+    rng = np.random.default_rng(days)
+    logs = 17 + rng.normal(0, rng.uniform(0.01, 1.5, (200, 1)), (200, days))
+    logs += rng.uniform(0, 4.6, (200, 1)) * (
+        rng.random((200, days)) < rng.uniform(0, 0.4, (200, 1))
+    )
+    demand = Pooled().fit(containers(np.repeat(np.exp(logs), 288, axis=1)), WEEK)
+    levels = demand.levels["memory"]
+    assert np.isfinite(levels).all()
+    assert (np.diff(levels, axis=1) <= 1e-9 * levels[:, 1:]).all()
+    assert (np.diff(np.log(levels * RISKS), axis=1) >= -1e-9).all()
+
+
+def test_a_cliff_becomes_a_slope() -> None:
+    """Levels of 400 up to a risk of 10 % and of 155 beyond: a third at most goes at 15 %.
+
+    400 at 10 % may not fall below 400 / 1.5 = 267 at 15 %; and what is far from the cliff stays:
+    the mean is over risks off by a factor of exp(2 * 0.6) = 3.3 at most, and 0.5 / 3.3 = 0.15.
+    """
+    levels = np.where(RISKS <= 0.1, 400.0, 155.0)
+    found = np.exp(without_cliffs(np.log(levels)[None]))[0]
+    assert found[np.searchsorted(RISKS, 0.15)] >= 267 * (1 - 1e-9) * found[RISKS == 0.1] / 400
+    assert found[RISKS == 0.01] == pytest.approx(400)
+    assert 155 < found[RISKS == 0.2] < found[RISKS == 0.1] < 400
+
+
+def test_large_containers_get_less_margin() -> None:
+    """A margin doubles a small container and is lost in a large one.
+
+    Sizes apart and alike in everything else: e times the median has a margin of exp(-0.2) of the
+    middle's in the logarithm, 1/e of it one of exp(0.2); beyond 1.5 nothing changes.
+    """
+    tops = np.array([-9.0, -1.0, 0.0, 1.0, 9.0]) + 20.0
+    shape = shape_of(np.tile(tops[:, None], (1, 14)))
+    margins = by_size(tops[:, None] + np.array([[0.5, -0.1]]), shape) - tops[:, None]
+    expected = 0.5 * np.exp(-0.2 * np.array([-1.5, -1.0, 0.0, 1.0, 1.5]))
+    np.testing.assert_allclose(margins[:, 0], expected)
+    np.testing.assert_allclose(margins[:, 1], -0.1)

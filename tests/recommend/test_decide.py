@@ -79,7 +79,7 @@ def test_a_small_difference_keeps_what_is_there() -> None:
     """0.93 cores against 1 core declared is not worth a restart."""
     found = one(cpu=0.93)
     assert found.proposed.cpu_request == Cpu(1000)
-    assert "too small" in step(found, "cpu_request", "keep")
+    assert "too small" in step(found, "cpu_request", "small")
 
 
 def test_a_small_container_gets_what_it_needs() -> None:
@@ -93,7 +93,7 @@ def test_a_request_that_covers_what_was_seen_is_not_raised() -> None:
     found = one(memory=2048 * MIB, cpu=2.0)
     assert str(found.proposed.memory_request) == "1Gi"
     assert found.proposed.cpu_request == Cpu(1000)
-    assert "covers the highest peak" in step(found, "memory_request", "keep")
+    assert "covers the highest peak" in step(found, "memory_request", "covered")
 
 
 def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
@@ -163,7 +163,7 @@ def test_a_limit_that_has_held_is_not_raised_for_what_was_never_seen() -> None:
     """The model allows for 3Gi, but 2Gi left room above every peak and never killed."""
     kept = one(memory=1024 * MIB, cpu=1.0, rare_memory=3072 * MIB, cpu_limit_cores=None)
     assert not kept.changed
-    assert "it has held" in step(kept, "memory_limit", "keep")
+    assert "it has held" in step(kept, "memory_limit", "held")
     tight: dict[str, Any] = {"memory_limit_bytes": 102 * MIB, "memory_request_bytes": 100 * MIB}
     assert str(one(rare_memory=300 * MIB, **tight).proposed.memory_limit) == "102Mi"
 
@@ -354,7 +354,7 @@ def test_a_short_history_lowers_nothing() -> None:
     of = histories(steady(days=2), specs=[tight], window=meta(days=2))
     (higher,), _ = recommend(of, demand(of, cpu=2.0), Policies())
     assert lower.proposed.cpu_request == Cpu(1000)
-    assert "only 2.0 days" in step(lower, "cpu_request", "keep")
+    assert "only 2.0 days" in step(lower, "cpu_request", "few days")
     assert higher.proposed.cpu_request == Cpu(2000)
 
 
@@ -416,7 +416,7 @@ def test_a_throttled_container_keeps_its_cpu_request() -> None:
     of = histories(specs=[{**names(), **NOW}], events=waits)
     (found,), _ = recommend(of, demand(of), Policies())
     assert found.proposed.cpu_request == Cpu(1000)
-    assert "throttled" in step(found, "cpu_request", "keep")
+    assert "throttled" in step(found, "cpu_request", "throttled")
 
 
 def test_no_request_exceeds_the_largest_node() -> None:
@@ -434,7 +434,7 @@ def test_what_one_resource_hides_the_other_still_gets() -> None:
     of = histories(specs=[{**names(), **NOW}])
     (found,), _ = recommend(of, demand(of, reasons={"cpu": "no CPU samples"}), Policies())
     assert found.proposed.cpu_request == Cpu(1000)
-    assert step(found, "cpu_request", "keep") == "no CPU samples"
+    assert step(found, "cpu_request", "unknown") == "no CPU samples"
     assert str(found.proposed.memory_request) == "100Mi"
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from analyzer.cutoff import Kills
 from analyzer.evidence import BusyHour, Evidence, Quantiles, Spread
-from analyzer.history import Histories, Hpa, Spec, build_histories
+from analyzer.history import Histories, build_histories
 from analyzer.models import RESOURCES, Demand, Step, model_named
 from analyzer.policy import Policies, Policy, round_up
 from analyzer.quantity import TARGETS, Cpu, Memory, Quantity, Resources, TargetName
@@ -21,6 +21,7 @@ from analyzer.recommend import Bound, largest_node, recommend
 from analyzer.recommend.case import Facts
 from analyzer.recommend.decide import decide_amounts
 from analyzer.sources import Window, open_source
+from analyzer.spec import Hpa, Spec
 from tests.samples import MIB, START
 
 LEARNED = {

@@ -36,6 +36,8 @@ def openmetrics() -> str:
         _gone,
         _killed,
         _short_runs,
+        _nought,
+        _whole_pods,
     ):
         build(out)
     # Two pods of one ReplicaSet tell of its owner alike.
@@ -114,7 +116,8 @@ def _healthy(out: Text) -> None:
     pod.state(out, cpu=0.5, memory=256 * MIB)
     for resource, value in (("cpu", 4), ("memory", 8 * 2**30)):
         labels = KSM | {"node": "n1", "resource": resource}
-        out.series("kube_node_status_allocatable", labels, constant(value), WHOLE)
+        # Told since noon only.
+        out.series("kube_node_status_allocatable", labels, constant(value), (NOON, LAST))
 
 
 def _late_labels(out: Text) -> None:
@@ -124,6 +127,29 @@ def _late_labels(out: Text) -> None:
     pod.usage(out, 0.5, 100, (NOON, LAST), endpoint="https", prometheus_replica="a")
     pod.state(out, cpu=2)
     pod.usage(out, 9, 9000, container="POD", image="pause:1", id="/kubepods/late/pause")
+
+
+def _whole_pods(out: Text) -> None:
+    """A pod that declares its amounts as a whole, and the scheduler that tells of it."""
+    pod = Pod("whole")
+    pod.usage(out, 0.2, 100)
+    pod.state(out, cpu=0.5)
+    place = {"job": "scheduler", "namespace": "kube-system", "pod": "scheduler-n1"}
+    place |= {f"exported_{name}": text for name, text in pod.names.items() if name != "container"}
+    for what, resource, value in (
+        ("request", "cpu", 0.5),
+        ("request", "memory", 2**30),
+        ("limit", "memory", 2**31),
+    ):
+        labels = place | {"resource": resource}
+        out.series(f"kube_pod_resource_{what}", labels, constant(value), WHOLE)
+
+
+def _nought(out: Text) -> None:
+    """A kubelet that looks into the wrong cgroup reports no memory at all."""
+    pod = Pod("nought")
+    pod.usage(out, 0.2, 0)
+    pod.state(out, cpu=0.5)
 
 
 def _exporters(out: Text) -> None:
@@ -209,6 +235,23 @@ def _killed(out: Text) -> None:
     counted = cgroup | pod.names | {"image": "app:1", "name": "one", "node": "n1"}
     total = "container_oom_events_total"
     out.series(total, counted, lambda time: float(sum(time > kill for kill in kills)), WHOLE)
+    strained = {"node": "n1", "condition": "MemoryPressure", "status": "true"}
+    around = (kills[1] - 300, kills[1] + 300)
+    out.series(
+        "kube_node_status_condition",
+        KSM | strained,
+        lambda time: float(around[0] < time <= around[1]),
+        WHOLE,
+    )
+    # A signal that cannot be caught ended both; one was near its limit, the other met a probe.
+    for space, mebibytes in (("signal", 250), ("probe", 100)):
+        pod = Pod(space)
+        pod.usage(out, 0.2, mebibytes)
+        pod.state(out, cpu=0.5)
+        limit = KSM | pod.names | {"resource": "memory"}
+        out.series("kube_pod_container_resource_limits", limit, constant(256 * MIB), WHOLE)
+        out.series(_RESTARTS, KSM | pod.names, lambda time: float(time > NOON), WHOLE)
+        out.series(f"{ended}exitcode", KSM | pod.names, constant(137), span)
     evicted = Pod("evicted", phase="Failed")
     evicted.usage(out, 0.2, 100, (FIRST, NOON))
     evicted.state(out, cpu=0.5)

@@ -216,3 +216,8 @@ def _state(out: Text) -> None:
     one(f"{prefix}_spec_target_metric", hpa | metric, 80, whole)
     for resource, value in (("cpu", 4), ("memory", 8 * 2**30), ("nvidia_com_gpu", 1)):
         one("kube_node_status_allocatable", {"node": "n1", "resource": resource}, value, whole)
+    target = {"target_kind": "Deployment", "target_name": "web"}
+    modes = "kube_customresource_verticalpodautoscaler_spec_updatepolicy_updatemode"
+    for mode in ("Auto", "Off"):
+        one(modes, {**target, "update_mode": mode}, float(mode == "Off"), whole)
+    one("kube_node_labels", {"node": "n1", "label_karpenter_sh_nodepool": "general"}, 1, whole)

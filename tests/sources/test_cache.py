@@ -26,7 +26,7 @@ from analyzer.sources.days import has_arrived, summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
-from analyzer.usage import NAMES, Recording, validate_pods
+from analyzer.usage import NAMES, Recording, validate_days, validate_events, validate_pods
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
 
@@ -145,7 +145,7 @@ def test_two_runs_at_once_store_one_day(cache: Cache, day: Recording) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(store_and_load, range(12)))
-    assert [entry.name for entry in cache.home.iterdir()] == ["2026-11-20"]
+    assert {entry.name for entry in cache.home.iterdir()} == {"2026-11-20", "identity.json"}
 
 
 def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path, day: Recording) -> None:
@@ -174,7 +174,7 @@ def test_a_full_disk_is_no_failure(tmp_path: Path, day: Recording) -> None:
         cache = Cache(Path(sys.argv[2]), ("x",))
         assert not cache.store(day.meta.start, day)
         assert cache.load(day.meta.start) is None
-        assert not any(cache.home.iterdir())
+        assert {entry.name for entry in cache.home.iterdir()} <= {"identity.json"}
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     sample = ROOT / "sample-data" / "recording"
@@ -191,7 +191,7 @@ def test_what_killed_runs_left_is_cleared_when_old(cache: Cache, day: Recording)
         os.utime(left, (moment, moment))
     cache.store(FIRST, day)
     names = {entry.name for entry in cache.home.iterdir()}
-    assert names == {".writing-young", "2026-11-20"}
+    assert names == {".writing-young", "2026-11-20", "identity.json"}
 
 
 def test_a_run_killed_fifty_times_loses_nothing(small_server: str, tmp_path: Path) -> None:
@@ -305,6 +305,82 @@ def test_summaries_outlive_their_days(cache: Cache, day: Recording) -> None:
     assert len(cache.summaries(FIRST + 366 * DAY)) == len(expected)
     assert cache.summaries(FIRST + 367 * DAY).empty
     assert not list(cache.summary_home.glob("*.parquet"))
+
+
+def other_way(cache: Cache, way: str) -> Cache:
+    """The same cluster, asked in another way."""
+    return Cache(cache.folder, ("cluster", way), ("cluster",))
+
+
+def test_old_days_go_and_their_summaries_stay(cache: Cache, day: Recording) -> None:
+    """However they were asked for; days of another cluster and newer ones stay whole."""
+    ours, before = other_way(cache, "one"), other_way(cache, "another")
+    others = Cache(cache.folder, ("other", "one"), ("other",))
+    for each in (ours, before, others):
+        assert each.store(FIRST, day)
+    assert before.store(FIRST + DAY, day)
+    ours.prune(FIRST + DAY)
+    assert ours.load(FIRST) is before.load(FIRST) is None
+    assert same(others.load(FIRST), day)
+    assert same(before.load(FIRST + DAY), day)
+    assert set(ours.summaries(FIRST + DAY)["day"]) == {pd.Timestamp(FIRST)}
+
+
+def test_a_day_that_cannot_be_summed_up_stays(
+    cache: Cache, day: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is lost that is known nowhere else."""
+    cache.store(FIRST, day)
+    path = cache.home / "2026-11-20"
+    (path / "usage.parquet").write_bytes(b"damaged")
+    cache.prune(FIRST + DAY)
+    assert path.is_dir()
+    assert "stays, it cannot be summed up" in caplog.text
+
+
+def test_days_of_earlier_versions_are_named(cache: Cache, day: Recording) -> None:
+    """They do not say of which cluster they are; a folder that is read again does from then on."""
+    earlier = other_way(cache, "earlier")
+    for each in (cache, earlier):
+        each.store(FIRST, day)
+        (each.home / "identity.json").unlink()
+    assert cache.untold() == [earlier.home]
+    earlier.prune(FIRST)
+    assert cache.untold() == []
+
+
+def test_what_a_look_back_told_is_kept_once(cache: Cache) -> None:
+    """A day with a summary needs no second look, and keeps the one it has."""
+    row = dict(zip(NAMES, ("n", "Deployment", "w", "c"), strict=True))
+    look = validate_days(pd.DataFrame([{**row, "day": FIRST, "memory_peak_bytes": 5.0}]))
+    assert not cache.knows(FIRST)
+    cache.keep_look(look)
+    assert cache.knows(FIRST)
+    cache.keep_look(look.assign(memory_peak_bytes=7.0))
+    assert cache.summaries(FIRST + DAY)["memory_peak_bytes"].tolist() == [5.0]
+
+
+def test_a_summary_tells_the_peak_of_starts(day: Recording) -> None:
+    """The first ten minutes of a pod and of a restart, apart from the steady state."""
+    usage = day.usage
+    series = int(np.flatnonzero(np.diff(usage.offset) == 288)[0])
+    ref, pod = usage.containers[usage.container[series]], usage.pods[series]
+    memory = usage.memory_bytes.copy()
+    where = slice(usage.offset[series], usage.offset[series + 1])
+    memory[where] = 100.0
+    memory[where][[100, 101, 110]] = 700.0, 900.0, 950.0
+    names = dict(zip(NAMES, (ref.namespace, ref.kind, ref.workload, ref.container), strict=True))
+    moment = usage.start + 100 * usage.step + timedelta(seconds=30)
+    event = {**names, "pod": pod, "timestamp": moment, "kind": "restart"}
+    started = replace(
+        day,
+        usage=replace(usage, memory_bytes=memory),
+        events=validate_events(pd.DataFrame([event])),
+        pods=validate_pods(pd.DataFrame(columns=["namespace", "pod"])),
+    )
+    table = summarise_day(started).set_index(NAMES)
+    assert table.loc[tuple(names.values()), "start_peak_bytes"] == 900.0
+    assert table["start_peak_bytes"].notna().sum() == 1
 
 
 def test_a_summary_is_the_cluster_s_however_it_was_asked(cache: Cache, day: Recording) -> None:

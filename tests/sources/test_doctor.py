@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from analyzer.check import Check
+from analyzer.cli.formats import checklist
 from analyzer.sources import (
     PrometheusSettings,
     PrometheusSource,
+    Window,
     import_frame,
     open_source,
     save_recording,
@@ -21,30 +23,29 @@ from analyzer.sources import (
 from tests.samples import steady
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
-from tests.sources.weather import Answer, Fault, Weather, proxy, refuse, rewrite
+from tests.sources.weather import Answer, Weather, proxy, refuse, rewrite
 
 
 def examine(url: str, **settings: object) -> dict[str, Check]:
     source = PrometheusSource(url, PrometheusSettings(**settings))  # type: ignore[arg-type]
-    return {finding.check: finding for finding in source.examine(END)}
-
-
-def without(metric: str) -> Fault:
-    """A server that has never heard of `metric`."""
-
-    def fault(answer: Answer) -> Answer:
-        answer.body = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
-        return answer
-
-    fault.__name__ = metric
-    return fault
+    return {finding.check: finding for finding in source.examine(Window(END, timedelta(days=2)))}
 
 
 class Lacking(Weather):
-    """Every question about one metric has an empty answer."""
+    """A server that has never heard of `metric`."""
+
+    def __init__(self, metric: str) -> None:
+        super().__init__(nothing)
+        self.metric = metric.encode()
 
     def applies(self, path: str, body: bytes) -> bool:
-        return self.fault.__name__.encode() in body and path.endswith("/query")
+        return self.metric in body and path.endswith(("/query", "/query_range"))
+
+
+def nothing(answer: Answer) -> Answer:
+    kind = b"matrix" if b'"matrix"' in answer.body else b"vector"
+    answer.body = b'{"status":"success","data":{"resultType":"%s","result":[]}}' % kind
+    return answer
 
 
 def test_a_sound_server_has_no_problem(small_server: str) -> None:
@@ -76,7 +77,7 @@ def test_what_is_missing_is_named_with_advice(
     metric: str, check: str, status: str, advice: str, small_server: str
 ) -> None:
     """Each missing family has its own line."""
-    with proxy(small_server, Lacking(without(metric))) as url:
+    with proxy(small_server, Lacking(metric)) as url:
         finding = examine(url)[check]
     assert finding.status == status
     assert advice in finding.advice
@@ -109,18 +110,56 @@ def test_a_clock_that_is_off_is_seen(small_server: str) -> None:
 
 def test_recordings_are_examined_too(tmp_path: Path) -> None:
     """A sound one, and none at all."""
-    sample = open_source(f"recording:{ROOT / 'sample-data' / 'recording'}").examine()
+    sample = open_source(f"recording:{ROOT / 'sample-data' / 'recording'}").examine(Window())
     assert {f.status for f in sample} == {"ok"}
-    nothing = open_source(f"recording:{tmp_path / 'nothing'}").examine()
+    nothing = open_source(f"recording:{tmp_path / 'nothing'}").examine(Window())
     assert [f.status for f in nothing] == ["problem"]
 
 
 def test_a_recording_names_what_cannot_be_believed(tmp_path: Path) -> None:
-    """One finding a fault, with the number of containers and one of them by name."""
+    """One finding for each container, by name."""
     zero = [steady(1, 0.1, 0.0, workload=name) for name in ("a", "b")]
     save_recording(import_frame(pd.concat(zero), cluster="c"), tmp_path / "r")
-    found = {f.check: f for f in open_source(f"recording:{tmp_path / 'r'}").examine()}
-    assert found["telemetry: memory zero"].status == "warning"
-    assert found["telemetry: memory zero"].found.startswith(
-        "2 containers, for example shop/Deployment/a/app: 288 of 288 memory samples read exactly 0"
+    checks = open_source(f"recording:{tmp_path / 'r'}").examine(Window())
+    found = [f for f in checks if f.check == "telemetry: memory zero"]
+    assert [f.status for f in found] == ["warning"] * 2
+    assert found[0].found.startswith(
+        "shop/Deployment/a/app: 288 of 288 memory samples read exactly 0"
     )
+
+
+def test_a_server_is_judged_by_its_whole_window(odd_server: str) -> None:
+    """What cannot be believed and what gets no amounts is told for each container."""
+    checks = PrometheusSource(odd_server).examine(Window(END, timedelta(days=1)))
+    (told,) = (f for f in checks if f.check == "containers")
+    assert "get no amounts" in told.found
+    found = [f for f in checks if f.check.startswith("telemetry: ")]
+    assert [(f.check, f.found) for f in found] == [
+        (
+            "telemetry: memory zero",
+            "nought/Deployment/nought/nought: 288 of 288 memory samples read exactly 0 "
+            "bytes, which no running container uses; that counts as not observed",
+        )
+    ]
+
+
+def test_a_metric_that_was_away_within_the_window_is_named(odd_server: str) -> None:
+    """One look at the end would not have met it: nodes are told of since noon."""
+    checks = PrometheusSource(odd_server).examine(Window(END, timedelta(days=1)))
+    (found,) = (f for f in checks if f.check == "kube_node_status_allocatable")
+    assert found.status == "warning"
+    assert found.found.endswith(
+        "missing at 6 of 12 looks, such as 2026-11-22 10:00 and 2026-11-22 12:00 UTC"
+    )
+
+
+def test_of_many_alike_the_first_are_shown() -> None:
+    """Five of a kind and how many more; what to do about them once."""
+    alike = [Check("gate", "warning", f"pod {k}", "mend it") for k in range(7)]
+    lines = checklist([*alike, Check("clock", "ok", "right")], 100).splitlines()
+    assert [line.split("   ")[-1].strip() for line in lines] == [
+        *(f"pod {k}" for k in range(5)),
+        "and 2 more, see -o json",
+        "-> mend it",
+        "right",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_shards_of_exporters_add_up(odd: Recording) -> None:
 
 def test_doctor_names_the_exporters(odd_server: str) -> None:
     """Which two repeat each other, which counts, and what to do."""
-    checks = {check.check: check for check in PrometheusSource(odd_server).examine(END)}
+    checks = {check.check: check for check in PrometheusSource(odd_server).examine(ONE_DAY)}
     found = checks["exporters"]
     assert found.found == (
         "opencost and kube-state-metrics both tell 1 requests; "
@@ -196,11 +197,33 @@ def happened(recording: Recording, workload: str) -> list[tuple[str, float, floa
 def test_the_kernels_counter_tells_of_kills_that_kubernetes_does_not(odd: Recording) -> None:
     """A restart at which it rises is one kill; so is a rise without a restart, of a child."""
     events = happened(odd, "kernel")
-    assert [kind for kind, _, _ in events] == ["restart", "oom_kill", "oom_kill"]
-    assert [value for _, _, value in events[1:]] == [256 * MIB] * 2
+    assert [kind for kind, _, _ in events[:3]] == ["restart", "oom_kill", "oom_kill"]
+    assert [value for _, _, value in events[1:3]] == [256 * MIB] * 2
     np.testing.assert_allclose(
-        [hour for _, hour, _ in events], [2 / 60, 2 / 60, 61 / 60], atol=0.02
+        [hour for _, hour, _ in events[:3]], [2 / 60, 2 / 60, 61 / 60], atol=0.02
     )
+
+
+def test_a_kill_on_a_node_that_was_short_of_memory_is_marked(odd: Recording) -> None:
+    """The second kill fell into ten minutes of its node's need, the first an hour before."""
+    pressure = [hour for kind, hour, _ in happened(odd, "kernel") if kind == "node_pressure"]
+    np.testing.assert_allclose(pressure, [61 / 60], atol=0.02)
+
+
+def test_a_signal_near_the_limit_is_a_kill(odd: Recording) -> None:
+    """Exit code 137 with 250 of 256 MiB used; with 100 it was a probe."""
+    near = [(kind, value) for kind, _, value in happened(odd, "signal") if kind == "oom_kill"]
+    assert near == [("oom_kill", 256 * MIB)]
+    assert [kind for kind, _, _ in happened(odd, "probe")] == ["restart"]
+
+
+def test_what_a_pod_declares_as_a_whole_is_read(odd: Recording) -> None:
+    """Of memory its containers declare nothing, so the pod's is its own; CPU is theirs."""
+    row = spec(odd, "whole")
+    assert row["pod_memory_request_bytes"] == 2**30
+    assert row["pod_memory_limit_bytes"] == 2**31
+    assert math.isnan(row["pod_cpu_request_cores"])
+    assert math.isnan(spec(odd, "well")["pod_memory_request_bytes"])
 
 
 def test_an_eviction_is_no_kill(odd: Recording) -> None:
@@ -231,15 +254,17 @@ def test_one_scrape_is_enough_where_the_start_is_known(odd: Recording) -> None:
 
 
 def test_resident_memory_is_read_near_the_limit_only(odd: Recording) -> None:
-    """250 of 256 MiB are near it, and 90 of these cannot be taken back."""
+    """250 of 256 MiB are near it: 90 are resident, and 170 are told to be cache."""
     usage = odd.usage
     assert usage.memory_rss_bytes is not None
-    assert usage.memory_cache_bytes is None
+    assert usage.memory_cache_bytes is not None
     seen = np.flatnonzero(~np.isnan(usage.memory_rss_bytes))
     (index,) = (i for i, ref in enumerate(usage.containers) if ref.workload == "kernel")
     where = usage.span(index)
     assert (seen[0], seen[-1] + 1, len(seen)) == (where.start, where.stop, 288)
     assert set(usage.memory_rss_bytes[seen]) == {90 * MIB}
+    assert set(usage.memory_cache_bytes[seen]) == {170 * MIB}
+    assert set(usage.firm_bytes[seen]) == {90 * MIB}
 
 
 def test_a_long_look_finds_peaks_from_before_the_window(small_server: str) -> None:
@@ -249,6 +274,10 @@ def test_a_long_look_finds_peaks_from_before_the_window(small_server: str) -> No
         dialect = probe(connection, PrometheusSettings(), END - day, END)
         grid = fit_grid(END, ONE_DAY, dialect)
         found = read_long_look(Reader(connection, silent), dialect, grid, depths=(60, 2))
+        again = read_long_look(
+            Reader(connection, silent), dialect, grid, depths=(60, 2), known=lambda _: True
+        )
+    assert again.empty
     assert set(found["day"]) == {pd.Timestamp(END - 2 * day)}
     peaks = found.set_index("workload")["memory_peak_bytes"]
     assert peaks["db"] == 500 * MIB
@@ -259,8 +288,11 @@ def test_a_long_look_finds_peaks_from_before_the_window(small_server: str) -> No
 def test_doctor_names_what_fell_silent(odd_server: str) -> None:
     """The same words as a run's; an outage is a problem."""
     source = PrometheusSource(odd_server)
-    fresh = {check.check: check for check in source.examine(END)}["fresh"]
+    fresh = {check.check: check for check in source.examine(ONE_DAY)}["fresh"]
     assert fresh.status == "warning"
     assert fresh.found.startswith("the node n2 has told no usage since")
-    late = {check.check: check for check in source.examine(END + timedelta(hours=5))}["fresh"]
+    late = {
+        check.check: check
+        for check in source.examine(replace(ONE_DAY, end=END + timedelta(hours=5)))
+    }["fresh"]
     assert late.status == "problem"

@@ -132,12 +132,14 @@ def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
         "max": 5,
         "metrics": [{"resource": "cpu", "type": "Utilization", "value": 80.0}],
     }
+    assert web["vpa"] == "Off"
     assert small.meta.nodes == (
         {
             "name": "n1",
             "cpu_allocatable_cores": 4.0,
             "memory_allocatable_bytes": 8 * 2**30,
             "gpus": 1,
+            "labels": {"karpenter_sh_nodepool": "general"},
         },
     )
 
@@ -184,12 +186,15 @@ def test_pressure_is_part_of_the_evidence(small: Recording, tmp_path: Path) -> N
 
 
 def test_pressure_that_nobody_tells_of_is_not_asked_for(small_server: str) -> None:
-    """One small question finds out; a server that answers it with every name misleads nobody."""
+    """Small questions find out; a server that answers them with every name misleads nobody.
+
+    The other one is of the parts of memory, for a container near its limit.
+    """
     names = b'{"status":"success","data":["up","container_cpu_usage_seconds_total"]}'
     weather = Weather(rewrite(lambda _: names), path="/__name__/values", times=10**6)
     with proxy(small_server, weather) as url:
         got = PrometheusSource(url).read(TWO_DAYS)
-    assert weather.met == 1
+    assert weather.met == 2
     assert not any(b"container_pressure" in body for body in weather.bodies)
     assert not got.events["kind"].str.endswith("_pressure").any()
     assert got.meta.warnings == ()
@@ -229,9 +234,9 @@ def test_a_window_without_data_names_the_newest_sample(small_server: str) -> Non
 
 
 def test_a_window_longer_than_the_history_is_no_error(small_server: str) -> None:
-    """Asking for 30 days of 2 gives 2, and the window keeps its length."""
+    """Asking for 30 days of 2 gives 2: what was never there is no part of the window."""
     recording = PrometheusSource(small_server).read(Window(END, timedelta(days=30)))
-    assert recording.meta.steps == 30 * 288
+    assert recording.meta.steps == 2 * 288
     assert len(samples(recording, "pg")) == 2 * 288
 
 

@@ -170,7 +170,9 @@ def test_when_all_fail_the_first_one_says_why() -> None:
 def test_each_is_examined(servers: tuple[str, str]) -> None:
     """The doctor numbers its findings, and one that is away hides nothing of the other."""
     source = PrometheusSource(f"http://127.0.0.1:1,{servers[1]}", QUICK)
-    found = {finding.check: finding.status for finding in source.examine(END)}
+    found = {
+        finding.check: finding.status for finding in source.examine(Window(END, timedelta(days=2)))
+    }
     assert found["reach (1)"] == "problem"
     assert found["usage (2)"] == "ok"
 

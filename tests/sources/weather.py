@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,14 @@ class _Forwarding(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
 
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing of clients that were killed."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
 def proxy(url: str, weather: Weather) -> Iterator[str]:
     """A proxy to `url` under `weather`; yields its URL."""
@@ -108,7 +117,7 @@ def proxy(url: str, weather: Weather) -> Iterator[str]:
     class Handler(_Forwarding):
         real, sky = url, weather
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Quiet(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.history import Skipped
+from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import Step
+from analyzer.placement import GroupUse, Packing
 from analyzer.recommend import Recommendation
 from analyzer.report import Landing, Report
 from analyzer.writers.markup import element, join
@@ -260,6 +263,52 @@ def test_every_control_and_column_has_a_name(browser: Browser, tmp_path: Path) -
     assert page.run("document.documentElement.lang") == "en"
     assert page.run("document.querySelectorAll('#table thead th:not([scope=col])').length") == 0
     assert page.run("document.querySelectorAll('img:not([alt])').length") == 0
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (800, "dark"), (1600, "light")])
+def test_axe_finds_nothing_that_keeps_people_out(
+    browser: Browser, axe: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    """Neither in the table nor in what lies behind a row: contrast, names, roles, order."""
+    use = GroupUse("big", 2, 9, 16, 64, 8, 4, 32, 16, 2, 1, 1, 12.5, 0.0)
+    (first, *_), stays = THREE.recommendations, replace(THREE, packing=Packing((use,)))
+    outcome = Outcome(
+        first.ref,
+        merged=datetime(2026, 11, 1, tzinfo=UTC),
+        origin="proposed",
+        before=first.current,
+        now=first.proposed,
+        weeks=2.0,
+        promised={"memory_request": 0.1},
+        happened={"memory_request": 0.0},
+        kills=1,
+        throttled=0.2,
+    )
+    asked = {"name": "prefers-color-scheme", "value": scheme}
+    browser.call("Emulation.setEmulatedMedia", features=[asked])
+    page = opened(browser, tmp_path, replace(stays, outcomes=(outcome,)), width=width)
+    assert "0% (10%)" in page.run("document.body.textContent")
+    assert "Freed a month" in page.run("document.body.textContent")
+    for step in ("true", "document.querySelector('#rows a').click()"):
+        page.run(step)
+        page.call("Runtime.evaluate", expression=axe)
+        found = page.run(
+            "axe.run(document).then(r => r.violations.map(v => v.id + ': ' + v.nodes[0].html))"
+        )
+        assert found == []
+    page.call("Emulation.setEmulatedMedia", features=[])
+
+
+def test_a_printed_page_holds_every_row(browser: Browser, tmp_path: Path) -> None:
+    """Also those that were not laid out yet, and no control."""
+    many = report(*(change(f"web-{k:03}") for k in range(300)))
+    page = opened(browser, tmp_path, many)
+    assert len(names(page)) < 300
+    page.run("window.dispatchEvent(new Event('beforeprint'))")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    assert len(names(page)) == 300
+    assert page.run("getComputedStyle(document.getElementById('controls')).display") == "none"
+    page.call("Emulation.setEmulatedMedia", media="")
 
 
 def test_what_is_held_is_counted_as_the_summary_counts_it() -> None:

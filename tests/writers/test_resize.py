@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,15 @@ def test_what_cannot_be_resized_is_listed() -> None:
     listed = script.split("# Left out:\n")[1].removesuffix('\nexit "$failed"\n').splitlines()
     assert len(listed) == 3
     assert all(line.startswith("# ") for line in listed)
+
+
+def test_pods_that_give_back_come_before_those_that_ask_for_more() -> None:
+    """A raise finds the room that another leaves, whatever the names."""
+    more = recommendation(NEW, replace(NEW, cpu_request=NOW.cpu_request), of=ref(workload="a"))
+    less = recommendation(NOW, NEW, of=ref(workload="b"))
+    script = write_resize(report(more, less))["patches/resize.sh"].decode()
+    calls = [line for line in script.splitlines() if line.startswith("resize shop")]
+    assert [call.split()[3] for call in calls] == ["b", "a"]
 
 
 def test_equal_decisions_give_equal_bytes() -> None:

@@ -13,8 +13,10 @@ from analyzer.gitops.land.proof import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster
+from analyzer.recommend.codes import CODES
 from analyzer.report import Change, Landing
 from analyzer.telemetry import Verdict
+from analyzer.writers.glossary import STEPS
 from analyzer.writers.kustomize import write_kustomize
 from analyzer.writers.summary import SHOWN, write_summary
 from analyzer.writers.table import write_csv
@@ -190,3 +192,9 @@ def test_the_table_file_has_every_container_and_runs_no_formula() -> None:
     )
     assert [row["container"] for row in rows] == ["app", "'=cmd()"]
     assert rows[0]["cpu_request_proposed"] == "0.1"
+
+
+def test_every_step_that_decides_has_plain_words() -> None:
+    """Its code is for programs; a page says what it does."""
+    assert set(CODES) <= set(STEPS)
+    assert not set(STEPS) & set(STEPS.values()) - {"held"}

@@ -41,12 +41,22 @@ class Manifests:
         if item.is_workload:
             for container in _described(item.node, POD_PATHS[item.kind]):
                 self._container(arrival, container, item.kind, arrival.name)
+        elif item.kind == "VerticalPodAutoscaler":
+            self._vpa(arrival)
         elif item.kind == "FluxInstance":
             self._flux_patches(arrival, ("spec", "kustomize", "patches"))
         elif item.is_flux_kustomization:
             self._flux_patches(arrival, ("spec", "patches"))
         else:
             self._custom(arrival)
+
+    def _vpa(self, arrival: Arrival) -> None:
+        """Take down whose amounts a VerticalPodAutoscaler sets, and in which mode."""
+        node, route = arrival.node, arrival.route
+        kind, name = (node.text("spec", "targetRef", key) for key in ("kind", "name"))
+        if kind and name and route.inside and route.reachable is not False:
+            mode = node.text("spec", "updatePolicy", "updateMode") or "Auto"
+            self.survey.vpas[arrival.namespace, kind, route.expand(name)] = mode
 
     def _owner(self, arrival: Arrival) -> Owner:
         return Owner(arrival.object.kind, arrival.name, arrival.namespace)

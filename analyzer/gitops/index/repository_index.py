@@ -7,7 +7,7 @@ container, with the place that decides its requests and limits and the rule by w
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, TypeVar
@@ -49,6 +49,8 @@ class RepositoryIndex:
     findings: tuple[Finding, ...]
     rooted: bool
     notes: tuple[str, ...] = ()
+    vpas: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
 
     @property
     def root(self) -> FilePath:
@@ -177,6 +179,7 @@ def index_repository(
         tuple(survey.findings),
         survey.reach.rooted,
         tuple(survey.reach.notes),
+        survey.vpas,
     )
 
 
@@ -189,16 +192,10 @@ def _look(survey: Survey, tools: Tools) -> None:
     survey.releases = find_releases(survey.repository, survey.reach)
     values = Values(survey, manifests, tools)
     for release in survey.releases:
-        before = len(survey.expectations)
         try:
             values.take(release)
         except YamlError as err:
             survey.reach.notes.append(f"{release.owner}: {err}")
-        if release.overruled is not None:
-            survey.expectations[before:] = [
-                replace(e, confidence="unproven", rule=f"{release.overruled}; {e.rule}")
-                for e in survey.expectations[before:]
-            ]
 
 
 def _block_scalars(survey: Survey) -> None:

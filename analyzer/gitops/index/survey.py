@@ -35,6 +35,8 @@ class Survey:
     expectations: list[Expectation] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
 
     def place(
         self,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from analyzer.gitops.index.block import RESOURCES, TYPO, is_block
 from analyzer.gitops.index.manifests import Manifests
-from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.place import Confidence, Expectation, Finding, Place
 from analyzer.gitops.index.survey import Survey
-from analyzer.gitops.reach.release import Release
+from analyzer.gitops.reach.custom import read_workload
+from analyzer.gitops.reach.release import Release, touches_resources
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor, memory_floors
 from analyzer.gitops.render.app_template import APP_TEMPLATE, Rendered, app_template, naming_rule
 from analyzer.gitops.render.charts import charts_in
 from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import RenderError, Tools
-from analyzer.gitops.render.well_known import CHARTS
+from analyzer.gitops.render.well_known import ChartRule, charts, is_another
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Path, walk
 
@@ -31,9 +33,23 @@ class Values:
 
     def take(self, release: Release) -> None:
         """Find the places among the values of one release. Raises `YamlError` on alias bombs."""
+        before = len(self.survey.expectations)
+        rendered = self._take(release)
+        doubt = release.overruled
+        if doubt is None and not rendered and touches_resources(release.post_renderers):
+            doubt = "a post-renderer of the release changes resources as well"
+        if doubt is not None:
+            self.survey.expectations[before:] = [
+                replace(e, confidence="unproven", rule=f"{doubt}; {e.rule}")
+                for e in self.survey.expectations[before:]
+            ]
+
+    def _take(self, release: Release) -> bool:
+        """Whether rendering showed what the values decide, so that no rule was needed."""
         values = release.merged()
         known: set[tuple[str, Address]] = set()
         chart = None if self._is_umbrella(release) else release.owner.chart
+        learned: set[tuple[str, Address]] | None = None
         if chart == APP_TEMPLATE:
             rendered = app_template(
                 release.name, release.owner.version, values, release.route.expand
@@ -42,10 +58,11 @@ class Values:
             known |= self._expect_rendered(release, rendered, rule, values)
         elif (learned := self._learn(release, values)) is not None:
             known |= learned
-        elif chart in CHARTS:
+        elif chart in charts() and not is_another(release.source):
             known |= self._expect_well_known(release, values)
         self._flux_instance_values(release)
         self._other_blocks(release, known)
+        return learned is not None
 
     def _is_umbrella(self, release: Release) -> bool:
         """Whether the chart is one of the repository that wraps others.
@@ -98,7 +115,8 @@ class Values:
     def _helm(self) -> Helm | None:
         if self.tools.helm is None:
             return None
-        return Helm(self.tools.helm, charts_in([*self.tools.charts, self.survey.repository.root]))
+        charts = charts_in([*self.tools.charts, self.survey.repository.root])
+        return Helm(self.tools.helm, charts, self.tools.kubectl)
 
     def _learn(
         self, release: Release, values: Mapping[str, object]
@@ -110,7 +128,9 @@ class Values:
         if chart is None:
             return None
         try:
-            landed = self._helm.sentinels(chart, release.name, release.owner.namespace, values)
+            landed = self._helm.sentinels(
+                chart, release.name, release.owner.namespace, values, release.post_renderers
+            )
         except RenderError as err:
             self.survey.reach.notes.append(f"{release.owner}: {err}")
             return None
@@ -130,11 +150,12 @@ class Values:
                 place = self.survey.place(
                     file, address, release.owner, sink.container, release.route
                 )
+                workload, pattern = read_workload(sink.workload)
                 self.survey.expectations.append(
                     Expectation(
                         release.owner.namespace,
                         sink.kind,
-                        sink.workload,
+                        workload,
                         sink.container,
                         None,
                         place,
@@ -142,6 +163,7 @@ class Values:
                         f"{chart.version} was rendered",
                         "certain",
                         release.route,
+                        pattern,
                         floors=_beside(values, path, release.route),
                     )
                 )
@@ -161,7 +183,7 @@ class Values:
     ) -> set[tuple[str, Address]]:
         chart = release.owner.chart or ""
         known = set()
-        for rule in CHARTS[chart]:
+        for rule in charts()[chart]:
             found = release.locate(rule.path) or self._insertion(release, rule.path)
             if found is None:
                 continue
@@ -177,8 +199,7 @@ class Values:
                     container,
                     None,
                     place,
-                    f"the chart {chart} reads it from {dotted(rule.path)}",
-                    "likely",
+                    *_trusted(rule, chart, release, place),
                     release.route,
                     floors=_beside(values, rule.path, release.route),
                 )
@@ -236,6 +257,24 @@ class Values:
         else:
             return
         self.survey.findings.append(Finding("ignored", place, message))
+
+
+def _trusted(rule: ChartRule, chart: str, release: Release, place: Place) -> tuple[str, Confidence]:
+    """By which row of the table a place decides, and how far that can be trusted.
+
+    Of another version than those that were rendered, amounts that are stated are believed: they
+    are held against what runs. Where nothing is stated, nothing would show a mistake.
+    """
+    version = release.owner.version
+    if rule.covers(version):
+        seen = f"in versions {rule.oldest} to {rule.newest}"
+        return f"the chart {chart} reads it from {dotted(rule.path)} {seen}", "likely"
+    seen = f"in versions {rule.oldest} to {rule.newest}" if rule.oldest else "as far as known"
+    told = (
+        f"the chart {chart} reads it from {dotted(rule.path)} {seen}; "
+        f"{version or 'the version in use'} was not tried, name a folder with it by --charts-dir"
+    )
+    return told, "likely" if place.declared else "unproven"
 
 
 def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.gitops.reach import overlay
 from analyzer.gitops.reach.objects import node_at
-from analyzer.gitops.reach.release import Release, mapping_of, merge
+from analyzer.gitops.reach.release import Release, mapping_of, merge, post_renderers
 from analyzer.gitops.reach.route import Route, Steering
 from analyzer.gitops.render.kustomize import Kustomize
 from analyzer.gitops.render.rendering import Rendering
@@ -44,7 +44,16 @@ def build_of(route: Route) -> Build | None:
     return None if route.top is None else Build(route.top, route.steering)
 
 
-def built_values(release: Release, rendering: Rendering) -> Mapping[str, object]:
+Installed = tuple[Mapping[str, object], Sequence[str]]
+"""The values of a release and its post-renderers."""
+
+
+def as_found(release: Release) -> Installed:
+    """What is installed where nothing builds the release's object."""
+    return release.merged(), release.post_renderers
+
+
+def as_built(release: Release, rendering: Rendering) -> Installed:
     """The values of a HelmRelease with those that its object has once it is built.
 
     Values that it refers to come first, as they were found; for anything but a HelmRelease all of
@@ -55,5 +64,6 @@ def built_values(release: Release, rendering: Rendering) -> Mapping[str, object]
         name = release.route.expand(item.name)
         if item.is_helm_release and owner.kind == item.kind and name == owner.name:
             given = release.referenced().merged()
-            return merge(dict(given), mapping_of(item.node.at("spec", "values")))
-    return release.merged()
+            values = merge(dict(given), mapping_of(item.node.at("spec", "values")))
+            return values, post_renderers(item.node)
+    return as_found(release)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
-from analyzer.gitops.land.built import Build, build_of, built_values
+from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
 from analyzer.gitops.land.writes import Write, written
 from analyzer.gitops.reach.custom import workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
@@ -185,25 +185,25 @@ class Prover:
             return [Verdict(None, f"not rendered: {shown} is not at hand")] * len(claims)
 
         def render(chosen: Sequence[Claim]) -> Rendering:
-            values = self._values(releases[0], self._texts(chosen))
-            return helm.render(chart, owner.release or owner.name, owner.namespace, values)
+            values, post = self._installed(releases[0], self._texts(chosen))
+            return helm.render(chart, owner.release or owner.name, owner.namespace, values, post)
 
         try:
             return _judged(claims, render, in_values=False)
         except RenderError as err:
             return [Verdict(None, f"not rendered: {err}")] * len(claims)
 
-    def _values(self, release: Release, texts: Mapping[str, str]) -> Mapping[str, object]:
+    def _installed(self, release: Release, texts: Mapping[str, str]) -> Installed:
         """The values of a release with some files edited, as kustomize hands them on."""
         edited = release.with_documents({file: parse(text) for file, text in texts.items()})
         build = build_of(release.route)
         if build is None or self._builder.kustomize is None:
-            return edited.merged()
+            return as_found(edited)
         try:
             rendering = build.made_by(self._builder.kustomize, texts)
         except RenderError:
-            return edited.merged()  # the verdict of the build itself says why
-        return built_values(edited, rendering)
+            return as_found(edited)  # the verdict of the build itself says why
+        return as_built(edited, rendering)
 
 
 # --- judging what moved -------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,9 +23,10 @@ from analyzer.gitops.text.resources import ROWS
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 
-Grouping = Literal["application", "namespace", "all"]
+Grouping = Literal["application", "workload", "namespace", "team", "all"]
 Direction = Literal["increase", "decrease", "mixed"]
 _LABELS = {"cpu_request": "cpu", "memory_request": "memory"}
+_WAYS: Mapping[Direction, str] = {"increase": " up", "decrease": " down", "mixed": ""}
 _MOST_QUERIED = 3
 _MOST_REASONED = 5
 _HASH = "<!-- rightsize:{digest} -->"
@@ -87,9 +88,11 @@ def proposals(
     split_directions: bool = False,
     evidence: Mapping[ContainerRef, Evidence] | None = None,
     record: str = "",
+    team: Callable[[Edited], str | None] = lambda _edited: None,
 ) -> list[Proposal]:
     """Group the edits of `plan` for review, sorted by branch.
 
+    `team` tells whose a change is where it is grouped by team; what is nobody's goes by namespace.
     `record` is what the backtest says of the policy, in one sentence; it stands in every body.
     With `split_directions` raises and reductions never share a proposal: what must not wait is
     then not held up by what needs thought.
@@ -99,7 +102,7 @@ def proposals(
     for edited in plan.edited:
         # Two containers of one place are one edit, so they share the proposal of the first.
         home = (edited.place.file, edited.place.address)
-        key = homes.setdefault(home, _group(edited, grouping))
+        key = homes.setdefault(home, _group(edited, grouping, team))
         if split_directions:
             key = (*key, direction_of([edited]))
         groups.setdefault(key, []).append(edited)
@@ -156,11 +159,18 @@ def mails(
     }
 
 
-def _group(edited: Edited, grouping: Grouping) -> tuple[str, ...]:
+def _group(
+    edited: Edited, grouping: Grouping, team: Callable[[Edited], str | None]
+) -> tuple[str, ...]:
+    whose = team(edited) if grouping == "team" else None
+    if whose is not None:
+        return ("team", whose)
     if grouping == "all":
         return ("all",)
-    if grouping == "namespace":
+    if grouping in ("namespace", "team"):
         return (edited.ref.namespace,)
+    if grouping == "workload":
+        return (edited.ref.namespace, edited.ref.kind.lower(), edited.ref.workload)
     owner = edited.place.owner
     return (edited.ref.namespace, owner.release or owner.name)
 
@@ -184,7 +194,7 @@ def _proposal(
     name = key[:-1] if split else key
     branch = branch_name(cluster, name, key[-1] if split else None)
     body = body_text(changes, review, digest)
-    return Proposal(branch, title_text(changes), body, edits, tuple(changes), digest)
+    return Proposal(branch, title_text(changes, name), body, edits, tuple(changes), digest)
 
 
 def content_digest(changes: Iterable[Edited]) -> str:
@@ -219,19 +229,23 @@ def _ref_safe(text: str) -> str:
     return f"{safe}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
 
 
-def title_text(changes: Sequence[Edited]) -> str:
-    """``fix(resources): media/sonarr memory 2Gi -> 900Mi``, shorter where much changes at once."""
-    first = changes[0]
+def title_text(changes: Sequence[Edited], group: Sequence[str] = ()) -> str:
+    """``fix(resources): media/sonarr memory 2Gi -> 900Mi``, shorter where much changes at once.
+
+    Without amounts it says up or down; of several applications it names the `group`.
+    """
+    first, way = changes[0], _WAYS[direction_of(changes)]
     owner = first.place.owner
     application = one_line(f"{first.ref.namespace}/{owner.release or owner.name}", 80)
     if len({(c.ref.namespace, c.place.owner.release or c.place.owner.name) for c in changes}) > 1:
-        return f"fix(resources): {len(changes)} containers"
+        whose = "" if group in ((), ("all",)) else f"{one_line(group[-1], 80)}, "
+        return f"fix(resources): {whose}{len(changes)} containers{way}"
     steps = [step for change in changes for step in _steps(change)]
     if len(changes) == 1 and 1 <= len(steps) <= 2:
         return f"fix(resources): {application} {', '.join(steps)}"
     if len(changes) == 1:
-        return f"fix(resources): {application} cpu and memory"
-    return f"fix(resources): {application}, {len(changes)} containers"
+        return f"fix(resources): {application} cpu and memory{way}"
+    return f"fix(resources): {application}, {len(changes)} containers{way}"
 
 
 def _steps(edited: Edited) -> list[str]:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
@@ -187,18 +187,20 @@ def _is_work_tree(root: Path) -> bool:
 def commit_to_branch(
     repository: Path, branch: str, message: str, edits: Edits, *, author: Author | None = None
 ) -> str:
-    """Commit `edits` on top of HEAD as `branch`; the new commit's id.
+    """Commit `edits` as `branch`, on top of what is shared of HEAD; the new commit's id.
 
+    That is where HEAD leaves the remote's own branch as last fetched, so that commits of a person
+    that are not there yet do not come along; HEAD itself where no such branch is known.
     Working tree and index stay untouched. A branch of that name, here or on a remote as last
     fetched, is moved only when it was made by an earlier run, that is when it is one commit on top
-    of an ancestor of HEAD. What was made is remembered, so that one that a person has deleted is
+    of an ancestor of that. What was made is remembered, so that one that a person has deleted is
     not made again for the same proposal.
     Raises `HandsOffError` where a person has worked on it, `RejectedError` where one has deleted
     it, and `GitOpsError` where git refuses.
     """
     root = repository.resolve()
     git(root, "check-ref-format", "--branch", branch)
-    base = git(root, "rev-parse", "--verify", "HEAD^{commit}").strip()
+    base = shared_base(root)
     reference = f"refs/heads/{branch}"
     old = _reference(root, reference)
     author = author or Author()
@@ -216,6 +218,18 @@ def commit_to_branch(
     git(root, "update-ref", reference, commit, old or "")
     git(root, "update-ref", made, commit)
     return commit
+
+
+def shared_base(root: Path) -> str:
+    """The last commit of HEAD's that the remote's own branch has as well; else HEAD's own."""
+    head = git(root, "rev-parse", "--verify", "HEAD^{commit}").strip()
+    upstream = _reference(root, "refs/remotes/origin/HEAD")
+    if upstream is None:
+        return head
+    try:
+        return git(root, "merge-base", head, upstream).split()[0]
+    except GitOpsError:
+        return head  # two histories, or a clone too shallow to see where they meet
 
 
 def _refuse_where_checked_out(root: Path, branch: str, reference: str) -> None:
@@ -281,7 +295,10 @@ def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, st
         # The checkout turned line endings around, and a commit turns them back.
         before, after = committed, _unix(after)
     if mode == "120000" or committed != before:
-        raise GitOpsError(f"{path} differs from the last commit; commit or discard that first")
+        raise GitOpsError(
+            f"{path} differs from the commit that its branch would stand on; commit, discard or "
+            "share that first"
+        )
     new = git(root, "hash-object", "-w", "--stdin", given=after).strip()
     git(root, "update-index", "--cacheinfo", f"{mode},{new},{path}", extra=extra)
 
@@ -397,3 +414,71 @@ def _commit_of(root: Path, revision: str) -> str:
         with contextlib.suppress(GitOpsError):
             return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
     raise GitOpsError(f"the repository has no branch, tag or commit {revision!r}")
+
+
+@contextlib.contextmanager
+def snapshot(root: Path, revision: str) -> Iterator[Path]:
+    """The files of `revision` of the checkout at `root`, in a folder that is then gone.
+
+    The checkout stays as it is, its settings and filters have no say, and where `root` lies below
+    the top of its repository so does the folder. Raises `GitOpsError` where it has no such commit.
+    """
+    commit = commit_of(root, revision)
+    below = git(root, "rev-parse", "--show-prefix").strip()
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        top = Path(folder)
+        _borrow(root, top)
+        git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
+        yield top / below
+
+
+@contextlib.contextmanager
+def shadow(root: Path) -> Iterator[Path]:
+    """A stand-in for the checkout at `root` that is then gone: its commits, settings and remotes.
+
+    What is fetched or written there leaves no trace in the checkout. It has no files.
+    """
+    below = git(root, "rev-parse", "--show-prefix").strip()
+    head = commit_of(root, "HEAD")
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        top = Path(folder)
+        _borrow(root, top)
+        git(top, "config", "include.path", str(_git_path(root, "config")))
+        cut = _git_path(root, "shallow")
+        if cut.is_file():
+            shutil.copy(cut, top / ".git" / "shallow")
+        git(top, "update-ref", "--no-deref", "HEAD", head)
+        (top / below).mkdir(parents=True, exist_ok=True)
+        yield top / below
+
+
+def _borrow(root: Path, top: Path) -> None:
+    """Make a repository at `top` that has the objects of the one around `root`."""
+    git(top, "init", "--quiet")
+    borrowed = top / ".git" / "objects" / "info" / "alternates"
+    borrowed.write_text(f"{_git_path(root, 'objects')}\n", encoding="utf-8")
+
+
+def _git_path(root: Path, name: str) -> Path:
+    return (root / git(root, "rev-parse", "--git-path", name).strip()).resolve()
+
+
+def commit_of(root: Path, revision: str) -> str:
+    """The id of the commit that `revision` names in the checkout at `root`."""
+    try:
+        name = f"{revision}^{{commit}}"
+        return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", name).strip()
+    except GitOpsError as error:
+        raise GitOpsError(
+            f"{root}: has no commit {revision[:80]!r}; fetch it (a shallow checkout needs a "
+            "depth that reaches it)"
+        ) from error
+
+
+def parting_of(root: Path, base: str, head: str) -> str:
+    """Where `head` parted from `base`; `base` itself where the history at hand does not tell."""
+    ours, theirs = commit_of(root, base), commit_of(root, head)
+    try:
+        return git(root, "merge-base", ours, theirs).strip()
+    except GitOpsError:
+        return ours

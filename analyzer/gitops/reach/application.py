@@ -231,6 +231,7 @@ class Applications:
                 values=tuple(values),
                 route=application.route,
                 overruled=_overruling_parameter(source),
+                source=application.text(source, "repoURL") or "",
             )
         )
 

@@ -83,6 +83,11 @@ def workload_text(workload: str | None, pattern: re.Pattern[str] | None) -> str:
     return pattern.pattern.replace("\\", "") if pattern is not None else workload or ""
 
 
+def read_workload(text: str) -> tuple[str | None, re.Pattern[str] | None]:
+    """A name, or the pattern of names, from what `workload_text` made of it."""
+    return (None, re.compile(text)) if _PATTERN.search(text) else (text, None)
+
+
 @cache
 def rules() -> Mapping[tuple[str, str], tuple[Rule, ...]]:
     """Every row of the table, by group and kind."""

@@ -93,6 +93,7 @@ class Fleet:
                 values=tuple(values),
                 route=route,
                 overruled=kustomized if bundle.kustomized else None,
+                source=f"{bundle.either('helm', 'repo') or ''} {chart}",
             )
         )
 

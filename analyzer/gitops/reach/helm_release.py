@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach.objects import node_at
-from analyzer.gitops.reach.release import Owner, Release
+from analyzer.gitops.reach.release import Owner, Release, post_renderers
 from analyzer.gitops.reach.repository import Repository
 from analyzer.gitops.reach.route import Arrival, HelmSource, Reach
 from analyzer.gitops.text.address import Address
-from analyzer.gitops.text.tree import Node, Path, YamlError, parse, walk
+from analyzer.gitops.text.tree import Node, Path, YamlError, parse
 
 
 def find_releases(repository: Repository, reach: Reach) -> list[Release]:
@@ -52,7 +52,7 @@ class _Releases:
         if inline is not None:
             values.append((item.file, item.address.below("spec", "values"), inline))
         values += self._values_patches(arrival)
-        overruled = _post_rendered(node) or _overwritten(arrival)
+        overruled = _overwritten(arrival)
         self.releases.append(
             Release(
                 owner,
@@ -63,6 +63,8 @@ class _Releases:
                 overruled,
                 references,
                 (item.file, item.address.below("spec", "values")),
+                self._source_of(arrival),
+                post_renderers(arrival.node),
             )
         )
 
@@ -93,6 +95,23 @@ class _Releases:
         version = node.text("spec", "ref", "tag") or node.text("spec", "ref", "semver")
         chart = url.rstrip("/").rpartition("/")[2] or None
         return chart, version and found.route.expand(version), None
+
+    def _source_of(self, arrival: Arrival) -> str:
+        """Where the chart comes from: its repository's address, else the name it is called by."""
+        spec = arrival.object.node
+        reference = spec.at("spec", "chart", "spec", "sourceRef") or spec.at("spec", "chartRef")
+        if reference is None:
+            return ""
+        found = self._referenced(reference, arrival)
+        if found is not None and found.object.kind == "HelmChart":
+            return self._source_of_chart(found)
+        told = None if found is None else found.object.node.text("spec", "url")
+        return told or reference.text("name") or ""
+
+    def _source_of_chart(self, chart: Arrival) -> str:
+        reference = chart.object.node.at("spec", "sourceRef")
+        found = None if reference is None else self._referenced(reference, chart)
+        return "" if found is None else found.object.node.text("spec", "url") or ""
 
     def _referenced(self, reference: Node, arrival: Arrival) -> Arrival | None:
         kind, name = reference.text("kind"), arrival.route.expand(reference.text("name") or "")
@@ -182,38 +201,41 @@ class _Releases:
         )
         folder = source.chart_folder
         if folder is None or self._has_templates(folder):
-            whole = Release(owner, source.route, tuple(values), (), folder, source.overruled)
+            whole = Release(
+                owner,
+                source.route,
+                tuple(values),
+                (),
+                folder,
+                source.overruled,
+                source=source.source,
+            )
             self.releases.append(whole)
         if folder is None:
             return
-        for name, chart, version in self._dependencies(folder):
-            part = replace(owner, chart=chart, version=version)
-            prefix: Path = (name,)
+        for entry in self._dependencies(folder):
+            name = entry.text("name") or ""
+            part = replace(owner, chart=name, version=entry.text("version"))
+            prefix: Path = (entry.text("alias") or name,)
             self.releases.append(
-                Release(part, source.route, tuple(values), prefix, overruled=source.overruled)
+                Release(
+                    part,
+                    source.route,
+                    tuple(values),
+                    prefix,
+                    overruled=source.overruled,
+                    source=entry.text("repository") or "",
+                )
             )
 
     def _has_templates(self, folder: str) -> bool:
         """Whether a chart kept here makes objects of its own, beside those it depends on."""
         return any((self._repository.root / folder / "templates").glob("*.yaml"))
 
-    def _dependencies(self, folder: str) -> Iterator[tuple[str, str, str | None]]:
-        """The charts an umbrella chart depends on: values key, chart name, version."""
+    def _dependencies(self, folder: str) -> list[Node]:
+        """What an umbrella chart says of each chart that it depends on."""
         documents = self._repository.files[f"{folder}/Chart.yaml"].documents
-        for entry in documents[0].root.sequence("dependencies") if documents else ():
-            name = entry.text("name") or ""
-            yield entry.text("alias") or name, name, entry.text("version")
-
-
-def _post_rendered(release: Node) -> str | None:
-    """What to say of a HelmRelease whose post-renderers touch resources; None where none does."""
-    renderers = release.at("spec", "postRenderers")
-    if renderers is None:
-        return None
-    touched = any(
-        "resources" in node.value or path[-1:] == ("resources",) for path, node in walk(renderers)
-    )
-    return "a post-renderer of the release changes resources as well" if touched else None
+        return documents[0].root.sequence("dependencies") if documents else []
 
 
 def _references(arrival: Arrival) -> list[Node]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -42,13 +42,17 @@ class Helmfiles:
 
     def _document(self, file: str, address: Address, root: Node, inside: bool) -> None:
         names = [name for name, _ in root.mapping("environments")] or ["default"]
+        addresses = {
+            each.text("name") or "": each.text("url") or ""
+            for each in root.sequence("repositories")
+        }
         whole = Route("helmfile", reachable=None, entry=file, inside=inside)
         for number, release in enumerate(root.sequence("releases")):
             here = address.below("releases", number)
             spread = len(names) > 1 and _ENVIRONMENT.search(_all_text(release)) is not None
             for name in names if spread else names[:1]:
                 route = replace(whole, entry=f"{file} for {name}") if spread else whole
-                at = _Stage(name, root.text("namespace"), route)
+                at = _Stage(name, root.text("namespace"), route, addresses)
                 self._release(file, here, release, at)
 
     def _release(self, file: str, address: Address, release: Node, at: _Stage) -> None:
@@ -76,6 +80,7 @@ class Helmfiles:
                 values=values,
                 route=at.route,
                 overruled=_overruled(release, file),
+                source=f"{chart} {at.addresses.get(chart.partition('/')[0], '')}",
             )
         )
 
@@ -106,6 +111,8 @@ class _Stage:
     name: str
     namespace: str | None
     route: Route
+    addresses: Mapping[str, str]
+    """The addresses of chart repositories by what the helmfile calls them."""
 
 
 def _folder(file: str) -> str:

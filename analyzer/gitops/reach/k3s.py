@@ -66,6 +66,7 @@ def _chart(arrival: Arrival, configs: Sequence[Arrival]) -> HelmSource:
         values=tuple(values),
         route=arrival.route,
         overruled=_overruled(arrival, spec, configs),
+        source=f"{spec.text('repo') or ''} {spec.text('chart') or ''}",
     )
 
 
@@ -143,6 +144,7 @@ def _k0s(arrival: Arrival, base: Address, entry: Node, release: str, chart: str)
         chart=_chart_name(chart),
         version=entry.text("version"),
         chart_folder=None,
+        source=chart,
         values=((arrival.object.file, address),) if values is not None else (),
         route=arrival.route,
     )

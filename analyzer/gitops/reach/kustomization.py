@@ -202,6 +202,7 @@ class Kustomizations:
                     chart_folder=None,
                     values=tuple(values),
                     route=route,
+                    source=chart.text("repo") or "",
                 )
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -43,6 +44,10 @@ class Release:
     """How many of the values, from the weakest on, come from other objects than the release."""
     home: tuple[str, Address] | None = None
     """Where values of its own would stand, for a release that may have none."""
+    source: str = ""
+    """Where the chart comes from, as written: an address, or the name of a repository."""
+    post_renderers: tuple[str, ...] = ()
+    """What kustomize makes of what helm rendered: fields of kustomizations, as JSON."""
 
     def referenced(self) -> Release:
         """The release with the values from other objects alone."""
@@ -95,6 +100,38 @@ class Release:
                 if node.at(*wanted) is not None:
                     return file, address.below(*full), present
         return None
+
+
+def post_renderers(release: Node) -> tuple[str, ...]:
+    """The post-renderers of a HelmRelease, each as fields of a kustomization, in JSON."""
+    found = []
+    for renderer in release.sequence("spec", "postRenderers"):
+        fields = mapping_of(renderer.at("kustomize"))
+        kept = {key: _inline(fields[key]) for key in _POST_RENDERED if fields.get(key)}
+        found.append(json.dumps(kept, sort_keys=True))
+    return tuple(found)
+
+
+_POST_RENDERED = ("patches", "patchesStrategicMerge", "patchesJson6902", "images")
+
+
+def _inline(entries: object) -> object:
+    """Patches as kustomize takes them: text, where Flux takes objects as well."""
+    if not isinstance(entries, list):
+        return entries
+    return [
+        {**entry, "patch": json.dumps(entry["patch"])}
+        if isinstance(entry, dict) and isinstance(entry.get("patch"), list)
+        else json.dumps(entry)
+        if isinstance(entry, dict) and "kind" in entry and "metadata" in entry
+        else entry
+        for entry in entries
+    ]
+
+
+def touches_resources(post_renderers: Sequence[str]) -> bool:
+    """Whether post-renderers say anything of resources."""
+    return any("resources" in renderer for renderer in post_renderers)
 
 
 def merge(base: dict[str, object], over: Mapping[str, object]) -> dict[str, object]:

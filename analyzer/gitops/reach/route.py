@@ -163,6 +163,8 @@ class HelmSource:
     values: tuple[tuple[str, Address], ...]
     route: Route
     overruled: str | None = None
+    source: str = ""
+    """Where the chart comes from, as written: an address, or the name of a repository."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ limit itself a setting: lowering it takes away heap or cache, so it is never low
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from analyzer.policy import round_up
 from analyzer.quantity import Memory
@@ -21,6 +23,7 @@ and connections. Tight for a JVM, whose own rule of thumb is a heap of 75 % of t
 
 _SIZE = r"(?P<amount>\d{1,15})\s*(?P<unit>[kKmMgGtT]?)(?:i?[bB]|i)?(?![\w.])"
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_NET_HEAP = "(?:DOTNET|COMPlus)_GCHeapHardLimit"
 _OPEN = r"\s*(?:=\s*)?[\"']?\$"
 
 
@@ -33,6 +36,8 @@ class _Kind:
     names: re.Pattern[str] | None = None
     unit: int = 1
     """What a number without a unit counts, in bytes."""
+    base: int = 10
+    """The base that the number is written in."""
 
 
 _KINDS = (
@@ -60,6 +65,25 @@ _KINDS = (
         re.compile(rf"(?:--|^|\n)[ \t]*maxmemory[=\s]+{_SIZE}"),
         re.compile("maxmemory"),
     ),
+    _Kind(
+        "its WiredTiger cache",
+        re.compile(
+            r"(?:--wiredTigerCacheSizeGB|\bcacheSizeGB)[=:\s]+"
+            r"(?P<amount>\d{1,6}(?:\.\d{1,4})?)(?P<unit>)(?![\w.])"
+        ),
+        None,
+        2**30,
+    ),
+    _Kind(
+        "its memory watermark",
+        re.compile(rf"\bvm_memory_high_watermark[._]absolute\s*=\s*{_SIZE}"),
+    ),
+    _Kind(
+        "its .NET heap",
+        re.compile(rf"\b{_NET_HEAP}=(?:0[xX])?(?P<amount>[\da-fA-F]{{1,15}})(?P<unit>)(?!\w)"),
+        re.compile(_NET_HEAP),
+        base=16,
+    ),
     _Kind("its GOMEMLIMIT", re.compile(rf"\bGOMEMLIMIT={_SIZE}"), re.compile("GOMEMLIMIT")),
 )
 _SIZED_BY_LIMIT = (
@@ -76,6 +100,10 @@ _SIZED_BY_LIMIT = (
 )
 _COLLECTS_EARLIER = frozenset({"GOMEMLIMIT"})
 """Derived from the limit without harm: a lower one makes the garbage collector work earlier."""
+
+
+_ALONE = re.compile(rf"\A{_SIZE}\Z")
+_HEXADECIMAL = re.compile(r"\A(?:0[xX])?(?P<amount>[\da-fA-F]{1,15})(?P<unit>)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +204,19 @@ def _fixed(name: str, text: str) -> Iterator[Floor]:
         # Of an option given twice the last one counts, or the larger: the larger one is safe.
         found = list(kind.in_text.finditer(text))
         if not found and kind.names is not None and kind.names.fullmatch(name):
-            found = list(re.finditer(rf"\A{_SIZE}\Z", text.strip("'\" ")))
-        sizes = [_size_of(each, kind.unit) for each in found]
+            alone = _HEXADECIMAL if kind.base == 16 else _ALONE
+            found = list(alone.finditer(text.strip("'\" ")))
+        sizes = [_size_of(each, kind) for each in found]
         if max(sizes, default=0) > 0:
             yield Floor(kind.what, Memory(max(sizes)))
 
 
-def _size_of(found: re.Match[str], unit: int) -> int:
-    if found["unit"]:
-        unit = 1024 ** _POWERS[found["unit"].lower()]
-    return int(found["amount"]) * unit
+def _size_of(found: re.Match[str], kind: _Kind) -> int:
+    """The bytes that a setting states, up to a whole one."""
+    unit = 1024 ** _POWERS[found["unit"].lower()] if found["unit"] else kind.unit
+    if kind.base != 10:
+        return int(found["amount"], kind.base) * unit
+    return math.ceil(Fraction(found["amount"]) * unit)
 
 
 def _from_limit(settings: object, name: str = "size") -> Iterator[str]:

@@ -37,7 +37,8 @@ class RepositoryBuilder:
         """The renderer of charts at hand, those of the repository among them; None without helm."""
         if self._tools.helm is None:
             return None
-        return Helm(self._tools.helm, charts_in([*self._tools.charts, self._repository.root]))
+        charts = charts_in([*self._tools.charts, self._repository.root])
+        return Helm(self._tools.helm, charts, self._tools.kubectl)
 
     def folder(self, folder: str, overlay: str) -> Sequence[Built] | None:
         """What kustomize makes of a folder; None where it cannot be built."""

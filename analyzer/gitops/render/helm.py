@@ -15,6 +15,7 @@ from pathlib import Path
 
 from analyzer.gitops.reach.release import Release
 from analyzer.gitops.render.charts import Chart, find_chart, unpacked
+from analyzer.gitops.render.post_renderer import PostRenderer
 from analyzer.gitops.render.program import helm_version, run
 from analyzer.gitops.render.rendering import Rendering, Sink, read_rendering
 from analyzer.gitops.text.tree import Node, parse, walk
@@ -29,8 +30,9 @@ _APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-
 class Helm:
     """Renders releases with one helm and the charts that are at hand."""
 
-    def __init__(self, helm: Path, charts: Sequence[Chart]) -> None:
+    def __init__(self, helm: Path, charts: Sequence[Chart], kubectl: Path | None = None) -> None:
         self._helm = helm
+        self._post_renderer = PostRenderer(kubectl)
         self._charts = charts
         self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
         self._prepared: dict[Path, Path] = {}
@@ -50,9 +52,17 @@ class Helm:
         return self.chart(owner.chart, owner.version)
 
     def render(
-        self, chart: Chart, release: str, namespace: str, values: Mapping[str, object]
+        self,
+        chart: Chart,
+        release: str,
+        namespace: str,
+        values: Mapping[str, object],
+        post: Sequence[str] = (),
     ) -> Rendering:
-        """What helm makes of `values`. Raises `RenderError` with what helm said."""
+        """What helm makes of `values`, and kustomize of that where there are post-renderers.
+
+        Raises `RenderError` with what either said.
+        """
         with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
             home = Path(folder)
             file = home / "values.json"
@@ -61,7 +71,8 @@ class Helm:
             command += ["--namespace", namespace, "--values", str(file)]
             command += ["--skip-schema-validation", "--include-crds=false"]
             command += [part for api in _APIS for part in ("--api-versions", api)]
-            return read_rendering(run(command, home), self.program)
+            rendered = self._post_renderer.apply(run(command, home), post)
+            return read_rendering(rendered, self.program)
 
     def _prepare(self, chart: Chart) -> Path:
         """The chart's path, as a copy with its dependencies where these lie beside it."""
@@ -93,7 +104,12 @@ class Helm:
         return target
 
     def sentinels(
-        self, chart: Chart, release: str, namespace: str, values: Mapping[str, object]
+        self,
+        chart: Chart,
+        release: str,
+        namespace: str,
+        values: Mapping[str, object],
+        post: Sequence[str] = (),
     ) -> dict[KeyPath, frozenset[Sink]]:
         """Which containers each candidate path among the values decides.
 
@@ -105,7 +121,7 @@ class Helm:
         marked: dict[str, object] = json.loads(json.dumps(_renderable(values)))
         for number, path in enumerate(candidates):
             _put(marked, path, {"requests": {"memory": _SENTINEL + number}})
-        rendered = self.render(chart, release, namespace, marked).sinks()
+        rendered = self.render(chart, release, namespace, marked, post).sinks()
         landed: dict[KeyPath, frozenset[Sink]] = {}
         for number, path in enumerate(candidates):
             odd = str(_SENTINEL + number)

@@ -1,22 +1,31 @@
 """The programs that render: where they are, what they are called, how they are run.
 
-They run offline, in a temporary folder, without the user's kubeconfig, plugins or repositories.
+They run offline, in a temporary folder, without the user's kubeconfig, plugins or repositories,
+and within limits of time, memory and output: charts and kustomizations come from strangers.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from analyzer.errors import GitOpsError
 
 _TIMEOUT = 120.0
+_MEMORY = 4 * 2**30
+"""Bytes of address space: Go sets aside several times of what it uses."""
+_OUTPUT = 256 * 2**20
+_NOWHERE = "http://127.0.0.1:9"
+"""A proxy that answers nobody."""
 
 
 class RenderError(GitOpsError):
@@ -40,7 +49,33 @@ def find_tools(charts: Iterable[Path] = (), *, path: str | None = None) -> Tools
 
 def run(command: Sequence[str], home: Path) -> str:
     """Run one program in `home`, which is all it sees as its home. Raises `RenderError`."""
-    environment = {
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=home,
+                env=_environment(home),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as err:
+            raise RenderError(f"{command[0]} could not be started: {err.strerror}") from err
+        _limit(process.pid)
+        said = _awaited(process, Path(command[0]).name)
+        output.seek(0)
+        written = output.read().decode("utf-8", "replace")
+    if process.returncode != 0:
+        words = " ".join(said.decode("utf-8", "replace").split())[-300:]
+        ended = f"was ended by signal {-process.returncode}" if process.returncode < 0 else "failed"
+        raise RenderError(f"{Path(command[0]).name} {ended}: {words}".rstrip(": "))
+    return written
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """What a program sees: its own home, and no way to the network."""
+    return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(home),
         "KUBECONFIG": os.devnull,
@@ -48,19 +83,39 @@ def run(command: Sequence[str], home: Path) -> str:
         "HELM_CONFIG_HOME": str(home / "config"),
         "HELM_DATA_HOME": str(home / "data"),
         "HELM_PLUGINS": str(home / "plugins"),
+        "GOMEMLIMIT": str(_MEMORY // 2),
+        # kustomize fetches with git and over HTTP whatever looks like an address.
+        "GIT_ALLOW_PROTOCOL": "none",
+        "HTTP_PROXY": _NOWHERE,
+        "HTTPS_PROXY": _NOWHERE,
     }
+
+
+def _limit(pid: int) -> None:
+    """Hold a program that has just been started to its limits, where the system has such."""
+    prlimit = getattr(resource, "prlimit", None)
+    if prlimit is None:
+        return
+    for kind, most in (
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_FSIZE, _OUTPUT),
+        (resource.RLIMIT_CPU, int(_TIMEOUT)),
+    ):
+        with suppress(ProcessLookupError):  # it is done already
+            prlimit(pid, kind, (most, most))
+
+
+def _awaited(process: subprocess.Popen[bytes], name: str) -> bytes:
+    """What a program says on its error channel, once it is done. Raises `RenderError`."""
     try:
-        done = subprocess.run(
-            command, cwd=home, env=environment, capture_output=True, timeout=_TIMEOUT, check=False
-        )
+        return process.communicate(timeout=_TIMEOUT)[1]
     except subprocess.TimeoutExpired as err:
-        raise RenderError(f"{Path(command[0]).name} did not finish in {_TIMEOUT:.0f} s") from err
-    except OSError as err:
-        raise RenderError(f"{command[0]} could not be started: {err.strerror}") from err
-    if done.returncode != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
-        raise RenderError(f"{Path(command[0]).name} failed: {said}")
-    return done.stdout.decode("utf-8", "replace")
+        raise RenderError(f"{name} did not finish in {_TIMEOUT:.0f} s") from err
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def helm_version(helm: Path) -> str:

@@ -1,9 +1,8 @@
-"""What happened to containers: restarts, OOM kills, throttling, pressure, image changes.
+"""What happened to containers: restarts, OOM kills, evictions, pressure, image changes.
 
 Looking at every series closely would cost the server more than the usage itself, so each kind is
 looked for where it can have happened only: restarts in pods that show a second cgroup or a raised
-counter, throttling in pods whose throttled periods grew. Pressure nearly every container knows; it
-is looked at hour by hour.
+counter. Pressure nearly every container knows; it is looked at hour by hour.
 """
 
 from __future__ import annotations
@@ -16,10 +15,14 @@ import numpy as np
 import pandas as pd
 
 from analyzer.sources.prometheus.answer import parse_labels
-from analyzer.sources.prometheus.decode import Batch
-from analyzer.sources.prometheus.facts import Facts, Rows, batches, even_grids, timelines
-from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name
-from analyzer.sources.prometheus.plan import MOST_POINTS, Piece, plan
+from analyzer.sources.prometheus.facts import (
+    Facts,
+    Rows,
+    even_grids,
+    question_of_rows,
+)
+from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name, own
+from analyzer.sources.prometheus.plan import MOST_POINTS, plan
 from analyzer.sources.prometheus.probe import Dialect
 from analyzer.sources.prometheus.promql import (
     Matchers,
@@ -34,11 +37,8 @@ from analyzer.sources.prometheus.promql import (
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.raw import raw_by_container, raw_series
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.usage import NAMES, validate_events
+from analyzer.usage import NAMES, Usage, validate_events
 
-THROTTLED_SHARE = 0.05
-"""A step counts as throttled when at least this share of its CFS periods was."""
-_FEWEST_PERIODS = 15
 _LATE = 300.0
 _SOON = 120.0
 """Seconds by which two exporters may tell of one event after each other."""
@@ -49,10 +49,19 @@ _RESTARTS, _LAST_REASON, _REASON = (
     tuple(f"kube_pod_{kind}_status_{what}" for kind in ("container", "init_container"))
     for what in ("restarts_total", "last_terminated_reason", "terminated_reason")
 )
+_EXIT_CODE = tuple(
+    f"kube_pod_{kind}_status_last_terminated_exitcode" for kind in ("container", "init_container")
+)
+_KILLED = 137
+"""128 and the number of the signal that cannot be caught."""
+_NEAR = 0.9
+_BEFORE = 2
+"""Steps before the one of a restart in which usage speaks of it."""
 _STATUS_REASON = "kube_pod_status_reason"
+_CONDITION = "kube_node_status_condition"
+_STRAINED = timedelta(minutes=10)
+"""A node is called short of memory some seconds after it was, and for minutes longer."""
 _OOM_COUNTER = "container_oom_events_total"
-_THROTTLED = "container_cpu_cfs_throttled_periods_total"
-_PERIODS = "container_cpu_cfs_periods_total"
 _OOM = one_of("reason", ["OOMKilled"])
 PRESSURE_SHARE = 0.05
 """An hour counts as one of pressure when at least this share of it was lost to waiting."""
@@ -110,7 +119,7 @@ def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -
     pods: set[PodName] = set()
     for part in even_grids(grid.start, grid.end):
         series = {"": 10}  # few of the many series are above zero
-        question = _rows(
+        question = question_of_rows(
             "evictions", part, lambda _: f"{evicted} == 1", plan(part, series, 200_000)
         )
         reader.ask(question)
@@ -121,6 +130,71 @@ def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -
         for container in facts.types if times and times[0] > grid.start.timestamp() else ():
             if container[:2] == name[:2]:
                 yield container, times[0], "eviction", np.nan
+
+
+def read_killed_by_signal(
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    facts: Facts,
+    usage: Usage,
+    events: Sequence[Event],
+) -> list[Event]:
+    """OOM kills that Kubernetes calls an error, by exit code 137 of a container near its limit.
+
+    A probe that fails ends with the same code, so usage right before has to speak for the limit.
+    """
+    killed = {name for name, _, kind, _ in events if kind == "oom_kill"}
+    restarts = [(n, t) for n, t, kind, _ in events if kind == "restart" and n not in killed]
+    near = [(n, t) for n, t in restarts if _was_near(usage, grid, n, t, limit_at(facts, n, t))]
+    if not near:
+        return []
+    codes = raw_by_container(
+        reader, grid, any_of(_EXIT_CODE, dialect.state), {name[:2] for name, _ in near}
+    )
+    return [
+        (name, time, "oom_kill", limit_at(facts, name, time))
+        for name, time in near
+        if any(0 <= t - time <= _SOON and code == _KILLED for t, code in codes.get(name, ()))
+    ]
+
+
+def _was_near(usage: Usage, grid: Grid, name: ContainerName, time: float, limit: float) -> bool:
+    """Whether a container came near `limit` in the minutes before `time`."""
+    step = int((time - grid.start.timestamp()) // grid.step.total_seconds())
+    for series in usage.series_of(name[0], name[1], name[2]):
+        low, high = int(usage.offset[series]), int(usage.offset[series + 1])
+        last = low + step - int(usage.first[series])
+        before = usage.memory_bytes[max(low, last - _BEFORE) : max(low, min(high, last + 1))]
+        if (before >= _NEAR * limit).any():
+            return True
+    return False
+
+
+def read_node_pressure(
+    reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, events: Sequence[Event]
+) -> list[Event]:
+    """For each OOM kill whose node was short of memory then, an event beside it."""
+    kills = [(name, time) for name, time, kind, _ in events if kind == "oom_kill"]
+    if not kills:
+        return []
+    state = tuple(m for m in dialect.state if m.label != "namespace")
+    strained = (*state, equals("condition", "MemoryPressure"), equals("status", "true"))
+    series = over("max_over_time", selector(_CONDITION, strained), left_open(grid.step))
+    question = question_of_rows(
+        "pressure of nodes", grid, lambda _: f"{series} == 1", plan(grid, {"": 10}, 200_000)
+    )
+    reader.ask(question)
+    times: dict[str, list[float]] = {}
+    for rows in question.answers:
+        for labels, samples in rows:
+            times.setdefault(own(labels, "node"), []).extend(time for time, _ in samples)
+    late = (grid.step + _STRAINED).total_seconds()
+    return [
+        (name, time, "node_pressure", np.nan)
+        for name, time in kills
+        if any(abs(t - time) <= late for t in times.get(facts.nodes_of.get(name[:2], ""), ()))
+    ]
 
 
 def _kernel_kills(
@@ -139,22 +213,6 @@ def _kernel_kills(
     return {name: sorted(kills) for name, kills in found.items() if kills}
 
 
-def read_throttling(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
-    """Steps in which a container had to wait for its CPU limit, with the share of periods."""
-    pods = _throttled_pods(reader, dialect, grid)
-    window = dialect.rate_window(grid.step)
-
-    def expression(names: Sequence[str], more: Matchers) -> str:
-        matchers = (*dialect.usage, one_of("pod", names), *more)
-        waited = over("increase", selector(_THROTTLED, matchers), window)
-        whole = over("increase", selector(_PERIODS, matchers), window)
-        return f"({waited} / ({whole} > 0)) >= {THROTTLED_SHARE}"
-
-    questions = _by_pods(dialect, grid, pods, expression, "throttling")
-    for name, time, value in _largest(reader, questions):
-        yield name, time, "throttled", min(1.0, value)
-
-
 def read_pressure(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Event]:
     """Hours under pressure (PSI), with the share of the hour that was lost to waiting.
 
@@ -168,7 +226,7 @@ def read_pressure(reader: Reader, dialect: Dialect, grid: Grid) -> Iterator[Even
         questions = [
             _pressure(dialect, metric, part) for part in even_grids(grid.start, grid.end, _HOUR)
         ]
-        for name, time, value in _largest(reader, questions):
+        for name, time, value in largest_of(reader, questions):
             yield name, time, _PRESSURE[metric], min(1.0, value)
 
 
@@ -177,10 +235,12 @@ def _pressure(dialect: Dialect, metric: str, part: Grid) -> Question[Rows]:
         lost = over("rate", selector(metric, (*dialect.usage, *more)), left_open(part.step))
         return f"{lost} >= {PRESSURE_SHARE}"
 
-    return _rows("pressure", part, expression, plan(part, dialect.namespaces, MOST_POINTS))
+    return question_of_rows(
+        "pressure", part, expression, plan(part, dialect.namespaces, MOST_POINTS)
+    )
 
 
-def _largest(
+def largest_of(
     reader: Reader, questions: Iterable[Question[Rows]]
 ) -> list[tuple[ContainerName, float, float]]:
     """Container, time and value of every point; the largest where several series say one."""
@@ -240,7 +300,7 @@ def _raised(reader: Reader, dialect: Dialect, grid: Grid, series: str) -> set[Po
         for sample in reader.connection.instant(f"{series} > 0", grid.start.timestamp())
     }
     for part in even_grids(grid.start, grid.end):
-        question = _rows(
+        question = question_of_rows(
             "restarts",
             part,
             lambda more: f"{narrowed(series, more)} > 0",
@@ -259,7 +319,7 @@ def _first_seen(
     reader: Reader, dialect: Dialect, grid: Grid, metrics: Sequence[str]
 ) -> dict[ContainerName, float]:
     """When containers that are never restarted (Jobs) were first seen killed for memory."""
-    question = _rows(
+    question = question_of_rows(
         "OOM kills",
         grid,
         lambda more: f"{any_of(metrics, (*dialect.state, _OOM, *more))} == 1",
@@ -272,37 +332,6 @@ def _first_seen(
             name = container_name(labels)
             first[name] = min([first.get(name, np.inf), *(time for time, _ in samples)])
     return first
-
-
-def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
-    pods: set[PodName] = set()
-    for part in even_grids(grid.start, grid.end):
-        length = left_open(part.step)
-
-        def expression(more: Matchers, length: timedelta = length) -> str:
-            grown = over("increase", selector(_THROTTLED, (*dialect.usage, *more)), length)
-            return f"{grown} >= {_FEWEST_PERIODS}"
-
-        question = _rows("throttling", part, expression, plan(part, dialect.namespaces, 200_000))
-        reader.ask(question)
-        for rows in question.answers:
-            pods.update(container_name(labels)[:2] for labels, _ in rows)
-    return pods
-
-
-def _by_pods(
-    dialect: Dialect, grid: Grid, pods: set[PodName], expression: Any, what: str
-) -> Iterator[Question[Rows]]:
-    for names in batches(pods):
-        pieces = plan(grid, {"": len(names)}, 1_000_000)
-        yield _rows(what, grid, lambda more, names=names: expression(names, more), pieces)
-
-
-def _rows(what: str, grid: Grid, expression: Any, pieces: Sequence[Piece]) -> Question[Rows]:
-    def convert(batch: Batch, piece: Piece) -> Rows:
-        return list(timelines(batch))
-
-    return Question(what, expression, grid, pieces, convert)
 
 
 def restarted_pods(lanes: Iterable[bytes]) -> set[PodName]:

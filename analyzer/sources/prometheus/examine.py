@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-import numpy as np
 
 from analyzer.check import OK, PROBLEM, WARNING, Check
 from analyzer.errors import SourceError
@@ -25,15 +23,13 @@ from analyzer.sources.prometheus.probe import (
     find_scrapes,
     probe,
 )
-from analyzer.sources.prometheus.promql import Matcher, Matchers, any_of, duration, selector
+from analyzer.sources.prometheus.promql import Matcher, any_of, duration, selector
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.settings import PrometheusSettings
-from analyzer.telemetry import Verdict, gate
-from analyzer.usage import Recording
+from analyzer.sources.window import Window
 
-_DEPTHS = (90, 60, 30, 21, 14, 10, 7, 3, 1)
-_ENOUGH_DAYS = 14
 _LARGEST_SKEW = 60.0
+_LOOKS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +40,8 @@ class _Metric:
     serves: str
     advice: str
     missing: str = WARNING
+    rests: bool = False
+    """It may come and go with what it tells of."""
 
 
 _STATE_METRICS = (
@@ -59,7 +57,10 @@ _STATE_METRICS = (
         "allow the replicasets resource in kube-state-metrics",
     ),
     _Metric(
-        "kube_job_owner", "CronJobs", "allow the jobs resource in kube-state-metrics, if any run"
+        "kube_job_owner",
+        "CronJobs",
+        "allow the jobs resource in kube-state-metrics, if any run",
+        rests=True,
     ),
     _Metric(
         "kube_pod_container_resource_requests",
@@ -75,6 +76,7 @@ _STATE_METRICS = (
         "kube_horizontalpodautoscaler_spec_target_metric",
         "targets of HorizontalPodAutoscalers",
         "nothing, if there are none; otherwise allow horizontalpodautoscalers",
+        rests=True,
     ),
     _Metric(
         "kube_node_status_allocatable",
@@ -94,91 +96,77 @@ _USAGE_METRICS = (
         "container_cpu_cfs_throttled_periods_total",
         "throttling",
         "nothing, if no container has a CPU limit; otherwise do not drop this metric",
+        rests=True,
     ),
     _Metric(
         "container_pressure_cpu_waiting_seconds_total",
         "pressure (PSI)",
         "nothing; it comes with Kubernetes 1.34 and cgroup v2",
         OK,
+        rests=True,
     ),
 )
 
 
+@dataclass(frozen=True)
+class _Look:
+    """Where a server is looked at: at `times` of the window, the last of them being its end."""
+
+    start: datetime
+    end: datetime
+    step: timedelta
+
+    @classmethod
+    def at(cls, window: Window, now: datetime) -> _Look:
+        end = now if window.end is None else window.end
+        return cls(end - window.length, end, window.length / _LOOKS)
+
+    @property
+    def moments(self) -> list[datetime]:
+        """The newest first."""
+        return [self.end - k * self.step for k in range(_LOOKS)]
+
+    def values(self, connection: Connection, query: str) -> dict[float, float]:
+        """The value of a query of one number at each moment at which it has one."""
+        first = (self.end - (_LOOKS - 1) * self.step).timestamp()
+        times = (first, self.end.timestamp(), self.step.total_seconds())
+        found: dict[float, float] = {}
+        for batch in connection.range(query, times, lambda b: b):
+            found |= dict(zip(batch.times.tolist(), batch.values.tolist(), strict=True))
+        return found
+
+
 def examine_prometheus(
-    connection: Connection, settings: PrometheusSettings, end: datetime | None
+    connection: Connection, settings: PrometheusSettings, window: Window
 ) -> list[Check]:
     """Everything worth knowing of a server never seen before, worst news not hidden."""
     try:
         now = connection.now()
     except SourceError as error:
         return [Check("reach", PROBLEM, str(error), "fix this first, then look again")]
-    moment = datetime.fromtimestamp(now, UTC) if end is None else end
+    look = _Look.at(window, datetime.fromtimestamp(now, UTC))
     findings = [_reached(connection), *_unverified(connection), _clock(now), _limits(connection)]
     try:
-        dialect = probe(connection, settings, moment - timedelta(days=1), moment)
+        dialect = probe(connection, settings, look.start, look.end)
     except SourceError as error:
         return [*findings, Check("usage", PROBLEM, str(error), "see docs/prometheus.md")]
-    findings += _collect(connection, dialect, moment, _CHECKS)
-    findings += [
-        *_metrics(connection, _USAGE_METRICS, dialect.usage, moment),
-        *_metrics(connection, _STATE_METRICS, dialect.state, moment),
-        _cost(dialect, settings, moment),
-    ]
-    findings += [
-        Check("answers", WARNING, warning, "reports from here will be marked partial")
-        for warning in connection.warnings
-    ]
-    return findings
-
-
-def examine_recording(recording: Recording) -> list[Check]:
-    """What a recording holds and lacks."""
-    meta, usage = recording.meta, recording.usage
-    days = (meta.end - meta.start) / timedelta(days=1)
-    missing = float(np.isnan(usage.memory_bytes).mean()) if len(usage.memory_bytes) else 1.0
-    found = f"{len(usage.containers)} containers, {days:.1f} days in steps of {duration(meta.step)}"
-    findings = [
-        Check("usage", OK if usage.pods else PROBLEM, found, "" if usage.pods else "record anew"),
-        _deep_enough(days, "record a longer window"),
-    ]
-    if missing > 0.05:
-        share = f"{missing:.0%} of the samples are missing within the lives of pods"
-        findings.append(Check("gaps", WARNING, share, "look for outages of the monitoring"))
-    if recording.specs.empty:
-        found = "no requests, limits or images are recorded"
-        findings.append(Check("specs", WARNING, found, "changes cannot be told from what is"))
-    findings += [
-        Check("answers", WARNING, warning, "the recording is partial") for warning in meta.warnings
-    ]
-    return findings + examine_verdicts(gate(recording)[1])
-
-
-def examine_verdicts(verdicts: Sequence[Verdict]) -> list[Check]:
-    """One finding for each kind of fault: how many containers have it, and one of them."""
-    by_fault: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        by_fault.setdefault(f"{verdict.resource} {verdict.fault}", []).append(verdict)
+    findings += _collect(connection, dialect, look, _CHECKS)
     return [
-        Check(
-            f"telemetry: {fault}",
-            WARNING,
-            f"{len(of)} container{'' if len(of) == 1 else 's'}, for example {of[0].ref}: "
-            f"{of[0].reason}",
-            "compare with `kubectl top` and the kubelet's own /metrics/cadvisor",
-        )
-        for fault, of in by_fault.items()
+        *findings,
+        *_metrics(connection, dialect, look),
+        _cost(dialect, settings, look),
     ]
 
 
-_Question = Callable[[Connection, Dialect, datetime], Check]
+_Question = Callable[[Connection, Dialect, _Look], Check]
 
 
 def _collect(
-    connection: Connection, dialect: Dialect, end: datetime, checks: tuple[_Question, ...]
+    connection: Connection, dialect: Dialect, look: _Look, checks: tuple[_Question, ...]
 ) -> Iterator[Check]:
     for check in checks:
         try:
-            yield check(connection, dialect, end)
+            yield check(connection, dialect, look)
         except SourceError as error:
             yield Check(check.__name__.strip("_"), PROBLEM, str(error), "see docs/prometheus.md")
 
@@ -216,11 +204,11 @@ def _limits(connection: Connection) -> Check:
     return Check("limits", OK, found)
 
 
-def _usage(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _usage(connection: Connection, dialect: Dialect, look: _Look) -> Check:
     if dialect.from_rules:
         advice = "keep cAdvisor's raw series: the rule averages peaks away"
         return Check("usage", WARNING, f"only the recording rule {dialect.cpu_series}", advice)
-    scrapes = find_scrapes(connection, dialect.usage, [end, end - timedelta(hours=1)])
+    scrapes = find_scrapes(connection, dialect.usage, look.moments)
     series = sum(scrape.series for scrape in scrapes)
     jobs = ", ".join(f"{s.job or '(no job)'}{s.metrics_path}" for s in scrapes)
     found = f"{series} series of {CPU_COUNTER} by {jobs}"
@@ -230,16 +218,16 @@ def _usage(connection: Connection, dialect: Dialect, end: datetime) -> Check:
     return Check("usage", OK, found)
 
 
-def _fresh(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _fresh(connection: Connection, dialect: Dialect, look: _Look) -> Check:
     """Whether usage still arrives, from everywhere."""
-    fresh = check_freshness(connection, dialect, end)
-    told = [*fresh.warnings, *check_future(connection, dialect, end)]
+    fresh = check_freshness(connection, dialect, look.end)
+    told = [*fresh.warnings, *check_future(connection, dialect, look.end)]
     if told:
         return Check("fresh", WARNING, "; ".join(told), "runs are marked partial until then")
     return Check("fresh", OK, f"the newest usage is of {fresh.newest:%Y-%m-%d %H:%M} UTC")
 
 
-def _interval(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _interval(connection: Connection, dialect: Dialect, look: _Look) -> Check:
     window = duration(dialect.rate_window(DEFAULT_STEP))
     found = f"scraped every {dialect.interval.total_seconds():.0f} s; rates over {window}"
     if dialect.interval > timedelta(minutes=2):
@@ -247,30 +235,16 @@ def _interval(connection: Connection, dialect: Dialect, end: datetime) -> Check:
     return Check("interval", OK, found)
 
 
-def _depth(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _gaps(connection: Connection, dialect: Dialect, look: _Look) -> Check:
+    """Hours of the window in which nothing at all was scraped."""
     query = f"count({selector(dialect.cpu_series, dialect.usage)})"
-    for days in _DEPTHS:
-        if connection.instant(query, (end - timedelta(days=days)).timestamp()):
-            return _deep_enough(days, "raise --storage.tsdb.retention.time, or keep a cache")
-    return Check("depth", PROBLEM, "less than a day of history", "come back tomorrow")
-
-
-def _deep_enough(days: float, advice: str) -> Check:
-    found = f"history reaches back at least {days:g} days"
-    if days >= _ENOUGH_DAYS:
-        return Check("depth", OK, found)
-    return Check("depth", WARNING, found + "; margins are wider for it", advice)
-
-
-def _gaps(connection: Connection, dialect: Dialect, end: datetime) -> Check:
-    """Hours of the last week in which nothing at all was scraped."""
-    query = f"count({selector(dialect.cpu_series, dialect.usage)})"
-    times = ((end - timedelta(days=7)).timestamp(), end.timestamp(), 3600.0)
+    hours = int((look.end - look.start) / timedelta(hours=1))
+    times = ((look.end - timedelta(hours=hours)).timestamp(), look.end.timestamp(), 3600.0)
     seen = {
         t for batch in connection.range(query, times, lambda b: b.times.tolist()) for t in batch
     }
     if not seen:
-        return Check("gaps", WARNING, "no hour of the last week has usage", "check the window")
+        return Check("gaps", WARNING, "no hour of the window has usage", "check the window")
     hours = round((times[1] - min(seen)) / 3600) + 1
     lost = hours - len(seen)
     if lost > 0:
@@ -279,35 +253,45 @@ def _gaps(connection: Connection, dialect: Dialect, end: datetime) -> Check:
     return Check("gaps", OK, f"usage in each of the last {hours} hours")
 
 
-def _owned(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _owned(connection: Connection, dialect: Dialect, look: _Look) -> Check:
+    """Whether pods with usage had an owner whenever one looks."""
     usage = selector(dialect.cpu_series, dialect.usage)
     owners = selector("kube_pod_owner", dialect.state)
     query = f"count(count by (namespace, pod) ({usage}) unless on (namespace, pod) {owners})"
-    strangers = sum(sample.value for sample in connection.instant(query, end.timestamp()))
+    strangers = look.values(connection, query)
     renamed = selector("kube_pod_owner", (*dialect.state, Matcher("exported_pod", "!=", "")))
-    if connection.instant(f"count({renamed})", end.timestamp()):
+    if look.values(connection, f"count({renamed})"):
         found = "kube-state-metrics' labels were renamed to exported_*; they are read so"
         return Check("owners", WARNING, found, "set honorLabels: true on its scrape")
     if strangers:
-        found = f"{strangers:.0f} pods have usage but no owner"
+        worst = datetime.fromtimestamp(max(strangers, key=lambda t: (strangers[t], t)), UTC)
+        found = (
+            f"{max(strangers.values()):.0f} pods had usage but no owner at {worst:%Y-%m-%d %H:%M} "
+            f"UTC, and some at {len(strangers)} of {_LOOKS} looks"
+        )
         return Check("owners", WARNING, found, "let kube-state-metrics see all namespaces")
-    return Check("owners", OK, "every pod with usage has an owner series")
+    return Check("owners", OK, "every pod with usage had an owner series, whenever looked at")
 
 
-def _exporters(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _exporters(connection: Connection, dialect: Dialect, look: _Look) -> Check:
     """Whether two exporters tell of the same requests, and whose word counts."""
     exporters = Exporters()
     families = any_of(TOLD_BY_STATE, dialect.state)
     query = f"count by (job, __name__) ({families})"
-    for sample in connection.instant(query, end.timestamp()):
-        exporters.meet(sample.labels)
+    for moment in look.moments:
+        for sample in connection.instant(query, moment.timestamp()):
+            exporters.meet(sample.labels)
     requests = selector("kube_pod_container_resource_requests", dialect.state)
     names = "namespace, exported_namespace, pod, exported_pod, container, exported_container"
     who = f"count by ({names}, resource, job) ({requests})"
     several = f"count by ({names}, resource) ({who}) > 1"
     same = f"{names}, resource"
     query = f"count by (job) ({who} and on ({same}) {several})"
-    found = {exporter(s.labels): s.value for s in connection.instant(query, end.timestamp())}
+    found: dict[str, float] = {}
+    for moment in look.moments:
+        for sample in connection.instant(query, moment.timestamp()):
+            who = exporter(sample.labels)
+            found[who] = max(sample.value, found.get(who, 0.0))
     if not found:
         told = ", ".join(who or "(no job)" for who in exporters.ranked(exporters.families))
         return Check("exporters", OK, f"owners and containers are told by {told or 'nobody'}")
@@ -321,47 +305,61 @@ def _exporters(connection: Connection, dialect: Dialect, end: datetime) -> Check
     )
 
 
-def _sidecars(connection: Connection, dialect: Dialect, end: datetime) -> Check:
+def _sidecars(connection: Connection, dialect: Dialect, look: _Look) -> Check:
     """Native sidecars are told from init containers since kube-state-metrics 2.11."""
     series = selector("kube_pod_init_container_info", dialect.state)
-    start = (end - timedelta(hours=1)).timestamp()
-    samples = connection.series([series], start, end.timestamp())
+    samples = connection.series([series], look.start.timestamp(), look.end.timestamp())
     if samples and not any("restart_policy" in labels for labels in samples):
         advice = "upgrade kube-state-metrics to 2.11 to tell native sidecars from init containers"
         return Check("sidecars", WARNING, "init containers without restart_policy", advice)
     return Check("sidecars", OK, f"{len(samples)} init containers and native sidecars")
 
 
-def _metrics(
-    connection: Connection, metrics: tuple[_Metric, ...], matchers: Matchers, end: datetime
-) -> Iterator[Check]:
-    for metric in metrics:
-        query = f"count({selector(metric.name, matchers)})"
-        try:
-            counts = connection.instant(query, end.timestamp())
-        except SourceError as error:
-            yield Check(metric.name, PROBLEM, str(error), "see docs/prometheus.md")
-            continue
-        if counts:
-            yield Check(metric.name, OK, f"{counts[0].value:.0f} series: {metric.serves}")
-        else:
-            yield Check(metric.name, metric.missing, f"missing: {metric.serves}", metric.advice)
+def _metrics(connection: Connection, dialect: Dialect, look: _Look) -> Iterator[Check]:
+    """Each metric that should be there, at the looks at which there was usage at all."""
+    usage = f"count({selector(dialect.cpu_series, dialect.usage)})"
+    try:
+        held = look.values(connection, usage)
+    except SourceError as error:
+        yield Check("metrics", PROBLEM, str(error), "see docs/prometheus.md")
+        return
+    for metrics, matchers in ((_USAGE_METRICS, dialect.usage), (_STATE_METRICS, dialect.state)):
+        for metric in metrics:
+            query = f"count({selector(metric.name, matchers)})"
+            try:
+                yield _metric(metric, look.values(connection, query), held)
+            except SourceError as error:
+                yield Check(metric.name, PROBLEM, str(error), "see docs/prometheus.md")
 
 
-def _cost(dialect: Dialect, settings: PrometheusSettings, end: datetime) -> Check:
-    steps = timedelta(days=_ENOUGH_DAYS) // DEFAULT_STEP
-    grid = Grid(end - steps * DEFAULT_STEP, DEFAULT_STEP, steps)
+def _metric(metric: _Metric, counts: dict[float, float], held: dict[float, float]) -> Check:
+    if not counts:
+        return Check(metric.name, metric.missing, f"missing: {metric.serves}", metric.advice)
+    absent = sorted(held.keys() - counts.keys())
+    found = f"{counts[max(counts)]:.0f} series: {metric.serves}"
+    if metric.rests or not absent:
+        return Check(metric.name, OK, found)
+    when = " and ".join(f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d %H:%M}" for t in absent[-2:])
+    found += f"; missing at {len(absent)} of {len(held)} looks, such as {when} UTC"
+    return Check(metric.name, WARNING, found, "look at what became of its scrape then")
+
+
+def _cost(dialect: Dialect, settings: PrometheusSettings, look: _Look) -> Check:
+    length = look.end - look.start
+    steps = length // DEFAULT_STEP
+    grid = Grid(look.end - steps * DEFAULT_STEP, DEFAULT_STEP, steps)
     points = most_points(dialect.max_samples, settings.max_points)
     requests = 2 * len(plan(grid, dialect.namespaces, points))
     series = sum(dialect.namespaces.values())
     millions = 2 * series * steps / 1e6
     found = (
-        f"14 days are about {millions:.1f} million points in {requests} requests, "
+        f"{length / timedelta(days=1):.3g} days are about {millions:.1f} million points in "
+        f"{requests} requests, "
         f"{settings.parallel} at a time"
     )
     return Check("cost", OK, found)
 
 
-_CHECKS = (_usage, _fresh, _interval, _depth, _gaps, _owned, _exporters, _sidecars)
+_CHECKS = (_usage, _fresh, _interval, _gaps, _owned, _exporters, _sidecars)
 
-__all__ = ["examine_prometheus", "examine_recording"]
+__all__ = ["examine_prometheus"]

@@ -59,6 +59,7 @@ _FIELDS = {
     ("limits", "cpu"): "cpu_limit_cores",
     ("limits", "memory"): "memory_limit_bytes",
 }
+_RECENT = timedelta(minutes=15)
 _TOGETHER = 200
 _POINTS = 200_000
 _INIT = ("", "init_")
@@ -71,6 +72,10 @@ OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
 TOLD_BY_STATE = (*OWNER_METRICS, *CONTAINER_METRICS)
 """Families by which kube-state-metrics is told from others that export some of its series."""
+_VPA_MODES = (
+    "kube_verticalpodautoscaler_spec_updatepolicy_updatemode",
+    "kube_customresource_verticalpodautoscaler_spec_updatepolicy_updatemode",
+)
 REPLICAS = {
     kind.replicas_metric: (kind.name, kind.state_label) for kind in KINDS if kind.replicas_metric
 }
@@ -88,10 +93,14 @@ class Facts:
     images: dict[ContainerName, Sequence[tuple[float, str]]] = field(default_factory=dict)
     settings: dict[ContainerName, dict[str, Timeline]] = field(default_factory=dict)
     """Requests and limits, by column name of the specs table."""
+    pod_settings: dict[PodName, dict[str, float]] = field(default_factory=dict)
+    """What is declared for pods as a whole, by column name of the specs table."""
     replicas: dict[WorkloadName, int] = field(default_factory=dict)
     labels: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     annotations: dict[WorkloadName, dict[str, str]] = field(default_factory=dict)
     hpas: dict[WorkloadName, dict[str, Any]] = field(default_factory=dict)
+    vpas: dict[WorkloadName, str] = field(default_factory=dict)
+    """The update modes of VerticalPodAutoscalers, by what they scale."""
     nodes: list[dict[str, Any]] = field(default_factory=list)
     quotas: list[dict[str, Any]] = field(default_factory=list)
     limit_ranges: list[dict[str, Any]] = field(default_factory=list)
@@ -110,6 +119,14 @@ class Facts:
     def counted_kinds(self) -> frozenset[str]:
         """The kinds of which it is told what exists; ask when everything is read."""
         return frozenset(kind for _, kind, _ in self.present)
+
+    @cached_property
+    def declared(self) -> dict[PodName, set[str]]:
+        """The columns of settings that some container of a pod has; ask when all are read."""
+        found: dict[PodName, set[str]] = {}
+        for name, columns in self.settings.items():
+            found.setdefault(name[:2], set()).update(columns)
+        return found
 
     @property
     def exporters(self) -> Exporters:
@@ -356,6 +373,25 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
                 facts.replicas[key] = int(known[max(known)])
 
 
+def read_pod_settings(connection: Connection, dialect: Dialect, facts: Facts) -> None:
+    """Requests and limits that are declared for a pod as a whole, as the scheduler tells them.
+
+    It tells the sum of what holds for a pod. Where its containers declare nothing of a resource,
+    the pod itself does.
+    """
+    state = tuple(m for m in dialect.state if m.label not in ("job", "instance"))
+    for which in ("request", "limit"):
+        series = selector(f"kube_pod_resource_{which}", (*state, one_of("resource", _RESOURCES)))
+        query = largest_by(
+            (*_IDENTITY, "resource"), over("last_over_time", series, left_open(_RECENT))
+        )
+        for sample in connection.instant(query, facts.asof):
+            pod = container_name(sample.labels)[:2]
+            column = _FIELDS[f"{which}s", sample.labels["resource"]]
+            if sample.value > 0 and column not in facts.declared.get(pod, ()):
+                facts.pod_settings.setdefault(pod, {})[f"pod_{column}"] = sample.value
+
+
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """Labels and annotations of pods and workloads, as far as kube-state-metrics exports them."""
     metrics = [f"kube_{thing}_{what}" for thing in _DESCRIBED for what in ("labels", "annotations")]
@@ -432,8 +468,23 @@ def _hpa_values(
     return found
 
 
+def read_vpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
+    """The modes of VerticalPodAutoscalers, where an exporter tells of them.
+
+    kube-state-metrics did so by itself before 2.9, and does when it is told to since.
+    """
+    for metric in _VPA_MODES:
+        query = over("last_over_time", selector(metric, dialect.state), timedelta(hours=1))
+        for sample in connection.instant(query, grid.end.timestamp()):
+            labels = sample.labels
+            mode = labels.get("update_mode", "")
+            if sample.value == 1 and mode:
+                kind, name = labels.get("target_kind", ""), labels.get("target_name", "")
+                facts.vpas[own(labels, "namespace"), kind, name] = mode
+
+
 def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """Allocatable CPU, memory and GPUs of every node at the end of the window."""
+    """Allocatable CPU, memory and GPUs of every node at the end of the window, and its labels."""
     state = tuple(m for m in dialect.state if m.label != "namespace")
     series = selector("kube_node_status_allocatable", state)
     names = ("node", "exported_node", "resource")
@@ -460,7 +511,25 @@ def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Fact
             node["memory_allocatable_bytes"] = int(value)
         elif "gpu" in resource:
             node["gpus"] += int(value)
+    for name, labels in _node_labels(connection, state, grid).items():
+        if name in nodes:
+            nodes[name]["labels"] = labels
     facts.nodes = [nodes[name] for name in sorted(nodes)]
+
+
+def _node_labels(connection: Connection, state: Matchers, grid: Grid) -> dict[str, dict[str, str]]:
+    """The labels of nodes that kube-state-metrics was told to export, as it spells them."""
+    query = over("last_over_time", selector("kube_node_labels", state), timedelta(hours=1))
+    found: dict[str, dict[str, str]] = {}
+    for sample in connection.instant(query, grid.end.timestamp()):
+        own_labels = {
+            name.removeprefix("label_"): value
+            for name, value in sample.labels.items()
+            if name.startswith("label_")
+        }
+        if own_labels:
+            found.setdefault(own(sample.labels, "node"), {}).update(own_labels)
+    return found
 
 
 def _sorting(labels: Mapping[str, str]) -> bytes:

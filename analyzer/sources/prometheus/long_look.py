@@ -6,7 +6,7 @@ tells how high the memory of each container ever was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -31,13 +31,18 @@ Peaks = dict[tuple[str, str, str, str, float], float]
 
 
 def read_long_look(
-    reader: Reader, dialect: Dialect, grid: Grid, depths: Sequence[int] = DEPTHS
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    depths: Sequence[int] = DEPTHS,
+    known: Callable[[datetime], bool] = lambda _: False,
 ) -> pd.DataFrame:
     """The days table of the time before `grid`, as far back as is worth its cost.
 
     Each container has one row a day, without a pod: the highest working set of any of its pods.
+    The newest days that are `known` already are not asked for again.
     """
-    days = _days_before(reader.connection, dialect, grid, depths)
+    days = _days_before(reader.connection, dialect, grid, depths, known)
     peaks = {} if days is None else _peaks(reader, dialect, days)
     rows = [
         (*name, datetime.fromtimestamp(end, UTC) - DAY, peak)
@@ -67,11 +72,17 @@ def _peaks(reader: Reader, dialect: Dialect, days: Grid) -> Peaks:
 
 
 def _days_before(
-    connection: Connection, dialect: Dialect, grid: Grid, depths: Sequence[int]
+    connection: Connection,
+    dialect: Dialect,
+    grid: Grid,
+    depths: Sequence[int],
+    known: Callable[[datetime], bool],
 ) -> Grid | None:
-    """The whole UTC days from about the oldest that the server knows up to the window."""
+    """The whole UTC days from about the oldest that the server knows up to what is known."""
     series = f"count({selector(dialect.memory_series, dialect.usage)})"
     stop = _midnight(grid.start)
+    while grid.end - stop < timedelta(days=max(depths)) and known(stop - DAY):
+        stop -= DAY
     for depth in depths:
         first = _midnight(grid.end - timedelta(days=depth))
         if first < stop and connection.instant(series, (first + DAY).timestamp()):

@@ -1,14 +1,18 @@
-"""Resident memory of containers near their limit.
+"""What of the memory of containers near their limit the kernel could take back.
 
 The working set holds page cache that the kernel takes back before it kills anyone, so a container
-that fills its limit with cache looks like one that needs it. Only there is it worth asking, and
-the cache itself, the rest, is not asked for.
+that fills its limit with cache looks like one that needs it. Only there is it worth asking.
+
+New kubelets tell the part itself (active file pages). Of older ones the cache and the resident
+memory are read, with the files that programs map: shared memory and tmpfs count as cache there,
+and cannot be taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +22,23 @@ from analyzer.sources.prometheus.facts import Facts, batches
 from analyzer.sources.prometheus.owners import ContainerName, container_name
 from analyzer.sources.prometheus.plan import MOST_POINTS, Piece, plan
 from analyzer.sources.prometheus.probe import Dialect
-from analyzer.sources.prometheus.promql import Matchers, left_open, one_of, over, selector
+from analyzer.sources.prometheus.promql import (
+    Matchers,
+    any_of,
+    left_open,
+    one_of,
+    over,
+    selector,
+)
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Runs, cut
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.usage import Floats, Usage
 
 NEAR = 0.8
 """The share of its limit from which on a container counts as near it."""
-_METRIC = "container_memory_rss"
+_ACTIVE = "container_memory_total_active_file_bytes"
+_RSS, _MAPPED = "container_memory_rss", "container_memory_mapped_file"
+_CACHE = "container_memory_cache"
 _MOST = 1000
 """So many containers of pods are asked for, those nearest their limits."""
 
@@ -33,53 +46,79 @@ _MOST = 1000
 def read_resident(
     reader: Reader, dialect: Dialect, grid: Grid, usage: Usage, facts: Facts
 ) -> Usage:
-    """`usage` with resident memory where the working set came near the limit."""
+    """`usage` with resident memory and cache where the working set came near the limit."""
     near = _near_limit(usage, facts)
     if not near:
         return usage
-    lanes = Lanes()
-    parts = [
-        run
-        for names in batches({name[:2] for name in near})
-        for run in _read(reader, dialect, grid, names, lanes)
-    ]
-    return replace(usage, memory_rss_bytes=_placed(parts, lanes, near, usage))
+    names = _there(reader, dialect, grid)
+    told: dict[str, tuple[str, ...]] = {"memory_cache_bytes": (_ACTIVE,)}
+    if _ACTIVE not in names:
+        told = {"memory_rss_bytes": (_RSS, _MAPPED), "memory_cache_bytes": (_CACHE,)}
+    values: dict[str, Any] = {}
+    for column, metrics in told.items():
+        # What is lacking adds nothing, but for resident memory itself.
+        found = [metric for metric in metrics if metric in names]
+        if metrics[0] in found:
+            values[column] = _read(reader, dialect, grid, near, found, usage)
+    return replace(usage, **values)
+
+
+def _there(reader: Reader, dialect: Dialect, grid: Grid) -> set[str]:
+    series = any_of((_ACTIVE, _RSS, _MAPPED, _CACHE), dialect.usage)
+    start, end = grid.start.timestamp(), grid.end.timestamp()
+    return set(reader.connection.label_values("__name__", series, start, end))
 
 
 def _near_limit(usage: Usage, facts: Facts) -> dict[ContainerName, int]:
-    """The series whose working set came near the limit, by the names of their containers."""
+    """All series of containers of which one came near the limit, by the names of their pods."""
     if not len(usage.pods):
         return {}
     peaks = np.fmax.reduceat(usage.memory_bytes, usage.offset[:-1])
-    found = {}
-    for series, peak in enumerate(peaks.tolist()):
-        ref = usage.containers[usage.container[series]]
-        name = ref.namespace, usage.pods[series], ref.container
+    names = [
+        (usage.containers[owner].namespace, pod, usage.containers[owner].container)
+        for owner, pod in zip(usage.container.tolist(), usage.pods, strict=True)
+    ]
+    shares = np.zeros(len(names))
+    for series, (name, peak) in enumerate(zip(names, peaks.tolist(), strict=True)):
         limits = facts.settings.get(name, {}).get("memory_limit_bytes", ())
         limit = max((value for _, value in limits), default=0.0)
-        if limit > 0 and peak >= NEAR * limit:
-            found[name] = series, peak / limit
-    nearest = sorted(found, key=lambda name: (-found[name][1], name))[:_MOST]
-    return {name: found[name][0] for name in nearest}
+        shares[series] = peak / limit if limit > 0 else 0.0
+    worst = np.zeros(len(usage.containers))
+    np.fmax.at(worst, usage.container, np.nan_to_num(shares))
+    near = np.flatnonzero(worst[usage.container] >= NEAR).tolist()
+    nearest = sorted(near, key=lambda s: (-worst[usage.container[s]], -shares[s], names[s]))
+    return {names[series]: series for series in nearest[:_MOST]}
 
 
 def _read(
-    reader: Reader, dialect: Dialect, grid: Grid, pods: Iterable[str], lanes: Lanes
-) -> list[Runs]:
-    names = list(pods)
+    reader: Reader,
+    dialect: Dialect,
+    grid: Grid,
+    near: dict[ContainerName, int],
+    metrics: Sequence[str],
+    usage: Usage,
+) -> Floats:
+    """The sum of `metrics` of the series in `near`, in their places of `usage`."""
     window = left_open(max(grid.step, 2 * dialect.interval))
-
-    def expression(more: Matchers) -> str:
-        series = selector(_METRIC, (*dialect.usage, one_of("pod", names), *more))
-        return over("max_over_time", series, window)
+    lanes = Lanes()
 
     def convert(batch: Batch, piece: Piece) -> Runs:
         return cut(batch, lanes, grid, (piece.low, piece.high))
 
-    pieces = plan(grid, {"": len(names)}, MOST_POINTS)
-    question = Question("resident memory", expression, grid, pieces, convert)
-    reader.ask(question)
-    return question.answers
+    parts: list[Runs] = []
+    for names in batches({name[:2] for name in near}):
+
+        def expression(more: Matchers, names: Sequence[str] = names) -> str:
+            matchers = (*dialect.usage, one_of("pod", names), *more)
+            return " + ".join(
+                over("max_over_time", selector(metric, matchers), window) for metric in metrics
+            )
+
+        pieces = plan(grid, {"": len(names)}, MOST_POINTS)
+        question = Question("resident memory", expression, grid, pieces, convert)
+        reader.ask(question)
+        parts += question.answers
+    return _placed(parts, lanes, near, usage)
 
 
 def _placed(

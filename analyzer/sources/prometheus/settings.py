@@ -61,6 +61,9 @@ class PrometheusSettings:
     max_points: int | None = None
     """Points to ask for in one request; by default the server's own limits decide."""
 
+    service: str | None = None
+    """With a source of ``cluster:``, the Service to read from as NAMESPACE/NAME:PORT; by default
+    the one that has the labels of a Prometheus, Thanos or VictoriaMetrics."""
     cluster: str | None = None
     """The name of the cluster; also the value of `cluster_label` where several share a store."""
     cluster_label: str = "cluster"

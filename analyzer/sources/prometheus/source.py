@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from analyzer.check import Check
-from analyzer.errors import SourceError
-from analyzer.sources.cache import Cache, closed_days, uncovered
-from analyzer.sources.days import has_arrived
+import pandas as pd
+
+from analyzer.check import PROBLEM, Check
+from analyzer.errors import AnalyzerError, SourceError
+from analyzer.sources.cache import RAW, Cache, closed_days, uncovered
+from analyzer.sources.days import has_arrived, join_summaries
+from analyzer.sources.examine import examine_recording
 from analyzer.sources.prometheus import facts as fact
 from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.answer import parse_labels
@@ -20,9 +23,10 @@ from analyzer.sources.prometheus.events import (
     Event,
     build_events,
     read_evictions,
+    read_killed_by_signal,
+    read_node_pressure,
     read_pressure,
     read_restarts,
-    read_throttling,
     restarted_pods,
 )
 from analyzer.sources.prometheus.examine import examine_prometheus
@@ -46,10 +50,11 @@ from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
 from analyzer.sources.prometheus.specs import build_specs
-from analyzer.sources.recording.joining import join_recordings, join_summaries
+from analyzer.sources.prometheus.throttling import read_throttling
+from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import Meta, Recording, Usage, utc
+from analyzer.usage import Meta, Recording, Usage, no_days, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
@@ -67,10 +72,12 @@ class PrometheusSource:
     url: str
     settings: PrometheusSettings = field(default_factory=PrometheusSettings)
     progress: Progress = silent
+    name: str = ""
+    """What it is called where its URL is only the way there."""
 
     def describe(self) -> str:
         """The URL without credentials."""
-        return f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
+        return self.name or f"prometheus:{','.join(map(redact, split_urls(self.url)))}"
 
     def connect(self) -> Connection:
         """Open a connection; nothing is sent yet."""
@@ -84,17 +91,26 @@ class PrometheusSource:
         with self.connect() as connection:
             return self.read_from(connection, window)
 
-    def examine(self, end: datetime | None = None) -> list[Check]:
-        """Say what the server has, what is missing and what to do about it; never raises."""
+    def examine(self, window: Window) -> list[Check]:
+        """Say what the server has, what is missing and what to do about it; never raises.
+
+        Where nothing stands in the way the window is read as a run would, and judged whole.
+        """
         urls = split_urls(self.url)
         findings: list[Check] = []
         for number, url in enumerate(urls, 1):
             with Server(url, self.settings) as server:
-                found = examine_prometheus(server, self.settings, end)
+                found = examine_prometheus(server, self.settings, window)
             if len(urls) > 1:
                 found = [replace(f, check=f"{f.check} ({number})") for f in found]
             findings += found
-        return findings
+        return findings if _hopeless(findings) else [*findings, *self._examine_read(window)]
+
+    def _examine_read(self, window: Window) -> list[Check]:
+        try:
+            return examine_recording(self.read(window))
+        except AnalyzerError as error:
+            return [Check("read", PROBLEM, str(error), "mend this, then look again")]
 
     def read_from(self, connection: Connection, window: Window) -> Recording:
         """`read` through an open connection."""
@@ -117,14 +133,33 @@ class PrometheusSource:
             )
         for remark in span.remarks:
             _LOG.warning("%s", remark)
-        older = reader.attempt("older peaks", lambda: read_long_look(reader, dialect, grid))
+        summaries = self._summaries(span, grid, cache)
         told = (*dialect.notes, *fresh.warnings, *ahead)
         warnings = (*told, *connection.warnings, *reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
-        kept = [] if cache is None else [cache.summaries(grid.start)]
-        summaries = join_summaries([*([] if older is None else [older]), *kept])
-        return replace(join_recordings(parts, meta), days=summaries)
+        return _from_first_sample(replace(join_recordings(parts, meta), days=summaries))
+
+    def _summaries(self, span: _Span, grid: Grid, cache: Cache | None) -> pd.DataFrame:
+        """What is known of the days before `grid`: from a look at the server, and the cache."""
+        reader = span.reader
+        if cache is None:
+            look = reader.attempt("older peaks", lambda: read_long_look(reader, span.dialect, grid))
+            return no_days() if look is None else look
+        look = reader.attempt(
+            "older peaks",
+            lambda: read_long_look(reader, span.dialect, grid, known=cache.knows),
+        )
+        if look is not None and not reader.lost:
+            cache.keep_look(look)
+        cache.prune(min(grid.start, grid.end - RAW))
+        for path in cache.untold():
+            _LOG.warning(
+                "the cache holds days of an earlier version in %s, which this run does not read; "
+                "remove them, unless it reads another cluster into the same cache",
+                path,
+            )
+        return join_summaries([*([] if look is None else [look]), cache.summaries(grid.start)])
 
     def _cache(self, span: _Span, grid: Grid) -> Cache | None:
         """The cache of this source, asked in this way; None where none is wanted."""
@@ -182,6 +217,20 @@ class PrometheusSource:
         return [known[low] for low in sorted(known)]
 
 
+def _hopeless(findings: Sequence[Check]) -> bool:
+    """Whether there is a problem that a read would end with as well."""
+    return any(f.status == PROBLEM for f in findings)
+
+
+def _from_first_sample(recording: Recording) -> Recording:
+    """`recording` without the whole days before its first sample: the server held nothing then."""
+    usage = recording.usage
+    empty = int(usage.first.min(initial=usage.steps)) // usage.steps_per_day * usage.steps_per_day
+    if not 0 < empty < usage.steps:
+        return recording
+    return cut_recording(recording, Window(length=(usage.steps - empty) * usage.step))
+
+
 def _keep(cache: Cache, part: Recording, days: Sequence[datetime], now: datetime) -> None:
     """Keep the whole `days` of a part, as far as they have arrived."""
     for begin in days:
@@ -225,21 +274,33 @@ class _Span:
             "images, requests and limits": lambda: fact.read_settings(
                 self.reader, dialect, grid, facts
             ),
+            "what pods declare as a whole": lambda: fact.read_pod_settings(
+                connection, dialect, facts
+            ),
             "restarts and OOM kills": lambda: events.extend(
                 read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
+            ),
+            "exit codes": lambda: events.extend(
+                read_killed_by_signal(self.reader, dialect, grid, facts, usage, events)
             ),
             "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
             "what still exists": lambda: self._read_living(facts),
             "pods": lambda: read_pods(self.reader, dialect, grid, facts),
+            "pressure of nodes": lambda: events.extend(
+                read_node_pressure(self.reader, dialect, grid, facts, events)
+            ),
             "evictions": lambda: events.extend(read_evictions(self.reader, dialect, grid, facts)),
             "quotas and limit ranges": lambda: read_rules(connection, dialect, facts),
             "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
+            "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
         }
         if not dialect.from_rules:
             steps |= {
-                "throttling": lambda: events.extend(read_throttling(self.reader, dialect, grid)),
+                "throttling": lambda: events.extend(
+                    read_throttling(self.reader, dialect, grid, usage)
+                ),
                 "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
             }
         for what, step in steps.items():

@@ -75,10 +75,12 @@ _ROW = (
     "labels",
     "annotations",
     "hpa",
+    "vpa",
     "first_seen",
     "last_seen",
     "exit_reason",
     "suspended",
+    *(f"pod_{column}" for column in _COLUMNS),
 )
 
 
@@ -181,10 +183,12 @@ def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None)
             {**facts.annotations.get(workload, {}), **facts.annotations.get(pod, {})}
         ),
         "hpa": _json(facts.hpas.get(workload, {})),
+        "vpa": facts.vpas.get(workload),
         "first_seen": datetime.fromtimestamp(period.first, UTC),
         "last_seen": datetime.fromtimestamp(period.last, UTC),
         "exit_reason": facts.exits.get((ref.namespace, period.newest, ref.container)),
         "suspended": facts.suspended.get(workload),
+        **facts.pod_settings.get((ref.namespace, period.newest), {}),
     }
 
 

@@ -19,9 +19,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analyzer.errors import RecordingError
-from analyzer.history import read_hpa
 from analyzer.kinds import DEPLOYMENT
 from analyzer.sources.window import DAY
+from analyzer.spec import read_hpa
 from analyzer.usage import (
     NAMES,
     Meta,

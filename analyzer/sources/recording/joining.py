@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.sources.days import join_summaries
 from analyzer.sources.prometheus.ragged import Grid, join_days
 from analyzer.usage import (
     NAMES,
-    NO_DAYS,
     Meta,
     Recording,
-    validate_days,
     validate_events,
     validate_pods,
     validate_specs,
@@ -35,6 +34,7 @@ _LATEST = [
     "labels",
     "annotations",
     "hpa",
+    "vpa",
     "last_seen",
     "exit_reason",
     "suspended",
@@ -98,15 +98,6 @@ def _join_pods(parts: Sequence[Recording]) -> pd.DataFrame:
     table = pd.concat(known, ignore_index=True)
     started = table.groupby(["namespace", "pod"], sort=False, observed=True)["started"]
     return validate_pods(table.assign(started=started.transform("min")))
-
-
-def join_summaries(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Each day of a pod once, as the last days table that knows it tells it."""
-    known = [table for table in tables if not table.empty]
-    if not known:
-        return NO_DAYS
-    table = pd.concat(known, ignore_index=True)
-    return validate_days(table.drop_duplicates([*NAMES, "pod", "day"], keep="last"))
 
 
 def _join_specs(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import OutputError, RecordingError
-from analyzer.sources.prometheus.examine import examine_recording
+from analyzer.sources.days import join_summaries, summarise_day
+from analyzer.sources.examine import examine_recording
 from analyzer.sources.recording.meta_file import FORMAT, read_meta, write_meta
 from analyzer.sources.recording.usage_file import read_usage, write_usage
-from analyzer.sources.window import Progress, Window, silent
+from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import NAMES, TABLES, Meta, Recording, Usage, utc
 
 ALWAYS = ("specs", "events")
@@ -38,20 +39,24 @@ class RecordingSource:
         """Name the folder."""
         return f"recording:{self.path}"
 
-    def examine(self, end: datetime | None = None) -> list[Check]:
-        """Say what the recording holds and lacks."""
+    def examine(self, window: Window) -> list[Check]:
+        """Say what the recording holds and lacks, and what of it cannot be believed."""
         try:
-            return examine_recording(load_recording(self.path))
+            return examine_recording(self.read(window))
         except RecordingError as error:
             return [Check("recording", PROBLEM, str(error), "record anew")]
 
     def read(self, window: Window) -> Recording:
         """Return the part of the recording that lies in `window`, its end by default.
 
-        Raises `RecordingError` where the window and the recording have nothing in common, or the
-        window asks for another step than the recording has.
+        What lies before the window is summed up by day. Raises `RecordingError` where the window
+        and the recording have nothing in common, or the window asks for another step than the
+        recording has.
         """
-        return cut_recording(load_recording(self.path), window)
+        whole = load_recording(self.path)
+        part = cut_recording(whole, window)
+        before = summarise_before(whole, part.meta.start)
+        return replace(part, days=join_summaries([*before, part.days])) if before else part
 
 
 def load_recording(path: str | os.PathLike[str]) -> Recording:
@@ -125,6 +130,15 @@ def cut_recording(recording: Recording, window: Window) -> Recording:
     )
 
 
+def summarise_before(recording: Recording, end: datetime) -> list[pd.DataFrame]:
+    """The days tables of the whole UTC days of `recording` that end by `end`."""
+    start = recording.meta.start
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight if midnight == start else midnight + DAY
+    ends = (first + (k + 1) * DAY for k in range(max(0, (end - first) // DAY)))
+    return [summarise_day(cut_recording(recording, Window(day, DAY))) for day in ends]
+
+
 def _list_only(usage: Usage, specs: pd.DataFrame) -> Usage:
     """`usage` without the containers that were gone, or not yet there, in its window."""
     there = set(zip(*(specs[name] for name in NAMES), strict=True))
@@ -185,7 +199,11 @@ def _read_table(path: Path) -> pd.DataFrame | None:
         with pq.ParquetFile(path) as file:
             frame: pd.DataFrame = file.read(use_threads=False).to_pandas(use_threads=False)
         return frame
+    except MemoryError:
+        raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:
+        if type(error) is pa.ArrowException:  # what the system refused, such as another thread
+            raise RecordingError(f"{path} cannot be read just now: {error}") from error
         raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
 
 

@@ -16,6 +16,7 @@ from analyzer.gitops.index.trace import LiveContainer, trace_one
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited
 from analyzer.gitops.reach.custom import Rule, rules
+from analyzer.gitops.render.program import find_tools
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
@@ -298,3 +299,35 @@ def test_the_table_is_held_against_schemas(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "example.org,thing,spec.other\n")
     assert done.stderr == "no such field: example.org Thing: spec.wrong\n"
     assert [line.rpartition(",")[2] for line in table.read_text().splitlines()[1:]] == ["v1", ""]
+
+
+def test_a_custom_resource_of_a_chart_is_found_by_its_pattern(plant: Plant, tmp_path: Path) -> None:
+    """An odd amount that lands in a Prometheus decides for each of its shards."""
+    tools = find_tools([tmp_path / "charts"])
+    if tools.helm is None:
+        pytest.skip("no helm on PATH")
+    chart = tmp_path / "charts" / "mine"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: mine\nversion: 1.0.0\n")
+    (chart / "values.yaml").write_text("resources: {}\n")
+    (chart / "templates/p.yaml").write_text(
+        "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\n"
+        "metadata: {name: {{ .Release.Name }}}\n"
+        "spec: {shards: 2, resources: {{ toJson .Values.resources }}}\n"
+    )
+    release = """
+        apiVersion: helm.toolkit.fluxcd.io/v2
+        kind: HelmRelease
+        metadata: {name: k8s, namespace: ns}
+        spec:
+          chart: {spec: {chart: mine, version: 1.0.0}}
+          values:
+            resources: {requests: {memory: 64Mi}}
+        """
+    root = plant({"hr.yaml": release})
+    ref = ContainerRef("c", "ns", "StatefulSet", "prometheus-k8s-shard-1", "prometheus")
+    now, then = Memory.parse("64Mi"), Memory.parse("96Mi")
+    change = DesiredChange(ref, Resources(memory_request=now), Resources(memory_request=then))
+    (outcome,) = plan_changes(root, [change], tools=tools).outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.proof.rendered_with.startswith("helm")

@@ -47,6 +47,27 @@ def test_one_proposal_for_one_application(plant: Plant, flux: dict[str, str]) ->
     assert len(found.edits) == 1
 
 
+def test_a_team_gets_one_proposal_by_label_or_file(plant: Plant, flux: dict[str, str]) -> None:
+    """Grouped by team: who is named shares one, what is nobody's goes by its namespace."""
+    found = proposals(plan(plant(flux), DOWN, UP), grouping="team", team=lambda _one: "org/tv")
+    (one,) = found
+    assert one.branch.startswith("rightsize/home/team--org-tv-")
+    assert one.title == "fix(resources): media/sonarr, 2 containers"
+    assert proposals(plan(plant(flux), DOWN), grouping="team")[0].branch == "rightsize/home/media"
+    (alone,) = proposals(plan(plant(flux), DOWN, UP), grouping="workload")
+    assert alone.branch == "rightsize/home/media--deployment--sonarr"
+
+
+def test_a_title_without_amounts_says_up_or_down(plant: Plant, flux: dict[str, str]) -> None:
+    """A reviewer tells from a list what cannot wait."""
+    lower = replace(DOWN, proposed=Resources(Cpu(100), None, Memory.parse("900Mi")))
+    (found,) = proposals(plan(plant(flux), lower))
+    assert found.title == "fix(resources): media/sonarr cpu 250m -> 100m, memory 2Gi -> 900Mi"
+    limit = replace(lower, proposed=replace(lower.proposed, memory_limit=Memory.parse("1Gi")))
+    (found,) = proposals(plan(plant(flux), limit))
+    assert found.title == "fix(resources): media/sonarr cpu and memory down"
+
+
 def test_the_title_of_a_single_change_says_it_all(plant: Plant, flux: dict[str, str]) -> None:
     """What is in force counts as the old amount, defaulted requests included."""
     (found,) = proposals(plan(plant(flux), DOWN))

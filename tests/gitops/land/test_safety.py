@@ -401,7 +401,7 @@ def test_an_amount_that_a_person_has_just_changed_is_left_alone(plant: Plant) ->
 def test_a_template_is_not_edited_as_a_manifest(plant: Plant) -> None:
     """A bare action happens to parse as YAML; a quoted one is a text like any other."""
     root = plant({"web.yaml": WEB.replace("image: x", "image: {{ .Values.image }}")})
-    assert "nothing in the repository declares it" in reason(plan(root, change()))
+    assert "web.yaml names it: a template" in reason(plan(root, change()))
     quoted = WEB.replace("image: x", 'image: "{{ .Values.image }}"')
     (root / "web.yaml").write_text(textwrap.dedent(quoted))
     edited(plan(root, change()))

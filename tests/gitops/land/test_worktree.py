@@ -265,3 +265,19 @@ def test_a_mail_merges_where_a_line_beside_it_has_moved(committed: Plant, git: G
     assert (root / "web.yaml").read_text() == lines.replace("image: 1", "image: 2").replace(
         "2Gi", "1Gi"
     )
+
+
+def test_a_branch_stands_on_what_is_shared(committed: Plant, git: Git, tmp_path: Path) -> None:
+    """A person's commits that the remote does not have are no part of a proposal."""
+    origin = committed({"a.yaml": "memory: 1Gi\n", "b.yaml": "memory: 1Gi\n"})
+    root = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(origin), str(root))
+    shared = git(root, "rev-parse", "HEAD").stdout
+    git(root, "checkout", "-qb", "mine")
+    (root / "b.yaml").write_text("memory: 9Gi\n")
+    git(root, "commit", "-qam", "mine")
+    commit_to_branch(root, "r/a", "x", {"a.yaml": ("memory: 1Gi\n", "memory: 2Gi\n")})
+    assert git(root, "rev-parse", "r/a^").stdout == shared
+    # What a person has changed since cannot be built upon: that one is told, and left alone.
+    with pytest.raises(GitOpsError, match="share that first"):
+        commit_to_branch(root, "r/b", "x", {"b.yaml": ("memory: 9Gi\n", "memory: 2Gi\n")})

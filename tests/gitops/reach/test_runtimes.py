@@ -45,6 +45,19 @@ def sizes(settings: object) -> dict[str, int | None]:
             {"config": "save ''\nmaxmemory 450mb\nmaxmemory-policy lru\n"},
             {"its maxmemory": 450 * MI},
         ),
+        (
+            {"args": ["mongod", "--wiredTigerCacheSizeGB", "0.25"]},
+            {"its WiredTiger cache": 256 * MI},
+        ),
+        ({"config": "storage:\n  cacheSizeGB: 2\n"}, {"its WiredTiger cache": 2 * GI}),
+        (
+            {"config": "vm_memory_high_watermark.absolute = 2GB"},
+            {"its memory watermark": 2 * GI},
+        ),
+        ({"config": "vm_memory_high_watermark.relative = 0.4"}, {}),
+        ({"env": {"DOTNET_GCHeapHardLimit": "C800000"}}, {"its .NET heap": 200 * MI}),
+        ({"env": {"COMPlus_GCHeapHardLimit": "0xC800000"}}, {"its .NET heap": 200 * MI}),
+        ({"env": {"DOTNET_GCHeapHardLimitPercent": "75"}}, {}),
         ({"env": {"GOMEMLIMIT": "750MiB"}}, {"its GOMEMLIMIT": 750 * MI}),
         (
             {"env": {"JAVA_OPTS": "-XX:MaxRAMPercentage=75.0"}},

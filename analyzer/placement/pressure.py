@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
+from analyzer.placement.nodes import MOST_PODS
 from analyzer.quantity import Cpu, Memory
 from analyzer.workload import WorkloadRef
 
@@ -25,8 +27,6 @@ Ints = npt.NDArray[np.int64]
 
 ASSUMED_NODE = (8.0, 32.0 * 1024**3)
 """Cores and bytes of a node where the cluster tells of none."""
-MOST_PODS = 110
-"""What the kubelet admits on a node, unless told otherwise."""
 LATELY = timedelta(days=7)
 OURS = ("today", "proposed")
 """The ways of requesting that a reader can do something about."""
@@ -82,6 +82,15 @@ class Slots:
     slot: Ints
     owner: tuple[WorkloadRef, ...]
     daemon: tuple[WorkloadRef, ...]
+
+    @cached_property
+    def everywhere(self) -> Mapping[int, float]:
+        """The series of DaemonSets, and what part of one each is: one over its pods."""
+        usage, daemons = self.histories.usage, set(self.daemon)
+        owners = [self.histories.containers[c].workload_ref for c in usage.container.tolist()]
+        there = [series for series, owner in enumerate(owners) if owner in daemons]
+        pods = Counter(owner for owner, _ in {(owners[s], usage.pods[s]) for s in there})
+        return {series: 1.0 / pods[owners[series]] for series in there}
 
 
 def place(
@@ -246,18 +255,14 @@ def _passed(slots: Slots, where: Ints, capacity: Array) -> tuple[float, float]:
     usage, count = slots.histories.usage, int(where.max()) + 1
     sums = np.zeros((2, count, usage.steps), dtype=np.float32)
     everywhere = np.zeros((2, usage.steps), dtype=np.float32)
-    daemons, running = set(slots.daemon), Counter[WorkloadRef]()
-    owners = [slots.histories.containers[c].workload_ref for c in usage.container.tolist()]
-    pods = {(o, p) for o, p in zip(owners, usage.pods, strict=True) if o in daemons}
-    running.update(owner for owner, _ in pods)
     for series, slot in enumerate(slots.slot.tolist()):
         low, high = int(usage.offset[series]), int(usage.offset[series + 1])
         begin = int(usage.first[series])
         target, scale = None, 1.0
         if slot >= 0 and where[slot] >= 0:
             target = sums[:, where[slot]]
-        elif owners[series] in daemons:
-            target, scale = everywhere, 1.0 / running[owners[series]]
+        elif series in slots.everywhere:
+            target, scale = everywhere, slots.everywhere[series]
         if target is not None:
             for number, values in enumerate((usage.cpu_cores, usage.memory_bytes)):
                 part = np.nan_to_num(values[low:high]) * np.float32(scale)

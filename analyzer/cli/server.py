@@ -1,0 +1,216 @@
+"""A server of runs, for a browser.
+
+Read-only, and of this machine alone unless another address is given. Only files of runs are handed
+out: what lies beside a run, above it or behind a link that leads elsewhere is not there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+
+from analyzer.errors import UsageError
+from analyzer.writers.markup import Html, element
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".png": "image/png",
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+    ".parquet": "application/octet-stream",
+}
+"""Everything else (patches, Markdown, YAML) is shown as plain text."""
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+_PAGE_POLICY = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""The page of a run brings the rest of its policy along, with the digest of its script."""
+_FILE_POLICY = f"default-src 'none'; sandbox; {_PAGE_POLICY}"
+
+
+class _Cluster(msgspec.Struct):
+    cluster: str
+
+
+class _Head(msgspec.Struct):
+    """What the list of runs tells of ``run.json``."""
+
+    meta: _Cluster
+    created: str | None = None
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs in a folder: the folder itself, or those right below it, the latest first."""
+
+    folder: Path
+
+    def __iter__(self) -> Iterator[str]:
+        if (self.folder / "run.json").is_file():
+            yield ""
+            return
+        names = [path.parent.name for path in self.folder.glob("*/run.json") if path.is_file()]
+        yield from sorted(names, key=lambda name: (name == "latest", self._age(name)), reverse=True)
+
+    def _age(self, name: str) -> float:
+        return (self.folder / name / "run.json").stat().st_mtime
+
+    def file(self, path: str) -> Path | None:
+        """The file of a run that the `path` of an address names; None where there is none."""
+        parts = [unquote(part) for part in path.split("/") if part]
+        if any(part in (".", "..") or "/" in part or "\0" in part for part in parts):
+            return None
+        run = next((name for name in self if name in ("", *parts[:1])), None)
+        if run is None:
+            return None
+        home = (self.folder / run).resolve()
+        inside = parts[1:] if run else parts
+        if inside and path.endswith("/"):
+            return None
+        found = home.joinpath(*(inside or ["index.html"])).resolve()
+        return found if found.is_relative_to(home) and found.is_file() else None
+
+    def head(self, name: str) -> tuple[str, str]:
+        """The cluster and the date of a run."""
+        try:
+            content = (self.folder / name / "run.json").read_bytes()
+            head = msgspec.json.decode(content, type=_Head)
+        except (OSError, ValueError):
+            return "cannot be read", ""
+        return head.meta.cluster, (head.created or "")[:16].replace("T", " ")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD, to those who asked for this very server."""
+
+    server_version, sys_version = "rightsize", ""
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def __init__(self, *words: Any, runs: Runs, hosts: Sequence[str]) -> None:
+        self.runs, self.hosts = runs, hosts
+        super().__init__(*words)
+
+    def do_GET(self) -> None:  # the name that http.server asks for
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def log_message(self, format: str, *words: Any) -> None:  # noqa: A002  # its own name
+        """Say nothing: who looks at what is nobody's business."""
+
+    def _answer(self, *, body: bool) -> None:
+        # A page elsewhere whose name leads here must not read this machine's runs.
+        if self.hosts and self._host() not in self.hosts:
+            self._send(403, b"ask for this server by its own address\n", "text/plain", body=body)
+            return
+        path = urlsplit(self.path).path
+        found = self.runs.file(path)
+        page = found is not None and found.name == "index.html"
+        if page and not path.endswith(("/", "/index.html")):
+            self._redirect(f"{path}/")  # what the page links to lies beside it
+        elif found is not None:
+            self._send_file(found, body=body)
+        elif path == "/":
+            self._send(200, list_page(self.runs).encode(), _TYPES[".html"], body=body)
+        else:
+            self._send(404, b"there is no such file in a run\n", "text/plain", body=body)
+
+    def _host(self) -> str:
+        return (urlsplit(f"//{self.headers.get('Host', '')}").hostname or "").lower()
+
+    def _redirect(self, where: str) -> None:
+        self.send_response(308)
+        # One slash: two would name another host.
+        self.send_header("Location", "/" + where.lstrip("/"))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send_file(self, path: Path, *, body: bool) -> None:
+        kind = _TYPES.get(path.suffix, "text/plain; charset=utf-8")
+        try:
+            file = path.open("rb")
+        except OSError:
+            self._send(404, b"this file cannot be read\n", "text/plain", body=body)
+            return
+        with file:
+            size = path.stat().st_size
+            self._begin(200, size, kind)
+            if body:
+                shutil.copyfileobj(file, self.wfile)
+
+    def _send(self, status: int, content: bytes, kind: str, *, body: bool) -> None:
+        self._begin(status, len(content), kind)
+        if body:
+            self.wfile.write(content)
+
+    def _begin(self, status: int, length: int, kind: str) -> None:
+        self.send_response(status)
+        policy = _PAGE_POLICY if kind.startswith("text/html") else _FILE_POLICY
+        for name, value in {**_HEADERS, "Content-Security-Policy": policy}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+
+def list_page(runs: Runs) -> Html:
+    """The runs there are, the latest first, each with a link to its page."""
+    items = []
+    for name in runs:
+        cluster, created = runs.head(name)
+        link = element("a", name, href=f"/{quote(name, safe='')}/")
+        items.append(element("li", link, f" · {cluster}" + (f" · {created}" if created else "")))
+    none = element("p", "There is none yet: `rightsize run` makes one.")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", http_equiv="Content-Security-Policy", content="default-src 'none'"),
+        element("title", "Runs of rightsize"),
+    )
+    main = element("main", element("h1", "Runs"), element("ul", *items) if items else none)
+    return Html(f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n")
+
+
+def server_of(folder: Path, address: str, port: int) -> ThreadingHTTPServer:
+    """A server of the runs in `folder`. Raises `UsageError` where it cannot listen."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder}: is no folder with runs; name one, or run `rightsize run` first"
+        )
+    hosts = ("localhost", "127.0.0.1", "::1") if is_loopback(address) else ()
+    handler = partial(_Handler, runs=Runs(folder), hosts=hosts)
+    try:
+        server = ThreadingHTTPServer((address, port), handler)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or "no such port"
+        raise UsageError(
+            f"{address}:{port} cannot be listened on ({why}); choose another --port or --address"
+        ) from error
+    server.daemon_threads = True
+    return server
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches `address`."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

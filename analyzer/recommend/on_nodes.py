@@ -1,0 +1,93 @@
+"""Raises that find no place on the nodes, beside each other and all that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from analyzer.history import Histories
+from analyzer.kinds import DAEMON_SET
+from analyzer.models.demand import RESOURCES
+from analyzer.placement import Wanted, nodes_of, pod_requests, without_place
+from analyzer.quantity import Cpu, Memory, Resources, TargetName
+from analyzer.recommend.case import Facts, Room
+from analyzer.recommend.recommendation import Recommendation
+from analyzer.workload import ContainerRef, WorkloadRef
+
+NODES = "nodes"
+_REQUESTS: tuple[TargetName, ...] = ("cpu_request", "memory_request")
+Declared = Iterator[tuple[ContainerRef, str, Resources]]
+
+
+def declared(
+    histories: Histories, found: Mapping[ContainerRef, Recommendation] | None = None
+) -> Declared:
+    """Every container with its type and what it declares: now, or as `found` proposes it."""
+    for index, ref in enumerate(histories.containers):
+        spec, one = histories.spec(index), (found or {}).get(ref)
+        yield ref, spec.container_type, spec.resources if one is None else one.proposed
+
+
+def crowded_out(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, tuple[Room, ...]]:
+    """The raises that are not made, as rooms of what holds now; none where nodes are unknown.
+
+    Raises of what a limit cut off come first, then the smallest, so that the most workloads get
+    what they need. Where nodes are added for pods without room, only DaemonSets can be crowded out.
+    """
+    nodes = nodes_of(histories)
+    if nodes is None:
+        return {}
+    proposed = {one.ref: one for one in found.values()}
+    wanted = Wanted(
+        pod_requests(nodes, declared(histories)),
+        pod_requests(nodes, declared(histories, proposed)),
+    )
+    members: dict[WorkloadRef, list[int]] = {}
+    for index, one in found.items():
+        members.setdefault(one.ref.workload_ref, []).append(index)
+    refs = [nodes.workloads[workload] for workload in wanted.raised.tolist()]
+    grow = {ref for ref in refs if _nodes_are_added(ref, [facts[i] for i in members.get(ref, ())])}
+    size = ((wanted.new - wanted.now) / nodes.allocatable.max(axis=0)).max(axis=1)
+    size *= np.bincount(nodes.pods, minlength=len(size))
+    order = sorted(
+        (w for w, ref in zip(wanted.raised.tolist(), refs, strict=True) if ref not in grow),
+        key=lambda w: (
+            not any(_cut_off(facts[i]) for i in members.get(nodes.workloads[w], ())),
+            size[w],
+            nodes.workloads[w],
+        ),
+    )
+    rooms: dict[int, tuple[Room, ...]] = {}
+    for workload, where in without_place(nodes, wanted, order).items():
+        ref = nodes.workloads[workload]
+        for index in members.get(ref, ()):
+            rooms[index] = tuple(_held(found[index], ref, where, wanted.new[workload].tolist()))
+    return rooms
+
+
+def _nodes_are_added(ref: WorkloadRef, facts: list[Facts]) -> bool:
+    return ref.kind != DAEMON_SET.name and any(one.policy.new_nodes for one in facts)
+
+
+def _cut_off(facts: Facts) -> bool:
+    return any(facts.cut_off(resource) for resource in RESOURCES)
+
+
+def _held(
+    of: Recommendation, ref: WorkloadRef, where: str, need: tuple[float, float] | list[float]
+) -> Iterator[Room]:
+    asked = f"{Cpu.from_cores(need[0]).human()} and {Memory.from_bytes(need[1]).human()}"
+    reason = (
+        f"a pod would ask for {asked}, and node {where} has no room beside what runs there"
+        if ref.kind == DAEMON_SET.name
+        else f"its pods would ask for {asked} each, and the nodes they run on ({where}) have no "
+        "room for all of them beside the others; raises of what a limit cut off come first, then "
+        "the smallest"
+    )
+    for target in _REQUESTS:
+        now, new = of.current.amount(target), of.proposed.amount(target)
+        if new is not None and (now is None or new > now):
+            yield Room(target, now, reason, NODES)

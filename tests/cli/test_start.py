@@ -1,0 +1,106 @@
+"""What a command loads: half a second for tables and a second for models, where none is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from analyzer.cli.deferred import defer
+from analyzer.pipeline.review import analyze
+from analyzer.report import dump_report
+from analyzer.usage import Recording, Usage
+from tests.samples import meta, steady
+
+HEAVY = ("pandas.core", "pyarrow", "scipy", "sklearn", "matplotlib", "urllib3.util")
+"""A submodule tells that a library is loaded, and not only named in an import."""
+
+_TELL = f"""
+import sys
+from analyzer.cli import main
+try:
+    main(sys.argv[1:], standalone_mode=False)
+finally:
+    print("LOADED", *[name for name in {HEAVY!r} if name in sys.modules])
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An earlier run, and a repository with one manifest in it."""
+    folder = tmp_path_factory.mktemp("start")
+    seen = Recording(meta(8), Usage.from_frame(steady(8), meta(8)))
+    (folder / "run.json").write_bytes(dump_report(analyze(seen)))
+    (folder / "repository").mkdir()
+    (folder / "repository" / "web.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n"
+        "spec: {template: {spec: {containers: [{name: app}]}}}\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["config"],
+        ["index", "repository"],
+        ["recommend", "--from", "run.json", "--all"],
+        ["recommend", "--from", "run.json", "-o", "json"],
+        ["explain", "--from", "run.json", "shop/web"],
+        ["diff", "--from", "run.json", "--repo", "repository"],
+        ["trace", "--from", "run.json", "--repo", "repository"],
+    ],
+    ids=" ".join,
+)
+def test_what_reads_no_usage_loads_nothing_that_usage_needs(folder: Path, words: list[str]) -> None:
+    """No table, no model, no chart and no HTTP client, whatever the modules above import."""
+    done = subprocess.run(
+        [sys.executable, "-c", _TELL, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+@pytest.fixture
+def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that is not loaded yet, and takes its time; it counts how often it was."""
+    text = "import time, sys\nsys.loaded_slowly = getattr(sys, 'loaded_slowly', 0) + 1\n"
+    (tmp_path / "slowly.py").write_text(text + "time.sleep(0.05)\nANSWER = 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "loaded_slowly", 0, raising=False)
+    monkeypatch.delitem(sys.modules, "slowly", raising=False)
+    return "slowly"
+
+
+def test_a_deferred_module_is_loaded_once_by_whoever_uses_it_first(slow_module: str) -> None:
+    """Importing it again loads nothing; of eight threads that use it each gets the whole of it."""
+    defer(slow_module)
+    first, again = __import__(slow_module), __import__(slow_module)
+    assert first is again
+    assert sys.loaded_slowly == 0  # type: ignore[attr-defined]
+    answers: list[Any] = []
+    threads = [Thread(target=lambda: answers.append(first.ANSWER)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [42] * 8
+    assert sys.loaded_slowly == 1  # type: ignore[attr-defined]
+    assert sys.modules[slow_module].ANSWER == 42
+
+
+def test_what_is_loaded_or_not_installed_is_left_alone() -> None:
+    """The module stays the one it was, and a missing one is missed as ever."""
+    before = sys.modules["pathlib"]
+    defer("pathlib", "no_such_module_anywhere")
+    assert sys.modules["pathlib"] is before
+    with pytest.raises(ModuleNotFoundError):
+        __import__("no_such_module_anywhere")

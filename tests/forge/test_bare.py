@@ -1,0 +1,124 @@
+"""Without a forge: branches, and what the remote itself remembers of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analyzer.forge.bare import Bare
+from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.promise import Promise, promised
+from analyzer.forge.remote import Access, Remote
+from analyzer.forge.settings import ForgeSettings
+from analyzer.gitops.land.diff import Author
+from analyzer.ledger import no_ledger
+from analyzer.ledger.table import amounts_of, ref_of
+from analyzer.pull_requests import refusals
+from tests.forge.conftest import Git, clone
+from tests.forge.standin import Standin
+from tests.forge.test_delivery import MERGED, PREFIX, SECRET, verbs, want
+
+SONARR, PLEX = f"{PREFIX}media-sonarr", f"{PREFIX}media-plex"
+
+
+def desk(forge: Standin, checkout: Path, *, dry_run: bool = False) -> Desk:
+    """Where branches are handled, and nothing else is there."""
+    remote = Remote(checkout, "origin", Author(), Access(forge.git_url, token=SECRET))
+    return Desk(Bare(remote, dry_run), remote, ForgeSettings(kind="none"), dry_run)
+
+
+def run(forge: Standin, checkout: Path, sonarr: str = "900Mi") -> Delivery:
+    """A week's run that wants two changes."""
+    done = deliver([want("sonarr", sonarr), want("plex", "4096Mi")], "home", desk(forge, checkout))
+    assert not done.failed
+    return done
+
+
+def test_a_branch_that_somebody_deleted_is_not_made_again(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """Not from a fresh clone either; once an amount has moved by a quarter it is."""
+    assert verbs(run(forge, checkout)) == {"media-sonarr": "open", "media-plex": "open"}
+    assert verbs(run(forge, checkout)) == {"media-sonarr": "keep", "media-plex": "keep"}
+    git(forge.bare, "update-ref", "-d", f"refs/heads/{SONARR}")
+    for name in ("one", "two"):
+        done = run(forge, clone(tmp_path / name, forge, git), "850Mi")
+        assert verbs(done) == {"media-sonarr": "held", "media-plex": "keep"}
+        assert sorted(forge.heads()) == ["main", PLEX]
+    assert verbs(run(forge, checkout, "600Mi"))["media-sonarr"] == "open"
+    assert verbs(run(forge, checkout, "600Mi"))["media-sonarr"] == "keep"
+
+
+def test_the_ledger_learns_of_it_once(forge: Standin, checkout: Path, git: Git) -> None:
+    """With the amounts that were proposed, by the name of the container."""
+    run(forge, checkout)
+    git(forge.bare, "update-ref", "-d", f"refs/heads/{SONARR}")
+    done = run(forge, checkout)
+    (rows,) = refusals(done, "home", MERGED, no_ledger())
+    ledger = no_ledger().plus(rows)
+    (row,) = ledger.decisions
+    assert str(ref_of(row)) == "media/Deployment/sonarr/app" and row["decision"] == "closed"
+    assert amounts_of(row, "proposed").memory_request is not None
+    assert refusals(done, "home", MERGED, ledger) == []
+
+
+@pytest.mark.parametrize("way", ["merge", "squash", "rebase"])
+def test_what_was_merged_is_no_refusal(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path, way: str
+) -> None:
+    """However it got into the base, and although its branch is gone."""
+    run(forge, checkout)
+    theirs = clone(tmp_path / "theirs", forge, git)
+    git(theirs, "fetch", "-q", str(forge.bare), SONARR)
+    git(theirs, "commit", "-q", "--allow-empty", "-m", "meanwhile")
+    if way == "merge":
+        git(theirs, "merge", "-q", "--no-ff", "-m", "merge", "FETCH_HEAD")
+    elif way == "squash":
+        git(theirs, "merge", "-q", "--squash", "FETCH_HEAD")
+        git(theirs, "commit", "-qm", "smaller (#1)")
+    else:
+        git(theirs, "cherry-pick", "FETCH_HEAD")
+    git(theirs, "push", "-q", str(forge.bare), "HEAD:main", f":{SONARR}")
+    done = deliver([want("plex", "4096Mi")], "home", desk(forge, checkout))
+    assert verbs(done) == {"media-plex": "keep"}
+    last = Bare(desk(forge, checkout).remote).latest(SONARR)
+    assert last is not None and last.state == "merged"
+    assert promised(last.text.body)[0].workload == "sonarr"
+
+
+def test_what_a_run_took_back_itself_is_no_refusal(forge: Standin, checkout: Path) -> None:
+    """It deletes what nothing asks for any more, and makes it again when something does."""
+    run(forge, checkout)
+    gone = deliver([want("plex", "4096Mi")], "home", desk(forge, checkout))
+    assert verbs(gone)["media-sonarr"] == "retire" and SONARR not in forge.heads()
+    assert verbs(run(forge, checkout))["media-sonarr"] == "open"
+
+
+def test_a_run_that_was_killed_after_its_push_is_taken_up(
+    forge: Standin, checkout: Path, git: Git
+) -> None:
+    """The branch is there and nothing is kept of it yet: kept now, and not pushed again."""
+    run(forge, checkout)
+    git(forge.bare, "update-ref", "-d", f"refs/rightsize/proposed/{SONARR}")
+    heads = forge.heads()
+    assert verbs(run(forge, checkout))["media-sonarr"] == "open"
+    assert forge.heads() == heads
+    git(forge.bare, "update-ref", "-d", f"refs/heads/{SONARR}")
+    assert verbs(run(forge, checkout))["media-sonarr"] == "held"
+
+
+def test_a_dry_run_pushes_nothing(forge: Standin, checkout: Path, git: Git) -> None:
+    """No branch, and nothing that is kept beside it."""
+    deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, dry_run=True))
+    assert git(forge.bare, "for-each-ref", "--format=%(refname)") == "refs/heads/main"
+
+
+def test_amounts_that_nobody_promised_are_none() -> None:
+    """Who may edit a description may write what they like: a negative amount is no promise."""
+    from analyzer.forge.promise import hidden
+
+    odd = Promise(
+        namespace="a", kind="Deployment", workload="b", container="c", after={"cpu_request": -1}
+    )
+    assert promised(hidden("home", [odd])) == ()

@@ -1,0 +1,110 @@
+"""What post-renderers make of a chart counts: it is built, not guessed at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analyzer.gitops.land.changes import plan_changes
+from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome
+from analyzer.gitops.render.program import Tools, find_tools
+from analyzer.quantity import Memory, Resources
+from analyzer.workload import ContainerRef
+from tests.gitops.conftest import Plant
+
+RELEASE = """
+    apiVersion: helm.toolkit.fluxcd.io/v2
+    kind: HelmRelease
+    metadata: {name: web, namespace: shop}
+    spec:
+      chart: {spec: {chart: two, version: 1.0.0}}
+      values:
+        resources: {requests: {memory: 64Mi}}
+    """
+TEMPLATE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: {{ .Release.Name }}}
+spec:
+  template:
+    spec:
+      containers:
+        - name: web
+          image: x
+          resources: {{ toYaml .Values.resources | nindent 12 }}
+        - name: proxy
+          image: y
+"""
+WEB = ContainerRef("c", "shop", "Deployment", "web", "web")
+
+
+def patched(container: str) -> str:
+    """The release with a post-renderer that sets a container's memory."""
+    return f"""{RELEASE.rstrip()}
+      postRenderers:
+        - kustomize:
+            patches:
+              - target: {{kind: Deployment}}
+                patch: |
+                  apiVersion: apps/v1
+                  kind: Deployment
+                  metadata: {{name: any}}
+                  spec:
+                    template:
+                      spec:
+                        containers:
+                          - name: {container}
+                            resources: {{requests: {{memory: 1Gi}}}}
+    """
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Path:
+    """A folder with a chart of two containers, one of which its values decide for."""
+    chart = tmp_path / "charts" / "two"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: two\nversion: 1.0.0\n")
+    (chart / "values.yaml").write_text("resources: {}\n")
+    (chart / "templates/web.yaml").write_text(TEMPLATE)
+    return chart.parent
+
+
+def asked(root: Path, tools: Tools) -> Outcome:
+    """What comes of asking for more memory for the container that the values decide for."""
+    now, then = Memory.parse("64Mi"), Memory.parse("96Mi")
+    change = DesiredChange(WEB, Resources(memory_request=now), Resources(memory_request=then))
+    (outcome,) = plan_changes(root, [change], tools=tools).outcomes
+    return outcome
+
+
+def test_a_post_renderer_of_another_container_is_no_obstacle(plant: Plant, charts: Path) -> None:
+    """It touches resources, and the rendering shows that these are not the ones."""
+    tools = find_tools([charts])
+    if tools.helm is None or tools.kubectl is None:
+        pytest.skip("no helm or kubectl on PATH")
+    outcome = asked(plant({"hr.yaml": patched("proxy")}), tools)
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.proof.changed == 1
+    assert outcome.proof.containers == 2
+
+
+def test_values_that_a_post_renderer_overwrites_decide_nothing(plant: Plant, charts: Path) -> None:
+    """An edit there would do nothing."""
+    tools = find_tools([charts])
+    if tools.helm is None or tools.kubectl is None:
+        pytest.skip("no helm or kubectl on PATH")
+    assert isinstance(asked(plant({"hr.yaml": patched("web")}), tools), Advice)
+
+
+def test_a_post_renderer_that_cannot_be_built_leaves_it_to_a_person(plant: Plant) -> None:
+    """Without the chart, nothing tells whether it has the last word."""
+    root = plant({"hr.yaml": patched("grafana").replace("chart: two", "chart: grafana")})
+    change = DesiredChange(
+        ContainerRef("c", "shop", "Deployment", "web-grafana", "grafana"),
+        Resources(memory_request=Memory.parse("64Mi")),
+        Resources(memory_request=Memory.parse("96Mi")),
+    )
+    (outcome,) = plan_changes(root, [change], tools=Tools()).outcomes
+    assert isinstance(outcome, Advice)
+    assert "a post-renderer of the release changes resources as well" in outcome.reason

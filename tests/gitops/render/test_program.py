@@ -1,0 +1,79 @@
+"""Programs that render strangers' charts: what they may take, and where they get to."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from analyzer.gitops.render import program
+from analyzer.gitops.render.program import RenderError, find_tools, run
+from tests.gitops.conftest import Plant
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of others need prlimit")
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import time; time.sleep(.5); x = bytearray(6 * 2**30)", "failed: .*MemoryError"),
+        ("import time; time.sleep(.5); print('x' * 2**21)", "failed|signal"),
+        ("import time; time.sleep(60)", "did not finish in 2 s"),
+    ],
+)
+def test_a_program_is_held_to_its_limits(
+    code: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory, output and time end with one sentence, and nothing runs on."""
+    monkeypatch.setattr(program, "_OUTPUT", 2**20)
+    monkeypatch.setattr(program, "_TIMEOUT", 2.0)
+    with pytest.raises(RenderError, match=told):
+        run([sys.executable, "-c", code], tmp_path)
+
+
+@pytest.fixture
+def kubectl() -> Path:
+    """The kubectl on PATH."""
+    found = find_tools().kubectl
+    if found is None:
+        pytest.skip("no kubectl on PATH")
+    return found
+
+
+def test_no_build_asks_the_network(
+    kubectl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked for by HTTP ends at a proxy that answers nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        monkeypatch.setattr(program, "_NOWHERE", f"http://127.0.0.1:{server.getsockname()[1]}")
+        asked: list[bytes] = []
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            asked.append(connection.recv(100))
+            connection.close()
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        text = "resources: ['https://example.invalid/a.yaml']\n"
+        (tmp_path / "kustomization.yaml").write_text(text)
+        with pytest.raises(RenderError):
+            run([str(kubectl), "kustomize", str(tmp_path)], tmp_path)
+        thread.join()
+    assert asked[0].startswith(b"CONNECT example.invalid:443")
+
+
+def test_no_build_clones(kubectl: Path, committed: Plant, tmp_path: Path) -> None:
+    """Not even a repository on this machine: git is allowed no way to one."""
+    other = committed({"kustomization.yaml": "resources: []\n"})
+    folder = tmp_path / "build"
+    folder.mkdir()
+    text = f"resources: ['git::file://{other}//.?ref=main']\n"
+    (folder / "kustomization.yaml").write_text(text)
+    with pytest.raises(RenderError, match=r"transport 'file' not allowed"):
+        run([str(kubectl), "kustomize", str(folder)], tmp_path)

@@ -1,0 +1,143 @@
+"""Pods on the nodes they run on, with sums that can be worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyzer.placement import Nodes, Wanted, nodes_of, pack_groups, pod_requests, without_place
+from analyzer.placement.nodes import group_of
+from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.usage import validate_pods
+from analyzer.workload import ContainerRef, WorkloadRef
+from tests.samples import START, histories, meta
+
+GIB = 1024**3
+
+
+def cluster(
+    sizes: list[float], pods: list[tuple[str, int]], groups: list[str] | None = None
+) -> Nodes:
+    """Nodes of so many cores (and 100 GiB), and pods as the name of a workload and a node.
+
+    A name that begins with ``ds`` is a DaemonSet's.
+    """
+    names = list(dict.fromkeys(name for name, _ in pods))
+    kinds = {name: "DaemonSet" if name.startswith("ds") else "Deployment" for name in names}
+    return Nodes(
+        names=tuple(f"n{k}" for k in range(len(sizes))),
+        groups=tuple(groups or ["all"] * len(sizes)),
+        allocatable=np.array([[size, 100.0 * GIB] for size in sizes]),
+        workloads=tuple(WorkloadRef("lab", "shop", kinds[name], name) for name in names),
+        pods=np.array([names.index(name) for name, _ in pods]),
+        where=np.array([node for _, node in pods]),
+    )
+
+
+def cores(*values: float) -> np.ndarray:
+    """Requests of CPU alone."""
+    return np.array([[value, 0.0] for value in values])
+
+
+def test_a_pod_asks_for_its_containers_and_the_largest_of_its_starts() -> None:
+    """Apps 1 + 2, a sidecar of 0.5; init containers of 1 and 5: 0.5 + max(3, 5) = 5.5 cores."""
+    nodes = cluster([8.0], [("web", 0)])
+    parts = [("a", "app", 1), ("b", "app", 2), ("s", "sidecar", 0.5), ("i", "init", 1)]
+    asked = [
+        (ContainerRef("lab", "shop", "Deployment", "web", name), kind, Cpu.from_cores(amount))
+        for name, kind, amount in [*parts, ("j", "init", 5)]
+    ]
+    found = pod_requests(nodes, [(ref, kind, Resources(cpu_limit=cpu)) for ref, kind, cpu in asked])
+    assert found[0].tolist() == [5.5, 0.0]
+
+
+def test_raises_are_granted_in_order_as_long_as_there_is_room() -> None:
+    """4 cores, 2 asked for: a raise of one leaves none for the next, and a small one still fits."""
+    nodes = cluster([4.0], [("a", 0), ("b", 0), ("c", 0)])
+    wanted = Wanted(cores(1, 0.5, 0.5), cores(2, 2, 1))
+    assert without_place(nodes, wanted, [0, 1, 2]) == {1: "all"}
+    assert without_place(nodes, wanted, [1, 0, 2]) == {0: "all"}
+
+
+def test_a_raise_that_is_refused_leaves_everything_as_it_was() -> None:
+    """Two pods to 3 cores each: one would fit and the other not, so that neither moves."""
+    nodes = cluster([4.0, 2.0], [("a", 0), ("a", 1), ("b", 1)])
+    wanted = Wanted(cores(1, 1), cores(3, 2))
+    assert without_place(nodes, wanted, [0, 1]) == {0: "all"}
+
+
+def test_what_falls_makes_room_on_its_node() -> None:
+    """3 of 4 cores fall to 1: then 3 fit beside them, and 3.1 do not."""
+    nodes = cluster([4.0], [("a", 0), ("b", 0)])
+    assert without_place(nodes, Wanted(cores(3, 1), cores(1, 3)), [1]) == {}
+    assert without_place(nodes, Wanted(cores(3, 1), cores(1, 3.1)), [1]) == {1: "all"}
+
+
+def test_a_daemon_set_is_held_by_its_fullest_node() -> None:
+    """0.5 more on each of two nodes: the one that is full has no room, and is named."""
+    nodes = cluster([4.0, 4.0], [("ds", 0), ("ds", 1), ("b", 1)])
+    assert without_place(nodes, Wanted(cores(0.5, 3.5), cores(1, 3.5)), [0]) == {0: "n1"}
+
+
+def test_no_raise_leaves_the_groups_that_its_pods_run_on() -> None:
+    """The other group has 16 cores free, and may have a taint."""
+    nodes = cluster([2.0, 16.0], [("a", 0), ("b", 1)], ["small", "large"])
+    assert without_place(nodes, Wanted(cores(1, 1), cores(3, 1)), [0]) == {0: "small"}
+
+
+def test_a_group_tells_what_it_holds_and_how_few_nodes_would_do() -> None:
+    """Three nodes of 4 cores with a DaemonSet of 1 each leave 3: six pods of 1 need two of them.
+
+    At half a core six pods need one. Priced at 0.1 a core-hour, 3 cores less are 219 a month, and
+    so is one node of 4 cores 292.
+    """
+    pods = [(f"w{k}", k % 3) for k in range(6)] + [("ds", 0), ("ds", 1), ("ds", 2)]
+    nodes = cluster([4.0, 4.0, 4.0], pods)
+    wanted = Wanted(cores(*[1.0] * 6, 1.0), cores(*[0.5] * 6, 1.0))
+    (found,) = pack_groups(nodes, wanted, {"*": (0.1, 0.0)}).groups
+    assert (found.nodes, found.pods, found.cpu_cores) == (3, 9, 12.0)
+    assert (found.cpu_now, found.cpu_after) == (9.0, 6.0)
+    assert (found.needed_now, found.needed_after) == (2, 1)
+    assert found.freed == pytest.approx(3 * 0.1 * 730)
+    assert found.saved == pytest.approx(4 * 0.1 * 730)
+    assert found.homeless == 0
+
+
+def test_the_loss_of_the_fullest_node_is_tried() -> None:
+    """Two nodes of 4: 3 x 1 on one, 2 x 1 on the other; two of the three find room, one none."""
+    pods = [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("e", 1)]
+    nodes = cluster([4.0, 4.0], pods)
+    (found,) = pack_groups(nodes, Wanted(cores(*[1.0] * 5), cores(*[1.0] * 5))).groups
+    assert found.homeless == 1
+    assert found.freed is None and found.saved is None
+
+
+def test_nodes_and_pods_are_read_as_they_are_at_the_end() -> None:
+    """Pods that ended, without a node or on one that is unknown take no part."""
+    node = {"name": "n1", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 8.0 * GIB}
+    rows: list[dict[str, Any]] = [
+        {"pod": "web-1", "node": "n1"},
+        {"pod": "web-2", "node": "n1", "ended": START},
+        {"pod": "web-3", "node": "gone"},
+        {"pod": "web-4", "node": None},
+    ]
+    owner = {"namespace": "shop", "workload_kind": "Deployment", "workload": "web"}
+    of = histories(window=meta(nodes=(node,)))
+    assert nodes_of(of) is None
+    table = validate_pods(pd.DataFrame([{"ended": None, **owner, **row} for row in rows]))
+    found = nodes_of(replace(of, pods=table))
+    assert found is not None
+    assert found.where.tolist() == [0] and found.groups == ("4 CPU, 8Gi",)
+
+
+def test_a_node_belongs_to_the_group_that_its_provider_names() -> None:
+    """Else nodes of one size are a group; labels may be spelt as metrics spell them."""
+    size = {"cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": float(Memory(8 * GIB).bytes)}
+    assert group_of(size) == "4 CPU, 8Gi"
+    assert group_of({**size, "labels": {"eks_amazonaws_com_nodegroup": "spot"}}) == "spot"
+    both = {"node.kubernetes.io/instance-type": "m5", "karpenter.sh/nodepool": "general"}
+    assert group_of({**size, "labels": both}) == "general"
