@@ -90,6 +90,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What happens to a resource that a HorizontalPodAutoscaler scales on."""
     vpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a workload whose amounts a VerticalPodAutoscaler sets."""
+    priority: int = 0
+    """Whose raises come first where a quota or the nodes have no room for all: those of a higher
+    priority, then what a limit cut off, then the smallest."""
     new_nodes: bool = False
     """Whether nodes are added for pods that find no room, as by Karpenter or a cluster autoscaler.
     Otherwise no request is raised that the nodes of now have no room for."""
@@ -104,6 +107,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("busy_hour_floor", self.busy_hour_floor, 0.0, 1.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
+        _between("priority", self.priority, -(10**9), 10**9)
         _between("min_samples", self.min_samples, 1, 10**9)
         _between("min_days_to_lower", self.min_days_to_lower, 0.0, 10_000.0)
         _bounded("cpu", self.cpu_floor, self.cpu_ceiling, Cpu(1), _MOST_CPU)

@@ -620,7 +620,11 @@ class Recording:
         return {name: getattr(self, name) for name in TABLES}
 
     def restrict(self, wanted: Callable[[str], bool]) -> Recording:
-        """Only the namespaces that are `wanted`, in everything that is known."""
+        """Only the namespaces that are `wanted`, in everything that is known.
+
+        Where each pod runs is left out: without the pods of the others, nobody can tell what a
+        node has left.
+        """
         chosen = {
             name: np.array([wanted(each) for each in table["namespace"]], dtype=np.bool_)
             for name, table in self.tables.items()
@@ -628,6 +632,7 @@ class Recording:
         kept = {
             name: self.tables[name][rows].reset_index(drop=True) for name, rows in chosen.items()
         }
+        kept["pods"] = kept["pods"].assign(node=None)
         usage = self.usage.select([wanted(ref.namespace) for ref in self.usage.containers])
         meta = replace(
             self.meta,

@@ -70,7 +70,7 @@ def test_growth(kubectl: Path) -> None:
     words = ["--sizes", "50", "100", "--days", "11", "--count", "--most", "1.2"]
     told = run("growth", *words, path=kubectl.parent)
     assert told.split()[:2] == ["calls", "50"]
-    assert "\nland " in told
+    assert "\nplan edits " in told
 
 
 def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

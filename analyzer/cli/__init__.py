@@ -7,6 +7,7 @@ Results go to stdout, talk to stderr. Commands import what they need when they r
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, gate, history, repository, serve, settings
+from analyzer.cli import analysis, data, gate, history, manual, repository, serve, settings
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
@@ -157,6 +158,8 @@ def main(debug: bool, quiet: bool) -> None:
     # A thread per core of the node, each with buffers of its own, buys nothing on arrays as small
     # as ours, and where the threads are refused the library interrupts the process.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if not debug:
+        logging.lastResort = None  # what libraries log is for those who develop
 
 
 def _talk_flags() -> list[click.Option]:
@@ -192,6 +195,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         settings.config,
         settings.schema,
         settings.completion,
+        manual.man,
         settings.version,
     ),
 }

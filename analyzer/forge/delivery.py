@@ -151,6 +151,8 @@ def _illustrated(moves: Sequence[Move], desk: Desk, cluster: str) -> tuple[list[
         return list(moves), []
     files = {f"{slug(cluster)}/{p.name}": p for pictures in shown.values() for p in pictures}
     try:
+        if desk.forge.picture("HEAD", next(iter(files))) is None:
+            return list(moves), []  # nobody could be shown them
         commit = desk.remote.add_files(_CHARTS, files, "Charts of what is proposed")
         places = {path: desk.forge.picture(commit, path) for path in files}
     except AnalyzerError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from analyzer.errors import UsageError
-from analyzer.forge import gitea, github, gitlab
+from analyzer.forge import azure, gitea, github, gitlab
 from analyzer.forge.bare import Bare
 from analyzer.forge.github_app import InstallationToken, Signature
 from analyzer.forge.protocol import Forge
@@ -60,12 +60,21 @@ FORGES: Mapping[str, Kind] = {
         ("codeberg.org", "gitea.com"),
         "oauth2",
     ),
+    "azure": Kind(
+        azure.Azure,
+        azure.header,
+        azure.TOKENS,
+        "https://{host}",
+        ("dev.azure.com", "ssh.dev.azure.com"),
+        "pat",
+    ),
 }
 """How to talk to each kind of forge; ``none`` is `Bare`."""
 
 _HOSTED_APIS = {
     "github.com": "https://api.github.com",
     "ssh.github.com": "https://api.github.com",
+    "ssh.dev.azure.com": "https://dev.azure.com",
     "altssh.gitlab.com": "https://gitlab.com/api/v4",
 }
 

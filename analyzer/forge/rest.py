@@ -260,11 +260,11 @@ def _asked_for(answer: requests.Response) -> float:
 def _checked(answer: requests.Response) -> requests.Response:
     """`answer` where it is a success; else the error that says what to do."""
     status, where = answer.status_code, _shown(answer.url)
+    if status in (401, 203):  # Azure DevOps answers 203 and the page to sign in at
+        raise ForgeError(f"{where}: the token is refused (HTTP {status}); renew it")
     if status < 300:
         return answer
     said = _said(answer)
-    if status == 401:
-        raise ForgeError(f"{where}: the token is refused (HTTP 401); renew it")
     if status == 404:
         raise NotFoundError(
             f"{where}: not found (HTTP 404); check forge.repository, and that the token may see it"

@@ -6,15 +6,16 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["auto", "github", "gitlab", "gitea", "none"]
+Kind = Literal["auto", "github", "gitlab", "gitea", "azure", "none"]
 
 
 class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where pull requests are made, and how many."""
 
     kind: Kind = "auto"
-    """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``none``
-    (branches are pushed, titles and bodies are files); by default what the remote's host says."""
+    """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``azure``
+    (Azure DevOps), ``none`` (branches are pushed, titles and bodies are files); by default what
+    the remote's host says."""
     url: str | None = None
     """The address of its API, such as ``https://git.example.org/api/v3``; by default from the
     remote's host."""
@@ -22,7 +23,7 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """``owner/name`` on the forge; by default from the remote's address."""
     token_file: str | None = None
     """A file that holds the token, read anew for every request; by default the variable
-    ``GITHUB_TOKEN``, ``GITLAB_TOKEN`` or ``GITEA_TOKEN``."""
+    ``GITHUB_TOKEN``, ``GITLAB_TOKEN``, ``GITEA_TOKEN`` or ``AZURE_DEVOPS_TOKEN``."""
     app_id: str | int | None = None
     """The client id or the number of a GitHub App to sign in as, in place of a token."""
     app_key_file: str | None = None

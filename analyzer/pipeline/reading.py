@@ -63,7 +63,10 @@ def read_noting(
     recorded = str(config.source).startswith("recording:")
     whole = recorded or not (config.namespaces or config.exclude_namespaces)
     notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
-    return restrict(recording, config.namespaces, config.exclude_namespaces), notices
+    asked = (config.prometheus.namespaces, config.prometheus.exclude_namespaces)
+    only, never = ((), ()) if recorded else asked
+    namespaces, excluded = config.namespaces or only, config.exclude_namespaces or never
+    return restrict(recording, namespaces, excluded), notices
 
 
 def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[str]:

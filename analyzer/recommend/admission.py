@@ -39,12 +39,13 @@ def find_admissions(
     """
     ranges: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in limit_ranges:
-        if row["type"] == "Container":
+        if row.get("type") == "Container" and is_complete(row):
             ranges.setdefault((str(row["namespace"]), str(row["resource"])), []).append(row)
     counting: dict[tuple[str, str], list[str]] = {}
     for row in quotas:
-        of = str(row["resource"]).removeprefix("limits.")
-        if of != row["resource"]:
+        counts = str(row.get("resource"))
+        of = counts.removeprefix("limits.")
+        if of != counts:
             counting.setdefault((str(row["namespace"]), of), []).append(str(row["name"]))
     found: dict[str, dict[Resource, Admission]] = {}
     for namespace, name in sorted({*ranges, *counting}):
@@ -53,6 +54,11 @@ def find_admissions(
             admission = _admission(name, ranges.get(key, ()), counting.get(key, ()))
             found.setdefault(namespace, {})[name] = admission
     return found
+
+
+def is_complete(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a LimitRange says what it constrains, how, and to which value."""
+    return all(row.get(name) is not None for name in ("resource", "constraint", "value"))
 
 
 def _admission(
@@ -205,8 +211,8 @@ def quota_uses(
         by_namespace.setdefault(found.ref.namespace, []).append(found)
     uses = []
     for row in quotas:
-        target = _COUNTED.get(str(row["resource"]))
-        if target is None:
+        target, hard = _COUNTED.get(str(row.get("resource"))), row.get("hard")
+        if target is None or hard is None:
             continue
         members = by_namespace.get(str(row["namespace"]), [])
         scale = 1000 if target.startswith("cpu") else 1
@@ -215,7 +221,7 @@ def quota_uses(
             used = sum(_units(r.current, target) * r.replicas for r in members) / scale
         after = float(used) + sum(r.change(target) for r in members) / scale
         names = str(row["namespace"]), str(row["name"]), str(row["resource"])
-        uses.append(QuotaUse(*names, float(row["hard"]), float(used), after))
+        uses.append(QuotaUse(*names, float(hard), float(used), after))
     return uses
 
 
@@ -226,8 +232,8 @@ def without_room(
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that their namespace's quota has no room for, as rooms of what holds now.
 
-    Raises of what was cut off by a limit come first, then the smallest: so the most containers get
-    what they need. What others of the namespace give back counts as free.
+    Raises of a higher priority come first, then of what was cut off by a limit, then the smallest:
+    so the most containers get what they need. What others of the namespace give back is free.
     """
     members: dict[str, list[int]] = {}
     for index, one in found.items():
@@ -239,7 +245,14 @@ def without_room(
             continue
         resource: Resource = "cpu" if target.startswith("cpu") else "memory"
         raises = [i for i in members.get(use.namespace, ()) if found[i].change(target) > 0]
-        raises.sort(key=lambda i: (not facts[i].cut_off(resource), found[i].change(target), i))
+        raises.sort(
+            key=lambda i: (
+                -facts[i].policy.priority,
+                not facts[i].cut_off(resource),
+                found[i].change(target),
+                i,
+            )
+        )
         scale = 1000 if resource == "cpu" else 1
         free = use.hard - use.after + sum(found[i].change(target) for i in raises) / scale
         for index in raises:

@@ -34,8 +34,9 @@ def crowded_out(
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that are not made, as rooms of what holds now; none where nodes are unknown.
 
-    Raises of what a limit cut off come first, then the smallest, so that the most workloads get
-    what they need. Where nodes are added for pods without room, only DaemonSets can be crowded out.
+    Raises of a higher priority come first, then of what a limit cut off, then the smallest, so that
+    the most workloads get what they need. Where nodes are added for pods without room, only
+    DaemonSets can be crowded out.
     """
     nodes = nodes_of(histories)
     if nodes is None:
@@ -55,7 +56,7 @@ def crowded_out(
     order = sorted(
         (w for w, ref in zip(wanted.raised.tolist(), refs, strict=True) if ref not in grow),
         key=lambda w: (
-            not any(_cut_off(facts[i]) for i in members.get(nodes.workloads[w], ())),
+            *_precedence([facts[i] for i in members.get(nodes.workloads[w], ())]),
             size[w],
             nodes.workloads[w],
         ),
@@ -72,8 +73,10 @@ def _nodes_are_added(ref: WorkloadRef, facts: list[Facts]) -> bool:
     return ref.kind != DAEMON_SET.name and any(one.policy.new_nodes for one in facts)
 
 
-def _cut_off(facts: Facts) -> bool:
-    return any(facts.cut_off(resource) for resource in RESOURCES)
+def _precedence(facts: list[Facts]) -> tuple[int, bool]:
+    """By priority, and then what a limit cut off, before anybody else."""
+    cut_off = any(one.cut_off(resource) for one in facts for resource in RESOURCES)
+    return -max((one.policy.priority for one in facts), default=0), not cut_off
 
 
 def _held(
@@ -84,8 +87,8 @@ def _held(
         f"a pod would ask for {asked}, and node {where} has no room beside what runs there"
         if ref.kind == DAEMON_SET.name
         else f"its pods would ask for {asked} each, and the nodes they run on ({where}) have no "
-        "room for all of them beside the others; raises of what a limit cut off come first, then "
-        "the smallest"
+        "room for all of them beside the others; raises go by priority, then what a limit cut off "
+        "comes first, then the smallest"
     )
     for target in _REQUESTS:
         now, new = of.current.amount(target), of.proposed.amount(target)

@@ -43,7 +43,8 @@ STAGES = {
     "decide": "review:decide",
     "ledger rows": "review:update",
     "judge": "review:judge",
-    "land": "run:land",
+    "plan edits": "run:plan_on_index",
+    "proposals": "run:with_plan",
     "write": "run:write_all",
     "charts": "run:draw",
 }

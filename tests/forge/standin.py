@@ -1,6 +1,6 @@
-"""A forge in one process: git's own HTTP backend, and the REST calls of GitHub, GitLab and Gitea.
+"""A forge in one process: git's own HTTP backend, and the REST calls of each kind of forge.
 
-Pull requests live in one memory behind three faces. It refuses what the real ones refuse: a wrong
+Pull requests live in one memory behind several faces. It refuses what the real ones refuse: a wrong
 token, an unknown head or base, a second pull request of the same branch, a branch without a
 commit of its own, too long a body; and it plays weather: limits, failures, HTML.
 """
@@ -136,7 +136,7 @@ def _git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-# --- the three faces ---------------------------------------------------------------------------
+# --- the faces ---------------------------------------------------------------------------------
 
 
 def github(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
@@ -298,6 +298,83 @@ def _as_gitea(pull: Pull, heads: Mapping[str, str]) -> dict[str, Any]:
     return shown
 
 
+def azure(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+    """The REST API of Azure DevOps, likewise: paged by count, comments in threads."""
+    if method != "GET" and "api-version" not in query:
+        return 400, {"message": "No api-version was supplied for the request"}, {}
+    if path == "":
+        branch, web = f"refs/heads/{forge.default_branch}", f"https://forge.example/{REPOSITORY}"
+        return 200, {"id": "3411ebc1", "defaultBranch": branch, "webUrl": web}, {}
+    if path == "/pullrequests" and method == "GET":
+        states = {"active": "open", "abandoned": "closed", "completed": "merged", "all": "all"}
+        state = states[query.get("searchCriteria.status", "active")]
+        head = query.get("searchCriteria.sourceRefName", "").removeprefix("refs/heads/")
+        skip = int(query.get("$skip", "0"))
+        shown = _listed(forge, {"state": state, "head": head})[skip : skip + PAGE]
+        found = [_as_azure(p) | {"description": p.body[:400]} for p in shown]
+        return 200, {"value": found, "count": len(found)}, {}
+    if path == "/pullrequests":
+        return _azure_opened(forge, body)
+    if match := re.fullmatch(r"/pullrequests/(\d+)(/.+)?", path):
+        return _azure_one(forge.pull(int(match[1])), match[2] or "", method, body)
+    return 404, {"message": "Not Found"}, {}
+
+
+def _azure_opened(forge: Standin, body: Any) -> Reply:
+    if len(body["description"]) > 4000:
+        return 400, {"message": "Invalid argument value. Parameter name: description"}, {}
+    ends = body["sourceRefName"], body["targetRefName"]
+    head, base = (end.removeprefix("refs/heads/") for end in ends)
+    made = forge.open(head, base, body["title"], body["description"])
+    if isinstance(made, str):
+        return (409 if "already exists" in made else 400), {"message": made}, {}
+    made.labels = [label["name"] for label in body["labels"]]
+    return 201, _as_azure(made), {}
+
+
+def _azure_one(pull: Pull, path: str, method: str, body: Any) -> Reply:
+    if path == "/threads":
+        return _threads(pull, method, body)
+    if match := re.fullmatch(r"/threads/(\d+)/comments/1", path):
+        pull.comments[int(match[1]) - 1] = body["content"]
+        return 200, {"id": 1, "content": body["content"]}, {}
+    if method == "PATCH":
+        if len(body.get("description", "")) > 4000:
+            return 400, {"message": "Invalid argument value. Parameter name: description"}, {}
+        ended = {"state": "closed"} if body.get("status") == "abandoned" else {}
+        _edit(pull, {**body, **ended}, "description")
+    return 200, _as_azure(pull), {}
+
+
+def _threads(pull: Pull, method: str, body: Any) -> Reply:
+    """A thread for each comment, and one in which the server itself speaks."""
+    if method == "POST":
+        pull.comments.append(body["comments"][0]["content"])
+        return 200, {"id": len(pull.comments)}, {}
+    own = {"id": 900, "comments": [{"id": 1, "content": "joined", "commentType": "system"}]}
+    found = [
+        {"id": n, "comments": [{"id": 1, "content": text, "commentType": "text"}]}
+        for n, text in enumerate(pull.comments, start=1)
+    ]
+    return 200, {"value": [*found, own], "count": len(found) + 1}, {}
+
+
+def _as_azure(pull: Pull) -> dict[str, Any]:
+    status = "completed" if pull.merged else "active" if pull.state == "open" else "abandoned"
+    shown = {
+        "pullRequestId": pull.number,
+        "status": status,
+        "title": pull.title,
+        "description": pull.body,
+        "sourceRefName": f"refs/heads/{pull.branch}",
+        "targetRefName": f"refs/heads/{pull.base}",
+        "creationDate": NOW,
+        "labels": [{"id": name, "name": name, "active": True} for name in pull.labels],
+    }
+    shown |= {"closedDate": NOW} if pull.state == "closed" else {}
+    return shown | ({"forkSource": {"name": "refs/heads/x"}} if pull.fork else {})
+
+
 def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
     state, head = query.get("state", "open"), query.get("head", "").rpartition(":")[2]
     return [
@@ -340,7 +417,9 @@ def _rewritten(pull: Pull, number: int, body: Any) -> Reply:
 
 def _issues(forge: Standin, method: str, path: str, body: Any, key: str, text: str) -> Reply:
     def shown(issue: dict[str, Any]) -> dict[str, Any]:
-        where = {"url": f"{_HERE}/issues/{issue['number']}"}
+        where: dict[str, Any] = {"url": f"{_HERE}/issues/{issue['number']}"}
+        who = issue.get("by", "rightsize")
+        where |= {"user": {"login": who, "type": "User"}, "author": {"username": who}}
         return {key: issue["number"], "title": issue["title"], text: issue["body"], **where}
 
     if path == "/issues" and method == "GET":
@@ -356,12 +435,13 @@ def _issues(forge: Standin, method: str, path: str, body: Any, key: str, text: s
     return 404, {"message": "Not Found"}, {}
 
 
-_APIS = {"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1"}
+_APIS = {"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1", "azure": "/tfs"}
 _ROOTS = {
     f"/api/v3/repos/{REPOSITORY}": github,
     f"/api/v4/projects/{REPOSITORY}": gitlab,
     "/api/v4/projects/7": gitlab,
     f"/api/v1/repos/{REPOSITORY}": gitea,
+    f"/tfs/{REPOSITORY}/_apis/git/repositories/{REPOSITORY.rpartition('/')[2]}": azure,
 }
 
 
@@ -454,8 +534,14 @@ class _Handler(BaseHTTPRequestHandler):
         bearer = self.headers.get("Authorization", "").rpartition(" ")[2]
         if self.forge.app and re.search(r"^/api/v3/(app/|repos/.*/installation$)", path):
             return github_app(self.forge, self.command, path.removeprefix("/api/v3"), bearer)
+        if self.headers.get("Authorization", "").startswith("Basic "):
+            bearer = base64.b64decode(bearer).decode().rpartition(":")[2]
+        if path.startswith("/tfs/") and bearer not in self.forge.tokens:
+            return 203, "<html>Sign in</html>", {}
         if not self.forge.tokens & {self.headers.get("PRIVATE-TOKEN", ""), bearer}:
             return 401, {"message": "Bad credentials"}, {}
+        if re.fullmatch(r"/api/v\d/user", path):
+            return 200, {"login": "rightsize", "username": "rightsize", "id": 1}, {}
         given = json.loads(content) if content else {}
         for root, face in _ROOTS.items():
             if path.startswith(root):

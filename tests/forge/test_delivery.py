@@ -60,9 +60,15 @@ def want(app: str, memory: str, *, urgency: float = 1.0, amount: int | None = No
     )
 
 
-@pytest.fixture(params=["github", "gitlab", "gitea"])
+@pytest.fixture(params=["github", "gitlab", "gitea", "azure"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Each kind of forge in turn, for what must hold on all."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["github", "gitlab", "gitea"])
+def kind_with_charts(request: pytest.FixtureRequest) -> str:
+    """Each kind of forge that shows pictures of a branch."""
     return str(request.param)
 
 
@@ -607,7 +613,7 @@ def test_amounts_that_hold_no_more_are_not_judged(forge: Standin, checkout: Path
 
 
 def test_charts_are_shown_from_a_branch_of_their_own(
-    forge: Standin, checkout: Path, git: Git, tmp_path: Path, kind: str
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path, kind_with_charts: str
 ) -> None:
     """Each text shows the picture of the commit it was pushed with; older pictures stay."""
     chart = tmp_path / "media--deployment--sonarr--app.png"
@@ -615,7 +621,7 @@ def test_charts_are_shown_from_a_branch_of_their_own(
     for memory, content in (("900Mi", b"PNG one"), ("700Mi", b"PNG two")):
         chart.write_bytes(content)
         wanted = [replace(want("sonarr", memory), pictures=(chart,)), want("plex", "4096Mi")]
-        assert not deliver(wanted, "home", desk(forge, checkout, kind)).failed
+        assert not deliver(wanted, "home", desk(forge, checkout, kind_with_charts)).failed
         plex, sonarr = sorted(forge.pulls, key=lambda pull: pull.branch)
         body = sonarr.body
         commit = forge.heads()["rightsize-charts"]
@@ -626,6 +632,17 @@ def test_charts_are_shown_from_a_branch_of_their_own(
     assert git(forge.bare, "cat-file", "blob", where) == "PNG one"
     assert git(forge.bare, "rev-list", "--count", "rightsize-charts") == "2"
     assert git(forge.bare, "ls-tree", "-r", "--name-only", commits[1]) == f"home/{chart.name}"
+
+
+def test_charts_that_nobody_can_be_shown_are_not_pushed(
+    forge: Standin, checkout: Path, tmp_path: Path
+) -> None:
+    """A branch of pictures is for the texts that show them."""
+    chart = tmp_path / "media--deployment--sonarr--app.png"
+    chart.write_bytes(b"PNG")
+    wanted = [replace(want("sonarr", "900Mi"), pictures=(chart,))]
+    assert not deliver(wanted, "home", desk(forge, checkout, "azure")).failed
+    assert sorted(forge.heads()) == ["main", f"{PREFIX}media-sonarr"]
 
 
 def test_charts_that_cannot_be_pushed_cost_no_pull_request(

@@ -651,6 +651,23 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="what a limit cut off needs it more",
         ),
         Scenario(
+            name="quota goes to the higher priority first",
+            given="two want 700m more each, one has a priority of 10; there is room for one",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m", name="calm", workload="calm"),
+                Box(
+                    cpu=0.9,
+                    cpu_request="200m",
+                    name="vital",
+                    workload="vital",
+                    more={"annotations": '{"rightsize_io_priority": "10"}'},
+                ),
+            ],
+            quota={"requests.cpu": (1.4, 0.4)},
+            expect={"calm cpu_request": "stays: quota", "vital cpu_request": "rises"},
+            why="its owner said so, by an annotation",
+        ),
+        Scenario(
             name="quota on limits keeps the CPU limit declared",
             given="limit of 1 core; the quota counts limits.cpu",
             boxes=[Box(cpu_limit="1")],
@@ -955,6 +972,23 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="selectors and taints are not exported: where it runs is where it may run",
         ),
         Scenario(
+            name="raise of a higher priority comes first",
+            given="one node of 2 cores, 800m to spare; the large raise has a priority of 10",
+            boxes=[
+                Box(
+                    cpu=1.2,
+                    cpu_request="600m",
+                    name="large",
+                    workload="large",
+                    more={"annotations": '{"rightsize_io_priority": "10"}'},
+                ),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="its owner said so, by an annotation",
+        ),
+        Scenario(
             name="small raise finds a place where a large one does not",
             given="one node of 2 cores, 800m to spare; one wants 1500m more, the other 400m",
             boxes=[
@@ -1020,7 +1054,7 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
     "Kinds of workloads": (
         Scenario(
             name="CronJob is sized by its runs",
-            given="runs an hour a day at 800m, 1500Mi; 2 cores, 2Gi",
+            given="runs two hours a day at 800m, 1500Mi; 2 cores, 2Gi",
             boxes=[
                 Box(
                     cpu=0.8,
@@ -1030,6 +1064,7 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
                     memory_limit="4Gi",
                     kind="CronJob",
                     starts=False,
+                    runs=2,
                 )
             ],
             expect={"cpu_request": "falls", "memory_request": ">= 1500Mi"},
@@ -1060,11 +1095,11 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="it runs before the others and takes nothing from them",
         ),
         Scenario(
-            name="Job is sized by its runs",
-            given="a Job that uses 800m of 2 cores",
+            name="few runs lower nothing",
+            given="a Job that ran once, at 800m of 2 cores",
             boxes=[Box(cpu=0.8, cpu_request="2", kind="Job", workload="load-2026")],
-            expect={"cpu_request": "falls"},
-            why="the next of its kind will use as much",
+            expect={"cpu_request": "stays: few days"},
+            why="one run says little of the next, however long it took",
         ),
         Scenario(
             name="bare ReplicaSet is sized like a Deployment",

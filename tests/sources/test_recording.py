@@ -165,11 +165,15 @@ def test_what_is_not_there_costs_nothing(small: Path) -> None:
 
 
 def test_the_optional_parts_follow_a_namespace(full: Recording) -> None:
-    """Restricted to one namespace, no table, quota or array tells of the other."""
+    """Restricted to one namespace, no table, quota or array tells of the other.
+
+    Nor does anything tell on which nodes its pods run: what these have left is not known then.
+    """
     kept = full.restrict(lambda name: name == "n")
     assert all(set(table["namespace"]) <= {"n"} for table in kept.tables.values())
     assert [len(table) for table in kept.tables.values()] == [1, 0, 1, 1]
     assert len(kept.meta.quotas) == len(kept.meta.limit_ranges) == 1
+    assert full.pods["node"].notna().any() and kept.pods["node"].isna().all()
     assert kept.usage.memory_cache_bytes is not None
     np.testing.assert_array_equal(kept.usage.memory_cache_bytes, 8192)
 

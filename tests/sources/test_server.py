@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import requests
 
 from analyzer.errors import SourceError, UsageError
 from analyzer.sources import PrometheusSettings
@@ -23,7 +21,6 @@ from analyzer.sources.prometheus.failure import (
 )
 from analyzer.sources.prometheus.ragged import Lanes
 from analyzer.sources.prometheus.server import Server
-from analyzer.sources.prometheus.sigv4 import SigV4
 
 LOAD = "query processing would load too many samples into memory in query execution"
 
@@ -171,19 +168,3 @@ def test_lists_of_another_shape_are_refused(data: str) -> None:
     for read in (read_label_sets, read_names):
         with pytest.raises(MalformedError):
             read(body)
-
-
-def test_the_signature_is_that_of_the_published_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """get-vanilla of AWS' SigV4 test suite."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    sign = SigV4("us-east-1", lambda: datetime(2015, 8, 30, 12, 36, tzinfo=UTC), "service")
-    request = requests.Request("GET", "https://example.amazonaws.com/", auth=sign).prepare()
-    assert str(request.headers["Authorization"]).endswith(
-        "SignedHeaders=host;x-amz-date, "
-        "Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"
-    )
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    with pytest.raises(SourceError, match="AWS_ACCESS_KEY_ID"):
-        requests.Request("GET", "https://example.amazonaws.com/", auth=sign).prepare()

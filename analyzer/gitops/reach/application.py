@@ -62,7 +62,8 @@ class _Application:
         other = next((each for each in told if each and each not in _HERE), None)
         if other is None:
             return self.begun.entry
-        return f"{self.begun.entry} to {other}"
+        # An Application that makes others may stand on any cluster: what they name counts.
+        return f"{self.begun.entry.partition(' to ')[0]} to {other}"
 
     def text(self, node: Node, *path: str) -> str | None:
         """The scalar at a path with the parameters put in; None where there is none, or ""."""

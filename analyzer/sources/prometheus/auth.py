@@ -7,9 +7,7 @@ import binascii
 import contextlib
 import json
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote
 
@@ -17,8 +15,8 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from analyzer.errors import SourceError
+from analyzer.sources.prometheus.cloud import Aws, Azure, Google
 from analyzer.sources.prometheus.settings import PrometheusSettings
-from analyzer.sources.prometheus.sigv4 import SigV4
 
 _HARMLESS_HEADERS = (
     "Accept",
@@ -77,7 +75,9 @@ def authentication(settings: PrometheusSettings, in_url: tuple[str, str] | None)
     A configured ``Authorization`` header is sent as it stands.
     """
     if settings.aws_region is not None:
-        return SigV4(settings.aws_region, _clock)
+        return Aws(settings.aws_region)
+    if settings.sign_in is not None:
+        return Google() if settings.sign_in == "google" else Azure()
     if settings.token_file is not None:
         return _BearerFile(settings.token_file)
     if settings.user is not None and settings.password_file is not None:
@@ -133,7 +133,3 @@ def _read_secret(path: Path, what: str) -> str:
     if not secret or "\n" in secret:
         raise SourceError(f"the {what} file {path} must hold one line, the {what}")
     return secret
-
-
-def _clock() -> datetime:
-    return datetime.fromtimestamp(time.time(), UTC)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from analyzer.errors import UsageError
 
@@ -32,7 +33,13 @@ class PrometheusSettings:
     tenant: str | None = None
     """The tenant of a store that has tenants, such as Mimir, sent as X-Scope-OrgID."""
     aws_region: str | None = None
-    """Sign requests for Amazon Managed Prometheus in this region (SigV4)."""
+    """Sign requests for Amazon Managed Prometheus in this region (SigV4), with the credentials that
+    the AWS SDK finds: a role of the pod (IRSA, pod identity), a profile, the environment. Needs the
+    extra ``rightsize[aws]``."""
+    sign_in: Literal["google", "azure"] | None = None
+    """Send a token of Google Cloud or Azure, by the credentials that its SDK finds: workload
+    identity, the machine's, your own. Needs the extra ``rightsize[google]`` or
+    ``rightsize[azure]``."""
 
     ca_file: Path | None = None
     """The certificates to verify the server with; by default those of the system."""
@@ -86,15 +93,16 @@ class PrometheusSettings:
         return any(name.title() == "Authorization" for name in self.headers)
 
     def __post_init__(self) -> None:
-        if self.authorises and (self.token_file or self.user or self.aws_region):
-            raise UsageError(
-                "an Authorization header excludes a token file, a user and signing for AWS; give "
-                "one of them"
-            )
-        if self.token_file is not None and self.user is not None:
-            raise UsageError("a bearer token and a user name exclude each other; give one of them")
-        if self.aws_region is not None and (self.token_file or self.user):
-            raise UsageError("signing for AWS excludes a token or user; leave one of them out")
+        ways = {
+            "an Authorization header": self.authorises,
+            "token_file": self.token_file,
+            "user": self.user,
+            "aws_region": self.aws_region,
+            "sign_in": self.sign_in,
+        }
+        given = [name for name, value in ways.items() if value]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} exclude each other; give one of them")
         if (self.user is None) != (self.password_file is None):
             raise UsageError("basic authentication needs both a user and a password file")
         if self.client_key_file is not None and self.client_certificate_file is None:
