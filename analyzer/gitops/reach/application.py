@@ -166,6 +166,7 @@ class Applications:
     def _source(
         self, application: _Application, source: Node, address: Address, depth: int
     ) -> None:
+        application = self._as_plugged(application, source)
         own = application.text(source, "path")
         if own is not None and is_open(own):
             self._reach.leave_open(f"{application.file}: the path {own[:80]} is filled in later")
@@ -186,6 +187,17 @@ class Applications:
             else:
                 route = replace(application.route, folder=folder)
                 self._directory(folder, route, source, depth)
+
+    def _as_plugged(self, application: _Application, source: Node) -> _Application:
+        """The Application; undecided where a plugin makes something of its source's files."""
+        plugin = source.at("plugin")
+        if plugin is None or application.begun.reachable is False:
+            return application
+        named = plugin.text("name") or "that Argo CD finds by itself"
+        self._reach.notes.append(
+            f"{application.name} in {application.file} is made by the plugin {named}"
+        )
+        return replace(application, begun=replace(application.begun, reachable=None))
 
     def _kustomized(
         self, application: _Application, source: Node, address: Address, folder: str

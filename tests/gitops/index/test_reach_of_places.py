@@ -307,3 +307,27 @@ def test_an_application_that_another_one_makes_is_no_cluster_of_its_own(plant: P
     # The folder of one of them may be named, as any folder may: it is still the same container.
     (outcome,) = plan_changes(root, [change], entry="a").outcomes
     assert isinstance(outcome, Edited), outcome
+
+
+def test_what_a_plugin_of_argo_cd_makes_is_undecided_and_named(plant: Plant) -> None:
+    """Its files are the source of something, and only the plugin knows of what."""
+    root = plant(
+        {
+            "app.yaml": """
+                apiVersion: argoproj.io/v1alpha1
+                kind: Application
+                metadata: {name: web, namespace: argocd}
+                spec:
+                  destination: {server: https://kubernetes.default.svc, namespace: shop}
+                  source:
+                    repoURL: https://example.org/x.git
+                    path: web
+                    plugin: {name: vault}
+                """,
+            "web/web.yaml": DEPLOYMENT,
+        }
+    )
+    index = index_repository(root)
+    (found,) = [e for e in index.expectations if e.container == "web"]
+    assert (found.namespace, found.route.reachable) == ("shop", None)
+    assert "web in app.yaml is made by the plugin vault" in index.notes
