@@ -27,6 +27,8 @@ rests on thousands of samples, and is believed sooner than a few peaks of memory
 MOST_PER_REVIEW = 12.0
 """Containers of one week share its shocks: they count as no more than this many."""
 MOST_CORRECTION = 6.0
+LOOK_BACK = 4
+"""So many earlier reviews are learnt from, and have their say before anything is lowered."""
 LEAST_PAST = timedelta(days=3)
 
 LEAST_SHARE, MOST_SHARE = 1 / 50, 16.0
@@ -84,7 +86,7 @@ class PastReview:
 
 
 def fit_past(
-    model: Model, histories: Histories, horizon: timedelta, most: int = 4
+    model: Model, histories: Histories, horizon: timedelta, most: int = LOOK_BACK
 ) -> list[PastReview]:
     """What `model` would have stated at up to `most` reviews in the past, newest first.
 
@@ -112,8 +114,27 @@ def judge_past(reviews: Sequence[PastReview], histories: Histories) -> list[Judg
     return found
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What a model knows of some histories: demand now, and as earlier reviews would have had it.
+
+    Any number of policies can be weighed on what was learnt once.
+    """
+
+    demand: Demand
+    earlier: tuple[tuple[Histories, Demand], ...] = ()
+    """What was known at each earlier review, newest first, and what demand would have been."""
+
+
+def calibrated(demand: Demand, reviews: Sequence[PastReview], judged: Sequence[Judged]) -> Learnt:
+    """`demand` calibrated by the last of the `reviews` (newest first) and what came of them."""
+    calibration = learn(judged[:LOOK_BACK])
+    earlier = tuple((r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK])
+    return Learnt(apply(demand, calibration), earlier)
+
+
 def review_past(
-    model: Model, histories: Histories, horizon: timedelta, most: int = 4
+    model: Model, histories: Histories, horizon: timedelta, most: int = LOOK_BACK
 ) -> list[Judged]:
     """What came of `model` at up to `most` reviews in the past of `histories`, newest first.
 

@@ -108,11 +108,14 @@ class Histories:
         return dict(zip(keys, known["owner"], strict=True))
 
     @cached_property
-    def started_before(self) -> frozenset[ContainerRef]:
-        """The containers of which summaries of earlier days hold a start."""
-        known = self.days[self.days["start_peak_bytes"].notna()]
-        names = zip(*(known[name] for name in NAMES), strict=True)
-        return frozenset(ContainerRef(self.meta.cluster, *map(str, each)) for each in names)
+    def last_starts(self) -> dict[ContainerRef, float]:
+        """The highest memory, in bytes, in the last start that summaries of days before hold."""
+        days = self.days
+        known = days[days["start_peak_bytes"].notna() & (days["day"] < self.usage.start)]
+        rows = known.sort_values(["day", "start_peak_bytes"], kind="stable")
+        names = zip(*(rows[name] for name in NAMES), strict=True)
+        refs = (ContainerRef(self.meta.cluster, *map(str, each)) for each in names)
+        return dict(zip(refs, rows["start_peak_bytes"].astype(float), strict=True))
 
     def verdicts_of(self, index: int) -> list[Verdict]:
         """What of the usage of container `index` is not believed."""

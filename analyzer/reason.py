@@ -34,7 +34,9 @@ def _shown(amount: Cpu | Memory | None) -> str:
 
 
 def _why(recommendation: Recommendation, target: TargetName) -> str:
-    if target.endswith("limit"):
+    if target == "memory_limit":
+        return _memory_limit(recommendation)
+    if target == "cpu_limit":
         return last_reason(recommendation, target)
     if target == "memory_request":
         return _memory(recommendation)
@@ -45,6 +47,16 @@ def last_reason(recommendation: Recommendation, target: TargetName) -> str:
     """Why the last step did what it did; that before it where the last one only rounds."""
     steps = [s for s in recommendation.trail.get(target, ()) if s.name != "round"]
     return steps[-1].reason if steps else "it follows the request"
+
+
+def _memory_limit(recommendation: Recommendation) -> str:
+    """What was seen, and how likely more comes; the rule where no limit is left."""
+    limit, risk = recommendation.proposed.memory_limit, recommendation.stated_risk
+    if limit is None or recommendation.evidence.memory.max is None or "memory_limit" not in risk:
+        return last_reason(recommendation, "memory_limit")
+    chance = f"{risk['memory_limit']:.1%}"
+    seen = _memory(recommendation)
+    return f"{seen}; more than {limit} has a chance of {chance} until the next review"
 
 
 def _memory(recommendation: Recommendation) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analyzer.backtest import BacktestResult, Walk
+from analyzer.calibration import Learnt
 from analyzer.config import load_config, parse_duration
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
@@ -30,8 +31,8 @@ from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import Ledger
 from analyzer.models.forecast import Forecasts, forecasts
 from analyzer.output import write_files
-from analyzer.pipeline.decision import Decided, Learnt, learn_demand, weigh
-from analyzer.pipeline.judgement import requested, score_policy
+from analyzer.pipeline.decision import Decided, learn_demand, weigh
+from analyzer.pipeline.judgement import requested, score_policy, usual_train
 from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, reviewed
@@ -274,15 +275,21 @@ class Study:
         return Comparison(self, {AS_RUN: self.report, **reports})
 
     def backtest(
-        self, models: Iterable[str] = (), *, train: str = "14d", progress: bool | Progress = False
+        self,
+        models: Iterable[str] = (),
+        *,
+        train: str | None = None,
+        progress: bool | Progress = False,
     ) -> BacktestResult:
         """This policy, its peers and further `models` on the past; ``to_frame()`` has the numbers.
 
-        At each review only what was known before is seen, and the time until the next is held
-        against it. It takes minutes on large clusters.
+        At each review only what was known `train` before is seen (as in a run, unless given), and
+        the time until the next is held against it. It takes minutes on large clusters.
         """
         told: Progress = _Told() if progress is True else progress or silent
-        walk = Walk(_length(train), self.method.horizon)
+        horizon = self.method.horizon
+        before = _length(train) if train else usual_train(self.histories, horizon)
+        walk = Walk(before, horizon)
         return score_policy(
             self.histories, self.method, walk, tuple(models), told, self.basis.known.bounds
         )

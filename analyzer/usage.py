@@ -32,7 +32,8 @@ NAMES = ["namespace", "workload_kind", "workload", "container"]
 VALUES = ("cpu_cores", "memory_bytes", "memory_rss_bytes", "memory_cache_bytes")
 """What is measured of a container: the first two always, the others where somebody asked.
 
-Resident memory cannot be taken back by the kernel; cache is what of the working set it can.
+Resident memory is what the kernel cannot take back, shared memory and its own included where the
+source tells them; cache is what of the working set it can.
 """
 
 CONTAINER_TYPES = ("app", "init", "sidecar")
@@ -356,16 +357,32 @@ class Usage:
 
         NaN where nothing is told of a sample of a series of which it is told elsewhere.
         """
-        rss, cache = self.memory_rss_bytes, self.memory_cache_bytes
-        if (rss is None and cache is None) or not len(self.pods):
+        told = self._told_firm
+        if not told.any():
             return self.memory_bytes
-        firm = np.full_like(self.memory_bytes, np.nan) if rss is None else rss
-        if cache is not None:
-            firm = np.fmax(firm, np.maximum(self.memory_bytes - cache, 0))
-        firm = np.minimum(firm, self.memory_bytes)
-        told = np.logical_or.reduceat(~np.isnan(firm), self.offset[:-1])
-        whole = np.repeat(~told, np.diff(self.offset))
-        return np.where(whole, self.memory_bytes, firm).astype(np.float32)
+        firm = self.memory_bytes.copy()
+        for series in np.flatnonzero(told).tolist():
+            where = slice(int(self.offset[series]), int(self.offset[series + 1]))
+            firm[where] = self._firm(where)
+        return firm
+
+    @cached_property
+    def _told_firm(self) -> npt.NDArray[np.bool_]:
+        """Of which series it is told what of their memory cannot be taken back."""
+        told = np.zeros(len(self.pods), dtype=bool)
+        for part in (self.memory_rss_bytes, self.memory_cache_bytes):
+            if part is not None and len(self.pods):
+                told |= np.logical_or.reduceat(~np.isnan(part), self.offset[:-1])
+        return told
+
+    def _firm(self, where: slice) -> Floats:
+        memory = self.memory_bytes[where]
+        firm = np.full_like(memory, np.nan)
+        if self.memory_rss_bytes is not None:
+            firm = np.fmax(firm, self.memory_rss_bytes[where])
+        if self.memory_cache_bytes is not None:
+            firm = np.fmax(firm, np.maximum(memory - self.memory_cache_bytes[where], 0))
+        return np.minimum(firm, memory)
 
     def span(self, index: int) -> slice:
         """Where the samples of container `index` lie in the flat arrays, all pods in a row."""

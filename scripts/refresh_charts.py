@@ -1,7 +1,7 @@
 """Render the charts of charts.csv anew, version by version: refresh_charts.py CHECKOUTS [CHART...].
 
 CHECKOUTS holds clones with their tags, OWNER/NAME each, of the repositories in SOURCES; those that
-are not there are skipped. Of each chart about six versions are rendered with an odd amount at
+are not there are skipped. Of each chart about twelve versions are rendered with an odd amount at
 every path of the table, under two release names, with the parts switched on that are off by
 default. `oldest` and `newest` become the ends of the unbroken run of versions, up to the newest,
 in which the amount lands in the container that the row names. helm has to be on PATH.
@@ -30,7 +30,7 @@ from analyzer.gitops.render.program import RenderError, find_tools
 from analyzer.gitops.render.rendering import Sink
 from analyzer.gitops.render.well_known import TABLE, ChartRule, read_table
 
-MOST = 6
+MOST = 12
 Values = dict[str, object]
 PROMETHEUS = "prometheus-community/helm-charts"
 ARGO, VICTORIA, FAIRWINDS = (

@@ -25,10 +25,12 @@ from analyzer.backtest import (
     measure,
     review_stops,
 )
+from analyzer.calibration import Learnt
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
-from analyzer.models import MODELS, RISKS, Demand
-from analyzer.pipeline.judgement import score_policy
+from analyzer.models import MODELS, RISKS
+from analyzer.pipeline.decision import decide
+from analyzer.pipeline.judgement import score_policy, usual_train
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import analyze_histories
 from analyzer.policy import Policies, Policy
@@ -120,8 +122,8 @@ def test_a_changed_future_changes_no_earlier_recommendation() -> None:
     other[:, 14 * 288 :] *= np.linspace(0.1, 30, 12)[:, None]
     seen: list[dict[str, np.ndarray]] = []
 
-    def watch(past: Histories, demands: Mapping[str, Demand]) -> dict[str, np.ndarray]:
-        assert set(demands) == {"pooled", "trend", "percentile"}
+    def watch(past: Histories, learnt: Mapping[str, Learnt]) -> dict[str, np.ndarray]:
+        assert set(learnt) == {"pooled", "trend", "percentile"}
         seen.append({"memory_request": past.daily.memory_peak.max(axis=1)})
         return seen[-1]
 
@@ -152,7 +154,7 @@ def test_changes_and_reversals_are_counted() -> None:
     """100, 200, 100, 105: up, down, and nothing worth a change."""
     levels = iter([100.0, 200.0, 100.0, 105.0])
 
-    def policy(past: Histories, demands: Mapping[str, Demand]) -> dict[str, np.ndarray]:
+    def policy(past: Histories, learnt: Mapping[str, Learnt]) -> dict[str, np.ndarray]:
         return {"memory_request": np.array([next(levels) * MIB])}
 
     of = histories(steady(35), window=meta(35))
@@ -314,3 +316,35 @@ def test_stated_risks_hold_on_recorded_traces() -> None:
     result = backtest(of, ["pooled"], Walk(timedelta(days=5), timedelta(days=2)))
     row = next(r for r in result.named("pooled", "cpu") if r.stated_risk == 0.05)
     assert 0.05 / 1.3 < measure(row).overrun < 0.05 * 1.3
+
+
+def test_what_is_scored_is_what_a_run_would_have_shipped() -> None:
+    """At every review the policy's levels are those that a run at that time proposes.
+
+    To the byte, with its thresholds and what earlier reviews hold back: peaks of 400 MiB in some
+    days of the first ten keep a request from falling to what 200 MiB alone would speak for.
+    """
+    day = np.arange(28 * 288) // 288
+    memory = np.where((day < 10) & (day % 3 == 0), 400.0, 200.0) * MIB
+    tables = [steady(28, memory=memory * n).assign(workload=f"w{n}") for n in (1, 2, 3)]
+    asked = {"memory_request_bytes": 4096 * MIB, "cpu_request_cores": 0.5}
+    specs = [{**names(workload=f"w{n}"), **asked} for n in (1, 2, 3)]
+    of, method = histories(pd.concat(tables), specs, window=meta(28)), Method(horizon=WEEK)
+    result = score_policy(of, method, Walk())
+    row = result.named(POLICY, "memory")[0]
+    for number, stop in enumerate(review_stops(of, Walk())):
+        known = of.between(0, stop)
+        proposed = {r.ref: r.proposed for r in decide(known, method).recommendations}
+        for index, ref in enumerate(of.containers):
+            amount = proposed[ref].memory_request
+            assert amount is not None
+            assert row.level[number, index] == np.float32(amount.bytes)
+
+
+def test_a_run_and_a_backtest_of_all_models_say_the_same() -> None:
+    """Further models stand beside the policy and change nothing of what is said about it."""
+    of, method = containers(wandering(12)), Method(horizon=WEEK)
+    report = analyze_histories(of, method)
+    train = usual_train(of, WEEK)
+    assert train == timedelta(days=14)
+    assert report.verdict == in_words(score_policy(of, method, Walk(train, WEEK), list(MODELS)))

@@ -45,3 +45,15 @@ def test_an_hour_far_above_the_new_request_is_said_where_it_is_asked_for() -> No
         seen = replace(found.evidence, busy_hour=hour)
         (line,) = reasons(replace(found, evidence=seen))
         assert line.endswith("; every day from 02:00 UTC it uses 310m for an hour") is told
+
+
+def test_a_memory_limit_says_what_was_seen_and_what_is_risked() -> None:
+    """A limit that moves is judged by peaks; one that goes has the reason of its rule."""
+    found = recommendation(resources("1", "1Gi", None, "2Gi"), resources("1", "1Gi", None, "512Mi"))
+    (said,) = reasons(found)
+    assert said == (
+        "memory limit 2Gi → 512Mi: in 14 days it used 100Mi at most; more than 512Mi has a chance "
+        "of 5.0% until the next review"
+    )
+    (gone,) = reasons(replace(found, proposed=resources("1", "1Gi")))
+    assert gone == "memory limit 2Gi → none: for the test"

@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.config import Config, parse_duration
 from analyzer.errors import OutputError
 from analyzer.history import Skipped
 from analyzer.quantity import Cpu
-from analyzer.report import Change, Landing, Report, dump_report, duration_text, load_report
+from analyzer.report import (
+    Change,
+    Landing,
+    Report,
+    dump_report,
+    duration_text,
+    load_report,
+    window_text,
+)
+from analyzer.sources import Window
 from analyzer.workload import Selector
-from tests.samples import recommendation, ref, report, resources
+from tests.samples import meta, recommendation, ref, report, resources
 
 
 def whole() -> Report:
@@ -121,3 +131,18 @@ def test_a_report_is_short_to_look_at() -> None:
     assert "<b>/" not in shown
     assert "<td>1 → 100m</td>" in shown
     assert "<td>none</td>" in shown
+
+
+def test_the_window_is_told_beside_what_was_asked_for() -> None:
+    """What was read is what amounts rest on, however much was asked for."""
+    read = meta(21)
+    span = "2026-11-02 00:00 to 2026-11-23 00:00 UTC"
+    assert window_text(read) == f"{span} (21 days)"
+    assert window_text(replace(read, asked=timedelta(days=21))) == f"{span} (21 days)"
+    asked = replace(read, asked=timedelta(days=35))
+    assert window_text(asked) == f"{span} (21 days of the 35 days asked for)"
+
+
+def test_every_source_is_asked_for_the_same_window() -> None:
+    """One default, whoever asks: the settings, and a source by itself."""
+    assert parse_duration(Config().window) == Window().length == timedelta(days=35)

@@ -33,16 +33,25 @@ from analyzer.backtest.sweep import (
     of_peer,
     of_plain_rules,
 )
-from analyzer.calibration import Judged, apply, judge, learn, review_past
+from analyzer.calibration import (
+    LOOK_BACK,
+    Judged,
+    Learnt,
+    PastReview,
+    calibrated,
+    fit_past,
+    judge,
+    judge_past,
+)
 from analyzer.errors import UsageError
 from analyzer.history import Histories
-from analyzer.models import MODELS, RESOURCES, Demand, Model, Resource, model_named
+from analyzer.models import MODELS, RESOURCES, Model, Resource, model_named
 from analyzer.models.demand import Learner
 from analyzer.models.rule import Peer
 
 Progress = Callable[[int, int, str], None]
-Recommender = Callable[[Histories, Mapping[str, Demand]], Mapping[str, Array]]
-"""A whole policy: what was known and the calibrated demand of each model that states risks make
+Recommender = Callable[[Histories, Mapping[str, Learnt]], Mapping[str, Array]]
+"""A whole policy: what was known and what each model that states risks has learnt of it make
 levels by ``cpu_request``, ``memory_request`` and ``memory_limit``; NaN: none."""
 
 CPU_ORACLE = 0.95
@@ -73,6 +82,14 @@ class _Book:
     def note(self, point: Point, level: Array, above: Array) -> None:
         self.levels.setdefault(point, []).append(level.astype(np.float32))
         self.above.setdefault(point, []).append(above.astype(np.float32))
+
+
+@dataclass
+class _Past:
+    """The last reviews of one model, newest first, and what came of each."""
+
+    reviews: list[PastReview] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ def backtest(
     """
     walk = walk or Walk()
     stops = review_stops(histories, walk)
-    book, past = _Book(), dict[str, list[Judged]]()
+    book, past = _Book(), dict[str, _Past]()
     made = {name: model_named(name) for name in models}
     for number, stop in enumerate(stops):
         review = _review(histories, stop, walk)
@@ -169,24 +186,24 @@ def _hold(
     book: _Book,
     review: Review,
     models: Mapping[str, Model],
-    past: dict[str, list[Judged]],
+    past: dict[str, _Past],
     recommenders: Mapping[str, Recommender],
     tell: Callable[[str], None],
 ) -> None:
     """One review: all that is stated at it, and what came."""
     levels: Levels = {}
-    demands: dict[str, Demand] = {}
+    learnt: dict[str, Learnt] = {}
     for name, model in models.items():
         tell(name)
         if isinstance(model, Peer):
             levels |= of_peer(model, review)
         else:
-            demands[name] = _calibrated(review, model, past.setdefault(name, []))
-            levels |= of_demand(name, demands[name])
+            learnt[name] = _learn(review, model, past.setdefault(name, _Past()))
+            levels |= of_demand(name, learnt[name].demand)
     tell("plain rules")
     levels |= of_plain_rules(review)
     for name, recommend in recommenders.items():
-        levels |= _proposed(name, recommend(review.known, demands))
+        levels |= _proposed(name, recommend(review.known, learnt))
     futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
     levels |= by_hindsight({resource: futures[resource].sorted for resource in RESOURCES})
     levels = _where_all_state(levels) | as_declared(review.seen)
@@ -196,19 +213,22 @@ def _hold(
         book.futures.setdefault(resource, []).append(replace(futures[resource], sorted=()))
 
 
-def _calibrated(review: Review, model: Model, past: list[Judged]) -> Demand:
-    """The demand that a run at that time would have gone by."""
+def _learn(review: Review, model: Model, past: _Past) -> Learnt:
+    """What a run at that time would have learnt."""
     known = review.seen
     if isinstance(model, Learner):
         model = model.within(review.train)
         known = review.known
     demand = model.fit(known, review.horizon)
-    if not past:
-        past.extend(review_past(model, known, review.horizon))
-    stated = apply(demand, learn(past))
+    if not past.reviews:
+        past.reviews = fit_past(model, known, review.horizon)
+        past.judged = judge_past(past.reviews, known)
+    found = calibrated(demand, past.reviews, past.judged)
     # What comes is judged after it was stated, for the reviews that follow this one.
-    past.append(judge(demand, review.ahead))
-    return stated
+    past.reviews.insert(0, PastReview(known.usage.steps, known.without_samples(), demand))
+    past.judged.insert(0, judge(demand, review.ahead))
+    del past.reviews[LOOK_BACK:], past.judged[LOOK_BACK:]
+    return found
 
 
 def _proposed(name: str, levels: Mapping[str, Array]) -> Levels:

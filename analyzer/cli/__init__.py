@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, gate, history, repository, serve, settings
+from analyzer.cli import analysis, data, gate, history, manual, repository, serve, settings
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
@@ -195,6 +195,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         settings.config,
         settings.schema,
         settings.completion,
+        manual.man,
         settings.version,
     ),
 }

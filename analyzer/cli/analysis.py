@@ -231,7 +231,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 @click.command()
 @source_options
 @namespace_option()
-@click.option("--train", metavar="14d", default="14d", help="History before each review.")
+@click.option("--train", metavar="14d", help="History before each review; as a run, if left out.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
 @click.option(
     "--models",
@@ -248,7 +248,7 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
 def backtest(
     ctx: click.Context,
     /,
-    train: str,
+    train: str | None,
     models: str,
     form: str,
     chart: Path | None,
@@ -264,10 +264,10 @@ def backtest(
     from msgspec.structs import replace as with_settings
 
     from analyzer.backtest import Walk, in_words
-    from analyzer.config import parse_duration
     from analyzer.history import build_histories
+    from analyzer.landing import look_ahead
     from analyzer.models import MODELS
-    from analyzer.pipeline.judgement import score_policy
+    from analyzer.pipeline.judgement import score_policy, usual_train
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
 
@@ -276,23 +276,30 @@ def backtest(
     if "window" not in settings.origins:
         config = with_settings(config, window=_QUARTER)
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
-    try:
-        before = parse_duration(train)
-    except ValueError as error:
-        raise UsageError(f"--train: {error}") from error
+    method, before = method_of(config), _train(train)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         recording = read(config, now(), talk.progress)
-        histories = build_histories(recording)
-        walk = Walk(before, parse_duration(config.horizon), daily="vpa" in names)
-        result = score_policy(histories, method_of(config), walk, names, talk.progress)
+        known = look_ahead(build_histories(recording), config)
+        before = before or usual_train(known.histories, method.horizon)
+        walk = Walk(before, method.horizon, daily="vpa" in names)
+        result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
         talk.say(in_words(result))
-        talk.say_partial(recording.meta.warnings)
+        talk.say_partial((*recording.meta.warnings, *known.missed))
     if chart is not None:
         from analyzer.plots import backtest_figure, write_png
 
         write_png(backtest_figure(result.to_frame()), chart, in_words(result))
     _show_backtest(result, form)
-    ctx.exit(PARTIAL if recording.meta.warnings else 0)
+    ctx.exit(PARTIAL if recording.meta.warnings or known.missed else 0)
+
+
+def _train(text: str | None) -> timedelta | None:
+    from analyzer.config import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--train: {error}") from error
 
 
 _SHOWN = (0.2, 0.1, 0.05, 0.02, 0.01)

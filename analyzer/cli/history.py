@@ -16,6 +16,7 @@ from analyzer.errors import UsageError
 if TYPE_CHECKING:
     from analyzer.ledger import Episode, Ledger, Outcome
     from analyzer.quantity import Resources
+    from analyzer.workload import ContainerRef
 
 
 @click.command()
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
 @namespace_option("chosen")
 @listing_options
+@click.option("--chart", type=Path, metavar="FILE.png", help="Draw the reviews of one container.")
 @click.argument("references", metavar="[REF]...", nargs=-1, shell_complete=complete_references)
-def history(references: tuple[str, ...], **parameters: Any) -> None:
+def history(references: tuple[str, ...], chart: Path | None, **parameters: Any) -> None:
     """Show what was proposed, what became of it, and what happened afterwards.
 
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
@@ -44,10 +46,20 @@ def history(references: tuple[str, ...], **parameters: Any) -> None:
     meant = find(selection.references, selection.namespaces, known) or [Selector()]
     shown = [one for one in proposed if any(s.matches(one.ref) for s in meant)]
     outcomes = [one for one in scored if any(s.matches(one.ref) for s in meant)]
+    if chart is not None:
+        _draw(ledger, [ref for ref in known if any(s.matches(ref) for s in meant)], chart)
     show_listing(_listing(ledger, shown, outcomes), view)
     if view.form == "table":
         for outcome in outcomes:
             click.echo(_happened(outcome))
+
+
+def _draw(ledger: Ledger, refs: list[ContainerRef], path: Path) -> None:
+    from analyzer.plots import describe_months, months_figure, write_png
+
+    if len(refs) != 1:
+        raise UsageError("--chart draws one container; name it: NAMESPACE/KIND/NAME/CONTAINER")
+    write_png(months_figure(ledger, refs[0]), path, describe_months(ledger, refs[0]))
 
 
 def _listing(ledger: Ledger, shown: list[Episode], outcomes: list[Outcome]) -> Listing:

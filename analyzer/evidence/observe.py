@@ -66,6 +66,9 @@ class Evidence:
     """The same of memory: all tasks waited at once for pages to be reclaimed or read back."""
     starts: bool = True
     """Whether a start was seen: what it needs is then part of the memory that was seen."""
+    start_peak: float | None = None
+    """Bytes that its last start took, as a day before the window has it, where the window shows
+    no start."""
     resident_peak: float | None = None
     """The highest memory in bytes that the kernel cannot take back; None where the source does not
     tell it from page cache."""
@@ -152,7 +155,9 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     steps = usage.seen_steps(index, seen)
     span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
-    starts = counts.events["restart"][index] + counts.events["oom_kill"][index] > 0
+    restarts = counts.events["restart"][index] + counts.events["oom_kill"][index]
+    started = bool(restarts > 0) or _started(histories, index)
+    start_peak = None if started else histories.last_starts.get(histories.containers[index])
     hours = seen.sum() * (usage.step / timedelta(hours=1))
     return Evidence(
         cpu=_quantiles(cpu),
@@ -168,7 +173,8 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         restarts=int(counts.events["restart"][index]),
         image_changes=int(counts.events["image_change"][index]),
         throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
-        starts=bool(starts) or _started(histories, index),
+        starts=started or start_peak is not None,
+        start_peak=start_peak,
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
         resident_peak=_firm_peak(usage, where),
@@ -202,16 +208,11 @@ def _firm_peak(usage: Usage, where: slice) -> float | None:
 
 
 def _started(histories: Histories, index: int) -> bool:
-    """Whether a pod began within the window and not with it, or a day before it shows a start.
-
-    Init containers begin every pod.
-    """
+    """Whether a pod began within the window, and not with it; init containers begin every pod."""
     usage, series = histories.usage, slice(*histories.usage.bounds[index : index + 2])
     seen_from = int(usage.first.min()) if len(usage.first) else 0
     late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
-    if late.any() or histories.spec(index).container_type == "init":
-        return True
-    return histories.containers[index] in histories.started_before
+    return bool(late.any()) or histories.spec(index).container_type == "init"
 
 
 def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Comment, Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
-from analyzer.forge.shared_calls import IssueShape, SharedCalls
+from analyzer.forge.shared_calls import SharedCalls
 
 TOKENS = ("GITEA_TOKEN", "FORGEJO_TOKEN")
 _PAGE = 50
@@ -140,12 +140,7 @@ class Gitea(SharedCalls):
 
     def find_issue(self, marker: str) -> Issue | None:
         found = self.rest.pages(f"{self._root}/issues", state="open", type="issues", limit=_PAGE)
-        issues = [read(IssueShape, item, "an issue") for item in found]
-        marked = [i for i in issues if i.pull_request is None and marker in (i.body or "")]
-        oldest = min(marked, key=lambda i: i.number, default=None)
-        if oldest is None:
-            return None
-        return Issue(oldest.number, Text(oldest.title, oldest.body or ""), oldest.html_url)
+        return min(self._marked(found, marker), key=lambda i: i.number, default=None)
 
 
 def _request(pull: _Pull) -> PullRequest:

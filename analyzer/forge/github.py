@@ -9,7 +9,7 @@ from urllib.parse import quote
 from analyzer.forge.answers import Shape, moment_of, read
 from analyzer.forge.protocol import Comment, Issue, PullRequest, Text
 from analyzer.forge.rest import Rest
-from analyzer.forge.shared_calls import IssueShape, SharedCalls
+from analyzer.forge.shared_calls import SharedCalls
 
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 
@@ -145,11 +145,7 @@ class GitHub(SharedCalls):
         found = self.rest.pages(
             f"{self._root}/issues", state="open", sort="created", direction="asc", per_page=100
         )
-        for item in found:
-            issue = read(IssueShape, item, "an issue")
-            if issue.pull_request is None and marker in (issue.body or ""):
-                return Issue(issue.number, Text(issue.title, issue.body or ""), issue.html_url)
-        return None
+        return next(iter(self._marked(found, marker)), None)
 
 
 def _request(pull: _Pull) -> PullRequest:

@@ -38,11 +38,16 @@ class _MergeRequest(Shape):
     closed_at: str | None = None
 
 
+class _User(Shape):
+    username: str
+
+
 class _Issue(Shape):
     iid: int
     title: str
     web_url: str = ""
     description: str | None = None
+    author: _User | None = None
 
 
 class _Note(Shape):
@@ -61,6 +66,7 @@ class GitLab:
         self.rest = rest
         self.repository = repository
         self._root = f"projects/{quote(repository, safe='')}"
+        self._me: str | None = None
 
     def default_branch(self) -> str:
         return self._project().default_branch or "main"
@@ -141,9 +147,17 @@ class GitLab:
         )
         for item in found:
             issue = read(_Issue, item, "an issue")
-            if marker in (issue.description or ""):
+            if marker in (issue.description or "") and self._is_me(issue.author):
                 return Issue(issue.iid, Text(issue.title, issue.description or ""), issue.web_url)
         return None
+
+    def _is_me(self, user: _User | None) -> bool:
+        """Whether an issue is our own: its author may tick its boxes, and a stranger must not."""
+        if user is None:
+            return True
+        if self._me is None:
+            self._me = read(_User, self.rest.get("user"), "the user").username
+        return user.username == self._me
 
     def write_issue(self, number: int | None, text: Text) -> Issue:
         body: dict[str, object] = {"title": text.title, "description": text.body}

@@ -127,7 +127,7 @@ class Forge(Protocol):
         ...
 
     def find_issue(self, marker: str) -> Issue | None:
-        """The oldest open issue whose body holds `marker`."""
+        """The oldest open issue of our own whose body holds `marker`."""
         ...
 
     def write_issue(self, number: int | None, text: Text) -> Issue:

@@ -10,12 +10,15 @@ from analyzer.config import Config
 from analyzer.history import Histories
 from analyzer.models.forecast import forecasts
 from analyzer.output import write_files
+from analyzer.pipeline.cores import usable_cores
 from analyzer.recommend import Recommendation
 from analyzer.report import Report
 from analyzer.sources.window import Progress
 
 MANY_CHARTS = 40
-"""From so many charts on, a second process earns what it costs to start."""
+"""So many charts more earn another process what it costs to start."""
+MOST_PROCESSES = 4
+"""Each holds a hundred megabytes of libraries."""
 
 
 def name_files(report: Report, config: Config) -> dict[str, str]:
@@ -44,11 +47,17 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
         histories,
         shown,
         forecaster=forecasts(histories, report.horizon).of,
-        processes=2 if len(shown) > MANY_CHARTS and _can_have_another_process() else 1,
+        processes=_processes(len(shown)),
         progress=lambda done, total, _name: progress(done, total, "drawing charts"),
     )
     for chart in charts:
         write_files(folder, {report.files[str(chart.ref)]: chart.content})
+
+
+def _processes(charts: int) -> int:
+    """How many processes to draw so many charts in; the charts are the same in any number."""
+    wanted = min(1 + charts // MANY_CHARTS, MOST_PROCESSES, usable_cores())
+    return wanted if wanted > 1 and _can_have_another_process() else 1
 
 
 def _can_have_another_process() -> bool:

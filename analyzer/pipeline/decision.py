@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.calibration import apply, fit_past, judge_past, learn, spend
+from analyzer.calibration import Learnt, calibrated, fit_past, judge_past, spend
 from analyzer.history import Histories, Skipped
 from analyzer.ledger import Ledger, no_ledger, recall
 from analyzer.models import Demand, model_named
@@ -24,27 +24,12 @@ Bounds = Mapping[ContainerRef, tuple[Bound, ...]]
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What the model knows of some histories: demand now, and as earlier reviews would have had it.
-
-    Any number of policies can be weighed on what was learnt once.
-    """
-
-    demand: Demand
-    earlier: tuple[tuple[Histories, Demand], ...] = ()
-
-
-@dataclass(frozen=True)
 class Decided:
     """What the policy says, and what demand alone would have said."""
 
     recommendations: list[Recommendation]
     skipped: list[Skipped]
     wanted: Mapping[ContainerRef, Resources]
-
-
-LOOK_BACK = 4
-"""So many earlier reviews have their say before anything is lowered."""
 
 
 def decide(
@@ -63,22 +48,20 @@ def learn_demand(histories: Histories, method: Method) -> Learnt:
     if isinstance(model, Peer):
         return Learnt(demand)
     reviews = fit_past(model, histories, method.horizon)
-    calibration = learn(judge_past(reviews, histories))
-    earlier = tuple((r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK])
-    return Learnt(apply(demand, calibration), earlier)
+    return calibrated(demand, reviews, judge_past(reviews, histories))
 
 
 def weigh(
     histories: Histories,
-    learnt: Learnt,
+    known: Learnt,
     method: Method,
     bounds: Bounds | None = None,
     ledger: Ledger | None = None,
 ) -> Decided:
-    """Apply the policy of `method` to what was `learnt`."""
-    pasts = _pasts(histories, learnt.earlier, method, ledger or no_ledger())
-    found, skipped = propose(histories, learnt.demand, method, bounds, pasts)
-    wanted = wanted_amounts(histories, learnt.demand, method.policies)
+    """Apply the policy of `method` to what is `known`."""
+    pasts = _pasts(histories, known.earlier, method, ledger or no_ledger())
+    found, skipped = propose(histories, known.demand, method, bounds, pasts)
+    wanted = wanted_amounts(histories, known.demand, method.policies)
     return Decided(found, skipped, wanted)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.backtest import LEAST_TRAIN, POLICY, BacktestResult, Walk, backtest, in_words
+from analyzer.calibration import Learnt
 from analyzer.history import Histories
-from analyzer.models import Demand, model_named
-from analyzer.pipeline.decision import Bounds, decide, propose
+from analyzer.models import model_named
+from analyzer.pipeline.decision import Bounds, learn_demand, weigh
 from analyzer.pipeline.method import Method
 from analyzer.placement import (
     Packing,
@@ -29,6 +30,8 @@ from analyzer.recommend.on_nodes import declared
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 
+USUAL_TRAIN = timedelta(days=14)
+
 
 def judge(
     report: Report,
@@ -38,14 +41,13 @@ def judge(
     bounds: Bounds | None = None,
 ) -> Report:
     """Add what the same policy would have caused on this very history, beside its peers."""
-    horizon = method.horizon
-    length = histories.usage.steps * histories.usage.step
-    train = min(timedelta(days=14), length - horizon)
+    train = usual_train(histories, method.horizon)
     if train < LEAST_TRAIN:
+        length = histories.usage.steps * histories.usage.step
         short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
         return replace(report, verdict=short)
     report = replace(report, placement=_placement(report, histories))
-    walk = Walk(train, horizon)
+    walk = Walk(train, method.horizon)
     result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
 
@@ -62,6 +64,11 @@ def packing_of(
     proposed = {r.ref: r for r in found}
     now, new = (pod_requests(nodes, declared(histories, of)) for of in (None, proposed))
     return pack_groups(nodes, Wanted(now, new), prices)
+
+
+def usual_train(histories: Histories, horizon: timedelta) -> timedelta:
+    """What is known before each review unless told otherwise: a fortnight, or what there is."""
+    return min(USUAL_TRAIN, histories.usage.steps * histories.usage.step - horizon)
 
 
 def requested(
@@ -111,14 +118,14 @@ def score_policy(
         histories,
         models=tuple(dict.fromkeys([method.model, *models, "vpa", "krr"])),
         walk=walk,
-        recommenders={POLICY: lambda known, demands: _levels(known, demands, method, bounds)},
+        recommenders={POLICY: lambda known, learnt: _levels(known, learnt, method, bounds)},
         progress=progress,
     )
 
 
 def _levels(
     histories: Histories,
-    demands: Mapping[str, Demand],
+    learnt: Mapping[str, Learnt],
     method: Method,
     bounds: Bounds | None = None,
 ) -> dict[str, npt.NDArray[np.float64]]:
@@ -127,10 +134,8 @@ def _levels(
     An array per target over the containers; what gets no proposal stays as it is, and NaN is
     where nothing is declared then either.
     """
-    if method.model in demands:
-        proposals = propose(histories, demands[method.model], method, bounds)[0]
-    else:
-        proposals = decide(histories, method, bounds).recommendations
+    known = learnt.get(method.model) or learn_demand(histories, method)
+    proposals = weigh(histories, known, method, bounds).recommendations
     proposed = {histories.position[r.ref]: r.proposed for r in proposals}
     targets = ("cpu_request", "memory_request", "memory_limit")
     levels = {target: np.full(len(histories), np.nan) for target in targets}

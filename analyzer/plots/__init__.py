@@ -1,4 +1,4 @@
-"""Charts as PNG: one per container, one for the cluster, one for the backtest.
+"""Charts as PNG: one per container, one for the cluster, the backtest, and months of reviews.
 
 matplotlib is loaded with the first use of a name, not with this package.
 """
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from analyzer.plots.backtest import backtest_figure
     from analyzer.plots.batch import workload_charts
     from analyzer.plots.cluster import cluster_figure, describe_cluster
+    from analyzer.plots.months import describe_months, months_figure
     from analyzer.plots.png import encode_png, write_png
     from analyzer.plots.verdict import describe
     from analyzer.plots.workload import workload_figure
@@ -21,7 +22,9 @@ __all__ = [
     "cluster_figure",
     "describe",
     "describe_cluster",
+    "describe_months",
     "encode_png",
+    "months_figure",
     "workload_charts",
     "workload_figure",
     "write_png",
@@ -32,7 +35,9 @@ _HOME = {
     "cluster_figure": "cluster",
     "describe": "verdict",
     "describe_cluster": "cluster",
+    "describe_months": "months",
     "encode_png": "png",
+    "months_figure": "months",
     "workload_charts": "batch",
     "workload_figure": "workload",
     "write_png": "png",

@@ -39,12 +39,13 @@ def find_admissions(
     """
     ranges: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in limit_ranges:
-        if row["type"] == "Container":
+        if row.get("type") == "Container" and is_complete(row):
             ranges.setdefault((str(row["namespace"]), str(row["resource"])), []).append(row)
     counting: dict[tuple[str, str], list[str]] = {}
     for row in quotas:
-        of = str(row["resource"]).removeprefix("limits.")
-        if of != row["resource"]:
+        counts = str(row.get("resource"))
+        of = counts.removeprefix("limits.")
+        if of != counts:
             counting.setdefault((str(row["namespace"]), of), []).append(str(row["name"]))
     found: dict[str, dict[Resource, Admission]] = {}
     for namespace, name in sorted({*ranges, *counting}):
@@ -53,6 +54,11 @@ def find_admissions(
             admission = _admission(name, ranges.get(key, ()), counting.get(key, ()))
             found.setdefault(namespace, {})[name] = admission
     return found
+
+
+def is_complete(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a LimitRange says what it constrains, how, and to which value."""
+    return all(row.get(name) is not None for name in ("resource", "constraint", "value"))
 
 
 def _admission(
@@ -205,8 +211,8 @@ def quota_uses(
         by_namespace.setdefault(found.ref.namespace, []).append(found)
     uses = []
     for row in quotas:
-        target = _COUNTED.get(str(row["resource"]))
-        if target is None:
+        target, hard = _COUNTED.get(str(row.get("resource"))), row.get("hard")
+        if target is None or hard is None:
             continue
         members = by_namespace.get(str(row["namespace"]), [])
         scale = 1000 if target.startswith("cpu") else 1
@@ -215,7 +221,7 @@ def quota_uses(
             used = sum(_units(r.current, target) * r.replicas for r in members) / scale
         after = float(used) + sum(r.change(target) for r in members) / scale
         names = str(row["namespace"]), str(row["name"]), str(row["resource"])
-        uses.append(QuotaUse(*names, float(row["hard"]), float(used), after))
+        uses.append(QuotaUse(*names, float(hard), float(used), after))
     return uses
 
 

@@ -40,10 +40,22 @@ def older_peaks(histories: Histories, facts: Mapping[int, Facts]) -> dict[int, t
     for index, one in facts.items():
         ref = histories.containers[index]
         before = summaries.get((ref.namespace, ref.kind, ref.workload, ref.container))
-        if (before is not None or rare[index]) and "memory" not in one.unknown:
+        if "memory" in one.unknown:
+            continue
+        bounds[index] = tuple(_of_start(one))
+        if before is not None or rare[index]:
             peaks = _daily_peaks(histories, index, before)
-            bounds[index] = tuple(_bounds(one, peaks))
+            bounds[index] += tuple(_bounds(one, peaks))
     return bounds
+
+
+def _of_start(facts: Facts) -> Iterator[Bound]:
+    """What the last start took: the change itself makes it start again."""
+    limit, peak = facts.current.memory_limit, facts.evidence.start_peak
+    if limit is not None and peak is not None:
+        level = Memory.from_bytes(peak * facts.policy.memory_limit_headroom)
+        said = f"its last start, before the window, took {Memory.from_bytes(peak).human()}"
+        yield Bound("memory_limit", min(limit, level), said)
 
 
 def _summaries(histories: Histories) -> dict[tuple[str, ...], pd.Series[float]]:

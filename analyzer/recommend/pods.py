@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyzer.quantity import TARGETS, Cpu, Memory, Quantity, Resources, TargetName
+from analyzer.recommend.admission import is_complete
 from analyzer.recommend.case import Bound, Room
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.workload import WorkloadRef
@@ -104,7 +105,7 @@ def _ranges(rows: Sequence[Mapping[str, Any]], constraint: str) -> dict[str, lis
     """What LimitRanges of type Pod say of sums, by namespace; requests and limits alike."""
     found: dict[str, list[Whole]] = {}
     for row in rows:
-        if (row["type"], row["constraint"]) == ("Pod", constraint):
+        if (row.get("type"), row.get("constraint")) == ("Pod", constraint) and is_complete(row):
             for target in _CONSTRAINED.get(str(row["resource"]), ()):
                 cpu = target.startswith("cpu")
                 value = float(row["value"])

@@ -162,9 +162,11 @@ def why(recommendation: Recommendation) -> str:
         parts.append(f"CPU p95 {p95}, max {most}")
     if seen.memory.max is not None:
         parts.append(f"memory max {level_text('memory', seen.memory.max)}")
-    found = dict.fromkeys(recommendation.findings.values())
+    found = {course(word) for word in recommendation.findings.values()}
+    if len(found) > 1:
+        found = {f"{name}: {course(word)}" for name, word in recommendation.findings.items()}
     if found:
-        parts.append(", ".join(map(course, found)))
+        parts.append(", ".join(sorted(found)).replace("cpu:", "CPU:"))
     return "; ".join(parts)
 
 

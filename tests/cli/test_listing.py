@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +85,21 @@ def test_debug_shows_tracebacks_of_every_command() -> None:
     """Also of those that have no settings of their own."""
     done = CliRunner().invoke(main, ["schema", "--debug", "nothing"])
     assert type(done.exception).__name__ == "UsageError"
+
+
+def test_the_manual_holds_every_command_and_option() -> None:
+    """As text that roff takes as such; groff, where there is one, complains of nothing."""
+    page = call("man").stdout
+    for name, command in main.commands.items():
+        assert f".SS rightsize {name}\n" in page
+        for option in (o for p in command.params if isinstance(p, click.Option) for o in p.opts):
+            assert option.replace("-", "\\-") in page
+    assert not re.search(r"^[.'](?!TH|SH|SS|PP|TP|B )", page, re.MULTILINE)
+    groff = shutil.which("groff")
+    if groff is not None:
+        words = [groff, "-man", "-Tutf8", "-ww"]
+        done = subprocess.run(words, input=page, capture_output=True, text=True, check=True)
+        assert done.stderr == ""
 
 
 def test_the_version_is_a_command_and_a_flag() -> None:

@@ -309,7 +309,7 @@ def test_pull_requests_come_with_their_secrets_as_files(
     kubectl: Path, repository: Path, tmp_path: Path, way: str
 ) -> None:
     """Token and key reach the settings as mounted files; the run delivers, and still validates."""
-    names = ("prometheus-token", way, "git-ssh")
+    names = ("prometheus-token", way, "git-ssh", "git-signing")
     built = with_components(kubectl, repository, tmp_path, *names)
     container = container_of(built)
     assert container["args"][0] == "run" and container["args"][-1] == "--pr"
@@ -318,7 +318,8 @@ def test_pull_requests_come_with_their_secrets_as_files(
     config = load_config(None, variables, {}).config
     mounts = [Path(m["mountPath"]) for m in container["volumeMounts"] if m.get("readOnly")]
     secret = config.forge.app_key_file if way == "git-app" else config.forge.token_file
-    files = (secret, config.git.ssh_key, config.git.known_hosts)
+    signing = variables["GIT_CONFIG_GLOBAL"]
+    files = (secret, config.git.ssh_key, config.git.known_hosts, signing)
     for file in files:
         assert any(mount in Path(str(file)).parents for mount in mounts), file
     for manifest in built:

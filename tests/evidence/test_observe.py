@@ -147,6 +147,7 @@ def test_a_start_on_a_day_before_the_window_is_a_start() -> None:
     """The summary of a day is all that is left of it, and says how high memory stood then."""
     of = histories()
     day = {**names(), "day": START - timedelta(days=3), "start_peak_bytes": 120.0 * MIB}
-    assert observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0].starts
+    seen = observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0]
+    assert seen.starts and seen.start_peak == 120 * MIB
     day["start_peak_bytes"] = np.nan
     assert not observe(replace(of, days=validate_days(pd.DataFrame([day]))), [0])[0].starts

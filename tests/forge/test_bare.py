@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,24 @@ def test_amounts_that_nobody_promised_are_none() -> None:
         namespace="a", kind="Deployment", workload="b", container="c", after={"cpu_request": -1}
     )
     assert promised(hidden("home", [odd])) == ()
+
+
+def test_commits_are_signed_where_git_is_set_up_to(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """By an ssh key here; git itself accepts the signature, and nothing else changes."""
+    key, allowed = tmp_path / "key", tmp_path / "allowed"
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(make, check=True)
+    allowed.write_text(f"{Author().email} {key.with_suffix('.pub').read_text()}")
+    for name, value in (
+        ("gpg.format", "ssh"),
+        ("user.signingKey", str(key)),
+        ("commit.gpgSign", "true"),
+    ):
+        git(checkout, "config", name, value)
+    run(forge, checkout)
+    assert verbs(run(forge, checkout)) == {"media-sonarr": "keep", "media-plex": "keep"}
+    git(forge.bare, "config", "gpg.ssh.allowedSignersFile", str(allowed))
+    shown = git(forge.bare, "log", "-1", "--format=%G? %s", SONARR)
+    assert shown == "G sonarr to 900Mi"

@@ -113,6 +113,18 @@ def test_a_commit_that_is_not_there_is_one_sentence(changed: Path, run_json: Pat
         assert re.search(r"has no commit .*fetch it", done.output), done.output
 
 
+def test_a_partial_clone_is_told_from_one_without_changes(
+    changed: Path, run_json: Path, tmp_path: Path, git: Git
+) -> None:
+    """Files that are not at hand would look like a change of nothing."""
+    git(changed, "config", "uploadpack.allowFilter", "true")
+    partial = ["clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{changed}", "partial"]
+    git(tmp_path, *partial)
+    given = ["--base", "origin/main", "--head", "origin/change"]
+    done = check("--from", run_json, "--repo", tmp_path / "partial", *given)
+    assert done.exit_code == 1 and "clone it without a filter" in done.output, done.output
+
+
 def script(file: str, *path: str | int) -> dict[str, object]:
     """A part of a YAML file of the project."""
     found = yaml.safe_load((ROOT / file).read_text("utf-8"))

@@ -147,6 +147,26 @@ def test_the_dashboard_is_found_by_its_marker(forge: Standin, kind_with_issues: 
     assert found.text.body == "<!-- mark --> 2" and len(forge.issues) == 4
 
 
+def test_a_strangers_issue_is_no_dashboard(forge: Standin, kind_with_issues: str) -> None:
+    """Whoever opened it could tick its boxes: the marker alone does not make it ours.
+
+    Where a token may not ask who it is, people are told from bots as far as the forge does.
+    """
+    theirs = {"number": 1, "title": "board", "body": "<!-- mark --> [x]", "by": "stranger"}
+    forge.issues.append(theirs)
+    assert face(forge, kind_with_issues).find_issue("<!-- mark -->") is None
+    made = face(forge, kind_with_issues).write_issue(None, Text("board", "<!-- mark -->"))
+    found = face(forge, kind_with_issues).find_issue("<!-- mark -->")
+    assert found is not None and found.number == made.number
+    if kind_with_issues == "github":
+        forge.weather = lambda _method, path: (
+            (403, {"message": "Resource not accessible by integration"}, {})
+            if path.endswith("/user")
+            else None
+        )
+        assert face(forge, "github").find_issue("<!-- mark -->") is None
+
+
 def test_a_wrong_token_is_one_sentence_without_it(forge: Standin, kind: str) -> None:
     """Expired or mistyped: renew it; its value is nowhere."""
     with pytest.raises(ForgeError, match="the token is refused") as caught:

@@ -18,19 +18,22 @@ from tests.samples import MIB, START, meta, names, steady
 GIB = 1024 * MIB
 
 
-def sized(peaks: dict[int, float], **changes: Any) -> Recommendation:
-    """250 MiB over a fortnight, and the peaks of so many days before it."""
+def sized(
+    peaks: dict[int, float], days: list[dict[str, Any]] | None = None, **changes: Any
+) -> Recommendation:
+    """250 MiB over a fortnight, and the peaks of so many days before it, or these summaries."""
     window = meta(14)
     spec = {**names(), "memory_request_bytes": 6.0 * GIB, "memory_limit_bytes": 8.0 * GIB}
-    days = [
+    days = days or [
         {**names(), "day": START - timedelta(days=back), "memory_peak_bytes": peak}
         for back, peak in peaks.items()
     ]
+    columns = [*names(), "day", "memory_peak_bytes", "start_peak_bytes"]
     recording = Recording(
         window,
         Usage.from_frame(steady(14, 0.1, 250.0 * MIB), window),
         validate_specs(pd.DataFrame([spec | changes])),
-        days=validate_days(pd.DataFrame(days, columns=[*names(), "day", "memory_peak_bytes"])),
+        days=validate_days(pd.DataFrame(days, columns=columns)),
     )
     (found,) = analyze(recording).recommendations
     return found
@@ -42,6 +45,30 @@ def reasons(of: Recommendation, target: str = "memory_request") -> str:
 
 
 QUIET = dict.fromkeys(range(1, 29), 250.0 * MIB)
+
+
+def test_the_last_start_before_the_window_holds_the_limit() -> None:
+    """3 GiB at the start five weeks ago, 250 MiB since: the change itself starts it again.
+
+    1.2 x 3 GiB are kept, though one day of that week is known only; an earlier start counts no
+    more.
+    """
+    limit = sized({}).proposed.memory_limit
+    assert limit == Memory.parse("8Gi")  # no start is known
+    starts = {60: 7.0 * GIB, 35: 3.0 * GIB}
+    days = [
+        {
+            **names(),
+            "day": START - timedelta(days=back),
+            "memory_peak_bytes": peak,
+            "start_peak_bytes": peak,
+        }
+        for back, peak in starts.items()
+    ]
+    found = sized({}, days=days)
+    assert found.proposed.memory_limit is not None
+    assert 3.6 * GIB <= found.proposed.memory_limit.bytes <= 4 * GIB
+    assert "its last start, before the window, took 3Gi" in reasons(found, "memory_limit")
 
 
 def test_a_monthly_peak_before_the_window_is_covered() -> None:

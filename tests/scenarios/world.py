@@ -28,6 +28,7 @@ from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, 
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Report
 from analyzer.usage import (
+    NAMES,
     Meta,
     Recording,
     Usage,
@@ -72,6 +73,8 @@ class Box:
     """How many times the level each of its pods uses."""
     days: float = DAYS
     """Since so many days there is usage of it."""
+    runs: float = 0.0
+    """Where it runs once a day: for so many hours, in a pod of its own each time."""
     starts: bool = True
     kills: Sequence[tuple[float, str]] = ()
     """OOM kills: the day, and the limit that was hit."""
@@ -212,9 +215,13 @@ def _recording(scenarios: Sequence[Scenario]) -> Recording:
         meta,
         Usage.from_frame(validate_usage(usage), meta),
         specs=validate_specs(pd.DataFrame([_spec(*pair) for pair in pairs])),
-        events=validate_events(pd.DataFrame(events)),
+        events=validate_events(pd.DataFrame(events, columns=_EVENT_COLUMNS)),
         pods=validate_pods(pd.DataFrame(pods)),
     )
+
+
+_EVENT_COLUMNS = [*NAMES, "pod", "timestamp", "kind", "value"]
+_OWNER = ("workload_kind", "workload")
 
 
 def _names(scenario: Scenario, box: Box) -> dict[str, str]:
@@ -250,7 +257,15 @@ def _usage(scenario: Scenario, box: Box) -> pd.DataFrame:
                 }
             )
         )
-    return pd.concat(tables)
+    found = pd.concat(tables)
+    return _daily_runs(found, box) if box.runs else found
+
+
+def _daily_runs(table: pd.DataFrame, box: Box) -> pd.DataFrame:
+    """The first hours of each day alone, in a pod of that day."""
+    hours = (table["timestamp"] - START).dt.total_seconds() / 3600
+    kept, days = table[hours % 24 < box.runs], (hours // 24)[hours % 24 < box.runs]
+    return kept.assign(pod=[f"{box.workload}-{day:.0f}" for day in days])
 
 
 def _resources(box: Box) -> Resources:
@@ -312,8 +327,19 @@ def _events(scenario: Scenario, box: Box) -> list[dict[str, Any]]:
 
 
 def _pods(scenario: Scenario, box: Box, number: int) -> list[dict[str, Any]]:
-    """Each pod on a node of its own turn."""
+    """Each pod on a node of its own turn; runs are over at the end."""
     names = _names(scenario, box)
+    if box.runs:
+        base = {"namespace": scenario.namespace, **{k: names[k] for k in _OWNER}}
+        return [
+            {
+                **base,
+                "pod": f"{box.workload}-{day}",
+                "started": START + timedelta(days=day),
+                "ended": START + timedelta(days=day, hours=box.runs),
+            }
+            for day in range(DAYS)
+        ]
     return [
         {
             "namespace": scenario.namespace,

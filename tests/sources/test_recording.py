@@ -32,6 +32,7 @@ from analyzer.usage import (
     validate_pods,
     validate_specs,
 )
+from tests.samples import MIB, START, steady
 from tests.sources.conftest import ROOT
 
 SAMPLE = ROOT / "sample-data" / "recording"
@@ -547,3 +548,15 @@ def test_anonymising_keeps_the_numbers(anonymous: Recording) -> None:
     assert again.usage.pods == anonymous.usage.pods
     assert not set(other.usage.pods) & set(anonymous.usage.pods)
     assert anonymous.specs["image"].nunique() == original.specs["image"].nunique()
+
+
+def test_what_lies_before_the_window_is_summed_up_by_day(tmp_path: Path) -> None:
+    """Four of six days are before it: a peak on the second one is not lost."""
+    memory = np.where(np.arange(6 * 288) // 288 == 1, 900.0, 100.0) * MIB
+    save_recording(import_frame(steady(6, 0.1, memory), cluster="lab"), tmp_path / "r")
+    got = RecordingSource(tmp_path / "r").read(Window(length=timedelta(days=2)))
+    assert got.meta.steps == 2 * 288
+    peaks = got.days.set_index("day")["memory_peak_bytes"] / MIB
+    assert peaks.tolist() == [100, 900, 100, 100]
+    assert peaks.index[0] == pd.Timestamp(START)
+    assert RecordingSource(tmp_path / "r").read(Window()).days.empty

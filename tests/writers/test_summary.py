@@ -18,7 +18,7 @@ from analyzer.report import Change, Landing
 from analyzer.telemetry import Verdict
 from analyzer.writers.glossary import STEPS
 from analyzer.writers.kustomize import write_kustomize
-from analyzer.writers.summary import SHOWN, write_summary
+from analyzer.writers.summary import SHOWN, why, write_summary
 from analyzer.writers.table import write_csv
 from tests.samples import histories, recommendation, ref, report, resources
 
@@ -198,3 +198,13 @@ def test_every_step_that_decides_has_plain_words() -> None:
     """Its code is for programs; a page says what it does."""
     assert set(CODES) <= set(STEPS)
     assert not set(STEPS) & set(STEPS.values()) - {"held"}
+
+
+def test_what_usage_looks_like_is_said_of_each_resource() -> None:
+    """Once where both are alike."""
+    made = recommendation(resources("1", "1Gi"), resources("200m", "512Mi"))
+    differing = replace(made, findings={"cpu": "bursty", "memory": "growth"})
+    assert why(differing).endswith("; CPU: bursty usage, memory: usage grows")
+    assert why(replace(made, findings={"cpu": "steady", "memory": "steady"})).endswith(
+        "; steady usage"
+    )

@@ -150,7 +150,7 @@ class Planner:
         if other.route.reachable is False:
             return None
         who = "/".join(other.identity)
-        if other.route.entry != mine.entry or not other.route.inside:
+        if _lands_elsewhere(other, intent.expectation):
             unsure = other.route.reachable is None and mine.reachable is True
             if not unsure and not self._accounted(other, intent):
                 return (
@@ -214,6 +214,17 @@ class Planner:
         if first.file == place.file and above == place.address.below(*BY_FIELD[first.field].path):
             return place
         return replace(place, file=first.file, address=above, present=True)
+
+
+def _lands_elsewhere(other: Expectation, mine: Expectation) -> bool:
+    """Whether another container is on another cluster or of another stage, as far as can be told.
+
+    Two ways to the same container on the cluster that both name are one.
+    """
+    to, mine_to = (e.route.entry.partition(" to ")[2] for e in (other, mine))
+    if to and to == mine_to and other.identity == mine.identity:
+        return False
+    return other.route.entry != mine.route.entry or not other.route.inside
 
 
 def _identity(ref: ContainerRef) -> tuple[str, str, str, str]:

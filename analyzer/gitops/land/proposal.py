@@ -293,8 +293,9 @@ def _folded(heading: str, text: str) -> str:
 def _reasons(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
     """Why each amount changes; of many containers the first few, the table has the rest."""
     known = [c for c in changes if c.ref in evidence and evidence[c.ref].reasons]
+    alone = len(changes) == 1  # its name stands in the table right below
     lines = [
-        f"- **{markdown(str(change.ref))}**: {markdown(reason)}"
+        f"- {'' if alone else f'**{markdown(str(change.ref))}**: '}{markdown(reason)}"
         for change in known[:_MOST_REASONED]
         for reason in evidence[change.ref].reasons
     ]

@@ -429,6 +429,12 @@ def snapshot(root: Path, revision: str) -> Iterator[Path]:
         top = Path(folder)
         _borrow(root, top)
         git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
+        # Of a blob that is not at hand git complains, and goes on.
+        if git(top, "ls-files", "--deleted", "-z"):
+            raise GitOpsError(
+                f"{root}: is a partial clone that lacks files of {revision[:80]!r}; "
+                "clone it without a filter"
+            )
         yield top / below
 
 

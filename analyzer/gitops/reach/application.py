@@ -62,7 +62,8 @@ class _Application:
         other = next((each for each in told if each and each not in _HERE), None)
         if other is None:
             return self.begun.entry
-        return f"{self.begun.entry} to {other}"
+        # An Application that makes others may stand on any cluster: what they name counts.
+        return f"{self.begun.entry.partition(' to ')[0]} to {other}"
 
     def text(self, node: Node, *path: str) -> str | None:
         """The scalar at a path with the parameters put in; None where there is none, or ""."""
@@ -165,6 +166,7 @@ class Applications:
     def _source(
         self, application: _Application, source: Node, address: Address, depth: int
     ) -> None:
+        application = self._as_plugged(application, source)
         own = application.text(source, "path")
         if own is not None and is_open(own):
             self._reach.leave_open(f"{application.file}: the path {own[:80]} is filled in later")
@@ -185,6 +187,17 @@ class Applications:
             else:
                 route = replace(application.route, folder=folder)
                 self._directory(folder, route, source, depth)
+
+    def _as_plugged(self, application: _Application, source: Node) -> _Application:
+        """The Application; undecided where a plugin makes something of its source's files."""
+        plugin = source.at("plugin")
+        if plugin is None or application.begun.reachable is False:
+            return application
+        named = plugin.text("name") or "that Argo CD finds by itself"
+        self._reach.notes.append(
+            f"{application.name} in {application.file} is made by the plugin {named}"
+        )
+        return replace(application, begun=replace(application.begun, reachable=None))
 
     def _kustomized(
         self, application: _Application, source: Node, address: Address, folder: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach import fleet, k3s
@@ -172,10 +173,13 @@ class _Roots:
         return probe.reach.files
 
     def _argo_roots(self) -> None:
-        arrived = {id(arrival.object) for arrival in self.reach.arrivals}
         files = [file for file in self.objects if not is_templated(file, self.repository)]
-        for file in sorted(files, key=lambda file: not self._within(file)):
+        made = self._made_by_applications(files)
+        arrived, looked = set[int](), 0
+        for file in sorted(files, key=lambda file: (not self._within(file), file in made)):
             inside, entry = self._within(file), str(PurePosixPath(file).parent)
+            arrived |= {id(arrival.object) for arrival in self.reach.arrivals[looked:]}
+            looked = len(self.reach.arrivals)
             if any(item.is_application and id(item) not in arrived for item in self.objects[file]):
                 self.reach.rooted |= inside
                 self.walker.take_file(file, Route("Argo CD", entry=entry, inside=inside), 0)
@@ -187,6 +191,19 @@ class _Roots:
                     if root is not None:
                         follow = self.walker.applications.values_of_argocd_apps
                         self.reach.rooted |= follow(file, address, root, inside) and inside
+
+    def _made_by_applications(self, files: Iterable[str]) -> set[str]:
+        """The files that Applications of other files apply: these are followed from there."""
+        probe = Walker(self.repository, self.objects, NoBuilder(), follow=False)
+        made: set[str] = set()
+        for file in files:
+            probe.reach.files.clear()
+            probe.reach.arrivals.clear()
+            for item in self.objects[file]:
+                if item.is_application:
+                    probe.applications.follow(Arrival(item, Route("probe", entry=file)), 0)
+            made |= probe.reach.files - {file}
+        return made
 
     def _leftovers(self) -> None:
         """What no root leads to: dead where that is certain, else undecided."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -46,21 +45,40 @@ _MOST = 1000
 def read_resident(
     reader: Reader, dialect: Dialect, grid: Grid, usage: Usage, facts: Facts
 ) -> Usage:
-    """`usage` with resident memory and cache where the working set came near the limit."""
+    """`usage` with what cannot be taken back, where the working set came near the limit.
+
+    It stands as resident memory: one more array of the size of `usage` is enough.
+    """
     near = _near_limit(usage, facts)
     if not near:
         return usage
     names = _there(reader, dialect, grid)
-    told: dict[str, tuple[str, ...]] = {"memory_cache_bytes": (_ACTIVE,)}
-    if _ACTIVE not in names:
-        told = {"memory_rss_bytes": (_RSS, _MAPPED), "memory_cache_bytes": (_CACHE,)}
-    values: dict[str, Any] = {}
-    for column, metrics in told.items():
-        # What is lacking adds nothing, but for resident memory itself.
+
+    def read(*metrics: str) -> Floats | None:
         found = [metric for metric in metrics if metric in names]
-        if metrics[0] in found:
-            values[column] = _read(reader, dialect, grid, near, found, usage)
-    return replace(usage, **values)
+        # What is lacking adds nothing, but for the first itself.
+        if metrics[0] not in found:
+            return None
+        return _read(reader, dialect, grid, near, found, usage)
+
+    if _ACTIVE in names:
+        return _with_firm(usage, near, None, read(_ACTIVE))
+    resident = read(_RSS, _MAPPED)
+    return usage if resident is None else _with_firm(usage, near, resident, read(_CACHE))
+
+
+def _with_firm(
+    usage: Usage, near: dict[ContainerName, int], resident: Floats | None, cache: Floats | None
+) -> Usage:
+    """`usage` with the larger of what is resident and what of the working set is no cache."""
+    firm = np.full_like(usage.memory_bytes, np.nan) if resident is None else resident
+    if cache is None:
+        return replace(usage, memory_rss_bytes=firm)
+    for series in near.values():
+        where = slice(int(usage.offset[series]), int(usage.offset[series + 1]))
+        rest = np.maximum(usage.memory_bytes[where] - cache[where], 0)
+        firm[where] = np.fmax(firm[where], rest)
+    return replace(usage, memory_rss_bytes=firm)
 
 
 def _there(reader: Reader, dialect: Dialect, grid: Grid) -> set[str]:

@@ -277,3 +277,57 @@ def test_values_that_a_patch_refers_to_count_by_their_own_overlay(plant: Plant) 
     index = index_repository(root)
     live = [e for e in index.expectations if e.route.reachable]
     assert {e.place.file for e in live} == {"apps/prod/values.yaml"}
+
+
+def test_an_application_that_another_one_makes_is_no_cluster_of_its_own(plant: Plant) -> None:
+    """Whichever file comes first by name: one container on one cluster, by one way."""
+    application = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {{name: {name}, namespace: argocd}}
+        spec:
+          destination: {{name: {cluster}, namespace: shop}}
+          source: {{repoURL: https://example.org/x.git, path: {path}}}
+        """
+    root = plant(
+        {
+            "a/child.yaml": application.format(name="web", cluster="prod", path="web"),
+            "b/parent.yaml": application.format(name="apps", cluster="infra", path="a"),
+            "c/top.yaml": application.format(name="top", cluster="infra", path="b"),
+            "web/web.yaml": DEPLOYMENT,
+        }
+    )
+    index = index_repository(root)
+    (found,) = [e for e in index.expectations if e.container == "web"]
+    assert found.route.entry == "c to prod"
+    ref = ContainerRef("c", "shop", "Deployment", "web", "web")
+    change = DesiredChange(ref, Resources(), Resources(memory_limit=Memory.parse("2Gi")))
+    (outcome,) = plan_changes(root, [change]).outcomes
+    assert isinstance(outcome, Edited), outcome
+    # The folder of one of them may be named, as any folder may: it is still the same container.
+    (outcome,) = plan_changes(root, [change], entry="a").outcomes
+    assert isinstance(outcome, Edited), outcome
+
+
+def test_what_a_plugin_of_argo_cd_makes_is_undecided_and_named(plant: Plant) -> None:
+    """Its files are the source of something, and only the plugin knows of what."""
+    root = plant(
+        {
+            "app.yaml": """
+                apiVersion: argoproj.io/v1alpha1
+                kind: Application
+                metadata: {name: web, namespace: argocd}
+                spec:
+                  destination: {server: https://kubernetes.default.svc, namespace: shop}
+                  source:
+                    repoURL: https://example.org/x.git
+                    path: web
+                    plugin: {name: vault}
+                """,
+            "web/web.yaml": DEPLOYMENT,
+        }
+    )
+    index = index_repository(root)
+    (found,) = [e for e in index.expectations if e.container == "web"]
+    assert (found.namespace, found.route.reachable) == ("shop", None)
+    assert "web in app.yaml is made by the plugin vault" in index.notes

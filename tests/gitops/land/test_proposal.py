@@ -97,7 +97,7 @@ def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]
     assert "0 of 72 killed" in found.body
     assert "2Gi (from the limit) → **900Mi**" in found.body
     assert "700Mi" in found.body and "1 % of weeks above" in found.body
-    assert found.body.startswith("- **media/Deployment/sonarr/app**: memory 2Gi → 900Mi: it")
+    assert found.body.startswith("- memory 2Gi → 900Mi: it")
     assert "<b>" not in found.body and found.body.index("used") < found.body.index("| Container")
     rests = found.body.partition("What it rests on</summary>")[2].strip("\n")
     table, _, notes = rests.partition("\n\n")
