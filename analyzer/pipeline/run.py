@@ -69,7 +69,13 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
             index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
         found = review_beforehand(known, config, progress, ledger)
-        report = replace(found.report, created=utc(now), notices=notices)
+        report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
+        drawn = histories if config.charts else None
+        del (
+            histories,
+            known,
+            found,
+        )  # what was used is by far the largest, and only drawn from now on
         if index is not None:
             progress(0, 1, "finding the places in Git")
             plan = plan_on_index(report, config, index)
@@ -77,10 +83,10 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_all(folder, report, writers)
-            if config.charts:
-                draw(report, histories, folder, progress)
+            if drawn is not None:
+                draw(report, drawn, folder, progress)
         if config.ledger_folder is not None:
-            append(config.ledger_folder, found.rows, now)
+            append(config.ledger_folder, rows, now)
     return Run(report, target, plan)
 
 
