@@ -71,11 +71,8 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         found = review_beforehand(known, config, progress, ledger)
         report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
         drawn = histories if config.charts else None
-        del (
-            histories,
-            known,
-            found,
-        )  # what was used is by far the largest, and only drawn from now on
+        # What was used is by far the largest, and from now on is drawn at most.
+        del histories, known, found
         if index is not None:
             progress(0, 1, "finding the places in Git")
             plan = plan_on_index(report, config, index)
