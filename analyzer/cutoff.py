@@ -6,8 +6,10 @@ raises a limit for a kill that another part of the same report puts down to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,9 @@ LEAST_SCRAPES = 3
 """A shorter life says nothing about how far usage rose before the kill."""
 NOTABLY_THROTTLED = 0.01
 """From this share of throttled steps on, usage of CPU is a lower bound of the need."""
+
+AFTER_KILL, PER_DOUBLING, MOST_AFTER_KILL = 0.2, 0.1, 0.5
+"""How far above its limit the need of a killed container is taken to lie; see `Kills.beyond`."""
 
 SLOW_HOURS = 6
 """A fill that takes so long is a leak or a cache without a bound, and no program that starts."""
@@ -51,13 +56,42 @@ class Kills:
     """The limits it was killed at, in bytes: each higher than all before, oldest first."""
     repeated: float | None = None
     """The highest limit at which it was killed more than once, in bytes."""
+    often: int = 0
+    """How many kills there were at the highest limit."""
+    fills_since: datetime | None = None
+    """When an earlier review found that it fills whatever it gets; None where none did."""
 
     @property
     def fills(self) -> bool:
         """Whether it takes whatever it is given: kills went on after raises, or climbs go far."""
+        if self.fills_since is not None:
+            return True
         if len(self.limits) >= _RAISES_THAT_FAILED or self.unbounded >= _SLOW_KILLS:
             return True
         return len(self.limits) == 2 and self.slow >= _SLOW_KILLS
+
+    @property
+    def beyond(self) -> float:
+        """How far the need is taken to lie above the highest limit that killed, as a share of it.
+
+        Less than the need is all that was seen. What is killed once in weeks hardly exceeds its
+        limit, what is killed every day exceeds it far: 20 % after one kill, a tenth more each time
+        that their number doubles, a half at most. Shared out among the limits hit one after the
+        other, so that what fills whatever it gets gains less each time.
+        """
+        share = AFTER_KILL + PER_DOUBLING * math.log2(max(self.often, 1))
+        return min(share, MOST_AFTER_KILL) / max(len(self.limits), 1)
+
+    def after(self, limits: Sequence[float], fills_since: datetime | None) -> Kills:
+        """These kills in the light of earlier ones: of the lower `limits` that were hit before.
+
+        Where nothing is killed at its limit any more, what was before is over.
+        """
+        if not self.at_limit:
+            return self
+        lower = [limit for limit in limits if limit < min(self.limits, default=0.0)]
+        rising = (*_rising(lower), *self.limits)
+        return replace(self, limits=rising, fills_since=fills_since)
 
 
 NO_KILLS = Kills()
@@ -96,19 +130,26 @@ class _Kill:
 def _judge(histories: Histories, index: int) -> Kills:
     kills = list(_kills(histories, index))
     hits = [kill for kill in kills if kill.at_limit]
-    rising: list[float] = []
-    for kill in hits:
-        if kill.limit > max(rising, default=0.0):
-            rising.append(kill.limit)
+    rising = _rising([kill.limit for kill in hits])
     often = [x.limit for x in hits if sum(y.limit == x.limit for y in hits) > 1]
     return Kills(
         at_limit=len(hits),
         elsewhere=len(kills) - len(hits),
         slow=sum(kill.slow for kill in hits),
         unbounded=sum(kill.slow and kill.far for kill in hits),
-        limits=tuple(rising),
+        limits=rising,
         repeated=max(often, default=None),
+        often=sum(kill.limit == max(rising, default=0.0) for kill in hits),
     )
+
+
+def _rising(limits: Iterable[float]) -> tuple[float, ...]:
+    """Those of `limits` that are higher than all before."""
+    rising: list[float] = []
+    for limit in limits:
+        if limit > max(rising, default=0.0):
+            rising.append(limit)
+    return tuple(rising)
 
 
 def _kills(histories: Histories, index: int) -> Iterator[_Kill]:

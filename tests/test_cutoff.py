@@ -24,7 +24,7 @@ def test_a_kill_near_the_limit_is_one_at_the_limit() -> None:
     """160Mi are 80 % of 200Mi; a mebibyte less came from elsewhere."""
     near = find_kills(histories(steady(memory=160 * MIB), events=[event(3)]))
     far = find_kills(histories(steady(memory=159 * MIB), events=[event(3)]))
-    assert near == {0: Kills(at_limit=1, limits=(200.0 * MIB,))}
+    assert near == {0: Kills(at_limit=1, limits=(200.0 * MIB,), often=1)}
     assert far == {0: Kills(elsewhere=1)}
     assert find_kills(histories()) == {}
 
@@ -53,7 +53,7 @@ def test_a_life_of_two_scrapes_tells_nothing_about_the_peak() -> None:
     """It rose between them: the kill counts as one at the limit."""
     quick = [event(5), event(5 + 2 / 288)]
     assert find_kills(histories(steady(memory=50 * MIB), events=quick))[0] == Kills(
-        at_limit=1, elsewhere=1, limits=(200.0 * MIB,)
+        at_limit=1, elsewhere=1, limits=(200.0 * MIB,), often=1
     )
 
 
@@ -103,6 +103,28 @@ def test_who_is_killed_after_every_raise_fills_what_it_gets(
 ) -> None:
     """After three limits, or after two where it climbed to them often."""
     assert Kills(at_limit=9, slow=slow, limits=limits).fills is fills
+
+
+@pytest.mark.parametrize(
+    ("often", "limits", "share"),
+    [(1, 1, 0.2), (2, 1, 0.3), (4, 1, 0.4), (100, 1, 0.5), (1, 2, 0.1), (100, 3, 0.5 / 3)],
+)
+def test_the_need_lies_further_above_a_limit_that_kills_often(
+    often: int, limits: int, share: float
+) -> None:
+    """A tenth more each time kills double, half at most; less each time a raise was not enough."""
+    kills = Kills(at_limit=often, often=often, limits=tuple(map(float, range(1, limits + 1))))
+    assert kills.beyond == pytest.approx(share)
+
+
+def test_earlier_kills_count_as_long_as_kills_go_on() -> None:
+    """Lower limits that were hit before come first; higher ones were another time's need."""
+    now = Kills(at_limit=1, limits=(3.0,))
+    known = now.after((1.0, 2.0, 2.0, 4.0), None)
+    assert known.limits == (1.0, 2.0, 3.0)
+    assert known.fills
+    assert Kills().after((1.0, 2.0, 3.0), START) == Kills()
+    assert now.after((), START).fills
 
 
 def test_throttling_is_a_share_of_what_was_observed() -> None:

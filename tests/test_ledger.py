@@ -37,7 +37,8 @@ from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.recommend.case import Case, Facts, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
-from analyzer.recommend.past import lasting, refused, still_right
+from analyzer.recommend.past import confirmed, lasting, refused, still_right
+from analyzer.recommend.restraint import ahead
 from analyzer.recommend.step import follow
 from analyzer.report import dump_report
 from analyzer.spec import Spec
@@ -380,6 +381,60 @@ def test_what_turned_around_is_lowered_after_half_a_year() -> None:
     assert (past.wanted["cpu_request"], past.span) == (Cpu(500), timedelta(weeks=26))
 
 
+def test_a_turn_is_remembered_for_a_year_after_it() -> None:
+    """However long before it the first move was: a flap has no right to come back each quarter."""
+    ledger = wants(no_ledger(), 0, FIRST, FIRST)
+    ledger = wants(ledger, 1, SMALLER, SMALLER)
+    ledger = wants(ledger, 40, LARGER, LARGER)
+    assert recalled(ledger, week(80, LARGER)).span == timedelta(weeks=26)
+    assert recalled(ledger, week(93, LARGER)).span == timedelta(weeks=5)
+
+
+def test_a_raise_is_wanted_as_long_as_any_other_wish() -> None:
+    """What is raised further than demand alone asks for is not lowered a week later."""
+    found = update(
+        no_ledger(), [advice(SMALLER, LARGER)], week(0, SMALLER), {REF: amounts(250, 600, 900)}
+    )
+    past = recalled(no_ledger().plus(found), week(1, LARGER))
+    assert past.wanted["cpu_request"] == Cpu(300)
+    lower = update(
+        no_ledger(), [advice(LARGER, SMALLER)], week(0, LARGER), {REF: amounts(250, 600, 900)}
+    )
+    assert recalled(no_ledger().plus(lower), week(1, LARGER)).wanted["cpu_request"] == Cpu(250)
+
+
+def test_growth_is_seen_from_review_to_review() -> None:
+    """600 MiB and 3 % more each week, too slow for one window; CPU that stays the same is none."""
+    ledger = no_ledger()
+    for number in range(10):
+        one = replace(advice(FIRST, FIRST), evidence=seen(memory=600 * MIB * 1.03**number))
+        ledger = ledger.plus(update(ledger, [one], week(number, FIRST)))
+    growth = recalled(ledger, week(10, FIRST)).growth
+    assert growth == {"memory": pytest.approx(np.log(1.03) / 7)}
+    assert recalled(ledger, week(5, FIRST)).growth == {}
+
+
+def test_limits_that_killed_are_recalled_with_the_kill_that_filled_them() -> None:
+    """Killed at 2048 MiB and, after a raise, at 3072: both are known, oldest first."""
+    ledger, larger = no_ledger(), amounts(500, 1024, 3072)
+    for number, (held, limit) in enumerate([(FIRST, 2048), (larger, 3072)]):
+        histories = week(number, held, memory=limit - 1, kills=1)
+        ledger = ledger.plus(update(ledger, [advice(held, held)], histories))
+    past = recalled(ledger, week(2, larger))
+    assert (past.fills_since, past.killed_at) == (None, (2048 * MIB, 3072 * MIB))
+
+
+def test_a_ledger_without_the_later_columns_is_read(tmp_path: Path) -> None:
+    """What the first version wrote stays good: what it did not know is null."""
+    rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST))
+    path = append(tmp_path, rows, MONDAY)
+    assert path is not None
+    pd.read_parquet(path).drop(columns=["killed_limit", "fills", "leaks"]).to_parquet(path)
+    ledger = read_ledger(tmp_path)
+    assert len(ledger) == 1
+    assert ledger.rows["killed_limit"].isna().all()
+
+
 def test_peaks_are_remembered_for_a_quarter() -> None:
     """A quarter's end leaves the window of two weeks long before it comes back."""
     histories = week(0, FIRST)
@@ -465,6 +520,71 @@ def test_nothing_is_lowered_below_what_was_wanted_lately(
     assert after == Cpu(expected)
     assert bool(reason) == (expected != amount)
     assert not reason or "within the last 5 weeks" in reason
+
+
+@pytest.mark.parametrize(("amount", "expected"), [(400, 450), (300, 300)])
+def test_a_small_decrease_outlasts_more_than_a_large_one(amount: int, expected: int) -> None:
+    """Of 500m, with 450m wanted within half a year: a fifth less waits, two fifths do not."""
+    past = Past(wanted_longer={"cpu_request": Cpu(450)}, longer_span=timedelta(weeks=26))
+    after, reason = lasting(case(past, "cpu_request"), Cpu(amount))
+    assert after == Cpu(expected)
+    assert ("within the last 26 weeks" in reason) == (amount == 400)
+
+
+@pytest.mark.parametrize(
+    ("before", "used", "amount", "expected"),
+    [
+        (480, 0.25, 550, 500),  # nobody wanted it a week ago, and nothing used as much
+        (520, 0.25, 550, 550),  # wanted twice in a row
+        (480, 0.51, 550, 550),  # used above what is declared
+        (480, 0.25, 700, 700),  # no small raise
+    ],
+)
+def test_a_small_raise_of_cpu_is_asked_for_twice(
+    before: int, used: float, amount: int, expected: int
+) -> None:
+    """Of 500m; memory, below which something is killed, never waits."""
+    past = Past(wanted_last={"cpu_request": Cpu(before)})
+    one = case(past, "cpu_request")
+    quantiles = replace(one.facts.evidence.cpu, p95=used)
+    evidence = replace(one.facts.evidence, cpu=quantiles)
+    one = replace(one, facts=replace(one.facts, evidence=evidence))
+    assert confirmed(one, Cpu(amount))[0] == Cpu(expected)
+    memory = case(Past(wanted_last={"memory_request": Memory(MIB)}), "memory_request")
+    assert confirmed(memory, Memory(1100 * MIB)) == (Memory(1100 * MIB), "")
+
+
+def growing(open_: Resources | None = None, per_week: float = 0.05) -> Case:
+    """The memory request of 1024 MiB of something that grows."""
+    return case(
+        Past(growth={"memory": float(np.log1p(per_week)) / 7}, open=open_), "memory_request"
+    )
+
+
+def test_a_raise_that_growth_calls_for_lasts_for_three_more_weeks() -> None:
+    """5 % a week are 1.05 cubed, 15.8 % more; nothing that is no raise moves; a fifth at most."""
+    after, reason = ahead(growing(), Memory(1200 * MIB))
+    assert after == Memory(1200 * MIB).scale(1.05**3)
+    assert "grows 5.0% a week: 16% more lasts for 3.0 weeks longer" in reason
+    assert ahead(growing(), Memory(1000 * MIB)) == (Memory(1000 * MIB), "")
+    assert ahead(growing(per_week=0.5), Memory(1200 * MIB))[0] == Memory(1440 * MIB)
+    assert ahead(case(Past(), "memory_request"), Memory(1200 * MIB)) == (Memory(1200 * MIB), "")
+
+
+def test_an_open_raise_stays_as_long_as_it_covers_the_next_review() -> None:
+    """1280 MiB lie open: they cover 1200 and 1250, and not 1300."""
+    of = growing(Resources(memory_request=Memory(1280 * MIB)))
+    for amount in (1200, 1250):
+        assert ahead(of, Memory(amount * MIB))[0] == Memory(1280 * MIB)
+    assert ahead(of, Memory(1300 * MIB))[0] > Memory(1300 * MIB)
+
+
+def test_growth_comes_along_with_another_change() -> None:
+    """1000 MiB of 1024 are no raise yet; where CPU changes anyway, three weeks more are: 1158."""
+    alone = growing()
+    along = replace(alone, settled=alone.settled.with_amount("cpu_request", Cpu(300)))
+    assert ahead(alone, Memory(1000 * MIB)) == (Memory(1000 * MIB), "")
+    assert ahead(along, Memory(1000 * MIB))[0] == Memory(1000 * MIB).scale(1.05**3)
 
 
 def test_a_limit_keeps_room_above_every_peak_remembered() -> None:

@@ -11,16 +11,32 @@ import pandas as pd
 
 from analyzer.history import Histories
 from analyzer.ledger.table import KEY, Ledger, Row, amounts_of, named, ref_of
+from analyzer.models import Resource
+from analyzer.models.pattern import steady_growth
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.recommend import TARGETS
 from analyzer.recommend.case import Past
-from analyzer.recommend.past import DEMANDED
+from analyzer.recommend.past import DEMANDED, demanded_of
 from analyzer.workload import ContainerRef
 
 HOLD = timedelta(weeks=5)
 """Nothing is lowered below what was wanted within this time: a month's end comes back in it."""
-HOLD_AFTER_TURN = timedelta(weeks=26)
-"""The same for what has turned around within this time: once is a decision, twice is a flap."""
+HOLD_LONGER = timedelta(weeks=26)
+"""The same for a small decrease, and for any of what has turned around: once is a decision, twice
+is a flap."""
+TURNS = timedelta(weeks=52)
+"""How long it is remembered that an amount was changed one way and then the other."""
+KILLS = timedelta(weeks=52)
+"""How long the limits are remembered that were hit one after the other."""
+LEAKS = timedelta(weeks=26)
+"""How long a leak is remembered: one that takes months shows itself at restarts only."""
+GROWTH_WEEKS = 12
+"""So many weeks tell whether usage grows from review to review."""
+_USED: dict[Resource, tuple[str, float]] = {
+    "cpu": ("cpu_p95_cores", 1e-4),
+    "memory": ("memory_max_bytes", 2.0**16),
+}
+"""What a review remembers of usage, and below how much differences do not matter."""
 PEAKS = timedelta(weeks=15)
 """How long peaks count for memory limits: a quarter's end comes back in it."""
 SILENCE = timedelta(weeks=13)
@@ -38,9 +54,11 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
     if not len(past):
         return {}
     reviews = past.rows[past.rows["entry"] == "review"]
-    turned = _turned(_since(reviews, now, HOLD_AFTER_TURN))
+    turned = _turned(reviews, now - TURNS)
     most = _highest(_since(reviews, now, HOLD))
-    longer = _highest(_since(reviews, now, HOLD_AFTER_TURN)) if turned else {}
+    longer = _highest(_since(reviews, now, HOLD_LONGER))
+    growth, hits = _growth(reviews, now), _hits(_since(reviews, now, KILLS))
+    leaked = _leaked(_since(reviews, now, LEAKS))
     peaks = _since(reviews, now, PEAKS).groupby(KEY, observed=True)["memory_max_bytes"].max()
     peak = {named(key): value for key, value in peaks.items()}
     refusals = _refusals(past, now)
@@ -51,9 +69,17 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
         held = ref in turned
         current = histories.spec(histories.position[ref]).resources.effective()
         rejected, reason = refusals.get(ref, ({}, ""))
+        limits, fills_since = hits.get(ref, ((), None))
         found[ref] = Past(
             wanted=(longer if held else most).get(ref, {}),
-            span=HOLD_AFTER_TURN if held else HOLD,
+            span=HOLD_LONGER if held else HOLD,
+            wanted_longer=longer.get(ref, {}),
+            longer_span=HOLD_LONGER,
+            wanted_last=demanded_of(amounts_of(last, "wanted")),
+            growth=growth.get(ref, {}),
+            killed_at=limits,
+            fills_since=fills_since,
+            leaked=leaked.get(ref),
             peak=_bytes(peak.get(ref)),
             open=_open(last, current, settings),
             rejected=rejected,
@@ -81,8 +107,47 @@ def _highest(reviews: pd.DataFrame) -> dict[ContainerRef, Mapping[TargetName, Qu
     return found
 
 
-def _turned(reviews: pd.DataFrame) -> set[ContainerRef]:
-    """Containers one of whose amounts was changed one way and then the other."""
+def _growth(reviews: pd.DataFrame, now: datetime) -> dict[ContainerRef, Mapping[Resource, float]]:
+    """By how much usage clearly grew from week to week, in logarithms per day."""
+    lately = _since(reviews, now, timedelta(weeks=GROWTH_WEEKS))
+    age = (pd.Timestamp(now) - lately["reviewed"]).dt.total_seconds()
+    week = age // timedelta(weeks=1).total_seconds()
+    found: dict[ContainerRef, Mapping[Resource, float]] = {}
+    for resource, (column, least) in _USED.items():
+        table = lately.assign(week=-week).pivot_table(
+            values=column, index=KEY, columns="week", aggfunc="last", observed=True
+        )
+        if table.shape[1] < GROWTH_WEEKS // 2:
+            continue
+        weekly = table.reindex(columns=range(-GROWTH_WEEKS + 1, 1)).to_numpy(dtype=np.float64)
+        slope = steady_growth(np.log(np.maximum(weekly, least))) / 7
+        for row in np.flatnonzero(slope).tolist():
+            ref = named(table.index[row])
+            found[ref] = {**found.get(ref, {}), resource: float(slope[row])}
+    return found
+
+
+def _hits(
+    reviews: pd.DataFrame,
+) -> dict[ContainerRef, tuple[tuple[float, ...], datetime | None]]:
+    """The limits that reviews saw it killed at, oldest first, and when it first filled them all."""
+    hit = reviews[reviews["killed_limit"].notna()]
+    found: dict[ContainerRef, tuple[tuple[float, ...], datetime | None]] = {}
+    for key, rows in hit.groupby(KEY, observed=True):
+        filled = rows[rows["fills"] > 0]["reviewed"]
+        since = filled.iloc[0].to_pydatetime() if len(filled) else None
+        found[named(key)] = tuple(map(float, rows["killed_limit"])), since
+    return found
+
+
+def _leaked(reviews: pd.DataFrame) -> dict[ContainerRef, datetime]:
+    """When a review last saw memory leak, of the containers where one did."""
+    leaks = reviews[reviews["leaks"] > 0].groupby(KEY, observed=True)["reviewed"].max()
+    return {named(key): moment.to_pydatetime() for key, moment in leaks.items()}
+
+
+def _turned(reviews: pd.DataFrame, since: datetime) -> set[ContainerRef]:
+    """Containers one of whose amounts was changed, after `since`, the other way than before."""
     found: set[ContainerRef] = set()
     groups = reviews.groupby(KEY, observed=True, sort=False)
     for target in DEMANDED:
@@ -91,6 +156,7 @@ def _turned(reviews: pd.DataFrame) -> set[ContainerRef]:
         moved = moved[moved["way"].notna() & (moved["way"] != 0)]
         before = moved.groupby(KEY, observed=True, sort=False)["way"].shift()
         flips = moved[before.notna() & (before != moved["way"])]
+        flips = flips[reviews.loc[flips.index, "reviewed"] >= pd.Timestamp(since)]
         found |= {named(key) for key in flips[KEY].itertuples(index=False)}
     return found
 

@@ -5,7 +5,9 @@ Amounts are exact (millicores, bytes; null where nothing is declared) in the col
 ``..._before`` (what held before the last change). ``stated_...`` are the chances of more than the
 proposed amount, ``promised_...`` those stated for the amounts that hold. ``origin`` says how
 those came about: ``declared``, ``proposed``, ``by hand``. ``hours`` and what follows is what
-happened to them since the review before, or since they were merged.
+happened to them since the review before, or since they were merged. ``killed_limit`` is the highest
+limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets, and
+``leaks`` 1 where memory climbed through each life and fell at its end.
 """
 
 from __future__ import annotations
@@ -39,7 +41,14 @@ it was closed, so that a label or a tick can bring it back there.
 
 _TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
 _TIMES = ("reviewed", "since")
-_COUNTS = (*(f"{target}_{which}" for which in AMOUNTS for target in TARGETS), "oom_kills", "kills")
+_LATER = ("killed_limit", "fills", "leaks")
+"""Columns that the first ledgers lack: null there."""
+_COUNTS = (
+    *(f"{target}_{which}" for which in AMOUNTS for target in TARGETS),
+    "oom_kills",
+    "kills",
+    *_LATER,
+)
 _NUMBERS = (
     *(f"stated_{target}" for target in RISKS),
     *(f"promised_{target}" for target in RISKS),
@@ -116,6 +125,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises `LedgerError` where one is missing or cannot be what it should be.
     """
+    frame = frame.assign(**{name: None for name in _LATER if name not in frame.columns})
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise LedgerError(f"a ledger's table lacks the column(s) {', '.join(missing[:3])}")

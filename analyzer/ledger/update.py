@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.cutoff import NO_KILLS, Kills, find_kills
 from analyzer.history import Histories
 from analyzer.ledger.table import (
     RISKS,
@@ -24,6 +25,7 @@ from analyzer.ledger.table import (
 )
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
+from analyzer.recommend.past import DEMANDED
 from analyzer.workload import ContainerRef
 
 
@@ -41,6 +43,7 @@ def update(
     reviews under other settings apart.
     """
     past = ledger.before(histories.meta.end)
+    kills = find_kills(histories)
     rows = []
     for r in recommendations:
         index = histories.position[r.ref]
@@ -50,18 +53,31 @@ def update(
             | {"entry": "review", "reviewed": histories.meta.end, "settings": settings}
             | columns_of(r.current, "now")
             | columns_of(r.proposed, "proposed")
-            | columns_of((wanted or {}).get(r.ref, r.proposed), "wanted")
+            | columns_of(_wanted(r, (wanted or {}).get(r.ref, r.proposed)), "wanted")
             | {f"stated_{target}": r.stated_risk.get(target) for target in RISKS}
             | {
                 "cpu_p95_cores": r.evidence.cpu.p95,
                 "memory_max_bytes": r.evidence.memory.max,
                 "oom_kills": r.evidence.oom_kills,
                 "throttled": r.evidence.throttled,
+                "leaks": int(r.findings.get("memory") == "leak"),
             }
+            | _limit_hit(kills.get(index, NO_KILLS))
             | held.columns()
             | _happened(histories, index, held)
         )
     return make_rows(rows)
+
+
+def _wanted(r: Recommendation, demanded: Resources) -> Resources:
+    """What demand speaks for, and no less than what is raised to: that is lowered as late."""
+    wanted = demanded
+    for target in DEMANDED:
+        before, after = r.current.amount(target), r.proposed.amount(target)
+        most = demanded.amount(target)
+        if before is not None and after is not None and most is not None:
+            wanted = wanted.with_amount(target, max(most, after) if after > before else most)
+    return wanted
 
 
 def decided(
@@ -158,6 +174,13 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
         "kills": int(counts.get("oom_kill", 0)),
         "throttled_since": min(1.0, float(counts.get("throttled", 0)) / samples),
     }
+
+
+def _limit_hit(kills: Kills) -> dict[str, Any]:
+    """The limit that the window saw it killed at, and whether it fills whatever it gets."""
+    if not kills.limits:
+        return {}
+    return {"killed_limit": int(max(kills.limits)), "fills": int(kills.fills)}
 
 
 def _ends(usage: Any, series: int) -> tuple[int, int]:

@@ -9,8 +9,6 @@ from analyzer.cutoff import NOTABLY_THROTTLED, find_kills, throttled_shares
 from analyzer.history import Histories
 from analyzer.models.demand import RISKS, Array, Resource
 
-AFTER_KILL = 0.2
-"""How far above the limit it was killed at; shared out among repeated kills, see below."""
 LEAST_AFTER_THROTTLING, AFTER_THROTTLING = 0.25, 1.5
 """A container throttled in half of its CFS periods is taken to want 1.75 times its limit."""
 
@@ -28,15 +26,14 @@ def cut_off(histories: Histories) -> dict[Resource, Bools]:
 def kill_floors(histories: Histories) -> Array:
     """Bytes that the memory of each container must exceed after its OOM kills, NaN without any.
 
-    The floor lies above the highest limit it was killed at: 20 % after the first, a half of that
-    once a second limit was hit, a third after a third. A workload that fills whatever it gets, as
-    a leak does, so gains less each time instead of doubling for ever. Kills that the limit did not
-    cause set no floor.
+    The floor lies above the highest limit it was killed at, by `Kills.beyond`: further where kills
+    are many, and by a half of that once a second limit was hit, a third after a third. Kills that
+    the limit did not cause set no floor.
     """
     floors = np.full(len(histories), np.nan)
     for index, kills in find_kills(histories).items():
         if kills.limits:
-            floors[index] = max(kills.limits) * (1 + AFTER_KILL / len(kills.limits))
+            floors[index] = max(kills.limits) * (1 + kills.beyond)
     return floors
 
 

@@ -56,6 +56,8 @@ class Demand:
     reasons: Mapping[Resource, Mapping[int, str]] = field(default_factory=dict)
     findings: Mapping[Resource, tuple[str, ...]] = field(default_factory=dict)
     """One word per container for what its history looks like (steady, leak, growth, ...)."""
+    growth: Mapping[Resource, Array] = field(default_factory=dict)
+    """Per container, by how much usage clearly grows a day, in logarithms; zero where not."""
     recent: Mapping[Resource, Array] = field(default_factory=dict)
     """Per container, how many days back its history counts: since its level or its image changed.
     NaN where all of it does."""

@@ -8,6 +8,7 @@ and size, because a fortnight holds fourteen daily values and a cluster thousand
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,11 +126,8 @@ def _recognise_one(
     since, shift = last_shift(logs)
     epochs = _epochs(logs, images)
     proven = (epochs > 0) & (logs.shape[1] - epochs >= DAYS_OF_IMAGE)
-    clear = np.abs(slope) * logs.shape[1] >= TREND_IN_SPREADS * _spread_around(logs, slope)
     shifted, weekly = since > 0, weekly_rhythm(logs)
-    days = (~np.isnan(logs)).sum(axis=1)
-    grows = (p_value < TREND_P_VALUE) & (np.abs(slope) * days >= LEAST_TREND) & ~shifted
-    grows &= clear & ~weekly
+    grows = _clear_trend(logs, slope, p_value) & ~shifted & ~weekly
     words = np.full(len(logs), "steady", dtype=object)
     words[_bursty(histories, resource)] = "bursty"
     words[daily_rhythm(histories, resource)] = "daily"
@@ -149,6 +147,24 @@ def _recognise_one(
         shift=np.where(shifted & ~leaks, shift, 1.0),
         image=epochs,
     )
+
+
+def steady_growth(logs: Array) -> Array:
+    """By how much each row grows from column to column, in logarithms; zero where it is not clear.
+
+    What moved at once, to another level, does not grow.
+    """
+    slope, p_value = trend(logs)
+    grows = _clear_trend(logs, slope, p_value) & (slope > 0) & (last_shift(logs)[0] == 0)
+    return np.where(grows, slope, 0.0)
+
+
+def _clear_trend(logs: Array, slope: Array, p_value: Array) -> Bools:
+    """Whether a slope is no matter of chance, worth the word, and large beside what is left."""
+    count = (~np.isnan(logs)).sum(axis=1)
+    clear = np.abs(slope) * logs.shape[1] >= TREND_IN_SPREADS * _spread_around(logs, slope)
+    large = np.abs(slope) * count >= LEAST_TREND
+    return np.asarray(clear & large & (p_value < TREND_P_VALUE))
 
 
 def trend(logs: Array) -> tuple[Array, Array]:
@@ -326,8 +342,9 @@ def find_leaks(histories: Histories) -> Bools:
     """Whether memory climbs through a pod's life, falls at its end, and climbs again.
 
     A life is the stretch between two restarts of one pod, or a pod's whole life. It takes two
-    lives of half a day or more, nearly all of which climb steadily by 10 % or more. A fall without
-    a restart is a heap that was collected: such memory comes back by itself.
+    lives of half a day or more, one after the other, nearly all of which climb steadily by 10 % or
+    more: pods that grow side by side fall nowhere. A fall without a restart is a heap that was
+    collected: such memory comes back by itself.
     """
     leaks = np.zeros(len(histories), dtype=bool)
     restarts = _restart_steps(histories)
@@ -346,32 +363,54 @@ def _restart_steps(histories: Histories) -> dict[int, dict[str, list[int]]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """From one restart of a pod to the next: the steps it lasts, and its memory by hours."""
+
+    begin: int
+    end: int
+    hours: Array
+
+
 def _leaks(histories: Histories, index: int, restarts: dict[str, list[int]]) -> bool:
     usage = histories.usage
     per_hour = max(1, usage.steps_per_day // 24)
-    climbs, tops, bottoms = [], [], []
+    lives: list[_Life] = []
     for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
         low, high = int(usage.offset[series]), int(usage.offset[series + 1])
-        if high - low < 12 * per_hour:
-            continue
-        cuts = [s - int(usage.first[series]) for s in restarts.get(usage.pods[series], [])]
-        for life in _lives(usage.memory_bytes[low:high], cuts, per_hour):
-            rise = _steady_rise(life)
-            climbs.append(rise)
-            bottoms.append(float(life[0]))
-            tops.append(float(life[-1]))
-    if len(climbs) < 2:
+        if high - low >= 12 * per_hour:
+            first = int(usage.first[series])
+            cuts = [s - first for s in restarts.get(usage.pods[series], [])]
+            lives += _lives(usage.memory_bytes[low:high], cuts, first, per_hour)
+    falls = _falls(lives, per_hour)
+    if not falls:
         return False
-    long_enough = np.array(climbs)
-    falls = np.array(bottoms[1:]) < 0.9 * np.array(tops[:-1])
-    return bool((long_enough >= 0.10).mean() >= 0.8 and falls.mean() >= 0.8)
+    climbs = np.array([_steady_rise(life.hours) for life in lives])
+    return bool((climbs >= 0.10).mean() >= 0.8 and np.mean(falls) >= 0.8)
 
 
-def _lives(memory: npt.NDArray[np.float32], cuts: list[int], per_hour: int) -> list[Array]:
-    """Hourly peaks of each life of one pod; lives under half a day are left out."""
+def _falls(lives: list[_Life], slack: int) -> list[bool]:
+    """Whether memory fell from each life to the next: pods that live side by side tell nothing.
+
+    A life follows the last one that had ended, `slack` steps aside, when it began.
+    """
+    found = []
+    ended = sorted(lives, key=lambda life: life.end)
+    ends = [life.end for life in ended]
+    for life in lives:
+        place = bisect_right(ends, life.begin + slack)
+        if place:
+            found.append(float(life.hours[0]) < 0.9 * float(ended[place - 1].hours[-1]))
+    return found
+
+
+def _lives(
+    memory: npt.NDArray[np.float32], cuts: list[int], first: int, per_hour: int
+) -> list[_Life]:
+    """Each life of half a day or more of one pod, whose memory begins at step `first`."""
     inside = sorted(c for c in cuts if 0 < c < len(memory))
     lives = []
-    for part in np.split(memory, inside):
+    for begin, part in zip([0, *inside], np.split(memory, inside), strict=True):
         usable = len(part) // per_hour * per_hour
         if usable < 12 * per_hour:
             continue
@@ -379,7 +418,7 @@ def _lives(memory: npt.NDArray[np.float32], cuts: list[int], per_hour: int) -> l
         hours = np.fmax.reduce(block, axis=1).astype(np.float64)
         hours = hours[~np.isnan(hours)]
         if len(hours) >= 12:
-            lives.append(hours)
+            lives.append(_Life(first + begin, first + begin + len(part), hours))
     return lives
 
 

@@ -114,6 +114,7 @@ class Pooled:
             },
             reasons=why,
             findings={resource: patterns[resource].findings for resource in RESOURCES},
+            growth={resource: np.maximum(patterns[resource].slope, 0.0) for resource in RESOURCES},
             recent={
                 "cpu": _recent(patterns["cpu"], recent),
                 "memory": _recent(patterns["memory"], histories),

@@ -47,7 +47,8 @@ class Trend:
             levels[resource] = kept * np.exp(rise)[:, None]
             shown = [of[:, _SHOWN[resource]] for of in (base.levels[resource], kept)]
             trails[resource] = _trails(base, resource, patterns[resource], rise, shown)
-        return replace(base, model=self.name, levels=levels, trails=trails)
+        growth = {resource: np.maximum(patterns[resource].slope, 0.0) for resource in RESOURCES}
+        return replace(base, model=self.name, levels=levels, trails=trails, growth=growth)
 
 
 def _forget(

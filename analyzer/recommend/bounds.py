@@ -132,14 +132,17 @@ def kept(case: Case) -> Quantity | None:
 
 
 def room_above_peak(facts: Facts) -> Memory:
-    """The highest peak seen, or the limit at a kill where that is higher, with headroom.
+    """The highest peak seen with headroom, or what kills say of the need where that is more.
 
     The headroom is shared out among the limits that were hit one after the other: a workload that
     fills whatever it gets gains less each time instead of doubling for ever.
     """
-    peak, limits = (facts.evidence.memory.max or 0.0) * firm_share(facts), facts.kills.limits
-    headroom = (facts.policy.memory_limit_headroom - 1) / max(1, len(limits))
-    return Memory.from_bytes(max(peak, *limits, 0.0)).scale(1 + headroom)
+    kills, peak = facts.kills, (facts.evidence.memory.max or 0.0) * firm_share(facts)
+    headroom = (facts.policy.memory_limit_headroom - 1) / max(1, len(kills.limits))
+    room = Memory.from_bytes(max(peak, *kills.limits, 0.0)).scale(1 + headroom)
+    if not kills.limits:
+        return room
+    return max(room, Memory.from_bytes(max(kills.limits)).scale(1 + kills.beyond))
 
 
 def firm_share(facts: Facts) -> float:
@@ -176,11 +179,11 @@ def most_at_risk(facts: Facts) -> Memory | None:
     kills: Kills = facts.kills
     room = room_above_peak(facts)
     if not kills.limits:
-        if facts.findings.get("memory") != "growth":
+        if facts.growth_of("memory") <= 0:
             return None
         expected = Memory.from_bytes(facts.demand["memory_request"])
         return max(room, expected.scale(facts.policy.memory_limit_headroom))
-    if 2 * kills.slow > kills.at_limit:
+    if 2 * kills.slow > kills.at_limit or facts.leaks:
         return room
     return max(room, Memory.from_bytes(max(kills.limits)).scale(MOST_AFTER_SURPRISE))
 

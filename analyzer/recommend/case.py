@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
@@ -66,6 +66,11 @@ class Past:
     wanted: Mapping[TargetName, Quantity] = field(default_factory=dict)
     """The most that demand spoke for at any review within `span`."""
     span: timedelta = timedelta(0)
+    wanted_longer: Mapping[TargetName, Quantity] = field(default_factory=dict)
+    """The same for the much longer time that a small decrease has to outlast; empty: unknown."""
+    longer_span: timedelta = timedelta(0)
+    wanted_last: Mapping[TargetName, Quantity] = field(default_factory=dict)
+    """What demand spoke for at the review before this one; empty where there was none."""
     peak: Memory | None = None
     """The highest memory that any review remembers, however long ago."""
     open: Resources | None = None
@@ -74,6 +79,14 @@ class Past:
     """What was proposed and refused, as long as it is to be left alone; None: to remove it."""
     refused: str = ""
     """By whom and when, as a reason."""
+    growth: Mapping[Resource, float] = field(default_factory=dict)
+    """By how much usage clearly grew from review to review, in logarithms per day."""
+    killed_at: tuple[float, ...] = ()
+    """The limits at which earlier reviews saw it killed, in bytes, oldest first."""
+    fills_since: datetime | None = None
+    """When a review first found that it fills whatever it gets; None where none did."""
+    leaked: datetime | None = None
+    """When a review last saw its memory leak; None where none did."""
 
 
 NO_PAST = Past()
@@ -96,6 +109,8 @@ class Facts:
     """Per resource, what its history looks like."""
     node: Resources
     """What the largest node can give to pods, as requests."""
+    growth: Mapping[Resource, float] = field(default_factory=dict)
+    """By how much usage clearly grows within the window, in logarithms per day."""
     kills: Kills = NO_KILLS
     bounds: tuple[Bound, ...] = ()
     rooms: tuple[Room, ...] = ()
@@ -108,6 +123,15 @@ class Facts:
     def current(self) -> Resources:
         """What holds now, as Kubernetes schedules it."""
         return self.spec.resources.effective()
+
+    def growth_of(self, resource: Resource) -> float:
+        """By how much usage grows a day, in logarithms, as the window or earlier reviews show."""
+        return max(self.growth.get(resource, 0.0), self.past.growth.get(resource, 0.0))
+
+    @property
+    def leaks(self) -> bool:
+        """Whether memory climbs through each life and falls at its end, now or a while ago."""
+        return self.findings.get("memory") == "leak" or self.past.leaked is not None
 
     def cut_off(self, resource: Resource) -> bool:
         """Whether a limit cut off what the container wanted to use."""

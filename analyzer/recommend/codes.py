@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 CODES: Mapping[str, str] = {
+    "ahead": "Usage grows: the raise lasts for more than one review.",
     "alone": "Lowering a limit alone frees nothing, so it stays.",
     "at least": "The container's own settings (a heap, a buffer pool), a peak from before the "
     "window, or the min of its pod ask for as much.",
     "busy hour": "A share of the hour that is busiest every day or week.",
     "cache": "Page cache that the kernel can take back is left out.",
     "ceiling": "The policy's ceiling.",
+    "confirmed": "A small raise of CPU that nothing seen calls for waits for a second review.",
     "covered": "What is declared covers what was seen, so it is not raised.",
     "declare": "Nothing is declared now: it is declared, or left to the pod as a whole.",
     "demand": "What the model says at the risk that the policy allows.",

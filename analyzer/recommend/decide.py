@@ -72,7 +72,9 @@ def recommend(
     for index, one in facts.items():
         ref = histories.containers[index]
         own, past = (bounds or {}).get(ref, ()), (pasts or {}).get(ref, NO_PAST)
-        facts[index] = replace(one, bounds=(*own, *older.get(index, ())), past=past)
+        kills = one.kills.after(past.killed_at, past.fills_since)
+        bounds_of = (*own, *older.get(index, ()))
+        facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
     for narrow in (_in_pods, _in_quotas, _on_nodes):
         for index, one in narrow(histories, found, facts).items():
@@ -220,6 +222,7 @@ def _gather(
             unknown=_unknown(histories, demand, index),
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
+            growth={r: float(demand.growth[r][index]) for r in demand.growth},
             kills=kills.get(index, NO_KILLS),
             admissions=admissions.get(histories.containers[index].namespace, {}),
         )

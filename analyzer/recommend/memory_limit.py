@@ -7,13 +7,15 @@ none was hit, no pressure was seen and no growth is under way.
 
 from __future__ import annotations
 
+import math
+
 from analyzer.cutoff import Kills
 from analyzer.quantity import Quantity
 from analyzer.recommend.admission import due_limit
 from analyzer.recommend.bounds import HARD, no_further, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
-from analyzer.recommend.restraint import RESTRAINTS, ROUND
+from analyzer.recommend.restraint import AHEAD_OF_GROWTH, RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
 from analyzer.recommend.vpa import left_to_vpa
 
@@ -54,7 +56,9 @@ def why_limit_stays(facts: Facts) -> str:
         return ""
     if kills.fills:
         return f"killed {why_it_fills(kills)}: it fills what it gets"
-    if kills.at_limit or facts.findings.get("memory") == "growth":
+    if not kills.at_limit and facts.leaks:
+        return f"it has held, and memory leaks{_as_seen(facts)}: it would fill a higher one as well"
+    if kills.at_limit or facts.growth_of("memory") > 0:
         return ""
     if room_above_peak(facts) <= limit:
         headroom = facts.policy.memory_limit_headroom
@@ -65,8 +69,17 @@ def why_limit_stays(facts: Facts) -> str:
     return ""
 
 
+def _as_seen(facts: Facts) -> str:
+    """Since when a leak is known that this window does not show."""
+    if facts.findings.get("memory") == "leak" or facts.past.leaked is None:
+        return ""
+    return f", as a restart showed in the review of {facts.past.leaked:%Y-%m-%d}"
+
+
 def why_it_fills(kills: Kills) -> str:
     """What shows that it fills whatever it gets."""
+    if kills.fills_since is not None:
+        return f"as the review of {kills.fills_since:%Y-%m-%d} had seen already"
     if len(kills.limits) > 1:
         return f"at {len(kills.limits)} limits, each higher than the last"
     return f"{kills.unbounded} times after climbing for hours to many times what it began with"
@@ -84,11 +97,23 @@ def headroom(case: Case, amount: Quantity) -> Outcome:
 
 
 def held(case: Case, amount: Quantity) -> Outcome:
-    """No raise where nothing was hit; none either where every raise is filled."""
-    if case.now is None or amount <= case.now:
+    """No raise where nothing was hit; none either where every raise is filled.
+
+    What grows keeps its limit as long as that leaves room until the next review, and while no other
+    amount changes: a limit alone is not worth a restart.
+    """
+    facts, now = case.facts, case.now
+    growth = facts.growth_of("memory")
+    if now is None or amount == now:
         return amount, ""
-    why = why_limit_stays(case.facts)
-    return (case.now, why) if why else (amount, "")
+    if amount < now:
+        return (now, "usage grows, and a limit reserves nothing") if growth > 0 else (amount, "")
+    why = why_limit_stays(facts)
+    alone = case.settled == facts.current and not facts.kills.at_limit
+    if not why and alone and growth > 0:
+        room = room_above_peak(facts).scale(math.exp(7 * growth))
+        why = "it leaves room above the highest peak for a week's growth" if room <= now else ""
+    return (now, why) if why else (amount, "")
 
 
 def start_unseen(case: Case, amount: Quantity) -> Outcome:
@@ -113,6 +138,7 @@ LEARNED = (
     PolicyStep("cache", without_cache),
     PolicyStep("headroom", headroom),
     PolicyStep("no further", no_further),
+    AHEAD_OF_GROWTH,
     ROUND,
     *HARD,
     PolicyStep("held", held),

@@ -22,6 +22,8 @@ from analyzer.workload import ContainerRef
 
 DEMANDED: tuple[TargetName, ...] = ("cpu_request", "memory_request", "memory_limit")
 """The amounts that follow from demand."""
+SMALL_CUT, SMALL_RAISE = 0.25, 0.25
+"""Smaller changes save little, and are sooner turned around by chance."""
 MOVED = 0.2
 """A rejected change is proposed again once its amount differs by more than this share."""
 
@@ -62,7 +64,8 @@ def wanted_amounts(
 def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -> dict[
     ContainerRef, Past
 ]:  # fmt: skip
-    """The most that each container wanted at any of `reviews`, which go `span` back."""
+    """The most that each container wanted at any of `reviews`, newest first, `span` back."""
+    last = reviews[0] if reviews else {}
     found: dict[ContainerRef, dict[TargetName, Quantity]] = {}
     for review in reviews:
         for ref, amounts in review.items():
@@ -71,7 +74,16 @@ def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -
                 amount = amounts.amount(target)
                 if amount is not None and (target not in most or amount > most[target]):
                     most[target] = amount
-    return {ref: Past(wanted=most, span=span) for ref, most in found.items()}
+    return {
+        ref: Past(wanted=most, span=span, wanted_last=demanded_of(last.get(ref, Resources())))
+        for ref, most in found.items()
+    }
+
+
+def demanded_of(resources: Resources) -> dict[TargetName, Quantity]:
+    """Those amounts of `resources` that follow from demand, where there are any."""
+    amounts = {target: resources.amount(target) for target in DEMANDED}
+    return {target: amount for target, amount in amounts.items() if amount is not None}
 
 
 def _amount(policy: Policy, resource: Resource, level: float) -> Quantity:
@@ -88,7 +100,8 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
     """Nothing is lowered below what a review wanted not long ago.
 
     A month's end, a batch or a burst comes back; what was lowered in between would be raised
-    again. A memory limit, which reserves nothing, keeps room above all that is remembered.
+    again. A small decrease has to outlast more, for it saves little. A memory limit, which
+    reserves nothing, keeps room above all that is remembered.
     """
     now, past = case.now, case.facts.past
     if now is None or amount >= now:
@@ -99,9 +112,36 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
         room = round_up(past.peak.scale(case.policy.memory_limit_headroom))
         if most is None or room > most:
             most, reason = room, f"room above {text(past.peak)}, the highest peak remembered"
-    if most is None or amount >= most:
+    if most is None or amount > most:
+        most, reason = amount, ""
+    longer = past.wanted_longer.get(case.target)
+    if longer is not None and longer > most >= now.scale(1 - SMALL_CUT):
+        most = longer
+        reason = (
+            f"as much was wanted within the last {_span(past.longer_span)}, and to lower it by "
+            f"less than {SMALL_CUT:.0%} saves little"
+        )
+    return (min(most, now), reason) if most > amount else (amount, "")
+
+
+def confirmed(case: Case, amount: Quantity) -> Outcome:
+    """A small raise of CPU that nothing seen calls for waits until two reviews in a row want it.
+
+    What one week's calibration or chance adds, the next one takes away. Too little CPU slows down
+    and kills nothing, so that a week's wait is the smaller harm; what was seen above the request,
+    or throttled, does not wait.
+    """
+    now, past, p95 = case.now, case.facts.past, case.facts.evidence.cpu.p95
+    if case.target != "cpu_request" or now is None or amount <= now or p95 is None:
         return amount, ""
-    return min(most, now), reason
+    before = past.wanted_last.get(case.target)
+    answers = Cpu.from_cores(p95) > now or case.facts.cut_off("cpu")
+    if before is None or before > now or answers or amount > now.scale(1 + SMALL_RAISE):
+        return amount, ""
+    return now, (
+        f"it covers the p95 seen, and the review before wanted {text(before)} only: so small a "
+        "raise waits for a second one to ask for it"
+    )
 
 
 def still_right(case: Case, amount: Quantity) -> Outcome:
@@ -143,5 +183,6 @@ def _span(length: timedelta) -> str:
 
 
 LASTING = PolicyStep("lasting", lasting)
+CONFIRMED = PolicyStep("confirmed", confirmed)
 STILL_RIGHT = PolicyStep("open", still_right)
 REFUSED = PolicyStep("rejected", refused)

@@ -10,7 +10,7 @@ from analyzer.quantity import Cpu, Memory, Quantity
 from analyzer.recommend.bounds import HARD, no_further, without_cache
 from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
-from analyzer.recommend.restraint import COVERED, RESTRAINTS, ROUND
+from analyzer.recommend.restraint import AHEAD_OF_GROWTH, COVERED, RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
 from analyzer.recommend.vpa import why_vpa
 
@@ -127,6 +127,7 @@ REQUEST = Plan(
         PolicyStep("worst pod", worst_pod),
         PolicyStep("cache", without_cache),
         PolicyStep("no further", no_further),
+        AHEAD_OF_GROWTH,
         ROUND,
         PolicyStep("held", within_held_limit),
         *HARD,

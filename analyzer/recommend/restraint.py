@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from datetime import timedelta
+
 from analyzer.policy import round_up, worth_changing
 from analyzer.quantity import Cpu, Memory, Quantity
 from analyzer.recommend.case import Case
-from analyzer.recommend.past import LASTING, REFUSED, STILL_RIGHT
+from analyzer.recommend.past import CONFIRMED, LASTING, REFUSED, STILL_RIGHT
 from analyzer.recommend.step import Outcome, PolicyStep, text
 
-CLIMBING = ("growth", "leak")
-"""What was seen does not cover what climbs."""
+AHEAD = timedelta(weeks=3)
+"""So much longer a raise lasts where usage grows, or every review would raise it again."""
+MOST_AHEAD = 0.2
+"""Growth is no promise: at most so much is added for what may come after the next review."""
 
 
 def round_to_people(_case: Case, amount: Quantity) -> Outcome:
@@ -18,13 +23,47 @@ def round_to_people(_case: Case, amount: Quantity) -> Outcome:
     return (rounded, "up to an amount a person would write") if rounded != amount else (amount, "")
 
 
+def ahead(case: Case, amount: Quantity) -> Outcome:
+    """A raise that growth calls for lasts longer than until the next review.
+
+    What would have to follow within that time comes along where something else is changed anyway,
+    for the restart is the same. A proposal that lies open already and still covers the next review
+    stays as it is.
+    """
+    now, growth = case.now, case.facts.growth_of(case.resource)
+    if now is None or growth <= 0:
+        return amount, ""
+    share = min(math.expm1(growth * (AHEAD / timedelta(days=1))), MOST_AHEAD)
+    most = amount.scale(1 + share)
+    if not _is_due(case, now, amount, most):
+        return amount, ""
+    open_ = None if case.facts.past.open is None else case.facts.past.open.amount(case.target)
+    if open_ is not None and amount <= open_ <= most:
+        return open_, "as already proposed: it covers the growth until the next review"
+    weeks = math.log1p(share) / (7 * growth)
+    return most, (
+        f"usage grows {math.expm1(7 * growth):.1%} a week: {share:.0%} more lasts for "
+        f"{weeks:.1f} weeks longer, so that not every review has to raise it"
+    )
+
+
+def _is_due(case: Case, now: Quantity, amount: Quantity, most: Quantity) -> bool:
+    """Whether growth calls for a raise now, or soon where something is changed anyway."""
+    if case.settled != case.facts.current:
+        return most > now and worth_changing(now, most, case.policy)
+    return amount > now and (
+        case.target == "memory_limit" or worth_changing(now, round_up(amount), case.policy)
+    )
+
+
 def covered(case: Case, amount: Quantity) -> Outcome:
     """A request that covers what was seen is not raised: that would answer nothing.
 
     Usage that climbs, or that a limit cut off, is not covered by what was seen.
     """
     now, seen = case.now, case.facts.evidence
-    climbs = case.facts.findings.get(case.resource) in CLIMBING
+    climbs = case.facts.findings.get(case.resource) == "leak"
+    climbs |= case.facts.growth_of(case.resource) > 0
     if now is None or amount <= now or climbs or case.facts.cut_off(case.resource):
         return amount, ""
     if case.resource == "cpu":
@@ -94,6 +133,7 @@ def small(case: Case, amount: Quantity) -> Outcome:
 
 
 ROUND = PolicyStep("round", round_to_people)
+AHEAD_OF_GROWTH = PolicyStep("ahead", ahead)
 COVERED = PolicyStep("covered", covered)
 RESTRAINTS = (
     PolicyStep("declare", declare),
@@ -101,6 +141,7 @@ RESTRAINTS = (
     PolicyStep("few days", history),
     PolicyStep("throttled", throttled),
     LASTING,
+    CONFIRMED,
     PolicyStep("gradual", gradual),
     STILL_RIGHT,
     PolicyStep("small", small),

@@ -188,6 +188,8 @@ def _use_memory(
         need = wanted[at] * (workload.start[0] if age < workload.start[1] else 1.0)
         amount = _answer(workload, need, limit, age)
         used[at], age = min(amount, limit), age + step
+        if workload.answer == "leak":
+            lived.peak = max(lived.peak, amount)
         killed = amount >= limit
         if killed or (workload.answer == "node" and pressed[at]):
             value = given.memory_limit if given.memory_limit is not None else np.nan

@@ -34,12 +34,14 @@ def test_demand_exceeds_the_limit_it_was_killed_at(name: str) -> None:
 
 
 def test_repeated_kills_do_not_run_away() -> None:
-    """30 kills at one limit ask for 20 % more; a second limit hit, for 10 % above that one."""
+    """30 kills at one limit ask for half more, one for 20 %; one at a second limit, for 10 %."""
     often = histories(
         steady(memory=195 * MIB), events=[kill(1 + d / 10, 200 * MIB) for d in range(30)]
     )
+    once = histories(steady(memory=195 * MIB), events=[kill(1, 200 * MIB)])
     twice = histories(steady(memory=235 * MIB), events=[kill(1, 200 * MIB), kill(8, 240 * MIB)])
-    assert kill_floors(often)[0] == pytest.approx(240 * MIB)
+    assert kill_floors(often)[0] == pytest.approx(300 * MIB)
+    assert kill_floors(once)[0] == pytest.approx(240 * MIB)
     assert kill_floors(twice)[0] == pytest.approx(264 * MIB)
 
 

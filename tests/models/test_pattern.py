@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from scipy.signal import lfilter
 
 from analyzer.history import Histories, build_histories
-from analyzer.models.pattern import last_shift, recognise, trend, weekly_rhythm
+from analyzer.models.pattern import last_shift, recognise, steady_growth, trend, weekly_rhythm
 from analyzer.usage import Meta, Recording, Usage
 from tests.samples import START, STEP, ref
 
@@ -126,6 +127,27 @@ def test_a_clear_leak_is_recognised() -> None:
     of = restarted(containers(memory), 4, 8, 12, 16)
     found = recognise(of)["memory"].findings
     assert np.mean([word == "leak" for word in found]) >= 0.95
+
+
+def test_replicas_that_grow_side_by_side_do_not_leak() -> None:
+    """Each climbs by 40 % and none falls: the second pod begins low beside the first, not after."""
+    memory = 3e8 * (1 + 0.4 * TIME / DAYS)[None, :].repeat(2, axis=0)
+    alone = containers(memory)
+    usage = replace(
+        alone.usage, containers=alone.usage.containers[:1], container=np.zeros(2, dtype=np.int64)
+    )
+    of = build_histories(Recording(alone.meta, usage))
+    assert recognise(of)["memory"].findings[0] == "growth"
+
+
+def test_growth_from_week_to_week_is_no_step() -> None:
+    """3 % a week for twelve weeks is growth; one step of 40 %, chance and a fall are none."""
+    weeks = np.arange(12)
+    wobble = 0.02 * np.random.default_rng(1).standard_normal(12)
+    rows = [0.03 * weeks, np.where(weeks > 5, 0.4, 0.0), 0 * weeks, -0.03 * weeks]
+    slopes = steady_growth(np.array([row + wobble / 4 for row in rows]))
+    assert slopes[0] == pytest.approx(0.03, rel=0.1)
+    assert list(slopes[1:]) == [0.0, 0.0, 0.0]
 
 
 def test_a_heap_that_is_collected_does_not_leak() -> None:

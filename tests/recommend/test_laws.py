@@ -15,7 +15,7 @@ from analyzer.cutoff import Kills
 from analyzer.evidence import BusyHour, Evidence, Quantiles, Spread
 from analyzer.history import Histories, build_histories
 from analyzer.models import RESOURCES, Demand, Step, model_named
-from analyzer.policy import Policies, Policy
+from analyzer.policy import Policies, Policy, round_up
 from analyzer.quantity import TARGETS, Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.recommend import Bound, largest_node, recommend
 from analyzer.recommend.case import Facts
@@ -107,7 +107,7 @@ def _crossed_by_request(
         found.append(f"{request} {amount} lies above the kept limit {kept}")
     if node is not None and amount > node and amount != now:
         found.append(f"{request} {amount} lies above the node's {node}")
-    if ceiling is not None and amount > max([ceiling, *needed]):
+    if ceiling is not None and amount > max([ceiling, *map(round_up, needed)]):
         found.append(f"{request} {amount} lies above the ceiling {ceiling}")
     for least in [floor, *needed]:
         if amount < min([least, *most]):
