@@ -111,7 +111,8 @@ class _Layer:
         line = self.file.line_of(place)
         at = f", line {line}" if line else ""
         # What names the setting itself needs no name before it.
-        named = "" if re.match(rf"(unknown setting|{place[-1]}\b)", what) else _named(place)
+        itself = rf"(unknown setting|{re.escape(str(place[-1]))}\b)"
+        named = "" if re.match(itself, what) else _named(place)
         return f"{self.file.name}{at}: {named}{what}"
 
     def _add(self, place: Place, what: str) -> None:

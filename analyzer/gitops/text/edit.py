@@ -21,7 +21,7 @@ from analyzer.gitops.text.lines import (
 )
 from analyzer.gitops.text.refusal import EditRefusedError, refuse_file, refuse_merge, refuse_shared
 from analyzer.gitops.text.spelling import Value, is_plain, says, spell
-from analyzer.gitops.text.tree import Key, Node, Path, parse, scalar_span
+from analyzer.gitops.text.tree import Key, Node, Path, YamlError, parse, scalar_span
 
 Assignment = tuple[Address, Value | None]
 """The address of a leaf, and what it is to say; None removes it."""
@@ -70,7 +70,25 @@ def _set_one(text: str, address: Address, value: Value | None, exact: bool) -> s
     root = _root(text, address)
     spelled = spell(value, None if exact else _manner(root, address.path, value))
     here = address.path[: len(address.path) - len(missing)]
-    return insert(text, root, here, missing, spelled)
+    return _stands(insert(text, root, here, missing, spelled), address, spelled)
+
+
+def _stands(text: str, address: Address, spelled: str) -> str:
+    """`text` where it says at `address` now what was written there.
+
+    Rare ways of writing a mapping (keys after a question mark) take no new entry where one is
+    usually put.
+    """
+    try:
+        node, missing = _walk(text, address)
+        found = not missing and node.kind == "scalar" and node.value == spelled
+    except YamlError:
+        found = False
+    if not found:
+        raise EditRefusedError(
+            f"{dotted(address.path)} cannot be added in the way in which this file is written"
+        )
+    return text
 
 
 # --- finding the node, refusing what is shared or ambiguous -----------------------------------

@@ -194,15 +194,17 @@ def parse(text: str) -> tuple[Document, ...]:
     offset = len(_BOM) if text.startswith(_BOM) else 0
     builder = _Builder(offset)
     # Loader instances, not yaml.load: only the events are asked for, nothing is constructed.
-    parser = _Parser(text[offset:])
+    parser = None
     try:
+        parser = _Parser(text[offset:])
         while parser.check_event():
             builder.take(parser.get_event())
     except (yaml.YAMLError, UnicodeEncodeError) as err:
         first_line = " ".join(str(err).split())[:200]
         raise YamlError(f"expected YAML, found text that does not parse: {first_line}") from err
     finally:
-        parser.dispose()
+        if parser is not None:
+            parser.dispose()
     return tuple(builder.documents)
 
 

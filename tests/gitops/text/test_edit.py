@@ -466,3 +466,11 @@ def test_the_witness_reads_leaves_by_itself() -> None:
     }
     missing = [Address(0, ("b",)), Address(1, ("g",)), Address(1, ("b", 2)), Address(2, ("a",))]
     assert said(text, [*asked, *missing]) == asked
+
+
+@pytest.mark.parametrize("text", ["?", "? a\n: b\n", "? {a: 1}\n: 2\n"])
+def test_a_mapping_with_question_marks_takes_no_entry(text: str) -> None:
+    """What would be put beside such a key would belong to it, or break the file."""
+    address = Address(0, ("spec", "values", "resources", "requests", "memory"))
+    with pytest.raises(EditRefusedError, match="cannot be added in the way"):
+        set_values(text, [(address, Memory.parse("64Mi"))])
