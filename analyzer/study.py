@@ -253,7 +253,7 @@ class Study:
         told = (self.report.recommendations, self.report.skipped, self.histories)
         text = describe_cluster(*told)
         content = encode_png(cluster_figure(*told, dark=dark), text)
-        cluster = ContainerRef(self.histories.meta.cluster, "", "Cluster", "", "")
+        cluster = ContainerRef(self.histories.meta.cluster, "", "", "", "")
         return Charts([Chart(cluster, "cluster.png", content, text)])
 
     def compare(self, *policies: Policy | Policies | str, **named: Policy | Policies) -> Comparison:
