@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -75,6 +76,13 @@ def test_memory_follows_its_limit_where_it_fills_what_it_gets(answer: str, held:
     assert [week.kills for week in actor.weeks] == [0, 0]
     last = actor.weeks[-1].pods[0].memory[-1]
     assert last == pytest.approx(held, rel=0.01)
+
+
+def test_figures_can_be_written_down() -> None:
+    """A kill counts as a plain number, so that the figures of a world with kills are JSON."""
+    workload = Workload("below", level(0.1), level(500.0), (0.1, 256), (None, 400))
+    figures = json.loads(json.dumps(simulate((workload,), keep, small(4)).summary()))
+    assert (figures["kill_weeks"], figures["harmful_kill_weeks"]) == (2, 0)
 
 
 def test_foresight_is_never_killed_and_reserves_what_is_needed() -> None:

@@ -159,7 +159,8 @@ def main(debug: bool, quiet: bool) -> None:
     # as ours, and where the threads are refused the library interrupts the process.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not debug:
-        logging.lastResort = None  # what libraries log is for those who develop
+        # What libraries log is for those who develop. With no last resort at all, Python says so.
+        logging.lastResort = logging.NullHandler()
 
 
 def _talk_flags() -> list[click.Option]:

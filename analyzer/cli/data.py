@@ -67,8 +67,9 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
         length = None if step is None else parse_duration(step)
     except ValueError as error:
         raise UsageError(f"--step: {error}") from error
-    recording = import_usage(table, cluster=cluster, step=length)
-    save_recording(recording, folder)
+    with Talk():  # says which rows are left out, and how the times were read
+        recording = import_usage(table, cluster=cluster, step=length)
+        save_recording(recording, folder)
     click.echo(str(folder))
 
 

@@ -12,7 +12,6 @@ import pandas as pd
 from analyzer.history import Histories
 from analyzer.ledger.table import KEY, Ledger, Row, amounts_of, named, ref_of
 from analyzer.models import Resource
-from analyzer.models.pattern import steady_growth
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.recommend import TARGETS
 from analyzer.recommend.case import Past
@@ -109,6 +108,9 @@ def _highest(reviews: pd.DataFrame) -> dict[ContainerRef, Mapping[TargetName, Qu
 
 def _growth(reviews: pd.DataFrame, now: datetime) -> dict[ContainerRef, Mapping[Resource, float]]:
     """By how much usage clearly grew from week to week, in logarithms per day."""
+    # Commands that show an earlier run come past here, and need no statistics.
+    from analyzer.models.pattern import steady_growth
+
     lately = _since(reviews, now, timedelta(weeks=GROWTH_WEEKS))
     age = (pd.Timestamp(now) - lately["reviewed"]).dt.total_seconds()
     week = age // timedelta(weeks=1).total_seconds()

@@ -12,7 +12,7 @@ from analyzer.policy import round_up
 from analyzer.quantity import Memory, Quantity
 from analyzer.recommend.admission import LIMIT_RANGE, QUOTA, within_range
 from analyzer.recommend.case import Case, Facts
-from analyzer.recommend.step import Outcome, PolicyStep
+from analyzer.recommend.step import Outcome, PolicyStep, text
 
 MOST_AFTER_SURPRISE = 2.0
 """Where usage jumped to its limit and was killed, the need is unknown: at most so much more."""
@@ -191,6 +191,6 @@ def most_at_risk(facts: Facts) -> Memory | None:
 def no_further(case: Case, amount: Quantity) -> Outcome:
     """A raise by what kills and growth say of the need, and not by what the model fears."""
     most = most_at_risk(case.facts) if case.resource == "memory" else None
-    if most is None or amount <= most:
+    if most is None or amount <= most or text(amount) == text(most):
         return amount, ""
     return most, "no further than kills and growth say: the next review sees more"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analyzer.kinds import POD
 from analyzer.quantity import TARGETS, Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.recommend.admission import is_complete
 from analyzer.recommend.case import Bound, Room
@@ -105,7 +106,7 @@ def _ranges(rows: Sequence[Mapping[str, Any]], constraint: str) -> dict[str, lis
     """What LimitRanges of type Pod say of sums, by namespace; requests and limits alike."""
     found: dict[str, list[Whole]] = {}
     for row in rows:
-        if (row.get("type"), row.get("constraint")) == ("Pod", constraint) and is_complete(row):
+        if (row.get("type"), row.get("constraint")) == (POD.name, constraint) and is_complete(row):
             for target in _CONSTRAINED.get(str(row["resource"]), ()):
                 cpu = target.startswith("cpu")
                 value = float(row["value"])

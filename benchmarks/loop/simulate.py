@@ -181,9 +181,9 @@ def _judge(score: Score, actor: Actor) -> None:
     """Add what the last week of `actor` was like."""
     lived, given, first = actor.weeks[-1], actor.given, actor.workload.limit[1]
     score.weeks += 1
-    score.kills += lived.kills > 0
+    score.kills += int(lived.kills > 0)
     if actor.stated is not None:
-        score.harm += lived.kills > 0 and (first is None or lived.peak < first)
+        score.harm += int(lived.kills > 0 and (first is None or lived.peak < first))
         score.stated += actor.stated
     score.above += lived.above
     need_cpu, need_memory = lived.need

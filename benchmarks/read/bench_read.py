@@ -190,6 +190,8 @@ def main() -> None:
     if arguments.way:
         child(arguments)
         return
+    if arguments.days <= WEEK:  # nothing was read before the last week
+        arguments.ways = [way for way in arguments.ways if way not in ("week", "weekly")]
     results: dict[int, dict[str, dict[str, Any]]] = {}
     for containers in arguments.containers:
         cluster = Cluster(

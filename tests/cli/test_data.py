@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +67,40 @@ def test_a_table_of_series_becomes_a_recording(tmp_path: Path) -> None:
     assert len(recording.usage.containers) == 2
     assert recording.meta.cluster == "mine"
     assert recording.meta.step.total_seconds() == 300
+
+
+def test_an_import_says_what_it_left_out(tmp_path: Path) -> None:
+    """Rows that are dropped, and times that are guessed, are told on stderr.
+
+    One table has 400 Unix times and two rows without any, the other 400 dates and one of 1990.
+    """
+    head = "series_id,timestamp,cpu_cores,memory_bytes\n"
+    times = [1_764_000_000 + 300 * step for step in range(400)]
+    rows = [f"x,{time},0.1,1e8" for time in times] + ["x,,0.1,1e8", "x,,0.2,1e8"]
+    table = tmp_path / "usage.csv"
+    table.write_text(head + "\n".join(rows))
+    done = call("import", table, tmp_path / "unix")
+    assert "2 rows without a timestamp are left out" in done.stderr
+    assert "read as Unix seconds" in done.stderr
+    dates = [f"x,{pd.Timestamp(time, unit='s', tz='UTC').isoformat()},0.1,1e8" for time in times]
+    dates.append("x,1990-01-01T00:00:00+00:00,0.1,1e8")
+    table.write_text(head + "\n".join(dates))
+    done = call("import", table, tmp_path / "dated")
+    assert "1 rows are left out, whose times lie years apart" in done.stderr
+    assert load_recording(tmp_path / "dated").meta.start.year == 2025
+
+
+def test_a_library_that_logs_adds_nothing_to_stderr() -> None:
+    """Neither its sentence nor Python's own about missing handlers is printed."""
+    program = (
+        "import logging; from analyzer.cli import main; "
+        "main(['config', '-o', 'json'], standalone_mode=False); "
+        "logging.getLogger('some.library').warning('for its developers')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_backtest_has_every_key_for_every_model(tmp_path: Path) -> None:

