@@ -17,6 +17,7 @@ import numpy as np
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Model, Resource, Step
 from analyzer.quantity import Cpu, Memory
+from analyzer.usage import Usage
 
 HELD_BACK: Mapping[Resource, tuple[float, float]] = {"cpu": (3.0, 0.5), "memory": (10.0, 3.0)}
 """As many overruns are assumed to have come as stated: where fewer came, and where more did.
@@ -52,15 +53,18 @@ class Calibration:
 
 def judge(demand: Demand, future: Histories) -> Judged:
     """What came of `demand` in `future`, the time after it was stated."""
-    usage = future.usage
-    cpu = np.full((len(future), len(RISKS)), np.nan)
-    memory = np.full((len(future), len(RISKS)), np.nan)
-    for index in range(len(future)):
+    return judge_levels(demand.levels, future.usage)
+
+
+def judge_levels(levels: Mapping[Resource, Array], usage: Usage) -> Judged:
+    """What came of `levels`, (containers, len(RISKS)) each, in the `usage` after them."""
+    cpu, memory = (np.full(levels[resource].shape, np.nan) for resource in RESOURCES)
+    for index in range(len(usage.containers)):
         where = usage.span(index)
-        cpu[index] = share_above(usage.cpu_cores[where], demand.levels["cpu"][index])
+        cpu[index] = share_above(usage.cpu_cores[where], levels["cpu"][index])
         peaks = usage.memory_bytes[where]
         if len(peaks) and not np.isnan(peaks).all():
-            stated = demand.levels["memory"][index]
+            stated = levels["memory"][index]
             memory[index] = np.where(np.isnan(stated), np.nan, np.nanmax(peaks) > stated)
     return {"cpu": cpu, "memory": memory}
 

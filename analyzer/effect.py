@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
 from analyzer.plugin import did_you_mean
 from analyzer.policy import Rule
@@ -37,5 +36,5 @@ def idle_namespaces(
     """One sentence for each of the `names` that no `known` container lives in."""
     there = sorted({ref.namespace for ref in known})
     for name in names:
-        if not any(fnmatchcase(one, name) for one in there):
+        if name not in there:
             yield f"{what}: nothing is known of a namespace {name}; {did_you_mean(name, there)}"

@@ -84,7 +84,7 @@ def cluster_labels(config: Config) -> ClusterLabels:
     if not config.kubernetes.ask:
         return ClusterLabels()
     try:
-        way = find_way(config.kubernetes.context, config.kubernetes.kubeconfig)
+        way = find_way(config.asked_context, config.kubernetes.kubeconfig)
     except ClusterError as err:
         return ClusterLabels(missed=(str(err),))
     answer = owners(way, config.namespaces)
@@ -329,7 +329,7 @@ def examine_git(config: Config) -> list[Check]:
         return checks
     try:
         answer = owners(
-            find_way(config.kubernetes.context, config.kubernetes.kubeconfig), config.namespaces
+            find_way(config.asked_context, config.kubernetes.kubeconfig), config.namespaces
         )
     except ClusterError as err:
         return [*checks, Check("cluster", WARNING, str(err), "labels come from the metrics alone")]

@@ -30,7 +30,7 @@ from analyzer.recommend import TARGETS, Recommendation, totals
 from analyzer.recommend.admission import QuotaUse
 from analyzer.telemetry import Verdict
 from analyzer.usage import Meta
-from analyzer.workload import Selector
+from analyzer.workload import ContainerRef, Selector
 
 SCHEMA = "rightsize/v1"
 _SHOWN = 25
@@ -149,6 +149,11 @@ class Report:
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
         )
 
+    @property
+    def refs(self) -> tuple[ContainerRef, ...]:
+        """Every container that it tells of, skipped ones last."""
+        return (*(r.ref for r in self.recommendations), *(s.ref for s in self.skipped))
+
     def select(self, *selectors: Selector) -> Report:
         """The same report about the selected containers only."""
         if not selectors:
@@ -244,11 +249,12 @@ def window_text(meta: Meta) -> str:
     """The time that was read, and how it compares with what was asked for."""
     length = meta.end - meta.start
     read = f"{meta.start:%Y-%m-%d %H:%M} to {meta.end:%Y-%m-%d %H:%M} UTC"
-    of = "" if meta.asked in (None, length) else f" of the {_days(meta.asked)} asked for"
-    return f"{read} ({_days(length)}{of})"
+    of = "" if meta.asked in (None, length) else f" of the {days_text(meta.asked)} asked for"
+    return f"{read} ({days_text(length)}{of})"
 
 
-def _days(length: timedelta) -> str:
+def days_text(length: timedelta) -> str:
+    """A length of time in days of three digits, or shorter than two days exactly."""
     days = length / timedelta(days=1)
     return duration_text(length) if days < 2 else f"{days:.3g} days"
 

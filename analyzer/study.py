@@ -138,6 +138,8 @@ def _policies(policy: Policy | Policies | str, base: Policies) -> Policies:
         if settings is None:
             raise UsageError(f"there is no preset {policy!r}; there are {', '.join(PRESETS)}")
         policy = Policy(**settings)
+    if not isinstance(policy, Policy):
+        raise UsageError(f"{policy!r} is no policy; give a Policy, or the name of a preset")
     return replace(base, default=policy)
 
 
@@ -232,8 +234,7 @@ class Study:
 
     @cached_property
     def _known(self) -> tuple[ContainerRef, ...]:
-        skipped = (one.ref for one in self.report.skipped)
-        return tuple(sorted({*(r.ref for r in self.report.recommendations), *skipped}))
+        return tuple(sorted(set(self.report.refs)))
 
     @cached_property
     def forecasts(self) -> Forecasts:
@@ -265,6 +266,8 @@ class Study:
         for number, policy in enumerate(policies, start=1):
             asked[policy if isinstance(policy, str) else f"policy {number}"] = policy
         asked |= named
+        if len(asked) < len(policies) + len(named):
+            raise UsageError("two policies go by one name; name each by a word of its own")
         if AS_RUN in asked or NOW in asked:
             raise UsageError(f"{AS_RUN!r} and {NOW!r} are there already; name the policy otherwise")
         method = replace(self.method, backtest=False)
@@ -352,11 +355,16 @@ class Part:
         return Text(explanation(self.report))
 
     def samples(self) -> pd.DataFrame:
-        """What was observed: a row per container, pod and time, in cores and bytes."""
+        """What was observed: a row per container, pod and time, in cores and bytes.
+
+        Containers of several workloads that share a name are told by their whole reference.
+        """
         histories = self.study.histories
+        refs = [r.ref for r in self.recommendations]
+        alike = len({ref.container for ref in refs}) < len(refs)
         tables = {
-            r.ref.container: histories.samples(histories.position[r.ref])
-            for r in self.recommendations
+            str(ref) if alike else ref.container: histories.samples(histories.position[ref])
+            for ref in refs
         }
         return pd.concat(tables, names=["container"]) if tables else pd.DataFrame()
 

@@ -444,6 +444,22 @@ class Usage:
             container=(np.cumsum(chosen) - 1)[self.container[kept]].astype(np.int64),
         )
 
+    def part(self, rows: slice) -> Usage:
+        """Only the containers in `rows`, which lie side by side; their samples are not copied."""
+        low, high, _ = rows.indices(len(self.containers))
+        series = slice(int(self.bounds[low]), int(self.bounds[high]))
+        begin, end = int(self.offset[series.start]), int(self.offset[series.stop])
+        values: dict[str, Any] = {name: array[begin:end] for name, array in self.values.items()}
+        return replace(
+            self,
+            containers=self.containers[rows],
+            container=self.container[series] - low,
+            pods=self.pods[series],
+            first=self.first[series],
+            offset=self.offset[series.start : series.stop + 1] - begin,
+            **values,
+        )
+
     def without_samples(self) -> Usage:
         """The same window and containers, and nothing that was observed."""
         return self._arranged(np.zeros(0, dtype=np.int64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -25,10 +26,12 @@ from analyzer.backtest import (
     measure,
     review_stops,
 )
+from analyzer.backtest.walk import _After
 from analyzer.calibration import Learnt
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
 from analyzer.models import MODELS, RISKS
+from analyzer.models.vpa import mass
 from analyzer.pipeline.decision import decide
 from analyzer.pipeline.judgement import score_policy, usual_train
 from analyzer.pipeline.method import Method
@@ -113,6 +116,45 @@ def test_a_peer_is_swept_by_margin_and_a_model_by_risk() -> None:
     for _, swept in cpu[cpu["model"] == "vpa"].groupby("setting"):
         assert sorted(swept["margin"]) == pytest.approx(MARGINS.tolist())
     assert "p99, half-life 1 d" in set(cpu["setting"])
+
+
+def test_it_does_not_matter_how_many_containers_are_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Batches of 3, 3 and 1 give what all seven together give, to the last bit."""
+    known, week = containers(wandering(7)), Walk(WEEK, daily=True)
+    whole = backtest(known, ["pooled", "vpa"], week)
+    monkeypatch.setattr("analyzer.backtest.walk._AT_ONCE", 3)
+    monkeypatch.setattr("analyzer.models.vpa._AT_ONCE", 3 * 21 * 288)
+    parts = backtest(known, ["pooled", "vpa"], week)
+    assert whole.reviews == 2
+    assert parts.to_dicts() == whole.to_dicts()
+    for one, other in zip((*whole.rows, *whole.peers), (*parts.rows, *parts.peers), strict=True):
+        np.testing.assert_array_equal(one.level, other.level)
+        np.testing.assert_array_equal(one.above, other.above)
+
+
+def test_neither_what_came_nor_a_histogram_copies_the_cluster() -> None:
+    """Half of 48 MB of usage is looked at in less than half of its own size, a histogram made so.
+
+    What either takes stays as large where the cluster grows, but for the histogram itself.
+    """
+    known = containers(np.ones((1500, 14 * 288)))
+    half = sum(array.nbytes for array in known.usage.values.values()) / 2
+    assert half == 4 * 1500 * 14 * 288
+    after = _After(known.usage, 7 * 288, 14 * 288)
+    tracemalloc.start()
+    try:
+        seen = sum(len(part.cpu_cores) for _, part in after)
+        looked = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        histogram = mass(known, "cpu", 1.0)
+        filled = tracemalloc.get_traced_memory()[1] - histogram.nbytes
+    finally:
+        tracemalloc.stop()
+    assert seen == 1500 * 7 * 288
+    assert looked < half / 2
+    assert filled < half / 2
 
 
 def test_a_changed_future_changes_no_earlier_recommendation() -> None:

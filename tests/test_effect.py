@@ -45,7 +45,10 @@ def test_a_rule_that_matches_nothing_says_why() -> None:
 
 
 def test_namespaces_that_are_not_there_are_told() -> None:
-    """An exclusion that excludes nothing protects nobody."""
+    """An exclusion that excludes nothing protects nobody; names are names, not patterns."""
     assert list(idle_namespaces("exclude_namespaces", ["medai", "media"], KNOWN)) == [
         "exclude_namespaces: nothing is known of a namespace medai; did you mean media?"
+    ]
+    assert list(idle_namespaces("namespaces", ["medi*"], KNOWN)) == [
+        "namespaces: nothing is known of a namespace medi*; did you mean media?"
     ]

@@ -10,9 +10,10 @@ import yaml
 from click.testing import CliRunner
 
 from analyzer.cli import main
-from analyzer.config import load_config
+from analyzer.config import Config, load_config
 from analyzer.config.starter import starter
 from analyzer.workload import ContainerRef
+from analyzer.writers import WRITERS
 
 SAMPLE = Path(__file__).parents[1] / "sample-data" / "recording"
 
@@ -81,3 +82,12 @@ def test_a_cluster_is_looked_at_and_no_file_is_overwritten(tmp_path: Path) -> No
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2
     assert "is there already" in again.stderr
+
+
+def test_every_format_is_named_and_counts_read_well(tmp_path: Path) -> None:
+    """The line of formats, switched on, is what holds without it; one is no plural."""
+    text = starter(known(("media", "Deployment", "plex")), source="recording:x")
+    assert "seen were 1 container of 1 workload in 1 namespace." in text
+    assert set(WRITERS) <= set(re.findall(r"\w+", text))
+    chosen = load_config(written(tmp_path, text.replace("# formats:", "formats:"))).config
+    assert chosen.formats == Config().formats

@@ -36,6 +36,16 @@ def test_every_container_is_listed_found_and_completed(run: rs.Study) -> None:
     assert run[ref].recommendations == run["media/deploy/plex/app"].recommendations
 
 
+def test_samples_of_workloads_whose_containers_share_a_name_are_all_there(run: rs.Study) -> None:
+    """No container takes the place of another: each has as many rows as it has alone."""
+    both = rs.Part(run, run.report)
+    names = [str(r.ref) for r in both.recommendations]
+    table = both.samples()
+    assert list(table.index.unique("container")) == names
+    for name in names[:3]:
+        assert len(table.loc[name]) == len(run[name].samples()) > 0
+
+
 def test_what_is_shown_is_short(run: rs.Study) -> None:
     """A console shows a line, and an amount as a manifest spells it; never arrays."""
     recording = rs.load_recording(SAMPLE)
@@ -90,6 +100,9 @@ def test_what_is_wrong_is_one_sentence(run: rs.Study, tmp_path: Path) -> None:
         (lambda: run[3], "as text, not 3"),  # type: ignore[index]  # a mistake
         (lambda: run.compare("lan"), "no preset 'lan'"),
         (lambda: run.compare(now=rs.Policy()), "there already"),
+        (lambda: run.compare("lean", lean=rs.Policy()), "two policies go by one name"),
+        (lambda: run.compare("lean", "lean"), "two policies go by one name"),
+        (lambda: run.compare({"direction": "raise"}), "is no policy"),  # type: ignore[arg-type]
         (lambda: run.compare().containers("memory"), "no amount 'memory'"),
         (lambda: run.backtest(train="soon"), "train: "),
         (lambda: rs.run(tmp_path / "none"), "no recording"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.errors import RecordingError
@@ -121,6 +121,22 @@ def test_between_keeps_just_the_samples_of_those_steps(
     assert found["timestamp"].tolist() == expected["timestamp"].tolist()
     assert found["cpu_cores"].tolist() == expected["cpu_cores"].tolist()
     assert part.containers == usage.containers
+
+
+@settings(max_examples=25)
+@given(samples, st.integers(0, 2), st.integers(1, 3))
+def test_a_part_is_some_containers_and_copies_no_sample(
+    rows: list[tuple[str, str, int, int]], low: int, length: int
+) -> None:
+    """Neighbours, with the samples that they have in the whole; beyond the end there are none."""
+    usage = Usage.from_frame(table([(c, p, 5 * m, float(v), 1.0) for c, p, m, v in rows]), META)
+    part = usage.part(slice(low, low + length))
+    assert part.containers == usage.containers[low : low + length]
+    whole = usage.to_frame()
+    kept = whole["container"].isin([ref.container for ref in part.containers])
+    for name in ("container", "pod", "timestamp", "cpu_cores"):
+        assert part.to_frame()[name].tolist() == whole[kept][name].tolist()
+    assert not len(part.cpu_cores) or np.shares_memory(part.cpu_cores, usage.cpu_cores)
 
 
 @given(samples)

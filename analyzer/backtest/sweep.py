@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -24,17 +24,19 @@ MARGINS: Array = np.exp(
 CONSTANTS: Array = np.exp(np.linspace(np.log(0.003), np.log(60.0), 48))
 """What a rule adds for every container, relative to the mean usage of them all."""
 
-Levels = dict[Point, Array]
-"""Levels of all containers, NaN where nothing is stated."""
+Stated = Iterator[tuple[Point, Array]]
+"""Levels of all containers point by point, NaN where nothing is stated. Never all at once: of ten
+thousand containers they are as large as a week of what was used."""
+Samples = Sequence[npt.NDArray[np.float32]]
+"""What was seen of each container, in rising order."""
 
 
 @dataclass(frozen=True)
 class Review:
-    """One review: all that was known, the part a model is given, and what came."""
+    """One review: all that was known, and the part of it that a model is given."""
 
     known: Histories
     seen: Histories
-    ahead: Histories
     train: timedelta
     horizon: timedelta
 
@@ -50,33 +52,28 @@ def _mean_seen(values: npt.NDArray[np.float32]) -> float:
     return float(seen.mean(dtype=np.float64)) if len(seen) else 0.0
 
 
-def of_peer(peer: Peer, review: Review) -> Levels:
+def of_peer(peer: Peer, review: Review) -> Stated:
     """A peer at all its settings and margins, and once as it comes, floors and all."""
-    levels = _swept(peer.name, peer.rules(review.seen, review.known), review)
+    yield from _swept(peer.name, peer.rules(review.seen, review.known), review)
     demand = peer.fit(review.seen, review.horizon)
     for resource in RESOURCES:
-        levels[Point(peer.name + AS_IT_COMES, resource)] = demand.levels[resource][:, 0]
-    return levels
+        yield Point(peer.name + AS_IT_COMES, resource), demand.levels[resource][:, 0]
 
 
-def of_plain_rules(review: Review) -> Levels:
+def of_plain_rules(review: Review) -> Stated:
     """The rules that anyone could write down."""
-    levels: Levels = {}
     for name, rules in plain_rules(review.seen, review.known).items():
-        levels |= _swept(name, rules, review)
-    return levels
+        yield from _swept(name, rules, review)
 
 
-def of_demand(name: str, demand: Demand) -> Levels:
+def of_demand(name: str, demand: Demand) -> Stated:
     """A model at every risk it states, the same for all containers."""
-    return {
-        Point(name, resource, float(risk)): demand.levels[resource][:, column]
-        for resource in RESOURCES
-        for column, risk in enumerate(RISKS)
-    }
+    for resource in RESOURCES:
+        for column, risk in enumerate(RISKS):
+            yield Point(name, resource, float(risk)), demand.levels[resource][:, column]
 
 
-def as_declared(histories: Histories) -> Levels:
+def as_declared(histories: Histories) -> Stated:
     """Requests as declared at the review; NaN where none is."""
     cpu, memory = np.full(len(histories), np.nan), np.full(len(histories), np.nan)
     for index in range(len(histories)):
@@ -85,43 +82,42 @@ def as_declared(histories: Histories) -> Levels:
             cpu[index] = now.cpu_request.cores
         if now.memory_request is not None:
             memory[index] = now.memory_request.bytes
-    return {Point(CURRENT, "cpu"): cpu, Point(CURRENT, "memory"): memory}
+    yield Point(CURRENT, "cpu"), cpu
+    yield Point(CURRENT, "memory"), memory
 
 
-def by_hindsight(ahead: Mapping[Resource, Sequence[np.ndarray]]) -> Levels:
-    """What whoever knew the horizon would have set: each container's own quantile, or its peak.
+def foresight_of(resource: Resource) -> list[Point]:
+    """Where whoever knew the horizon stands: at each risk of CPU, and at the peak of memory."""
+    risks = RISKS.tolist() if resource == "cpu" else [np.nan]
+    return [Point(FORESIGHT, resource, risk) for risk in risks]
 
-    `ahead` are the samples that came, sorted. It gives all containers the same risk: who lets the
-    large ones overrun more often than the small can be cheaper still.
+
+def by_hindsight(samples: Samples, resource: Resource) -> npt.NDArray[np.float32]:
+    """What they would have set, (containers, points): each container's own quantile, or its peak.
+
+    `samples` are those that came. It gives all containers the same risk: who lets the large ones
+    overrun more often than the small can be cheaper still.
     """
-    levels: Levels = {}
-    for resource, samples in ahead.items():
-        risks = RISKS if resource == "cpu" else RISKS[:1]
-        found = np.full((len(samples), len(risks)), np.nan)
-        for index, values in enumerate(samples):
-            if len(values):
-                share = 1 - risks if resource == "cpu" else np.ones(1)
-                rank = np.ceil(share * len(values) - 1e-9).astype(np.int64) - 1
-                found[index] = values[np.clip(rank, 0, len(values) - 1)]
-        for column, risk in enumerate(risks):
-            stated = float(risk) if resource == "cpu" else np.nan
-            levels[Point(FORESIGHT, resource, stated)] = found[:, column]
-    return levels
+    share = 1 - RISKS if resource == "cpu" else np.ones(1)
+    found = np.full((len(samples), len(share)), np.nan, np.float32)
+    for index, values in enumerate(samples):
+        if len(values):
+            rank = np.ceil(share * len(values) - 1e-9).astype(np.int64) - 1
+            found[index] = values[np.clip(rank, 0, len(values) - 1)]
+    return found
 
 
-def _swept(name: str, rules: Mapping[Resource, Sequence[Rule]], review: Review) -> Levels:
-    levels: Levels = {}
+def _swept(name: str, rules: Mapping[Resource, Sequence[Rule]], review: Review) -> Stated:
     for resource in RESOURCES:
         for rule in rules[resource]:
             least = -np.inf if rule.least is None else np.nan_to_num(rule.least, nan=-np.inf)
             if rule.safety == "none":
-                levels[Point(name, resource, setting=rule.setting)] = rule.levels
+                yield Point(name, resource, setting=rule.setting), rule.levels
                 continue
             for margin in MARGINS if rule.safety == "factor" else CONSTANTS:
                 safe = _with(rule, float(margin), review, resource)
                 point = Point(name, resource, margin=float(margin), setting=rule.setting)
-                levels[point] = np.maximum(safe, least)
-    return levels
+                yield point, np.maximum(safe, least)
 
 
 def _with(rule: Rule, margin: float, review: Review, resource: Resource) -> Array:

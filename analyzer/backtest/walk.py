@@ -8,15 +8,15 @@ review.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
-import numpy.typing as npt
 
 from analyzer.backtest.score import (
     AS_IT_COMES,
+    CURRENT,
     Array,
     BacktestResult,
     Came,
@@ -25,10 +25,12 @@ from analyzer.backtest.score import (
     Row,
 )
 from analyzer.backtest.sweep import (
-    Levels,
     Review,
+    Samples,
+    Stated,
     as_declared,
     by_hindsight,
+    foresight_of,
     of_demand,
     of_peer,
     of_plain_rules,
@@ -40,14 +42,18 @@ from analyzer.calibration import (
     PastReview,
     calibrated,
     fit_past,
-    judge,
+    judge_levels,
     judge_past,
 )
 from analyzer.errors import UsageError
 from analyzer.history import Histories
 from analyzer.models import MODELS, RESOURCES, Model, Resource, model_named
-from analyzer.models.demand import Learner
+from analyzer.models.demand import Demand, Learner
 from analyzer.models.rule import Peer
+from analyzer.usage import Usage
+
+_AT_ONCE = 125
+"""Containers whose future is looked at in one go."""
 
 Progress = Callable[[int, int, str], None]
 Recommender = Callable[[Histories, Mapping[str, Learnt]], Mapping[str, Array]]
@@ -61,27 +67,50 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class _Future:
-    """What came after a review, per container; `sorted` are its samples in rising order."""
+class _After:
+    """The time after a review, as `usage` shows it from step `begin` up to `stop`.
 
-    sorted: tuple[npt.NDArray[np.float32], ...]
-    number: Array
-    mean: Array
-    oracle: Array
-    pods: Array
+    Iterating gives some containers at a time, whose they are and what they used: a copy of what
+    the whole cluster did in a week is larger than most of what is learnt of it.
+    """
+
+    usage: Usage
+    begin: int
+    stop: int
+
+    def __iter__(self) -> Iterator[tuple[slice, Usage]]:
+        for low in range(0, len(self.usage.containers), _AT_ONCE):
+            rows = slice(low, low + _AT_ONCE)
+            yield rows, self.usage.part(rows).between(self.begin, self.stop)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Book:
-    """Levels and what lay above them, review by review."""
+    """Levels, what lay above them and what came at all: (reviews, containers) each.
 
-    levels: dict[Point, list[Floats]] = field(default_factory=dict)
-    above: dict[Point, list[Floats]] = field(default_factory=dict)
-    futures: dict[Resource, list[_Future]] = field(default_factory=dict)
+    Ten thousand containers at thousands of points are most of what a backtest keeps, so each
+    point has one array from the start, in the precision of the samples.
+    """
 
-    def note(self, point: Point, level: Array, above: Array) -> None:
-        self.levels.setdefault(point, []).append(level.astype(np.float32))
-        self.above.setdefault(point, []).append(above.astype(np.float32))
+    shape: tuple[int, int]
+    came: Mapping[Resource, Came]
+    levels: dict[Point, Floats] = field(default_factory=dict)
+    above: dict[Point, Floats] = field(default_factory=dict)
+
+    def note(self, review: int, stated: Iterable[tuple[Point, Array]]) -> list[Point]:
+        """Write down the levels of all containers at a review, and say at which points."""
+        points = []
+        for point, levels in stated:
+            self.begin(point)
+            self.levels[point][review] = levels
+            points.append(point)
+        return points
+
+    def begin(self, point: Point) -> None:
+        """Make room for a point; nothing is stated at it yet."""
+        if point not in self.levels:
+            self.levels[point] = np.full(self.shape, np.nan, np.float32)
+            self.above[point] = np.full(self.shape, np.nan, np.float32)
 
 
 @dataclass
@@ -124,10 +153,9 @@ def backtest(
     """
     walk = walk or Walk()
     stops = review_stops(histories, walk)
-    book, past = _Book(), dict[str, _Past]()
+    book, past = _new_book(histories, len(stops)), dict[str, _Past]()
     made = {name: model_named(name) for name in models}
     for number, stop in enumerate(stops):
-        review = _review(histories, stop, walk)
         if walk.every is not None:
             past = {}  # reviews closer than a horizon do not follow on each other
 
@@ -135,15 +163,19 @@ def backtest(
             if progress is not None:
                 progress(number, len(stops), f"review {number + 1}, {what}")
 
-        _hold(book, review, made, past, recommenders or {}, tell)
+        # What was known is let go before what came is looked at.
+        stated = _state(_review(histories, stop, walk), made, past, recommenders or {}, tell)
+        points = book.note(number, stated)
+        tell("what came")
+        after = _After(histories.usage, stop, stop + _steps(histories, walk.horizon))
+        _hold(book, number, points, after, past)
         if walk.daily:
             tell("day by day")
             begin = max(0, stop - _steps(histories, walk.train))
-            whole = histories.between(begin, stop + _steps(histories, walk.horizon))
-            _pace(book, review, whole, made)
+            _pace(book, number, histories.between(begin, after.stop), walk, made.get("vpa"))
     if progress is not None:
         progress(len(stops), len(stops), "backtest")
-    rows = _rows(book, histories)
+    rows = _rows(book)
     swept = tuple(row for row in rows if not row.model.endswith(AS_IT_COMES))
     defaults = tuple(row for row in rows if row.model.endswith(AS_IT_COMES))
     return BacktestResult(swept, walk.train, walk.horizon, len(stops), defaults)
@@ -178,39 +210,50 @@ def _review(histories: Histories, stop: int, walk: Walk) -> Review:
     known, begin = histories.between(0, stop), stop - _steps(histories, walk.train)
     # Not a second copy of everything at the first review.
     seen = known if begin <= 0 else histories.between(begin, stop)
-    ahead = histories.between(stop, stop + _steps(histories, walk.horizon))
-    return Review(known, seen, ahead, walk.train, walk.horizon)
+    return Review(known, seen, walk.train, walk.horizon)
 
 
-def _hold(
-    book: _Book,
+def _state(
     review: Review,
     models: Mapping[str, Model],
     past: dict[str, _Past],
     recommenders: Mapping[str, Recommender],
     tell: Callable[[str], None],
-) -> None:
-    """One review: all that is stated at it, and what came."""
-    levels: Levels = {}
+) -> Stated:
+    """All that is stated at a review, by whoever knows nothing of what came."""
     learnt: dict[str, Learnt] = {}
     for name, model in models.items():
         tell(name)
         if isinstance(model, Peer):
-            levels |= of_peer(model, review)
+            yield from of_peer(model, review)
         else:
             learnt[name] = _learn(review, model, past.setdefault(name, _Past()))
-            levels |= of_demand(name, learnt[name].demand)
+            yield from of_demand(name, learnt[name].demand)
     tell("plain rules")
-    levels |= of_plain_rules(review)
+    yield from of_plain_rules(review)
     for name, recommend in recommenders.items():
-        levels |= _proposed(name, recommend(review.known, learnt))
-    futures = {resource: _look(review.ahead, resource) for resource in RESOURCES}
-    levels |= by_hindsight({resource: futures[resource].sorted for resource in RESOURCES})
-    levels = _where_all_state(levels) | as_declared(review.seen)
+        yield from _proposed(name, recommend(review.known, learnt))
+    yield from as_declared(review.seen)
+
+
+def _hold(
+    book: _Book, number: int, points: Sequence[Point], after: _After, past: Mapping[str, _Past]
+) -> None:
+    """Hold what came against all that was stated at a review, some containers at a time."""
     for resource in RESOURCES:
-        _score(book, resource, levels, futures[resource])
-        # The samples are as large as the horizon; the sums are kept.
-        book.futures.setdefault(resource, []).append(replace(futures[resource], sorted=()))
+        for point in foresight_of(resource):
+            book.begin(point)
+    for each in past.values():
+        # For the reviews that follow this one.
+        each.judged.insert(0, _judged(each.reviews[0].demand, after))
+        del each.judged[LOOK_BACK:]
+    for rows, usage in after:
+        for resource in RESOURCES:
+            samples = _sorted(usage, resource)
+            for name, values in _look(usage, resource, samples).items():
+                getattr(book.came[resource], name)[number, rows] = values
+            of = [point for point in points if point.resource == resource]
+            _score(book, (number, rows), of, resource, samples)
 
 
 def _learn(review: Review, model: Model, past: _Past) -> Learnt:
@@ -224,21 +267,27 @@ def _learn(review: Review, model: Model, past: _Past) -> Learnt:
         past.reviews = fit_past(model, known, review.horizon)
         past.judged = judge_past(past.reviews, known)
     found = calibrated(demand, past.reviews, past.judged)
-    # What comes is judged after it was stated, for the reviews that follow this one.
     past.reviews.insert(0, PastReview(known.usage.steps, known.without_samples(), demand))
-    past.judged.insert(0, judge(demand, review.ahead))
-    del past.reviews[LOOK_BACK:], past.judged[LOOK_BACK:]
+    del past.reviews[LOOK_BACK:]
     return found
 
 
-def _proposed(name: str, levels: Mapping[str, Array]) -> Levels:
+def _judged(demand: Demand, after: _After) -> Judged:
+    """What came of `demand`."""
+    found = {resource: np.full(demand.levels[resource].shape, np.nan) for resource in RESOURCES}
+    for rows, usage in after:
+        levels = {resource: demand.levels[resource][rows] for resource in RESOURCES}
+        for resource, came in judge_levels(levels, usage).items():
+            found[resource][rows] = came
+    return found
+
+
+def _proposed(name: str, levels: Mapping[str, Array]) -> Stated:
     """What a whole policy would have declared: requests by its name, limits beside them."""
-    found: Levels = {}
     for target, values in levels.items():
         resource: Resource = "cpu" if target.startswith("cpu") else "memory"
         label = name if target.endswith("request") else limits_of(name)
-        found[Point(label, resource)] = values
-    return found
+        yield Point(label, resource), values
 
 
 def limits_of(name: str) -> str:
@@ -246,61 +295,65 @@ def limits_of(name: str) -> str:
     return f"{name}, limits"
 
 
-def _where_all_state(levels: Levels) -> Levels:
-    """`levels` with NaN for containers that some model says nothing about: alike for all.
-
-    A limit is not stated about, it is there or not, and is scored wherever it is.
-    """
-    stating = {
-        resource: [
-            np.isnan(values)
-            for point, values in levels.items()
-            if point.resource == resource and not point.model.endswith(", limits")
-        ]
-        for resource in RESOURCES
-    }
-    silent = {resource: np.any(rows, axis=0) for resource, rows in stating.items() if rows}
-    return {
-        point: values
-        if point.model.endswith(", limits")
-        else np.where(silent[point.resource], np.nan, values)
-        for point, values in levels.items()
-    }
-
-
-def _look(ahead: Histories, resource: Resource) -> _Future:
-    usage = ahead.usage
+def _look(usage: Usage, resource: Resource, samples: Samples) -> dict[str, Array]:
+    """What came of each container, by the fields of `Came`; `samples` are its own, sorted."""
     values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
-    count = len(ahead)
-    mean, oracle, pods = (np.full(count, np.nan) for _ in range(3))
-    samples = []
-    for index in range(count):
-        where = usage.span(index)
-        present = ~np.isnan(values[where])
-        seen = np.sort(values[where][present])
-        samples.append(seen)
+    mean, oracle, pods = (np.full(len(samples), np.nan) for _ in range(3))
+    for index, seen in enumerate(samples):
         if len(seen):
             mean[index] = seen.mean(dtype=np.float64)
             rank = int(np.ceil(CPU_ORACLE * len(seen))) - 1 if resource == "cpu" else -1
             oracle[index] = seen[rank]
+            present = ~np.isnan(values[usage.span(index)])
             pods[index] = len(seen) / len(usage.seen_steps(index, present))
     number = np.array([len(values) for values in samples], dtype=np.float64)
-    return _Future(tuple(samples), number, mean, oracle, pods)
+    return {"samples": number, "mean": mean, "oracle": oracle, "pods": pods}
 
 
-def _score(book: _Book, resource: Resource, levels: Levels, future: _Future) -> None:
-    """Note what came of all points of a resource; they are looked up at once."""
-    points = [point for point in levels if point.resource == resource]
-    stacked = np.stack([levels[point] for point in points], axis=1)
-    above = _above(stacked, future)
-    for column, point in enumerate(points):
-        book.note(point, stacked[:, column], above[:, column])
+def _sorted(usage: Usage, resource: Resource) -> Samples:
+    """All that was seen of each container, in rising order."""
+    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
+    each = (values[usage.span(index)] for index in range(len(usage.containers)))
+    return [np.sort(samples[~np.isnan(samples)]) for samples in each]
 
 
-def _above(levels: Array, future: _Future) -> Array:
+def _score(
+    book: _Book,
+    where: tuple[int, slice],
+    points: Sequence[Point],
+    resource: Resource,
+    samples: Samples,
+) -> None:
+    """Note what came of all `points` of a resource; they are looked up at once.
+
+    `where` are the review and the containers whose sorted `samples` came.
+    """
+    foresight = foresight_of(resource)
+    stated = [book.levels[point][where] for point in points]
+    levels = np.concatenate([np.stack(stated, axis=1), by_hindsight(samples, resource)], 1)
+    every = [*points, *foresight]
+    _silence(levels, every)
+    above = _above(levels, samples)
+    for column, point in enumerate(every):
+        book.levels[point][where] = levels[:, column]
+        book.above[point][where] = above[:, column]
+
+
+def _silence(levels: Floats, points: Sequence[Point]) -> None:
+    """Leave out containers that some model says nothing about, alike for all models.
+
+    A limit is not stated about, it is there or not, and is scored wherever it is; so is what is
+    declared now.
+    """
+    alike = np.array([p.model != CURRENT and not p.model.endswith(", limits") for p in points])
+    silent = np.isnan(levels[:, alike]).any(axis=1)
+    levels[np.ix_(silent, alike)] = np.nan
+
+
+def _above(levels: Array | Floats, samples: Samples) -> Array:
     """How many samples lay above each of `levels` (containers, points); NaN where none came."""
     above = np.full(levels.shape, np.nan)
-    for index, values in enumerate(future.sorted):
+    for index, values in enumerate(samples):
         if len(values):
             # Compared in the samples' own precision, or a level equal to a peak falls below.
             cut = np.searchsorted(values, levels[index].astype(np.float32), side="right")
@@ -308,29 +361,27 @@ def _above(levels: Array, future: _Future) -> Array:
     return np.where(np.isnan(levels), np.nan, above)
 
 
-def _pace(book: _Book, review: Review, whole: Histories, models: Mapping[str, Model]) -> None:
+def _pace(book: _Book, number: int, whole: Histories, walk: Walk, peer: Model | None) -> None:
     """The VPA as it runs: a new target each day of the horizon, with all that is known by then.
 
-    Scored against the day that follows; the level is the mean of the days. It learns of what came
-    within the horizon, and restarts pods as often, so it stands beside the fair peers.
+    `whole` ends with the horizon. Scored against the day that follows; the level is the mean of
+    the days. It learns of what came within the horizon, and restarts pods as often, so it stands
+    beside the fair peers.
     """
-    peer = models.get("vpa")
     if not isinstance(peer, Peer):
         return
-    days = max(1, review.horizon // _DAY)
-    per_day, start = whole.usage.steps_per_day, review.seen.usage.steps
+    days = max(1, walk.horizon // _DAY)
+    per_day, start = whole.usage.steps_per_day, whole.usage.steps - _steps(whole, walk.horizon)
     total: dict[Point, list[Array]] = {}
     for day in range(days):
         begin, stop = day * per_day, start + day * per_day
         seen = whole.between(begin, stop)
-        rest = whole.between(stop, stop + per_day)
-        today = Review(seen, seen, rest, review.train, review.horizon)
-        futures = {resource: _look(rest, resource) for resource in RESOURCES}
-        levels = of_peer(peer, today)
+        rest = whole.usage.between(stop, stop + per_day)
+        levels = dict(of_peer(peer, Review(seen, seen, walk.train, walk.horizon)))
         for resource in RESOURCES:
             points = [point for point in levels if point.resource == resource]
             stacked = np.stack([levels[point] for point in points], axis=1)
-            above = _above(stacked, futures[resource])
+            above = _above(stacked, _sorted(rest, resource))
             for column, point in enumerate(points):
                 total.setdefault(point, []).append(stacked[:, column])
                 total[point].append(above[:, column])
@@ -338,9 +389,10 @@ def _pace(book: _Book, review: Review, whole: Histories, models: Mapping[str, Mo
         if point.model.endswith(AS_IT_COMES):
             continue
         level, above = np.stack(parts[::2]), np.stack(parts[1::2])
-        judged = ~np.isnan(book.above[point][-1])
-        mean = np.where(judged, _mean(level), np.nan)
-        book.note(point._replace(model=DAILY), mean, np.where(judged, np.nansum(above, 0), np.nan))
+        judged, daily = ~np.isnan(book.above[point][number]), point._replace(model=DAILY)
+        book.begin(daily)
+        book.levels[daily][number] = np.where(judged, _mean(level), np.nan)
+        book.above[daily][number] = np.where(judged, np.nansum(above, 0), np.nan)
 
 
 def _mean(values: Array) -> Array:
@@ -349,7 +401,8 @@ def _mean(values: Array) -> Array:
     return np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
 
 
-def _rows(book: _Book, histories: Histories) -> list[Row]:
+def _new_book(histories: Histories, reviews: int) -> _Book:
+    """A book in which nothing is written yet."""
     owners: dict[tuple[str, str, str], int] = {}
     for ref in histories.containers:
         owners.setdefault((ref.namespace, ref.kind, ref.workload), len(owners))
@@ -357,17 +410,22 @@ def _rows(book: _Book, histories: Histories) -> list[Row]:
         [owners[ref.namespace, ref.kind, ref.workload] for ref in histories.containers],
         dtype=np.int64,
     )
-    came = {
-        resource: Came(
-            samples=np.stack([future.number for future in futures]),
-            mean=np.stack([future.mean for future in futures]),
-            oracle=np.stack([future.oracle for future in futures]),
-            pods=np.stack([future.pods for future in futures]),
-            workload=workload,
-        )
-        for resource, futures in book.futures.items()
-    }
+    shape = (reviews, len(histories))
+
+    def empty() -> Array:
+        return np.full(shape, np.nan)
+
+    came = {resource: Came(empty(), empty(), empty(), empty(), workload) for resource in RESOURCES}
+    return _Book(shape, came)
+
+
+def _rows(book: _Book) -> list[Row]:
+    """By resource, what is declared now after all others; the daily VPA last."""
+    ordered = sorted(
+        book.levels,
+        key=lambda p: (p.model == DAILY, RESOURCES.index(p.resource), p.model == CURRENT),
+    )
     return [
-        Row(point, np.stack(levels), np.stack(book.above[point]), came[point.resource])
-        for point, levels in book.levels.items()
+        Row(point, book.levels[point], book.above[point], book.came[point.resource])
+        for point in ordered
     ]

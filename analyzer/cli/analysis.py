@@ -17,6 +17,7 @@ from analyzer.cli.console import Talk
 from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
     Selection,
+    earlier_run,
     model_options,
     namespace_option,
     now,
@@ -58,7 +59,9 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
     help="Only this format (repeatable); also parquet, resize, vpa and helm.",
 )
 @click.option("--charts/--no-charts", default=None, help="Draw PNG charts [on].")
-@click.option("--backtest/--no-backtest", "with_backtest", default=None, help="[on]")
+@click.option(
+    "--backtest/--no-backtest", "with_backtest", default=None, help="Judge by the past [on]."
+)
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when changes are recommended.")
 @click.option("--pr", "deliver", is_flag=True, help="Open and refresh pull requests as well.")
 @click.option("--dry-run", is_flag=True, help="With --pr: say what would be pushed and sent.")
@@ -66,6 +69,8 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any) -> None:
     """Do all of it: read, learn, recommend, find the place in Git, write patches and charts."""
     dry_run = parameters.pop("dry_run")
+    if dry_run and not deliver:
+        raise UsageError("--dry-run goes with --pr; without it nothing leaves this machine")
     config = settings_of(parameters).config
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
@@ -109,7 +114,6 @@ def _run(config: Config, run_json: Path | None, talk: Talk, kept: ExitStack | No
     from analyzer.notify.delivery import tell_failure
     from analyzer.pipeline.run import rerun
     from analyzer.pipeline.run import run as run_pipeline
-    from analyzer.report import load_report
 
     try:
         if kept is not None:
@@ -117,7 +121,7 @@ def _run(config: Config, run_json: Path | None, talk: Talk, kept: ExitStack | No
             config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
             return run_pipeline(config, now(), talk.progress)
-        return rerun(load_report(run_json), config, talk.progress)
+        return rerun(earlier_run(run_json, config, talk), config, talk.progress)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")

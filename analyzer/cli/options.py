@@ -17,7 +17,7 @@ from analyzer.cli.console import Talk
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
-    from analyzer.config import Settings
+    from analyzer.config import Config, Settings
     from analyzer.report import Report
     from analyzer.workload import ContainerRef
 
@@ -175,8 +175,7 @@ class Selection:
         """The part of `report` that is meant."""
         from analyzer.workload import find
 
-        refs = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
-        report = report.select(*find(self.references, self.namespaces, refs))
+        report = report.select(*find(self.references, self.namespaces, report.refs))
         labelled = self.labelled
         if labelled is None:
             return report
@@ -207,6 +206,7 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
     """The effective settings of a command from its parameters, the environment and a file."""
     from analyzer.config import DEFAULT_FILE, load_config
 
+    _expect_reading(parameters)
     path = parameters.get("config_file") or os.environ.get("RIGHTSIZE_CONFIG")
     if path is None and Path(DEFAULT_FILE).exists():
         path = DEFAULT_FILE
@@ -226,6 +226,34 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
     ):
         raise UsageError("--context and --kubeconfig name the cluster to ask; add --ask-cluster")
     return settings
+
+
+_READ_ANEW = ("window", "step", "until", "model", "horizon")
+
+
+def _expect_reading(parameters: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where a flag asks for what an earlier run has decided already."""
+    given = [f"--{name}" for name in _READ_ANEW if parameters.get(name) is not None]
+    if given and parameters.get("run_json") is not None:
+        raise UsageError(
+            f"{given[0]} says how usage is read and learnt from, and --from reads none; "
+            "leave one of them out"
+        )
+
+
+def earlier_run(run_json: Path, config: Config, talk: Talk) -> Report:
+    """The report that `run_json` holds, of the namespaces that are asked for.
+
+    A namespace that it knows nothing of is told, as where usage is read.
+    """
+    from analyzer.effect import idle_namespaces
+    from analyzer.report import load_report
+    from analyzer.workload import Selector
+
+    report = load_report(run_json)
+    for sentence in idle_namespaces("namespaces", config.namespaces, report.refs):
+        talk.say(sentence, "warning")
+    return report.select(*(Selector(namespace=name) for name in config.namespaces))
 
 
 def _not_yet(until: str | None) -> list[str]:

@@ -15,6 +15,7 @@ from analyzer.cli.formats import columns
 from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
+    earlier_run,
     model_options,
     namespace_option,
     now,
@@ -164,7 +165,7 @@ def pr(
     """Prepare pull requests: one commit per application, with a description to review by.
 
     As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
-    its remote lives (GitHub, GitLab, Gitea, Forgejo).
+    its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps).
     """
     from analyzer.cli.delivery import open_pull_requests
     from analyzer.landing import planned, propose, with_plan
@@ -176,6 +177,8 @@ def pr(
         raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
+    if dry_run and branches:
+        raise UsageError("--dry-run makes no branches; leave out --branches, or --dry-run")
     given = given_by(parameters, judge=True)
     config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
@@ -276,16 +279,13 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     from msgspec.structs import replace as with_settings
 
     from analyzer.landing import check_repository, cluster_labels
-    from analyzer.report import load_report
-    from analyzer.workload import Selector
 
     config = settings_of(parameters).config
     check_repository(config)
     run_json: Path | None = parameters["run_json"]
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         if run_json is not None:
-            report = load_report(run_json)
-            report = report.select(*(Selector(namespace=name) for name in config.namespaces))
+            report = earlier_run(run_json, config, talk)
             said = cluster_labels(config)
             missed = [*said.missed]
         else:

@@ -7,8 +7,11 @@ out: what lies beside a run, above it or behind a link that leads elsewhere is n
 from __future__ import annotations
 
 import ipaddress
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+import socket
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -67,11 +70,20 @@ class Runs:
         yield from sorted(names, key=lambda name: (name == "latest", self._age(name)), reverse=True)
 
     def _age(self, name: str) -> float:
-        return (self.folder / name / "run.json").stat().st_mtime
+        try:
+            return (self.folder / name / "run.json").stat().st_mtime
+        except OSError:  # replaced by a newer run at this moment
+            return 0.0
 
     def file(self, path: str) -> Path | None:
         """The file of a run that the `path` of an address names; None where there is none."""
-        parts = [unquote(part) for part in path.split("/") if part]
+        try:
+            return self._find(path)
+        except (OSError, RuntimeError):  # a name too long for the system; links in a circle
+            return None
+
+    def _find(self, path: str) -> Path | None:
+        parts = [unquote(part, errors="surrogateescape") for part in path.split("/") if part]
         if any(part in (".", "..") or "/" in part or "\0" in part for part in parts):
             return None
         run = next((name for name in self if name in ("", *parts[:1])), None)
@@ -101,8 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
 
-    def __init__(self, *words: Any, runs: Runs, hosts: Sequence[str]) -> None:
-        self.runs, self.hosts = runs, hosts
+    def __init__(self, *words: Any, runs: Runs, local: bool) -> None:
+        self.runs, self.local = runs, local
         super().__init__(*words)
 
     def do_GET(self) -> None:  # the name that http.server asks for
@@ -115,11 +127,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: who looks at what is nobody's business."""
 
     def _answer(self, *, body: bool) -> None:
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+            path = urlsplit(self.path).path
+        except ValueError:
+            self._send(400, b"this is no address\n", "text/plain", body=body)
+            return
         # A page elsewhere whose name leads here must not read this machine's runs.
-        if self.hosts and self._host() not in self.hosts:
+        if self.local and not is_loopback(host):
             self._send(403, b"ask for this server by its own address\n", "text/plain", body=body)
             return
-        path = urlsplit(self.path).path
         found = self.runs.file(path)
         page = found is not None and found.name == "index.html"
         if page and not path.endswith(("/", "/index.html")):
@@ -130,9 +147,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, list_page(self.runs).encode(), _TYPES[".html"], body=body)
         else:
             self._send(404, b"there is no such file in a run\n", "text/plain", body=body)
-
-    def _host(self) -> str:
-        return (urlsplit(f"//{self.headers.get('Host', '')}").hostname or "").lower()
 
     def _redirect(self, where: str) -> None:
         self.send_response(308)
@@ -174,7 +188,7 @@ def list_page(runs: Runs) -> Html:
     items = []
     for name in runs:
         cluster, created = runs.head(name)
-        link = element("a", name, href=f"/{quote(name, safe='')}/")
+        link = element("a", name, href=f"/{quote(os.fsencode(name), safe='')}/")
         items.append(element("li", link, f" · {cluster}" + (f" · {created}" if created else "")))
     none = element("p", "There is none yet: `rightsize run` makes one.")
     head = element(
@@ -189,23 +203,34 @@ def list_page(runs: Runs) -> Html:
     return Html(f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n")
 
 
+class _Server(ThreadingHTTPServer):
+    """Answers each connection in a thread of its own; those that break off end in silence."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let go of browsers that have left; anything else is told as usual."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _ServerOfIPv6(_Server):
+    address_family = socket.AF_INET6
+
+
 def server_of(folder: Path, address: str, port: int) -> ThreadingHTTPServer:
     """A server of the runs in `folder`. Raises `UsageError` where it cannot listen."""
     if not folder.is_dir():
         raise UsageError(
             f"{folder}: is no folder with runs; name one, or run `rightsize run` first"
         )
-    hosts = ("localhost", "127.0.0.1", "::1") if is_loopback(address) else ()
-    handler = partial(_Handler, runs=Runs(folder), hosts=hosts)
+    handler = partial(_Handler, runs=Runs(folder), local=is_loopback(address))
+    kind = _ServerOfIPv6 if ":" in address else _Server
     try:
-        server = ThreadingHTTPServer((address, port), handler)
+        return kind((address, port), handler)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or "no such port"
         raise UsageError(
             f"{address}:{port} cannot be listened on ({why}); choose another --port or --address"
         ) from error
-    server.daemon_threads = True
-    return server
 
 
 def is_loopback(address: str) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from analyzer.config.structure import Config
 from analyzer.escape import json_text, one_line
 from analyzer.presets import PROTECTED, Protected
 from analyzer.sources.window import DEFAULT_DAYS
@@ -42,8 +43,9 @@ protect:
 # window: {days}d
 # horizon: 7d
 
-# What to write: summary, csv, kustomize, json6902, kubectl, gitdiff, helm, resize, vpa.
+# Where results go, and in which formats; there are parquet, helm, resize and vpa as well.
 # output: reports/latest
+# formats: [{formats}]
 
 {git}"""
 _GIT = """\
@@ -64,8 +66,8 @@ def starter(
     workloads = sorted({ref.workload_ref for ref in known})
     spaces = Counter(ref.namespace for ref in known)
     seen = (
-        f": {len(known)} containers of {len(workloads)} workloads in {len(spaces)} namespaces "
-        "were seen"
+        f": seen were {_counted(len(known), 'container')} of {_counted(len(workloads), 'workload')}"
+        f" in {_counted(len(spaces), 'namespace')}"
         if known
         else ""
     )
@@ -82,6 +84,7 @@ def starter(
         namespaces="".join(_namespaces(spaces)),
         git=git,
         days=DEFAULT_DAYS,
+        formats=", ".join(Config().formats),
     )
     return "".join(lines) + rest
 
@@ -99,6 +102,10 @@ def _protect(known: Sequence[ContainerRef]) -> Iterator[str]:
         on = bool(found) and name != "stateful"
         what = f"{notes[name]}; here: {names}" if found else f"{notes[name]}; none were seen"
         yield f"{'' if on else '# '}- {name}  # {what}\n"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _namespaces(spaces: Counter[str]) -> Iterator[str]:

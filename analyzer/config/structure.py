@@ -148,6 +148,29 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"most_charts must not be negative, found {self.most_charts}")
         if parse_duration(self.window) < timedelta(hours=1):
             raise ValueError(f"a window of {self.window} holds too little; use {DEFAULT_DAYS}d")
+        self._expect_one_cluster()
+
+    def _expect_one_cluster(self) -> None:
+        """Usage of one cluster and labels of another would be taken for the same."""
+        asked, source = self.kubernetes, self.source or ""
+        if not asked.ask or not source.startswith("cluster:"):
+            return
+        if asked.kubeconfig:
+            raise ValueError(
+                "a source of cluster: goes by the variable KUBECONFIG; "
+                "set that, and leave kubernetes.kubeconfig out"
+            )
+        if asked.context and asked.context != self.asked_context:
+            raise ValueError(
+                f"kubernetes.context is {asked.context!r}, and usage is read from another context; "
+                f"write the source as cluster:{asked.context}"
+            )
+
+    @property
+    def asked_context(self) -> str | None:
+        """The context of the cluster to ask: the one whose usage is read, where a source says."""
+        kind, _, context = (self.source or "").partition(":")
+        return (context or None) if kind == "cluster" else self.kubernetes.context
 
     @property
     def ledger_folder(self) -> Path | None:

@@ -44,7 +44,7 @@ TARGETS: dict[Resource, tuple[float, ...]] = {
 """What its users turn ``--target-cpu-percentile`` and ``--target-memory-percentile`` to."""
 HALF_LIVES_DAYS = (1.0, 4.0)
 """... and ``--cpu-histogram-decay-half-life`` and its like for memory."""
-_AT_ONCE = 2_000_000
+_AT_ONCE = 100_000
 """Samples looked at in one go, to keep memory low."""
 
 
@@ -142,16 +142,18 @@ def mass(histories: Histories, resource: Resource, half_life_days: float) -> Arr
     for container, age_days, values in parts:
         if not len(values):
             continue
-        newest = np.full(len(histories), np.inf)
-        np.minimum.at(newest, container, age_days)
-        weights = np.exp2(-(age_days - newest[container]) / half_life_days)
-        cell = container * BUCKETS + bucket_of(values, first)
-        filled += np.bincount(cell, weights, minlength=filled.size).reshape(filled.shape)
+        low, high = int(container[0]), int(container[-1]) + 1
+        own, rows = container - low, filled[low:high]
+        newest = np.full(high - low, np.inf)
+        np.minimum.at(newest, own, age_days)
+        weights = np.exp2(-(age_days - newest[own]) / half_life_days)
+        cell = own * BUCKETS + bucket_of(values, first)
+        rows += np.bincount(cell, weights, minlength=rows.size).reshape(rows.shape)
     return filled
 
 
 _Samples = tuple[npt.NDArray[np.int64], Array, npt.NDArray[np.floating]]
-"""Container, age in days and value of each sample."""
+"""Container (in rising order), age in days and value of each sample."""
 
 
 def _cpu_samples(histories: Histories) -> Iterator[_Samples]:

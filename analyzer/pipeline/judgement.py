@@ -27,7 +27,7 @@ from analyzer.placement import (
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.recommend.on_nodes import declared
-from analyzer.report import Report
+from analyzer.report import Report, days_text
 from analyzer.sources.window import Progress, silent
 
 USUAL_TRAIN = timedelta(days=14)
@@ -44,7 +44,7 @@ def judge(
     train = usual_train(histories, method.horizon)
     if train < LEAST_TRAIN:
         length = histories.usage.steps * histories.usage.step
-        short = f"{length / timedelta(days=1):.3g} days of history are too short to judge it by"
+        short = f"a history of {days_text(length)} is too short to judge it by"
         return replace(report, verdict=short)
     report = replace(report, placement=_placement(report, histories))
     walk = Walk(train, method.horizon)

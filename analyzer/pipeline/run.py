@@ -26,6 +26,7 @@ from analyzer.ledger import append
 from analyzer.models import model_named
 from analyzer.output import claim, write_files
 from analyzer.pipeline.chart import draw, name_files
+from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
 from analyzer.report import Report, dump_report
@@ -63,13 +64,18 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         recording, notices = read_noting(config, now, progress)
         histories = build_histories(recording)
         del recording  # what of it was not believed is as large as what was
+        give_back()
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
             index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
         found = review_beforehand(known, config, progress, ledger)
-        report = replace(found.report, created=utc(now), notices=notices)
+        report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
+        drawn = histories if config.charts else None
+        # What was used is by far the largest, and from now on is drawn at most.
+        del histories, known, found
+        give_back()
         if index is not None:
             progress(0, 1, "finding the places in Git")
             plan = plan_on_index(report, config, index)
@@ -77,10 +83,10 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             write_all(folder, report, writers)
-            if config.charts:
-                draw(report, histories, folder, progress)
+            if drawn is not None:
+                draw(report, drawn, folder, progress)
         if config.ledger_folder is not None:
-            append(config.ledger_folder, found.rows, now)
+            append(config.ledger_folder, rows, now)
     return Run(report, target, plan)
 
 

@@ -282,7 +282,8 @@ def _below_use(
     for number, (what, values) in enumerate(
         (("CPU", usage.cpu_cores), ("memory", usage.memory_bytes))
     ):
-        used = float(np.nansum(np.where(kept, values, 0.0), dtype=np.float64)) / usage.steps
+        seen = kept & ~np.isnan(values)
+        used = float(values.sum(dtype=np.float64, where=seen)) / usage.steps
         for name in [name for name in ways if name in OURS]:
             asked = float(_pod_requests(slots, ways[name])[0][:, number].sum())
             if 0 < asked < used:

@@ -12,8 +12,11 @@ import json
 import re
 import shutil
 import subprocess
+import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 from analyzer.check import OK, PROBLEM, Check
 from analyzer.errors import SourceError
@@ -173,6 +176,19 @@ class ClusterSource:
             yield PrometheusSource(url, self.settings, self.progress, name), service
 
 
+def _address(said: IO[str]) -> str:
+    """Where kubectl proxy serves, once it says so; warnings may come before that."""
+    lines = []
+    for line in said:
+        found = _SERVES.search(line)
+        if found is not None:
+            # It tells of every request that fails, and stands still where nobody reads that.
+            threading.Thread(target=deque, args=(said, 0), daemon=True).start()
+            return found[1]
+        lines.append(line)
+    raise SourceError(f"kubectl proxy does not serve: {' '.join(''.join(lines).split())[-200:]}")
+
+
 @contextlib.contextmanager
 def _proxy(kubectl: str, context: str, service: Service) -> Iterator[str]:
     """`kubectl proxy` to one Service, on a port of this machine alone that the system chooses."""
@@ -186,12 +202,10 @@ def _proxy(kubectl: str, context: str, service: Service) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    if process.stdout is None:
+        raise AssertionError("kubectl has no output")
     try:
-        said = process.stdout.readline() if process.stdout else ""
-        found = _SERVES.search(said)
-        if found is None:
-            raise SourceError(f"kubectl proxy does not serve: {' '.join(said.split())[:200]}")
-        yield found[1]
+        yield _address(process.stdout)
     finally:
         process.terminate()
         try:

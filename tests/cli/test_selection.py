@@ -200,3 +200,33 @@ def test_json_names_its_schema(run_json: Path) -> None:
     value = json.loads(call(run_json, "sonarr", "-o", "json").stdout)
     assert value["schema"] == "rightsize/v1"
     assert len(value["recommendations"]) == 2
+
+
+def test_an_earlier_run_is_narrowed_to_namespaces_by_every_command(
+    run_json: Path, tmp_path: Path
+) -> None:
+    """What is written and proposed is what ``-n`` names; a name that nothing goes by is told."""
+    words = ["run", "--from", str(run_json), "--output", str(tmp_path / "out"), "-n", "ai,aj"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "nothing is known of a namespace aj; there are ai, kube, media" in done.output
+    found = load_report(tmp_path / "out" / "run.json")
+    assert {ref.namespace for ref in found.refs} == {"ai"}
+
+
+@pytest.mark.parametrize("flag", ["--window=3d", "--step=1m", "--until=2026-11-01", "--model=krr"])
+@pytest.mark.parametrize("command", ["run", "recommend", "diff"])
+def test_flags_of_reading_and_an_earlier_run_exclude_each_other(
+    run_json: Path, command: str, flag: str
+) -> None:
+    """Nobody takes the amounts of an earlier run for those of another window or model."""
+    done = call(run_json, flag, command=command)
+    assert done.exit_code == 2
+    assert f"{flag.split('=', maxsplit=1)[0]} says how usage is read and learnt from" in done.output
+
+
+def test_a_run_is_dry_only_where_something_would_be_sent(run_json: Path, tmp_path: Path) -> None:
+    """Without ``--pr`` the flag would promise that nothing is written."""
+    done = call(run_json, "--dry-run", f"--output={tmp_path / 'out'}", command="run")
+    assert done.exit_code == 2 and "--dry-run goes with --pr" in done.output
+    assert not (tmp_path / "out").exists()

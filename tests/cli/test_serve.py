@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -141,3 +142,44 @@ def test_what_cannot_be_served_is_one_sentence(tmp_path: Path, port: int) -> Non
         done = CliRunner().invoke(main, ["serve", *words])
         assert done.exit_code == 2
         assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        (f"/latest/{'a' * 5000}", "localhost", 404),  # longer than a name of a file may be
+        ("/latest/circle", "localhost", 404),
+        ("http://[x/", "localhost", 400),
+        ("/", "[", 400),
+    ],
+)
+def test_what_is_no_address_is_answered_and_not_told_on_the_terminal(
+    path: str, host: str, status: int, folder: Path, port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a stranger asks for gets an answer; no traceback is left behind."""
+    (folder / "latest" / "circle").symlink_to("circle")
+    assert ask(port, path, host=host)[0] == status
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.2", "::1"])
+def test_every_address_of_this_machine_can_be_listened_on(folder: Path, address: str) -> None:
+    """The address that is printed is one that is answered, and names from elsewhere are not."""
+    with server_of(folder, address, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        for host, status in ((shown, 200), ("evil.example", 403), ("", 403)):
+            connection = http.client.HTTPConnection(address, port, timeout=30)
+            connection.request("GET", "/", headers={"Host": host})
+            assert connection.getresponse().status == status
+            connection.close()
+        server.shutdown()
+
+
+def test_a_folder_whose_name_is_no_text_is_listed_and_opened(folder: Path, port: int) -> None:
+    """A file system holds bytes; the link asks for these very bytes."""
+    (folder / "latest").rename(folder / os.fsdecode(b"caf\xe9"))
+    status, _, page = ask(port, "/")
+    assert status == 200 and b'href="/caf%E9/"' in page
+    assert b"Right-sizing lab" in ask(port, "/caf%E9/")[2]

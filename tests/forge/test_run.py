@@ -158,3 +158,6 @@ def test_only_what_leaves_the_machine_can_be_tried_dry(tmp_path: Path) -> None:
     """A flag without effect is an error."""
     done = pr("--from", tmp_path / "run.json", "--repo", tmp_path, "--branches", "--dry-run")
     assert done.exit_code == 2 and "--dry-run goes with --open" in done.output
+    words = ["--open", "--branches", "--dry-run"]
+    done = pr("--from", tmp_path / "run.json", "--repo", tmp_path, *words)
+    assert done.exit_code == 2 and "--dry-run makes no branches" in done.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,8 @@ import requests
 import yaml
 
 from analyzer.check import OK, PROBLEM
-from analyzer.errors import SourceError, UsageError
+from analyzer.config import load_config
+from analyzer.errors import AnalyzerError, SourceError, UsageError
 from analyzer.sources import PrometheusSettings, PrometheusSource, Window, open_source
 from analyzer.sources.cluster import ClusterSource, find_service
 from tests.sources.smallcluster import END
@@ -211,3 +213,58 @@ def test_sources_are_named_in_one_way() -> None:
     assert open_source("cluster:arn:aws:eks:eu:1:cluster/x").describe().endswith("cluster/x")
     with pytest.raises(UsageError, match="cluster:CONTEXT"):
         open_source("recording:")
+
+
+def test_usage_and_labels_come_from_one_cluster() -> None:
+    """What is asked of a cluster is asked of the one whose usage is read; no other can be named."""
+    ask = {"kubernetes.ask": True}
+    assert load_config(flags={"source": "cluster:lab", **ask}).config.asked_context == "lab"
+    assert load_config(flags={"source": "cluster:", **ask}).config.asked_context is None
+    direct = {"source": "prometheus:http://host", "kubernetes.context": "lab", **ask}
+    assert load_config(flags=direct).config.asked_context == "lab"
+    for source in ("cluster:", "cluster:prod"):
+        with pytest.raises(AnalyzerError, match="write the source as cluster:lab"):
+            load_config(flags={"source": source, "kubernetes.context": "lab", **ask})
+        with pytest.raises(AnalyzerError, match="goes by the variable KUBECONFIG"):
+            load_config(flags={"source": source, "kubernetes.kubeconfig": "file", **ask})
+
+
+def test_what_kubectl_says_beside_its_address_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Warnings before it, and more errors after it than a pipe holds."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        "#!/bin/sh\n"
+        "echo 'W1126 a plugin is old' >&2\n"
+        "echo 'Starting to serve on 127.0.0.1:1'\n"
+        "head -c 300000 /dev/zero | tr '\\0' '\\n'\n"
+        f"touch {tmp_path}/done\n"
+        "exec sleep 60\n"
+    )
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    named = PrometheusSettings(service="monitoring/prometheus:9090")
+    with ClusterSource("", named).reached() as (source, _):
+        assert source.url.startswith("http://127.0.0.1:1/api/v1/namespaces/monitoring/")
+        for _ in range(500):
+            if (tmp_path / "done").exists():
+                break
+            time.sleep(0.02)
+        assert (tmp_path / "done").exists()
+
+
+def test_a_proxy_that_does_not_serve_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it said, and no hang."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho 'warning: x'\necho 'error: no such user'\nexit 1\n")
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    named = PrometheusSettings(service="monitoring/prometheus:9090")
+    with (
+        pytest.raises(SourceError, match="does not serve: warning: x error: no such user"),
+        ClusterSource("", named).reached(),
+    ):
+        pass
