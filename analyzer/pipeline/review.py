@@ -17,6 +17,7 @@ from analyzer.ledger import Ledger, Outcome, no_ledger, read_ledger, score, upda
 from analyzer.models import DEFAULT_MODEL, Resource
 from analyzer.pipeline.decision import Bounds, Decided, decide
 from analyzer.pipeline.judgement import judge, packing_of
+from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.method import Method, method_of
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
@@ -70,6 +71,7 @@ def review(
     """As `analyze_histories`, with what is to be remembered of it."""
     progress(0, 3, "learning demand")
     decided = decide(histories, method, bounds, ledger)
+    give_back()
     return reviewed(decided, histories, method, progress, ledger, bounds)
 
 

@@ -26,6 +26,7 @@ from analyzer.ledger import append
 from analyzer.models import model_named
 from analyzer.output import claim, write_files
 from analyzer.pipeline.chart import draw, name_files
+from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
 from analyzer.report import Report, dump_report
@@ -63,6 +64,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         recording, notices = read_noting(config, now, progress)
         histories = build_histories(recording)
         del recording  # what of it was not believed is as large as what was
+        give_back()
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
@@ -73,6 +75,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         drawn = histories if config.charts else None
         # What was used is by far the largest, and from now on is drawn at most.
         del histories, known, found
+        give_back()
         if index is not None:
             progress(0, 1, "finding the places in Git")
             plan = plan_on_index(report, config, index)
