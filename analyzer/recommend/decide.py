@@ -27,7 +27,7 @@ from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
-from analyzer.recommend.on_nodes import crowded_out
+from analyzer.recommend.on_nodes import crowded_out, on_every_node
 from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
@@ -91,7 +91,8 @@ def _in_pods(
     """The facts of containers whose pod would ask for too much or too little."""
     ranges = histories.meta.limit_ranges
     declared = {index: one.spec.pod_resources for index, one in facts.items()}
-    rooms = find_rooms(found, largest_node(histories), declared, ranges)
+    node, everywhere = largest_node(histories), on_every_node(histories, found)
+    rooms = find_rooms(found, node, declared, ranges, everywhere)
     bounds = find_floors(found, ranges)
     return {
         index: replace(

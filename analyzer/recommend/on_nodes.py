@@ -29,6 +29,30 @@ def declared(
         yield ref, spec.container_type, spec.resources if one is None else one.proposed
 
 
+def on_every_node(
+    histories: Histories, found: Mapping[int, Recommendation]
+) -> dict[WorkloadRef, Resources]:
+    """What a pod of each DaemonSet that has a pod for every node will ask for.
+
+    A pod that is moved, or a node that is added, finds them there.
+    """
+    nodes, proposed = len(histories.meta.nodes), {one.ref: one for one in found.values()}
+    members: dict[WorkloadRef, list[Resources]] = {}
+    for index, ref in enumerate(histories.containers):
+        spec = histories.spec(index)
+        everywhere = ref.kind == DAEMON_SET.name and 0 < nodes <= (spec.replicas or 0)
+        if everywhere and spec.container_type != "init":
+            new = proposed[ref].proposed if ref in proposed else spec.resources
+            members.setdefault(ref.workload_ref, []).append(new)
+    return {
+        ref: Resources(
+            cpu_request=Cpu(sum(one.cpu_request.units for one in asked if one.cpu_request)),
+            memory_request=Memory(sum(o.memory_request.units for o in asked if o.memory_request)),
+        )
+        for ref, asked in members.items()
+    }
+
+
 def crowded_out(
     histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
 ) -> dict[int, tuple[Room, ...]]:

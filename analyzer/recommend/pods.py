@@ -1,7 +1,7 @@
 """What the containers of one pod leave each other: Kubernetes schedules pods, not containers.
 
-Three wholes bound the sum over a pod: the largest node, what the pod itself declares
-(`spec.resources`), and a LimitRange of type Pod.
+Three wholes bound the sum over a pod: the largest node without what DaemonSets take on every
+node, what the pod itself declares (`spec.resources`), and a LimitRange of type Pod.
 """
 
 from __future__ import annotations
@@ -43,15 +43,18 @@ def find_rooms(
     node: Resources,
     pod_resources: Mapping[int, Resources],
     limit_ranges: Sequence[Mapping[str, Any]] = (),
+    everywhere: Mapping[WorkloadRef, Resources] | None = None,
 ) -> dict[int, tuple[Room, ...]]:
     """The most that each container may ask for where its pod would pass what bounds it.
 
-    Init containers run before the others, one by one, and take nothing from them.
+    Init containers run before the others, one by one, and take nothing from them. `everywhere`
+    holds what a pod of each DaemonSet that runs on all nodes asks for.
     """
     ranges = _ranges(limit_ranges, "max")
     rooms: dict[int, tuple[Room, ...]] = {}
     for owner, members in _pods(recommendations).items():
-        wholes = [*_of_node(node), *ranges.get(owner.namespace, ())]
+        beside = [asked for ref, asked in (everywhere or {}).items() if ref != owner]
+        wholes = [*_of_node(node, beside), *ranges.get(owner.namespace, ())]
         wholes += _of_pod(pod_resources.get(members[0], Resources()))
         for whole in wholes:
             found = _alone if whole.each else _share
@@ -87,11 +90,17 @@ def _pods(recommendations: Mapping[int, Recommendation]) -> dict[WorkloadRef, li
     return pods
 
 
-def _of_node(node: Resources) -> Iterator[Whole]:
+def _of_node(node: Resources, beside: Sequence[Resources]) -> Iterator[Whole]:
     for target in TARGETS:
         most = node.amount(target)
         if most is not None:
-            yield Whole(target, most, f"the largest node has {most.human()}")
+            kind = Cpu if isinstance(most, Cpu) else Memory
+            taken = kind(sum(_units(asked, target) for asked in beside))
+            said = f"the largest node has {most.human()}"
+            if taken.units:
+                said += f", of which DaemonSets take {taken.human()} on every node"
+            left = kind(max(0, most.units - taken.units))
+            yield Whole(target, left, said, alone=taken.units > 0)
 
 
 def _of_pod(declared: Resources) -> Iterator[Whole]:

@@ -744,6 +744,18 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="together they fit the largest node, or the pod is never scheduled",
         ),
         Scenario(
+            name="pod larger than what DaemonSets leave of a node is not made",
+            given="uses 7 cores on a node of 8, where a DaemonSet uses 2; nodes are added",
+            boxes=[
+                Box(cpu=7.0, cpu_request="1"),
+                Box(cpu=1.9, cpu_request="2", kind="DaemonSet", name="agent", workload="agent"),
+            ],
+            policy={"new_nodes": True},
+            nodes=nodes(8.0),
+            expect={"app cpu_request": "<= 6: pod"},
+            why="no node has more than 6 left for it, not even one that is added",
+        ),
+        Scenario(
             name="container larger than the node gets the node",
             given="uses 12 cores on nodes of 8 (a node that is gone)",
             boxes=[Box(cpu=7.9, cpu_request="1")],
