@@ -244,7 +244,7 @@ def plan_on_index(
         index,
         [_desired(r, labels) for r in report.changed],
         tools=tools_of(config),
-        live=[*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)],
+        live=report.refs,
     )
 
 

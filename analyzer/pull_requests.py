@@ -79,8 +79,7 @@ def settled_by(report: Report) -> Callable[[Promise], bool]:
     It does not where it saw nothing of the namespace (it may be about other ones), where it skipped
     the container, and where a change is due that could not be made in Git this time.
     """
-    looked_at = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
-    namespaces = {ref.namespace for ref in looked_at}
+    namespaces = {ref.namespace for ref in report.refs}
     due = [*(r.ref for r in report.changed), *(s.ref for s in report.skipped)]
     unsettled = {(ref.namespace, ref.kind, ref.workload, ref.container) for ref in due}
     return lambda one: one.namespace in namespaces and key_of(one) not in unsettled

@@ -1,5 +1,6 @@
 """Settings in layers: what wins, where it came from, and what a mistake is told."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -12,8 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analyzer.config import flatten, json_schema, load_config, parse_duration, spelled
+from analyzer.config import Config, flatten, json_schema, load_config, parse_duration, spelled
 from analyzer.config.structure import SECTIONS
+from analyzer.config.value import Expected
 from analyzer.errors import ConfigError
 from analyzer.presets import PRESETS, PROTECTED
 from analyzer.quantity import Cpu
@@ -251,6 +253,7 @@ def test_every_setting_is_shown() -> None:
         ("model: poled", "did you mean pooled?"),
         ("formats: [sumary]", "did you mean summary?"),
         ("preset: bold", "expected one of careful, balanced, lean"),
+        ("prometheus: {sign_in: aws}", "expected one of google, azure"),
         ("protect: [system, database]", "did you mean databases?"),
         ("policy: {cpu_limit: keeps}", "did you mean keep?"),
         ("backtest: maybe", "backtest: expected true or false, found 'maybe'"),
@@ -389,3 +392,36 @@ def test_the_schema_says_what_each_setting_means() -> None:
     timeout = json_schema()["$defs"]["PrometheusSettings"]["properties"]["timeout"]
     assert "format" not in timeout
     assert re.fullmatch(timeout["pattern"], "1m30s")
+
+
+def _choices() -> list[tuple[str, str]]:
+    """Every setting that takes one of a few words, with each of these."""
+    sections = {"": Config, **{f"{name}.": kind for name, kind in SECTIONS.items()}}
+    hints = {
+        f"{prefix}{name}": kind
+        for prefix, section in sections.items()
+        for name, kind in get_type_hints(section).items()
+    }
+    return [(name, word) for name, kind in hints.items() for word in Expected(kind).choices]
+
+
+@pytest.mark.parametrize(("name", "word"), _choices())
+def test_every_word_that_a_setting_names_is_taken(tmp_path: Path, name: str, word: str) -> None:
+    """In a file, as a variable and as a flag: also where the setting may be left out."""
+    section, _, leaf = name.rpartition(".")
+    value: object = [word] if name == "protect" else word
+    path = tmp_path / "rightsize.yaml"
+    path.write_text(json.dumps({section: {leaf: value}} if section else {leaf: value}))
+    variable = {"RIGHTSIZE_" + name.upper().replace(".", "__"): word}
+    for taken in (
+        load_config(path),
+        load_config(environment=variable),
+        load_config(flags={name: value}),
+    ):
+        found = getattr(taken.config, section) if section else taken.config
+        assert getattr(found, leaf) in (word, (word,))
+
+
+def test_a_setting_of_one_of_a_few_words_may_be_left_out() -> None:
+    """The test above sees those that have nothing by default as well."""
+    assert ("prometheus.sign_in", "azure") in _choices()

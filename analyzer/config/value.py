@@ -42,8 +42,8 @@ class Expected:
     @property
     def choices(self) -> tuple[str, ...]:
         """The words it takes; empty where it is not one of a few."""
-        inner = get_args(self.kind)[0] if get_origin(self.kind) is tuple else self.kind
-        return get_args(inner) if get_origin(inner) is Literal else ()
+        kinds = get_args(self.kind)[:1] if get_origin(self.kind) is tuple else self.kinds
+        return next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
 
     @property
     def is_words(self) -> bool:
@@ -55,7 +55,7 @@ class Expected:
     def is_text(self) -> bool:
         """Whether it takes text as it is written."""
         textual = {str, Path, timedelta, Cpu, Memory}
-        return get_origin(self.kind) is Literal or any(k in textual for k in self.kinds)
+        return any(k in textual or get_origin(k) is Literal for k in self.kinds)
 
     @property
     def is_structure(self) -> bool:

@@ -62,7 +62,7 @@ def _anchored(name: str) -> str:
 
 def patchable(report: Report) -> Iterator[Patchable]:
     """Every workload with changes whose object some patch can change, sorted."""
-    refs = [*(r.ref for r in report.recommendations), *(s.ref for s in report.skipped)]
+    refs = report.refs
     known = Counter(ref.workload_ref for ref in refs)
     alike = Counter((workload.kind, workload.name) for workload in known)
     for workload, changed in _changed_workloads(report):
