@@ -242,6 +242,14 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="caches and heaps fill what they get; it has shown that it suffices",
         ),
         Scenario(
+            name="request is not held to a limit that is taken away",
+            given="900Mi of a limit of 904Mi, never killed; 512Mi requested; no limits wanted",
+            boxes=[Box(memory=900, memory_request="512Mi", memory_limit="904Mi")],
+            policy={"memory_limit": "none"},
+            expect={"memory_request": ">= 910Mi", "memory_limit": "removed"},
+            why="what held it is gone, and the need shows",
+        ),
+        Scenario(
             name="memory limit is not lowered before a start was seen",
             given="uses 200Mi of 2Gi, no start in the window",
             boxes=[Box(starts=False)],
