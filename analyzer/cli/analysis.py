@@ -121,7 +121,8 @@ def _run(config: Config, run_json: Path | None, talk: Talk, kept: ExitStack | No
             config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
             return run_pipeline(config, now(), talk.progress)
-        return rerun(earlier_run(run_json, config, talk), config, talk.progress)
+        beside = run_json if run_json.is_dir() else run_json.parent
+        return rerun(earlier_run(run_json, config, talk), config, beside, talk.progress)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")

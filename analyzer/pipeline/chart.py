@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from analyzer.sources.window import Progress
 
 MANY_CHARTS = 40
 """So many charts more earn another process what it costs to start."""
+_CHART = re.compile(r"charts/[a-z0-9][a-z0-9._-]*\.png", re.ASCII)
 MOST_PROCESSES = 4
 """Each holds a hundred megabytes of libraries."""
 
@@ -29,6 +31,22 @@ def name_files(report: Report, config: Config) -> dict[str, str]:
     shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[: config.most_charts]
     names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
     return files | {"cluster": "charts/cluster.png"} | names
+
+
+def drawn_before(report: Report, folder: Path) -> dict[str, str]:
+    """Which of its charts lie in the `folder` of an earlier `report`; as `name_files` has them.
+
+    Its names are data: whatever is no plain name of a chart is passed over. That of the cluster
+    shows all containers, so it is none of a report that was narrowed.
+    """
+    refs = {str(r.ref) for r in report.recommendations}
+    whole = all(key in refs for key in report.files if key not in ("page", "cluster"))
+    wanted = refs | {"cluster"} if whole else refs
+    return {
+        key: name
+        for key, name in report.files.items()
+        if key in wanted and _CHART.fullmatch(name) and (folder / name).is_file()
+    }
 
 
 def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:

@@ -25,7 +25,7 @@ from analyzer.landing import (
 from analyzer.ledger import append
 from analyzer.models import model_named
 from analyzer.output import claim, write_files
-from analyzer.pipeline.chart import draw, name_files
+from analyzer.pipeline.chart import draw, drawn_before, name_files
 from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
@@ -90,10 +90,10 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
     return Run(report, target, plan)
 
 
-def rerun(report: Report, config: Config, progress: Progress = silent) -> Run:
+def rerun(report: Report, config: Config, beside: Path, progress: Progress = silent) -> Run:
     """Land an earlier `report` in Git and write it anew, in the formats that are wanted now.
 
-    Charts show usage, which a report does not hold, so none are drawn.
+    Charts show usage, which a report does not hold: those that lie `beside` it are carried over.
     """
     writers = [writer_named(name) for name in config.formats]
     if config.git.repo is not None:
@@ -104,10 +104,13 @@ def rerun(report: Report, config: Config, progress: Progress = silent) -> Run:
             progress(0, 1, "finding the places in Git")
             plan = plan_landing(report, config)
             report = with_plan(report, plan)
+        drawn = drawn_before(report, beside) if config.charts else {}
+        charts = {name: (beside / name).read_bytes() for name in drawn.values()}
         undrawn = msgspec.structs.replace(config, charts=False)
-        report = replace(report, files=name_files(report, undrawn))
+        report = replace(report, files=name_files(report, undrawn) | drawn)
         with claimed.publish() as folder:
             write_all(folder, report, writers)
+            write_files(folder, charts)
     return Run(report, Path(config.output), plan)
 
 
