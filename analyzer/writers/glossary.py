@@ -35,6 +35,7 @@ GLOSSARY = {
 """Each term and what it means, in one or two sentences."""
 
 STEPS = {
+    "ahead": "it grows, and the raise is to last",
     "alone": "lowering it alone frees nothing",
     "at least": "what its own settings ask for, or a peak from before the window",
     "budget": "share of the cluster's risk",
@@ -43,6 +44,7 @@ STEPS = {
     "cache": "page cache left out",
     "calibrate": "margin from the past",
     "ceiling": "not above the most allowed",
+    "confirmed": "a small raise waits for a second review",
     "covered": "what is declared is enough",
     "daily": "it has its rhythm by day",
     "declare": "nothing is declared now",

@@ -16,7 +16,7 @@ from analyzer.gitops.index.trace import LiveContainer, trace_one
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited
 from analyzer.gitops.reach.custom import Rule, rules
-from analyzer.gitops.render.program import find_tools
+from analyzer.gitops.render.program import Tools
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
@@ -301,11 +301,11 @@ def test_the_table_is_held_against_schemas(tmp_path: Path) -> None:
     assert [line.rpartition(",")[2] for line in table.read_text().splitlines()[1:]] == ["v1", ""]
 
 
-def test_a_custom_resource_of_a_chart_is_found_by_its_pattern(plant: Plant, tmp_path: Path) -> None:
+def test_a_custom_resource_of_a_chart_is_found_by_its_pattern(
+    plant: Plant, tmp_path: Path, helm: Path
+) -> None:
     """An odd amount that lands in a Prometheus decides for each of its shards."""
-    tools = find_tools([tmp_path / "charts"])
-    if tools.helm is None:
-        pytest.skip("no helm on PATH")
+    tools = Tools(helm=helm, charts=(tmp_path / "charts",))
     chart = tmp_path / "charts" / "mine"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: mine\nversion: 1.0.0\n")

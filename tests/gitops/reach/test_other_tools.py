@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited
-from analyzer.gitops.render.program import find_tools
+from analyzer.gitops.render.program import Tools
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import DEPLOYMENT, Plant
@@ -19,11 +18,16 @@ METRICS = ContainerRef("c", "kube-system", "Deployment", "metrics-server", "metr
 WEB = ContainerRef("c", "shop", "Deployment", "web", "web")
 
 
-def ask(root: Path, ref: ContainerRef = METRICS, entry: str | None = None) -> ChangePlan:
+def ask(
+    root: Path,
+    ref: ContainerRef = METRICS,
+    entry: str | None = None,
+    tools: Tools = Tools(),  # noqa: B008  # frozen
+) -> ChangePlan:
     """Ask for a little more memory than `OLD` for one container."""
     now, then = Memory.parse(OLD), Memory.parse(NEW)
     change = DesiredChange(ref, Resources(memory_request=now), Resources(memory_request=then))
-    return plan_changes(root, [change], tools=find_tools(), entry=entry)
+    return plan_changes(root, [change], tools=tools, entry=entry)
 
 
 def only(plan: ChangePlan, file: str) -> Edited:
@@ -63,11 +67,10 @@ def test_a_chart_of_k3s_is_edited_in_its_block_scalar(plant: Plant) -> None:
     assert edited.place.path == "spec.valuesContent | resources"
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH")
-def test_a_chart_of_k3s_is_built_by_its_kustomization(plant: Plant) -> None:
+def test_a_chart_of_k3s_is_built_by_its_kustomization(plant: Plant, kubectl: Path) -> None:
     """The build shows that the text is handed on as intended."""
     root = plant({"a.yaml": CHART, "kustomization.yaml": "resources: [a.yaml]\n"})
-    edited = only(ask(root), "a.yaml")
+    edited = only(ask(root, tools=Tools(kubectl=kubectl)), "a.yaml")
     assert "hands the values on as intended" in edited.proof.not_rendered
 
 

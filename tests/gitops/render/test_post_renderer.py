@@ -8,7 +8,7 @@ import pytest
 
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome
-from analyzer.gitops.render.program import Tools, find_tools
+from analyzer.gitops.render.program import Tools
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
@@ -78,22 +78,22 @@ def asked(root: Path, tools: Tools) -> Outcome:
     return outcome
 
 
-def test_a_post_renderer_of_another_container_is_no_obstacle(plant: Plant, charts: Path) -> None:
+def test_a_post_renderer_of_another_container_is_no_obstacle(
+    plant: Plant, charts: Path, kubectl: Path, helm: Path
+) -> None:
     """It touches resources, and the rendering shows that these are not the ones."""
-    tools = find_tools([charts])
-    if tools.helm is None or tools.kubectl is None:
-        pytest.skip("no helm or kubectl on PATH")
+    tools = Tools(kubectl, helm, (charts,))
     outcome = asked(plant({"hr.yaml": patched("proxy")}), tools)
     assert isinstance(outcome, Edited), outcome
     assert outcome.proof.changed == 1
     assert outcome.proof.containers == 2
 
 
-def test_values_that_a_post_renderer_overwrites_decide_nothing(plant: Plant, charts: Path) -> None:
+def test_values_that_a_post_renderer_overwrites_decide_nothing(
+    plant: Plant, charts: Path, kubectl: Path, helm: Path
+) -> None:
     """An edit there would do nothing."""
-    tools = find_tools([charts])
-    if tools.helm is None or tools.kubectl is None:
-        pytest.skip("no helm or kubectl on PATH")
+    tools = Tools(kubectl, helm, (charts,))
     assert isinstance(asked(plant({"hr.yaml": patched("web")}), tools), Advice)
 
 
