@@ -160,6 +160,8 @@ def _meant(text: str, namespaces: Sequence[str], known: Sequence[ContainerRef]) 
     where = f" in {', '.join(namespaces)}" if namespaces else ""
     close = _closest(text, within)
     hint = f"did you mean {close}?" if close else f"write {REFERENCE_FORMS}"
+    if any(ref.namespace == text for ref in within):
+        hint = f"for all of the namespace say -n {text}"
     raise UsageError(f"no workload {text}{where}; {hint}")
 
 

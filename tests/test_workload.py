@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analyzer.errors import UsageError
-from analyzer.workload import ContainerRef, Selector, WorkloadRef, parse_reference, slug
+from analyzer.workload import ContainerRef, Selector, WorkloadRef, find, parse_reference, slug
 
 SAFE = re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII)
 
@@ -70,6 +70,16 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
     """One sentence says how to write it."""
     with pytest.raises(UsageError, match="names no workload"):
         parse_reference(text)
+
+
+def test_a_namespace_in_the_place_of_a_workload_is_told_its_flag() -> None:
+    """Nothing else that sounds alike is suggested."""
+    known = [
+        ContainerRef("c", "media", "Deployment", "sonarr", "app"),
+        ContainerRef("c", "databases", "StatefulSet", "mariadb", "mariadb"),
+    ]
+    with pytest.raises(UsageError, match="for all of the namespace say -n media"):
+        find(["media"], [], known)
 
 
 def test_a_selector_matches_what_it_names_and_nothing_else() -> None:

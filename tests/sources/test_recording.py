@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from analyzer.errors import OutputError, RecordingError, UsageError
@@ -560,3 +564,21 @@ def test_what_lies_before_the_window_is_summed_up_by_day(tmp_path: Path) -> None
     assert peaks.tolist() == [100, 900, 100, 100]
     assert peaks.index[0] == pd.Timestamp(START)
     assert RecordingSource(tmp_path / "r").read(Window()).days.empty
+
+
+@pytest.mark.parametrize("table", ["usage.parquet", "specs.parquet"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_what_the_system_refuses_is_no_fault_of_the_file(
+    table: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be opened for want of descriptors is not called broken."""
+    opened = pq.ParquetFile
+
+    def refused(path: Path, **options: Any) -> pq.ParquetFile:
+        if Path(path).name == table:
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", refused)
+    with pytest.raises(RecordingError, match=f"{table} cannot be read just now: .*open files"):
+        load_recording(SAMPLE)

@@ -19,7 +19,7 @@ from analyzer.errors import OutputError, RecordingError
 from analyzer.sources.days import join_summaries, summarise_day
 from analyzer.sources.examine import examine_recording
 from analyzer.sources.recording.meta_file import FORMAT, read_meta, write_meta
-from analyzer.sources.recording.usage_file import read_usage, write_usage
+from analyzer.sources.recording.usage_file import read_usage, unreadable, write_usage
 from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.usage import NAMES, TABLES, Meta, Recording, Usage, utc
 
@@ -202,9 +202,7 @@ def _read_table(path: Path) -> pd.DataFrame | None:
     except MemoryError:
         raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:
-        if type(error) is pa.ArrowException:  # what the system refused, such as another thread
-            raise RecordingError(f"{path} cannot be read just now: {error}") from error
-        raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
+        raise unreadable(path, error) from error
 
 
 def _validated(validate: Any, frame: pd.DataFrame, path: Path) -> pd.DataFrame:

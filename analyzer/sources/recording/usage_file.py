@@ -6,6 +6,7 @@ by group, so that ten thousand containers never stand in memory as rows.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,14 @@ from analyzer.workload import ContainerRef
 
 _ROW_GROUP = 100_000
 _KEYS = [*NAMES, "pod"]
+
+
+def unreadable(path: Path, error: Exception) -> RecordingError:
+    """What is said of a file that could not be read: broken only where that is the file's fault."""
+    refused = getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    if refused or type(error) is pa.ArrowException:  # by the system, such as another thread
+        return RecordingError(f"{path} cannot be read just now: {error}")
+    return RecordingError(f"{path} is broken: {error}; record or fetch it anew")
 
 
 def read_usage(path: Path, meta: Meta) -> Usage:
@@ -44,8 +53,10 @@ def read_usage(path: Path, meta: Meta) -> Usage:
                     runs[name].append(some)
         if overlapping(runs["cpu_cores"]):
             return Usage.from_frame(pq.read_table(path).to_pandas(), meta)
+    except MemoryError:
+        raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:
-        raise RecordingError(f"{path} is broken: {error}; record or fetch it anew") from error
+        raise unreadable(path, error) from error
     except RecordingError as error:
         raise RecordingError(f"{path}: {error}") from error
     origins = {
