@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +11,14 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from analyzer.cli.deferred import defer
 from analyzer.pipeline.review import analyze
 from analyzer.report import dump_report
 from analyzer.usage import Recording, Usage
 from tests.samples import meta, steady
+from tests.sources.weather import Weather, cut_off, proxy
 
 HEAVY = ("pandas.core", "pyarrow", "scipy", "sklearn", "matplotlib", "urllib3.util")
 """A submodule tells that a library is loaded, and not only named in an import."""
@@ -77,6 +81,7 @@ def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "loaded_slowly", 0, raising=False)
     monkeypatch.delitem(sys.modules, "slowly", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     return "slowly"
 
 
@@ -104,3 +109,39 @@ def test_what_is_loaded_or_not_installed_is_left_alone() -> None:
     assert sys.modules["pathlib"] is before
     with pytest.raises(ModuleNotFoundError):
         __import__("no_such_module_anywhere")
+
+
+_PARTS = """
+from analyzer.cli.deferred import defer
+defer("pandas", "requests", "urllib3")
+import urllib3.exceptions as first
+import urllib3.response
+import requests.exceptions
+import urllib3
+import pandas.core.internals.blocks as blocks
+import pandas
+assert urllib3.response.ProtocolError is first.ProtocolError is urllib3.exceptions.ProtocolError
+assert requests.Timeout is requests.exceptions.Timeout
+assert isinstance(pandas.DataFrame({"a": [1]})._mgr.blocks[0], blocks.Block)
+assert first.__spec__.origin.endswith("exceptions.py")
+"""
+
+
+def test_a_part_of_a_deferred_package_is_loaded_once() -> None:
+    """Whoever asks for the part first: loaded twice, what one raises nobody else would catch."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PARTS], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_answer_that_breaks_off_is_one_sentence_of_the_command(httpserver: HTTPServer) -> None:
+    """In a process of its own, where the HTTP client is loaded while it is used."""
+    httpserver.expect_request(re.compile("/.*")).respond_with_data('{"status":"success"}')
+    words = [sys.executable, "-m", "analyzer", "recommend", "-q", "-p"]
+    fast = {**os.environ, "RIGHTSIZE_PROMETHEUS__ATTEMPTS": "1"}
+    with proxy(httpserver.url_for(""), Weather(cut_off(0.5), path="", times=99)) as url:
+        done = subprocess.run([*words, url], capture_output=True, text=True, check=False, env=fast)
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "cannot be reached" in sentence
