@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.sources.prometheus.decode import MatrixDecoder
+from analyzer.sources.prometheus.decode import MatrixDecoder, read_numbers
 from analyzer.sources.prometheus.failure import MalformedError
 
 LABELS = st.dictionaries(
@@ -93,3 +94,16 @@ def test_damaged_points_are_refused(values: str) -> None:
 def test_an_empty_answer_is_an_answer() -> None:
     """No series is no error."""
     assert decode(answer([]), 7) == []
+
+
+def test_what_the_system_refuses_is_no_damage_of_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No thread to be had is a shortage, which the command tells in a sentence."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise pa.ArrowException("Unknown error: Failed to launch worker thread")
+
+    monkeypatch.setattr("analyzer.sources.prometheus.decode.pa_csv.read_csv", refuse)
+    with pytest.raises(MemoryError, match="worker thread"):
+        read_numbers([b"a"], [b'1795651200,"1"'])

@@ -98,6 +98,8 @@ def read_numbers(labels: list[bytes], numbers: list[bytes]) -> Batch:
     except pa.ArrowInvalid:
         # "+Inf" is no number to Arrow, and neither is damage: tell them apart slowly.
         table = _read_slowly(numbers)
+    except pa.ArrowException as error:
+        raise MemoryError(str(error)) from error  # such as a thread that the system refuses
     times, values = table
     if len(times) != counts.sum() or not np.isfinite(times).all():
         raise MalformedError(
