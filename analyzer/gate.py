@@ -11,7 +11,7 @@ from analyzer.escape import code, markdown, markdown_table
 from analyzer.gitops.index.place import Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
-from analyzer.gitops.text.resources import ROWS, Field, Row
+from analyzer.gitops.text.resources import ROWS, Field, Row, amounts
 from analyzer.plots.text import level_text
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.reason import last_reason
@@ -137,8 +137,7 @@ def _in_force(amount: Cpu | Memory | None, row: Row, traced: Trace) -> Cpu | Mem
     """The amount, or what Kubernetes puts in the place of a request that is not stated."""
     if amount is not None:
         return amount
-    stated = {other.attribute: other.read(_declared(traced).get(other.field)) for other in ROWS}
-    return Resources(**stated).effective().amount(row.attribute)  # type: ignore[arg-type]
+    return amounts(_declared(traced)).effective().amount(row.attribute)
 
 
 def _fit(known: Recommendation, target: TargetName, amount: Cpu | Memory | None) -> tuple[Fit, str]:

@@ -1,8 +1,7 @@
 """Make the parts of docs/ that follow the code: make_docs.py [--check].
 
 The picture and the list of floors, the reference of settings, commands and decisions, and the
-glossary. With
-``--check`` nothing is written, and what is not current is named.
+glossary. With ``--check`` nothing is written, and what is not current is named.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from analyzer.recommend.codes import CODES
 from analyzer.schema import schemas
 from analyzer.writers.glossary import GLOSSARY
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.scenarios.catalogue import SCENARIOS
+from tests.scenarios.world import Scenario
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.scenarios.catalogue import SCENARIOS  # noqa: E402
-from tests.scenarios.world import Scenario  # noqa: E402
-
 PACKAGE = ROOT / "analyzer"
 GENERATED = "<!-- made by `make docs`: change the code, not this page -->"
 

@@ -39,8 +39,8 @@ def run_here(cells: list[Any], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[st
                 exec(cell.source, names)  # noqa: S102  # our own notebook
                 shown.append(out.getvalue())
                 continue
-            exec("\n".join(statements), names)  # noqa: S102
-            shown.append(out.getvalue() + repr(eval(value, names)))  # noqa: S307
+            exec("\n".join(statements), names)  # noqa: S102  # our own notebook
+            shown.append(out.getvalue() + repr(eval(value, names)))  # noqa: S307  # likewise
     return names, shown
 
 

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_one_sentence(run: rs.Study, tmp_path: Path) -> None:
         (lambda: run.compare(now=rs.Policy()), "there already"),
         (lambda: run.compare("lean", lean=rs.Policy()), "two policies go by one name"),
         (lambda: run.compare("lean", "lean"), "two policies go by one name"),
-        (lambda: run.compare({"direction": "raise"}), "is no policy"),  # type: ignore[arg-type]
+        (lambda: run.compare({"direction": "raise"}), "is no policy"),  # type: ignore[arg-type]  # a mistake
         (lambda: run.compare().containers("memory"), "no amount 'memory'"),
         (lambda: run.backtest(train="soon"), "train: "),
         (lambda: rs.run(tmp_path / "none"), "no recording"),

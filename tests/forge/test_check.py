@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -124,7 +125,7 @@ def test_a_partial_clone_is_told_from_one_without_changes(
     assert done.exit_code == 1 and "clone it without a filter" in done.output, done.output
 
 
-def script(file: str, *path: str | int) -> dict[str, object]:
+def script(file: str, *path: str | int) -> Any:
     """A part of a YAML file of the project."""
     found = yaml.safe_load((ROOT / file).read_text("utf-8"))
     for step in path:
@@ -150,7 +151,7 @@ def test_the_github_action_runs_it_on_a_merge(
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
         "RIGHTSIZE_FORGE__KIND": "github", "RIGHTSIZE_FORGE__REPOSITORY": REPOSITORY,
     }  # fmt: skip
-    assert set(map(str, step["env"])) - environment.keys() == {"OWN", "RIGHTSIZE_FORGE__URL"}  # type: ignore[call-overload]
+    assert set(map(str, step["env"])) - environment.keys() == {"OWN", "RIGHTSIZE_FORGE__URL"}
     with serve(served) as forge:
         forge.pulls.append(Pull(7, "change", "main", "less", ""))
         git(changed, "remote", "set-url", "origin", forge.git_url)
@@ -170,10 +171,10 @@ def test_the_gitlab_job_runs_it_on_a_merge_request(
 ) -> None:
     """Its script, as written, with the variables that GitLab sets; without a token no comment."""
     job = script("deploy/ci/gitlab.yml", "rightsize-check")
-    assert job["image"]["name"] == f"rightsize:{__version__}"  # type: ignore[index]
-    (line,) = job["script"]  # type: ignore[misc]
+    assert job["image"]["name"] == f"rightsize:{__version__}"
+    (line,) = job["script"]
     done = subprocess.run(
-        ["bash", "-c", str(line)],  # type: ignore[has-type]
+        ["bash", "-c", line],
         env={
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path),
             "MEASURED_RUN": str(run_json), "CHECK_FAILS_ON": "low",

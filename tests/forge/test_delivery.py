@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -79,7 +80,7 @@ def desk(forge: Standin, checkout: Path, kind: str = "github", **settings: objec
     rest = Rest(forge.api(kind), token, found.header, wait=lambda _seconds: None)
     remote = Remote(checkout, "origin", Author(), Access(forge.git_url, token=token))
     chosen = {"dashboard": False} | settings
-    return Desk(found.make(rest, REPOSITORY), remote, ForgeSettings(**chosen))  # type: ignore[arg-type]
+    return Desk(found.make(rest, REPOSITORY), remote, msgspec.convert(chosen, ForgeSettings))
 
 
 def verbs(delivery: Delivery) -> dict[str, str]:
@@ -325,11 +326,12 @@ def test_the_stop_label_is_heeded(forge: Standin, checkout: Path, kind: str) -> 
 def test_one_that_fails_stops_no_other(forge: Standin, checkout: Path, kind: str) -> None:
     """A refused one is named, the others are made, and the next run takes it up."""
     wanted = [want("plex", "4096Mi"), want("radarr", "500Mi"), want("sonarr", "900Mi")]
-    real, forge.open = forge.open, lambda b, *a: "no" if "radarr" in b else real(b, *a)  # type: ignore[method-assign]
-    done = deliver(wanted, "home", desk(forge, checkout, kind))
+    real = forge.open
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forge, "open", lambda b, *a: "no" if "radarr" in b else real(b, *a))
+        done = deliver(wanted, "home", desk(forge, checkout, kind))
     assert len(done.failed) == 1 and "media-radarr" in done.failed[0]
     assert forge.open_branches() == [f"{PREFIX}media-plex", f"{PREFIX}media-sonarr"]
-    forge.open = real  # type: ignore[method-assign]
     tip = forge.heads()[f"{PREFIX}media-radarr"]
     done = deliver(wanted, "home", desk(forge, checkout, kind))
     assert verbs(done)["media-radarr"] == "open" and not done.failed
@@ -384,9 +386,9 @@ def test_a_push_in_between_is_not_overwritten(
     deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
     real = Remote.write
 
-    def slow(self: Remote, *arguments: object) -> str:
+    def slow(self: Remote, *arguments: Any) -> str:
         git(forge.bare, "update-ref", f"refs/heads/{PREFIX}media-sonarr", forge.heads()["main"])
-        return real(self, *arguments)  # type: ignore[arg-type]
+        return real(self, *arguments)
 
     monkeypatch.setattr(Remote, "write", slow)
     done = deliver([want("sonarr", "700Mi")], "home", desk(forge, checkout))
@@ -472,9 +474,9 @@ def test_the_dashboard_says_what_waits_and_hears_a_tick(forge: Standin, checkout
     deliver(wanted, "home", some)
     assert not [c for c in forge.calls if c.startswith(("POST", "PATCH"))]
     issue["body"] = issue["body"].replace("[ ]", "[x]")
-    real, forge.open = forge.open, lambda *_: "not today"  # type: ignore[method-assign]
-    assert deliver(wanted, "home", some).failed and "[x]" in issue["body"]
-    forge.open = real  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forge, "open", lambda *_: "not today")
+        assert deliver(wanted, "home", some).failed and "[x]" in issue["body"]
     done = deliver(wanted, "home", some)
     assert verbs(done) == {"media-plex": "keep", "media-sonarr": "open"}
 
@@ -701,10 +703,10 @@ def test_two_clusters_add_charts_at_once(
     remote = desk(forge, checkout).remote
     real = Remote.push
 
-    def slower(self: Remote, branch: str, *rest: object) -> None:
+    def slower(self: Remote, branch: str, *rest: Any) -> None:
         monkeypatch.setattr(Remote, "push", real)
         remote.add_files(branch, {"other/x.png": chart}, "theirs")
-        real(self, branch, *rest)  # type: ignore[arg-type]
+        real(self, branch, *rest)
 
     monkeypatch.setattr(Remote, "push", slower)
     commit = remote.add_files("rightsize-charts", {"home/x.png": chart}, "ours")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -18,7 +19,7 @@ from analyzer.errors import ConfigError, SourceError
 from analyzer.ledger import Outcome
 from analyzer.notify.delivery import tell, tell_failure
 from analyzer.notify.message import message_of
-from analyzer.notify.settings import NotifySettings
+from analyzer.notify.settings import NotifySettings, When
 from analyzer.report import Report
 from analyzer.writers.metrics import write_metrics
 from tests.samples import recommendation, ref, report, resources
@@ -37,10 +38,10 @@ def outcome(
     )  # fmt: skip
 
 
-def one_down(**more: object) -> Report:
+def one_down(**more: Any) -> Report:
     """A report with one change, from one core to a tenth."""
     made = report(recommendation(resources("1"), resources("100m")))
-    return replace(made, created=MOMENT, **more)  # type: ignore[arg-type]
+    return replace(made, created=MOMENT, **more)
 
 
 def samples(of: Report) -> dict[tuple[str, ...], float]:
@@ -170,12 +171,12 @@ def test_a_failed_run_is_told_with_its_reason(httpserver: HTTPServer, tmp_path: 
     ],
 )
 def test_people_hear_of_what_they_asked_for(
-    when: str, told: set[str], httpserver: HTTPServer, tmp_path: Path
+    when: When, told: set[str], httpserver: HTTPServer, tmp_path: Path
 ) -> None:
     """A run without change, one with a change, one that found a kill after a merge."""
     httpserver.expect_request("/").respond_with_data("ok")
     targets = file_of(tmp_path, f"json://{httpserver.host}:{httpserver.port}/")
-    settings = NotifySettings(targets_file=str(targets), when=when)  # type: ignore[arg-type]
+    settings = NotifySettings(targets_file=str(targets), when=when)
     same = replace(report(recommendation(resources("1"), resources("1"))), created=MOMENT)
     runs = {"same": same, "change": one_down(), "harm": replace(same, outcomes=(outcome(kills=1),))}
     heard = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from analyzer.config import Config
 from analyzer.pipeline.run import rerun
@@ -30,11 +31,9 @@ def earlier(folder: Path) -> Report:
     return made
 
 
-def written(
-    made: Report, beside: Path, output: Path, **settings: object
-) -> tuple[Report, set[str]]:
+def written(made: Report, beside: Path, output: Path, **settings: Any) -> tuple[Report, set[str]]:
     """The report as it is written anew, and the names of its charts."""
-    config = Config(output=str(output), formats=("html",), **settings)  # type: ignore[arg-type]
+    config = Config(output=str(output), formats=("html",), **settings)
     rerun(made, config, beside)
     charts = {path.relative_to(output).as_posix() for path in output.rglob("*.png")}
     return load_report(output / "run.json"), charts

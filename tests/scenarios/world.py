@@ -23,7 +23,7 @@ from analyzer.landing import bounds_of
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import analyze_histories
 from analyzer.policy import Policies, Rule
-from analyzer.presets import PROTECTED
+from analyzer.presets import PROTECTED, Protected
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Report
@@ -102,7 +102,7 @@ class Scenario:
     expect: Mapping[str, str]
     why: str
     policy: Mapping[str, Any] = field(default_factory=dict)
-    protect: Sequence[str] = ()
+    protect: Sequence[Protected] = ()
     limit_range: Mapping[str, float] = field(default_factory=dict)
     """By ``cpu max`` or ``pod memory min``: cores, MiB or a ratio."""
     quota: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Scenario:
         """The container and the amount that an entry of `expect` is about."""
         name, _, amount = target.rpartition(" ")
         box = next(b for b in self.boxes if b.name == name) if name else self.boxes[0]
-        return ref_of(self, box), amount  # type: ignore[return-value]
+        return ref_of(self, box), next(known for known in TARGETS if known == amount)
 
 
 def ref_of(scenario: Scenario, box: Box) -> ContainerRef:
@@ -190,7 +190,7 @@ def _rules(scenario: Scenario) -> list[Rule]:
     protecting = [
         Rule(namespace=where, kind=rule.kind, workload=rule.workload, set=rule.set)
         for name in scenario.protect
-        for rule in PROTECTED[name]  # type: ignore[index]
+        for rule in PROTECTED[name]
         if rule.namespace == "*"
     ]
     own = [Rule(namespace=where, set=dict(scenario.policy))] if scenario.policy else []
@@ -269,12 +269,12 @@ def _daily_runs(table: pd.DataFrame, box: Box) -> pd.DataFrame:
 
 
 def _resources(box: Box) -> Resources:
-    declared: dict[str, Quantity] = {}
+    declared: dict[str, Any] = {}
     for target in TARGETS:
         text = getattr(box, target)
         if text is not None:
             declared[target] = amount_of(target, text)
-    return Resources(**declared)  # type: ignore[arg-type]
+    return Resources(**declared)
 
 
 def amount_of(target: str, text: str) -> Quantity:

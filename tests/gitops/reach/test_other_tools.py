@@ -22,12 +22,12 @@ def ask(
     root: Path,
     ref: ContainerRef = METRICS,
     entry: str | None = None,
-    tools: Tools = Tools(),  # noqa: B008  # frozen
+    kubectl: Path | None = None,
 ) -> ChangePlan:
     """Ask for a little more memory than `OLD` for one container."""
     now, then = Memory.parse(OLD), Memory.parse(NEW)
     change = DesiredChange(ref, Resources(memory_request=now), Resources(memory_request=then))
-    return plan_changes(root, [change], tools=tools, entry=entry)
+    return plan_changes(root, [change], tools=Tools(kubectl), entry=entry)
 
 
 def only(plan: ChangePlan, file: str) -> Edited:
@@ -70,7 +70,7 @@ def test_a_chart_of_k3s_is_edited_in_its_block_scalar(plant: Plant) -> None:
 def test_a_chart_of_k3s_is_built_by_its_kustomization(plant: Plant, kubectl: Path) -> None:
     """The build shows that the text is handed on as intended."""
     root = plant({"a.yaml": CHART, "kustomization.yaml": "resources: [a.yaml]\n"})
-    edited = only(ask(root, tools=Tools(kubectl=kubectl)), "a.yaml")
+    edited = only(ask(root, kubectl=kubectl), "a.yaml")
     assert "hands the values on as intended" in edited.proof.not_rendered
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.gitops.render import program
-from analyzer.gitops.render.program import RenderError, find_tools, run
+from analyzer.gitops.render.program import RenderError, run
 from tests.gitops.conftest import Plant
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of others need prlimit")
@@ -33,15 +33,6 @@ def test_a_program_is_held_to_its_limits(
     monkeypatch.setattr(program, "_TIMEOUT", 2.0)
     with pytest.raises(RenderError, match=told):
         run([sys.executable, "-c", code], tmp_path)
-
-
-@pytest.fixture
-def kubectl() -> Path:
-    """The kubectl on PATH."""
-    found = find_tools().kubectl
-    if found is None:
-        pytest.skip("no kubectl on PATH")
-    return found
 
 
 def test_no_build_asks_the_network(
