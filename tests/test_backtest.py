@@ -35,7 +35,7 @@ from analyzer.models.vpa import mass
 from analyzer.pipeline.decision import decide
 from analyzer.pipeline.judgement import score_policy, usual_train
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories
+from analyzer.pipeline.review import review
 from analyzer.policy import Policies, Policy
 from analyzer.usage import Meta, Recording, Usage
 from tests.models.test_models import wandering
@@ -248,7 +248,7 @@ def test_a_run_and_a_backtest_quote_the_same_policy() -> None:
     of = containers(wandering(10))
     method = Method()
     result = score_policy(of, method, Walk())
-    assert analyze_histories(of, method).verdict == in_words(result)
+    assert review(of, method).report.verdict == in_words(result)
     ours = result.named(POLICY, "memory")[0]
     assert f"at {measure(ours).footprint:.2f} x usage; " in in_words(result)
 
@@ -386,7 +386,7 @@ def test_what_is_scored_is_what_a_run_would_have_shipped() -> None:
 def test_a_run_and_a_backtest_of_all_models_say_the_same() -> None:
     """Further models stand beside the policy and change nothing of what is said about it."""
     of, method = containers(wandering(12)), Method(horizon=WEEK)
-    report = analyze_histories(of, method)
+    report = review(of, method).report
     train = usual_train(of, WEEK)
     assert train == timedelta(days=14)
     assert report.verdict == in_words(score_policy(of, method, Walk(train, WEEK), list(MODELS)))

@@ -12,7 +12,7 @@ import pytest
 
 from analyzer.history import Histories, build_histories
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories
+from analyzer.pipeline.review import review
 from analyzer.usage import Meta, Recording, Usage, validate_events, validate_pods, validate_specs
 from analyzer.workload import ContainerRef
 from tests.samples import MIB, START, STEP, meta, names, ref, steady
@@ -252,7 +252,7 @@ def test_the_window_may_be_short() -> None:
 def test_what_is_gone_is_learnt_from_and_not_sized() -> None:
     """It is skipped with its reason, counts in no total, and a look at the past still knows it."""
     of = lived(life("old", seen=BEFORE), life("new", seen=AFTER))
-    report = analyze_histories(of, Method(backtest=False))
+    report = review(of, Method(backtest=False)).report
     assert [r.ref for r in report.recommendations] == [ref("new")]
     assert [(s.ref, s.reason) for s in report.skipped] == list(of.gone.items())
     assert of.between(0, 7 * 288).gone == {}

@@ -16,7 +16,7 @@ import pytest
 
 from analyzer.history import build_histories
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories
+from analyzer.pipeline.review import review
 from analyzer.policy import round_up
 from analyzer.quantity import Quantity
 from analyzer.recommend import TARGETS
@@ -62,7 +62,7 @@ def analysed(*faults: Fault, seed: int = 0) -> Report:
         )
     usage = Usage.from_frame(pd.concat(frames), WINDOW)
     recording = Recording(WINDOW, usage, validate_specs(pd.DataFrame(specs)))
-    return analyze_histories(build_histories(recording), Method(backtest=False))
+    return review(build_histories(recording), Method(backtest=False)).report
 
 
 def _some(frame: pd.DataFrame, noise: np.random.Generator, share: float) -> np.ndarray:

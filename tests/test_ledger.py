@@ -31,7 +31,7 @@ from analyzer.ledger import (
 from analyzer.ledger.table import make_ledger
 from analyzer.pipeline.decision import decide
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories
+from analyzer.pipeline.review import review as whole_review
 from analyzer.policy import Policy
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend import TARGETS, Recommendation
@@ -340,11 +340,11 @@ def test_a_run_scores_what_the_ledger_promised() -> None:
     """The report of the next review holds what came of the last one, and so does run.json."""
     ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     after = week(1, SMALLER, cpu=0.25)
-    report = analyze_histories(after, Method(backtest=False), ledger=ledger)
+    report = whole_review(after, Method(backtest=False), ledger=ledger).report
     [outcome] = report.outcomes
     assert outcome.happened["cpu_request"] == 1.0
     assert b'"happened"' in dump_report(report)
-    assert analyze_histories(after, Method(backtest=False)).outcomes == ()
+    assert whole_review(after, Method(backtest=False)).report.outcomes == ()
 
 
 # What the next review is told

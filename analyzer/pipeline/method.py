@@ -16,7 +16,7 @@ from analyzer.policy import Policies
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """How demand is learnt, turned into amounts and judged: all that `analyze_histories` is told.
+    """How demand is learnt, turned into amounts and judged: all that a `review` is told.
 
     `horizon` is the time until the next review. With a `risk_budget_cap` overruns are spent where
     they buy the most, up to so many times an equal share; without one all containers bear the

@@ -43,22 +43,7 @@ def analyze(
 ) -> Report:
     """Everything from usage to recommendations: no files, no clock, no network."""
     method = Method(model=model, horizon=horizon, policies=policies or Policies())
-    return analyze_histories(build_histories(recording), method)
-
-
-def analyze_histories(
-    histories: Histories,
-    method: Method,
-    progress: Progress = silent,
-    ledger: Ledger | None = None,
-    bounds: Bounds | None = None,
-) -> Report:
-    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
-
-    `ledger` is what earlier reviews said and what became of it, `bounds` what something else knows
-    to be needed.
-    """
-    return review(histories, method, progress, ledger, bounds).report
+    return review(build_histories(recording), method).report
 
 
 def review(
@@ -68,7 +53,11 @@ def review(
     ledger: Ledger | None = None,
     bounds: Bounds | None = None,
 ) -> Review:
-    """As `analyze_histories`, with what is to be remembered of it."""
+    """Fit, calibrate, recommend and judge. Containers in = recommended + skipped.
+
+    `ledger` is what earlier reviews said and what became of it, `bounds` what something else knows
+    to be needed.
+    """
     progress(0, 3, "learning demand")
     decided = decide(histories, method, bounds, ledger)
     give_back()
@@ -141,21 +130,14 @@ def remembered(config: Config) -> Ledger:
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:
     """Recommend with all that the cluster and the repository of the settings say beforehand."""
-    ledger = remembered(config)
-    return analyze_beforehand(look_ahead(histories, config), config, progress, ledger)
-
-
-def analyze_beforehand(
-    known: Beforehand, config: Config, progress: Progress, ledger: Ledger | None = None
-) -> Report:
-    """As `analyze_histories`, within the bounds that are known; what was not told is a warning."""
-    return review_beforehand(known, config, progress, ledger).report
+    known = look_ahead(histories, config)
+    return review_beforehand(known, config, progress, remembered(config)).report
 
 
 def review_beforehand(
     known: Beforehand, config: Config, progress: Progress, ledger: Ledger | None = None
 ) -> Review:
-    """As `analyze_beforehand`, with what is to be remembered of it."""
+    """As `review`, within the bounds that are known; what was not told is a warning."""
     found = review(known.histories, method_of(config), progress, ledger, known.bounds)
     report = replace(found.report, warnings=(*found.report.warnings, *known.missed))
     return replace(found, report=report)

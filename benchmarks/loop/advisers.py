@@ -11,7 +11,7 @@ from analyzer.history import Histories, build_histories
 from analyzer.ledger import decided, no_ledger
 from analyzer.models import model_named
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories, review
+from analyzer.pipeline.review import review
 from analyzer.policy import Amount, round_up
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.report import Report
@@ -51,7 +51,7 @@ class Remembering:
 
 def advise(histories: Histories, method: Method) -> dict[ContainerRef, Proposal]:
     """What a run with `method` would change."""
-    return _proposals(analyze_histories(histories, method))
+    return _proposals(review(histories, method).report)
 
 
 def _proposals(report: Report) -> dict[ContainerRef, Proposal]:

@@ -19,7 +19,7 @@ import pandas as pd
 from analyzer.history import build_histories
 from analyzer.models import DEFAULT_MODEL
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories
+from analyzer.pipeline.review import review
 from analyzer.recommend import Recommendation
 from analyzer.sources import load_recording
 
@@ -71,7 +71,7 @@ def verdicts(model: str) -> Iterator[Verdict]:
     method = Method(model=model, backtest=False)
     histories = build_histories(load_recording(SAMPLE / "recording"))
     truth = pd.read_csv(SAMPLE / "truth.csv").set_index(NAMES)
-    for recommendation in analyze_histories(histories, method).recommendations:
+    for recommendation in review(histories, method).report.recommendations:
         ref = recommendation.ref
         key = (ref.namespace, ref.kind, ref.workload, ref.container)
         if key in truth.index and truth.loc[key, "memory_peak_bytes"] > 0:

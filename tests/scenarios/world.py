@@ -21,7 +21,7 @@ from analyzer.gitops.reach.runtimes import memory_floors
 from analyzer.history import build_histories
 from analyzer.landing import bounds_of
 from analyzer.pipeline.method import Method
-from analyzer.pipeline.review import analyze_histories
+from analyzer.pipeline.review import review
 from analyzer.policy import Policies, Rule
 from analyzer.presets import PROTECTED, Protected
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
@@ -178,7 +178,7 @@ def _run(scenarios: Sequence[Scenario]) -> Report:
         for box in s.boxes
         if (found := _bounds(box))
     }
-    return analyze_histories(histories, method, bounds=bounds)
+    return review(histories, method, bounds=bounds).report
 
 
 def _bounds(box: Box) -> list[Bound]:
