@@ -19,6 +19,7 @@ from analyzer.sources.prometheus.facts import (
     Facts,
     Rows,
     even_grids,
+    looks,
     question_of_rows,
 )
 from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name, own
@@ -29,7 +30,6 @@ from analyzer.sources.prometheus.promql import (
     any_of,
     equals,
     left_open,
-    narrowed,
     one_of,
     over,
     selector,
@@ -294,25 +294,15 @@ def _raised(reader: Reader, dialect: Dialect, grid: Grid, series: str) -> set[Po
 
     Many pods carry a restart of long ago; these are not asked about any further.
     """
+    begin = grid.start.timestamp()
     values: dict[ContainerName, set[float]] = {}
-    before = {
-        container_name(sample.labels): sample.value
-        for sample in reader.connection.instant(f"{series} > 0", grid.start.timestamp())
-    }
-    for part in even_grids(grid.start, grid.end):
-        question = question_of_rows(
-            "restarts",
-            part,
-            lambda more: f"{narrowed(series, more)} > 0",
-            plan(part, dialect.namespaces, 200_000),
-        )
-        reader.ask(question)
-        for rows in question.answers:
-            for labels, samples in rows:
-                name = container_name(labels)
-                known = values.setdefault(name, {before.get(name, 0.0)})
-                known.update(value for _, value in samples)
-    return {name[:2] for name, known in values.items() if len(known) > 1}
+    before: set[ContainerName] = set()
+    for labels, samples in looks(reader, dialect, grid, "restarts", series):
+        name = container_name(labels)
+        values.setdefault(name, set()).update(value for _, value in samples)
+        before.update(name for time, _ in samples if time == begin)
+    # What was not there at the start of the window began at zero.
+    return {name[:2] for name, known in values.items() if len(known) > 1 or name not in before}
 
 
 def _first_seen(

@@ -319,6 +319,26 @@ def answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str
         yield from rows
 
 
+def looks(
+    reader: Reader, dialect: Dialect, grid: Grid, what: str, counters: str
+) -> Iterator[tuple[dict[str, str], Timeline]]:
+    """Counters above zero as the start of `grid` shows them, then as each of its days does.
+
+    One sample a day costs the server a tenth of what all of them would.
+    """
+    begin = grid.start.timestamp()
+    for sample in reader.connection.instant(f"{counters} > 0", begin):
+        yield sample.labels, [(begin, sample.value)]
+    for part in even_grids(grid.start, grid.end):
+        question = question_of_rows(
+            what,
+            part,
+            lambda more: f"{narrowed(counters, more)} > 0",
+            plan(part, dialect.namespaces, 200_000),
+        )
+        yield from answers(reader, question)
+
+
 def _rows(batch: Batch, piece: Piece) -> Rows:
     return list(timelines(batch))
 

@@ -14,7 +14,14 @@ import numpy as np
 import orjson
 
 from analyzer.sources.prometheus.events import Event, Series, largest_of
-from analyzer.sources.prometheus.facts import Timeline, batches, even_grids, question_of_rows
+from analyzer.sources.prometheus.facts import (
+    Timeline,
+    answers,
+    batches,
+    even_grids,
+    looks,
+    question_of_rows,
+)
 from analyzer.sources.prometheus.owners import PodName, container_name
 from analyzer.sources.prometheus.plan import plan
 from analyzer.sources.prometheus.probe import Dialect
@@ -61,26 +68,12 @@ def read_throttling(reader: Reader, dialect: Dialect, grid: Grid, usage: Usage) 
 
 
 def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
-    """Pods whose counter of throttled periods is higher on one day than on the day before.
-
-    One sample a day costs the server a tenth of what all of them would.
-    """
-    series = selector(_THROTTLED, dialect.usage)
-    begin = grid.start.timestamp()
+    """Pods whose counter of throttled periods is higher on one day than on the day before."""
     counts: dict[bytes, tuple[PodName, Series]] = {}
-    for sample in reader.connection.instant(f"{series} > 0", begin):
-        _note_count(counts, sample.labels, [(begin, sample.value)])
-    for part in even_grids(grid.start, grid.end):
-        question = question_of_rows(
-            "throttling",
-            part,
-            lambda more: f"{narrowed(series, more)} > 0",
-            plan(part, dialect.namespaces, 200_000),
-        )
-        reader.ask(question)
-        for rows in question.answers:
-            for labels, samples in rows:
-                _note_count(counts, labels, samples)
+    found = looks(reader, dialect, grid, "throttling", selector(_THROTTLED, dialect.usage))
+    for labels, samples in found:
+        _note_count(counts, labels, samples)
+    begin = grid.start.timestamp()
     return {pod for pod, line in counts.values() if _grew(line, begin)}
 
 
@@ -131,9 +124,7 @@ def _throttled_between(
             expression = partial(_grown, series, left_open(part.step))
             pieces = plan(part, {"": len(names)}, 200_000)
             question = question_of_rows("throttling", part, expression, pieces)
-            reader.ask(question)
-            for rows in question.answers:
-                found.update(container_name(labels)[:2] for labels, _ in rows)
+            found.update(container_name(labels)[:2] for labels, _ in answers(reader, question))
     return found
 
 
