@@ -11,6 +11,7 @@ import resource as limits
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,21 +23,17 @@ from analyzer.models import model_named
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "growth"))
+
+from world import samples
+
 HORIZON = timedelta(days=7)
 
 
 def made_up(count: int, days: int) -> Histories:
-    """Containers with daily rhythm and noise; generated in rows to keep its own peak low."""
-    rng = np.random.default_rng(3)
+    """Containers with daily rhythm and noise."""
     steps = days * 288
-    rhythm = (1 + 0.4 * np.sin(np.arange(steps) * 2 * np.pi / 288)).astype(np.float32)
-    cpu = np.empty(count * steps, dtype=np.float32)
-    memory = np.empty(count * steps, dtype=np.float32)
-    for index in range(count):
-        where = slice(index * steps, (index + 1) * steps)
-        noise = rng.standard_normal(steps, dtype=np.float32)
-        cpu[where] = np.exp(rng.normal(-2, 1)) * rhythm * np.exp(0.3 * noise)
-        memory[where] = np.exp(rng.normal(19, 1)) * (1 + 0.05 * np.abs(noise))
+    cpu, memory = samples(count, steps)
     start = pd.Timestamp("2026-01-05", tz="UTC").to_pydatetime()
     step = timedelta(minutes=5)
     meta = Meta("made-up", start, start + steps * step, step)

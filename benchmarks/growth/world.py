@@ -67,7 +67,7 @@ def _refs(count: int) -> list[ContainerRef]:
 def _recording(refs: list[ContainerRef], days: int) -> Recording:
     start = pd.Timestamp("2026-01-05", tz="UTC").to_pydatetime()
     steps = days * (timedelta(days=1) // STEP)
-    cpu, memory = _samples(len(refs), steps)
+    cpu, memory = samples(len(refs), steps)
     usage = Usage(
         start=start,
         step=STEP,
@@ -84,8 +84,11 @@ def _recording(refs: list[ContainerRef], days: int) -> Recording:
     return Recording(meta, usage, specs=_specs(refs), events=_events(refs, usage))
 
 
-def _samples(count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Daily rhythm and noise around levels of every size, row by row to stay small itself."""
+def samples(count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """CPU in cores and memory in bytes of `count` containers, one after the other.
+
+    Daily rhythm and noise around levels of every size; made row by row, to stay small itself.
+    """
     rng = np.random.default_rng(3)
     rhythm = (1 + 0.4 * np.sin(np.arange(steps) * 2 * np.pi / 288)).astype(np.float32)
     cpu = np.empty(count * steps, dtype=np.float32)

@@ -65,20 +65,12 @@ def references(data: bytes) -> None:
 
 def settings(data: bytes) -> None:
     """A settings file."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "rightsize.yaml"
-        file.write_bytes(data)
-        with contextlib.suppress(AnalyzerError):
-            load_config(file)
+    _refused_or_read("rightsize.yaml", data, load_config)
 
 
 def run_json(data: bytes) -> None:
     """An earlier run."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "run.json"
-        file.write_bytes(data)
-        with contextlib.suppress(AnalyzerError):
-            load_report(file)
+    _refused_or_read("run.json", data, load_report)
 
 
 def recording(data: bytes) -> None:
@@ -95,11 +87,15 @@ def recording(data: bytes) -> None:
 
 def table(data: bytes) -> None:
     """A table that is imported."""
-    with tempfile.TemporaryDirectory() as name:
-        file = Path(name) / "usage.csv"
+    _refused_or_read("usage.csv", data, import_usage)
+
+
+def _refused_or_read(name: str, data: bytes, read: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / name
         file.write_bytes(data)
         with contextlib.suppress(AnalyzerError):
-            import_usage(file)
+            read(file)
 
 
 def manifests(data: bytes) -> None:
