@@ -29,7 +29,8 @@ from analyzer.models import RESOURCES, RISKS, Demand, Model, Resource
 from analyzer.pipeline.review import analyze
 from analyzer.report import Report, dump_report
 from analyzer.sources import Source, Window
-from analyzer.usage import Meta, Recording, Usage, validate_specs
+from analyzer.tables import validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.writers import Files, Writer
 
 _STEP = timedelta(minutes=5)

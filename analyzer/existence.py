@@ -20,7 +20,8 @@ import pandas as pd
 
 from analyzer.kinds import POD, runs_now_and_then
 from analyzer.series import repository
-from analyzer.usage import NAMES, Recording, Usage
+from analyzer.tables import NAMES
+from analyzer.usage import Recording, Usage
 from analyzer.workload import ContainerRef, WorkloadRef
 
 UNSEEN_FOR = timedelta(hours=3)

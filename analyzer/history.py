@@ -21,8 +21,9 @@ from analyzer.existence import settle
 from analyzer.quantity import Memory
 from analyzer.series import unite
 from analyzer.spec import Spec, period, read_specs
+from analyzer.tables import NAMES, no_days, no_pods
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
-from analyzer.usage import NAMES, Meta, Recording, Usage, no_days, no_pods
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]

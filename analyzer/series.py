@@ -17,7 +17,8 @@ from typing import Any
 import pandas as pd
 
 from analyzer.kinds import JOB, POD, kind_of
-from analyzer.usage import NAMES, Recording
+from analyzer.tables import NAMES
+from analyzer.usage import Recording
 from analyzer.workload import ContainerRef
 
 MAKERS: tuple[tuple[str, ...], ...] = (

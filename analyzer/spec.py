@@ -14,7 +14,7 @@ import pandas as pd
 
 from analyzer.errors import RecordingError
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.usage import NAMES
+from analyzer.tables import NAMES
 from analyzer.workload import ContainerRef
 
 

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.quantity import Memory
-from analyzer.usage import MOST, NAMES, VALUES, Floats, Ints, Recording, Usage
+from analyzer.tables import NAMES, VALUES
+from analyzer.usage import MOST, Floats, Ints, Recording, Usage
 from analyzer.workload import ContainerRef
 
 Mask = npt.NDArray[np.bool_]

@@ -15,7 +15,8 @@ from analyzer.models.demand import RESOURCES, RISKS, Demand, Step
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
-from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
+from analyzer.tables import validate_events, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 START = datetime(2026, 11, 2, tzinfo=UTC)

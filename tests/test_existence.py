@@ -13,7 +13,8 @@ import pytest
 from analyzer.history import Histories, build_histories
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review
-from analyzer.usage import Meta, Recording, Usage, validate_events, validate_pods, validate_specs
+from analyzer.tables import validate_events, validate_pods, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 from tests.samples import MIB, START, STEP, meta, names, ref, steady
 

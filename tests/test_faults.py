@@ -21,7 +21,8 @@ from analyzer.policy import round_up
 from analyzer.quantity import Quantity
 from analyzer.recommend import TARGETS
 from analyzer.report import Report
-from analyzer.usage import Recording, Usage, validate_specs
+from analyzer.tables import validate_specs
+from analyzer.usage import Recording, Usage
 from tests.samples import MIB, meta, names, ref, steady
 
 WINDOW = meta(14)

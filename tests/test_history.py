@@ -11,7 +11,8 @@ import pytest
 from analyzer.errors import RecordingError
 from analyzer.history import build_histories, check_ledger
 from analyzer.quantity import Memory
-from analyzer.usage import Recording, Usage, validate_days, validate_pods, validate_specs
+from analyzer.tables import validate_days, validate_pods, validate_specs
+from analyzer.usage import Recording, Usage
 from tests.samples import MIB, START, histories, meta, names, ref, steady
 
 

@@ -42,7 +42,8 @@ from analyzer.recommend.restraint import ahead
 from analyzer.recommend.step import follow
 from analyzer.report import dump_report
 from analyzer.spec import Spec
-from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
+from analyzer.tables import validate_events, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 from analyzer.writers.promise import promises
 

@@ -12,7 +12,7 @@ import pytest
 from analyzer.placement import Nodes, Wanted, nodes_of, pack_groups, pod_requests, without_place
 from analyzer.placement.nodes import group_of
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.usage import validate_pods
+from analyzer.tables import validate_pods
 from analyzer.workload import ContainerRef, WorkloadRef
 from tests.samples import START, histories, meta
 

@@ -13,7 +13,8 @@ import pytest
 from analyzer.history import Histories, build_histories
 from analyzer.pipeline.review import analyze
 from analyzer.series import stem, unite
-from analyzer.usage import Recording, Usage, validate_pods, validate_specs
+from analyzer.tables import validate_pods, validate_specs
+from analyzer.usage import Recording, Usage
 from tests.samples import MIB, START, meta, names, ref, steady
 
 WINDOW = meta(21)

@@ -18,8 +18,9 @@ from analyzer.pipeline.review import analyze
 from analyzer.policy import round_up
 from analyzer.quantity import Cpu, Memory
 from analyzer.report import Report
+from analyzer.tables import validate_events, validate_specs
 from analyzer.telemetry import Verdict, gate
-from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from tests.samples import MIB, START, names, ref, steady
 
 NODE = {"name": "a", "cpu_allocatable_cores": 16.0, "memory_allocatable_bytes": 64.0 * 1024**3}

@@ -10,16 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.errors import RecordingError
-from analyzer.usage import (
-    Meta,
-    Recording,
-    Usage,
-    concat,
-    validate_events,
-    validate_pods,
-    validate_specs,
-    validate_usage,
-)
+from analyzer.tables import validate_events, validate_pods, validate_specs, validate_usage
+from analyzer.usage import Meta, Recording, Usage, concat
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 META = Meta("c", START, START + timedelta(hours=1), timedelta(minutes=5))

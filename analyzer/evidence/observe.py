@@ -17,7 +17,8 @@ from analyzer.history import Histories
 from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import Resource
 from analyzer.quantity import Memory
-from analyzer.usage import EVENT_KINDS, Usage
+from analyzer.tables import EVENT_KINDS
+from analyzer.usage import Usage
 
 Array = npt.NDArray[np.float64]
 

@@ -18,7 +18,7 @@ import pandas as pd
 from analyzer.history import Histories
 from analyzer.quantity import Memory, TargetName
 from analyzer.recommend.case import Bound, Facts
-from analyzer.usage import NAMES
+from analyzer.tables import NAMES
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -29,7 +29,8 @@ from analyzer.sources.days import summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.recording import FILES, load_recording, save_recording
 from analyzer.sources.window import DAY
-from analyzer.usage import Recording, no_days, validate_days
+from analyzer.tables import no_days, validate_days
+from analyzer.usage import Recording
 
 _LOG = logging.getLogger(__name__)
 _SEAL = "seal.json"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.tables import NAMES, no_days, validate_days
 from analyzer.telemetry import gate
-from analyzer.usage import NAMES, Recording, Usage, no_days, validate_days
+from analyzer.usage import Recording, Usage
 
 _LATE = timedelta(days=3)
 """After so long nothing more arrives of a day."""

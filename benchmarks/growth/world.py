@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analyzer.sources.recording.recording import save_recording
-from analyzer.usage import Meta, Recording, Usage, validate_events, validate_specs
+from analyzer.tables import validate_events, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 STEP = timedelta(minutes=5)

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.usage import NAMES, Meta, Recording, Usage, validate_events, validate_specs
+from analyzer.tables import NAMES, validate_events, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 from benchmarks.loop.life import Lived, live
 from benchmarks.loop.worlds import NODE_CORES, NODE_MIB, Given, Workload

@@ -47,7 +47,8 @@ from analyzer.models.pattern import recognise
 from analyzer.pipeline.judgement import score_policy
 from analyzer.pipeline.method import Method
 from analyzer.placement import pressure, slots_of
-from analyzer.usage import NAMES, Meta, Recording, Usage, validate_events, validate_specs
+from analyzer.tables import NAMES, validate_events, validate_specs
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from analyzer.cli import main
 from analyzer.sources import load_recording, save_recording
-from analyzer.usage import validate_events
+from analyzer.tables import validate_events
 
 SAMPLE = Path(__file__).parents[2] / "sample-data"
 RECORDING = ["--source", f"recording:{SAMPLE}/recording"]

@@ -11,7 +11,8 @@ import pytest
 
 from analyzer.evidence import observe
 from analyzer.history import Histories, build_histories
-from analyzer.usage import Recording, Usage, validate_days, validate_pods
+from analyzer.tables import validate_days, validate_pods
+from analyzer.usage import Recording, Usage
 from tests.samples import MIB, START, histories, meta, names, steady
 
 DAY = 288

@@ -12,7 +12,8 @@ import pytest
 from analyzer.pipeline.review import analyze
 from analyzer.quantity import Memory
 from analyzer.recommend import Recommendation
-from analyzer.usage import Recording, Usage, validate_days, validate_specs
+from analyzer.tables import validate_days, validate_specs
+from analyzer.usage import Recording, Usage
 from tests.samples import MIB, START, meta, names, steady
 
 GIB = 1024 * MIB

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analyzer.usage import CONTAINER_TYPES, validate_events, validate_specs, validate_usage
+from analyzer.tables import CONTAINER_TYPES, validate_events, validate_specs, validate_usage
 
 SAMPLE_DATA = Path(__file__).resolve().parents[2] / "sample-data"
 NAMES = ["namespace", "workload_kind", "workload", "container"]

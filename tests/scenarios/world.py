@@ -27,16 +27,8 @@ from analyzer.presets import PROTECTED, Protected
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Report
-from analyzer.usage import (
-    NAMES,
-    Meta,
-    Recording,
-    Usage,
-    validate_events,
-    validate_pods,
-    validate_specs,
-    validate_usage,
-)
+from analyzer.tables import NAMES, validate_events, validate_pods, validate_specs, validate_usage
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 Array = npt.NDArray[np.float64]

@@ -26,7 +26,8 @@ from analyzer.sources.days import has_arrived, summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
-from analyzer.usage import NAMES, Recording, validate_days, validate_events, validate_pods
+from analyzer.tables import NAMES, validate_days, validate_events, validate_pods
+from analyzer.usage import Recording
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
 

@@ -21,7 +21,8 @@ from analyzer.sources import (
     open_source,
     save_recording,
 )
-from analyzer.usage import NAMES, Recording
+from analyzer.tables import NAMES
+from analyzer.usage import Recording
 from tests.sample_server import SLICE
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END, MIB, ODD_IMAGE

@@ -28,14 +28,9 @@ from analyzer.sources import (
 )
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
+from analyzer.tables import validate_days, validate_events, validate_pods, validate_specs
 from analyzer.telemetry import gate
-from analyzer.usage import (
-    Recording,
-    validate_days,
-    validate_events,
-    validate_pods,
-    validate_specs,
-)
+from analyzer.usage import Recording
 from tests.samples import MIB, START, steady
 from tests.sources.conftest import ROOT
 

@@ -37,7 +37,8 @@ from analyzer.sources.prometheus.promql import (
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.raw import raw_by_container, raw_series
 from analyzer.sources.prometheus.reader import Question, Reader
-from analyzer.usage import NAMES, Usage, validate_events
+from analyzer.tables import NAMES, validate_events
+from analyzer.usage import Usage
 
 _LATE = 300.0
 _SOON = 120.0

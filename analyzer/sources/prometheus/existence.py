@@ -29,7 +29,8 @@ from analyzer.sources.prometheus.promql import any_of, left_open, one_of, over, 
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.reader import Reader
 from analyzer.sources.prometheus.specs import observed
-from analyzer.usage import Usage, validate_pods
+from analyzer.tables import validate_pods
+from analyzer.usage import Usage
 
 _RECENT = timedelta(minutes=15)
 """How far back what exists is looked for: several scrapes of kube-state-metrics."""

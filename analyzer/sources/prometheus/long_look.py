@@ -20,7 +20,7 @@ from analyzer.sources.prometheus.promql import Matchers, left_open, over, select
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.reader import Reader
 from analyzer.sources.window import DAY
-from analyzer.usage import NAMES, validate_days
+from analyzer.tables import NAMES, validate_days
 
 DEPTHS = (35, 28, 21, 17)
 """How many days before the end of the window are tried for the oldest sample. Five weeks hold every

@@ -54,7 +54,8 @@ from analyzer.sources.prometheus.throttling import read_throttling
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import FORMAT, cut_recording
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import Meta, Recording, Usage, no_days, utc
+from analyzer.tables import no_days
+from analyzer.usage import Meta, Recording, Usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)

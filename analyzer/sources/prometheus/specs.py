@@ -17,7 +17,8 @@ from analyzer.sources.prometheus.events import Event
 from analyzer.sources.prometheus.facts import Facts
 from analyzer.sources.prometheus.owners import ContainerName
 from analyzer.sources.prometheus.ragged import Grid
-from analyzer.usage import NAMES, Usage, validate_specs
+from analyzer.tables import NAMES, validate_specs
+from analyzer.usage import Usage
 from analyzer.workload import ContainerRef
 
 _COLUMNS = ("cpu_request_cores", "cpu_limit_cores", "memory_request_bytes", "memory_limit_bytes")

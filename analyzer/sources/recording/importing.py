@@ -22,17 +22,15 @@ from analyzer.errors import RecordingError
 from analyzer.kinds import DEPLOYMENT
 from analyzer.sources.window import DAY
 from analyzer.spec import read_hpa
-from analyzer.usage import (
+from analyzer.tables import (
     NAMES,
-    Meta,
-    Recording,
-    Usage,
     validate_days,
     validate_events,
     validate_pods,
     validate_specs,
     validate_usage,
 )
+from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 
 _SERIES = "series_id"

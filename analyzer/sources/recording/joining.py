@@ -11,14 +11,8 @@ import pandas as pd
 
 from analyzer.sources.days import join_summaries
 from analyzer.sources.prometheus.ragged import Grid, join_days
-from analyzer.usage import (
-    NAMES,
-    Meta,
-    Recording,
-    validate_events,
-    validate_pods,
-    validate_specs,
-)
+from analyzer.tables import NAMES, validate_events, validate_pods, validate_specs
+from analyzer.usage import Meta, Recording
 
 _SAME = [
     *NAMES,

@@ -21,7 +21,8 @@ from analyzer.sources.examine import examine_recording
 from analyzer.sources.recording.meta_file import FORMAT, read_meta, write_meta
 from analyzer.sources.recording.usage_file import read_usage, unreadable, write_usage
 from analyzer.sources.window import DAY, Progress, Window, silent
-from analyzer.usage import NAMES, TABLES, Meta, Recording, Usage, utc
+from analyzer.tables import NAMES, TABLES
+from analyzer.usage import Meta, Recording, Usage, utc
 
 ALWAYS = ("specs", "events")
 """Tables that are written even where they are empty, as ever."""

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from analyzer.errors import RecordingError
 from analyzer.sources.prometheus.ragged import Grid, Origin, Runs, assemble, overlapping
-from analyzer.usage import NAMES, VALUES, Floats, Ints, Meta, Usage, as_floats
+from analyzer.tables import NAMES, VALUES
+from analyzer.usage import Floats, Ints, Meta, Usage, as_floats
 from analyzer.workload import ContainerRef
 
 _ROW_GROUP = 100_000
