@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.errors import UsageError
+from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
-from analyzer.gate import Judgement, judge
 from analyzer.gitops.index.place import Finding
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace

@@ -13,7 +13,7 @@ import msgspec
 
 from analyzer.check import Check
 from analyzer.config import json_schema
-from analyzer.gate import Judgement
+from analyzer.fitness import Judgement
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.ledger.story import Episode

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, data, gate, history, manual, repository, serve, settings
+from analyzer.cli import analysis, check, data, history, manual, repository, serve, settings
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.errors import AnalyzerError, OutputError
@@ -185,7 +185,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.diff,
         repository.patch,
         repository.pr,
-        gate.check,
+        check.check,
         repository.trace,
         repository.index,
     ),

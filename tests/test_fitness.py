@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.gate import Judgement, comment, judge
+from analyzer.fitness import Judgement, comment, judge
 from analyzer.gitops.index.repository_index import index_repository
 from analyzer.landing import live_of
 from analyzer.quantity import Memory

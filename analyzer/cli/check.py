@@ -16,7 +16,7 @@ from analyzer.cli.repository import CHANGES, PARTIAL, given_by, report_options
 from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
-    from analyzer.gate import Fit, Judgement
+    from analyzer.fitness import Fit, Judgement
 
 _FAILING: dict[str, tuple[Fit, ...]] = {"low": ("low",), "tight": ("low", "tight"), "never": ()}
 
@@ -51,7 +51,7 @@ def check(
     (--from run.json) or the source has seen: too low, tight, as measured, or more than needed. The
     checkout stays as it is. With --comment it is said on the pull request, in one comment.
     """
-    from analyzer.gate import comment, headline, marker
+    from analyzer.fitness import comment, headline, marker
     from analyzer.landing import judge_change
 
     view = view_of(parameters)
