@@ -16,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_httpserver import HTTPServer
 
 from analyzer.errors import ConfigError, SourceError
+from analyzer.history import Skipped
 from analyzer.ledger import Outcome
+from analyzer.models.demand import Step
 from analyzer.notify.delivery import tell, tell_failure
 from analyzer.notify.message import message_of
 from analyzer.notify.settings import NotifySettings, When
@@ -66,6 +68,19 @@ def test_metrics_say_what_became_of_the_containers_and_the_requests() -> None:
     assert found["cpu_requests_cores", "proposed"] == 0.1
     assert found["partial_reads",] == 0
     assert found["last_success_timestamp_seconds",] == MOMENT.timestamp()
+
+
+def test_each_container_is_counted_once_by_what_is_said_of_it() -> None:
+    """One to change, one left alone for its autoscaler, one right as it is, one skipped."""
+    same = recommendation(resources("1"), resources("1"), of=ref(workload="right"))
+    alone = replace(same, ref=ref(workload="held"))
+    step = Step("hands off", "1", "1", "a HorizontalPodAutoscaler scales on it")
+    held = replace(alone, trail={**alone.trail, "cpu_request": (step,)})
+    changed = recommendation(resources("1"), resources("100m"))
+    skipped = (Skipped(ref(workload="gone"), "no usage"),)
+    found = samples(report(changed, same, held, skipped=skipped))
+    counts = {key[1]: value for key, value in found.items() if key[0] == "containers"}
+    assert counts == {"change": 1, "right": 1, "held": 1, "skipped": 1}
 
 
 def test_what_was_promised_and_came_is_weighted_by_weeks() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from analyzer.sources import PrometheusSource, Window
 from analyzer.sources.prometheus.events import _rises
 from analyzer.sources.prometheus.raw import corners
+from tests.sources.smallcluster import END
+from tests.sources.weather import Weather, proxy
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,15 @@ def test_corners_keep_every_rise() -> None:
     samples = [(0.0, 0.0), (60.0, 0.0), (120.0, 0.0), (180.0, 1.0), (240.0, 1.0), (300.0, 1.0)]
     assert corners(samples) == [(0, 0), (120, 0), (180, 1), (300, 1)]
     assert corners([]) == []
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(48, True), (6, False)])
+def test_a_counter_that_rose_before_the_window_is_asked_about_no_further(
+    small_server: str, hours: int, asked: bool
+) -> None:
+    """db-0 was restarted twelve hours before the end: of six hours nobody needs its samples."""
+    sky = Weather(lambda answer: answer, times=0)
+    with proxy(small_server, sky) as url:
+        PrometheusSource(url).read(Window(END, timedelta(hours=hours)))
+    looked = [body for body in sky.bodies if b"restarts_total" in body and b"db-0" in body]
+    assert bool(looked) == asked
