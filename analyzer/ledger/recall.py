@@ -57,7 +57,9 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
     most = _highest(_since(reviews, now, HOLD))
     longer = _highest(_since(reviews, now, HOLD_LONGER))
     growth, hits = _growth(reviews, now), _hits(_since(reviews, now, KILLS))
-    leaked = _leaked(_since(reviews, now, LEAKS))
+    leaked = _last_time(_since(reviews, now, LEAKS), "leaks")
+    elsewhere = _last_time(_since(reviews, now, HOLD), "killed_elsewhere")
+    started = _last_time(_since(reviews, now, PEAKS), "starts")
     peaks = _since(reviews, now, PEAKS).groupby(KEY, observed=True)["memory_max_bytes"].max()
     peak = {named(key): value for key, value in peaks.items()}
     refusals = _refusals(past, now)
@@ -79,6 +81,8 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
             killed_at=limits,
             fills_since=fills_since,
             leaked=leaked.get(ref),
+            killed_elsewhere=elsewhere.get(ref),
+            started=started.get(ref),
             peak=_bytes(peak.get(ref)),
             open=_open(last, current, settings),
             rejected=rejected,
@@ -142,18 +146,18 @@ def _hits(
     return found
 
 
-def _leaked(reviews: pd.DataFrame) -> dict[ContainerRef, datetime]:
-    """When a review last saw memory leak, of the containers where one did."""
-    leaks = reviews[reviews["leaks"] > 0].groupby(KEY, observed=True)["reviewed"].max()
-    return {named(key): moment.to_pydatetime() for key, moment in leaks.items()}
+def _last_time(reviews: pd.DataFrame, what: str) -> dict[ContainerRef, datetime]:
+    """When a review last saw `what`, of the containers where one did."""
+    seen = reviews[reviews[what] > 0].groupby(KEY, observed=True)["reviewed"].max()
+    return {named(key): moment.to_pydatetime() for key, moment in seen.items()}
 
 
 def _turned(reviews: pd.DataFrame, since: datetime) -> set[ContainerRef]:
-    """Containers one of whose amounts was changed, after `since`, the other way than before."""
+    """Containers one of whose amounts was proposed, after `since`, the other way than before."""
     found: set[ContainerRef] = set()
     groups = reviews.groupby(KEY, observed=True, sort=False)
     for target in DEMANDED:
-        delta = groups[f"{target}_now"].diff().astype("float64")
+        delta = groups[f"{target}_proposed"].diff().astype("float64")
         moved = reviews[KEY].assign(way=np.sign(delta.to_numpy(dtype=np.float64)))
         moved = moved[moved["way"].notna() & (moved["way"] != 0)]
         before = moved.groupby(KEY, observed=True, sort=False)["way"].shift()

@@ -6,8 +6,13 @@ Amounts are exact (millicores, bytes; null where nothing is declared) in the col
 proposed amount, ``promised_...`` those stated for the amounts that hold. ``origin`` says how
 those came about: ``declared``, ``proposed``, ``by hand``. ``hours`` and what follows is what
 happened to them since the review before, or since they were merged. ``killed_limit`` is the highest
-limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets, and
-``leaks`` 1 where memory climbed through each life and fell at its end.
+limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets,
+``leaks`` 1 where memory climbed through each life and fell at its end, ``killed_elsewhere`` how
+many kills it saw far below the limit, and ``starts`` 1 where it saw a start.
+
+A row of the kind ``judged`` is about all containers: what was stated for one ``resource`` at one
+``risk`` a horizon ago was exceeded in ``exceeded`` of ``containers`` (of CPU: shares of the time in
+sum), as the model that ``by`` names had stated it.
 """
 
 from __future__ import annotations
@@ -39,15 +44,23 @@ What was ``rejected`` is not recommended again for a while. What was ``closed`` 
 it was closed, so that a label or a tick can bring it back there.
 """
 
-_TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
+_TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings", "resource")
 _TIMES = ("reviewed", "since")
-_LATER = ("killed_limit", "fills", "leaks")
+_LATER = (
+    "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "resource", "risk",
+    "containers", "exceeded",
+)  # fmt: skip
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
     *(f"{target}_{which}" for which in AMOUNTS for target in TARGETS),
     "oom_kills",
     "kills",
-    *_LATER,
+    "killed_limit",
+    "fills",
+    "leaks",
+    "killed_elsewhere",
+    "starts",
+    "containers",
 )
 _NUMBERS = (
     *(f"stated_{target}" for target in RISKS),
@@ -59,6 +72,8 @@ _NUMBERS = (
     "cpu_above",
     "memory_above",
     "throttled_since",
+    "risk",
+    "exceeded",
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
 
@@ -110,7 +125,7 @@ def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
     if not kept:
         return no_ledger()
     rows = pd.concat(kept, ignore_index=True)
-    rows = rows.drop_duplicates([*KEY, "reviewed", "entry"], keep="last")
+    rows = rows.drop_duplicates([*KEY, "reviewed", "entry", "resource", "risk"], keep="last")
     return Ledger(rows.sort_values([*KEY, "reviewed"], kind="stable", ignore_index=True))
 
 

@@ -61,6 +61,8 @@ def update(
                 "oom_kills": r.evidence.oom_kills,
                 "throttled": r.evidence.throttled,
                 "leaks": int(r.findings.get("memory") == "leak"),
+                "killed_elsewhere": kills.get(index, NO_KILLS).elsewhere,
+                "starts": int(r.evidence.starts),
             }
             | _limit_hit(kills.get(index, NO_KILLS))
             | held.columns()

@@ -87,6 +87,10 @@ class Past:
     """When a review first found that it fills whatever it gets; None where none did."""
     leaked: datetime | None = None
     """When a review last saw its memory leak; None where none did."""
+    killed_elsewhere: datetime | None = None
+    """When a review last saw it killed far below its limit; None where none did lately."""
+    started: datetime | None = None
+    """When a review last saw it start, as long as its peak is remembered."""
 
 
 NO_PAST = Past()
@@ -111,6 +115,9 @@ class Facts:
     """What the largest node can give to pods, as requests."""
     growth: Mapping[Resource, float] = field(default_factory=dict)
     """By how much usage clearly grows within the window, in logarithms per day."""
+    right: Mapping[TargetName, tuple[float, float]] = field(default_factory=dict)
+    """Cores or bytes at more and at less than the allowed risk, between which what was said earlier
+    is still right."""
     kills: Kills = NO_KILLS
     bounds: tuple[Bound, ...] = ()
     rooms: tuple[Room, ...] = ()
@@ -179,6 +186,14 @@ class Case:
         """What the model says, at the risk that is allowed."""
         level = self.facts.demand[self.target]
         return Cpu.from_cores(level) if self.resource == "cpu" else Memory.from_bytes(level)
+
+    @property
+    def still_right(self) -> tuple[Quantity, Quantity]:
+        """Between which amounts one that was said earlier is neither too risky nor too safe."""
+        least, most = self.facts.right[self.target]
+        if self.resource == "cpu":
+            return Cpu.from_cores(least), Cpu.from_cores(most)
+        return Memory.from_bytes(least), Memory.from_bytes(most)
 
     @property
     def request(self) -> Quantity | None:

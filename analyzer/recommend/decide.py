@@ -28,6 +28,7 @@ from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
+from analyzer.recommend.past import RISKIER, SAFER
 from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.qos import steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
@@ -210,6 +211,10 @@ def _gather(
 ) -> dict[int, Facts]:
     """What is known of each chosen container."""
     levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
+    riskier, safer = (
+        {target: demand.at(_resource(target), risks[target] * share) for target in TARGETS}
+        for share in (RISKIER, SAFER)
+    )
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
     return {
@@ -224,6 +229,7 @@ def _gather(
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
+            right={t: (float(riskier[t][index]), float(safer[t][index])) for t in TARGETS},
             kills=kills.get(index, NO_KILLS),
             admissions=admissions.get(histories.containers[index].namespace, {}),
         )

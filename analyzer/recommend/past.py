@@ -16,6 +16,7 @@ from analyzer.history import Histories
 from analyzer.models.demand import Array, Demand, Resource
 from analyzer.policy import Policies, Policy, round_up, worth_changing
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
+from analyzer.recommend.bounds import firm_share
 from analyzer.recommend.case import Case, Past
 from analyzer.recommend.step import Outcome, PolicyStep, text
 from analyzer.workload import ContainerRef
@@ -24,6 +25,10 @@ DEMANDED: tuple[TargetName, ...] = ("cpu_request", "memory_request", "memory_lim
 """The amounts that follow from demand."""
 SMALL_CUT, SMALL_RAISE = 0.25, 0.25
 """Smaller changes save little, and are sooner turned around by chance."""
+OFF, LESS_ROOM = 0.25, 0.1
+"""An open amount stays until it is off by a quarter, and a limit until its room is a tenth less."""
+RISKIER, SAFER = 2.0, 0.25
+"""Or until its risk is twice, or less than a quarter, of what the policy allows."""
 MOVED = 0.2
 """A rejected change is proposed again once its amount differs by more than this share."""
 
@@ -78,6 +83,15 @@ def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -
         ref: Past(wanted=most, span=span, wanted_last=demanded_of(last.get(ref, Resources())))
         for ref, most in found.items()
     }
+
+
+def most_of(one: Resources, other: Mapping[TargetName, Quantity]) -> Resources:
+    """`one`, and where it has less of an amount than the `other`, that."""
+    for target, amount in other.items():
+        own = one.amount(target)
+        if own is not None and amount > own:
+            one = one.with_amount(target, amount)
+    return one
 
 
 def demanded_of(resources: Resources) -> dict[TargetName, Quantity]:
@@ -145,17 +159,44 @@ def confirmed(case: Case, amount: Quantity) -> Outcome:
 
 
 def still_right(case: Case, amount: Quantity) -> Outcome:
-    """An open proposal stays as it is until it is off by what is worth a change."""
+    """What lies open stays as it is until it has become wrong, and so does what it left alone.
+
+    Too little is wrong once its risk is more than twice what is allowed (a limit also once its
+    room has shrunk by a tenth), or once something other than demand asks for a quarter more. Too
+    much is wrong where all reviews of the last weeks would have reserved a quarter less, at less
+    than a quarter of the risk allowed. What a limit cut off is always worth saying anew.
+    """
     open_ = case.facts.past.open
     before = None if open_ is None else open_.amount(case.target)
-    if before is None or case.now is None or before in (amount, case.now):
+    if before is None or case.now is None or amount == before:
         return amount, ""
-    # As far off upwards as downwards, but for a limit: above it lies a kill.
-    high, low = max(before, amount), min(before, amount)
-    wrong = worth_changing(high, low, case.policy)
-    if wrong or (case.target == "memory_limit" and worth_changing(before, amount, case.policy)):
+    if case.target == "memory_limit" and case.policy.memory_limit == "request":
+        return amount, ""  # it follows a request that has stayed already
+    wrong = (
+        _too_little(case, before, amount) if amount > before else _too_much(case, before, amount)
+    )
+    if wrong:
         return amount, ""
-    return before, "as already proposed: what changed since is too small to say it anew"
+    return before, "as already proposed: what changed since does not make it wrong"
+
+
+def _too_little(case: Case, before: Quantity, amount: Quantity) -> bool:
+    """Whether `before` has come to be less than is needed, now that `amount` is wanted."""
+    if case.facts.cut_off(case.resource):
+        return worth_changing(before, amount, case.policy)
+    if case.target == "memory_limit" and amount > before.scale(1 + LESS_ROOM):
+        return True
+    if case.demand.scale(firm_share(case.facts)) <= before:  # something else asks for more
+        return amount > before.scale(1 + OFF)
+    return case.still_right[0].scale(firm_share(case.facts)) > before
+
+
+def _too_much(case: Case, before: Quantity, amount: Quantity) -> bool:
+    """Whether `before` is far more than what any review of the last weeks wanted."""
+    wanted = case.facts.past.wanted.get(case.target, amount)
+    return before > max(amount, wanted).scale(1 + OFF) and before > case.still_right[1].scale(
+        firm_share(case.facts)
+    )
 
 
 def refused(case: Case, amount: Quantity) -> Outcome:
