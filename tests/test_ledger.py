@@ -26,6 +26,7 @@ from analyzer.ledger import (
     decided,
     episodes,
     judged_rows,
+    moves,
     no_ledger,
     read_ledger,
     recall,
@@ -52,6 +53,7 @@ from analyzer.tables import validate_events, validate_specs
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 from analyzer.writers.promise import promises
+from analyzer.writers.summary import write_summary
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -334,13 +336,34 @@ def test_the_summary_names_what_harmed_first_with_the_way_back() -> None:
     """A kill after a merge outweighs all savings: its container, since when, and the amounts."""
     ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
     ledger = review(ledger, week(1, SMALLER, kills=2), SMALLER, LARGER)
-    text = promises(score(ledger))
+    harmed = score(ledger)
+    text = promises(harmed, {REF: moves(SMALLER, LARGER)})
     assert (
         "- shop/Deployment/web/app: killed 2 times since 2026-03-09 (as proposed). To take it "
-        "back: CPU request 200m → 500m, memory request 512Mi → 1Gi, memory limit 1Gi → 2Gi."
+        "back: CPU request 200m → 500m, memory request 512Mi → 1Gi, memory limit 1Gi → 2Gi. "
+        "Proposed instead: CPU request 200m → 300m, memory request 512Mi → 768Mi, "
+        "memory limit 1Gi → 1536Mi."
     ) in text
+    assert "Nothing is proposed instead." in promises(harmed, {})
     assert "1 merged change, together 1.0 container-weeks" in text
     assert "containers were killed in 100% of weeks (1% promised)" in text
+
+
+def test_after_a_kill_the_raise_stands_beside_the_way_back() -> None:
+    """A run whose merged change was killed at its limit says what was before and what to do now."""
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    after = week(1, SMALLER, memory=1020, kills=2)
+    report = whole_review(after, Method(backtest=False), ledger=ledger).report
+    assert report.harmed == {REF}
+    [proposed] = report.changed
+    limit = proposed.proposed.memory_limit
+    assert limit is not None
+    assert limit > Memory(1024 * MIB)
+    [text] = write_summary(report).values()
+    told = text.decode()
+    assert "memory limit 1Gi → 2Gi. Proposed instead: " in told
+    assert f"memory limit 1Gi → {limit}." in told
+    assert told.index("Proposed instead") < told.index("## Changes")
 
 
 def test_a_run_scores_what_the_ledger_promised() -> None:
@@ -700,6 +723,7 @@ def judged_case(
     [
         (340, 0.33, (0.29, 0.40), 300),  # more is wanted, at less than twice the risk
         (340, 0.33, (0.31, 0.40), 340),  # its risk has more than doubled
+        (325, 0.32, (0.31, 0.40), 300),  # but less than a tenth more is wanted
         (370, 0.29, (0.20, 0.40), 300),  # something else than demand asks for less than a quarter
         (380, 0.29, (0.20, 0.40), 380),  # and for more than a quarter
         (245, 0.24, (0.20, 0.28), 300),  # 300 is less than a quarter above 245
@@ -718,9 +742,9 @@ def test_an_open_proposal_changes_only_once_it_is_wrong(
 def test_what_an_open_proposal_left_alone_stays_alone() -> None:
     """Memory lies open, CPU does not: a small raise of CPU waits, one at twice the risk comes."""
     open_ = Resources(Cpu(500), None, Memory(700 * MIB))
-    for least, expected in ((0.45, 500), (0.51, 540)):
-        of = judged_case("cpu_request", open_, 0.53, (least, 0.7))
-        assert still_right(of, Cpu(540))[0] == Cpu(expected)
+    for least, expected in ((0.45, 500), (0.51, 560)):
+        of = judged_case("cpu_request", open_, 0.55, (least, 0.7))
+        assert still_right(of, Cpu(560))[0] == Cpu(expected)
 
 
 def test_an_open_proposal_is_lowered_only_below_what_lately_was_wanted() -> None:

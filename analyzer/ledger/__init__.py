@@ -6,7 +6,7 @@ were changed by hand, and what stays as it was is open.
 """
 
 from analyzer.ledger.judged import judged_rows, tallies
-from analyzer.ledger.outcome import Outcome, overruns, score
+from analyzer.ledger.outcome import Outcome, moves, overruns, score
 from analyzer.ledger.recall import recall
 from analyzer.ledger.store import append, read_ledger
 from analyzer.ledger.story import Episode, episodes
@@ -22,6 +22,7 @@ __all__ = [
     "decided",
     "episodes",
     "judged_rows",
+    "moves",
     "no_ledger",
     "overruns",
     "read_ledger",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analyzer.ledger.table import Ledger, Row, amounts_of, number
-from analyzer.quantity import Resources
+from analyzer.quantity import TARGETS, Resources
 from analyzer.workload import ContainerRef
 
 WEEK_HOURS = 168.0
@@ -42,6 +42,22 @@ class Outcome:
     def harmed(self) -> bool:
         """Whether a kill or heavy throttling followed."""
         return self.kills > 0 or self.throttled >= HEAVY_THROTTLING
+
+    @property
+    def way_back(self) -> str:
+        """What would undo it, in words."""
+        return moves(self.now, self.before)
+
+
+def moves(now: Resources, then: Resources) -> str:
+    """The amounts that differ: ``memory request 512Mi → 1Gi, memory limit none → 2Gi``."""
+    changes = []
+    for target in TARGETS:
+        pair = now.amount(target), then.amount(target)
+        if pair[0] != pair[1]:
+            old, new = ("none" if amount is None else str(amount) for amount in pair)
+            changes.append(f"{target.replace('cpu', 'CPU').replace('_', ' ')} {old} → {new}")
+    return ", ".join(changes)
 
 
 def score(ledger: Ledger) -> tuple[Outcome, ...]:

@@ -85,6 +85,7 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
             started=started.get(ref),
             peak=_bytes(peak.get(ref)),
             open=_open(last, current, settings),
+            accepted=_accepted(last, current),
             rejected=rejected,
             refused=reason,
         )
@@ -172,6 +173,13 @@ def _open(last: Row, current: Resources, settings: str) -> Resources | None:
     proposed, now = amounts_of(last, "proposed"), amounts_of(last, "now")
     waits = proposed != now and now == current and last["settings"] == settings
     return proposed if waits else None
+
+
+def _accepted(last: Row, current: Resources) -> bool:
+    """Whether what holds followed a proposal: merged now, or found merged by the last review."""
+    if amounts_of(last, "now") == current:
+        return bool(last["origin"] != "declared")
+    return amounts_of(last, "proposed").effective() == current
 
 
 Refused = dict[TargetName, Quantity | None]

@@ -75,6 +75,8 @@ class Past:
     """The highest memory that any review remembers, however long ago."""
     open: Resources | None = None
     """What the last review proposed, where nobody has acted on it yet."""
+    accepted: bool = False
+    """Whether what holds was proposed by a review, or written by hand after one."""
     rejected: Mapping[TargetName, Quantity | None] = field(default_factory=dict)
     """What was proposed and refused, as long as it is to be left alone; None: to remove it."""
     refused: str = ""
@@ -155,6 +157,13 @@ class Case:
     target: TargetName
     settled: Resources
     """As proposed so far, and as it is now where nothing is decided yet."""
+    along: bool = False
+    """Whether some other amount of the container is known to change."""
+
+    @property
+    def restarts_anyway(self) -> bool:
+        """Whether another amount changes, so that this one costs no restart of its own."""
+        return self.along or self.settled != self.facts.current
 
     @property
     def policy(self) -> Policy:

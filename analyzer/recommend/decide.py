@@ -267,10 +267,25 @@ def _recommend_one(
 def decide_amounts(
     facts: Facts, learned: Mapping[Resource, tuple[Step, ...]]
 ) -> tuple[Resources, dict[str, tuple[Step, ...]]]:
-    """All four amounts of a container with their trails, requests behind what was `learned`."""
+    """All four amounts of a container with their trails, requests behind what was `learned`.
+
+    Where usage grows and one amount changes, the others are asked once more: what would have to
+    follow soon comes along.
+    """
+    found = _decide_amounts(facts, learned, frozenset())
+    changed = frozenset(t for t in TARGETS if found[0].amount(t) != facts.current.amount(t))
+    if changed and any(facts.growth_of(resource) > 0 for resource in RESOURCES):
+        return _decide_amounts(facts, learned, changed)
+    return found
+
+
+def _decide_amounts(
+    facts: Facts, learned: Mapping[Resource, tuple[Step, ...]], changed: frozenset[TargetName]
+) -> tuple[Resources, dict[str, tuple[Step, ...]]]:
+    """The amounts, where those that are `changed` are known to change."""
     settled, trail = facts.current, dict[str, tuple[Step, ...]]()
     for target, plan in _PLANS:
-        case = Case(facts, target, settled)
+        case = Case(facts, target, settled, along=bool(changed - {target}))
         before = learned[case.resource] if case.part == "request" else ()
         amount, steps = follow(plan(case), case, before)
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)

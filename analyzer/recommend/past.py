@@ -25,10 +25,10 @@ DEMANDED: tuple[TargetName, ...] = ("cpu_request", "memory_request", "memory_lim
 """The amounts that follow from demand."""
 SMALL_CUT, SMALL_RAISE = 0.25, 0.25
 """Smaller changes save little, and are sooner turned around by chance."""
-OFF, LESS_ROOM = 0.25, 0.1
-"""An open amount stays until it is off by a quarter, and a limit until its room is a tenth less."""
 RISKIER, SAFER = 2.0, 0.25
-"""Or until its risk is twice, or less than a quarter, of what the policy allows."""
+"""An open amount is right as long as its risk is between a quarter and twice of what is allowed,"""
+OFF, LITTLE = 0.25, 0.1
+"""or as long as it is less than a quarter too much, or a tenth too little."""
 MOVED = 0.2
 """A rejected change is proposed again once its amount differs by more than this share."""
 
@@ -159,33 +159,47 @@ def confirmed(case: Case, amount: Quantity) -> Outcome:
 
 
 def still_right(case: Case, amount: Quantity) -> Outcome:
-    """What lies open stays as it is until it has become wrong, and so does what it left alone.
+    """What lies open or was accepted stays until it has become wrong; so does what was left alone.
 
-    Too little is wrong once its risk is more than twice what is allowed (a limit also once its
-    room has shrunk by a tenth), or once something other than demand asks for a quarter more. Too
-    much is wrong where all reviews of the last weeks would have reserved a quarter less, at less
-    than a quarter of the risk allowed. What a limit cut off is always worth saying anew.
+    Too little is wrong where a tenth more is wanted and the risk is more than twice what is
+    allowed (a limit does not wait for that), or where something other than demand asks for a
+    quarter more. Too much is wrong where no review of the last weeks wanted more than four fifths
+    of it, and its risk is less than a quarter of what is allowed. What a limit cut off is always
+    worth saying anew.
     """
-    open_ = case.facts.past.open
-    before = None if open_ is None else open_.amount(case.target)
+    before, why = _said(case)
     if before is None or case.now is None or amount == before:
         return amount, ""
     if case.target == "memory_limit" and case.policy.memory_limit == "request":
         return amount, ""  # it follows a request that has stayed already
-    wrong = (
-        _too_little(case, before, amount) if amount > before else _too_much(case, before, amount)
-    )
-    if wrong:
+    judge = _too_little if amount > before else _too_much
+    if judge(case, before, amount):
         return amount, ""
-    return before, "as already proposed: what changed since does not make it wrong"
+    return before, f"{why}: what changed since does not make it wrong"
+
+
+def _said(case: Case) -> tuple[Quantity | None, str]:
+    """What was said last and stands: open as it was proposed, or accepted.
+
+    A limit that was accepted is no anchor: below one that is a little too low lies a kill. Nor is a
+    request that growth has left behind, where the container restarts anyway.
+    """
+    past = case.facts.past
+    if past.open is not None:
+        return past.open.amount(case.target), "as already proposed"
+    grows = case.facts.growth_of(case.resource) > 0
+    if past.accepted and case.part == "request" and not (grows and case.restarts_anyway):
+        return case.now, "as accepted"
+    return None, ""
 
 
 def _too_little(case: Case, before: Quantity, amount: Quantity) -> bool:
     """Whether `before` has come to be less than is needed, now that `amount` is wanted."""
     if case.facts.cut_off(case.resource):
         return worth_changing(before, amount, case.policy)
-    if case.target == "memory_limit" and amount > before.scale(1 + LESS_ROOM):
-        return True
+    more = amount > before.scale(1 + LITTLE)
+    if case.target == "memory_limit" or not more:
+        return more
     if case.demand.scale(firm_share(case.facts)) <= before:  # something else asks for more
         return amount > before.scale(1 + OFF)
     return case.still_right[0].scale(firm_share(case.facts)) > before

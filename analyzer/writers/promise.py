@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.escape import markdown
 from analyzer.ledger.outcome import Outcome, overruns
 from analyzer.plots.text import counted, percent
-from analyzer.recommend import TARGETS
+from analyzer.workload import ContainerRef
 
 _WORDS = {
     "cpu_request": "CPU was above the request for {} of the time ({} promised)",
@@ -16,11 +16,14 @@ _WORDS = {
 }
 
 
-def promises(outcomes: Sequence[Outcome]) -> str:
-    """What merged changes promised and what happened; those that harmed, with the way back."""
+def promises(outcomes: Sequence[Outcome], instead: Mapping[ContainerRef, str]) -> str:
+    """What merged changes promised and what happened.
+
+    Those that harmed come first, with the way back and what is proposed `instead`.
+    """
     if not outcomes:
         return ""
-    harmed = [_harm(outcome) for outcome in outcomes if outcome.harmed]
+    harmed = [_harm(o, instead.get(o.ref, "")) for o in outcomes if o.harmed]
     parts = ["## Promised and happened"]
     if harmed:
         parts.append("Followed by kills or throttling, first of all to be looked at:")
@@ -29,7 +32,7 @@ def promises(outcomes: Sequence[Outcome]) -> str:
     return "\n\n".join(parts)
 
 
-def _harm(outcome: Outcome) -> str:
+def _harm(outcome: Outcome, instead: str) -> str:
     seen = []
     if outcome.kills:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
@@ -38,20 +41,9 @@ def _harm(outcome: Outcome) -> str:
     whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
     return (
         f"- {markdown(str(outcome.ref))}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
-        f"({whose}). To take it back: {way_back(outcome)}."
+        f"({whose}). To take it back: {outcome.way_back}. "
+        + (f"Proposed instead: {instead}." if instead else "Nothing is proposed instead.")
     )
-
-
-def way_back(outcome: Outcome) -> str:
-    """The amounts as they were before, where they differ: ``memory limit 1Gi → 2Gi``."""
-    changes = []
-    for target in TARGETS:
-        now, before = getattr(outcome.now, target), getattr(outcome.before, target)
-        if now != before:
-            texts = ["none" if amount is None else str(amount) for amount in (now, before)]
-            name = target.replace("cpu", "CPU").replace("_", " ")
-            changes.append(f"{name} {' → '.join(texts)}")
-    return ", ".join(changes)
 
 
 def _in_sum(outcomes: Sequence[Outcome]) -> str:

@@ -29,7 +29,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _warnings(report),
         _notices(report),
         _verdicts(report),
-        promises(report.outcomes),
+        promises(report.outcomes, report.instead),
         _evidence(report),
         _as_markdown(pressure(report)),
         _as_markdown(groups(report)),
