@@ -411,6 +411,15 @@ def test_what_turned_around_is_lowered_after_half_a_year() -> None:
     assert (past.wanted["cpu_request"], past.span) == (Cpu(500), timedelta(weeks=26))
 
 
+def test_what_was_lowered_first_and_raised_then_has_turned() -> None:
+    """The first proposal counts as well: 500m declared, 200m proposed and merged, then 300m."""
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    ledger = review(ledger, week(1, SMALLER), SMALLER, LARGER)
+    assert recalled(ledger, week(2, LARGER)).span == timedelta(weeks=26)
+    once = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    assert recalled(once, week(1, SMALLER)).span == timedelta(weeks=5)
+
+
 def test_a_turn_is_remembered_for_a_year_after_it() -> None:
     """However long before it the first move was: a flap has no right to come back each quarter."""
     ledger = wants(no_ledger(), 0, FIRST, FIRST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,13 +60,14 @@ def moves(now: Resources, then: Resources) -> str:
     return ", ".join(changes)
 
 
-def score(ledger: Ledger) -> tuple[Outcome, ...]:
-    """What came of every change that holds, at the last review of its container.
+def score(ledger: Ledger, refs: Iterable[ContainerRef] | None = None) -> tuple[Outcome, ...]:
+    """What came of every change that holds, or of those of `refs`, at the last review of each.
 
     Those that harmed come first, then the newest.
     """
-    changed = [ref for ref, last in ledger.last.items() if last["origin"] != "declared"]
-    found = [_score_one(ref, ledger.reviews_of(ref)) for ref in changed]
+    meant = ledger.last if refs is None else set(refs) & ledger.last.keys()
+    changed = [ref for ref in meant if ledger.last[ref]["origin"] != "declared"]
+    found = [_score_one(ref, rows) for ref, rows in ledger.reviews_of_each(changed)]
     outcomes = [outcome for outcome in found if outcome is not None]
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 

@@ -158,11 +158,13 @@ def _turned(reviews: pd.DataFrame, since: datetime) -> set[ContainerRef]:
     found: set[ContainerRef] = set()
     groups = reviews.groupby(KEY, observed=True, sort=False)
     for target in DEMANDED:
-        delta = groups[f"{target}_proposed"].diff().astype("float64")
+        # The first review is held against what was declared then.
+        before = groups[f"{target}_proposed"].shift().fillna(reviews[f"{target}_now"])
+        delta = (reviews[f"{target}_proposed"] - before).astype("float64")
         moved = reviews[KEY].assign(way=np.sign(delta.to_numpy(dtype=np.float64)))
         moved = moved[moved["way"].notna() & (moved["way"] != 0)]
-        before = moved.groupby(KEY, observed=True, sort=False)["way"].shift()
-        flips = moved[before.notna() & (before != moved["way"])]
+        last = moved.groupby(KEY, observed=True, sort=False)["way"].shift()
+        flips = moved[last.notna() & (last != moved["way"])]
         flips = flips[reviews.loc[flips.index, "reviewed"] >= pd.Timestamp(since)]
         found |= {named(key) for key in flips[KEY].itertuples(index=False)}
     return found

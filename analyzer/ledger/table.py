@@ -17,13 +17,15 @@ sum), as the model that ``by`` names had stated it.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import LedgerError
@@ -77,6 +79,8 @@ _NUMBERS = (
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
 
+_AT_A_TIME = 256
+
 Row = Mapping[Hashable, Any]
 
 
@@ -105,8 +109,21 @@ class Ledger:
 
     def reviews_of(self, ref: ContainerRef) -> list[Row]:
         """The reviews of one container, oldest first."""
-        rows = self.rows.iloc[self._places.get(ref, [])]
-        return _plain(rows[rows["entry"] == "review"])
+        return next((rows for _, rows in self.reviews_of_each([ref])), [])
+
+    def reviews_of_each(
+        self, refs: Iterable[ContainerRef]
+    ) -> Iterator[tuple[ContainerRef, list[Row]]]:
+        """The reviews of those of `refs` that have any, oldest first.
+
+        Unpacked for many at a time, which costs a tenth, and never for all: rows take much memory.
+        """
+        known = iter([ref for ref in refs if ref in self._places])
+        while some := list(islice(known, _AT_A_TIME)):
+            places = [self._places[ref] for ref in some]
+            rows = iter(_plain(self.rows.iloc[np.concatenate(places)]))
+            for ref, where in zip(some, places, strict=True):
+                yield ref, list(islice(rows, len(where)))
 
     @cached_property
     def decisions(self) -> list[Row]:
@@ -114,9 +131,11 @@ class Ledger:
         return _plain(self.rows[self.rows["entry"] == "decision"])
 
     @cached_property
-    def _places(self) -> dict[ContainerRef, Any]:
-        places = self.rows.groupby(KEY, observed=True, sort=False).indices
-        return {named(key): where for key, where in places.items()}
+    def _places(self) -> dict[ContainerRef, npt.NDArray[np.int64]]:
+        """Where the reviews of each container are."""
+        reviews = np.flatnonzero(self.rows["entry"] == "review")
+        groups = self.rows[KEY].iloc[reviews].groupby(KEY, observed=True, sort=False).indices
+        return {named(key): reviews[where] for key, where in groups.items()}
 
 
 def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
