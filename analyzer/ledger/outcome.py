@@ -16,6 +16,7 @@ HEAVY_THROTTLING = 0.05
 LEAST_HOURS = 1.0
 _STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory_limit": "kills"}
 """What a risk is stated for, and the column of the ledger that counts its overruns."""
+_LIVED = ("since", "hours", "cpu_above", "memory_above", "kills", "throttled_since")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ def score(ledger: Ledger, refs: Iterable[ContainerRef] | None = None) -> tuple[O
     """
     meant = ledger.last if refs is None else set(refs) & ledger.last.keys()
     changed = [ref for ref in meant if ledger.last[ref]["origin"] != "declared"]
-    found = [_score_one(ref, rows) for ref, rows in ledger.reviews_of_each(changed)]
+    reviews = ledger.reviews_of_each(changed, _LIVED)
+    found = [_score_one(ref, ledger.last[ref], rows) for ref, rows in reviews]
     outcomes = [outcome for outcome in found if outcome is not None]
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 
@@ -87,8 +89,7 @@ def overruns(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, f
     return promised, happened
 
 
-def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
-    last = rows[-1]
+def _score_one(ref: ContainerRef, last: Row, rows: Sequence[Row]) -> Outcome | None:
     lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
     hours = sum(float(row["hours"]) for row in lived)
     if hours < LEAST_HOURS:

@@ -67,7 +67,7 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
     for ref, last in past.last.items():
         if ref not in histories.position:
             continue
-        held = ref in turned
+        held = ref in turned or ref in leaked  # what leaks is low after each restart alone
         current = histories.spec(histories.position[ref]).resources.effective()
         rejected, reason = refusals.get(ref, ({}, ""))
         limits, fills_since = hits.get(ref, ((), None))

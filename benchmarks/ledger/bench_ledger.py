@@ -25,7 +25,7 @@ import pandas as pd
 from analyzer.evidence import Evidence, Quantiles
 from analyzer.history import Histories, build_histories
 from analyzer.ledger import append, episodes, read_ledger, recall, score, update
-from analyzer.ledger.table import no_ledger
+from analyzer.ledger.table import RISKS, no_ledger
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.tables import validate_specs
@@ -34,12 +34,14 @@ from analyzer.workload import ContainerRef
 
 STEP, WEEK = timedelta(hours=1), timedelta(weeks=1)
 START = pd.Timestamp("2026-01-05", tz="UTC").to_pydatetime()
-NOW = Resources(Cpu(500), None, Memory(2**30), Memory(2**31))
+DECLARED = Resources(Cpu(500), None, Memory(2**30), Memory(2**31))
 PROPOSED = Resources(Cpu(300), None, Memory(2**29), Memory(2**30))
+MERGED = 4
+"""The week in which all that was proposed is merged."""
 Result = TypeVar("Result")
 
 
-def made_up(count: int, weeks: int) -> Histories:
+def made_up(count: int, weeks: int, now: Resources) -> Histories:
     """The last week of `weeks`: one pod a container, the same use all the time."""
     begin, steps = START + (weeks - 1) * WEEK, round(WEEK / STEP)
     meta = Meta("c", begin, begin + WEEK, STEP)
@@ -64,16 +66,16 @@ def made_up(count: int, weeks: int) -> Histories:
             "workload_kind": "Deployment",
             "workload": [ref.workload for ref in refs],
             "container": "m",
-            "cpu_request_cores": 0.5,
-            "memory_request_bytes": 2.0**30,
-            "memory_limit_bytes": 2.0**31,
+            "cpu_request_cores": now.cpu_request and now.cpu_request.cores,
+            "memory_request_bytes": now.memory_request and now.memory_request.bytes,
+            "memory_limit_bytes": now.memory_limit and now.memory_limit.bytes,
         }
     )
     return build_histories(Recording(meta, usage, validate_specs(specs)))
 
 
-def advice(histories: Histories) -> list[Recommendation]:
-    """A proposal for every container."""
+def advice(histories: Histories, now: Resources) -> list[Recommendation]:
+    """What holds and what is proposed for every container."""
     quantiles = Quantiles(0.1, 0.12, 0.13, 0.2)
     seen = Evidence(quantiles, replace(quantiles, max=3e8), 168, 1, 7.0, 1.0, START)
     return [
@@ -81,7 +83,7 @@ def advice(histories: Histories) -> list[Recommendation]:
             ref=ref,
             container_type="app",
             replicas=1,
-            current=NOW,
+            current=now,
             proposed=PROPOSED,
             trail=dict.fromkeys(TARGETS, ()),
             stated_risk={"cpu_request": 0.05, "memory_request": 0.1, "memory_limit": 0.01},
@@ -97,6 +99,11 @@ def wandering(rows: pd.DataFrame, week: int) -> pd.DataFrame:
     """`rows` as the review at the end of `week` would have written them."""
     rng = np.random.default_rng(week)
     changed = rows.assign(reviewed=START + (week + 1) * WEEK)
+    if week > MERGED:
+        merged = {name: rows[name.replace("_now", "_proposed")] for name in rows if "_now" in name}
+        lived = {"origin": "proposed", "since": START + MERGED * WEEK, "hours": 168.0}
+        lived |= {f"promised_{target}": 0.05 for target in RISKS}
+        changed = changed.assign(**merged, **lived, cpu_above=0.04, memory_above=0.0, kills=0)
     for name in rows.columns:
         if rows[name].dtype.kind == "f" and rows[name].notna().any():
             changed[name] = rows[name] * rng.lognormal(0, 0.1, len(rows))
@@ -117,9 +124,10 @@ def timed(what: str, work: Callable[[], Result]) -> Result:
 
 def main(count: int = 10_000, weeks: int = 52) -> None:
     """Print a line per step."""
-    histories = made_up(count, weeks)
-    recommendations = advice(histories)
-    rows = update(no_ledger(), recommendations, histories)
+    first = made_up(count, 1, DECLARED)
+    rows = update(no_ledger(), advice(first, DECLARED), first)
+    histories = made_up(count, weeks, PROPOSED)
+    recommendations = advice(histories, PROPOSED)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         for week in range(weeks - 1):
@@ -133,7 +141,7 @@ def main(count: int = 10_000, weeks: int = 52) -> None:
         timed("add them", lambda: append(place, found, START + weeks * WEEK))
         whole = ledger.plus(found)
         timed("score what was promised", lambda: score(whole))
-        # timed("tell the story of every proposal", lambda: episodes(whole))
+        timed("tell the story of every proposal", lambda: episodes(whole))
         size = sum(path.stat().st_size for path in place.iterdir())
         print(
             f"{size / 2**20:.1f} MiB on disk, {size / weeks / count:.0f} bytes a container and week"
