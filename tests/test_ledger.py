@@ -529,6 +529,23 @@ def test_a_kill_far_below_the_limit_and_a_start_are_recalled() -> None:
     assert recalled(ledger, week(16, FIRST)).started is None
 
 
+def test_a_request_is_not_lowered_below_what_the_last_start_took() -> None:
+    """The change makes it start again: of 1024 MiB not to 600 where starts took 800."""
+    past = Past(start_peak=Memory(800 * MIB))
+    after, reason = lasting(case(past, "memory_request"), Memory(600 * MIB))
+    assert after == Memory(800 * MIB)
+    assert "its last start took as much" in reason
+
+
+def test_what_a_start_took_is_recalled() -> None:
+    """300 MiB at the restart of Sunday evening; a week without a start says nothing else."""
+    of = week(0, FIRST, memory=300.0, kills=2)
+    ledger = no_ledger().plus(update(no_ledger(), [advice(FIRST, FIRST)], of))
+    ledger = wants(ledger, 1, FIRST, FIRST)
+    assert recalled(ledger, week(2, FIRST)).start_peak == Memory(300 * MIB)
+    assert recalled(ledger, week(17, FIRST)).start_peak is None
+
+
 # What came of each review's statements
 
 

@@ -60,8 +60,9 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
     leaked = _last_time(_since(reviews, now, LEAKS), "leaks")
     elsewhere = _last_time(_since(reviews, now, HOLD), "killed_elsewhere")
     started = _last_time(_since(reviews, now, PEAKS), "starts")
-    peaks = _since(reviews, now, PEAKS).groupby(KEY, observed=True)["memory_max_bytes"].max()
-    peak = {named(key): value for key, value in peaks.items()}
+    lately = _since(reviews, now, PEAKS).groupby(KEY, observed=True)
+    peak = {named(key): value for key, value in lately["memory_max_bytes"].max().items()}
+    start = {named(key): value for key, value in lately["start_peak"].last().items()}
     refusals = _refusals(past, now)
     found = {}
     for ref, last in past.last.items():
@@ -83,6 +84,7 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
             leaked=leaked.get(ref),
             killed_elsewhere=elsewhere.get(ref),
             started=started.get(ref),
+            start_peak=_bytes(start.get(ref)),
             peak=_bytes(peak.get(ref)),
             open=_open(last, current, settings),
             accepted=_accepted(last, current),

@@ -8,7 +8,8 @@ those came about: ``declared``, ``proposed``, ``by hand``. ``hours`` and what fo
 happened to them since the review before, or since they were merged. ``killed_limit`` is the highest
 limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets,
 ``leaks`` 1 where memory climbed through each life and fell at its end, ``killed_elsewhere`` how
-many kills it saw far below the limit, and ``starts`` 1 where it saw a start.
+many kills it saw far below the limit, ``starts`` 1 where it saw a start, and ``start_peak`` the
+bytes that starts took.
 
 A row of the kind ``judged`` is about all containers: what was stated for one ``resource`` at one
 ``risk`` a horizon ago was exceeded in ``exceeded`` of ``containers`` (of CPU: shares of the time in
@@ -49,8 +50,8 @@ it was closed, so that a label or a tick can bring it back there.
 _TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings", "resource")
 _TIMES = ("reviewed", "since")
 _LATER = (
-    "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "resource", "risk",
-    "containers", "exceeded",
+    "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "start_peak",
+    "resource", "risk", "containers", "exceeded",
 )  # fmt: skip
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
@@ -74,6 +75,7 @@ _NUMBERS = (
     "cpu_above",
     "memory_above",
     "throttled_since",
+    "start_peak",
     "risk",
     "exceeded",
 )

@@ -28,6 +28,8 @@ from analyzer.recommend import Recommendation
 from analyzer.recommend.past import DEMANDED
 from analyzer.workload import ContainerRef
 
+_START = timedelta(minutes=30)
+
 
 def update(
     ledger: Ledger,
@@ -63,6 +65,7 @@ def update(
                 "leaks": int(r.findings.get("memory") == "leak"),
                 "killed_elsewhere": kills.get(index, NO_KILLS).elsewhere,
                 "starts": int(r.evidence.starts),
+                "start_peak": _start_peak(histories, index),
             }
             | _limit_hit(kills.get(index, NO_KILLS))
             | held.columns()
@@ -183,6 +186,26 @@ def _limit_hit(kills: Kills) -> dict[str, Any]:
     if not kills.limits:
         return {}
     return {"killed_limit": int(max(kills.limits)), "fills": int(kills.fills)}
+
+
+def _start_peak(histories: Histories, index: int) -> float | None:
+    """The highest memory, in bytes, of the first half hour after the starts that the window saw."""
+    usage, length = histories.usage, 1 + -(-_START // histories.usage.step)
+    seen_from = int(usage.first.min()) if len(usage.first) else 0
+    events = histories.events_of(index)
+    again = events[events["kind"].isin(["restart", "oom_kill"])]
+    steps = (again["timestamp"] - pd.Timestamp(usage.start)) // usage.step
+    peaks = []
+    for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
+        low, high = _ends(usage, series)
+        first = int(usage.first[series])
+        begins = [step - first for step in steps[again["pod"] == usage.pods[series]].tolist()]
+        if first > seen_from:
+            begins.append(0)
+        for begin in begins:
+            part = usage.memory_bytes[low + max(begin, 0) : min(low + max(begin, 0) + length, high)]
+            peaks += part[~np.isnan(part)].tolist()
+    return max(peaks, default=None)
 
 
 def _ends(usage: Any, series: int) -> tuple[int, int]:

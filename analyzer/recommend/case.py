@@ -93,6 +93,8 @@ class Past:
     """When a review last saw it killed far below its limit; None where none did lately."""
     started: datetime | None = None
     """When a review last saw it start, as long as its peak is remembered."""
+    start_peak: Memory | None = None
+    """What the last starts that are remembered took."""
 
 
 NO_PAST = Past()

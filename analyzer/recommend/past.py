@@ -126,6 +126,10 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
         room = round_up(past.peak.scale(case.policy.memory_limit_headroom))
         if most is None or room > most:
             most, reason = room, f"room above {text(past.peak)}, the highest peak remembered"
+    if case.target == "memory_request" and past.start_peak is not None:
+        start = round_up(past.start_peak)
+        if most is None or start > most:
+            most, reason = start, "its last start took as much, and the change makes it start again"
     if most is None or amount > most:
         most, reason = amount, ""
     longer = past.wanted_longer.get(case.target)
