@@ -104,8 +104,9 @@ def find_kills(histories: Histories) -> dict[int, Kills]:
 
     A kill is one at the limit, unless usage of the life that it ended stayed below 80 % of the
     limit for several scrapes, there is no limit, or the pod was evicted at that time. A life too
-    short for that says nothing where days of use stayed below half of the limit and it was the only
-    kill for an hour: what needs more to start is killed again. Where the node was short of memory
+    short for that says nothing where days of use stayed below half of the limit, no other kill came
+    within an hour, and there was one such only, or as many that clearly came from elsewhere: what
+    needs more to start is killed again and again. Where the node was short of memory
     as well, page cache does not count as usage: the kernel takes it back before a limit kills.
     """
     killed = histories.events.loc[histories.events["kind"] == "oom_kill", "index"].unique()
@@ -135,8 +136,10 @@ class _Kill:
 def _judge(histories: Histories, index: int) -> Kills:
     kills = list(_kills(histories, index))
     hits = [kill for kill in kills if kill.at_limit]
-    if len(hits) == 1 and hits[0].brief and _never_near(histories, index, hits[0].limit):
-        hits = []
+    doubtful = [kill for kill in hits if kill.brief]
+    rare = len(doubtful) == 1 or len(doubtful) <= len(kills) - len(hits)
+    if doubtful and rare and _never_near(histories, index, min(k.limit for k in doubtful)):
+        hits = [kill for kill in hits if not kill.brief]
     rising = _rising([kill.limit for kill in hits])
     often = [x.limit for x in hits if sum(y.limit == x.limit for y in hits) > 1]
     return Kills(

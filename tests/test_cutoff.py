@@ -67,6 +67,8 @@ def test_one_kill_soon_after_a_start_says_nothing_where_days_of_use_were_far_bel
     assert find_kills(histories(low, events=soon))[0] == Kills(elsewhere=1)
     assert find_kills(histories(low, events=[*soon, *again]))[0].at_limit == 2
     assert find_kills(histories(high, events=soon))[0].at_limit == 1
+    elsewhere = [event(3), event(7)]
+    assert find_kills(histories(low, events=[*soon, *again, *elsewhere]))[0] == Kills(elsewhere=4)
 
 
 def test_without_a_limit_the_node_ran_out() -> None:
