@@ -17,6 +17,7 @@ from analyzer.fitness import Judgement
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.ledger.story import Episode
+from analyzer.placement import GroupUse, NodeUse, Unplaced
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import Recommendation
 from analyzer.report import SCHEMA, Report
@@ -123,6 +124,18 @@ def _recommend() -> dict[str, Any]:
     return _answer(properties, defs)
 
 
+def _nodes() -> dict[str, Any]:
+    (node, group, without), defs = _parts(NodeUse, GroupUse, Unplaced)
+    properties = {
+        "cluster": _TEXT,
+        "nodes": _rows(node),
+        "groups": _rows(group),
+        "unplaced": _rows(without),
+        **{name: {"type": "integer"} for name in ("unknown", "spare")},
+    }
+    return _answer(properties, defs)
+
+
 def _doctor() -> dict[str, Any]:
     (check,), defs = _parts(Check)
     return _answer({"findings": _rows(check)}, defs)
@@ -169,6 +182,7 @@ _MADE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "run": _run,
     "settings": json_schema,
     "recommend": _recommend,
+    "nodes": _nodes,
     "doctor": _doctor,
     "index": _index,
     "trace": _trace,

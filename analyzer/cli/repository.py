@@ -12,7 +12,7 @@ import click
 
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import columns
-from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
     earlier_run,
@@ -44,7 +44,7 @@ def report_options(command: Command) -> Command:
 
 
 @click.command()
-@listing_options
+@listing_options(LISTED)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
@@ -77,7 +77,7 @@ def index(**parameters: Any) -> None:
 
 @click.command()
 @report_options
-@listing_options
+@listing_options(LISTED)
 @click.pass_context
 def trace(ctx: click.Context, /, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
