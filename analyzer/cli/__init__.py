@@ -20,6 +20,7 @@ from analyzer.cli import (
     analysis,
     check,
     data,
+    fleet,
     history,
     manual,
     nodes,
@@ -190,7 +191,13 @@ def _talk_flags() -> list[click.Option]:
 
 
 _COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Recommend": (analysis.run, analysis.recommend, analysis.explain, nodes.nodes),
+    "Recommend": (
+        analysis.run,
+        analysis.recommend,
+        analysis.explain,
+        nodes.nodes,
+        fleet.fleet,
+    ),
     "Change what Git declares": (
         repository.diff,
         repository.patch,

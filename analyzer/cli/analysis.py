@@ -205,17 +205,21 @@ def recommend(
 @repository_options
 @namespace_option("chosen")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
-@click.argument("reference", metavar="REF", shell_complete=complete_references)
+@click.argument(
+    "references", metavar="REF...", nargs=-1, required=True, shell_complete=complete_references
+)
 @click.pass_context
-def explain(ctx: click.Context, /, reference: str, chart: Path | None, **parameters: Any) -> None:
-    """Show how the amounts of REF came about, step by step.
+def explain(
+    ctx: click.Context, /, references: tuple[str, ...], chart: Path | None, **parameters: Any
+) -> None:
+    """Show how the amounts of each REF came about, step by step.
 
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
     """
     from analyzer.writers.explanation import explanation
 
-    selection = selection_of([reference], parameters)
+    selection = selection_of(references, parameters)
     if chart is not None and parameters["run_json"] is not None:
         raise UsageError("--chart draws usage, which --from does not read; leave one out")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:

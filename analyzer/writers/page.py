@@ -286,7 +286,7 @@ def _backtest(report: Report) -> Html:
     ]
     rows = _single_points(report.backtest)
     if rows:
-        head = ["What", "Of", "Above it", "Asked for / used", "Container-weeks"]
+        head = ["What", "Of", "Above it", "Asked for / used", "Reviews of containers"]
         caption = "Above it: of CPU the share of the time, of memory the share of weeks"
         parts.append(element("div", table(caption, head, rows), **_SCROLLS, aria_label=caption))
     return element("section", *parts)

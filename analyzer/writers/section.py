@@ -11,9 +11,9 @@ from analyzer.plots.text import counted, level_text, percent
 from analyzer.report import Report
 
 JUDGED = (
-    "The models saw only what was known before a week, and are judged on that week. A "
-    "container-week is one container in one week. In brackets is the 90 % interval; x usage is "
-    "what is requested, divided by what was used."
+    "The models saw only what was known before a review, and are judged on the time until the "
+    "next one. In brackets is the 90 % interval; x usage is what is requested, divided by what was "
+    "used. The peers are the recommenders of the Vertical Pod Autoscaler (VPA) and of KRR."
 )
 """How to read the verdict of a run."""
 

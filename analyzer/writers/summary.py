@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.text import change_percent, counted, level_text, total_text
+from analyzer.plots.text import TARGET_NAMES, change_percent, counted, level_text, total_text
 from analyzer.plots.verdict import course
-from analyzer.quantity import Cpu, Memory
+from analyzer.quantity import Cpu, Memory, TargetName
+from analyzer.reason import why_changed
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
@@ -146,20 +147,27 @@ def _linked(report: Report, of: Recommendation) -> str:
 
 
 def why(recommendation: Recommendation) -> str:
-    """The reasons for what is proposed in one line: notes, what was seen, what it looks like."""
-    seen = recommendation.evidence
+    """The reasons in one line: notes, why each amount changes, what was seen of what stays."""
     parts = [*recommendation.notes, *filter(None, [held_back(recommendation)])]
-    if seen.cpu.p95 is not None and seen.cpu.max is not None:
-        p95, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
-        parts.append(f"CPU p95 {p95}, max {most}")
-    if seen.memory.max is not None:
-        parts.append(f"memory max {level_text('memory', seen.memory.max)}")
+    reasons = why_changed(recommendation)
+    parts += [f"{TARGET_NAMES[target]}: {reason}" for target, reason in reasons.items()]
+    parts += _seen(recommendation, reasons)
     found = {course(word) for word in recommendation.findings.values()}
     if len(found) > 1:
         found = {f"{name}: {course(word)}" for name, word in recommendation.findings.items()}
     if found:
         parts.append(", ".join(sorted(found)).replace("cpu:", "CPU:"))
     return "; ".join(parts)
+
+
+def _seen(recommendation: Recommendation, told: Container[TargetName]) -> Iterator[str]:
+    """What was used of what no reason has `told`."""
+    seen = recommendation.evidence
+    if "cpu_request" not in told and seen.cpu.p95 is not None and seen.cpu.max is not None:
+        p95, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
+        yield f"CPU p95 {p95}, max {most}"
+    if "memory_request" not in told and seen.memory.max is not None:
+        yield f"memory max {level_text('memory', seen.memory.max)}"
 
 
 def _held(report: Report) -> str:
