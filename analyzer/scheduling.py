@@ -192,8 +192,9 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
     )
 
 
-def toleration_of(row: Mapping[str, Any]) -> Toleration:
+def toleration_of(row: Any) -> Toleration:
     """A toleration from its description; what is missing has the default of Kubernetes."""
+    row = _mapping(row)
     texts = {name: str(row.get(name) or "") for name in ("key", "operator", "value", "effect")}
     return Toleration(**{**texts, "operator": texts["operator"] or "Equal"})
 
