@@ -154,14 +154,14 @@ def test_what_pods_ask_of_nodes_is_known(small: Recording, tmp_path: Path) -> No
     """
     save_recording(small, tmp_path / "kept")
     for recording in (small, load_recording(tmp_path / "kept")):
-        pods = recording.pods.set_index("pod")
-        db = pods.loc["db-0"]
+        pods = {row["pod"]: row for row in recording.pods.to_dict("records")}
+        db = pods["db-0"]
         assert (db["node"], db["priority_class"]) == ("n1", "vital")
         assert orjson.loads(db["node_selector"]) == {"disk": "ssd"}
         borne = {"key": "dedicated", "operator": "Equal", "value": "db", "effect": "NoSchedule"}
         assert orjson.loads(db["tolerations"]) == [borne]
         assert orjson.loads(db["other_requests"]) == {"nvidia_com_gpu": 1.0}
-        web = pods.loc["web-2-bbbbb"]
+        web = pods["web-2-bbbbb"]
         assert orjson.loads(web["tolerations"]) == []
         assert orjson.loads(web["other_requests"]) == {"ephemeral_storage": 2.0**30}
         assert recording.meta.nodes == small.meta.nodes
