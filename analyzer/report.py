@@ -280,12 +280,20 @@ def load_report(path: str | os.PathLike[str]) -> Report:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"
         ) from error
+    return parse_report(text, str(path))
+
+
+def parse_report(text: bytes, where: str) -> Report:
+    """The report that the ``run.json`` found at `where` holds.
+
+    Raises `OutputError` where it is not one this version understands.
+    """
     try:
         report = msgspec.json.decode(text, type=Report, dec_hook=decode_quantity)
     except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path}: not a run of this version ({error}); run it again") from error
+        raise OutputError(f"{where}: not a run of this version ({error}); run it again") from error
     if report.schema != SCHEMA:
-        raise OutputError(f"{path}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
+        raise OutputError(f"{where}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
     return report
 
 
