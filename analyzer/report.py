@@ -181,7 +181,7 @@ _DIRECTIONS: dict[Direction, str] = {
 }
 _HOLDING = (
     "keep", "covered", "few days", "throttled", "small", "unknown", "hands off", "direction",
-    "quota", "nodes", "limit range",
+    "quota", "nodes", "spare", "limit range",
 )  # fmt: skip
 """Steps that leave an amount as it is although the demand speaks for another."""
 

@@ -13,7 +13,7 @@ import click
 
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import columns
-from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
     model_options,
@@ -46,7 +46,7 @@ def report_options(command: Command) -> Command:
 
 
 @click.command()
-@listing_options
+@listing_options(LISTED)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
@@ -79,7 +79,7 @@ def index(**parameters: Any) -> None:
 
 @click.command()
 @report_options
-@listing_options
+@listing_options(LISTED)
 @click.pass_context
 def trace(ctx: click.Context, /, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""

@@ -118,7 +118,13 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
     if branch is None:
         return Move("refresh", one.branch, "its branch is gone", one, request)
     if RETIRED in request.text.body:
-        return Move("refresh", one.branch, "it was about to be closed, and is due", one, request)
+        return Move(
+            "refresh",
+            one.branch,
+            "it was about to be closed, and is wanted after all",
+            one,
+            request,
+        )
     if branch.digest != one.digest:
         return Move("refresh", one.branch, "the numbers or their places have moved", one, request)
     if scene.moved_under(branch, one):

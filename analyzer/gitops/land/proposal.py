@@ -73,6 +73,8 @@ class Proposal:
     edits: Mapping[str, tuple[str, str]]
     changes: tuple[Edited, ...]
     digest: str
+    reasons: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
+    """By container a plain sentence for every amount that changes."""
 
     @property
     def direction(self) -> Direction:
@@ -201,7 +203,9 @@ def _proposal(
     name = key[:-1] if split else key
     branch = branch_name(cluster, name, key[-1] if split else None)
     body = body_text(changes, review, digest)
-    return Proposal(branch, title_text(changes, name), body, edits, tuple(changes), digest)
+    reasons = {c.ref: review.evidence[c.ref].reasons for c in changes if c.ref in review.evidence}
+    title = title_text(changes, name)
+    return Proposal(branch, title, body, edits, tuple(changes), digest, reasons)
 
 
 def content_digest(changes: Iterable[Edited]) -> str:
@@ -399,11 +403,12 @@ def _consequences() -> str:
 
 
 def commit_body(proposal: Proposal) -> str:
-    """What a commit message says below its title: what changes, for which container."""
+    """What a commit message says below its title: what changes in which container, and why."""
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
-        lines += [f"  {one_line(s)}" for s in (change.proof.text, change.proof.rendering)]
+        why = proposal.reasons.get(change.ref, ())
+        lines += [f"  {one_line(s)}" for s in (*why, change.proof.text, change.proof.rendering)]
     return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
 
 
