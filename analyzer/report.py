@@ -182,7 +182,7 @@ _DIRECTIONS: dict[Direction, str] = {
 }
 _HOLDING = (
     "keep", "covered", "few days", "throttled", "small", "unknown", "hands off", "direction",
-    "quota", "nodes", "limit range",
+    "quota", "nodes", "spare", "limit range",
 )  # fmt: skip
 """Steps that leave an amount as it is although the demand speaks for another."""
 
@@ -290,12 +290,20 @@ def load_report(path: str | os.PathLike[str]) -> Report:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"
         ) from error
+    return parse_report(text, str(path))
+
+
+def parse_report(text: bytes, where: str) -> Report:
+    """The report that the ``run.json`` found at `where` holds.
+
+    Raises `OutputError` where it is not one this version understands.
+    """
     try:
         report = msgspec.json.decode(text, type=Report, dec_hook=decode_quantity)
     except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path}: not a run of this version ({error}); run it again") from error
+        raise OutputError(f"{where}: not a run of this version ({error}); run it again") from error
     if report.schema != SCHEMA:
-        raise OutputError(f"{path}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
+        raise OutputError(f"{where}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
     return report
 
 

@@ -16,7 +16,18 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, check, data, history, manual, repository, serve, settings
+from analyzer.cli import (
+    analysis,
+    check,
+    data,
+    fleet,
+    history,
+    manual,
+    nodes,
+    repository,
+    serve,
+    settings,
+)
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.cli.stopping import INTERRUPTED, STOPPED, Stopped, stoppable
@@ -203,7 +214,13 @@ def _talk_flags() -> list[click.Option]:
 
 
 _COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Recommend": (analysis.run, analysis.recommend, analysis.explain),
+    "Recommend": (
+        analysis.run,
+        analysis.recommend,
+        analysis.explain,
+        nodes.nodes,
+        fleet.fleet,
+    ),
     "Change what Git declares": (
         repository.diff,
         repository.patch,

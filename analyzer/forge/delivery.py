@@ -153,7 +153,7 @@ def _illustrated(moves: Sequence[Move], desk: Desk, cluster: str) -> tuple[list[
     try:
         if desk.forge.picture("HEAD", next(iter(files))) is None:
             return list(moves), []  # nobody could be shown them
-        commit = desk.remote.add_files(_CHARTS, files, "Charts of what is proposed")
+        commit = desk.remote.put_files(_CHARTS, files, "Charts of what is proposed")
         places = {path: desk.forge.picture(commit, path) for path in files}
     except AnalyzerError as error:
         return list(moves), [f"the charts are not shown: {error}"]

@@ -89,7 +89,7 @@ def reviewed(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
-        packing=packing_of(decided.recommendations, histories, method.prices),
+        packing=packing_of(decided.recommendations, histories, method),
         quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
         version=__version__,
     )
