@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -88,11 +89,13 @@ def test_a_run_comes_out_the_same_within_any_budget(
     source = recorded(tmp_path / "rec", 3)
     kept: list[int] = []
     original = Room.floats
-    monkeypatch.setattr(
-        Room,
-        "floats",
-        lambda room, count: (kept.append(count) if room.folder else None, original(room, count))[1],
-    )
+
+    def noted(room: Room, count: int) -> npt.NDArray[np.float32]:
+        if room.folder is not None:
+            kept.append(count)
+        return original(room, count)
+
+    monkeypatch.setattr(Room, "floats", noted)
     found = []
     for budget in (None, Memory(GIB)):
         config = Config(
