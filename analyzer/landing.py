@@ -16,6 +16,7 @@ from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
+from analyzer.forge.settings import Stage
 from analyzer.gitops.index.place import Finding
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
@@ -24,7 +25,7 @@ from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
-from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
+from analyzer.gitops.land.proposal import Grouping, Proposal, Review, mails, proposals
 from analyzer.gitops.land.worktree import clone, parting_of, snapshot
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
@@ -197,15 +198,19 @@ def index_of(root: Path, config: Config) -> RepositoryIndex:
     return index_repository(root, entry=config.git.entry, tools=tools_of(config))
 
 
-def with_plan(
-    report: Report,
-    plan: ChangePlan,
-    grouping: Grouping = "application",
-    split_directions: bool = False,
-    team_label: str = "team",
-) -> Report:
+@dataclass(frozen=True)
+class Grouped:
+    """How changes are grouped for review; `team_label` is that of workloads that names a team."""
+
+    by: Grouping = "application"
+    split_directions: bool = False
+    team_label: str = "team"
+    stages: tuple[Stage, ...] = ()
+
+
+def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
-    found = propose(report, plan, grouping, split_directions, team_label)
+    found = propose(report, plan, how or Grouped())
     commits = mails(found, plan)
     changes = tuple(
         _change(proposal, name, commit)
@@ -224,27 +229,28 @@ def _change(proposal: Proposal, name: str, commit: str) -> Change:
     return change if change.diff == alone else replace(change, alone=alone)
 
 
-def propose(
-    report: Report,
-    plan: ChangePlan,
-    grouping: Grouping,
-    split_directions: bool,
-    team_label: str = "team",
-) -> list[Proposal]:
+def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
     """The edits of `plan` as proposals, with the evidence that `report` has for them.
 
     A team is the one that the label of a workload names, else the owner of the file.
     """
-    owners = code_owners(plan.index.root) if grouping == "team" else CodeOwners()
+    owners = code_owners(plan.index.root) if how.by == "team" else CodeOwners()
     evidence = {r.ref: _evidence(r) for r in report.changed}
     return proposals(
         plan,
-        grouping=grouping,
-        split_directions=split_directions,
-        evidence=evidence,
-        record=report.verdict,
-        team=lambda one: team_of(team_label, one.change.labels, owners.of(one.place.file)),
+        grouping=how.by,
+        split_directions=how.split_directions,
+        review=Review(evidence, report.verdict),
+        team=lambda one: team_of(how.team_label, one.change.labels, owners.of(one.place.file)),
+        stage=lambda one: _stage_of(one, how.stages),
     )
+
+
+def _stage_of(edited: Edited, stages: Sequence[Stage]) -> str:
+    """The name of the first stage that takes what is edited; empty where none does."""
+    ref, file = edited.ref, edited.place.file
+    found = (s.name for s in stages if s.holds(ref.cluster, ref.namespace, file))
+    return next(found, "")
 
 
 def plan_landing(report: Report, config: Config, said: ClusterLabels | None = None) -> ChangePlan:

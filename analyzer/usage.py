@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import RecordingError
+from analyzer.room import IN_MEMORY, Room
 from analyzer.tables import (
     NAMES,
     TABLES,
@@ -128,6 +129,8 @@ class Usage:
     memory_bytes: Floats
     memory_rss_bytes: Floats | None = None
     memory_cache_bytes: Floats | None = None
+    room: Room = IN_MEMORY
+    """Where copies of samples are kept."""
 
     def __repr__(self) -> str:
         return (
@@ -197,7 +200,9 @@ class Usage:
 
     def _at(self, source: Ints, offset: Ints) -> dict[str, Any]:
         """All values of stretches that begin at `source`, put one after the other."""
-        return {name: _gathered(array, source, offset) for name, array in self.values.items()}
+        return {
+            name: _gathered(array, source, offset, self.room) for name, array in self.values.items()
+        }
 
     @property
     def end(self) -> datetime:
@@ -223,7 +228,7 @@ class Usage:
         told = self._told_firm
         if not told.any():
             return self.memory_bytes
-        firm = self.memory_bytes.copy()
+        firm = self.room.copy(self.memory_bytes)
         for series in np.flatnonzero(told).tolist():
             where = slice(int(self.offset[series]), int(self.offset[series + 1]))
             firm[where] = self._firm(where)
@@ -418,7 +423,9 @@ def concat(parts: Sequence[Usage]) -> Usage:
     source = np.concatenate([[0], np.cumsum(lengths)])[:-1]
     offset = _offsets(lengths[order])
     joined: dict[str, Any] = {
-        name: _gathered(np.concatenate([_value(p, name) for p in parts]), source[order], offset)
+        name: _gathered(
+            np.concatenate([_value(p, name) for p in parts]), source[order], offset, head.room
+        )
         for name in VALUES
         if any(name in part.values for part in parts)
     }
@@ -448,12 +455,12 @@ def _offsets(lengths: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _gathered(values: Floats, source: Ints, offset: Ints) -> Floats:
+def _gathered(values: Floats, source: Ints, offset: Ints, room: Room) -> Floats:
     """Stretches of `values` that begin at `source`, at ``offset[s]`` to ``offset[s + 1]`` each.
 
     Piece by piece: the positions of a whole cluster's samples are larger than the samples.
     """
-    gathered = np.empty(int(offset[-1]), dtype=values.dtype)
+    gathered = room.floats(int(offset[-1]))
     begin = 0
     while begin < len(source):
         stop = max(begin + 1, int(np.searchsorted(offset, offset[begin] + _PIECE, "right")) - 1)

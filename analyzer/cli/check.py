@@ -48,8 +48,9 @@ def check(
     """Say whether a change of requests and limits still fits what was measured.
 
     Between two commits of a checkout, each amount that changes is held against what an earlier run
-    (--from run.json) or the source has seen: too low, tight, as measured, or more than needed. The
-    checkout stays as it is. With --comment it is said on the pull request, in one comment.
+    (--from run.json, or --from published: for the one that the repository holds) or the source has
+    seen: too low, tight, as measured, or more than needed. The checkout stays as it is. With
+    --comment it is said on the pull request, in one comment.
     """
     from analyzer.fitness import comment, headline, marker
     from analyzer.landing import judge_change

@@ -16,6 +16,7 @@ from analyzer.models import DEFAULT_MODEL
 from analyzer.notify.settings import NotifySettings
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.presets import PROTECTED, Preset, Protected
+from analyzer.quantity import Memory
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.window import DEFAULT_DAYS
 
@@ -114,6 +115,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``ledger`` within the cache of a server, else beside the output; none for a recording."""
     charts: bool = True
     """Draw the cluster and its containers."""
+    memory_budget: Memory | None = None
+    """How much memory a run may take; by default what the control groups of the process allow. Of
+    samples that take more than a part of it, a scratch file is made in TMPDIR."""
     most_charts: int = 200
     """Draw this many containers at most, the largest changes first."""
     namespaces: tuple[str, ...] = ()
