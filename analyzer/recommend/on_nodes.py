@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
-from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pod_requests, without_place
+from analyzer.placement import (
+    Nodes,
+    Refusal,
+    Wanted,
+    nodes_of,
+    numbers_of,
+    pod_requests,
+    with_absent,
+    without_place,
+)
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend.case import Facts, Room
 from analyzer.recommend.precedence import precedence
@@ -40,6 +50,13 @@ def pods_wanted(
     pairs = zip(histories.containers, specs, strict=True)
     wholes = {ref.workload_ref: spec.pod_resources for ref, spec in pairs}
     return Wanted(*(pod_requests(nodes, declared(histories, of), wholes) for of in (None, found)))
+
+
+def absent_nodes(histories: Histories, nodes: Nodes) -> dict[str, int]:
+    """By group, how many nodes more it often had at once within the window than it has now."""
+    there = Counter(nodes.groups)
+    more = {group: of.often - there[group] for group, of in numbers_of(histories.meta).items()}
+    return {group: count for group, count in more.items() if count > 0 and there[group]}
 
 
 def on_every_node(
@@ -78,6 +95,7 @@ def crowded_out(
     nodes = nodes_of(histories)
     if nodes is None:
         return {}
+    nodes = with_absent(nodes, absent_nodes(histories, nodes))
     wanted = pods_wanted(histories, nodes, {one.ref: one for one in found.values()})
     members: dict[WorkloadRef, list[int]] = {}
     for index, one in found.items():
