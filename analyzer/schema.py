@@ -18,6 +18,7 @@ from analyzer.fleet.state import Fleet
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.ledger.story import Episode
+from analyzer.placement import GroupUse, NodeUse, Unplaced
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import Recommendation
 from analyzer.report import SCHEMA, Report
@@ -129,6 +130,18 @@ def _recommend() -> dict[str, Any]:
     return _answer(properties, defs)
 
 
+def _nodes() -> dict[str, Any]:
+    (node, group, without), defs = _parts(NodeUse, GroupUse, Unplaced)
+    properties = {
+        "cluster": _TEXT,
+        "nodes": _rows(node),
+        "groups": _rows(group),
+        "unplaced": _rows(without),
+        **{name: {"type": "integer"} for name in ("unknown", "spare")},
+    }
+    return _answer(properties, defs)
+
+
 def _doctor() -> dict[str, Any]:
     (check,), defs = _parts(Check)
     return _answer({"findings": _rows(check)}, defs)
@@ -176,6 +189,7 @@ _MADE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "fleet": _fleet,
     "settings": json_schema,
     "recommend": _recommend,
+    "nodes": _nodes,
     "doctor": _doctor,
     "index": _index,
     "trace": _trace,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.completion import complete_references
-from analyzer.cli.listing import Listing, Record, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, Record, listing_options, show_listing, view_of
 from analyzer.cli.options import namespace_option, selection_of, settings_of
 from analyzer.errors import UsageError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
 @namespace_option("chosen")
-@listing_options
+@listing_options(LISTED)
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the reviews of one container.")
 @click.argument("references", metavar="[REF]...", nargs=-1, shell_complete=complete_references)
 def history(references: tuple[str, ...], chart: Path | None, **parameters: Any) -> None:

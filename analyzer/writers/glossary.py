@@ -83,6 +83,7 @@ STEPS = {
     "settling": "lower since a few days only",
     "shift": "usage moved",
     "small": "too small a change for a restart",
+    "spare": "room for the loss of a node",
     "start": "what a start needs",
     "steady": "how it moves",
     "throttled": "above where it was slowed down",

@@ -30,7 +30,8 @@ from analyzer.report import (
 from analyzer.writers.detail import TITLES, amount_text, detail, spark
 from analyzer.writers.glossary import GLOSSARY
 from analyzer.writers.markup import Html, element, join, table
-from analyzer.writers.section import JUDGED, Section, groups, outcomes, pressure, quotas
+from analyzer.writers.packing import groups
+from analyzer.writers.section import JUDGED, Section, outcomes, pressure, quotas
 from analyzer.writers.summary import total_change, why
 
 SHOWN = 500

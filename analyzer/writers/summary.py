@@ -16,8 +16,9 @@ from analyzer.reason import why_changed
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
+from analyzer.writers.packing import groups
 from analyzer.writers.promise import promises
-from analyzer.writers.section import JUDGED, Section, groups, pressure, quotas
+from analyzer.writers.section import JUDGED, as_markdown, pressure, quotas
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -32,9 +33,9 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
-        _as_markdown(pressure(report)),
-        _as_markdown(groups(report)),
-        _as_markdown(quotas(report)),
+        as_markdown(pressure(report)),
+        as_markdown(groups(report)),
+        as_markdown(quotas(report)),
         _changes(report),
         _held(report),
         _landings(report),
@@ -87,12 +88,10 @@ def total_change(report: Report, resource: Resource) -> str:
 
 
 def _notices(report: Report) -> str:
-    """Settings that do nothing: a misspelt rule protects nobody."""
+    """Settings that do nothing (a misspelt rule protects nobody), and whose word counts."""
     if not report.notices:
         return ""
-    return "## Settings without effect\n\n" + "\n".join(
-        f"- {markdown(notice)}" for notice in report.notices
-    )
+    return "## Notices\n\n" + "\n".join(f"- {markdown(notice)}" for notice in report.notices)
 
 
 def _warnings(report: Report) -> str:
@@ -116,15 +115,6 @@ def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
     return f"## How this would have done\n\n{JUDGED}\n\n{markdown(report.verdict)}"
-
-
-def _as_markdown(section: Section | None) -> str:
-    if section is None:
-        return ""
-    rows = [[markdown(cell) for cell in row] for row in section.rows]
-    table = markdown_table(section.head, rows)
-    minds = "".join(f"\n\n**Mind:** {markdown(line)}." for line in section.minds)
-    return f"## {section.title}\n\n{section.text}\n\n{table}{minds}"
 
 
 def _changes(report: Report) -> str:

@@ -50,7 +50,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a reviewer is told beside the edits: evidence by container, the policy's record."""
+    """What a reviewer is told beside the edits: evidence by container, the policy's record.
+
+    The record is what the backtest says of the policy, in one sentence; it stands in every body.
+    """
 
     evidence: Mapping[ContainerRef, Evidence] = field(default_factory=dict)
     record: str = ""
@@ -88,14 +91,14 @@ def proposals(
     *,
     grouping: Grouping = "application",
     split_directions: bool = False,
-    evidence: Mapping[ContainerRef, Evidence] | None = None,
-    record: str = "",
+    review: Review | None = None,
     team: Callable[[Edited], str | None] = lambda _edited: None,
+    stage: Callable[[Edited], str] = lambda _edited: "",
 ) -> list[Proposal]:
     """Group the edits of `plan` for review, sorted by branch.
 
     `team` tells whose a change is where it is grouped by team; what is nobody's goes by namespace.
-    `record` is what the backtest says of the policy, in one sentence; it stands in every body.
+    `stage` names the stage that it lies in: what is not in the same one is never grouped together.
     With `split_directions` raises and reductions never share a proposal: what must not wait is
     then not held up by what needs thought.
     """
@@ -104,7 +107,7 @@ def proposals(
     for edited in plan.edited:
         # Two containers of one place are one edit, so they share the proposal of the first.
         home = (edited.place.file, edited.place.address)
-        key = homes.setdefault(home, _group(edited, grouping, team))
+        key = homes.setdefault(home, _group(edited, grouping, team, stage))
         if split_directions:
             key = (*key, direction_of([edited]))
         groups.setdefault(key, []).append(edited)
@@ -114,7 +117,7 @@ def proposals(
             key,
             sorted(group, key=lambda e: e.ref),
             split_directions,
-            Review(evidence or {}, record),
+            review or Review(),
         )
         for key, group in sorted(groups.items())
     ]
@@ -162,15 +165,19 @@ def mails(
 
 
 def _group(
-    edited: Edited, grouping: Grouping, team: Callable[[Edited], str | None]
+    edited: Edited,
+    grouping: Grouping,
+    team: Callable[[Edited], str | None],
+    stage: Callable[[Edited], str],
 ) -> tuple[str, ...]:
     whose = team(edited) if grouping == "team" else None
+    staged = (found,) if (found := stage(edited)) else ()
     if whose is not None:
-        return ("team", whose)
+        return (*staged, "team", whose)
     if grouping == "all":
-        return ("all",)
+        return ("all", *staged)
     if grouping in ("namespace", "team"):
-        return (edited.ref.namespace,)
+        return (*staged, edited.ref.namespace)
     if grouping == "workload":
         return (edited.ref.namespace, edited.ref.kind.lower(), edited.ref.workload)
     owner = edited.place.owner
@@ -222,7 +229,12 @@ def branch_name(cluster: str, parts: Sequence[str], direction: str | None = None
 
 def branch_prefix(cluster: str) -> str:
     """What all branches of a cluster start with."""
-    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/"
+    return f"rightsize/{cluster_part(cluster)}/"
+
+
+def cluster_part(cluster: str) -> str:
+    """The name of a cluster as a part of a branch."""
+    return _ref_safe(slug(cluster or "cluster"))
 
 
 def _ref_safe(text: str) -> str:
