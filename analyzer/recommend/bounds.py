@@ -119,6 +119,7 @@ HARD = (
     within(QUOTA),
     within("pod"),
     within("nodes"),
+    within("spare"),
     PolicyStep("node", node),
 )
 

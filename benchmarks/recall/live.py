@@ -159,6 +159,9 @@ class _Controllers:
         folder = (self.root / path.removeprefix("./").strip("/")).resolve()
         whole = source.get("name") == "flux-system" and path.strip("./") == ""
         named = path.strip("./") != "" and "{" not in path
+        if named and not folder.is_dir():  # it counts from a folder that is packaged as a whole
+            below = [found for found in self.root.glob(f"*/{path.strip('./')}") if found.is_dir()]
+            folder = below[0] if len(below) == 1 else folder
         return [folder] if (named or whole) and folder.is_dir() else []
 
     def _copied_from(self, artifact: str, path: str) -> str:
