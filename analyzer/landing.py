@@ -39,8 +39,17 @@ from analyzer.quantity import Resources
 from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, Landing, Report
-from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
+from analyzer.scheduling import Scheduling
+from analyzer.sources.kubernetes import (
+    ClusterError,
+    Surroundings,
+    Workload,
+    find_way,
+    owners,
+    surroundings,
+)
 from analyzer.spec import Spec
+from analyzer.surroundings import Told, surround
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
@@ -63,14 +72,20 @@ class Beforehand:
     histories: Histories
     bounds: Mapping[ContainerRef, tuple[Bound, ...]] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Who says what pods stand among, where that is not the metrics alone."""
 
 
 @dataclass(frozen=True)
 class ClusterLabels:
-    """The labels of workloads by namespace, kind and name, and what was not told of them."""
+    """The labels of workloads by namespace, kind and name, and what was not told of them.
+
+    `scheduling` is what their pods ask of nodes.
+    """
 
     labels: Mapping[Workload, Mapping[str, str]] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    scheduling: Mapping[Workload, Scheduling] = field(default_factory=dict)
 
     def of(self, ref: ContainerRef) -> Mapping[str, str]:
         """What the cluster says of a container's workload; empty where it says nothing."""
@@ -89,7 +104,15 @@ def cluster_labels(config: Config) -> ClusterLabels:
     except ClusterError as err:
         return ClusterLabels(missed=(str(err),))
     answer = owners(way, config.namespaces)
-    return ClusterLabels(answer.labels, tuple(answer.problems))
+    return ClusterLabels(answer.labels, tuple(answer.problems), answer.scheduling)
+
+
+def cluster_surroundings(config: Config, said: ClusterLabels) -> Surroundings:
+    """What the cluster says of nodes, quotas and the like, where it may be asked and answers."""
+    if not config.kubernetes.ask or (said.missed and not said.labels):
+        return Surroundings()
+    way = find_way(config.asked_context, config.kubernetes.kubeconfig)
+    return surroundings(way, config.namespaces)
 
 
 def look_ahead(
@@ -97,13 +120,20 @@ def look_ahead(
 ) -> Beforehand:
     """Ask the cluster and the repository, as far as the settings name them, before recommending."""
     said = cluster_labels(config)
+    around = cluster_surroundings(config, said)
     histories = _labelled(histories, said)
+    told = Told(around.rows, {}, said.scheduling, around.missed, config.namespaces)
     if config.git.repo is None:
-        return Beforehand(histories, missed=said.missed)
+        histories, notes = surround(histories, told)
+        return Beforehand(histories, missed=said.missed, notes=tuple(notes))
     if index is None:
         with checkout(config) as root:
             index = index_of(root, config)
-    return Beforehand(_scaled(histories, index), _bounds(histories, index), said.missed)
+    scheduling = {**index.scheduling, **said.scheduling}
+    histories, notes = surround(
+        _scaled(histories, index), replace(told, repository=index.rules, scheduling=scheduling)
+    )
+    return Beforehand(histories, _bounds(histories, index), said.missed, tuple(notes))
 
 
 def _scaled(histories: Histories, index: RepositoryIndex) -> Histories:

@@ -89,7 +89,8 @@ class Report:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
-    """Settings that have no effect, in one sentence each; they make no run partial."""
+    """Settings that have no effect, and which source of several counts, in one sentence each; they
+    make no run partial."""
     verdicts: tuple[Verdict, ...] = ()
     """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()

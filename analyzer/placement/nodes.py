@@ -264,14 +264,15 @@ def _shown(pod: Mapping[str, Any]) -> Scheduling | None:
     """What the metrics tell of a pod: its selector and its tolerations, but no affinity."""
     selector = _decoded(pod.get("node_selector"), dict)
     tolerations = _decoded(pod.get("tolerations"), list)
-    if not selector and not tolerations:
+    told = isinstance(pod.get("tolerations"), str)
+    if not selector and not told:
         return None
     return Scheduling(
         selector=tuple(
             Requirement(metric_name(str(key)), "In", (str(value),))
             for key, value in sorted(selector.items())
         ),
-        tolerations=tuple(map(toleration_of, tolerations)) if tolerations else None,
+        tolerations=tuple(map(toleration_of, tolerations)) if told else None,
         source="metrics",
     )
 

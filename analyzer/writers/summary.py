@@ -88,12 +88,10 @@ def total_change(report: Report, resource: Resource) -> str:
 
 
 def _notices(report: Report) -> str:
-    """Settings that do nothing: a misspelt rule protects nobody."""
+    """Settings that do nothing (a misspelt rule protects nobody), and whose word counts."""
     if not report.notices:
         return ""
-    return "## Settings without effect\n\n" + "\n".join(
-        f"- {markdown(notice)}" for notice in report.notices
-    )
+    return "## Notices\n\n" + "\n".join(f"- {markdown(notice)}" for notice in report.notices)
 
 
 def _warnings(report: Report) -> str:

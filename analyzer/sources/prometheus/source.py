@@ -47,6 +47,11 @@ from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemb
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
 from analyzer.sources.prometheus.resident import read_resident
+from analyzer.sources.prometheus.scheduling import (
+    describe_nodes,
+    read_budgets,
+    read_scheduling,
+)
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
@@ -280,6 +285,7 @@ class _Span:
             "images, requests and limits": lambda: fact.read_settings(
                 self.reader, dialect, grid, facts
             ),
+            "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
             "what pods declare as a whole": lambda: fact.read_pod_settings(
                 connection, dialect, facts
             ),
@@ -301,6 +307,8 @@ class _Span:
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
+            "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
+            "disruption budgets": lambda: read_budgets(connection, dialect, facts),
         }
         if not dialect.from_rules:
             steps |= {
@@ -329,6 +337,7 @@ class _Span:
             nodes=tuple(facts.nodes),
             quotas=tuple(facts.quotas),
             limit_ranges=tuple(facts.limit_ranges),
+            budgets=tuple(facts.budgets),
         )
         pods = build_pods(facts, usage, grid)
         return Recording(meta, usage, specs, build_events(events, changes, facts), pods)

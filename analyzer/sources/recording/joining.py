@@ -52,6 +52,8 @@ def join_recordings(parts: Sequence[Recording], meta: Meta, room: Room = IN_MEMO
         nodes=_newest([part.meta.nodes for part in parts]),
         quotas=_newest([part.meta.quotas for part in parts]),
         limit_ranges=_newest([part.meta.limit_ranges for part in parts]),
+        budgets=_newest([part.meta.budgets for part in parts]),
+        priority_classes=_newest([part.meta.priority_classes for part in parts]),
     )
     if len(parts) == 1 and (parts[0].meta.start, parts[0].meta.end) == (meta.start, meta.end):
         return replace(parts[0], meta=meta)
