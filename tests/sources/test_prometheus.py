@@ -170,7 +170,7 @@ def test_what_pods_ask_of_nodes_is_known(small: Recording, tmp_path: Path) -> No
 
 
 def test_a_node_that_is_gone_is_known_with_its_life(small: Recording, tmp_path: Path) -> None:
-    """The node spot was there for the first of two days, looked at once an hour; n1 was made before."""
+    """The node spot was there for the first of two days, by hourly looks; n1 was made before."""
     save_recording(small, tmp_path / "kept")
     for recording in (small, load_recording(tmp_path / "kept")):
         (gone,) = recording.meta.past_nodes
