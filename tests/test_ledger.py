@@ -345,7 +345,7 @@ def test_the_summary_names_what_harmed_first_with_the_way_back() -> None:
         "memory limit 1Gi → 1536Mi."
     ) in text
     assert "Nothing is proposed instead." in promises(harmed, {})
-    assert "1 merged change, together 1.0 container-weeks" in text
+    assert "1 merged change, together 1.0 weeks of single containers" in text
     assert "containers were killed in 100% of weeks (1% promised)" in text
 
 

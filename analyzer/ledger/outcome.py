@@ -14,6 +14,7 @@ WEEK_HOURS = 168.0
 HEAVY_THROTTLING = 0.05
 """From this share of throttled steps on a change is named."""
 LEAST_HOURS = 1.0
+"""Of a shorter time kills are told, and no shares."""
 _STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory_limit": "kills"}
 """What a risk is stated for, and the column of the ledger that counts its overruns."""
 _LIVED = ("since", "hours", "cpu_above", "memory_above", "kills", "throttled_since")
@@ -69,8 +70,7 @@ def score(ledger: Ledger, refs: Iterable[ContainerRef] | None = None) -> tuple[O
     meant = ledger.last if refs is None else set(refs) & ledger.last.keys()
     changed = [ref for ref in meant if ledger.last[ref]["origin"] != "declared"]
     reviews = ledger.reviews_of_each(changed, _LIVED)
-    found = [_score_one(ref, ledger.last[ref], rows) for ref, rows in reviews]
-    outcomes = [outcome for outcome in found if outcome is not None]
+    outcomes = [_score_one(ref, ledger.last[ref], rows) for ref, rows in reviews]
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 
 
@@ -89,15 +89,13 @@ def overruns(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, f
     return promised, happened
 
 
-def _score_one(ref: ContainerRef, last: Row, rows: Sequence[Row]) -> Outcome | None:
+def _score_one(ref: ContainerRef, last: Row, rows: Sequence[Row]) -> Outcome:
     lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
     hours = sum(float(row["hours"]) for row in lived)
-    if hours < LEAST_HOURS:
-        return None
     promised, happened = {}, {}
     for target, column in _STATED.items():
         stated = number(last[f"promised_{target}"])
-        if stated is not None:
+        if stated is not None and hours >= LEAST_HOURS:
             promised[target] = stated
             happened[target] = _share(lived, column, hours)
     return Outcome(
@@ -110,7 +108,7 @@ def _score_one(ref: ContainerRef, last: Row, rows: Sequence[Row]) -> Outcome | N
         promised=promised,
         happened=happened,
         kills=sum(int(row["kills"] or 0) for row in lived),
-        throttled=_share(lived, "throttled_since", hours),
+        throttled=_share(lived, "throttled_since", hours) if hours >= LEAST_HOURS else 0.0,
     )
 
 

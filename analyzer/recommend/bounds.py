@@ -123,6 +123,7 @@ HARD = (
     within(QUOTA),
     within("pod"),
     within("nodes"),
+    within("spare"),
     PolicyStep("node", node),
 )
 

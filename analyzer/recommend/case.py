@@ -59,6 +59,14 @@ class Admission:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """The PriorityClass of a pod, and its value; None where nobody tells."""
+
+    name: str = ""
+    value: int | None = 0
+
+
 @dataclass(frozen=True)
 class Past:
     """What earlier reviews said of one container, and what became of it."""
@@ -129,6 +137,8 @@ class Facts:
     """What its namespace asks, by resource."""
     past: Past = NO_PAST
     """What earlier reviews said."""
+    importance: Importance = Importance()
+    """Of its pod, where there is no room for all."""
 
     @property
     def current(self) -> Resources:

@@ -46,6 +46,7 @@ CODES: Mapping[str, str] = {
     "round": "Up to an amount that a person would write.",
     "settling": "Usage is lower since a few days only.",
     "small": "Too small a change for a restart.",
+    "spare": "The loss of the fullest nodes of a group is to leave no pod without room.",
     "start": "No start was seen, and the change causes one.",
     "throttled": "What a throttled container used is not what it needs.",
     "unknown": "The model cannot tell, and says why.",

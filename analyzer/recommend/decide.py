@@ -22,15 +22,17 @@ from analyzer.recommend.admission import (
     refusal,
     without_room,
 )
-from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Past
+from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Importance, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
+from analyzer.recommend.disruption import blocked
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
 from analyzer.recommend.past import RISKIER, SAFER
 from analyzer.recommend.pods import find_floors, find_rooms
-from analyzer.recommend.qos import steps_to_equal
+from analyzer.recommend.precedence import importances
+from analyzer.recommend.qos import changed_classes, steps_to_equal
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
 from analyzer.recommend.split import splits
@@ -81,8 +83,13 @@ def recommend(
         for index, one in narrow(histories, found, facts).items():
             facts[index] = one
             found[index] = _recommend_one(histories, demand, index, one)
-    for index, note in splits(histories, facts).items():
-        found[index] = replace(found[index], notes=(*found[index].notes, note))
+    for told in (
+        splits(histories, facts),
+        blocked(histories, found),
+        changed_classes(histories, found),
+    ):
+        for index, note in told.items():
+            found[index] = replace(found[index], notes=(*found[index].notes, note))
     return list(found.values()), [*histories.skipped, *skipped]
 
 
@@ -217,6 +224,7 @@ def _gather(
     )
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
+    important = importances(histories)
     return {
         index: Facts(
             kind=histories.containers[index].kind,
@@ -232,6 +240,7 @@ def _gather(
             right={t: (float(riskier[t][index]), float(safer[t][index])) for t in TARGETS},
             kills=kills.get(index, NO_KILLS),
             admissions=admissions.get(histories.containers[index].namespace, {}),
+            importance=important.get(histories.containers[index].workload_ref, Importance()),
         )
         for index, policy in chosen.items()
     }

@@ -161,7 +161,7 @@ def decide(scenarios: Sequence[Scenario]) -> dict[str, Report]:
 
 
 def _run(scenarios: Sequence[Scenario]) -> Report:
-    histories = build_histories(_recording(scenarios))
+    histories = build_histories(recording_of(scenarios))
     rules = [rule for s in scenarios for rule in _rules(s)]
     method = Method(policies=Policies(rules=tuple(rules)), backtest=False)
     bounds = {
@@ -189,7 +189,8 @@ def _rules(scenario: Scenario) -> list[Rule]:
     return [*protecting, *own]
 
 
-def _recording(scenarios: Sequence[Scenario]) -> Recording:
+def recording_of(scenarios: Sequence[Scenario]) -> Recording:
+    """The worlds of scenarios that share their nodes, as a source would read them."""
     meta = Meta(
         "lab",
         START,
