@@ -169,8 +169,11 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
     if not samples:
         return {}
     events = histories.events_of(index)
-    events = events[events["timestamp"] > pd.Timestamp(begin)]
-    counts = events["kind"].value_counts()
+    counts: Mapping[Any, int] = {}
+    if len(events):  # most containers have none, and looking is dear
+        counts = (
+            events.loc[events["timestamp"] > pd.Timestamp(begin), "kind"].value_counts().to_dict()
+        )
     peak = _worst(memory)
     return {
         "hours": (end - begin) / timedelta(hours=1),
@@ -193,13 +196,17 @@ def _start_peak(histories: Histories, index: int) -> float | None:
     usage, length = histories.usage, 1 + -(-_START // histories.usage.step)
     seen_from = int(usage.first.min()) if len(usage.first) else 0
     events = histories.events_of(index)
-    again = events[events["kind"].isin(["restart", "oom_kill"])]
-    steps = (again["timestamp"] - pd.Timestamp(usage.start)) // usage.step
+    again: dict[str, list[int]] = {}
+    if len(events):  # most containers have none, and looking is dear
+        ends = events[events["kind"].isin(["restart", "oom_kill"])]
+        steps = (ends["timestamp"] - pd.Timestamp(usage.start)) // usage.step
+        for pod, step in zip(ends["pod"], steps.tolist(), strict=True):
+            again.setdefault(pod, []).append(step)
     peaks = []
     for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
         low, high = _ends(usage, series)
         first = int(usage.first[series])
-        begins = [step - first for step in steps[again["pod"] == usage.pods[series]].tolist()]
+        begins = [step - first for step in again.get(usage.pods[series], ())]
         if first > seen_from:
             begins.append(0)
         for begin in begins:
