@@ -36,7 +36,7 @@ from analyzer.ledger import (
 )
 from analyzer.ledger.table import make_ledger
 from analyzer.models.demand import RESOURCES, RISKS, Resource
-from analyzer.pipeline.decision import decide
+from analyzer.pipeline.decision import decide, learn_demand
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review as whole_review
 from analyzer.policy import Policy
@@ -606,6 +606,23 @@ def test_promises_that_were_broken_widen_the_margins(resource: Resource) -> None
     as_stated = kept(judged({number: came(1.0) for number in range(12)}))
     assert learn([], broken).read_at[resource][at] < 0.035
     assert learn([], as_stated).read_at[resource][at] == pytest.approx(0.05)
+
+
+def test_a_review_reads_further_out_where_promises_were_broken() -> None:
+    """The same usage asks for more CPU after a quarter of twice as many overruns as stated.
+
+    After a quarter in which as many came as stated it asks for the same, and so it does where
+    another model had stated them.
+    """
+    histories, method = week(20, FIRST), Method(backtest=False)
+
+    def asked(ledger: Ledger) -> float:
+        return float(learn_demand(histories, method, ledger).demand.at("cpu", 0.05)[0])
+
+    plain, weeks = asked(no_ledger()), range(8, 21)
+    assert asked(judged({number: came(2.0) for number in weeks})) > 1.01 * plain
+    assert asked(judged({number: came(1.0) for number in weeks})) == pytest.approx(plain)
+    assert asked(judged({number: came(2.0) for number in weeks}, by="vpa, 168 h")) == plain
 
 
 def test_few_outcomes_change_little() -> None:
