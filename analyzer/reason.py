@@ -20,13 +20,18 @@ _NAMES: Mapping[TargetName, str] = {
 
 
 def reasons(recommendation: Recommendation) -> tuple[str, ...]:
-    """A sentence for every amount that changes: what, from what to what, and what was seen."""
-    return tuple(
+    """A sentence for every amount that changes: what, from what to what, and what was seen.
+
+    What changes with them in Git has its own.
+    """
+    along = (one.reason for one in recommendation.companions)
+    amounts = (
         f"{_NAMES[target]} {_shown(now)} → {_shown(new)}: {_why(recommendation, target)}"
         for target in TARGETS
         if (now := recommendation.current.amount(target))
         != (new := recommendation.proposed.amount(target))
     )
+    return (*amounts, *along)
 
 
 def _shown(amount: Cpu | Memory | None) -> str:

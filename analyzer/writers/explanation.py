@@ -36,6 +36,8 @@ def _lines(of: Recommendation, model: str) -> Iterator[str]:
     kind = kind_of(of.ref.kind)
     if of.changed and kind is not None:
         yield f"  when it is changed: {kind.on_change}"
+    for one in of.companions:
+        yield f"  in the same edit: {one.title}: {one.change} ({one.place or 'not in Git'})"
     for target in TARGETS:
         yield f"  {target.replace('_', ' ')}: {of.transition(target)}"
         for step in of.trail[target]:

@@ -17,6 +17,7 @@ from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values
 from analyzer.gitops.reach.helm_release import find_releases
@@ -51,6 +52,13 @@ class RepositoryIndex:
     notes: tuple[str, ...] = ()
     vpas: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
+    scalers: tuple[Scaler, ...] = ()
+    """Autoscalers on utilisation, those of other clusters among them."""
+
+    @cached_property
+    def scalers_of(self) -> Mapping[tuple[str, str, str], Sequence[Scaler]]:
+        """The autoscalers of this cluster by namespace, kind and name of what they scale."""
+        return _by((s for s in self.scalers if s.route.inside), lambda scaler: scaler.identity)
 
     @property
     def root(self) -> FilePath:
@@ -180,6 +188,7 @@ def index_repository(
         survey.reach.rooted,
         tuple(survey.reach.notes),
         survey.vpas,
+        tuple(survey.scalers),
     )
 
 
