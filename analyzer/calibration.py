@@ -204,10 +204,10 @@ def _calibration_trails(
     at = int(np.searchsorted(RISKS, 0.1 if resource == "memory" else 0.05))
     share = calibration.observed[resource][at]
     what = "of peaks" if resource == "memory" else "of the time"
-    reviews = "1 past review" if calibration.reviews == 1 else f"{calibration.reviews} past reviews"
+    reviews = "last review" if calibration.reviews == 1 else f"last {calibration.reviews} reviews"
     reason = (
-        f"in {reviews} here {share:.1%} {what} lay above what was "
-        f"stated at {RISKS[at]:.0%}, so it is read at {calibration.read_at[resource][at]:.1%}"
+        f"at the {reviews} here, {share:.1%} {what} came out above the level meant for "
+        f"{RISKS[at]:.0%}, so the level for {calibration.read_at[resource][at]:.1%} is taken"
     )
     kind = Cpu.from_cores if resource == "cpu" else Memory.from_bytes
     trails = []
@@ -311,9 +311,9 @@ def _budget_trails(
         old, new = kind(float(before[index])).human(), kind(float(after[index])).human()
         bought = due[index] - risks[index]
         reason = (
-            f"margin is cheap here: it buys {bought:.2%} less risk than the {due[index]:.2%} due"
+            f"margin is cheap here: it buys {bought:.2%} below the even {due[index]:.2%}"
             if bought > 0
-            else f"margin is dear here: {-bought:.2%} more risk than the {due[index]:.2%} due, "
+            else f"margin is dear here: {-bought:.2%} more than the even {due[index]:.2%} of risk, "
             "which cheaper containers bear"
         )
         trails.append((*trail, Step("budget", old, new, reason)))

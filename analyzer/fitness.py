@@ -12,7 +12,7 @@ from analyzer.gitops.index.place import Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.text.resources import ROWS, Field, Row, amounts
-from analyzer.plots.text import level_text
+from analyzer.plots.text import TARGET_NAMES, level_text
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.reason import last_reason
 from analyzer.recommend import Recommendation
@@ -34,12 +34,6 @@ _ORDER: tuple[Fit, ...] = tuple(WORDS)
 _SPARE = 1.5
 """From so many times what a review would ask for on, it is said that less would do."""
 _MOST_SHOWN = 50
-_NAMES: Mapping[TargetName, str] = {
-    "cpu_request": "CPU request",
-    "cpu_limit": "CPU limit",
-    "memory_request": "memory request",
-    "memory_limit": "memory limit",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +113,7 @@ def _judged(
     place = traces[1].place
     return Judgement(
         container=str(ref),
-        target=_NAMES[row.attribute],
+        target=TARGET_NAMES[row.attribute],
         before=was or "none",
         after=now or "none",
         needed=needed,
@@ -249,7 +243,7 @@ def _of_place(place: Place, row: Row, was: str, now: str) -> Judgement:
     owner = f"{place.owner.namespace or '-'}/{place.owner.name}"
     return Judgement(
         container=f"{owner}/{place.container}" if place.container else owner,
-        target=_NAMES[row.attribute],
+        target=TARGET_NAMES[row.attribute],
         before=was,
         after=now,
         needed="?",

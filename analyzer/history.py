@@ -19,12 +19,13 @@ import pandas as pd
 from analyzer.daily import Daily, summarise
 from analyzer.existence import settle
 from analyzer.quantity import Memory
+from analyzer.scheduling import Scheduling
 from analyzer.series import unite
 from analyzer.spec import Spec, period, read_specs
 from analyzer.tables import NAMES, no_days, no_pods
 from analyzer.telemetry import RESOURCES, Resource, Verdict, gate
 from analyzer.usage import Meta, Recording, Usage
-from analyzer.workload import ContainerRef
+from analyzer.workload import ContainerRef, WorkloadRef
 
 Array = npt.NDArray[np.float64]
 
@@ -67,6 +68,8 @@ class Histories:
     """What is known of the pods of all containers, as `validate_pods` says."""
     days: pd.DataFrame = field(default_factory=no_days)
     """Daily summaries, also of days before the window, as `validate_days` says."""
+    scheduling: Mapping[WorkloadRef, Scheduling] = field(default_factory=dict)
+    """All that the pods of a workload ask of nodes, where its description is known."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
     """Daily summaries where a longer window has them already; else `daily` computes them."""
 
@@ -203,6 +206,7 @@ class Histories:
             runs=self.runs,
             pods=_pods_until(self.pods, end),
             days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
+            scheduling=self.scheduling,
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
         )
 

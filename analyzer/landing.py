@@ -16,6 +16,7 @@ from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
+from analyzer.forge.settings import Stage
 from analyzer.gitops.index.known_scaler import known_hpa
 from analyzer.gitops.index.place import Finding, shown_path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
@@ -25,7 +26,7 @@ from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
-from analyzer.gitops.land.proposal import Grouping, Proposal, mails, proposals
+from analyzer.gitops.land.proposal import Grouping, Proposal, Review, mails, proposals
 from analyzer.gitops.land.worktree import clone, parting_of, snapshot
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
@@ -39,8 +40,17 @@ from analyzer.quantity import Resources
 from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Change, LandedBeside, Landing, Report
-from analyzer.sources.kubernetes import ClusterError, Workload, find_way, owners
+from analyzer.scheduling import Scheduling
+from analyzer.sources.kubernetes import (
+    ClusterError,
+    Surroundings,
+    Workload,
+    find_way,
+    owners,
+    surroundings,
+)
 from analyzer.spec import Hpa, Spec
+from analyzer.surroundings import Told, surround
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
@@ -63,14 +73,20 @@ class Beforehand:
     histories: Histories
     bounds: Mapping[ContainerRef, tuple[Bound, ...]] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Who says what pods stand among, where that is not the metrics alone."""
 
 
 @dataclass(frozen=True)
 class ClusterLabels:
-    """The labels of workloads by namespace, kind and name, and what was not told of them."""
+    """The labels of workloads by namespace, kind and name, and what was not told of them.
+
+    `scheduling` is what their pods ask of nodes.
+    """
 
     labels: Mapping[Workload, Mapping[str, str]] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    scheduling: Mapping[Workload, Scheduling] = field(default_factory=dict)
 
     def of(self, ref: ContainerRef) -> Mapping[str, str]:
         """What the cluster says of a container's workload; empty where it says nothing."""
@@ -89,7 +105,15 @@ def cluster_labels(config: Config) -> ClusterLabels:
     except ClusterError as err:
         return ClusterLabels(missed=(str(err),))
     answer = owners(way, config.namespaces)
-    return ClusterLabels(answer.labels, tuple(answer.problems))
+    return ClusterLabels(answer.labels, tuple(answer.problems), answer.scheduling)
+
+
+def cluster_surroundings(config: Config, said: ClusterLabels) -> Surroundings:
+    """What the cluster says of nodes, quotas and the like, where it may be asked and answers."""
+    if not config.kubernetes.ask or (said.missed and not said.labels):
+        return Surroundings()
+    way = find_way(config.asked_context, config.kubernetes.kubeconfig)
+    return surroundings(way, config.namespaces)
 
 
 def look_ahead(
@@ -97,13 +121,20 @@ def look_ahead(
 ) -> Beforehand:
     """Ask the cluster and the repository, as far as the settings name them, before recommending."""
     said = cluster_labels(config)
+    around = cluster_surroundings(config, said)
     histories = _labelled(histories, said)
+    told = Told(around.rows, {}, said.scheduling, around.missed, config.namespaces)
     if config.git.repo is None:
-        return Beforehand(histories, missed=said.missed)
+        histories, notes = surround(histories, told)
+        return Beforehand(histories, missed=said.missed, notes=tuple(notes))
     if index is None:
         with checkout(config) as root:
             index = index_of(root, config)
-    return Beforehand(_scaled(histories, index), _bounds(histories, index), said.missed)
+    scheduling = {**index.scheduling, **said.scheduling}
+    histories, notes = surround(
+        _scaled(histories, index), replace(told, repository=index.rules, scheduling=scheduling)
+    )
+    return Beforehand(histories, _bounds(histories, index), said.missed, tuple(notes))
 
 
 def _scaled(histories: Histories, index: RepositoryIndex) -> Histories:
@@ -179,15 +210,19 @@ def index_of(root: Path, config: Config) -> RepositoryIndex:
     return index_repository(root, entry=config.git.entry, tools=tools_of(config))
 
 
-def with_plan(
-    report: Report,
-    plan: ChangePlan,
-    grouping: Grouping = "application",
-    split_directions: bool = False,
-    team_label: str = "team",
-) -> Report:
+@dataclass(frozen=True)
+class Grouped:
+    """How changes are grouped for review; `team_label` is that of workloads that names a team."""
+
+    by: Grouping = "application"
+    split_directions: bool = False
+    team_label: str = "team"
+    stages: tuple[Stage, ...] = ()
+
+
+def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> Report:
     """`report` with what `plan` found and the changes it makes, grouped for review."""
-    found = propose(report, plan, grouping, split_directions, team_label)
+    found = propose(report, plan, how or Grouped())
     commits = mails(found, plan)
     changes = tuple(
         _change(proposal, name, commit)
@@ -206,27 +241,28 @@ def _change(proposal: Proposal, name: str, commit: str) -> Change:
     return change if change.diff == alone else replace(change, alone=alone)
 
 
-def propose(
-    report: Report,
-    plan: ChangePlan,
-    grouping: Grouping,
-    split_directions: bool,
-    team_label: str = "team",
-) -> list[Proposal]:
+def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
     """The edits of `plan` as proposals, with the evidence that `report` has for them.
 
     A team is the one that the label of a workload names, else the owner of the file.
     """
-    owners = code_owners(plan.index.root) if grouping == "team" else CodeOwners()
+    owners = code_owners(plan.index.root) if how.by == "team" else CodeOwners()
     evidence = {r.ref: _evidence(r) for r in report.changed}
     return proposals(
         plan,
-        grouping=grouping,
-        split_directions=split_directions,
-        evidence=evidence,
-        record=report.verdict,
-        team=lambda one: team_of(team_label, one.change.labels, owners.of(one.place.file)),
+        grouping=how.by,
+        split_directions=how.split_directions,
+        review=Review(evidence, report.verdict),
+        team=lambda one: team_of(how.team_label, one.change.labels, owners.of(one.place.file)),
+        stage=lambda one: _stage_of(one, how.stages),
     )
+
+
+def _stage_of(edited: Edited, stages: Sequence[Stage]) -> str:
+    """The name of the first stage that takes what is edited; empty where none does."""
+    ref, file = edited.ref, edited.place.file
+    found = (s.name for s in stages if s.holds(ref.cluster, ref.namespace, file))
+    return next(found, "")
 
 
 def plan_landing(report: Report, config: Config, said: ClusterLabels | None = None) -> ChangePlan:

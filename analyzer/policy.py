@@ -98,6 +98,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     new_nodes: bool = False
     """Whether nodes are added for pods that find no room, as by Karpenter or a cluster autoscaler.
     Otherwise no request is raised that the nodes of now have no room for."""
+    spare_nodes: int = 0
+    """Of how many nodes the loss is to do no harm: no request is raised that would leave the pods
+    of the fullest nodes of a group, so many of them, without room on the others (N+1 is 1). What
+    could go is counted likewise. A group of no more nodes than that cannot lose them."""
 
     def __post_init__(self) -> None:
         for name in ("cpu_request_risk", "memory_request_risk", "memory_limit_risk"):
@@ -109,6 +113,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("busy_hour_floor", self.busy_hour_floor, 0.0, 1.0)
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
+        _between("spare_nodes", self.spare_nodes, 0, 10)
         _between("priority", self.priority, -(10**9), 10**9)
         _between("min_samples", self.min_samples, 1, 10**9)
         _between("min_days_to_lower", self.min_days_to_lower, 0.0, 10_000.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,22 +11,25 @@ from pathlib import Path
 import pandas as pd
 
 from analyzer.config import Config
+from analyzer.errors import AnalyzerError
 from analyzer.forge.cycle import Wanted
 from analyzer.forge.delivery import Delivery, Desk, Past, deliver
-from analyzer.forge.forges import access_of, kind_of, open_forge, token_of
+from analyzer.forge.forges import kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden, key_of, promised
 from analyzer.forge.protocol import Request, Text, keep_comment
 from analyzer.forge.remote import Remote
-from analyzer.gitops.land.diff import Author
+from analyzer.gitops.index.trace import trace
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.gitops.land.proposal import Proposal, commit_body
 from analyzer.gitops.land.worktree import shadow
-from analyzer.landing import propose
+from analyzer.landing import Grouped, live_of, propose
 from analyzer.ledger import Ledger, decided
 from analyzer.ledger.table import amounts_of, ref_of
+from analyzer.published import publish, remote_of
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
+from analyzer.rollout import Known, held_back, know
 from analyzer.workload import ContainerRef
 
 
@@ -53,14 +56,17 @@ def deliver_report(
     and nothing sent, the checkout gets no object and no ref, and `requests` holds what would be.
     """
     settings = config.forge
-    how = settings.group, settings.split_directions, settings.team_label
-    proposals = propose(report, plan, *how)
+    how = Grouped(settings.group, settings.split_directions, settings.team_label, settings.stages)
+    proposals = propose(report, plan, how)
     wanted = wanted_of(report, proposals, charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
     past = Past(report.meta.end, report.outcomes)
     root = plan.index.root
     with shadow(root) if dry_run else nullcontext(root) as place:
         desk = _desk(place, config, environment, dry_run=dry_run)
+        if settings.stages:
+            known = _known(report, plan, config, desk.remote)
+            wanted = _staged(zip(proposals, wanted, strict=True), known)
         found = deliver(
             wanted,
             report.meta.cluster,
@@ -69,8 +75,40 @@ def deliver_report(
             complete=not partial,
             settled=settled_by(report),
         )
+        if settings.publish and not dry_run:
+            found = _published(report, desk, found)
     rest = getattr(desk.forge, "rest", None)
     return Delivered(found, tuple(rest.sent) if rest is not None else ())
+
+
+def _staged(pairs: Iterable[tuple[Proposal, Wanted]], known: Known) -> list[Wanted]:
+    """What is wanted, with the reason why it waits; what was killed or throttled never does."""
+    found = []
+    for proposal, one in pairs:
+        places = [(change.ref, change.place.file) for change in proposal.changes]
+        reason = held_back(places, known) if one.urgency[0] > 0 else None
+        found.append(replace(one, held=reason or ""))
+    return found
+
+
+def _known(report: Report, plan: ChangePlan, config: Config, remote: Remote) -> Known:
+    """What is known of the stages, of this cluster and of others."""
+    files = {t.ref: t.place.file if t.place else "" for t in trace(live_of(report), plan.index)}
+    known = know(report, files, config.forge.stages, remote)
+    if config.ledger_folder is not None:
+        return known
+    unseen = "no ledger is kept; set ledger to a folder"
+    return replace(known, missing={stage.name: unseen for stage in known.stages})
+
+
+def _published(report: Report, desk: Desk, delivery: Delivery) -> Delivery:
+    """`delivery` once the run's results are published, or with the reason why they are not."""
+    try:
+        publish(report, desk.remote)
+    except AnalyzerError as error:
+        problems = (*delivery.problems, f"the results are not published: {error}")
+        return replace(delivery, problems=problems)
+    return delivery
 
 
 def settled_by(report: Report) -> Callable[[Promise], bool]:
@@ -122,19 +160,9 @@ def put_comment(
 
 def _desk(root: Path, config: Config, environment: Mapping[str, str], *, dry_run: bool) -> Desk:
     settings = config.forge
-    author = Author(settings.author_name, settings.author_email)
-    remote = Remote(root, settings.remote, author)
+    remote = remote_of(root, config, environment)
     url = remote.url()
-    kind = kind_of(settings, url)
-    token = token_of(settings, kind, environment, url)
-    access = access_of(
-        settings,
-        url,
-        environment,
-        ssh_key=config.git.ssh_key,
-        known_hosts=config.git.known_hosts,
-    )
-    remote = Remote(root, settings.remote, author, access)
+    token = token_of(settings, kind_of(settings, url), environment, url)
     return Desk(open_forge(settings, remote, token, dry_run=dry_run), remote, settings, dry_run)
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from analyzer.models.demand import Resource
-from analyzer.plots.text import level_text
+from analyzer.plots.text import TARGET_NAMES, level_text, percent
 from analyzer.quantity import TARGETS, Cpu, Memory, TargetName
 from analyzer.recommend import Recommendation
+from analyzer.recommend.codes import CODES
 from analyzer.recommend.notes import FAR_BELOW
 
-_NAMES: Mapping[TargetName, str] = {
-    "cpu_request": "CPU request",
-    "cpu_limit": "CPU limit",
-    "memory_request": "memory request",
-    "memory_limit": "memory limit",
-}
+_SAID = frozenset({"demand", "round", "killed", "throttled"})
+"""Steps that add nothing to what was seen."""
 
 
 def reasons(recommendation: Recommendation) -> tuple[str, ...]:
@@ -24,14 +20,24 @@ def reasons(recommendation: Recommendation) -> tuple[str, ...]:
 
     What changes with them in Git has its own.
     """
-    along = (one.reason for one in recommendation.companions)
+    now, new = recommendation.current, recommendation.proposed
     amounts = (
-        f"{_NAMES[target]} {_shown(now)} → {_shown(new)}: {_why(recommendation, target)}"
-        for target in TARGETS
-        if (now := recommendation.current.amount(target))
-        != (new := recommendation.proposed.amount(target))
+        f"{TARGET_NAMES[target]} {_shown(now.amount(target))} → {_shown(new.amount(target))}: {why}"
+        for target, why in why_changed(recommendation).items()
     )
-    return (*amounts, *along)
+    return (*amounts, *(one.reason for one in recommendation.companions))
+
+
+def why_changed(recommendation: Recommendation) -> dict[TargetName, str]:
+    """Why each amount that changes does, in plain words."""
+    now, new = recommendation.current, recommendation.proposed
+    changed = [target for target in TARGETS if now.amount(target) != new.amount(target)]
+    found = {target: _why(recommendation, target) for target in changed}
+    if "memory_request" in found and "memory_limit" in found:
+        # What was seen stands beside the request already.
+        seen = f"{found['memory_request']}; "
+        found["memory_limit"] = found["memory_limit"].removeprefix(seen)
+    return found
 
 
 def _shown(amount: Cpu | Memory | None) -> str:
@@ -39,13 +45,19 @@ def _shown(amount: Cpu | Memory | None) -> str:
 
 
 def _why(recommendation: Recommendation, target: TargetName) -> str:
-    if target == "memory_limit":
-        return _memory_limit(recommendation)
     if target == "cpu_limit":
         return last_reason(recommendation, target)
-    if target == "memory_request":
-        return _memory(recommendation)
-    return _cpu(recommendation)
+    tell = {"memory_limit": _memory_limit, "memory_request": _memory}.get(target, _cpu)
+    said, decided = tell(recommendation), _deciding(recommendation, target)
+    return said if decided in said else f"{said}; {decided}"
+
+
+def _deciding(recommendation: Recommendation, target: TargetName) -> str:
+    """What the policy had the last word with, where usage alone does not say why; else nothing."""
+    steps = [s for s in recommendation.trail.get(target, ()) if s.name != "round"]
+    if not steps or steps[-1].name not in CODES.keys() - _SAID:
+        return ""
+    return steps[-1].reason if steps[-1].before != steps[-1].after else ""
 
 
 def last_reason(recommendation: Recommendation, target: TargetName) -> str:
@@ -57,16 +69,18 @@ def last_reason(recommendation: Recommendation, target: TargetName) -> str:
 def _memory_limit(recommendation: Recommendation) -> str:
     """What was seen, and how likely more comes; the rule where no limit is left."""
     limit, risk = recommendation.proposed.memory_limit, recommendation.stated_risk
-    if limit is None or recommendation.evidence.memory.max is None or "memory_limit" not in risk:
+    if limit is None or recommendation.evidence.memory.max is None:
         return last_reason(recommendation, "memory_limit")
-    chance = f"{risk['memory_limit']:.1%}"
     seen = _memory(recommendation)
+    if "memory_limit" not in risk:
+        # Of what was killed nobody has seen how much more it would have taken.
+        return seen if _killed(recommendation) else last_reason(recommendation, "memory_limit")
+    chance = percent(risk["memory_limit"])
     return f"{seen}; more than {limit} has a chance of {chance} until the next review"
 
 
 def _memory(recommendation: Recommendation) -> str:
-    seen = recommendation.evidence
-    counted = seen.oom_kills - seen.oom_elsewhere
+    seen, counted = recommendation.evidence, _killed(recommendation)
     if counted:
         times = "once" if counted == 1 else f"{counted} times"
         at = f" at its limit of {seen.oom_limit}" if seen.oom_limit else ""
@@ -75,6 +89,11 @@ def _memory(recommendation: Recommendation) -> str:
         return last_reason(recommendation, "memory_request")
     peak = level_text("memory", seen.memory.max)
     return f"{_span(recommendation, 'memory')} it used {peak} at most"
+
+
+def _killed(recommendation: Recommendation) -> int:
+    """How often it was killed for what it used itself."""
+    return recommendation.evidence.oom_kills - recommendation.evidence.oom_elsewhere
 
 
 def _cpu(recommendation: Recommendation) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from analyzer.workload import ContainerRef, Selector
 
 SCHEMA = "rightsize/v1"
 _SHOWN = 25
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class Report:
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
-    """Settings that have no effect, in one sentence each; they make no run partial."""
+    """Settings that have no effect, and which source of several counts, in one sentence each; they
+    make no run partial."""
     verdicts: tuple[Verdict, ...] = ()
     """What of the usage that was read is not believed; earlier versions believed all."""
     backtest: tuple[Mapping[str, Any], ...] = ()
@@ -194,7 +196,7 @@ _DIRECTIONS: dict[Direction, str] = {
 }
 _HOLDING = (
     "keep", "covered", "few days", "throttled", "small", "unknown", "hands off", "direction",
-    "quota", "nodes", "limit range",
+    "quota", "nodes", "spare", "limit range",
 )  # fmt: skip
 """Steps that leave an amount as it is although the demand speaks for another."""
 
@@ -274,11 +276,20 @@ def days_text(length: timedelta) -> str:
 
 def dump_report(report: Report) -> bytes:
     """`report` as indented JSON; `load_report` reads it back to an equal object."""
-    return _shown(msgspec.json.encode(report, enc_hook=_encode))
+    text = msgspec.json.format(msgspec.json.encode(report, enc_hook=_encode), indent=1)
+    # Piece by piece: of ten thousand containers each copy of the whole takes 100 MB.
+    pieces = [json_text(piece.decode()).encode() for piece in _pieces(text)]
+    del text
+    return b"".join([*pieces, b"\n"])
 
 
-def _shown(encoded: bytes) -> bytes:
-    return json_text(msgspec.json.format(encoded, indent=1).decode() + "\n").encode()
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """`text` in pieces of a megabyte or so, each but the last up to the end of a line."""
+    begin = 0
+    while begin < len(text):
+        end = text.find(b"\n", begin + _PIECE) + 1 or len(text)
+        yield text[begin:end]
+        begin = end
 
 
 def load_report(path: str | os.PathLike[str]) -> Report:
@@ -293,12 +304,20 @@ def load_report(path: str | os.PathLike[str]) -> Report:
         raise OutputError(
             f"{path}: cannot be read ({error.strerror}); run `rightsize run` first"
         ) from error
+    return parse_report(text, str(path))
+
+
+def parse_report(text: bytes, where: str) -> Report:
+    """The report that the ``run.json`` found at `where` holds.
+
+    Raises `OutputError` where it is not one this version understands.
+    """
     try:
         report = msgspec.json.decode(text, type=Report, dec_hook=decode_quantity)
     except (msgspec.DecodeError, ValueError) as error:
-        raise OutputError(f"{path}: not a run of this version ({error}); run it again") from error
+        raise OutputError(f"{where}: not a run of this version ({error}); run it again") from error
     if report.schema != SCHEMA:
-        raise OutputError(f"{path}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
+        raise OutputError(f"{where}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
     return report
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of what is written for programs: run.json, and every ``-o json``.
+"""JSON Schemas of what is written for programs: run.json, fleet.json, and every ``-o json``.
 
 All carry the version `SCHEMA`; within one version fields are only added, so that who reads must
 pass over what it does not know.
@@ -14,9 +14,11 @@ import msgspec
 from analyzer.check import Check
 from analyzer.config import json_schema
 from analyzer.fitness import Judgement
+from analyzer.fleet.state import Fleet
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.ledger.story import Episode
+from analyzer.placement import GroupUse, NodeUse, Unplaced
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import Recommendation
 from analyzer.report import SCHEMA, Report
@@ -100,12 +102,17 @@ class SettingRow(TypedDict):
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Every schema by its name: ``run`` and ``settings`` are files, the others are commands."""
+    """Every schema by its name: ``run``, ``fleet`` and ``settings`` are files, others commands."""
     return {name: {"$schema": _DIALECT, "title": name} | make() for name, make in _MADE.items()}
 
 
 def _run() -> dict[str, Any]:
     schema: dict[str, Any] = msgspec.json.schema(Report, schema_hook=_amount)
+    return schema
+
+
+def _fleet() -> dict[str, Any]:
+    schema: dict[str, Any] = msgspec.json.schema(Fleet)
     return schema
 
 
@@ -119,6 +126,18 @@ def _recommend() -> dict[str, Any]:
         "notices": _TEXTS,
         "recommendations": _rows({"allOf": [recommendation, changed]}),
         "skipped": _rows(skipped),
+    }
+    return _answer(properties, defs)
+
+
+def _nodes() -> dict[str, Any]:
+    (node, group, without), defs = _parts(NodeUse, GroupUse, Unplaced)
+    properties = {
+        "cluster": _TEXT,
+        "nodes": _rows(node),
+        "groups": _rows(group),
+        "unplaced": _rows(without),
+        **{name: {"type": "integer"} for name in ("unknown", "spare")},
     }
     return _answer(properties, defs)
 
@@ -167,8 +186,10 @@ def _history() -> dict[str, Any]:
 
 _MADE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "run": _run,
+    "fleet": _fleet,
     "settings": json_schema,
     "recommend": _recommend,
+    "nodes": _nodes,
     "doctor": _doctor,
     "index": _index,
     "trace": _trace,

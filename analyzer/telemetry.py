@@ -193,7 +193,7 @@ class _Found:
         if not mask.any():
             return
         if name not in self.arrays:
-            self.arrays[name] = self.usage.values[name].copy()
+            self.arrays[name] = self.usage.room.copy(self.usage.values[name])
             values = self.values(name, series)
         worst = float(values[mask].max())
         values[mask] = np.nan

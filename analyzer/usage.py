@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import RecordingError
+from analyzer.room import IN_MEMORY, Room
 from analyzer.tables import (
     NAMES,
     TABLES,
@@ -53,11 +54,18 @@ class Meta:
     The window is ``(start, end]`` in steps of `step`. A non-empty `warnings` means that the data
     is partial. Mappings, with any but the first two keys optional:
 
-    - `nodes`: ``name``, ``cpu_allocatable_cores``, ``memory_allocatable_bytes``, ``gpus``
+    - `nodes`: ``name``, ``cpu_allocatable_cores``, ``memory_allocatable_bytes``, ``gpus``,
+      ``allocatable`` (further resources and pods, by name), ``labels``, ``taints`` (as
+      ``key=value:effect``; absent where nobody tells), ``unschedulable``
     - `quotas`: ``namespace``, ``name``, ``resource`` (as ``requests.cpu``), ``hard``, ``used``
       (cores, bytes or counts)
     - `limit_ranges`: ``namespace``, ``name``, ``type`` (Container, Pod), ``resource`` (cpu,
       memory), ``constraint`` (min, max, default, defaultRequest, maxLimitRequestRatio), ``value``
+    - `budgets` (PodDisruptionBudgets): ``namespace``, ``name``, ``allowed``, ``expected``,
+      ``healthy``, ``wanted`` (pods), ``selector`` (of labels, where a manifest tells it)
+    - `priority_classes`: ``name``, ``value``
+
+    Rules say their ``source`` where that is not the metrics: ``cluster`` or ``repository``.
     """
 
     cluster: str
@@ -70,6 +78,8 @@ class Meta:
     nodes: tuple[dict[str, Any], ...] = ()
     quotas: tuple[dict[str, Any], ...] = ()
     limit_ranges: tuple[dict[str, Any], ...] = ()
+    budgets: tuple[dict[str, Any], ...] = ()
+    priority_classes: tuple[dict[str, Any], ...] = ()
     asked: timedelta | None = None
     """How long a window was asked for; None where nobody asked."""
 
@@ -119,6 +129,8 @@ class Usage:
     memory_bytes: Floats
     memory_rss_bytes: Floats | None = None
     memory_cache_bytes: Floats | None = None
+    room: Room = IN_MEMORY
+    """Where copies of samples are kept."""
 
     def __repr__(self) -> str:
         return (
@@ -188,7 +200,9 @@ class Usage:
 
     def _at(self, source: Ints, offset: Ints) -> dict[str, Any]:
         """All values of stretches that begin at `source`, put one after the other."""
-        return {name: _gathered(array, source, offset) for name, array in self.values.items()}
+        return {
+            name: _gathered(array, source, offset, self.room) for name, array in self.values.items()
+        }
 
     @property
     def end(self) -> datetime:
@@ -214,7 +228,7 @@ class Usage:
         told = self._told_firm
         if not told.any():
             return self.memory_bytes
-        firm = self.memory_bytes.copy()
+        firm = self.room.copy(self.memory_bytes)
         for series in np.flatnonzero(told).tolist():
             where = slice(int(self.offset[series]), int(self.offset[series + 1]))
             firm[where] = self._firm(where)
@@ -409,7 +423,9 @@ def concat(parts: Sequence[Usage]) -> Usage:
     source = np.concatenate([[0], np.cumsum(lengths)])[:-1]
     offset = _offsets(lengths[order])
     joined: dict[str, Any] = {
-        name: _gathered(np.concatenate([_value(p, name) for p in parts]), source[order], offset)
+        name: _gathered(
+            np.concatenate([_value(p, name) for p in parts]), source[order], offset, head.room
+        )
         for name in VALUES
         if any(name in part.values for part in parts)
     }
@@ -439,12 +455,12 @@ def _offsets(lengths: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _gathered(values: Floats, source: Ints, offset: Ints) -> Floats:
+def _gathered(values: Floats, source: Ints, offset: Ints, room: Room) -> Floats:
     """Stretches of `values` that begin at `source`, at ``offset[s]`` to ``offset[s + 1]`` each.
 
     Piece by piece: the positions of a whole cluster's samples are larger than the samples.
     """
-    gathered = np.empty(int(offset[-1]), dtype=values.dtype)
+    gathered = room.floats(int(offset[-1]))
     begin = 0
     while begin < len(source):
         stop = max(begin + 1, int(np.searchsorted(offset, offset[begin] + _PIECE, "right")) - 1)
@@ -498,6 +514,7 @@ class Recording:
             self.meta,
             quotas=tuple(q for q in self.meta.quotas if wanted(q["namespace"])),
             limit_ranges=tuple(r for r in self.meta.limit_ranges if wanted(r["namespace"])),
+            budgets=tuple(b for b in self.meta.budgets if wanted(b["namespace"])),
         )
         return replace(self, meta=meta, usage=usage, **kept)
 

@@ -35,7 +35,8 @@ MAY_READ_ENVIRONMENT = {
     "pipeline",
     "cli",
 }
-MAY_REACH_OUT = {"sources", "gitops", "forge", "notify", "cli"}
+# `fleet` starts the run of each cluster.
+MAY_REACH_OUT = {"sources", "gitops", "forge", "notify", "fleet", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
     "ledger", "plots", "sources", "gitops", "forge", "report", "output", "notify",

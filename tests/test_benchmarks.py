@@ -88,6 +88,12 @@ def test_nodes() -> None:
     assert "packing" in run("nodes", "100", "5")
 
 
+def test_people() -> None:
+    """Two weeks of pull requests with people, and no law broken."""
+    told = run("people", "--weeks", "3", "--workloads", "4")
+    assert told.endswith("0 breaches in 3 weeks\n"), told
+
+
 def test_loop() -> None:
     """A line per policy and world."""
     assert "| krr | answering |" in run("loop", "--weeks", "3", "--worlds", "answering")

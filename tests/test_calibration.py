@@ -115,7 +115,9 @@ def test_the_trail_says_what_calibration_did() -> None:
     demand = apply(stated(power_law([1.0])), learn([{"cpu": review, "memory": review}]))
     step = demand.trails["memory"][0][-1]
     assert step.name == "calibrate"
-    assert step.reason.startswith("in 1 past review here 10.0% of peaks lay above what was stated")
+    assert step.reason.startswith(
+        "at the last review here, 10.0% of peaks came out above the level"
+    )
 
 
 def test_equal_containers_bear_equal_risk() -> None:

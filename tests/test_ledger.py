@@ -333,7 +333,7 @@ def test_the_summary_names_what_harmed_first_with_the_way_back() -> None:
         "- shop/Deployment/web/app: killed 2 times since 2026-03-09 (as proposed). To take it "
         "back: CPU request 200m → 500m, memory request 512Mi → 1Gi, memory limit 1Gi → 2Gi."
     ) in text
-    assert "1 merged change, together 1.0 container-weeks" in text
+    assert "1 merged change, together 1.0 weeks of single containers" in text
     assert "containers were killed in 100% of weeks (1% promised)" in text
 
 

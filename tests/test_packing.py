@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyzer.placement import Nodes, Wanted, nodes_of, pack_groups, pod_requests, without_place
+from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pack_groups, pod_requests
+from analyzer.placement import without_place as tried
 from analyzer.placement.nodes import group_of
 from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.scheduling import HOSTNAME, Node, Scheduling, Spread
 from analyzer.tables import validate_pods
 from analyzer.workload import ContainerRef, WorkloadRef
 from tests.samples import START, histories, meta
@@ -41,6 +43,11 @@ def cluster(
 def cores(*values: float) -> np.ndarray:
     """Requests of CPU alone."""
     return np.array([[value, 0.0] for value in values])
+
+
+def without_place(nodes: Nodes, wanted: Wanted, order: list[int]) -> dict[int, str]:
+    """The raises without a place, and where they looked."""
+    return {workload: why.where for workload, why in tried(nodes, wanted, order).items()}
 
 
 def test_a_pod_asks_for_its_containers_and_the_largest_of_its_starts() -> None:
@@ -141,3 +148,119 @@ def test_a_node_belongs_to_the_group_that_its_provider_names() -> None:
     assert group_of({**size, "labels": {"eks_amazonaws_com_nodegroup": "spot"}}) == "spot"
     both = {"node.kubernetes.io/instance-type": "m5", "karpenter.sh/nodepool": "general"}
     assert group_of({**size, "labels": both}) == "general"
+
+
+def test_each_node_tells_what_it_holds_and_whether_it_could_go() -> None:
+    """Three nodes of 4 cores with 3, 1 and 1 asked for: one pod of 1 finds room, two do not."""
+    nodes = cluster([4.0, 4.0, 4.0], [("a", 0), ("b", 1), ("c", 2)])
+    wanted = Wanted(cores(3, 3, 3), cores(3, 1, 1))
+    found = pack_groups(nodes, wanted)
+    assert [(n.cpu_now, n.cpu_after) for n in found.nodes] == [(3.0, 3.0), (3.0, 1.0), (3.0, 1.0)]
+    assert [n.can_go for n in found.nodes] == [False, True, False]
+    assert (found.groups[0].needed_now, found.groups[0].needed_after) == (3, 2)
+
+
+def test_what_could_go_leaves_room_for_the_nodes_to_be_spared() -> None:
+    """2 cores on each of three nodes of 4: one could go; not where one more is to be spared.
+
+    With one gone two nodes are full, and the loss of one leaves two pods of 2 without room.
+    """
+    nodes = cluster([4.0, 4.0, 4.0], [("a", 0), ("b", 1), ("c", 2)])
+    wanted = Wanted(cores(2, 2, 2), cores(2, 2, 2))
+    assert pack_groups(nodes, wanted).groups[0].needed_after == 2
+    spared = pack_groups(nodes, wanted, spare=1)
+    assert (spared.groups[0].needed_after, spared.spare) == (3, 1)
+
+
+def test_a_raise_leaves_room_for_the_loss_of_the_fullest_node() -> None:
+    """Two nodes of 4 with 1 and 2 asked for: to 2 each fits one node, to 2.5 the loss does not."""
+    nodes = cluster([4.0, 4.0], [("a", 0), ("b", 1)])
+    assert tried(nodes, Wanted(cores(1, 2), cores(2, 2)), [0], {0: 1}) == {}
+    lost = tried(nodes, Wanted(cores(1, 2), cores(2.5, 2)), [0], {0: 1})
+    assert lost == {0: Refusal("all", "n0", 1)}
+    assert tried(nodes, Wanted(cores(1, 2), cores(2.5, 2)), [0]) == {}
+
+
+def test_a_group_that_cannot_lose_a_node_anyway_is_not_held() -> None:
+    """Of a single node nothing is left that a raise could spare or use up."""
+    nodes = cluster([4.0], [("a", 0)])
+    assert tried(nodes, Wanted(cores(1), cores(3)), [0], {0: 1}) == {}
+
+
+def test_further_resources_bound_where_a_pod_fits() -> None:
+    """A raise of CPU has room on the node without a GPU only, and its pod asks for one."""
+    nodes = replace(
+        cluster([4.0, 16.0], [("a", 0), ("b", 0)]),
+        resources=("cpu", "memory", "nvidia_com_gpu"),
+        allocatable=np.array([[4.0, 100.0 * GIB, 1.0], [16.0, 100.0 * GIB, 0.0]]),
+        beside=np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]),
+    )
+    wanted = Wanted(np.array([[1.0, 0, 1], [2, 0, 0]]), np.array([[3.0, 0, 1], [2, 0, 0]]))
+    assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=1)}
+    free = Wanted(wanted.now * [1, 1, 0], wanted.new * [1, 1, 0])
+    assert tried(nodes, free, [0]) == {}
+    node = pack_groups(nodes, wanted).nodes[0]
+    assert node.others == {"nvidia_com_gpu": (1.0, 1.0)}
+    assert node.short == ("cpu",)
+
+
+def test_a_pod_that_no_node_it_may_use_can_take_is_told() -> None:
+    """5 cores on nodes of 4, nothing changed: it is there still, and would never come back."""
+    nodes = cluster([4.0, 4.0], [("a", 0), ("b", 1)])
+    (found,) = pack_groups(nodes, Wanted(cores(5, 1), cores(5, 1))).unplaced
+    assert (found.workload, found.pods) == ("shop/Deployment/a", 1)
+    assert found.reason == "no node that it may use has so much cpu"
+
+
+def test_raises_for_which_nodes_are_added_are_told_as_such() -> None:
+    """3 of 4 cores are taken on the only node, and the other wants 2 instead of 1."""
+    nodes = cluster([4.0], [("a", 0), ("b", 0)])
+    wanted = Wanted(cores(3, 1), cores(3, 2))
+    assert pack_groups(nodes, wanted).unplaced == ()
+    (found,) = pack_groups(nodes, wanted, growing=[1]).unplaced
+    assert (found.workload, found.reason) == ("shop/Deployment/b", "a node has to be added for it")
+
+
+def test_pods_that_keep_apart_take_a_node_each() -> None:
+    """Two pods on two of three nodes; raised, the third node alone could take both."""
+    apart = Scheduling(tolerations=(), spreads=(Spread(HOSTNAME),), whole=True)
+    nodes = replace(
+        cluster([4.0, 4.0, 16.0], [("a", 0), ("a", 1), ("b", 0), ("b", 1)]),
+        described=(Node(told=True),) * 3,
+        asked={0: apart},
+    )
+    wanted = Wanted(cores(1, 2), cores(3, 2))
+    assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=1)}
+    assert tried(replace(nodes, asked={}), wanted, [0]) == {}
+
+
+def test_pods_that_spread_over_zones_stay_within_their_skew() -> None:
+    """Three pods over zones a (two nodes) and b: 2 and 1; b's node has no room for a raise."""
+    spread = Scheduling(tolerations=(), spreads=(Spread("zone", 1),), whole=True)
+    nodes = replace(
+        cluster([8.0, 8.0, 4.0], [("a", 0), ("a", 1), ("a", 2), ("b", 2)]),
+        described=tuple(Node({"zone": zone}, told=True) for zone in "aab"),
+        asked={0: spread},
+    )
+    wanted = Wanted(cores(1, 2), cores(3, 2))
+    assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=2)}
+    assert tried(replace(nodes, asked={}), wanted, [0]) == {}
+
+
+def test_a_node_with_pods_that_nobody_makes_anew_stays() -> None:
+    """A pod without an owner and a static one would be gone with their node."""
+    nodes = cluster([4.0, 4.0], [("a", 0), ("b", 1)])
+    for kind in ("Pod", "Node"):
+        owned = replace(nodes, workloads=(nodes.workloads[0], WorkloadRef("lab", "s", kind, "b")))
+        found = pack_groups(owned, Wanted(cores(1, 1), cores(1, 1)))
+        assert [node.can_go for node in found.nodes] == [True, False]
+
+
+def test_what_a_pod_declares_as_a_whole_counts_with_its_overhead() -> None:
+    """2 cores of the pod instead of its containers' 0.5, and 0.25 of the runtime on top."""
+    nodes = replace(cluster([8.0], [("web", 0)]), beside=np.array([[0.25, 64.0]]))
+    ref = ContainerRef("lab", "shop", "Deployment", "web", "a")
+    amounts = [(ref, "app", Resources(cpu_request=Cpu(500), memory_request=Memory(GIB)))]
+    assert pod_requests(nodes, amounts)[0].tolist() == [0.75, GIB + 64.0]
+    whole = {ref.workload_ref: Resources(cpu_request=Cpu(2000))}
+    assert pod_requests(nodes, amounts, whole)[0].tolist() == [2.25, GIB + 64.0]

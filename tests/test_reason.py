@@ -53,7 +53,7 @@ def test_a_memory_limit_says_what_was_seen_and_what_is_risked() -> None:
     (said,) = reasons(found)
     assert said == (
         "memory limit 2Gi → 512Mi: in 14 days it used 100Mi at most; more than 512Mi has a chance "
-        "of 5.0% until the next review"
+        "of 5% until the next review"
     )
     (gone,) = reasons(replace(found, proposed=resources("1", "1Gi")))
     assert gone == "memory limit 2Gi → none: for the test"

@@ -23,8 +23,9 @@ from analyzer.models.demand import RISKS
 
 _DEFAULT_RISK: dict[Resource, float] = {"memory": 0.1, "cpu": 0.05}
 _COLUMN: dict[Resource, str] = {"memory": "overrun_week_share", "cpu": "overrun_sample_share"}
+_WEEKS = "container-weeks"
 _SAID: dict[Resource, str] = {
-    "memory": "memory peaked above the request in {} of container-weeks",
+    "memory": f"memory peaked above the request in {{}} of {_WEEKS}",
     "cpu": "CPU was above the request for {} of the time",
 }
 
@@ -39,9 +40,11 @@ def in_words(result: BacktestResult) -> str:
     days = result.horizon / timedelta(days=1)
     said = [f"On the last {many} of {days:g} days, {first}", *(p[0].upper() + p[1:] for p in rest)]
     if result.reviews < LEAST_WEEKS:
-        weeks = "One horizon is" if result.reviews == 1 else f"{result.reviews} horizons are"
-        said.append(f"{weeks} too few to tell how they differ")
-    return "".join(f"{sentence}. " for sentence in said).rstrip()
+        few = "One review is" if result.reviews == 1 else f"{result.reviews} reviews are"
+        said.append(f"{few} too few to tell which of them is better")
+    text = "".join(f"{sentence}. " for sentence in said).rstrip()
+    gloss = f"{_WEEKS} (each one container for {days:g} days)"
+    return text.replace(_WEEKS, gloss, 1)
 
 
 def _kills(result: BacktestResult) -> str:
@@ -50,7 +53,7 @@ def _kills(result: BacktestResult) -> str:
     if not rows or not rows[0].judged.any():
         return ""
     weeks, kills = int(rows[0].judged.sum()), int(np.nansum(rows[0].over()))
-    return f"this policy would have OOM-killed in {kills} of {weeks} container-weeks with a limit"
+    return f"this policy would have OOM-killed in {kills} of {weeks} {_WEEKS} with a limit"
 
 
 def _on(result: BacktestResult, resource: Resource) -> str:
@@ -63,15 +66,15 @@ def _on(result: BacktestResult, resource: Resource) -> str:
     others = list(_others(result, resource))
     best = result.best_peer_at(resource, found.overrun)
     if not np.isnan(best):
-        others.append(f"the best peer, as often above, {best:.2f} x")
+        others.append(f"the best setting of any peer, as often above, at {best:.2f} x")
     beside = f"; {', '.join(others)}" if others else ""
     return f"{_SAID[resource].format(between)} at {found.footprint:.2f} x usage{beside}"
 
 
 def _others(result: BacktestResult, resource: Resource) -> Iterator[str]:
     for name, label in (
-        (CURRENT, "requests now"),
-        (f"vpa{AS_IT_COMES}", "VPA"),
+        (CURRENT, "what is requested now"),
+        (f"vpa{AS_IT_COMES}", "the VPA"),
         (f"krr{AS_IT_COMES}", "KRR"),
     ):
         for row in (*result.rows, *result.peers):

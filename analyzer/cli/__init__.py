@@ -16,20 +16,27 @@ from typing import Any
 import click
 
 from analyzer import __version__
-from analyzer.cli import analysis, check, data, history, manual, repository, serve, settings
+from analyzer.cli import (
+    analysis,
+    check,
+    data,
+    fleet,
+    history,
+    manual,
+    nodes,
+    repository,
+    serve,
+    settings,
+)
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
+from analyzer.cli.stopping import INTERRUPTED, STOPPED, Stopped, stoppable
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but partial,
-4 changes are recommended (with --exit-code), 130 interrupted."""
-
-
-INTERRUPTED = 130
-_SHORT_OF_MEMORY = (MemoryError, ImportError, SystemError)
-"""What libraries raise where memory runs out: within their C code, or while they are loaded."""
+4 changes are recommended (with --exit-code), 130 interrupted, 143 told to stop."""
 
 # Half a second of processor, for commands that read an earlier report and no usage.
 defer("pandas", "requests", "urllib3")
@@ -74,6 +81,11 @@ class _Rightsize(click.Group):
                 rows = [(str(c.name), c.get_short_help_str(limit=200)) for c in commands]
                 formatter.write_dl(rows)
 
+    def main(self, *words: Any, **named: Any) -> Any:
+        """Run the command line, which a signal may end."""
+        with stoppable():
+            return super().main(*words, **named)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; see the class."""
         with warnings.catch_warnings():
@@ -81,11 +93,14 @@ class _Rightsize(click.Group):
                 warnings.simplefilter("ignore")
             try:
                 return self._watched(ctx)
+            except Stopped:
+                click.echo("told to stop; earlier results are as they were", err=True)
+                return ctx.exit(STOPPED)
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 return ctx.exit(INTERRUPTED)
-            except (AnalyzerError, OSError, *_SHORT_OF_MEMORY) as error:
-                if ctx.params.get("debug") or isinstance(error, ModuleNotFoundError):
+            except Exception as error:
+                if ctx.params.get("debug") or not _is_told(error):
                     raise
                 raise _failure(error) from error
 
@@ -109,10 +124,29 @@ class _Rightsize(click.Group):
         return result
 
 
+def _is_told(error: Exception) -> bool:
+    """Whether one sentence says all of `error`: it is the user's, the system's, or a shortage."""
+    if isinstance(error, ModuleNotFoundError):
+        return False
+    return isinstance(error, AnalyzerError | OSError | MemoryError) or _is_shortage(error)
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether a library fails as it does where the system gives it too little.
+
+    Arrow has no name for what a thread is refused with but that of all its errors.
+    """
+    if isinstance(error, ImportError | SystemError):
+        return True
+    kind = type(error)
+    arrow = kind.__module__.startswith("pyarrow") and kind.__name__ == "ArrowException"
+    return arrow or (isinstance(error, RuntimeError) and "start new thread" in str(error))
+
+
 def _failure(error: Exception) -> _Failure:
     if isinstance(error, AnalyzerError):
         return _Failure(str(error), error.exit_code)
-    if isinstance(error, ImportError | SystemError):
+    if _is_shortage(error):
         return _Failure(
             f"a library fails ({printable(str(error))}), as it does where memory or descriptors "
             "are short; give the process more, or install it anew"
@@ -180,7 +214,13 @@ def _talk_flags() -> list[click.Option]:
 
 
 _COMMANDS: dict[str, tuple[click.Command, ...]] = {
-    "Recommend": (analysis.run, analysis.recommend, analysis.explain),
+    "Recommend": (
+        analysis.run,
+        analysis.recommend,
+        analysis.explain,
+        nodes.nodes,
+        fleet.fleet,
+    ),
     "Change what Git declares": (
         repository.diff,
         repository.patch,

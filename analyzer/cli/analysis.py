@@ -86,14 +86,14 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
         left_over = left_over or PARTIAL
     if left_over:
         ctx.exit(left_over)
-    _leave(ctx, outcome.report, exit_code)
+    leave(ctx, outcome.report, exit_code)
 
 
 def _sum_up(report: Report, talk: Talk) -> None:
     """Say what the run found, and what it missed."""
     from analyzer.report import tally
 
-    _tell(report, talk)
+    tell(report, talk)
     if report.verdict:
         talk.say(report.verdict)
     edited = sum(landing.status == "edited" for landing in report.landings)
@@ -186,16 +186,16 @@ def recommend(
     selection = selection_of(references, parameters)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         # Only the summary tells how the policy would have done before.
-        report, _ = _report(parameters, selection, talk, judge=form == "markdown")
+        report, _ = report_of(parameters, selection, talk, judge=form == "markdown")
         if not report.recommendations and not report.skipped:
             talk.say("nothing has these labels", "warning")
         for skipped in report.skipped:
             talk.say(f"skipped {skipped.ref}: {skipped.reason}")
         if report.recommendations and not report.changed:
             talk.say("nothing is worth changing")
-        _tell(report, talk)
+        tell(report, talk)
     show_report(report, view, everything=everything or bool(references))
-    _leave(ctx, report, exit_code)
+    leave(ctx, report, exit_code)
 
 
 @click.command()
@@ -205,21 +205,25 @@ def recommend(
 @repository_options
 @namespace_option("chosen")
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the evidence into this file.")
-@click.argument("reference", metavar="REF", shell_complete=complete_references)
+@click.argument(
+    "references", metavar="REF...", nargs=-1, required=True, shell_complete=complete_references
+)
 @click.pass_context
-def explain(ctx: click.Context, /, reference: str, chart: Path | None, **parameters: Any) -> None:
-    """Show how the amounts of REF came about, step by step.
+def explain(
+    ctx: click.Context, /, references: tuple[str, ...], chart: Path | None, **parameters: Any
+) -> None:
+    """Show how the amounts of each REF came about, step by step.
 
     REF is NAME, KIND/NAME, NAMESPACE/NAME, NAMESPACE/NAME/CONTAINER, NAMESPACE/KIND/NAME or
     NAMESPACE/KIND/NAME/CONTAINER, kinds as kubectl takes them (deploy, deployment.apps).
     """
     from analyzer.writers.explanation import explanation
 
-    selection = selection_of([reference], parameters)
+    selection = selection_of(references, parameters)
     if chart is not None and parameters["run_json"] is not None:
         raise UsageError("--chart draws usage, which --from does not read; leave one out")
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        report, histories = _report(parameters, selection, talk)
+        report, histories = report_of(parameters, selection, talk)
         if chart is not None and histories is not None:
             from analyzer.pipeline.chart import draw_one
 
@@ -228,9 +232,9 @@ def explain(ctx: click.Context, /, reference: str, chart: Path | None, **paramet
                     "--chart draws one container; name it: NAMESPACE/KIND/NAME/CONTAINER"
                 )
             draw_one(report.recommendations[0], histories, report.horizon, chart)
-        _tell(report, talk)
+        tell(report, talk)
     click.echo(explanation(report), nl=False)
-    _leave(ctx, report, False)
+    leave(ctx, report, False)
 
 
 @click.command()
@@ -374,7 +378,7 @@ def _ratio(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
-def _report(
+def report_of(
     parameters: dict[str, Any], selection: Selection, talk: Talk, *, judge: bool = False
 ) -> tuple[Report, Histories | None]:
     """The selected recommendations of an earlier run, or of the source now with its histories.
@@ -401,10 +405,10 @@ def _report(
     histories = build_histories(recording)
     selection.check([*histories.containers, *(s.ref for s in histories.skipped)])
     report = recommend_now(histories, config, talk.progress)
-    return replace(selection.of(report), notices=notices), histories
+    return replace(selection.of(report), notices=(*notices, *report.notices)), histories
 
 
-def _tell(report: Report, talk: Talk) -> None:
+def tell(report: Report, talk: Talk) -> None:
     """Say which time was read, what could not be, and which settings have no effect."""
     from analyzer.report import window_text
 
@@ -414,7 +418,7 @@ def _tell(report: Report, talk: Talk) -> None:
         talk.say(notice, "warning")
 
 
-def _leave(ctx: click.Context, report: Report, exit_code: bool) -> None:
+def leave(ctx: click.Context, report: Report, exit_code: bool) -> None:
     """Leave with the exit code that fits the report."""
     if report.meta.warnings or report.warnings:
         ctx.exit(PARTIAL)

@@ -11,7 +11,7 @@ import click
 
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import View
-from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.repository import CHANGES, PARTIAL, given_by, report_options
 from analyzer.errors import AnalyzerError, UsageError
 
@@ -25,7 +25,7 @@ _FAILING: dict[str, tuple[Fit, ...]] = {"low": ("low",), "tight": ("low", "tight
 @report_options
 @click.option("--base", metavar="REV", required=True, help="What the change is made on.")
 @click.option("--head", metavar="REV", default="HEAD", help="The change [HEAD].")
-@listing_options
+@listing_options(LISTED)
 @click.option(
     "--comment", "number", type=click.IntRange(1), metavar="N", help="Comment on pull request N."
 )
@@ -48,8 +48,9 @@ def check(
     """Say whether a change of requests and limits still fits what was measured.
 
     Between two commits of a checkout, each amount that changes is held against what an earlier run
-    (--from run.json) or the source has seen: too low, tight, as measured, or more than needed. The
-    checkout stays as it is. With --comment it is said on the pull request, in one comment.
+    (--from run.json, or --from published: for the one that the repository holds) or the source has
+    seen: too low, tight, as measured, or more than needed. The checkout stays as it is. With
+    --comment it is said on the pull request, in one comment.
     """
     from analyzer.fitness import comment, headline, marker
     from analyzer.landing import judge_change

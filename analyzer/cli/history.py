@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.completion import complete_references
-from analyzer.cli.listing import Listing, Record, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, Record, listing_options, show_listing, view_of
 from analyzer.cli.options import namespace_option, selection_of, settings_of
 from analyzer.errors import UsageError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
 @namespace_option("chosen")
-@listing_options
+@listing_options(LISTED)
 @click.option("--chart", type=Path, metavar="FILE.png", help="Draw the reviews of one container.")
 @click.argument("references", metavar="[REF]...", nargs=-1, shell_complete=complete_references)
 def history(references: tuple[str, ...], chart: Path | None, **parameters: Any) -> None:
@@ -123,10 +123,11 @@ def _arrow(before: Resources, after: Resources, target: str) -> str:
 
 
 def _arrows(before: Resources, after: Resources) -> str:
-    from analyzer.recommend import TARGETS
+    from analyzer.plots.text import TARGET_NAMES
+    from analyzer.quantity import TARGETS
 
     changed = [t for t in TARGETS if getattr(before, t) != getattr(after, t)]
-    return ", ".join(f"{t.replace('_', ' ')} {_arrow(before, after, t)}" for t in changed)
+    return ", ".join(f"{TARGET_NAMES[t]} {_arrow(before, after, t)}" for t in changed)
 
 
 def _two(before: Resources, after: Resources, target: str) -> tuple[Any, Any]:
@@ -135,16 +136,13 @@ def _two(before: Resources, after: Resources, target: str) -> tuple[Any, Any]:
 
 def _happened(outcome: Outcome) -> str:
     from analyzer.escape import printable
-    from analyzer.plots.text import percent
+    from analyzer.plots.text import counted, percent
+    from analyzer.writers.promise import compared
 
-    parts = [
-        f"{target.replace('_', ' ')} exceeded {percent(outcome.happened[target])} "
-        f"(promised {percent(stated)})"
-        for target, stated in outcome.promised.items()
-    ]
+    parts = compared(outcome.promised, outcome.happened)
     if outcome.kills:
-        parts.append(f"killed {outcome.kills} x")
+        parts.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
-        parts.append(f"throttled {percent(outcome.throttled)}")
+        parts.append(f"throttled for {percent(outcome.throttled)} of the time")
     what = "; ".join(parts) or "nothing to tell"
     return printable(f"{outcome.ref}: since {outcome.merged:%Y-%m-%d} {what}")

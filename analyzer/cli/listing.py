@@ -19,7 +19,8 @@ from analyzer.escape import csv_cell, markdown_table, printable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Record = Mapping[str, Any]
-FORMS = ("table", "json", "yaml", "csv", "markdown", "name")
+LISTED = Form(("table", "json", "yaml", "csv", "markdown", "name"))
+"""The forms of a list that has one table."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,19 @@ class Listing:
     json: Mapping[str, Any] = field(default_factory=dict)
 
 
-def listing_options(command: Command) -> Command:
-    """How a list is printed."""
-    kind = Form(FORMS)
-    for option in (
-        click.option("--no-headers", is_flag=True, help="No header line."),
-        click.option("--sort-by", metavar="FIELD", help="A field of the CSV; -FIELD: falling."),
-        click.option("-o", "--output", "form", type=kind, default="table", help=kind.help),
-    ):
-        command = option(command)
-    return command
+def listing_options(form: Form) -> Callable[[Command], Command]:
+    """How a list is printed, in one of the forms."""
+
+    def add(command: Command) -> Command:
+        for option in (
+            click.option("--no-headers", is_flag=True, help="No header line."),
+            click.option("--sort-by", metavar="FIELD", help="A field of the CSV; -FIELD: falling."),
+            click.option("-o", "--output", "form", type=form, default="table", help=form.help),
+        ):
+            command = option(command)
+        return command
+
+    return add
 
 
 def view_of(parameters: dict[str, Any]) -> View:
@@ -60,7 +64,7 @@ def show_listing(listing: Listing, view: View) -> None:
     """Print it; nothing at all, not even a head, where a table has no rows."""
     if listing.records:
         view.expect(list(listing.records[0]), "field")
-    records = _sorted(listing.records, view.sort_by)
+    records = in_order(listing.records, view.sort_by)
     if view.form in ("json", "yaml"):
         value = {listing.key: records, **listing.json}
         click.echo(as_json(value) if view.form == "json" else as_yaml(value))
@@ -86,7 +90,8 @@ def _show_table(listing: Listing, records: Sequence[Record], view: View) -> None
         click.echo(columns(head, cells, view.headers))
 
 
-def _sorted(records: Sequence[Record], by: str | None) -> list[Record]:
+def in_order(records: Sequence[Record], by: str | None) -> list[Record]:
+    """The records by one of their fields; with a dash before it falling."""
     if by is None or not records:
         return list(records)
     name = by.removeprefix("-")

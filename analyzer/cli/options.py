@@ -242,18 +242,28 @@ def _expect_reading(parameters: Mapping[str, Any]) -> None:
 
 
 def earlier_run(run_json: Path, config: Config, talk: Talk) -> Report:
-    """The report that `run_json` holds, of the namespaces that are asked for.
-
-    A namespace that it knows nothing of is told, as where usage is read.
-    """
-    from analyzer.effect import idle_namespaces
+    """The report that `run_json` holds, of the namespaces that are asked for."""
+    if published_name(run_json) is not None:
+        raise UsageError(f"--from {run_json} is for commands that look at a repository")
     from analyzer.report import load_report
+
+    return within_namespaces(load_report(run_json), config, talk)
+
+
+def within_namespaces(report: Report, config: Config, talk: Talk) -> Report:
+    """`report` of the namespaces that are asked for; one that it knows nothing of is told."""
+    from analyzer.effect import idle_namespaces
     from analyzer.workload import Selector
 
-    report = load_report(run_json)
     for sentence in idle_namespaces("namespaces", config.namespaces, report.refs):
         talk.say(sentence, "warning")
     return report.select(*(Selector(namespace=name) for name in config.namespaces))
+
+
+def published_name(run_json: Path | None) -> str | None:
+    """The cluster in ``--from published:CLUSTER``, empty without one; None for a file."""
+    text = str(run_json) if run_json is not None else ""
+    return text.removeprefix("published:") if text.startswith("published:") else None
 
 
 def _not_yet(until: str | None) -> list[str]:

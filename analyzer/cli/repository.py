@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
@@ -12,17 +13,18 @@ import click
 
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import columns
-from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
-    earlier_run,
     model_options,
     namespace_option,
     now,
+    published_name,
     repository_options,
     run_json_option,
     settings_of,
     source_options,
+    within_namespaces,
 )
 from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
@@ -44,7 +46,7 @@ def report_options(command: Command) -> Command:
 
 
 @click.command()
-@listing_options
+@listing_options(LISTED)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
 @click.option("--charts-dir", "helm_charts", type=Path, help="Helm charts, to render.")
@@ -77,7 +79,7 @@ def index(**parameters: Any) -> None:
 
 @click.command()
 @report_options
-@listing_options
+@listing_options(LISTED)
 @click.pass_context
 def trace(ctx: click.Context, /, **parameters: Any) -> None:
     """Show for each live container where Git declares its resources, or why not."""
@@ -168,7 +170,7 @@ def pr(
     its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps).
     """
     from analyzer.cli.delivery import open_pull_requests
-    from analyzer.landing import planned, propose, with_plan
+    from analyzer.landing import Grouped, planned, propose, with_plan
     from analyzer.output import publish, write_files
     from analyzer.writers.gitdiff import write_gitdiff
 
@@ -183,22 +185,22 @@ def pr(
     config, report, code = given.config, given.report, given.code
     if branches and not Path(config.git.repo or ".").is_dir():
         raise UsageError("branches are made in a checkout; name its folder with --repo")
-    how = group or "application", split, config.forge.team_label
+    how = Grouped(group or "application", split, config.forge.team_label)
     with planned(report, config, given.said) as plan:
         _tell_advice(plan, parameters)
         if folder is not None:
             with publish(folder) as fresh:
-                found = with_plan(report, plan, *how)
+                found = with_plan(report, plan, how)
                 write_files(fresh, write_gitdiff(found))
         if not deliver or branches:
-            proposed = propose(report, plan, *how)
+            proposed = propose(report, plan, how)
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
                 made = _commit(proposed, plan, config, talk if branches else None)
             code = code or made
         if deliver:
             chosen = _with_grouping(config, group, split)
             run_json: Path | None = parameters["run_json"]
-            charts = run_json.parent / "charts" if run_json else None
+            charts = run_json.parent / "charts" if run_json and not given.published else None
             with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
                 done = open_pull_requests(
                     report, plan, chosen, talk, charts=charts, dry_run=dry_run
@@ -268,6 +270,8 @@ class _Given:
     report: Report
     said: ClusterLabels | None
     code: int
+    published: bool = False
+    """Whether it starts from results that a run has published, of which there are no charts."""
 
 
 def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
@@ -279,13 +283,16 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     from msgspec.structs import replace as with_settings
 
     from analyzer.landing import check_repository, cluster_labels
+    from analyzer.report import load_report
 
     config = settings_of(parameters).config
     check_repository(config)
     run_json: Path | None = parameters["run_json"]
+    told = published_name(run_json)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         if run_json is not None:
-            report = earlier_run(run_json, config, talk)
+            found = _published(config, told) if told is not None else load_report(run_json)
+            report = within_namespaces(found, config, talk)
             said = cluster_labels(config)
             missed = [*said.missed]
         else:
@@ -299,4 +306,14 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
             report = recommend_now(build_histories(recording), config, talk.progress)
             missed = [*report.meta.warnings, *report.warnings]
         talk.say_partial(missed)
-    return _Given(config, report, said, PARTIAL if missed else 0)
+    return _Given(config, report, said, PARTIAL if missed else 0, told is not None)
+
+
+def _published(config: Config, cluster: str) -> Report:
+    """What a run has published in the repository; the checkout keeps no trace of reading it."""
+    from analyzer.gitops.land.worktree import shadow
+    from analyzer.landing import checkout
+    from analyzer.published import read_published, remote_of
+
+    with checkout(config) as root, shadow(root) as place:
+        return read_published(remote_of(place, config, dict(os.environ)), cluster)

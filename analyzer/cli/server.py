@@ -12,6 +12,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,8 @@ import msgspec
 from analyzer.errors import UsageError
 from analyzer.writers.markup import Html, element
 
+_HEADS = ("run.json", "fleet.json")
+"""What a folder with a run holds, or one with the report of all clusters."""
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".png": "image/png",
@@ -50,9 +53,9 @@ class _Cluster(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """What the list of runs tells of ``run.json``."""
+    """What the list of runs tells of ``run.json``, or of ``fleet.json`` for all clusters."""
 
-    meta: _Cluster
+    meta: _Cluster | None = None
     created: str | None = None
 
 
@@ -66,14 +69,15 @@ class Runs:
         if (self.folder / "run.json").is_file():
             yield ""
             return
-        names = [path.parent.name for path in self.folder.glob("*/run.json") if path.is_file()]
+        heads = [path for head in _HEADS for path in self.folder.glob(f"*/{head}")]
+        names = {path.parent.name for path in heads if path.is_file()}
         yield from sorted(names, key=lambda name: (name == "latest", self._age(name)), reverse=True)
 
     def _age(self, name: str) -> float:
-        try:
-            return (self.folder / name / "run.json").stat().st_mtime
-        except OSError:  # replaced by a newer run at this moment
-            return 0.0
+        for head in _HEADS:
+            with suppress(OSError):  # replaced by a newer run at this moment
+                return (self.folder / name / head).stat().st_mtime
+        return 0.0
 
     def file(self, path: str) -> Path | None:
         """The file of a run that the `path` of an address names; None where there is none."""
@@ -98,12 +102,12 @@ class Runs:
 
     def head(self, name: str) -> tuple[str, str]:
         """The cluster and the date of a run."""
-        try:
-            content = (self.folder / name / "run.json").read_bytes()
-            head = msgspec.json.decode(content, type=_Head)
-        except (OSError, ValueError):
-            return "cannot be read", ""
-        return head.meta.cluster, (head.created or "")[:16].replace("T", " ")
+        for file in _HEADS:
+            with suppress(OSError, ValueError):
+                head = msgspec.json.decode((self.folder / name / file).read_bytes(), type=_Head)
+                cluster = head.meta.cluster if head.meta else "all clusters"
+                return cluster, (head.created or "")[:16].replace("T", " ")
+        return "cannot be read", ""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ from click.shell_completion import get_completion_class
 
 from analyzer import __version__
 from analyzer.cli.console import Talk
-from analyzer.cli.listing import Listing, listing_options, show_listing, view_of
+from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import now, settings_of, source_options
 from analyzer.errors import UsageError
 
@@ -21,7 +21,7 @@ from analyzer.errors import UsageError
 @click.command()
 @source_options
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
-@listing_options
+@listing_options(LISTED)
 def config(schema: bool, **parameters: Any) -> None:
     """Show the effective settings and where each comes from."""
     import json

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from analyzer.config.clusters import CLUSTERS, meant, take_clusters
 from analyzer.config.file import Place, SettingsFile, parse_settings, plain_value
 from analyzer.config.structure import SECTIONS, Config, kinds_of
 from analyzer.config.value import Expected, likely, read_value
@@ -38,7 +39,7 @@ _ELSEWHERE = frozenset(
     f"RIGHTSIZE_{name}"
     for name in (
         *("CONFIG", "EVALUATION", "KUBECTL", "HELM"),
-        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS"),
+        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS", "SSHD"),
     )
 )
 
@@ -53,6 +54,20 @@ class Settings:
     """What was found and has no effect, in one sentence each."""
 
 
+def clusters_in(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], str | None]:
+    """The clusters that a settings file names, in its order, and the `output` that they share.
+
+    Raises `ConfigError` where the file names none; of its settings nothing is checked yet.
+    """
+    file = _File.read(Path(path))
+    if file.problems:
+        raise ConfigError("\n".join(file.problems))
+    if not file.clusters:
+        raise ConfigError(f"{path}: names no clusters; write each with its settings below clusters")
+    output = next((layer.given.get("output") for layer in file.shared), None)
+    return tuple(file.clusters), None if output is None else str(output)
+
+
 def load_config(
     path: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] | None = None,
@@ -60,15 +75,19 @@ def load_config(
 ) -> Settings:
     """Read and join all layers. `flags` are by dotted path; None means "not given".
 
+    Of a file with several clusters, the one that ``cluster`` names is meant; what it sets wins over
+    what all share, but that its rules stand behind theirs. All of them are checked.
+
     Raises `ConfigError` with the file, the line and the name of everything that is unknown, out
     of range or of another kind than expected.
     """
-    layers = [_file(Path(path))] if path is not None else []
-    layers += _variables(environment or {})
-    layers += _flags(flags or {})
-    problems = [problem for layer in layers for problem in layer.check()]
+    file = _File.read(Path(path)) if path is not None else _File()
+    above = [*_variables(environment or {}), *_flags(flags or {})]
+    everything = [*file.shared, *file.clusters.values(), *above]
+    problems = [*file.problems, *(problem for layer in everything for problem in layer.check())]
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
+    layers = file.layers(above)
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
@@ -90,6 +109,10 @@ class _Layer:
     given: Mapping[str, Any]
     file: SettingsFile | None = None
     label: str = ""
+    within: Place = ()
+    """Where in the file the values stand."""
+    rules_before: int = 0
+    """How many of its rules are those of the layer below, which come first."""
 
     def __post_init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -108,7 +131,7 @@ class _Layer:
         """The sentence that says `what` is wrong at `place`."""
         if self.file is None:
             return f"{self.label or self.origin}: {what.removeprefix(_named(place))}"
-        line = self.file.line_of(place)
+        line = self.file.line_of((*self.within, *place))
         at = f", line {line}" if line else ""
         # What names the setting itself needs no name before it.
         itself = rf"(unknown setting|{re.escape(str(place[-1]))}\b)"
@@ -141,7 +164,7 @@ class _Layer:
         """The value as its setting takes it; `_BAD` where it is none, which is then noted."""
         words = self.file.words if self.file else {}
         try:
-            found = read_value(value, expected, place, words)
+            found = read_value(value, expected, (*self.within, *place), words)
             _try_alone(place, found)
         except (ValueError, UsageError, msgspec.ValidationError, ConfigError) as error:
             self._add(place, _without_place(str(error)))
@@ -234,16 +257,55 @@ def _without_place(message: str) -> str:
     return re.sub(r" - at `[^`]*`$", "", message)
 
 
-def _file(path: Path) -> _Layer:
+@dataclass(frozen=True)
+class _File:
+    """What a settings file gives: to all, and to each cluster that it names."""
+
+    name: str = ""
+    shared: Sequence[_Layer] = ()
+    clusters: Mapping[str, _Layer] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    @classmethod
+    def read(cls, path: Path) -> _File:
+        """Read the file at `path`. Raises `ConfigError` where it cannot be read."""
+        name = str(path)
+        found = parse_settings(_text(path), name)
+        clusters, problems = take_clusters(found)
+        layers = {
+            cluster: _Layer(f"{name} ({cluster})", given, found, within=(CLUSTERS, cluster))
+            for cluster, given in clusters.items()
+            if isinstance(given, dict)
+        }
+        return cls(name, [_Layer(name, found.values, found)], layers, problems)
+
+    def layers(self, above: Sequence[_Layer]) -> list[_Layer]:
+        """All layers that hold for the cluster that is meant, `above` are variables and flags."""
+        layers = [*self.shared, *above]
+        if not self.clusters:
+            return layers
+        named = [layer.values["cluster"] for layer in layers if "cluster" in layer.values]
+        name = named[-1] if named else None
+        wrong = meant(name, self.clusters, self.name)
+        if wrong or name is None:
+            raise ConfigError(wrong)
+        shared, own = self.shared[0], self.clusters[name]
+        folder = _Layer("the cluster's name", {})
+        folder.values["output"] = f"{shared.values.get('output', 'reports')}/{name}"
+        if "rules" in own.values:
+            below = shared.values.get("rules", [])
+            own.values["rules"], own.rules_before = [*below, *own.values["rules"]], len(below)
+        return [shared, own, folder, *above]
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is no text in UTF-8; name a YAML file") from error
     except OSError as error:
         hint = "`rightsize init` writes one"
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
-    found = parse_settings(text, str(path))
-    return _Layer(str(path), found.values, found)
 
 
 def _names() -> Iterator[tuple[str, str, Any]]:
@@ -316,10 +378,16 @@ def _join(values: Mapping[str, Any], layers: list[_Layer]) -> Config:
         try:
             make_policy(config.policy, rule.set, "")
         except ConfigError as error:
-            place: Place = ("rules", number)
-            owner = next(layer for layer in reversed(layers) if "rules" in layer.values)
-            raise ConfigError(owner.where(place, _without_place(str(error)))) from error
+            raise ConfigError(_of_rule(number, layers, _without_place(str(error)))) from error
     return config
+
+
+def _of_rule(number: int, layers: Sequence[_Layer], what: str) -> str:
+    """The sentence that says `what` is wrong with a rule, counted over all that hold."""
+    owner, *below = [layer for layer in reversed(layers) if "rules" in layer.values]
+    if number >= owner.rules_before:
+        return owner.where(("rules", number - owner.rules_before), what)
+    return below[0].where(("rules", number), what)
 
 
 def _blamed(message: str, layers: list[_Layer]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from analyzer.config.clusters import CLUSTERS
 from analyzer.config.duration import spell_duration
 from analyzer.config.structure import SECTIONS, Config
 from analyzer.policy import Rule
@@ -82,6 +83,11 @@ def json_schema() -> dict[str, Any]:
             if value.get("format") == "duration":
                 del value["format"]
                 value["pattern"] = r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"
+    schema["$defs"][Config.__name__]["properties"][CLUSTERS] = {
+        "type": "object",
+        "description": "Settings that differ, by the name of each of several clusters.",
+        "additionalProperties": {"$ref": f"#/$defs/{Config.__name__}"},
+    }
     return schema
 
 

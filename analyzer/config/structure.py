@@ -16,6 +16,7 @@ from analyzer.models import DEFAULT_MODEL
 from analyzer.notify.settings import NotifySettings
 from analyzer.policy import Policies, Policy, Rule
 from analyzer.presets import PROTECTED, Preset, Protected
+from analyzer.quantity import Memory
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.window import DEFAULT_DAYS
 
@@ -38,10 +39,11 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether and how the cluster itself is asked who owns its workloads."""
+    """Whether and how the cluster itself is asked: who owns its workloads, and what bounds pods."""
 
     ask: bool = False
-    """Ask for the labels of workloads, read-only, where the metrics do not carry them."""
+    """Ask, read-only, for the labels of workloads, where their pods may run, and for nodes, limit
+    ranges, quotas, disruption budgets and priority classes, which metrics tell later or not."""
     context: str | None = None
     """The context of the kubeconfig, as kubectl takes it."""
     kubeconfig: str | None = None
@@ -113,6 +115,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``ledger`` within the cache of a server, else beside the output; none for a recording."""
     charts: bool = True
     """Draw the cluster and its containers."""
+    memory_budget: Memory | None = None
+    """How much memory a run may take; by default what the control groups of the process allow. Of
+    samples that take more than a part of it, a scratch file is made in TMPDIR."""
     most_charts: int = 200
     """Draw this many containers at most, the largest changes first."""
     namespaces: tuple[str, ...] = ()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from analyzer.config.duration import parse_duration
 from analyzer.config.file import Place
@@ -52,6 +54,12 @@ class Expected:
         return inner is str or get_origin(inner) is Literal
 
     @property
+    def item(self) -> type[msgspec.Struct] | None:
+        """The settings that each of its items holds, where it is a list of such."""
+        inner = get_args(self.kind)[0] if get_origin(self.kind) is tuple else None
+        return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
+
+    @property
     def is_text(self) -> bool:
         """Whether it takes text as it is written."""
         textual = {str, Path, timedelta, Cpu, Memory}
@@ -74,6 +82,8 @@ class Expected:
             return f"one of {', '.join(self.choices)}"
         if self.is_words:
             return "a list of words"
+        if self.item is not None:
+            return "a list of settings by name"
         if get_origin(self.kind) in (Mapping, dict):
             return "text by name" if self.inner.is_text else "numbers by name"
         return next((_WORDS[kind] for kind in self.kinds if kind in _WORDS), "something else")
@@ -88,6 +98,8 @@ def read_value(value: Any, expected: Expected, place: Place, words: Mapping[Plac
         return None
     if expected.is_words:
         return _list(value, expected, place, words)
+    if expected.item is not None:
+        return _items(value, expected, place, words)
     if expected.is_structure:
         return _mapping(value, expected, place, words)
     if expected.is_text:
@@ -104,6 +116,34 @@ def _list(value: Any, expected: Expected, place: Place, words: Mapping[Place, st
     inner = Expected(get_args(expected.kind)[0])
     texts = [_text(item, inner, (*place, n), words) for n, item in enumerate(value)]
     return [_of_text(text, inner) for text in texts]
+
+
+def _items(
+    value: Any, expected: Expected, place: Place, words: Mapping[Place, str]
+) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    kinds = get_type_hints(expected.item)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, dict) for item in value):
+        raise ValueError(f"expected {expected.words}, found {found(value)}")
+    return [
+        {
+            name: _setting(each, name, kinds, (*place, number, name), words)
+            for name, each in item.items()
+        }
+        for number, item in enumerate(value)
+    ]
+
+
+def _setting(
+    value: Any, name: str, kinds: Mapping[str, Any], place: Place, words: Mapping[Place, str]
+) -> Any:
+    if name not in kinds:
+        raise ValueError(f"unknown setting {name!r}; known are {', '.join(kinds)}")
+    try:
+        return read_value(value, Expected(kinds[name]), place, words)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _mapping(

@@ -23,6 +23,9 @@ STOP, NOW = "rightsize/stop", "rightsize/now"
 RETIRED = "<!-- rightsize-retired -->"
 """In the body of what a run closed by itself: nobody rejected it."""
 
+NO_NEWS = "nothing has changed"
+"""Why what is open stays as it is."""
+
 Verb = Literal["open", "refresh", "keep", "hands off", "held", "wait", "retire"]
 
 
@@ -41,6 +44,8 @@ class Wanted:
     """The smaller, the earlier its turn."""
     pictures: tuple[Path, ...] = ()
     """Charts of its containers, on the disk."""
+    held: str = ""
+    """Why it is not to be opened yet, such as for an earlier stage; empty where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +121,18 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
     if branch is None:
         return Move("refresh", one.branch, "its branch is gone", one, request)
     if RETIRED in request.text.body:
-        return Move("refresh", one.branch, "it was about to be closed, and is due", one, request)
+        return Move(
+            "refresh",
+            one.branch,
+            "it was about to be closed, and is wanted after all",
+            one,
+            request,
+        )
     if branch.digest != one.digest:
         return Move("refresh", one.branch, "the numbers or their places have moved", one, request)
     if scene.moved_under(branch, one):
         return Move("refresh", one.branch, "the base has changed the same files", one, request)
-    return Move("keep", one.branch, "nothing has changed", one, request)
+    return Move("keep", one.branch, NO_NEWS, one, request)
 
 
 def _of_unwanted(request: PullRequest, scene: Scene, covered: Set[Key]) -> Move:
@@ -146,6 +157,8 @@ def _of_new(one: Wanted, scene: Scene, limits: Limits, turn: _Turn) -> Move:
     branch = scene.branches.get(one.branch)
     if branch is not None and not branch.ours:
         return Move("hands off", one.branch, "a person's branch has its name", one)
+    if one.held and one.branch not in scene.asked_for:
+        return Move("held", one.branch, one.held, one)
     if turn.free <= 0 and one.branch not in scene.asked_for:
         return Move("wait", one.branch, f"{limits.most_open} are open already", one)
     last = scene.last(one.branch)

@@ -22,6 +22,8 @@ from analyzer.gitops.land.diff import Author, Edits
 from analyzer.gitops.land.worktree import git, write_commit, write_tree
 
 _MINE = "refs/rightsize"
+_TIP = f"{_MINE}/files"
+"""What was fetched last of a branch that holds files of ours."""
 _PROPOSED = f"{_MINE}/proposed/"
 """Below this the remote itself remembers what was proposed, after the branch is gone as well."""
 _TRAILER = "Rightsize-Digest: "
@@ -215,7 +217,8 @@ class Remote:
     def _note(self, tip: str) -> Note:
         message = git(self.root, "log", "-1", "--format=%B", tip, "--").rstrip("\n")
         # The base holds it, or another commit that makes the same change: picked, or squashed.
-        said = git(self.root, "cherry", f"{_MINE}/base", f"{tip}^")
+        with self.access.variables() as variables:  # a partial clone gets what it lacks
+            said = git(self.root, "cherry", f"{_MINE}/base", f"{tip}^", extra=variables)
         return Note(message, not any(line.startswith("+") for line in said.splitlines()))
 
     def _branch(self, tip: str) -> Branch:
@@ -234,8 +237,9 @@ class Remote:
         """Whether the base has other text in one of `files` than the commit `branch` stands on."""
         try:
             said = git(
-                self.root, "diff", "--no-ext-diff", "--no-textconv", "--name-only", "-z",
-                branch.parent, base, "--", *(f":(literal){file}" for file in files),
+                self.root, "diff", "--no-ext-diff", "--no-textconv", "--no-renames",
+                "--name-only", "-z", branch.parent, base,
+                "--", *(f":(literal){file}" for file in files),
             )  # fmt: skip
         except GitOpsError:
             return True  # the commit it stands on is gone: made anew, it stands on what there is
@@ -243,19 +247,33 @@ class Remote:
 
     def write(self, base: str, message: str, digest: str, edits: Edits) -> str:
         """A commit of `edits` on top of the commit `base`, on no branch yet; its id."""
-        tree = write_tree(self.root, base, edits)
+        with self.access.variables() as variables:
+            tree = write_tree(self.root, base, edits, variables)
         text = f"{message.rstrip()}\n\n{_TRAILER}{digest}\n"
         return write_commit(self.root, tree, base, text, self.author)
 
-    def add_files(self, branch: str, files: Mapping[str, Path], message: str) -> str:
-        """Add `files` (from the disk, by their path) to `branch` of the remote; the new commit.
+    def file(self, branch: str, path: str) -> bytes:
+        """What the file `path` holds at the tip of `branch`. Raises `GitOpsError` without one."""
+        self._fetch_tip(branch)
+        text = git(self.root, "cat-file", "blob", f"{_TIP}:{path}")
+        return text.encode("utf-8", "surrogateescape")
 
-        The branch is made where there is none, with no history but its own. Where another run was
-        faster it is looked at again. Raises `ForgeError` for a branch of a person by that name.
+    def put_files(
+        self, branch: str, files: Mapping[str, Path | str], message: str, *, alone: bool = False
+    ) -> str:
+        """Add `files`, on the disk or as text and by their path, to `branch`; its new commit.
+
+        The branch is made where there is none, with no history but its own; with `alone` these
+        files are all it then holds, and that history is one commit. Where another run was faster
+        it is looked at again. Raises `ForgeError` for a branch of a person by that name.
         """
         old = self.listed(branch).get(branch)
         for _ in range(_TRIES):
-            commit = self._with_files(branch, old, files, message)
+            if old is not None:
+                self._expect_ours(branch, old)
+            commit = self._with_files(old, files, message, alone=alone)
+            if commit == old:
+                return commit
             try:
                 self.push(branch, commit, old)
             except ForgeError:
@@ -266,26 +284,43 @@ class Remote:
                 return commit
         raise ForgeError(f"{branch} was not pushed: others were faster {_TRIES} times; run again")
 
+    def _fetch_tip(self, branch: str) -> None:
+        with self.access.variables() as variables:
+            # In a partial clone too: what is read here is wanted whole.
+            whole = ["--no-filter", *self._depth()]
+            self._fetch(variables, f"+refs/heads/{branch}:{_TIP}", *whole)
+
+    def _expect_ours(self, branch: str, tip: str) -> None:
+        self._fetch_tip(branch)
+        if not self._branch(tip).ours:
+            raise ForgeError(f"the branch {branch} is a person's; nothing is added to it")
+
     def _with_files(
-        self, branch: str, old: str | None, files: Mapping[str, Path], message: str
+        self, old: str | None, files: Mapping[str, Path | str], message: str, *, alone: bool
     ) -> str:
-        """A commit of `files` on top of the commit `old` of `branch`; its id."""
-        if old is not None:
-            with self.access.variables() as variables:
-                where = f"+refs/heads/{branch}:{_MINE}/files"
-                self._fetch(variables, where, *self._depth())
-            if not self._branch(old).ours:
-                raise ForgeError(f"the branch {branch} is a person's; nothing is added to it")
+        """A commit of `files`, on top of the commit `old` and what it holds unless `alone`; its id.
+
+        `old` itself where it holds all of that already.
+        """
+        parent = None if alone else old
         with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
             extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            git(self.root, "read-tree", *([old] if old else ["--empty"]), extra=extra)
+            git(self.root, "read-tree", *([parent] if parent else ["--empty"]), extra=extra)
             for path, file in sorted(files.items()):
-                name = str(file.resolve())
-                blob = git(self.root, "hash-object", "-w", "--no-filters", "--", name).strip()
-                entry = f"100644,{blob},{path}"
+                entry = f"100644,{self._blob(file)},{path}"
                 git(self.root, "update-index", "--add", "--cacheinfo", entry, extra=extra)
             tree = git(self.root, "write-tree", "--missing-ok", extra=extra).strip()
-        return write_commit(self.root, tree, old, f"{message}\n\n{_TRAILER}files\n", self.author)
+        if old is not None and tree == git(self.root, "rev-parse", f"{old}^{{tree}}").strip():
+            return old
+        text = f"{message}\n\n{_TRAILER}files\n"
+        return write_commit(self.root, tree, parent, text, self.author)
+
+    def _blob(self, file: Path | str) -> str:
+        """The id of what a file on the disk, or a text, holds."""
+        if isinstance(file, str):
+            return git(self.root, "hash-object", "-w", "--stdin", given=file).strip()
+        where = ["--no-filters", "--", str(file.resolve())]
+        return git(self.root, "hash-object", "-w", *where).strip()
 
     def push(self, branch: str, commit: str, old: str | None) -> None:
         """Let `branch` be `commit` where it is still `old` (None: where there is none yet)."""

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
 
 Kind = Literal["auto", "github", "gitlab", "gitea", "azure", "none"]
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What gets its changes together; patterns are shell globs, and one of each kind must match."""
+
+    name: str
+    """What it is called in pull requests and on the dashboard."""
+    clusters: tuple[str, ...] = ()
+    """Patterns for the name of the cluster; none: any."""
+    namespaces: tuple[str, ...] = ()
+    """Patterns for the namespace; none: any."""
+    paths: tuple[str, ...] = ()
+    """Patterns for the file that declares the amounts, from the folder `git.repo`; none: any.
+    A star also stands for slashes: ``overlays/staging/*`` is all below that folder."""
+
+    def holds(self, cluster: str, namespace: str, file: str | None) -> bool:
+        """Whether what `file` declares for a namespace of a cluster belongs here.
+
+        Where the file is not known (None) the others decide.
+        """
+        pairs = ((cluster, self.clusters), (namespace, self.namespaces), (file, self.paths))
+        return all(
+            not patterns or name is None or any(fnmatchcase(name, each) for each in patterns)
+            for name, patterns in pairs
+        )
 
 
 class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +75,13 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Keep an issue that lists what is open, what waits and what is held, and why."""
     charts: bool = True
     """Show the charts of a run in its pull requests, from a branch that holds nothing else."""
+    stages: tuple[Stage, ...] = ()
+    """Stages in their order, such as ``[{name: staging, namespaces: ["*-staging"]}, {name:
+    production}]``: what lies in a later one is proposed once the same workload has been through a
+    good week in the earlier ones. Each container belongs to the first stage that takes it."""
+    publish: bool = False
+    """Keep the last ``run.json`` of each cluster on a branch ``rightsize-runs/CLUSTER``, where
+    ``--from published:`` finds it: for the check in CI, and for stages in other clusters."""
     reopen_change: float = 0.25
     """What a person closed comes back once an amount moved by at least this share of itself."""
     author_name: str = "rightsize"
@@ -63,5 +96,14 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(
                 f"reopen_change must lie between 0 and 10, found {self.reopen_change:g}"
             )
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names) or not all(names):
+            raise ValueError(f"stages must have names of their own, found {', '.join(names)}")
+        for stage in self.stages[:-1]:
+            if not (stage.clusters or stage.namespaces or stage.paths):
+                raise ValueError(
+                    f"stages: {stage.name} takes everything, so that nothing is left for the "
+                    "stages after it; give it clusters, namespaces or paths"
+                )
         if "@" not in self.author_email or any(c in self.author_email for c in "<> \n"):
             raise ValueError(f"author_email must be an address, found {self.author_email!r}")

@@ -13,6 +13,9 @@ from analyzer.quantity import Cpu, Memory
 WEEKS = (4, 1)
 """After so many weeks a comment says what came, the latest first."""
 
+_LACKS = 0.15
+"""A week that a run sees is rarely whole: a day may lack at either end."""
+
 _HEAD = ("Container", "CPU above its request", "memory above its request", "OOM kills", "throttled")
 
 
@@ -34,8 +37,7 @@ def verdict(request: PullRequest, outcomes: Iterable[Outcome]) -> tuple[str, str
     if harmed:
         return "harm", _text(_harm(harmed), found)
     weeks = min(one.weeks for one in found)
-    # A week that a run sees is rarely whole: a day may lack at either end.
-    due = next((week for week in WEEKS if weeks >= week - 0.15), None)
+    due = next((week for week in WEEKS if weeks >= week - _LACKS), None)
     if due is None:
         return None
     lived = "one week" if due == 1 else f"{due} weeks"
@@ -62,12 +64,22 @@ def _holds(promise: Promise, outcome: Outcome) -> bool:
 def _harm(harmed: Sequence[Outcome]) -> str:
     lines = ["**This change has done harm.** The next run puts what it proposes instead first."]
     for one in harmed:
-        times = "once" if one.kills == 1 else f"{one.kills} times"
-        what = [f"OOM-killed {times}"] if one.kills else []
-        what += [f"throttled {one.throttled:.0%} of the time"] if one.throttled else []
         before = ", ".join(_before(one)) or "nothing was declared"
-        lines.append(f"- {markdown(str(one.ref))}: {', '.join(what)} since. Before: {before}.")
+        lines.append(f"- {markdown(str(one.ref))}: {harm_text(one)}. Before: {before}.")
     return "\n".join(lines)
+
+
+def harm_text(one: Outcome) -> str:
+    """What has happened to a container since its change, in a few words."""
+    times = "once" if one.kills == 1 else f"{one.kills} times"
+    what = [f"OOM-killed {times}"] if one.kills else []
+    what += [f"throttled {one.throttled:.0%} of the time"] if one.throttled else []
+    return f"{', '.join(what)} since"
+
+
+def has_lived(one: Outcome, weeks: int) -> bool:
+    """Whether its amounts have held for so many weeks."""
+    return one.weeks >= weeks - _LACKS
 
 
 def _before(one: Outcome) -> list[str]:

@@ -14,6 +14,7 @@ WEEK_HOURS = 168.0
 HEAVY_THROTTLING = 0.05
 """From this share of throttled steps on a change is named."""
 LEAST_HOURS = 1.0
+"""Of a shorter time kills are told, and no shares."""
 _STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory_limit": "kills"}
 """What a risk is stated for, and the column of the ledger that counts its overruns."""
 
@@ -50,8 +51,7 @@ def score(ledger: Ledger) -> tuple[Outcome, ...]:
     Those that harmed come first, then the newest.
     """
     changed = [ref for ref, last in ledger.last.items() if last["origin"] != "declared"]
-    found = [_score_one(ref, ledger.reviews_of(ref)) for ref in changed]
-    outcomes = [outcome for outcome in found if outcome is not None]
+    outcomes = [_score_one(ref, ledger.reviews_of(ref)) for ref in changed]
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 
 
@@ -70,16 +70,14 @@ def overruns(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, f
     return promised, happened
 
 
-def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
+def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome:
     last = rows[-1]
     lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
     hours = sum(float(row["hours"]) for row in lived)
-    if hours < LEAST_HOURS:
-        return None
     promised, happened = {}, {}
     for target, column in _STATED.items():
         stated = number(last[f"promised_{target}"])
-        if stated is not None:
+        if stated is not None and hours >= LEAST_HOURS:
             promised[target] = stated
             happened[target] = _share(lived, column, hours)
     return Outcome(
@@ -92,7 +90,7 @@ def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome | None:
         promised=promised,
         happened=happened,
         kills=sum(int(row["kills"] or 0) for row in lived),
-        throttled=_share(lived, "throttled_since", hours),
+        throttled=_share(lived, "throttled_since", hours) if hours >= LEAST_HOURS else 0.0,
     )
 
 

@@ -162,7 +162,7 @@ def _memory_trails(levels: Array, histories: Histories) -> tuple[tuple[Step, ...
         days = int((~np.isnan(peaks[index])).sum())
         peak = Memory.from_bytes(float(np.nanmax(peaks[index]))).human()
         level = Memory.from_bytes(float(row[at])).human()
-        reason = f"the peak that one horizon in ten exceeds, going by how {days} daily peaks differ"
+        reason = f"the peak that one review in ten exceeds, going by how {days} daily peaks differ"
         trails.append(
             (
                 Step("peak", "", peak, f"highest peak of {days} days"),

@@ -301,14 +301,19 @@ def _cpu_trails(
             continue
         before = _typical(p95[index], int(pattern.since[index]))
         steps = [
-            Step("p95", "", _cores(before), f"the p95 of a typical day, of {_days(p95[index])}"),
+            Step(
+                "p95",
+                "",
+                _cores(before),
+                f"on a typical day of {_days(p95[index])} it stays below for 95 % of the time",
+            ),
             *pattern_steps(pattern, index, horizon, histories),
         ]
         if throttled[index] >= NOTABLY_THROTTLED:
             reason = f"throttled in {throttled[index]:.0%} of the time: the need is higher"
             steps.append(Step("throttled", "", "", reason))
         after = float(levels[index][np.searchsorted(RISKS, 0.05)])
-        reason = "the level that 5 % of next week lies above, as usage wanders from week to week"
+        reason = "usage wanders from week to week: 5 % of the next one should lie above"
         steps.append(Step("outlook", _cores(before), _cores(after), reason))
         trails.append(tuple(steps))
     return tuple(trails)

@@ -18,15 +18,13 @@ from analyzer.pipeline.method import Method
 from analyzer.placement import (
     Packing,
     Placement,
-    Wanted,
     nodes_of,
     pack_groups,
     place,
-    pod_requests,
 )
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
-from analyzer.recommend.on_nodes import declared
+from analyzer.recommend.on_nodes import pods_wanted
 from analyzer.report import Report, days_text
 from analyzer.sources.window import Progress, silent
 
@@ -53,17 +51,20 @@ def judge(
 
 
 def packing_of(
-    found: Sequence[Recommendation],
-    histories: Histories,
-    prices: Mapping[str, tuple[float, float]],
+    found: Sequence[Recommendation], histories: Histories, method: Method
 ) -> Packing | None:
     """What the nodes hold now and as proposed; None where nodes or pods are not told."""
     nodes = nodes_of(histories)
     if nodes is None:
         return None
-    proposed = {r.ref: r for r in found}
-    now, new = (pod_requests(nodes, declared(histories, of)) for of in (None, proposed))
-    return pack_groups(nodes, Wanted(now, new), prices)
+    wanted = pods_wanted(histories, nodes, {r.ref: r for r in found})
+    specs = [histories.spec(histories.position[r.ref]) for r in found]
+    policies = [method.policies.of(r.ref, s.annotations) for r, s in zip(found, specs, strict=True)]
+    growing = {
+        r.ref.workload_ref for r, policy in zip(found, policies, strict=True) if policy.new_nodes
+    }
+    of = [number for number, ref in enumerate(nodes.workloads) if ref in growing]
+    return pack_groups(nodes, wanted, method.prices, method.policies.default.spare_nodes, of)
 
 
 def usual_train(histories: Histories, horizon: timedelta) -> timedelta:

@@ -10,6 +10,8 @@ from datetime import datetime
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.effect import idle_namespaces, idle_rules
 from analyzer.errors import UsageError
+from analyzer.pipeline.memory import allowed_memory, check_memory, room_within
+from analyzer.quantity import Memory
 from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording, utc
@@ -54,8 +56,11 @@ def read_noting(
     config: Config, now: datetime | None, progress: Progress = silent
 ) -> tuple[Recording, tuple[str, ...]]:
     """The same with what of the settings has no effect on it, in one sentence each."""
-    window = window_of(config, now)
+    budget = budget_of(config)
+    check_memory(budget)
+    window = replace(window_of(config, now), room=room_within(budget))
     recording = source_of(config, progress).read(window)
+    check_memory(budget, len(recording.usage.containers))
     recording = replace(recording, meta=replace(recording.meta, asked=window.length))
     if config.cluster is not None and config.cluster != recording.meta.cluster:
         recording = rename(recording, config.cluster)
@@ -67,6 +72,11 @@ def read_noting(
     only, never = ((), ()) if recorded else asked
     namespaces, excluded = config.namespaces or only, config.exclude_namespaces or never
     return restrict(recording, namespaces, excluded), notices
+
+
+def budget_of(config: Config) -> Memory | None:
+    """How much memory a run may take: as configured, else as its control groups allow."""
+    return allowed_memory() if config.memory_budget is None else config.memory_budget
 
 
 def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[str]:

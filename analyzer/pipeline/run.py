@@ -71,6 +71,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
             index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
         found = review_beforehand(known, config, progress, ledger)
+        notices = (*notices, *found.report.notices)
         report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
         drawn = histories if config.charts else None
         # What was used is by far the largest, and from now on is drawn at most.

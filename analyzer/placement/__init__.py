@@ -1,11 +1,12 @@
 """Pods on nodes: how their usage presses on each other, where they stand, and what still fits.
 
-`pressure` packs pods anew onto equal nodes, by several ways of requesting; `nodes` takes the nodes
-and the pods on them as they are, and says what fits beside what, and what a group of nodes holds.
+`pressure` packs pods anew onto equal nodes, by several ways of requesting. `nodes` takes the nodes
+and the pods on them as they are, `standing` moves pods about and says what fits beside what, and
+`packing` what each node and each group of nodes holds.
 """
 
-from analyzer.placement.nodes import Nodes, Wanted, nodes_of, pod_requests, without_place
-from analyzer.placement.packing import GroupUse, Packing, pack_groups
+from analyzer.placement.nodes import Nodes, Wanted, nodes_of, pod_requests
+from analyzer.placement.packing import GroupUse, NodeUse, Packing, Unplaced, pack_groups
 from analyzer.placement.pressure import (
     Placement,
     Pressure,
@@ -16,14 +17,19 @@ from analyzer.placement.pressure import (
     pressure,
     slots_of,
 )
+from analyzer.placement.standing import Refusal, Standing, without_place
 
 __all__ = [
     "GroupUse",
+    "NodeUse",
     "Nodes",
     "Packing",
     "Placement",
     "Pressure",
+    "Refusal",
     "Slots",
+    "Standing",
+    "Unplaced",
     "Wanted",
     "common_node",
     "nodes_of",

@@ -1,29 +1,46 @@
-"""The nodes and the pods on them as they are, and which raises still find a place.
+"""The nodes and the pods on them as they are.
 
-A pod that changes is made anew and goes where the scheduler puts it; one that does not change
-stays where it is, and so do the pods of a DaemonSet. Where a pod may run is not exported: it is
-taken to stay within the groups of nodes that its workload runs on now.
+A node has amounts of resources that it can give to pods; a pod asks for its containers' CPU and
+memory, and beside them for what is never changed here: its overhead, GPUs, huge pages, ephemeral
+storage. Where it may run, `analyzer.scheduling` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analyzer.history import Histories
-from analyzer.kinds import DAEMON_SET
+from analyzer.kinds import DAEMON_SET, POD
 from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.scheduling import (
+    HOSTNAME,
+    Node,
+    Requirement,
+    Scheduling,
+    Spread,
+    candidates,
+    metric_name,
+    node_of,
+    toleration_of,
+)
 from analyzer.workload import ContainerRef, WorkloadRef
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 MOST_PODS = 110
-"""What the kubelet admits on a node, unless told otherwise."""
+"""What the kubelet admits on a node, unless it says otherwise."""
+RESOURCES = ("cpu", "memory")
+"""What is proposed; further resources follow them in arrays, and stay as they are."""
 _GROUPS = (
     "karpenter.sh/nodepool",
     "eks.amazonaws.com/nodegroup",
@@ -34,14 +51,18 @@ _GROUPS = (
 )
 """Labels that name the group of a node, the most telling first."""
 _NEARLY = 1e-9
+_STANDING = frozenset({DAEMON_SET.name, POD.name, "Node"})
+"""Owners whose pods no scheduler moves to another node: static pods belong to their node."""
 
 
 @dataclass(frozen=True)
 class Nodes:
     """The nodes, and the pods that run on them at the end of the window.
 
-    `allocatable` has the shape (nodes, 2), cores and bytes. `pods` is the workload of each pod,
-    an index into `workloads`, and `where` its node.
+    `allocatable` has the shape (nodes, resources): cores, bytes, then what `resources` names
+    further. `pods` is the workload of each pod, an index into `workloads`, and `where` its node.
+    `beside` is what a pod of each workload asks for beside its containers, (workloads, resources);
+    None for nothing.
     """
 
     names: tuple[str, ...]
@@ -50,14 +71,89 @@ class Nodes:
     workloads: tuple[WorkloadRef, ...]
     pods: Ints
     where: Ints
+    resources: tuple[str, ...] = RESOURCES
+    described: tuple[Node, ...] = ()
+    """The labels and taints of each node; empty where nobody told."""
+    asked: Mapping[int, Scheduling] = field(default_factory=dict)
+    """What the pods of a workload ask of nodes, as far as it is known."""
+    beside: Array | None = None
+    most: Ints | None = None
+    """How many pods each node takes; None: `MOST_PODS`."""
 
     @property
     def daemons(self) -> npt.NDArray[np.bool_]:
         """Which workloads run on their nodes whatever happens."""
         return np.array([ref.kind == DAEMON_SET.name for ref in self.workloads], dtype=bool)
 
+    @cached_property
+    def bound(self) -> npt.NDArray[np.bool_]:
+        """Which workloads' pods never go to another node."""
+        return np.array([ref.kind in _STANDING for ref in self.workloads], dtype=bool)
+
+    @cached_property
+    def most_pods(self) -> Ints:
+        """How many pods each node takes."""
+        if self.most is not None:
+            return self.most
+        return np.full(len(self.names), MOST_PODS, dtype=np.int64)
+
+    @cached_property
+    def members(self) -> tuple[Ints, ...]:
+        """The pods of each workload."""
+        order = np.argsort(self.pods, kind="stable")
+        ends = np.cumsum(np.bincount(self.pods, minlength=len(self.workloads)))
+        return tuple(np.split(order, ends[:-1]))
+
+    @cached_property
+    def _candidates(self) -> tuple[tuple[Ints, str], ...]:
+        described = self.described or (Node(),) * len(self.names)
+        found: dict[object, tuple[Ints, str]] = {}
+        every = []
+        for workload, pods in enumerate(self.members):
+            stood = frozenset(self.where[pods].tolist())
+            asked = self.asked.get(workload)
+            key = (asked, stood)
+            if key not in found:
+                nodes, source = candidates(described, asked, stood, self.groups)
+                found[key] = np.array(nodes, dtype=np.int64), source
+            every.append(found[key])
+        return tuple(every)
+
+    def usable(self, workload: int) -> Ints:
+        """The nodes that a pod of the workload may be put on."""
+        return self._candidates[workload][0]
+
+    def usable_by(self, workload: int) -> str:
+        """Who says so: the cluster, the repository, or nothing but where its pods run."""
+        return self._candidates[workload][1]
+
+    def told_groups(self, workload: int) -> str:
+        """The groups of the nodes that a workload may use, for people."""
+        return ", ".join(sorted({self.groups[number] for number in self.usable(workload)}))
+
+    @cached_property
+    def spreads(self) -> Mapping[int, tuple[tuple[Ints, int | None], ...]]:
+        """By workload that has any: the value's number at each node, -1 without, and the skew.
+
+        A label that no node tells cannot be judged, and is left out.
+        """
+        found = {}
+        for workload, asked in self.asked.items():
+            known = [(self._values(one), one.skew) for one in asked.spreads]
+            judged = tuple((values, skew) for values, skew in known if (values >= 0).any())
+            if judged:
+                found[workload] = judged
+        return found
+
+    def _values(self, of: Spread) -> Ints:
+        texts = [node.labels.get(of.key) for node in self.described]
+        if of.key == HOSTNAME:
+            texts = list(self.names)
+        number = {text: n for n, text in enumerate(dict.fromkeys(t for t in texts if t))}
+        return np.array([number.get(text or "", -1) for text in texts], dtype=np.int64)
+
     def sums(self, wanted: Array) -> Array:
-        """What the pods of each node ask for, (nodes, 2), where workloads want (workloads, 2)."""
+        """What the pods of each node ask for, where workloads want (workloads, resources)."""
         total = np.zeros_like(self.allocatable)
         np.add.at(total, self.where, wanted[self.pods])
         return total
@@ -67,16 +163,29 @@ class Nodes:
         return np.bincount(self.where, minlength=len(self.names)).astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What pods ask for now and would ask for, both of the shape (workloads, resources)."""
+
+    now: Array
+    new: Array
+
+    @property
+    def raised(self) -> Ints:
+        """The workloads whose pods ask for more of something."""
+        return np.flatnonzero((self.new > self.now + _NEARLY).any(axis=1))
+
+
 def nodes_of(histories: Histories) -> Nodes | None:
     """The nodes and pods of a cluster; None where either is not told."""
-    nodes = [
+    rows = [
         node
         for node in histories.meta.nodes
         if node.get("cpu_allocatable_cores") and node.get("memory_allocatable_bytes")
     ]
     table = histories.pods
     running = table[table["ended"].isna() & table["node"].notna() & table["workload"].notna()]
-    position = {str(node["name"]): number for number, node in enumerate(nodes)}
+    position = {str(node["name"]): number for number, node in enumerate(rows)}
     running = running[running["node"].isin(position)]
     if running.empty:
         return None
@@ -84,23 +193,106 @@ def nodes_of(histories: Histories) -> Nodes | None:
     columns = zip(running["namespace"], running["workload_kind"], running["workload"], strict=True)
     cluster = histories.meta.cluster
     pods = [of.setdefault(WorkloadRef(cluster, *map(str, names)), len(of)) for names in columns]
+    resources = (*RESOURCES, *_further(rows))
+    newest = _newest(running, pods, len(of))
     return Nodes(
         names=tuple(position),
-        groups=tuple(group_of(node) for node in nodes),
-        allocatable=np.array(
-            [[n["cpu_allocatable_cores"], n["memory_allocatable_bytes"]] for n in nodes], float
-        ),
+        groups=tuple(group_of(node) for node in rows),
+        allocatable=np.array([_amounts(node, resources) for node in rows], dtype=np.float64),
         workloads=tuple(of),
         pods=np.array(pods, dtype=np.int64),
         where=np.array([position[str(name)] for name in running["node"]], dtype=np.int64),
+        resources=resources,
+        described=tuple(map(node_of, rows)),
+        asked=dict(_asked_of(newest, histories.scheduling, tuple(of))),
+        beside=np.array([_beside(pod, resources) for pod in newest], dtype=np.float64),
+        most=np.array([_most_pods(node) for node in rows], dtype=np.int64),
     )
+
+
+def _further(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The resources beside CPU and memory that some node has, GPUs and the like."""
+    known = {str(name) for row in rows for name in (row.get("allocatable") or {})}
+    return tuple(sorted(known - {*RESOURCES, "pods"}))
+
+
+def _amounts(row: Mapping[str, Any], resources: Sequence[str]) -> list[float]:
+    further = row.get("allocatable") or {}
+    first = float(row["cpu_allocatable_cores"]), float(row["memory_allocatable_bytes"])
+    return [*first, *(float(further.get(name, 0.0)) for name in resources[2:])]
+
+
+def _most_pods(row: Mapping[str, Any]) -> int:
+    return int((row.get("allocatable") or {}).get("pods") or MOST_PODS)
+
+
+def _newest(running: pd.DataFrame, pods: Sequence[int], count: int) -> list[Mapping[str, Any]]:
+    """The row of the pod of each workload that started last."""
+    newest: list[Mapping[str, Any]] = [{}] * count
+    ordered = running.assign(_workload=pods).sort_values("started", kind="stable")
+    for row in ordered.to_dict("records"):
+        newest[row["_workload"]] = {str(key): value for key, value in row.items()}
+    return newest
+
+
+def _beside(pod: Mapping[str, Any], resources: Sequence[str]) -> list[float]:
+    """What a pod asks for beside its containers' CPU and memory; of what no node has, nothing."""
+    further = _decoded(pod.get("other_requests"), dict)
+    overhead = [pod.get(name) for name in ("overhead_cpu_cores", "overhead_memory_bytes")]
+    first = [
+        float(value) if value is not None and math.isfinite(value) else 0.0 for value in overhead
+    ]
+    return [*first, *(float(further.get(name, 0.0)) for name in resources[2:])]
+
+
+def _asked_of(
+    newest: Sequence[Mapping[str, Any]],
+    told: Mapping[WorkloadRef, Scheduling],
+    workloads: Sequence[WorkloadRef],
+) -> Iterator[tuple[int, Scheduling]]:
+    """What is known of where each workload's pods may run: the whole of it, else what pods show."""
+    for number, (pod, ref) in enumerate(zip(newest, workloads, strict=True)):
+        whole = told.get(ref)
+        shown = _shown(pod)
+        if whole is not None:
+            yield number, whole
+        elif shown is not None:
+            yield number, shown
+
+
+def _shown(pod: Mapping[str, Any]) -> Scheduling | None:
+    """What the metrics tell of a pod: its selector and its tolerations, but no affinity."""
+    selector = _decoded(pod.get("node_selector"), dict)
+    tolerations = _decoded(pod.get("tolerations"), list)
+    told = isinstance(pod.get("tolerations"), str)
+    if not selector and not told:
+        return None
+    return Scheduling(
+        selector=tuple(
+            Requirement(metric_name(str(key)), "In", (str(value),))
+            for key, value in sorted(selector.items())
+        ),
+        tolerations=tuple(map(toleration_of, tolerations)) if told else None,
+        source="metrics",
+    )
+
+
+def _decoded(text: Any, kind: type[Any]) -> Any:
+    """JSON of a column of the pods table; an empty `kind` where there is none, or another thing."""
+    if not isinstance(text, str):
+        return kind()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return kind()
+    return value if isinstance(value, kind) else kind()
 
 
 def group_of(node: Mapping[str, Any]) -> str:
     """The group of a node: by the label that its provider gives it, else by its size."""
-    labels = node.get("labels") or {}
+    labels = {metric_name(str(k)): v for k, v in (node.get("labels") or {}).items()}
     for name in _GROUPS:
-        value = labels.get(name) or labels.get(_metric_name(name))
+        value = labels.get(metric_name(name))
         if value:
             return str(value)
     cpu = Cpu.from_cores(float(node["cpu_allocatable_cores"])).human()
@@ -108,16 +300,17 @@ def group_of(node: Mapping[str, Any]) -> str:
     return f"{cpu.removesuffix(' CPU')} CPU, {memory}"
 
 
-def _metric_name(label: str) -> str:
-    """How kube-state-metrics spells a label."""
-    return "".join(character if character.isalnum() else "_" for character in label)
+def pod_requests(
+    nodes: Nodes,
+    amounts: Iterable[tuple[ContainerRef, str, Resources]],
+    wholes: Mapping[WorkloadRef, Resources] = {},
+) -> Array:
+    """What a pod of each workload asks for, (workloads, resources), as the scheduler counts it.
 
-
-def pod_requests(nodes: Nodes, amounts: Iterable[tuple[ContainerRef, str, Resources]]) -> Array:
-    """What a pod of each workload asks for, (workloads, 2), as the scheduler counts it.
-
-    Init containers count by their maximum, beside the sidecars that run already. `amounts` are
-    containers with their type and what they declare; a workload without any asks for nothing.
+    Init containers count by their maximum, beside the sidecars that run already; what a pod
+    declares as a whole (`wholes`) takes the place of its containers' sum; overhead comes on top.
+    `amounts` are containers with their type and what they declare; a workload without any asks for
+    nothing.
     """
     position = {ref: number for number, ref in enumerate(nodes.workloads)}
     parts = {kind: np.zeros((len(position), 2)) for kind in ("app", "sidecar", "init")}
@@ -130,78 +323,16 @@ def pod_requests(nodes: Nodes, amounts: Iterable[tuple[ContainerRef, str, Resour
             parts[kind][number] = np.maximum(parts[kind][number], asked)
         else:
             parts[kind][number] += asked
-    result: Array = parts["sidecar"] + np.maximum(parts["app"], parts["init"])
-    return result
+    result: Array = np.zeros((len(position), len(nodes.resources)))
+    result[:, :2] = parts["sidecar"] + np.maximum(parts["app"], parts["init"])
+    for workload, whole in wholes.items():
+        if workload in position:
+            declares = np.array(_asked(whole.effective()))
+            row = result[position[workload], :2]
+            result[position[workload], :2] = np.where(declares > 0, declares, row)
+    return result if nodes.beside is None else result + nodes.beside
 
 
 def _asked(declared: Resources) -> tuple[float, float]:
     cpu, memory = declared.cpu_request, declared.memory_request
     return (cpu.cores if cpu else 0.0), (float(memory.bytes) if memory else 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What pods ask for now and would ask for, both of the shape (workloads, 2)."""
-
-    now: Array
-    new: Array
-
-    @property
-    def raised(self) -> Ints:
-        """The workloads whose pods ask for more of something."""
-        return np.flatnonzero((self.new > self.now + _NEARLY).any(axis=1))
-
-
-def without_place(nodes: Nodes, wanted: Wanted, order: Sequence[int]) -> dict[int, str]:
-    """The raises, as workloads, that find no place for all of their pods, and where they looked.
-
-    They are tried in `order`, each beside those that were granted before it. All others ask for
-    the lesser of what they ask for now and would ask for.
-    """
-    kept = np.minimum(wanted.now, wanted.new)
-    free = nodes.allocatable - nodes.sums(kept)
-    held, daemons = nodes.held(), nodes.daemons
-    members = _members(nodes)
-    groups = np.array(nodes.groups)
-    refused: dict[int, str] = {}
-    for workload in order:
-        pods = members[workload]
-        at = nodes.where[pods]
-        mine = sorted(set(groups[at].tolist()))
-        before, count = free.copy(), held.copy()
-        if daemons[workload]:
-            np.add.at(free, at, kept[workload] - wanted.new[workload])
-            short = at[(free[at] < -_NEARLY).any(axis=1)]
-            lacking = nodes.names[int(short[0])] if len(short) else ""
-        else:
-            np.add.at(free, at, kept[workload])
-            np.subtract.at(held, at, 1)
-            allowed = np.flatnonzero(np.isin(groups, mine))
-            placed = _place(nodes, free, held, wanted.new[workload], allowed, len(pods))
-            lacking = "" if placed else ", ".join(mine)
-        if lacking:
-            free, held = before, count
-            refused[workload] = lacking
-    return refused
-
-
-def _members(nodes: Nodes) -> dict[int, Ints]:
-    """The pods of each workload."""
-    order = np.argsort(nodes.pods, kind="stable")
-    ends = np.cumsum(np.bincount(nodes.pods, minlength=len(nodes.workloads)))
-    return dict(enumerate(np.split(order, ends[:-1])))
-
-
-def _place(nodes: Nodes, free: Array, held: Ints, need: Array, allowed: Ints, count: int) -> bool:
-    """Put `count` equal pods where most is free, one by one; whether all found a node."""
-    size = nodes.allocatable[allowed]
-    for _ in range(count):
-        room = free[allowed]
-        fits = (room >= need - _NEARLY).all(axis=1) & (held[allowed] < MOST_PODS)
-        if not fits.any():
-            return False
-        share = np.where(fits, ((room - need) / size).sum(axis=1), -np.inf)
-        node = allowed[int(share.argmax())]
-        free[node] -= need
-        held[node] += 1
-    return True

@@ -1,33 +1,32 @@
-"""What each group of nodes holds, now and once everything proposed is in force.
+"""What each node and each group of nodes holds, now and once everything proposed is in force.
 
-Sums by real placement say how full the nodes are; packing anew says how few of them would do, with
-the pods of DaemonSets on every one, and whether the fullest could be lost.
+Sums by real placement say how full the nodes are; taking nodes away one by one says which could go,
+and losing the fullest whether its pods would find room.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from analyzer.placement.nodes import MOST_PODS, Nodes, Wanted
+from analyzer.placement.nodes import Array, Ints, Nodes, Wanted
+from analyzer.placement.standing import Standing, after_loss, drained, without_place
 
-Array = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 HOURS = 730
 """Hours of a month."""
+_NEARLY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class GroupUse:
     """A group of nodes: cores and bytes that it has, and that its pods ask for.
 
-    `needed_now` and `needed_after` are how few of its nodes hold all its pods when packed anew.
-    `homeless` are the pods that would find no room if the fullest node were lost. Money is per
-    month: `freed` is what no longer is asked for, `saved` what the nodes cost that need not be
-    there for it; None without prices.
+    `needed_now` and `needed_after` are how few of its nodes do, when those go whose pods find room
+    on the others. `homeless` are the pods that would find no room if the fullest node were lost.
+    Money is per month: `freed` is what no longer is asked for, `saved` what the nodes cost that can
+    go because of it; None without prices.
     """
 
     name: str
@@ -46,114 +45,201 @@ class GroupUse:
     saved: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NodeUse:
+    """One node: what it can give to pods, and what the pods that stand on it ask for.
+
+    `can_go` says that its pods would find room elsewhere once everything proposed is in force,
+    after the nodes of its group before it have gone. `short` names the resources of which its pods
+    ask for more than it has. `others` are further resources (GPUs, huge pages), each with what it
+    has and what is asked for, which nothing here changes.
+    """
+
+    name: str
+    group: str
+    pods: int
+    cpu_cores: float
+    memory_bytes: float
+    cpu_now: float
+    cpu_after: float
+    memory_now: float
+    memory_after: float
+    can_go: bool = False
+    short: tuple[str, ...] = ()
+    others: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Pods of a workload that find no place among the nodes that they may use (`where`)."""
+
+    workload: str
+    pods: int
+    cpu_cores: float
+    memory_bytes: float
+    where: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Packing:
-    """All groups; `unknown` are pods of workloads whose requests nobody told."""
+    """All groups and nodes; `unknown` are pods of workloads whose requests nobody told.
+
+    `spare` is how many of the fullest nodes of a group are to be left room for the loss of.
+    """
 
     groups: tuple[GroupUse, ...]
     unknown: int = 0
+    nodes: tuple[NodeUse, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+    spare: int = 0
 
 
 def pack_groups(
-    nodes: Nodes, wanted: Wanted, prices: Mapping[str, tuple[float, float]] = {}
+    nodes: Nodes,
+    wanted: Wanted,
+    prices: Mapping[str, tuple[float, float]] = {},
+    spare: int = 0,
+    growing: Sequence[int] = (),
 ) -> Packing:
-    """What each group holds; `prices` are per core-hour and GiB-hour by group, ``*`` for any."""
-    found = [
-        _group(
-            nodes, wanted, name, np.flatnonzero([group == name for group in nodes.groups]), prices
-        )
-        for name in sorted(set(nodes.groups))
-    ]
+    """What each node and group holds; `prices` are per core-hour and GiB-hour by group.
+
+    The group ``*`` is any other. Nodes that could go leave room for the loss of `spare` more.
+    `growing` are the workloads for whose pods nodes would be added.
+    """
+    found, gone = [], set[int]()
+    standings = [Standing.of(nodes, of) for of in (wanted.now, wanted.new)]
+    group_names = np.array(nodes.groups)
+    for name in sorted(set(nodes.groups)):
+        members = np.flatnonzero(group_names == name)
+        homeless = len(after_loss(standings[1], members)[1])
+        going = [drained(standing, members, spare) for standing in standings]
+        price = prices.get(name, prices.get("*"))
+        found.append(_group(nodes, wanted, (name, members), (going[0], going[1], homeless), price))
+        gone.update(going[1])
     silent = np.logical_not(wanted.now.any(axis=1) | wanted.new.any(axis=1))
-    return Packing(tuple(found), int(silent[nodes.pods].sum()))
+    return Packing(
+        tuple(found),
+        int(silent[nodes.pods].sum()),
+        tuple(_each_node(nodes, wanted, gone)),
+        tuple(_unplaced(nodes, wanted, growing)),
+        spare,
+    )
 
 
 def _group(
     nodes: Nodes,
     wanted: Wanted,
-    name: str,
-    members: Ints,
-    prices: Mapping[str, tuple[float, float]],
+    group: tuple[str, Ints],
+    tried: tuple[Sequence[int], Sequence[int], int],
+    price: tuple[float, float] | None,
 ) -> GroupUse:
-    size = nodes.allocatable[members]
-    now, after = (nodes.sums(of)[members].sum(axis=0) for of in (wanted.now, wanted.new))
-    needed = [_fewest(nodes, of, members) for of in (wanted.now, wanted.new)]
-    price = prices.get(name, prices.get("*"))
+    """One group with its members.
+
+    `tried` are the nodes that could go now and after, and how many would be homeless.
+    """
+    name, members = group
+    gone_now, gone_after, homeless = tried
+    now, after = (nodes.sums(of)[members, :2].sum(axis=0) for of in (wanted.now, wanted.new))
     freed = saved = None
     if price is not None:
         hourly = np.array([price[0], price[1] / 1024**3])
+        cost = nodes.allocatable[:, :2] @ hourly
         freed = float((now - after) @ hourly) * HOURS
-        smallest = np.sort(size @ hourly)[: max(0, needed[0] - needed[1])]
-        saved = float(smallest.sum()) * HOURS
+        saved = max(0.0, float(cost[gone_after].sum() - cost[gone_now].sum())) * HOURS
+    size = nodes.allocatable[members]
     return GroupUse(
         name=name,
         nodes=len(members),
         pods=int(np.isin(nodes.where, members).sum()),
         cpu_cores=float(size[:, 0].sum()),
         memory_bytes=float(size[:, 1].sum()),
-        cpu_now=float(now[0]),
-        cpu_after=float(after[0]),
+        cpu_now=_cores(now[0]),
+        cpu_after=_cores(after[0]),
         memory_now=float(now[1]),
         memory_after=float(after[1]),
-        needed_now=needed[0],
-        needed_after=needed[1],
-        homeless=_homeless(nodes, wanted.new, members),
+        needed_now=len(members) - len(gone_now),
+        needed_after=len(members) - len(gone_after),
+        homeless=homeless,
         freed=freed,
         saved=saved,
     )
 
 
-def _room(nodes: Nodes, wanted: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """What each node has beside its DaemonSets, and which pods are none of theirs."""
+def _cores(value: float) -> float:
+    """A sum of cores without the dust of floating point: amounts are millicores."""
+    return round(float(value), 6)
+
+
+def _each_node(nodes: Nodes, wanted: Wanted, gone: set[int]) -> list[NodeUse]:
+    now, after, held = nodes.sums(wanted.now), nodes.sums(wanted.new), nodes.held()
+    found = []
+    for number, name in enumerate(nodes.names):
+        size = nodes.allocatable[number]
+        over = np.flatnonzero(after[number] > size + _NEARLY * np.maximum(size, 1))
+        further = range(2, len(nodes.resources))
+        found.append(
+            NodeUse(
+                name=name,
+                group=nodes.groups[number],
+                pods=int(held[number]),
+                cpu_cores=float(size[0]),
+                memory_bytes=float(size[1]),
+                cpu_now=_cores(now[number, 0]),
+                cpu_after=_cores(after[number, 0]),
+                memory_now=float(now[number, 1]),
+                memory_after=float(after[number, 1]),
+                can_go=number in gone,
+                short=tuple(nodes.resources[r] for r in over.tolist()),
+                others={
+                    nodes.resources[r]: (float(size[r]), float(after[number, r]))
+                    for r in further
+                    if size[r] or after[number, r]
+                },
+            )
+        )
+    return found
+
+
+def _unplaced(nodes: Nodes, wanted: Wanted, growing: Sequence[int]) -> list[Unplaced]:
+    """The workloads with pods that no node they may use can take.
+
+    First those that are larger than any such node when it is empty but for its DaemonSets; then
+    the `growing` ones, after all other raises, that find no room on the nodes of now.
+    """
     bound = nodes.daemons[nodes.pods]
     room = nodes.allocatable.copy()
-    np.subtract.at(room, nodes.where[bound], wanted[nodes.pods[bound]])
-    return room, ~bound
-
-
-def _fewest(nodes: Nodes, wanted: Array, members: Ints) -> int:
-    """How many of a group's nodes hold its pods: the largest pods first, the largest nodes first.
-
-    First fit decreasing; a pod that fits no node is counted as filling one.
-    """
-    room, movable = _room(nodes, wanted)
-    largest = members[
-        np.argsort(-(room[members] / room[members].max(axis=0)).sum(axis=1), kind="stable")
+    np.subtract.at(room, nodes.where[bound], wanted.new[nodes.pods[bound]])
+    found = {}
+    for workload in np.flatnonzero(~nodes.bound).tolist():
+        allowed = nodes.usable(workload)
+        need = wanted.new[workload]
+        if not (room[allowed] >= need - _NEARLY).all(axis=1).any():
+            lacking = _lacking(nodes, room[allowed], need)
+            found[workload] = f"no node that it may use has so much {lacking}"
+    raised = [w for w in wanted.raised.tolist() if w not in found]
+    order = sorted(raised, key=lambda workload: workload in growing)
+    for workload in without_place(nodes, wanted, order):
+        if workload in growing:
+            found[workload] = "a node has to be added for it"
+    return [
+        Unplaced(
+            workload=str(nodes.workloads[workload]),
+            pods=len(nodes.members[workload]),
+            cpu_cores=float(wanted.new[workload, 0]),
+            memory_bytes=float(wanted.new[workload, 1]),
+            where=nodes.told_groups(workload) or "no node",
+            reason=reason,
+        )
+        for workload, reason in found.items()
     ]
-    free = room[largest]
-    pods = np.flatnonzero(movable & np.isin(nodes.where, members))
-    need = wanted[nodes.pods[pods]]
-    shares = (need / np.maximum(free.max(axis=0), 1e-9)).max(axis=1)
-    held = np.zeros(len(largest), dtype=np.int64)
-    alone = 0
-    for pod in np.argsort(-shares, kind="stable").tolist():
-        fits = (free >= need[pod] - 1e-9).all(axis=1) & (held < MOST_PODS)
-        node = int(fits.argmax())
-        if fits[node]:
-            free[node] -= need[pod]
-            held[node] += 1
-        else:
-            alone += 1
-    return min(len(members), int((held > 0).sum()) + alone)
 
 
-def _homeless(nodes: Nodes, wanted: Array, members: Ints) -> int:
-    """How many pods of the fullest node find no room on the others of its group."""
-    sums = nodes.sums(wanted)
-    full = (sums[members] / nodes.allocatable[members]).max(axis=1)
-    lost = int(members[int(full.argmax())])
-    others = members[members != lost]
-    movable = ~nodes.daemons[nodes.pods] & (nodes.where == lost)
-    need = wanted[nodes.pods[movable]]
-    if not len(others):
-        return len(need)
-    free = (nodes.allocatable - sums)[others]
-    size, homeless = nodes.allocatable[others], 0
-    for pod in np.argsort(-(need / size.max(axis=0)).max(axis=1), kind="stable").tolist():
-        fits = (free >= need[pod] - 1e-9).all(axis=1)
-        if not fits.any():
-            homeless += 1
-            continue
-        node = int(np.where(fits, (free / size).sum(axis=1), -np.inf).argmax())
-        free[node] -= need[pod]
-    return homeless
+def _lacking(nodes: Nodes, room: Array, need: Array) -> str:
+    """The resource that is short on all of some nodes, or all that are asked for together."""
+    if not len(room):
+        return "to give"
+    short = [
+        nodes.resources[r] for r in range(len(need)) if not (room[:, r] >= need[r] - _NEARLY).any()
+    ]
+    return " and ".join(short) or "of everything together"

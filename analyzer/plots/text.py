@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analyzer.quantity import Cpu, Memory
+from analyzer.quantity import Cpu, Memory, TargetName
 
 if TYPE_CHECKING:
     from analyzer.models.demand import Resource
@@ -105,6 +105,15 @@ def amount(quantity: Cpu | Memory | None) -> str:
     if not isinstance(quantity, Cpu) or text.endswith("m"):
         return text
     return f"{text} core" if text == "1" else f"{text} cores"
+
+
+TARGET_NAMES: Mapping[TargetName, str] = {
+    "cpu_request": "CPU request",
+    "cpu_limit": "CPU limit",
+    "memory_request": "memory request",
+    "memory_limit": "memory limit",
+}
+"""The four amounts, as sentences name them."""
 
 
 def level_text(resource: Resource, value: float) -> str:

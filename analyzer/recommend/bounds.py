@@ -124,6 +124,7 @@ HARD = (
     within(QUOTA),
     within("pod"),
     within("nodes"),
+    within("spare"),
     PolicyStep("node", node),
 )
 

@@ -47,6 +47,7 @@ CODES: Mapping[str, str] = {
     "scale point": "An autoscaler lets a pod use as much before it adds another one.",
     "settling": "Usage is lower since a few days only.",
     "small": "Too small a change for a restart.",
+    "spare": "The loss of the fullest nodes of a group is to leave no pod without room.",
     "start": "No start was seen, and the change causes one.",
     "throttled": "What a throttled container used is not what it needs.",
     "unknown": "The model cannot tell, and says why.",

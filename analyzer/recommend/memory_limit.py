@@ -176,7 +176,7 @@ def _as_request(case: Case) -> Outcome:
 
 def _demand(case: Case) -> Outcome:
     risk = case.facts.risk["memory_limit"]
-    return case.demand, f"exceeded with a chance of {risk:.2%} until the next review"
+    return case.demand, f"with a chance of {risk:.2%} it takes more until the next review"
 
 
 _REMOVE = Plan(Source("remove", _remove))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
 from analyzer.models.demand import RESOURCES
-from analyzer.placement import Wanted, nodes_of, pod_requests, without_place
+from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pod_requests, without_place
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend.case import Facts, Room
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.workload import ContainerRef, WorkloadRef
 
 NODES = "nodes"
+SPARE = "spare"
 _REQUESTS: tuple[TargetName, ...] = ("cpu_request", "memory_request")
 Declared = Iterator[tuple[ContainerRef, str, Resources]]
 
@@ -27,6 +28,16 @@ def declared(
     for index, ref in enumerate(histories.containers):
         spec, one = histories.spec(index), (found or {}).get(ref)
         yield ref, spec.container_type, spec.resources if one is None else one.proposed
+
+
+def pods_wanted(
+    histories: Histories, nodes: Nodes, found: Mapping[ContainerRef, Recommendation]
+) -> Wanted:
+    """What the pods on the nodes ask for now, and as `found` proposes it."""
+    specs = map(histories.spec, range(len(histories)))
+    pairs = zip(histories.containers, specs, strict=True)
+    wholes = {ref.workload_ref: spec.pod_resources for ref, spec in pairs}
+    return Wanted(*(pod_requests(nodes, declared(histories, of), wholes) for of in (None, found)))
 
 
 def on_every_node(
@@ -65,56 +76,70 @@ def crowded_out(
     nodes = nodes_of(histories)
     if nodes is None:
         return {}
-    proposed = {one.ref: one for one in found.values()}
-    wanted = Wanted(
-        pod_requests(nodes, declared(histories)),
-        pod_requests(nodes, declared(histories, proposed)),
-    )
+    wanted = pods_wanted(histories, nodes, {one.ref: one for one in found.values()})
     members: dict[WorkloadRef, list[int]] = {}
     for index, one in found.items():
         members.setdefault(one.ref.workload_ref, []).append(index)
-    refs = [nodes.workloads[workload] for workload in wanted.raised.tolist()]
-    grow = {ref for ref in refs if _nodes_are_added(ref, [facts[i] for i in members.get(ref, ())])}
-    size = ((wanted.new - wanted.now) / nodes.allocatable.max(axis=0)).max(axis=1)
-    size *= np.bincount(nodes.pods, minlength=len(size))
-    order = sorted(
-        (w for w, ref in zip(wanted.raised.tolist(), refs, strict=True) if ref not in grow),
-        key=lambda w: (
-            *_precedence([facts[i] for i in members.get(nodes.workloads[w], ())]),
-            size[w],
-            nodes.workloads[w],
-        ),
-    )
+    known = {
+        workload: [facts[index] for index in members.get(nodes.workloads[workload], ())]
+        for workload in wanted.raised.tolist()
+    }
+    spare = {w: max((one.policy.spare_nodes for one in of), default=0) for w, of in known.items()}
     rooms: dict[int, tuple[Room, ...]] = {}
-    for workload, where in without_place(nodes, wanted, order).items():
+    for workload, why in without_place(nodes, wanted, _order(nodes, wanted, known), spare).items():
         ref = nodes.workloads[workload]
         for index in members.get(ref, ()):
-            rooms[index] = tuple(_held(found[index], ref, where, wanted.new[workload].tolist()))
+            need = wanted.new[workload].tolist()
+            rooms[index] = tuple(_held(found[index], ref, why, need))
     return rooms
 
 
-def _nodes_are_added(ref: WorkloadRef, facts: list[Facts]) -> bool:
+def _order(nodes: Nodes, wanted: Wanted, known: Mapping[int, Sequence[Facts]]) -> list[int]:
+    """The raises in the order in which they are tried, without those that bring nodes."""
+    size = ((wanted.new - wanted.now)[:, :2] / nodes.allocatable[:, :2].max(axis=0)).max(axis=1)
+    size *= np.bincount(nodes.pods, minlength=len(size))
+    return sorted(
+        (w for w, of in known.items() if not nodes_are_added(nodes.workloads[w], of)),
+        key=lambda w: (*_precedence(known[w]), size[w], nodes.workloads[w]),
+    )
+
+
+def nodes_are_added(ref: WorkloadRef, facts: Iterable[Facts]) -> bool:
+    """Whether a node comes for a pod without room, by the policy; for a DaemonSet none can."""
     return ref.kind != DAEMON_SET.name and any(one.policy.new_nodes for one in facts)
 
 
-def _precedence(facts: list[Facts]) -> tuple[int, bool]:
+def _precedence(facts: Sequence[Facts]) -> tuple[int, bool]:
     """By priority, and then what a limit cut off, before anybody else."""
     cut_off = any(one.cut_off(resource) for one in facts for resource in RESOURCES)
     return -max((one.policy.priority for one in facts), default=0), not cut_off
 
 
 def _held(
-    of: Recommendation, ref: WorkloadRef, where: str, need: tuple[float, float] | list[float]
+    of: Recommendation, ref: WorkloadRef, why: Refusal, need: Sequence[float]
 ) -> Iterator[Room]:
-    asked = f"{Cpu.from_cores(need[0]).human()} and {Memory.from_bytes(need[1]).human()}"
-    reason = (
-        f"a pod would ask for {asked}, and node {where} has no room beside what runs there"
-        if ref.kind == DAEMON_SET.name
-        else f"its pods would ask for {asked} each, and the nodes they run on ({where}) have no "
-        "room for all of them beside the others; raises go by priority, then what a limit cut off "
-        "comes first, then the smallest"
-    )
+    code, reason = _reason(ref, why, need)
     for target in _REQUESTS:
         now, new = of.current.amount(target), of.proposed.amount(target)
         if new is not None and (now is None or new > now):
-            yield Room(target, now, reason, NODES)
+            yield Room(target, now, reason, code)
+
+
+def _reason(ref: WorkloadRef, why: Refusal, need: Sequence[float]) -> tuple[str, str]:
+    """The code and the sentence that say why a raise is not made."""
+    asked = f"{Cpu.from_cores(need[0]).human()} and {Memory.from_bytes(need[1]).human()}"
+    pods = "1 pod" if why.homeless == 1 else f"{why.homeless} pods"
+    if why.lost:
+        return SPARE, (
+            f"at {asked} a pod, {pods} of {why.where} would find no place if {why.lost} were lost, "
+            "and spare_nodes keeps room for that"
+        )
+    if ref.kind == DAEMON_SET.name:
+        return NODES, (
+            f"a pod would ask for {asked}, and node {why.where} has no room beside what runs there"
+        )
+    return NODES, (
+        f"its pods would ask for {asked} each, and the nodes they may use ({why.where}) have no "
+        "room for all of them beside the others; raises go by priority, then what a limit cut off "
+        "comes first, then the smallest"
+    )

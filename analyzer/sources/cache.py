@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analyzer.errors import OutputError, RecordingError, SourceError
+from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.days import summarise_day
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.recording.recording import FILES, load_recording, save_recording
@@ -161,7 +162,7 @@ class Cache:
         known = [table for table in tables if not table.empty]
         return validate_days(pd.concat(known, ignore_index=True)) if known else no_days()
 
-    def load(self, day: datetime) -> Recording | None:
+    def load(self, day: datetime, room: Room = IN_MEMORY) -> Recording | None:
         """The day that begins at `day`, or None; a damaged one is removed and counts as none.
 
         Only what is proven not to be what was written is damaged. Where this machine cannot read
@@ -173,7 +174,7 @@ class Cache:
             return None
         try:
             _check_seal(path)
-            return load_recording(path)
+            return load_recording(path, room)
         except DamageError as error:
             _LOG.warning("the cached day %s is damaged and fetched anew: %s", path, error)
             _remove(path)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from analyzer.check import Check
 from analyzer.errors import UsageError
+from analyzer.room import IN_MEMORY, Room
 from analyzer.usage import Recording
 
 Progress = Callable[[int, int, str], None]
@@ -34,6 +35,8 @@ class Window:
     end: datetime | None = None
     length: timedelta = timedelta(days=DEFAULT_DAYS)
     step: timedelta | None = None
+    room: Room = IN_MEMORY
+    """Where what is read is kept."""
 
     def __post_init__(self) -> None:
         if self.end is not None and self.end.utcoffset() is None:

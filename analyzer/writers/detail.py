@@ -99,6 +99,7 @@ def _trail(of: Recommendation, target: str) -> Html:
             element("b", step_words(step.name)),
             _from_to(step),
             element("span", step.reason),
+            element("code", step.name),
         )
         for step in steps
     ]

@@ -8,9 +8,12 @@ from analyzer.escape import printable
 from analyzer.evidence import Evidence
 from analyzer.history import Skipped
 from analyzer.kinds import kind_of
-from analyzer.plots.text import percent
+from analyzer.models.demand import Step
+from analyzer.plots.text import TARGET_NAMES, percent
+from analyzer.quantity import TargetName
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
+from analyzer.writers.glossary import step_words
 
 
 def explanation(report: Report) -> str:
@@ -39,10 +42,17 @@ def _lines(of: Recommendation, model: str) -> Iterator[str]:
     for one in of.companions:
         yield f"  in the same edit: {one.title}: {one.change} ({one.place or 'not in Git'})"
     for target in TARGETS:
-        yield f"  {target.replace('_', ' ')}: {of.transition(target)}"
-        for step in of.trail[target]:
-            amount = " -> ".join(part for part in (step.before, step.after) if part)
-            yield f"    {step.name:<10} {amount:<20} {step.reason}".rstrip()
+        yield f"  {TARGET_NAMES[target]}: {of.transition(target)}"
+        yield from (f"    {_step(step, target)}" for step in of.trail[target])
+
+
+def _step(step: Step, target: TargetName) -> str:
+    """``1.31 -> 1.4 cores  round amount: up to an amount a person would write [round]``."""
+    amounts = dict.fromkeys(part for part in (step.before, step.after) if part)
+    unit = " cores" if target.startswith("cpu") and amounts and not step.after.endswith("m") else ""
+    words = step_words(step.name)
+    code = "" if words == step.name else f" [{step.name}]"
+    return f"{' -> '.join(amounts) + unit:<20} {words}: {step.reason}{code}"
 
 
 def _skipped(one: Skipped) -> Iterator[str]:

@@ -30,7 +30,8 @@ from analyzer.report import (
 from analyzer.writers.detail import TITLES, amount_text, detail, spark
 from analyzer.writers.glossary import GLOSSARY
 from analyzer.writers.markup import Html, element, join, table
-from analyzer.writers.section import JUDGED, Section, groups, outcomes, pressure, quotas
+from analyzer.writers.packing import groups
+from analyzer.writers.section import JUDGED, Section, outcomes, pressure, quotas
 from analyzer.writers.summary import total_change, why
 
 SHOWN = 500
@@ -285,7 +286,7 @@ def _backtest(report: Report) -> Html:
     ]
     rows = _single_points(report.backtest)
     if rows:
-        head = ["What", "Of", "Above it", "Asked for / used", "Container-weeks"]
+        head = ["What", "Of", "Above it", "Asked for / used", "Reviews of containers"]
         caption = "Above it: of CPU the share of the time, of memory the share of weeks"
         parts.append(element("div", table(caption, head, rows), **_SCROLLS, aria_label=caption))
     return element("section", *parts)

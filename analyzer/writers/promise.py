@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analyzer.escape import markdown
 from analyzer.ledger.outcome import Outcome, overruns
@@ -60,12 +60,16 @@ def _in_sum(outcomes: Sequence[Outcome]) -> str:
         return f"{counted(len(outcomes), 'change')} made by hand; no risk was stated for them."
     weeks = sum(outcome.weeks for outcome in judged)
     promised, happened = overruns(judged)
-    said = [
+    return (
+        f"{counted(len(judged), 'merged change')}, together {weeks:.1f} weeks of single "
+        f"containers: {'; '.join(compared(promised, happened))}."
+    )
+
+
+def compared(promised: Mapping[str, float], happened: Mapping[str, float]) -> list[str]:
+    """What happened beside what was promised, by amount, in words."""
+    return [
         words.format(percent(happened[target]), percent(promised[target]))
         for target, words in _WORDS.items()
         if target in promised
     ]
-    return (
-        f"{counted(len(judged), 'merged change')}, together {weeks:.1f} container-weeks: "
-        f"{'; '.join(said)}."
-    )

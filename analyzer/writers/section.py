@@ -1,18 +1,19 @@
-"""Sections that the summary and the page share: a title, a text and a table, escaped by neither."""
+"""Sections that the summary and the page share: a title, a text and a table, none of it escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analyzer.escape import markdown, markdown_table
 from analyzer.ledger.outcome import Outcome
 from analyzer.plots.text import counted, level_text, percent
 from analyzer.report import Report
 
 JUDGED = (
-    "The models saw only what was known before a week, and are judged on that week. A "
-    "container-week is one container in one week. In brackets is the 90 % interval; x usage is "
-    "what is requested, divided by what was used."
+    "The models saw only what was known before a review, and are judged on the time until the "
+    "next one. In brackets is the 90 % interval; x usage is what is requested, divided by what was "
+    "used. The peers are the recommenders of the Vertical Pod Autoscaler (VPA) and of KRR."
 )
 """How to read the verdict of a run."""
 
@@ -26,6 +27,16 @@ class Section:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     minds: Sequence[str] = ()
+
+
+def as_markdown(section: Section | None) -> str:
+    """A section as Markdown, whose names come from strangers; empty for none."""
+    if section is None:
+        return ""
+    rows = [[markdown(cell) for cell in row] for row in section.rows]
+    table = markdown_table(section.head, rows)
+    minds = "".join(f"\n\n**Mind:** {markdown(line)}." for line in section.minds)
+    return f"## {section.title}\n\n{markdown(section.text)}\n\n{table}{minds}"
 
 
 def pressure(report: Report) -> Section | None:
@@ -54,46 +65,6 @@ def pressure(report: Report) -> Section | None:
     )
     head += [f"Nodes needed at {float(share):.1%} of node-time" for share in shares]
     return Section("On nodes", text, head, rows, placed.warnings)
-
-
-def groups(report: Report) -> Section | None:
-    """What each group of nodes holds before and after, by where its pods are now."""
-    packing = report.packing
-    if packing is None:
-        return None
-    priced = any(group.freed is not None for group in packing.groups)
-    head = ["Nodes", "Count", "CPU requested", "Memory requested", "Fewest that hold all"]
-    head += ["Without the fullest", *(["Freed a month", "Saved a month"] if priced else [])]
-    rows = [
-        [
-            group.name,
-            str(group.nodes),
-            _filled(group.cpu_now, group.cpu_after, group.cpu_cores),
-            _filled(group.memory_now, group.memory_after, group.memory_bytes),
-            f"{group.needed_now} → {group.needed_after}",
-            "fits" if not group.homeless else f"{counted(group.homeless, 'pod')} without room",
-            *([_money(group.freed), _money(group.saved)] if priced else []),
-        ]
-        for group in packing.groups
-    ]
-    text = (
-        "Requests of the pods where they run, as a share of what the nodes have, now and with "
-        "everything proposed in force. Fewest: the same pods packed anew, the largest first, with "
-        "DaemonSets on every node."
-    )
-    if priced:
-        text += " Freed is what is no longer asked for; saved are only whole nodes that can go."
-    if packing.unknown:
-        text += f" Of {counted(packing.unknown, 'pod')} no requests are known."
-    return Section("Groups of nodes", text, head, rows)
-
-
-def _filled(now: float, after: float, of: float) -> str:
-    return f"{now / of:.0%} → {after / of:.0%}"
-
-
-def _money(amount: float | None) -> str:
-    return "–" if amount is None else f"{amount:,.2f}"
 
 
 def quotas(report: Report) -> Section | None:

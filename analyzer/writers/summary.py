@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
 from analyzer.escape import markdown, markdown_table
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.text import change_percent, counted, level_text, total_text
+from analyzer.plots.text import TARGET_NAMES, change_percent, counted, level_text, total_text
 from analyzer.plots.verdict import course
-from analyzer.quantity import Cpu, Memory
+from analyzer.quantity import Cpu, Memory, TargetName
+from analyzer.reason import why_changed
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Landing, Report, duration_text, held_back, tally, window_text
 from analyzer.writers.manifest import unwritten
+from analyzer.writers.packing import groups
 from analyzer.writers.promise import promises
-from analyzer.writers.section import JUDGED, Section, groups, pressure, quotas
+from analyzer.writers.section import JUDGED, as_markdown, pressure, quotas
 
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
@@ -31,9 +33,9 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _verdicts(report),
         promises(report.outcomes),
         _evidence(report),
-        _as_markdown(pressure(report)),
-        _as_markdown(groups(report)),
-        _as_markdown(quotas(report)),
+        as_markdown(pressure(report)),
+        as_markdown(groups(report)),
+        as_markdown(quotas(report)),
         _changes(report),
         _held(report),
         _landings(report),
@@ -86,12 +88,10 @@ def total_change(report: Report, resource: Resource) -> str:
 
 
 def _notices(report: Report) -> str:
-    """Settings that do nothing: a misspelt rule protects nobody."""
+    """Settings that do nothing (a misspelt rule protects nobody), and whose word counts."""
     if not report.notices:
         return ""
-    return "## Settings without effect\n\n" + "\n".join(
-        f"- {markdown(notice)}" for notice in report.notices
-    )
+    return "## Notices\n\n" + "\n".join(f"- {markdown(notice)}" for notice in report.notices)
 
 
 def _warnings(report: Report) -> str:
@@ -115,15 +115,6 @@ def _evidence(report: Report) -> str:
     if not report.verdict:
         return ""
     return f"## How this would have done\n\n{JUDGED}\n\n{markdown(report.verdict)}"
-
-
-def _as_markdown(section: Section | None) -> str:
-    if section is None:
-        return ""
-    rows = [[markdown(cell) for cell in row] for row in section.rows]
-    table = markdown_table(section.head, rows)
-    minds = "".join(f"\n\n**Mind:** {markdown(line)}." for line in section.minds)
-    return f"## {section.title}\n\n{section.text}\n\n{table}{minds}"
 
 
 def _changes(report: Report) -> str:
@@ -154,20 +145,27 @@ def _linked(report: Report, of: Recommendation) -> str:
 
 
 def why(recommendation: Recommendation) -> str:
-    """The reasons for what is proposed in one line: notes, what was seen, what it looks like."""
-    seen = recommendation.evidence
+    """The reasons in one line: notes, why each amount changes, what was seen of what stays."""
     parts = [*recommendation.notes, *filter(None, [held_back(recommendation)])]
-    if seen.cpu.p95 is not None and seen.cpu.max is not None:
-        p95, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
-        parts.append(f"CPU p95 {p95}, max {most}")
-    if seen.memory.max is not None:
-        parts.append(f"memory max {level_text('memory', seen.memory.max)}")
+    reasons = why_changed(recommendation)
+    parts += [f"{TARGET_NAMES[target]}: {reason}" for target, reason in reasons.items()]
+    parts += _seen(recommendation, reasons)
     found = {course(word) for word in recommendation.findings.values()}
     if len(found) > 1:
         found = {f"{name}: {course(word)}" for name, word in recommendation.findings.items()}
     if found:
         parts.append(", ".join(sorted(found)).replace("cpu:", "CPU:"))
     return "; ".join(parts)
+
+
+def _seen(recommendation: Recommendation, told: Container[TargetName]) -> Iterator[str]:
+    """What was used of what no reason has `told`."""
+    seen = recommendation.evidence
+    if "cpu_request" not in told and seen.cpu.p95 is not None and seen.cpu.max is not None:
+        p95, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)
+        yield f"CPU p95 {p95}, max {most}"
+    if "memory_request" not in told and seen.memory.max is not None:
+        yield f"memory max {level_text('memory', seen.memory.max)}"
 
 
 def _held(report: Report) -> str:

@@ -179,8 +179,20 @@ def test_a_full_disk_behind_stdout_is_one_sentence(run_json: Path) -> None:
     assert done.stderr == "Error: standard output: cannot be written (No space left on device)\n"
 
 
-def test_ctrl_c_is_one_word_and_130(tmp_path: Path) -> None:
-    """As a shell expects of a program that was interrupted."""
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        (signal.SIGINT, 130, "interrupted\n"),
+        (signal.SIGTERM, 143, "told to stop; earlier results are as they were\n"),
+    ],
+)
+def test_a_signal_ends_it_in_order(
+    tmp_path: Path, sent: signal.Signals, code: int, words: str
+) -> None:
+    """As a shell and Kubernetes expect it: it hears the signal itself and is not killed by it.
+
+    The first process of a container would never hear it otherwise.
+    """
     pipe = tmp_path / "run.json"
     os.mkfifo(pipe)
     process = subprocess.Popen(
@@ -190,9 +202,26 @@ def test_ctrl_c_is_one_word_and_130(tmp_path: Path) -> None:
     )
     # The command has begun once it opens the pipe, which is when this returns.
     with pipe.open("wb"):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "interrupted\n")
+    assert (process.returncode, said) == (code, words)
+
+
+_HANGS = """
+import os, signal, threading
+from concurrent.futures import ThreadPoolExecutor
+from analyzer.cli import stopping
+stopping.PATIENCE = 0.1
+with stopping.stoppable(), ThreadPoolExecutor(1) as pool:
+    pool.submit(threading.Event().wait)
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_what_hangs_does_not_keep_it_from_ending() -> None:
+    """A thread that waits for ever is left behind, within the time that Kubernetes grants."""
+    done = subprocess.run([sys.executable, "-c", _HANGS], timeout=60, check=False)
+    assert done.returncode == 143
 
 
 def test_json_names_its_schema(run_json: Path) -> None:

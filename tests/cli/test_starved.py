@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -80,12 +81,14 @@ def test_too_little_memory_to_load_a_library_is_one_sentence(tmp_path: Path) -> 
         MemoryError(),
         ImportError("libx.so: failed to map segment from shared object"),
         SystemError("<built-in function x> returned NULL without setting an exception"),
+        RuntimeError("can't start new thread"),
+        pa.ArrowException("Unknown error: Failed to launch worker thread"),
     ],
 )
-def test_whatever_a_library_raises_for_want_of_memory_is_one_sentence(
+def test_whatever_a_library_raises_for_a_shortage_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Libraries say it in three ways, and none of them is a traceback."""
+    """Libraries say it in many ways, and none of them is a traceback."""
 
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -654,7 +654,7 @@ def test_charts_that_cannot_be_pushed_cost_no_pull_request(
     chart = tmp_path / "x.png"
     chart.write_bytes(b"png")
     refused = ForgeError("the server refuses it")
-    monkeypatch.setattr(Remote, "add_files", lambda *_: (_ for _ in ()).throw(refused))
+    monkeypatch.setattr(Remote, "put_files", lambda *_: (_ for _ in ()).throw(refused))
     wanted = [replace(want("sonarr", "900Mi"), pictures=(chart,))]
     done = deliver(wanted, "home", desk(forge, checkout))
     assert forge.open_branches() and done.failed == (
@@ -705,11 +705,11 @@ def test_two_clusters_add_charts_at_once(
 
     def slower(self: Remote, branch: str, *rest: Any) -> None:
         monkeypatch.setattr(Remote, "push", real)
-        remote.add_files(branch, {"other/x.png": chart}, "theirs")
+        remote.put_files(branch, {"other/x.png": chart}, "theirs")
         real(self, branch, *rest)
 
     monkeypatch.setattr(Remote, "push", slower)
-    commit = remote.add_files("rightsize-charts", {"home/x.png": chart}, "ours")
+    commit = remote.put_files("rightsize-charts", {"home/x.png": chart}, "ours")
     names = git(forge.bare, "ls-tree", "-r", "--name-only", commit)
     assert names.split() == ["home/x.png", "other/x.png"]
 

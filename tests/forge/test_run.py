@@ -161,3 +161,28 @@ def test_only_what_leaves_the_machine_can_be_tried_dry(tmp_path: Path) -> None:
     words = ["--open", "--branches", "--dry-run"]
     done = pr("--from", tmp_path / "run.json", "--repo", tmp_path, *words)
     assert done.exit_code == 2 and "--dry-run makes no branches" in done.output
+
+
+def test_what_waits_for_an_earlier_stage_is_on_the_dashboard(
+    served: Standin, run_json: Path, tmp_path: Path
+) -> None:
+    """Of a stage that nothing is known of all waits, but for what was killed or throttled.
+
+    A ticked box opens it all the same; without a ledger nothing is known of any stage.
+    """
+    stages = [{"name": "staging", "namespaces": ["nowhere"]}, {"name": "production"}]
+    with serve(served) as forge:
+        file = settings(tmp_path, forge, stages=stages, most_open=50)
+        given = ["--from", run_json, "--repo", forge.git_url, "--config", file, "--open"]
+        done = pr(*given, "--ledger", tmp_path / "ledger")
+        assert done.exit_code == 0, done.output
+        board = forge.issues[0]["body"]
+        waits = "staging comes first, and no container of it is known"
+        assert waits in board and forge.pulls
+        urgent = len(forge.pulls)
+        assert all("down" not in pull.title for pull in forge.pulls)
+        forge.issues[0]["body"] = board.replace("- [ ]", "- [x]", 1)
+        assert pr(*given, "--ledger", tmp_path / "ledger").exit_code == 0
+        assert len(forge.pulls) == urgent + 1
+        assert pr(*given).exit_code == 0
+        assert "no ledger is kept" in forge.issues[0]["body"]

@@ -27,6 +27,7 @@ from analyzer.sources.kubernetes import (
     by_service_account,
     find_way,
     owners,
+    surroundings,
 )
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
@@ -315,3 +316,37 @@ def test_what_the_cluster_says_contradicts_a_name_that_fits(
     other = trace_one(LiveContainer(ref, {"meta_helm_sh_release_name": "another"}), index)
     assert mine.place is not None and "annotations name the Helm release sonarr" in mine.reason
     assert other.place is None and "another" in other.reason
+
+
+def test_what_pods_stand_among_is_listed_as_rows(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Namespaces bound what has one; a list that is refused is named, and the others are read."""
+    base = "/api/v1/namespaces/shop"
+    cluster.add(f"{base}/resourcequotas", "shop", "q")
+    cluster.objects[f"{base}/resourcequotas"][0]["spec"] = {"hard": {"requests.cpu": "2"}}
+    cluster.add("/api/v1/nodes", "", "n")
+    cluster.objects["/api/v1/nodes"][0]["spec"] = {"unschedulable": True}
+    refused = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    cluster.refused[refused] = (403, "priorityclasses is forbidden: User me cannot list")
+    found = surroundings(by_kubectl(str(kubectl), "here", str(kubeconfig)), ["shop"])
+    assert [row["hard"] for row in found.rows["ResourceQuota"]] == [2.0]
+    assert [(row["name"], row["unschedulable"]) for row in found.rows["Node"]] == [("n", True)]
+    assert found.rows["LimitRange"] == [] and "PriorityClass" not in found.rows
+    assert list(found.missed) == ["priorityclasses"]
+    assert "User me cannot list" in found.missed["priorityclasses"]
+    assert {method for method, _, _ in cluster.asked} == {"GET"}
+
+
+def test_what_the_pods_of_a_workload_ask_of_nodes_is_kept(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Of its template, which tells all of it."""
+    cluster.add(DEPLOYMENTS, "shop", "web")
+    pod = {"nodeSelector": {"disk": "ssd"}, "priorityClassName": "vital"}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+    cluster.objects[DEPLOYMENTS][0]["spec"] = {"template": template}
+    answer = owners(by_kubectl(str(kubectl), "here", str(kubeconfig)))
+    asked = answer.scheduling["shop", "Deployment", "web"]
+    assert (asked.keys, asked.priority_class, asked.whole) == (frozenset({"disk"}), "vital", True)
+    assert asked.labels == (("app", "web"),)

@@ -164,7 +164,7 @@ def decide(scenarios: Sequence[Scenario]) -> dict[str, Report]:
 
 
 def _run(scenarios: Sequence[Scenario]) -> Report:
-    histories = _with_git(build_histories(_recording(scenarios)), scenarios)
+    histories = _with_git(build_histories(recording_of(scenarios)), scenarios)
     rules = [rule for s in scenarios for rule in _rules(s)]
     method = Method(policies=Policies(rules=tuple(rules)), backtest=False)
     bounds = {
@@ -205,7 +205,8 @@ def _rules(scenario: Scenario) -> list[Rule]:
     return [*protecting, *own]
 
 
-def _recording(scenarios: Sequence[Scenario]) -> Recording:
+def recording_of(scenarios: Sequence[Scenario]) -> Recording:
+    """The worlds of scenarios that share their nodes, as a source would read them."""
     meta = Meta(
         "lab",
         START,

@@ -94,7 +94,9 @@ def test_what_is_used_is_rounded_alike_everywhere() -> None:
     """66.3m of use reads the same in the summary and in the words of the chart."""
     seen = replace(DOWN.evidence, cpu=Quantiles(0.05, 0.0663, 0.2, 1.3141))
     found = replace(DOWN, evidence=seen)
-    assert "CPU p95 66.3m, max 1.31 cores" in text_of(found)
+    assert "it used 66.3m or less for 95 % of the time, and 1.31 cores at most" in text_of(found)
+    still = replace(SAME, evidence=seen)
+    assert "CPU p95 66.3m, max 1.31 cores" in why(still)
     assert "CPU p95 66.3m and maximum 1.31 cores" in describe(found)
 
 

@@ -13,6 +13,7 @@ from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.scaler import is_scaler, read_scaler
+from analyzer.gitops.index.surroundings import DECLARED, rules, scheduling
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.custom import Fed
@@ -42,6 +43,11 @@ class Manifests:
         if item.is_workload:
             for container in _described(item.node, POD_PATHS[item.kind]):
                 self._container(arrival, container, item.kind, arrival.name)
+            told = scheduling(arrival)
+            if told is not None:
+                self.survey.scheduling[arrival.namespace, item.kind, arrival.name] = told
+        elif item.kind in DECLARED:
+            self.survey.rules.setdefault(item.kind, []).extend(rules(arrival))
         elif item.kind == "VerticalPodAutoscaler":
             self._vpa(arrival)
         elif is_scaler(item.kind, item.group):
@@ -291,15 +297,6 @@ def _described(node: Node, pod: Path, unnamed: str = "") -> list[_Described]:
                 kind = _container_type(group, container)
                 found.append(_Described((*pod, group, number), name, kind))
     return found
-
-
-def _touches(patch: Patch, path: Path) -> bool:
-    """Whether a patch of an object says anything of what stands at `path`, or above or below it."""
-    if not patch.is_json:
-        return patch.node.at(*path) is not None
-    wanted = "".join(f"/{key}" for key in path) + "/"
-    paths = [f"{operation.resolved.text('path') or ''}/" for operation in patch.node.items]
-    return any(wanted.startswith(each) or each.startswith(wanted) for each in paths)
 
 
 def _container_type(group: str, container: Node) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.index.block import is_block
@@ -30,6 +30,7 @@ from analyzer.gitops.render.program import Tools
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import ROWS
 from analyzer.gitops.text.tree import Node, YamlError, parse, walk
+from analyzer.scheduling import Scheduling
 from analyzer.workload import ContainerRef
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class RepositoryIndex:
     notes: tuple[str, ...] = ()
     vpas: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
+    scheduling: Mapping[tuple[str, str, str], Scheduling] = field(default_factory=dict)
+    """What the pods of each workload ask of nodes, where nothing on the way changes it."""
+    rules: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
     scalers: tuple[Scaler, ...] = ()
     """Autoscalers on utilisation, those of other clusters among them."""
 
@@ -188,6 +193,8 @@ def index_repository(
         survey.reach.rooted,
         tuple(survey.reach.notes),
         survey.vpas,
+        survey.scheduling,
+        survey.rules,
         tuple(survey.scalers),
     )
 

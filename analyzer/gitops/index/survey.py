@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.scaler import Scaler
@@ -24,6 +25,7 @@ from analyzer.gitops.text.resources import (
 from analyzer.gitops.text.spelling import read_cpu, read_memory
 from analyzer.gitops.text.tree import Node, YamlError
 from analyzer.quantity import Cpu, Memory
+from analyzer.scheduling import Scheduling
 
 
 @dataclass
@@ -39,6 +41,10 @@ class Survey:
     scalers: list[Scaler] = field(default_factory=list)
     vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
+    scheduling: dict[tuple[str, str, str], Scheduling] = field(default_factory=dict)
+    """What the pods of each workload ask of nodes."""
+    rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
 
     def place(
         self,

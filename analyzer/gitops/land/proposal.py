@@ -49,7 +49,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a reviewer is told beside the edits: evidence by container, the policy's record."""
+    """What a reviewer is told beside the edits: evidence by container, the policy's record.
+
+    The record is what the backtest says of the policy, in one sentence; it stands in every body.
+    """
 
     evidence: Mapping[ContainerRef, Evidence] = field(default_factory=dict)
     record: str = ""
@@ -69,6 +72,8 @@ class Proposal:
     edits: Mapping[str, tuple[str, str]]
     changes: tuple[Edited, ...]
     digest: str
+    reasons: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
+    """By container a plain sentence for every amount that changes."""
 
     @property
     def direction(self) -> Direction:
@@ -85,20 +90,20 @@ def proposals(
     *,
     grouping: Grouping = "application",
     split_directions: bool = False,
-    evidence: Mapping[ContainerRef, Evidence] | None = None,
-    record: str = "",
+    review: Review | None = None,
     team: Callable[[Edited], str | None] = lambda _edited: None,
+    stage: Callable[[Edited], str] = lambda _edited: "",
 ) -> list[Proposal]:
     """Group the edits of `plan` for review, sorted by branch.
 
     `team` tells whose a change is where it is grouped by team; what is nobody's goes by namespace.
-    `record` is what the backtest says of the policy, in one sentence; it stands in every body.
+    `stage` names the stage that it lies in: what is not in the same one is never grouped together.
     With `split_directions` raises and reductions never share a proposal: what must not wait is
     then not held up by what needs thought.
     """
     groups: dict[tuple[str, ...], list[Edited]] = {}
     for together in _inseparable(plan.edited):
-        key = _group(together[0], grouping, team)
+        key = _group(together[0], grouping, team, stage)
         if split_directions:
             key = (*key, direction_of(together))
         groups.setdefault(key, []).extend(together)
@@ -108,7 +113,7 @@ def proposals(
             key,
             sorted(group, key=lambda e: e.ref),
             split_directions,
-            Review(evidence or {}, record),
+            review or Review(),
         )
         for key, group in sorted(groups.items())
     ]
@@ -180,15 +185,19 @@ def mails(
 
 
 def _group(
-    edited: Edited, grouping: Grouping, team: Callable[[Edited], str | None]
+    edited: Edited,
+    grouping: Grouping,
+    team: Callable[[Edited], str | None],
+    stage: Callable[[Edited], str],
 ) -> tuple[str, ...]:
     whose = team(edited) if grouping == "team" else None
+    staged = (found,) if (found := stage(edited)) else ()
     if whose is not None:
-        return ("team", whose)
+        return (*staged, "team", whose)
     if grouping == "all":
-        return ("all",)
+        return ("all", *staged)
     if grouping in ("namespace", "team"):
-        return (edited.ref.namespace,)
+        return (*staged, edited.ref.namespace)
     if grouping == "workload":
         return (edited.ref.namespace, edited.ref.kind.lower(), edited.ref.workload)
     owner = edited.place.owner
@@ -214,7 +223,9 @@ def _proposal(
     name = key[:-1] if split else key
     branch = branch_name(cluster, name, key[-1] if split else None)
     body = body_text(changes, review, digest)
-    return Proposal(branch, title_text(changes, name), body, edits, tuple(changes), digest)
+    reasons = {c.ref: review.evidence[c.ref].reasons for c in changes if c.ref in review.evidence}
+    title = title_text(changes, name)
+    return Proposal(branch, title, body, edits, tuple(changes), digest, reasons)
 
 
 def content_digest(changes: Iterable[Edited]) -> str:
@@ -239,7 +250,12 @@ def branch_name(cluster: str, parts: Sequence[str], direction: str | None = None
 
 def branch_prefix(cluster: str) -> str:
     """What all branches of a cluster start with."""
-    return f"rightsize/{_ref_safe(slug(cluster or 'cluster'))}/"
+    return f"rightsize/{cluster_part(cluster)}/"
+
+
+def cluster_part(cluster: str) -> str:
+    """The name of a cluster as a part of a branch."""
+    return _ref_safe(slug(cluster or "cluster"))
 
 
 def _ref_safe(text: str) -> str:
@@ -421,12 +437,13 @@ def _consequences() -> str:
 
 
 def commit_body(proposal: Proposal) -> str:
-    """What a commit message says below its title: what changes, for which container."""
+    """What a commit message says below its title: what changes in which container, and why."""
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
         lines += [f"  {one_line(f'{b.title}: {b.before} -> {b.value}')}" for b in change.besides]
-        lines += [f"  {one_line(s)}" for s in (change.proof.text, change.proof.rendering)]
+        why = proposal.reasons.get(change.ref, ())
+        lines += [f"  {one_line(s)}" for s in (*why, change.proof.text, change.proof.rendering)]
     return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.prometheus.answer import parse_labels
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.failure import MalformedError
@@ -113,14 +114,14 @@ def cut(batch: Batch, lanes: Lanes, grid: Grid, part: tuple[int, int]) -> Runs:
     begins[1:] = (np.diff(cell) != 1) | (np.diff(lane) != 0)
     begin = np.flatnonzero(begins)
     count = np.diff(np.append(begin, len(cell)))
-    return Runs(lane[begin], cell[begin], count, _in_own_pages(values))
+    return Runs(lane[begin], cell[begin], count, in_own_pages(values))
 
 
-def _in_own_pages(values: Floats) -> Floats:
+def in_own_pages(values: Floats) -> Floats:
     """A copy that goes back to the system when it is freed.
 
-    Runs live until usage is assembled from them. Freed into the heaps of the reading threads
-    they would stay with the process: 300 MB for ten thousand containers.
+    Runs live until usage is assembled from them. Freed into the heap they would stay with the
+    process: 300 MB for ten thousand containers.
     """
     if not len(values):
         return values
@@ -149,8 +150,9 @@ def assemble(
     memory: list[Runs],
     origins: Mapping[int, Origin],
     more: Mapping[str, list[Runs]] | None = None,
+    room: Room = IN_MEMORY,
 ) -> Usage:
-    """Build `Usage` from runs; lanes without an origin are left out. Empties all lists.
+    """Build `Usage` in `room` from runs; lanes without an origin are left out. Empties all lists.
 
     `more` holds the runs of the values that not every usage has, by their names in `Usage`.
     """
@@ -172,7 +174,7 @@ def assemble(
     del every  # it would keep alive what is let go below, run by run
     refuse_sparse(int((stop - first).sum()), samples, grid.start, grid.end, grid.step)
     offset = np.concatenate([[0], np.cumsum(stop - first)]).astype(np.int64)
-    layout = _Layout(first, offset, row_of, origins, -(-_LINGERING // grid.step))
+    layout = _Layout(first, offset, row_of, origins, -(-_LINGERING // grid.step), room)
     refs = [rows[index][0] for index in kept]
     containers = sorted(set(refs))
     number = {ref: index for index, ref in enumerate(containers)}
@@ -188,11 +190,12 @@ def assemble(
         offset=offset,
         cpu_cores=_fill(cpu, layout, _add),
         memory_bytes=_fill(memory, layout, np.fmax),
+        room=room,
         **optional,
     )
 
 
-def join_days(parts: Sequence[Usage], grid: Grid) -> Usage:
+def join_days(parts: Sequence[Usage], grid: Grid, room: Room = IN_MEMORY) -> Usage:
     """Put usage of different times onto one grid; where times overlap, the larger value counts.
 
     Every part must have the grid's step and a start on it.
@@ -215,7 +218,7 @@ def join_days(parts: Sequence[Usage], grid: Grid) -> Usage:
             runs.setdefault(name, []).append(Runs(lane, first, count, values))
     origins = {lane: Origin(ref, pod) for (ref, pod), lane in lanes.items()}
     cpu, memory = runs.pop("cpu_cores"), runs.pop("memory_bytes")
-    return list_containers(assemble(grid, cpu, memory, origins, runs), listed)
+    return list_containers(assemble(grid, cpu, memory, origins, runs, room), listed)
 
 
 def list_containers(usage: Usage, refs: Iterable[ContainerRef]) -> Usage:
@@ -237,6 +240,7 @@ class _Layout:
     origins: Mapping[int, Origin]
     lingering: int
     """Steps in which a dead cgroup may still be seen."""
+    room: Room = IN_MEMORY
 
 
 def _add(left: Floats, right: Floats) -> Floats:
@@ -262,7 +266,8 @@ def _extents(parts: Sequence[Runs], row_of: Ints, rows: int, steps: int) -> tupl
 
 def _fill(parts: list[Runs], layout: _Layout, merge: Merge) -> Floats:
     """One flat array with every run in its place; `merge` joins the cgroups of one scrape."""
-    out = np.full(layout.offset[-1], np.nan, dtype=np.float32)
+    out = layout.room.floats(int(layout.offset[-1]))
+    out[:] = np.nan
     tangled = _tangled(parts, layout)
     pieces: dict[int, list[tuple[int, int, Floats]]] = {}
     while parts:

@@ -143,7 +143,8 @@ def _placed(
     parts: Iterable[Runs], lanes: Lanes, series_of: dict[ContainerName, int], usage: Usage
 ) -> Floats:
     """The values in their places of `usage`, the largest where several series tell of one."""
-    out = np.full(len(usage.memory_bytes), np.nan, dtype=np.float32)
+    out = usage.room.floats(len(usage.memory_bytes))
+    out[:] = np.nan
     names = [container_name(parse_labels(text)) for text in lanes]
     for part in parts:
         begin = 0

@@ -38,7 +38,7 @@ def correct_short_runs(reader: Reader, dialect: Dialect, grid: Grid, usage: Usag
     chosen = _short(dialect, grid, usage)
     if not chosen:
         return usage
-    cpu = usage.cpu_cores.copy()
+    cpu = usage.room.copy(usage.cpu_cores)
     for names in _together(usage, chosen):
         series = [chosen[name] for name in names]
         first = int(min(usage.first[s] for s in series))

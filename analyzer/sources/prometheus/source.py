@@ -11,6 +11,7 @@ import pandas as pd
 
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import AnalyzerError, SourceError
+from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.cache import RAW, Cache, closed_days, uncovered
 from analyzer.sources.days import has_arrived, join_summaries
 from analyzer.sources.examine import examine_recording
@@ -46,6 +47,11 @@ from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemb
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
 from analyzer.sources.prometheus.resident import read_resident
+from analyzer.sources.prometheus.scheduling import (
+    describe_nodes,
+    read_budgets,
+    read_scheduling,
+)
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
@@ -124,7 +130,7 @@ class PrometheusSource:
         fresh = check_freshness(connection, dialect, end)
         ahead = check_future(connection, dialect, now) if now - end < DAY else ()
         reader = Reader(connection, self.progress)
-        span = _Span(reader, dialect, self.settings, cluster, fresh.newest)
+        span = _Span(reader, dialect, self.settings, cluster, fresh.newest, window.room)
         cache = self._cache(span, grid)
         parts = self._read_parts(span, grid, now, cache)
         if not parts:
@@ -139,7 +145,8 @@ class PrometheusSource:
         warnings = (*told, *connection.warnings, *reader.lost)
         queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
         meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
-        return _from_first_sample(replace(join_recordings(parts, meta), days=summaries))
+        joined = join_recordings(parts, meta, window.room)
+        return _from_first_sample(replace(joined, days=summaries))
 
     def _summaries(self, span: _Span, grid: Grid, cache: Cache | None) -> pd.DataFrame:
         """What is known of the days before `grid`: from a look at the server, and the cache."""
@@ -202,7 +209,9 @@ class PrometheusSource:
             whole = span.read(grid)
             return [] if whole is None else [whole]
         days = list(closed_days(grid, now))
-        known = {low: day for begin, low, _ in days if (day := cache.load(begin)) is not None}
+        room = span.room.part(len(days))
+        loaded = ((low, cache.load(begin, room)) for begin, low, _ in days)
+        known = {low: day for low, day in loaded if day is not None}
         for begin, low, _ in days:
             if low in known:
                 cache.summarise(begin, known[low])
@@ -253,6 +262,7 @@ class _Span:
     cluster: str
     newest: datetime
     """When usage was last seen in the window."""
+    room: Room = IN_MEMORY
     remarks: dict[str, None] = field(default_factory=dict)
     """What is worth saying and leaves the data whole."""
 
@@ -266,7 +276,7 @@ class _Span:
         asof = min(grid.end, self.newest).timestamp()
         facts = fact.Facts(fact.read_owners(connection, dialect, grid), asof)
         origins = dict(_origins(lanes, facts.owners, self.cluster))
-        usage = assemble(grid, cpu, memory, origins)
+        usage = assemble(grid, cpu, memory, origins, room=self.room)
         events: list[Event] = []
         steps: dict[str, Callable[[], object]] = {
             "the types of containers": lambda: fact.read_containers(
@@ -275,6 +285,7 @@ class _Span:
             "images, requests and limits": lambda: fact.read_settings(
                 self.reader, dialect, grid, facts
             ),
+            "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
             "what pods declare as a whole": lambda: fact.read_pod_settings(
                 connection, dialect, facts
             ),
@@ -296,6 +307,8 @@ class _Span:
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
+            "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
+            "disruption budgets": lambda: read_budgets(connection, dialect, facts),
         }
         if not dialect.from_rules:
             steps |= {
@@ -324,6 +337,7 @@ class _Span:
             nodes=tuple(facts.nodes),
             quotas=tuple(facts.quotas),
             limit_ranges=tuple(facts.limit_ranges),
+            budgets=tuple(facts.budgets),
         )
         pods = build_pods(facts, usage, grid)
         return Recording(meta, usage, specs, build_events(events, changes, facts), pods)

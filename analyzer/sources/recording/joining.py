@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.days import join_summaries
 from analyzer.sources.prometheus.ragged import Grid, join_days
 from analyzer.tables import NAMES, validate_events, validate_pods, validate_specs
@@ -39,8 +40,8 @@ _LATEST = [
 ]
 
 
-def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
-    """One recording over the window of `meta` from parts in order of time.
+def join_recordings(parts: Sequence[Recording], meta: Meta, room: Room = IN_MEMORY) -> Recording:
+    """One recording over the window of `meta`, in `room`, from parts in order of time.
 
     What is known of nodes, quotas and limit ranges is taken from the newest part. Spec rows that
     continue one another become one; an image that differs across the border of two parts is an
@@ -51,10 +52,13 @@ def join_recordings(parts: Sequence[Recording], meta: Meta) -> Recording:
         nodes=_newest([part.meta.nodes for part in parts]),
         quotas=_newest([part.meta.quotas for part in parts]),
         limit_ranges=_newest([part.meta.limit_ranges for part in parts]),
+        budgets=_newest([part.meta.budgets for part in parts]),
+        priority_classes=_newest([part.meta.priority_classes for part in parts]),
     )
     if len(parts) == 1 and (parts[0].meta.start, parts[0].meta.end) == (meta.start, meta.end):
         return replace(parts[0], meta=meta)
-    usage = join_days([part.usage for part in parts], Grid(meta.start, meta.step, meta.steps))
+    grid = Grid(meta.start, meta.step, meta.steps)
+    usage = join_days([part.usage for part in parts], grid, room)
     specs = _join_specs([part.specs for part in parts])
     joined = Recording(meta, usage, specs)
     events = [part.events for part in parts if not part.events.empty]

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import OutputError, RecordingError
+from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.days import join_summaries, summarise_day
 from analyzer.sources.examine import examine_recording
 from analyzer.sources.recording.meta_file import FORMAT, read_meta, write_meta
@@ -54,13 +55,13 @@ class RecordingSource:
         and the recording have nothing in common, or the window asks for another step than the
         recording has.
         """
-        whole = load_recording(self.path)
+        whole = load_recording(self.path, window.room)
         part = cut_recording(whole, window)
         before = summarise_before(whole, part.meta.start)
         return replace(part, days=join_summaries([*before, part.days])) if before else part
 
 
-def load_recording(path: str | os.PathLike[str]) -> Recording:
+def load_recording(path: str | os.PathLike[str], room: Room = IN_MEMORY) -> Recording:
     """Read a recording. Raises `RecordingError` saying what is broken, and where."""
     path = Path(path)
     _check_folder(path)
@@ -72,7 +73,7 @@ def load_recording(path: str | os.PathLike[str]) -> Recording:
         frame = _read_table(path / f"{name}.parquet")
         if frame is not None:
             tables[name] = _validated(validate, frame, path)
-    return Recording(meta, read_usage(usage_file, meta), **tables)
+    return Recording(meta, read_usage(usage_file, meta, room), **tables)
 
 
 def save_recording(recording: Recording, path: str | os.PathLike[str]) -> None:

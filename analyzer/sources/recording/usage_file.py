@@ -17,7 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analyzer.errors import RecordingError
-from analyzer.sources.prometheus.ragged import Grid, Origin, Runs, assemble, overlapping
+from analyzer.room import IN_MEMORY, Room
+from analyzer.sources.prometheus.ragged import (
+    Grid,
+    Origin,
+    Runs,
+    assemble,
+    in_own_pages,
+    overlapping,
+)
 from analyzer.tables import NAMES, VALUES
 from analyzer.usage import Floats, Ints, Meta, Usage, as_floats
 from analyzer.workload import ContainerRef
@@ -34,8 +42,8 @@ def unreadable(path: Path, error: Exception) -> RecordingError:
     return RecordingError(f"{path} is broken: {error}; record or fetch it anew")
 
 
-def read_usage(path: Path, meta: Meta) -> Usage:
-    """Read the usage table at `path`; rows outside the window of `meta` are left out.
+def read_usage(path: Path, meta: Meta, room: Room = IN_MEMORY) -> Usage:
+    """Read the usage table at `path` into `room`; rows outside the window of `meta` are left out.
 
     A table with one row per pod and step goes straight into arrays. Finer or doubled rows take
     the long way of `Usage.from_frame`, which averages CPU within a step. Raises `RecordingError`
@@ -64,7 +72,7 @@ def read_usage(path: Path, meta: Meta) -> Usage:
         lane: Origin(ContainerRef(meta.cluster, *key[:4]), key[4]) for key, lane in lanes.items()
     }
     cpu, memory = runs.pop("cpu_cores"), runs.pop("memory_bytes")
-    return assemble(grid, cpu, memory, origins, runs)
+    return assemble(grid, cpu, memory, origins, runs, room)
 
 
 def write_usage(usage: Usage, path: Path) -> None:
@@ -126,7 +134,10 @@ def _runs(
     number = {code: lanes.setdefault(name, len(lanes)) for code, name in names.items()}
     lane = np.fromiter((number[code] for code in codes[begin].tolist()), np.int64, len(begin))
     count = np.diff(np.append(begin, len(cell)))
-    return {name: Runs(lane, cell[begin], count, column) for name, column in values.items()}
+    return {
+        name: Runs(lane, cell[begin], count, in_own_pages(column))
+        for name, column in values.items()
+    }
 
 
 def _series(table: pa.Table) -> tuple[Ints, Mapping[int, tuple[str, ...]]]:

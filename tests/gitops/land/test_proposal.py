@@ -8,6 +8,7 @@ from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import ChangePlan, DesiredChange
 from analyzer.gitops.land.proposal import (
     Evidence,
+    Review,
     branch_name,
     mails,
     proposals,
@@ -91,7 +92,7 @@ def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]
     why = ("memory 2Gi → 900Mi: it <b>used</b> 700Mi at most",)
     one = Evidence({"p95": "700Mi"}, "1 % of weeks above", ("28 days",), queries, why)
     made = plan(plant(flux), DOWN)
-    (found,) = proposals(made, evidence={ref("app"): one}, record="0 of 72 killed")
+    (found,) = proposals(made, review=Review({ref("app"): one}, "0 of 72 killed"))
     block = found.body.partition("```promql\n")[2].partition("```")[0]
     assert block == "max(usage{pod=~\"sonarr-x\"})\n''' # out of the block\n"
     assert "0 of 72 killed" in found.body
@@ -112,7 +113,7 @@ def test_the_digest_follows_the_decision_alone(plant: Plant, flux: dict[str, str
     """Same decision, same digest, whatever the evidence; another amount, another digest."""
     root = plant(flux)
     (one,) = proposals(plan(root, DOWN))
-    (same,) = proposals(plan(root, DOWN), evidence={ref("app"): Evidence(risk="other words")})
+    (same,) = proposals(plan(root, DOWN), review=Review({ref("app"): Evidence(risk="other words")}))
     moved = replace(DOWN, proposed=Resources(memory_request=Memory.parse("901Mi")))
     (other,) = proposals(plan(root, moved))
     assert one.digest == same.digest != other.digest

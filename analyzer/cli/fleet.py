@@ -1,0 +1,130 @@
+"""The command that runs many clusters and tells of all: fleet."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer import __version__
+from analyzer.cli.console import Talk
+from analyzer.cli.options import now
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.fleet.state import Fleet
+
+PARTIAL = 3
+_FOLDER = "fleet"
+"""Where the report of all lies, beside the folders of the clusters."""
+
+
+@click.command()
+@click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
+@click.option("-o", "--output", type=Path, help="A folder for the runs of all [reports].")
+@click.option("--only", multiple=True, metavar="NAME,...", help="Run these clusters; tell of all.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="So many at a time."
+)
+@click.option("--gather", is_flag=True, help="Run none; tell of the runs that are there.")
+@click.option("--pr", "deliver", is_flag=True, help="Open and refresh pull requests as well.")
+@click.option("--dry-run", is_flag=True, help="With --pr: say what would be pushed and sent.")
+@click.option("-q", "--quiet", is_flag=True, help="No talk on stderr.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="How to talk on stderr.")
+@click.pass_context
+def fleet(ctx: click.Context, /, gather: bool, deliver: bool, dry_run: bool, **given: Any) -> None:
+    """Run every cluster that the settings name, and report on all of them.
+
+    The settings hold `clusters`: by name, what differs from what all share. Each cluster runs in a
+    process of its own into a folder of its name; one that fails stops no other, and keeps its
+    earlier results. The report of all is in the folder `fleet` beside them.
+    """
+    if dry_run and not deliver:
+        raise UsageError("--dry-run goes with --pr; without it nothing leaves this machine")
+    if gather and (given["only"] or deliver):
+        raise UsageError("--gather runs no cluster; leave out --only and --pr")
+    path = _settings_file(given["config_file"])
+    names, folder = _checked(path, given["output"])
+    wanted = [] if gather else _chosen(given["only"], names, path)
+    flags = [flag for flag, wish in (("--pr", deliver), ("--dry-run", dry_run)) if wish]
+    # Whoever ends this process means the runs that it has started as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Talk(quiet=given["quiet"], log_format=given["log_format"]) as talk:
+        folders = {name: folder / name for name in wanted}
+        problems, partial = _run(path, folders, flags, given["jobs"], talk)
+        report = _tell(folder, names, problems, talk)
+    click.echo(str(folder / _FOLDER / "summary.md"))
+    if problems and len(problems) == len(wanted):
+        ctx.exit(1)
+    ctx.exit(PARTIAL if partial or report.failed else 0)
+
+
+def _settings_file(given: Path | None) -> Path:
+    from analyzer.config import DEFAULT_FILE
+
+    return given or Path(os.environ.get("RIGHTSIZE_CONFIG") or DEFAULT_FILE)
+
+
+def _checked(path: Path, output: Path | None) -> tuple[tuple[str, ...], Path]:
+    """The clusters of the file and the folder for all, once the settings of each are sound."""
+    from analyzer.config import clusters_in, load_config
+
+    names, shared = clusters_in(path)
+    for name in names:
+        config = load_config(path, os.environ, {"cluster": name}).config
+        if config.source is None:
+            raise UsageError(f"{path}: {name} has no source; say where its usage comes from")
+    return names, output or Path(os.environ.get("RIGHTSIZE_OUTPUT") or shared or "reports")
+
+
+def _chosen(only: Sequence[str], names: Sequence[str], path: Path) -> list[str]:
+    from analyzer.config.clusters import meant
+
+    wanted = [word for words in only for word in words.split(",") if word]
+    for name in wanted:
+        wrong = meant(name, names, str(path))
+        if wrong:
+            raise UsageError(wrong)
+    return wanted or list(names)
+
+
+def _run(
+    path: Path, folders: dict[str, Path], flags: Sequence[str], jobs: int, talk: Talk
+) -> tuple[dict[str, str], bool]:
+    """Run the clusters; what failed with its reason, and whether any was partial."""
+    from analyzer.fleet.run import run_all
+
+    problems, partial = {}, False
+    said = [*flags, *(["--quiet"] if talk.quiet else [])]
+
+    def say(cluster: str, text: str, level: str) -> None:
+        talk.say(f"{cluster}: {text}", level)
+
+    for ended in run_all(path, folders, said, jobs, say):
+        partial = partial or ended.code == PARTIAL
+        if ended.problem:
+            problems[ended.cluster] = ended.problem
+            talk.say(f"{ended.cluster} failed: {ended.problem}", "warning")
+    return problems, partial
+
+
+def _tell(folder: Path, names: Sequence[str], problems: dict[str, str], talk: Talk) -> Fleet:
+    """Write the report of all, and say it in a line."""
+    from analyzer.fleet.pages import CHART, headline, write_fleet
+    from analyzer.fleet.state import gather
+    from analyzer.output import publish, write_files
+    from analyzer.plots import encode_png
+    from analyzer.plots.fleet import ClusterBar, describe_fleet, fleet_figure
+
+    gathered = gather(folder, names, problems, now(), __version__)
+    bars = [ClusterBar(c.name, c.requests) for c in gathered.fleet.clusters if c.requests]
+    with publish(folder / _FOLDER) as fresh:
+        write_files(fresh, write_fleet(gathered))
+        if bars:
+            write_files(fresh, {CHART: encode_png(fleet_figure(bars), describe_fleet(bars))})
+    talk.say(headline(gathered.fleet))
+    return gathered.fleet

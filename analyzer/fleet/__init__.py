@@ -1,0 +1,1 @@
+"""Many clusters: each run by itself, and all told of together."""

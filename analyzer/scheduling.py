@@ -1,0 +1,315 @@
+"""What a pod asks of nodes besides CPU and memory, and which nodes grant it.
+
+Selectors, affinity, tolerations and spread, read from the description of a pod; labels and taints
+of nodes as they were exported. Keys are compared as kube-state-metrics spells them, because that
+is how metrics name them. What cannot be judged is told, and never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+HOSTNAME = "kubernetes_io_hostname"
+"""The label by which a node is told from every other."""
+_NOT_A_LABEL = re.compile(r"[^A-Za-z0-9_]")
+_BINDING = ("NoSchedule", "NoExecute")
+"""Effects of taints that keep a pod away; the third is a preference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One condition on a label of a node: a selector's, or an affinity's."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """A taint that a pod bears; an empty `key` or `effect` stands for any."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How a workload's pods lie over the values of a label of nodes.
+
+    With `skew` no value has so many more than the least; without one, a value has one pod at most.
+    """
+
+    key: str
+    skew: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """What the pods of a workload ask of nodes.
+
+    A node has to grant all of `selector` and all of one of `terms`. `tolerations` are None where
+    nobody told. `unread` says what was asked that is not understood here, and `whole` whether this
+    is all that is asked: metrics tell a part, a manifest all. `source` says who told.
+    """
+
+    selector: tuple[Requirement, ...] = ()
+    terms: tuple[tuple[Requirement, ...], ...] = ()
+    tolerations: tuple[Toleration, ...] | None = None
+    spreads: tuple[Spread, ...] = ()
+    unread: tuple[str, ...] = ()
+    whole: bool = False
+    source: str = ""
+    priority_class: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    """The labels that the pods carry."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The labels of nodes that decide."""
+        every = (*self.selector, *(one for term in self.terms for one in term))
+        return frozenset(one.key for one in every)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What of a node decides which pods it takes; `taints` are key, value and effect."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[tuple[str, str, str], ...] = ()
+    told: bool = False
+    """Whether its taints are told at all: none told is not the same as none."""
+
+    @property
+    def binding(self) -> frozenset[tuple[str, str, str]]:
+        """The taints that keep away whoever does not bear them."""
+        return frozenset(taint for taint in self.taints if taint[2] in _BINDING)
+
+
+def metric_name(label: str) -> str:
+    """How kube-state-metrics spells a label."""
+    return _NOT_A_LABEL.sub("_", label)
+
+
+def node_of(row: Mapping[str, Any]) -> Node:
+    """A node from its row in the metadata of a recording."""
+    labels = {metric_name(str(k)): str(v) for k, v in (row.get("labels") or {}).items()}
+    taints = tuple(_taint(str(text)) for text in row.get("taints") or ())
+    if row.get("unschedulable"):
+        taints += (("node.kubernetes.io/unschedulable", "", "NoSchedule"),)
+    told = row.get("taints") is not None
+    return Node({HOSTNAME: str(row.get("name", "")), **labels}, tuple(dict.fromkeys(taints)), told)
+
+
+def _taint(text: str) -> tuple[str, str, str]:
+    """``key=value:effect``, the value optional."""
+    front, _, effect = text.rpartition(":")
+    key, _, value = front.partition("=")
+    return key, value, effect
+
+
+def grants(node: Node, asked: Scheduling) -> bool:
+    """Whether a node grants what is asked, as far as its labels and taints go."""
+    if not all(_holds(one, node.labels) for one in asked.selector):
+        return False
+    if asked.terms and not any(all(_holds(o, node.labels) for o in t) for t in asked.terms):
+        return False
+    return asked.tolerations is None or bears(node, asked.tolerations)
+
+
+def bears(node: Node, tolerations: Sequence[Toleration]) -> bool:
+    """Whether every taint of the node that keeps pods away is tolerated."""
+    return all(any(_tolerates(one, taint) for one in tolerations) for taint in node.binding)
+
+
+def _tolerates(one: Toleration, taint: tuple[str, str, str]) -> bool:
+    key, value, effect = taint
+    if one.effect and one.effect != effect:
+        return False
+    if not one.key:
+        return one.operator == "Exists"
+    if metric_name(one.key) != metric_name(key):
+        return False
+    return one.operator == "Exists" or one.value == value
+
+
+def _holds(one: Requirement, labels: Mapping[str, str]) -> bool:
+    value = labels.get(one.key)
+    judge = _OPERATORS.get(one.operator)
+    return judge is not None and judge(value, one.values)
+
+
+def _compared(value: str | None, values: Sequence[str], sign: int) -> bool:
+    try:
+        return value is not None and sign * (int(value) - int(values[0])) > 0
+    except (ValueError, IndexError):
+        return False
+
+
+_OPERATORS: Mapping[str, Callable[[str | None, Sequence[str]], bool]] = {
+    "In": lambda value, values: value in values,
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda value, _: value is not None,
+    "DoesNotExist": lambda value, _: value is None,
+    "Gt": lambda value, values: _compared(value, values, 1),
+    "Lt": lambda value, values: _compared(value, values, -1),
+}
+
+
+# --- from the description of a pod ------------------------------------------------------------
+
+
+def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str) -> Scheduling:
+    """What the description of a pod (``spec``) asks; `labels` are those that its pods carry.
+
+    Garbled parts count as not understood.
+    """
+    affinity = _mapping(pod.get("affinity"))
+    unread: list[str] = []
+    terms = tuple(_terms(_mapping(affinity.get("nodeAffinity")), unread))
+    spreads = (*_apart(affinity, labels, unread), *_spreads(pod, labels, unread))
+    if _required(affinity.get("podAffinity")):
+        unread.append("podAffinity")
+    if pod.get("nodeName"):
+        unread.append("nodeName")
+    if pod.get("schedulerName") not in (None, "", "default-scheduler"):
+        unread.append("schedulerName")
+    return Scheduling(
+        selector=tuple(
+            Requirement(metric_name(str(key)), "In", (str(value),))
+            for key, value in sorted(_mapping(pod.get("nodeSelector")).items(), key=str)
+        ),
+        terms=terms,
+        tolerations=tuple(map(toleration_of, _mappings(pod.get("tolerations")))),
+        spreads=spreads,
+        unread=tuple(dict.fromkeys(unread)),
+        whole=True,
+        source=source,
+        priority_class=str(pod.get("priorityClassName") or ""),
+        labels=tuple(sorted(labels.items())),
+    )
+
+
+def toleration_of(row: Any) -> Toleration:
+    """A toleration from its description; what is missing has the default of Kubernetes."""
+    row = _mapping(row)
+    texts = {name: str(row.get(name) or "") for name in ("key", "operator", "value", "effect")}
+    return Toleration(**{**texts, "operator": texts["operator"] or "Equal"})
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    rows = value if isinstance(value, list | tuple) else ()
+    return [row for row in rows if isinstance(row, Mapping)]
+
+
+def _required(value: Any) -> Any:
+    return _mapping(value).get("requiredDuringSchedulingIgnoredDuringExecution")
+
+
+def _terms(affinity: Mapping[str, Any], unread: list[str]) -> Iterator[tuple[Requirement, ...]]:
+    """The terms of a node affinity that is required, of which one has to hold."""
+    for term in _mappings(_mapping(_required(affinity)).get("nodeSelectorTerms")):
+        if term.get("matchFields"):
+            unread.append("matchFields")
+        found = []
+        for one in _mappings(term.get("matchExpressions")):
+            operator = str(one.get("operator"))
+            if operator not in _OPERATORS:
+                unread.append(f"the operator {operator}")
+            values = one.get("values")
+            texts = tuple(map(str, values)) if isinstance(values, list | tuple) else ()
+            found.append(Requirement(metric_name(str(one.get("key"))), operator, texts))
+        if found:  # an empty term matches no node
+            yield tuple(found)
+
+
+def _apart(
+    affinity: Mapping[str, Any], labels: Mapping[str, str], unread: list[str]
+) -> Iterator[Spread]:
+    """Where pods keep away from others of their own; keeping away from others is not understood."""
+    for term in _mappings(_required(affinity.get("podAntiAffinity"))):
+        if _selects(term.get("labelSelector"), labels):
+            yield Spread(metric_name(str(term.get("topologyKey"))))
+        else:
+            unread.append("podAntiAffinity to others")
+
+
+def _spreads(
+    pod: Mapping[str, Any], labels: Mapping[str, str], unread: list[str]
+) -> Iterator[Spread]:
+    for one in _mappings(pod.get("topologySpreadConstraints")):
+        if one.get("whenUnsatisfiable") == "ScheduleAnyway":
+            continue
+        skew = one.get("maxSkew")
+        if not isinstance(skew, int) or not _selects(one.get("labelSelector"), labels):
+            unread.append("topologySpreadConstraints over others")
+            continue
+        yield Spread(metric_name(str(one.get("topologyKey"))), skew)
+
+
+def _selects(selector: Any, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector selects what carries `labels`."""
+    return bool(_mapping(selector)) and selects(_mapping(selector), labels)
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Whether a label selector of Kubernetes selects what carries `labels`; an empty one does."""
+    wanted = _mapping(selector.get("matchLabels"))
+    if any(labels.get(str(key)) != str(value) for key, value in wanted.items()):
+        return False
+    for one in _mappings(selector.get("matchExpressions")):
+        values = one.get("values")
+        texts = tuple(map(str, values)) if isinstance(values, list | tuple) else ()
+        if not _holds(Requirement(str(one.get("key")), str(one.get("operator")), texts), labels):
+            return False
+    return True
+
+
+# --- which nodes -------------------------------------------------------------------------------
+
+
+def candidates(
+    nodes: Sequence[Node], asked: Scheduling | None, stood: Collection[int], groups: Sequence[str]
+) -> tuple[list[int], str]:
+    """The nodes that a workload's pods may use, and how that is known.
+
+    `stood` are the nodes that its pods run on, `groups` the group of each node. Where all that is
+    asked is known and can be judged, the labels and taints of the nodes decide. Else the pods stay
+    within the groups that they run on, as far as what is known does not keep them off.
+    """
+    seen = {groups[number] for number in stood}
+    near = [number for number, group in enumerate(groups) if group in seen]
+    borne = frozenset(taint for number in stood for taint in nodes[number].binding)
+    if asked is None or asked.tolerations is None:
+        near = [number for number in near if nodes[number].binding <= borne]
+    if asked is None:
+        return near, "where it runs"
+    known = frozenset(key for node in nodes for key in node.labels)
+    judged = asked.keys <= known and not asked.unread
+    granted = [number for number, node in enumerate(nodes) if grants(node, asked)]
+    told = all(node.told for node in nodes)
+    if asked.whole and judged and told and set(stood) <= set(granted):
+        return granted, asked.source
+    part = Scheduling(
+        selector=tuple(one for one in asked.selector if one.key in known),
+        tolerations=asked.tolerations,
+    )
+    narrowed = [number for number in near if grants(nodes[number], part)]
+    # What contradicts where the pods stand is older or newer than they are.
+    return (narrowed, "where it runs") if narrowed else (near, "where it runs")
+
+
+def scheduling_of_template(template: Any, source: str) -> Scheduling:
+    """What the pods of a template (``metadata`` and ``spec``) ask of nodes."""
+    metadata = _mapping(_mapping(template).get("metadata"))
+    labels = {str(key): str(value) for key, value in _mapping(metadata.get("labels")).items()}
+    return scheduling_of(_mapping(_mapping(template).get("spec")), labels, source)
