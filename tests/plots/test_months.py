@@ -16,6 +16,7 @@ from analyzer.plots import describe_months, encode_png, months_figure
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.cli.test_history import call
+from tests.plots.scenes import lines_of
 
 REF = ContainerRef("lab", "media", "Deployment", "plex", "app")
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -66,7 +67,7 @@ MONTHS = ledger(*(review(week) for week in range(14)))
 
 def texts(of: Ledger) -> list[str]:
     """What is written on the chart."""
-    return [text.get_text() for text in months_figure(of, REF).texts]
+    return [text.get_text() for text in lines_of(months_figure(of, REF))]
 
 
 def test_a_change_its_date_and_its_promise_are_told() -> None:

@@ -202,6 +202,7 @@ class Manifests:
         item = arrival.object
         if item.is_application or item.kind in _HANDED_ON:
             return
+        found = []
         for path, node in walk(item.node):
             if not path or path[0] != "spec" or not is_block(str(path[-1]), node):
                 continue
@@ -211,6 +212,38 @@ class Manifests:
                     item.file, address, self._owner(arrival), None, arrival.route
                 )
                 self.survey.leave_unproven(place, f"unproven: {item.kind} is {UNKNOWN_KIND}")
+                found.append((path, place))
+        if len(found) == 1 and not custom.is_known(item.group, item.kind):
+            self._only_block(arrival, *found[0])
+
+    def _only_block(self, arrival: Arrival, path: Path, place: Place) -> None:
+        """The only resources that an object of an unknown kind states, outside of any list.
+
+        Whether they are a container's is for the cluster to show: by who owns its workload, by
+        its name, and by what it runs with.
+        """
+        item = arrival.object
+        if path[-1] != "resources" or any(isinstance(key, int) for key in path):
+            return
+        found = decide_field(arrival, path)
+        if found.confidence == "certain":
+            found.rule = f"{item.kind} is {UNKNOWN_KIND}, and states no other resources"
+            found.confidence = "likely"
+        self.survey.expectations.append(
+            Expectation(
+                arrival.namespace,
+                item.kind,
+                arrival.name,
+                custom.ANY,
+                "app",
+                place,
+                found.rule,
+                found.confidence,
+                arrival.route,
+                floors=self._floors(arrival, item.node.at(*path[:-1])),
+                leaves=found.leaves,
+            )
+        )
 
     # --- Flux's own controllers ---
 

@@ -20,6 +20,7 @@ from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values
+from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.helm_release import find_releases
 from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository, is_templated, load_repository
@@ -83,6 +84,12 @@ class RepositoryIndex:
         named = self._by_name.get((*here, ref.workload), [])
         numbers = sorted([*named, *self._by_name.get((*here, None), [])])
         return [self.expectations[number] for number in numbers]
+
+    @cached_property
+    def of_unknown_kinds(self) -> Mapping[tuple[str, str], Sequence[Expectation]]:
+        """What objects of unknown kinds state for a container: by namespace and ``Kind/name``."""
+        unknown = [e for e in self.expectations if e.container == ANY and e.route.inside]
+        return _by(unknown, lambda e: (e.namespace, f"{e.kind}/{e.workload}"))
 
     @cached_property
     def unreadable(self) -> Mapping[str, tuple[str, str]]:

@@ -10,10 +10,10 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
 from analyzer.gitops.land.writes import Beside, Write, written
-from analyzer.gitops.reach.custom import workload_text
+from analyzer.gitops.reach.custom import ANY, workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Owner, Release
-from analyzer.gitops.reach.route import Route, has_variable
+from analyzer.gitops.reach.route import has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.rendering import Move, Rendering, Sink, moves
@@ -156,19 +156,24 @@ class Prover:
         owner = owner_of(claim)
         if owner.release is not None and owner.kind not in _CARRIERS:
             return
-        for route in self._routes(claim):
+        fed = () if isinstance(claim, Beside) else self._fed_by(claim)
+        routes = claim.routes if isinstance(claim, Beside) else [each.route for each in fed]
+        for route in routes:
             build = build_of(route)
             if build is not None and route.reachable is not False:
                 yield build
 
-    def _routes(self, claim: AnyClaim) -> Iterator[Route]:
-        """Every way by which what the claim writes reaches a cluster."""
+    def _fed_by(self, claim: Claim) -> list[Expectation]:
+        """The containers that what the claim writes decides for."""
+        targets = [(write.file, write.address) for write in claim.writes]
+        return [other for target in targets for other in self._index.fed_by.get(target, [])]
+
+    def _aim_in(self, build: Build, claim: AnyClaim) -> _AnyAim:
+        """What a claim means to move in a build."""
         if isinstance(claim, Beside):
-            yield from claim.routes
-            return
-        for write in claim.writes:
-            for other in self._index.fed_by.get((write.file, write.address), []):
-                yield other.route
+            return _BesideAim(claim, claim.owner.release is not None)
+        fed = [other for other in self._fed_by(claim) if build_of(other.route) == build]
+        return _Aim(claim, _is_handed_on(claim), fed)
 
     def _build(self, build: Build, claims: Sequence[AnyClaim]) -> list[Verdict]:
         kustomize = self._builder.kustomize
@@ -179,8 +184,9 @@ class Prover:
         def render(chosen: Sequence[AnyClaim]) -> Rendering:
             return build.made_by(kustomize, self._texts(chosen))
 
+        aims = [self._aim_in(build, claim) for claim in claims]
         try:
-            verdicts = _judged(claims, render, in_values=True)
+            verdicts = _judged(aims, render, in_values=True)
         except RenderError as err:
             if left_out:
                 reason = f"not rendered: {left_out} lies outside the repository"
@@ -208,8 +214,14 @@ class Prover:
             values, post = self._installed(releases[0], self._texts(chosen))
             return helm.render(chart, owner.release or owner.name, owner.namespace, values, post)
 
+        aims: list[_AnyAim] = [
+            _BesideAim(claim, False)
+            if isinstance(claim, Beside)
+            else _Aim(claim, False, [claim.expectation])
+            for claim in claims
+        ]
         try:
-            return _judged(claims, render, in_values=False)
+            return _judged(aims, render, in_values=False)
         except RenderError as err:
             return [Verdict(None, f"not rendered: {err}")] * len(claims)
 
@@ -229,34 +241,47 @@ class Prover:
 # --- judging what moved -------------------------------------------------------------------------
 
 
-def _judged(claims: Sequence[AnyClaim], render: Render, *, in_values: bool) -> list[Verdict]:
-    """One verdict for each claim, of what `render` shows. Raises `RenderError`.
+def _judged(aims: Sequence[_AnyAim], render: Render, *, in_values: bool) -> list[Verdict]:
+    """One verdict for each aim, of what `render` shows. Raises `RenderError`.
 
     `in_values`: an edit of Helm values shows in the object that carries them, not in containers.
     """
-    before, after = render([]), render(claims)
+    before, after = render([]), render([aim.claim for aim in aims])
     moved = moves(before, after)
     if moved and not in_values:
         noise = {(m.owner, m.path, m.sink) for m in moves(before, render([]))}
         moved = [m for m in moved if (m.owner, m.path, m.sink) not in noise]
-    aims = [_aim(claim, in_values and owner_of(claim).release is not None) for claim in claims]
     shown = _Shown(moved, after)
     stray = shown.stray(aims)
-    found = []
-    for aim in aims:
-        problem = aim.problem(shown)
-        if problem is None and stray:
-            alone = moved if len(claims) == 1 else moves(before, render([aim.claim]))
-            problem = _stray(stray, aim, alone)
-        found.append(_verdict(shown, problem, aim.carried))
-    return found
+    blamed = _blamed(aims, stray, before, render) if stray else {}
+    problems = (aim.problem(shown) or blamed.get(id(aim)) for aim in aims)
+    return [_verdict(shown, found, aim.carried) for aim, found in zip(aims, problems, strict=True)]
 
 
-def _stray(stray: Sequence[Move], aim: _AnyAim, alone: Sequence[Move]) -> str | None:
-    """What moved that nobody meant, if this claim moves it when it is made alone."""
-    strayed = {(move.owner, move.path) for move in stray}
-    mine = [m for m in alone if not aim.meant(m) and (m.owner, m.path) in strayed]
-    return f"{mine[0]} changed as well" if mine else None
+def _is_handed_on(claim: Claim) -> bool:
+    """Whether what is written is handed on to a chart or to an operator that nobody knows here."""
+    return claim.place.owner.release is not None or claim.expectation.container == ANY
+
+
+def _blamed(
+    aims: Sequence[_AnyAim], stray: Sequence[Move], before: Rendering, render: Render
+) -> dict[int, str]:
+    """What each aim, by its id, moves that nobody meant, looked for in halves of all the claims.
+
+    What only several claims together move is laid to each of them.
+    """
+    told = f"{stray[0]} changed as well"
+    if len(aims) == 1:
+        return {id(aims[0]): told}
+    spots = {(move.owner, move.path, move.sink) for move in stray}
+    found: dict[int, str] = {}
+    for half in (aims[: len(aims) // 2], aims[len(aims) // 2 :]):
+        after = render([aim.claim for aim in half])
+        alone = _Shown(moves(before, after), after).stray(half)
+        mine = [move for move in alone if (move.owner, move.path, move.sink) in spots]
+        if mine:
+            found |= _blamed(half, mine, before, render)
+    return found or dict.fromkeys(map(id, aims), told)
 
 
 def _verdict(shown: _Shown, problem: str | None, carried: bool) -> Verdict:
@@ -299,8 +324,8 @@ class _Shown:
 
     def moves(self, aim: _AnyAim) -> list[Move]:
         """What moved in the container or in the object of a claim, in order."""
-        keys = {None, aim.sink, aim.owner}
-        return [self._moved[n] for n in sorted(n for key in keys for n in self._near.get(key, ()))]
+        near = {n for key in aim.keys for n in self._near.get(key, ())}
+        return [self._moved[n] for n in sorted(near)]
 
     def stray(self, aims: Sequence[_AnyAim]) -> list[Move]:
         """What moved that none of all the claims accounts for."""
@@ -328,14 +353,25 @@ def _carrier(move: Move) -> str:
 
 
 class _Aim:
-    """What one claim means to move in a rendering."""
+    """What one claim means to move in a rendering.
 
-    def __init__(self, claim: Claim, carried: bool) -> None:
+    `fed` are the containers there that it decides for; its own is not among them in the build of
+    somebody else who takes the same file.
+    """
+
+    def __init__(self, claim: Claim, carried: bool, fed: Sequence[Expectation]) -> None:
         self.claim = claim
         self.carried = carried
         self.sink = sink_of(claim.expectation)
         self.owner = (claim.place.owner.kind, claim.place.owner.name)
+        self.at_home = any(each.identity == claim.expectation.identity for each in fed)
+        self._fed = {sink_of(each): each for each in fed}
         self._wanted = {write.field: write for write in claim.writes}
+
+    @property
+    def keys(self) -> set[Hashable]:
+        """By what the moves that it may account for are found."""
+        return {None, self.owner, self.sink, *self._fed}
 
     def meant(self, move: Move) -> bool:
         """Whether the claim accounts for a value that moved."""
@@ -358,30 +394,34 @@ class _Aim:
         return (kind, self.claim.expectation.route.expand(name)) == self.owner
 
     def _in_container(self, move: Move) -> bool:
-        return self._here(move) and ".".join(map(str, move.path)) in self._wanted
+        """Whether a value stands in the resources of a container that the claim decides for."""
+        if move.sink is None or ".".join(map(str, move.path)) not in self._wanted:
+            return False
+        return any(_stands_in(move, each) for each in self._meant(move.sink))
 
-    def _here(self, move: Move) -> bool:
-        """Whether a value stands in the resources of the container that is meant."""
-        route, stated = self.claim.expectation.route, move.owner[1]
-        place = not stated or route.namespace is not None or route.expand(stated) == self._namespace
-        return move.sink is not None and self._is_mine(move.sink) and place
-
-    @property
-    def _namespace(self) -> str:
-        return self.claim.expectation.namespace
+    def _meant(self, sink: Sink) -> Iterable[Expectation]:
+        """The containers fed by the claim that a rendered one may be."""
+        if has_variable(sink.workload):
+            return [each for each in self._fed.values() if _is_rendered(each, sink)]
+        return [self._fed[sink]] if sink in self._fed else []
 
     def _is_mine(self, sink: Sink) -> bool:
-        expand = self.claim.expectation.route.expand
-        return replace(sink, workload=expand(sink.workload)) == self.sink
+        return _is_rendered(self.claim.expectation, sink)
 
     def problem(self, shown: _Shown) -> str | None:
         """What speaks against the claim in its own container; None where all came out as meant."""
+        if not self.at_home:
+            return None
         moved = shown.moves(self)
         if self.carried or not any(map(self._is_mine, shown.sinks(self.sink))):
             if any(self._is_carried(m) and self._in_carrier(m) for m in (*moved, *shown.configs)):
                 return None
             return f"nothing changed in {self.claim.place.owner}, so that the edit has no effect"
-        mine = [move for move in moved if self._in_container(move) and self._here(move)]
+        mine = [
+            move
+            for move in moved
+            if self._in_container(move) and move.sink is not None and self._is_mine(move.sink)
+        ]
         if not mine:
             return f"{self.sink} did not change: something else decides, the edit has no effect"
         for field, write in self._wanted.items():
@@ -397,8 +437,12 @@ class _BesideAim:
     def __init__(self, claim: Beside, carried: bool) -> None:
         self.claim = claim
         self.carried = carried
-        self.sink: Sink | None = None
         self.owner = (claim.owner.kind, claim.owner.name) if carried else claim.object
+
+    @property
+    def keys(self) -> set[Hashable]:
+        """By what the moves that it may account for are found."""
+        return {None, self.owner}
 
     def meant(self, move: Move) -> bool:
         """Whether the edit accounts for a value that moved."""
@@ -429,10 +473,6 @@ class _BesideAim:
 _AnyAim = _Aim | _BesideAim
 
 
-def _aim(claim: AnyClaim, carried: bool) -> _AnyAim:
-    return _BesideAim(claim, carried) if isinstance(claim, Beside) else _Aim(claim, carried)
-
-
 def owner_of(claim: AnyClaim) -> Owner:
     """The object whose text a claim edits."""
     return claim.owner if isinstance(claim, Beside) else claim.place.owner
@@ -441,6 +481,19 @@ def owner_of(claim: AnyClaim) -> Owner:
 def entry_of(claim: AnyClaim) -> str:
     """Where the way of what a claim edits begins."""
     return claim.routes[0].entry if isinstance(claim, Beside) else claim.expectation.route.entry
+
+
+def _is_rendered(expectation: Expectation, sink: Sink) -> bool:
+    """Whether a rendered container is the expected one, once Flux has filled in its name."""
+    named = replace(sink, workload=expectation.route.expand(sink.workload))
+    return named == sink_of(expectation)
+
+
+def _stands_in(move: Move, expectation: Expectation) -> bool:
+    """Whether the object of a value is in the namespace of the expected container."""
+    route, stated = expectation.route, move.owner[1]
+    elsewhere = stated and route.namespace is None
+    return not elsewhere or route.expand(stated) == expectation.namespace
 
 
 def _is(amount: Amount | None, text: object) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from analyzer.gitops.reach.release import Release
 from analyzer.gitops.render.charts import Chart, find_chart, unpacked
 from analyzer.gitops.render.post_renderer import PostRenderer
-from analyzer.gitops.render.program import helm_version, run
+from analyzer.gitops.render.program import as_json, helm_version, run
 from analyzer.gitops.render.rendering import Rendering, Sink, read_rendering
 from analyzer.gitops.text.address import dotted
 from analyzer.gitops.text.tree import Node, parse, walk
@@ -24,6 +24,9 @@ from analyzer.gitops.text.tree import Path as KeyPath
 
 _RESOURCES = re.compile(r"\w*[rR]esources")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
+_PARTS = frozenset({"requests", "limits", "claims"})
+"""What Kubernetes allows in a `resources` mapping."""
+_DEEPEST = 12
 _SENTINEL = 7_340_033
 _ODD = 700_001
 _APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-manager.io/v1")
@@ -68,7 +71,7 @@ class Helm:
         with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
             home = Path(folder)
             file = home / "values.json"
-            file.write_text(json.dumps(_renderable(values)), "utf-8")
+            file.write_text(as_json(_renderable(values)), "utf-8")
             command = [str(self._helm), "template", release, str(self._prepare(chart))]
             command += ["--namespace", namespace, "--values", str(file)]
             command += ["--skip-schema-validation", "--include-crds=false"]
@@ -192,19 +195,40 @@ def _default_keys(folder: Path, prefix: KeyPath) -> Iterator[KeyPath]:
 
 def _node_keys(root: Node) -> Iterator[KeyPath]:
     for path, node in walk(root):
+        if not path or not all(isinstance(key, str) for key in path):
+            continue
         mapping = node.kind == "mapping" or node.is_null
-        keys = bool(path) and all(isinstance(key, str) for key in path)
-        if keys and mapping and _RESOURCES.fullmatch(str(path[-1])):
+        if mapping and _takes_amounts(str(path[-1]), _outline(node)):
             yield path
+
+
+def _outline(node: Node) -> dict[str, dict[str, None]]:
+    """The keys of a mapping, and those of each mapping in it."""
+    return {key: dict.fromkeys(k for k, _ in below.mapping()) for key, below in node.mapping()}
 
 
 def _resource_keys(values: Mapping[str, object], prefix: KeyPath = ()) -> Iterator[KeyPath]:
     for key, value in values.items():
         if isinstance(value, Mapping):
-            if _RESOURCES.fullmatch(key):
-                yield (*prefix, key)
-            elif len(prefix) < 12:
-                yield from _resource_keys(value, (*prefix, key))
+            path = (*prefix, key)
+            if _takes_amounts(key, value):
+                yield path
+            elif len(prefix) < _DEEPEST:
+                yield from _resource_keys(value, path)
+
+
+def _takes_amounts(key: str, value: object) -> bool:
+    """Whether a mapping is one of requests and limits, by its name or by what it states.
+
+    One that is called resources may also hold such a mapping for each of several containers.
+    """
+    below = value.values() if isinstance(value, Mapping) else ()
+    named = _RESOURCES.fullmatch(key) is not None
+    return _states_amounts(value) or (named and not any(map(_states_amounts, below)))
+
+
+def _states_amounts(value: object) -> bool:
+    return isinstance(value, Mapping) and bool(value) and _PARTS.issuperset(value)
 
 
 def odd_number(place: int) -> int:
