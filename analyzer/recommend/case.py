@@ -60,6 +60,14 @@ class Admission:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """The PriorityClass of a pod, and its value; None where nobody tells."""
+
+    name: str = ""
+    value: int | None = 0
+
+
 @dataclass(frozen=True)
 class Past:
     """What earlier reviews said of one container, and what became of it."""
@@ -123,6 +131,8 @@ class Facts:
     """Its name."""
     held: Mapping[Resource, str] = field(default_factory=dict)
     """Requests that cannot move together with what an autoscaler makes of them, and why."""
+    importance: Importance = Importance()
+    """Of its pod, where there is no room for all."""
 
     @property
     def current(self) -> Resources:

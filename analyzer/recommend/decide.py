@@ -22,14 +22,16 @@ from analyzer.recommend.admission import (
     refusal,
     without_room,
 )
-from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Past
+from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Importance, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
+from analyzer.recommend.disruption import blocked
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
 from analyzer.recommend.pods import find_floors, find_rooms
-from analyzer.recommend.qos import steps_to_equal
+from analyzer.recommend.precedence import importances
+from analyzer.recommend.qos import changed_classes, steps_to_equal
 from analyzer.recommend.recommendation import Companion, Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
 from analyzer.recommend.scale import scale_points
@@ -92,8 +94,13 @@ def recommend(
         narrowed(_in_quotas, _on_nodes)
     for index, companions in scale_points(histories, found, facts).companions.items():
         found[index] = _with_companions(found[index], companions)
-    for index, note in splits(histories, facts).items():
-        found[index] = replace(found[index], notes=(*found[index].notes, note))
+    for told in (
+        splits(histories, facts),
+        blocked(histories, found),
+        changed_classes(histories, found),
+    ):
+        for index, note in told.items():
+            found[index] = replace(found[index], notes=(*found[index].notes, note))
     return list(found.values()), [*histories.skipped, *skipped]
 
 
@@ -249,6 +256,7 @@ def _gather(
     levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
+    important = importances(histories)
     return {
         index: Facts(
             kind=histories.containers[index].kind,
@@ -264,6 +272,7 @@ def _gather(
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
             kills=kills.get(index, NO_KILLS),
             admissions=admissions.get(histories.containers[index].namespace, {}),
+            importance=important.get(histories.containers[index].workload_ref, Importance()),
         )
         for index, policy in chosen.items()
     }

@@ -11,7 +11,6 @@ from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
 from analyzer.recommend.memory_limit import why_it_fills
-from analyzer.recommend.qos import guaranteed
 from analyzer.recommend.scale import moved_points
 
 
@@ -22,7 +21,7 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
         *_busy_hour(facts, proposed),
         *_kills(facts),
         *moved_points(facts, proposed),
-        *_quality_of_service(facts, proposed),
+        *_importance(facts),
         *_pod_level(facts),
         *_throttling(facts),
         *_since(facts),
@@ -112,9 +111,14 @@ def _kills(facts: Facts) -> Iterator[str]:
         )
 
 
-def _quality_of_service(facts: Facts, proposed: Resources) -> Iterator[str]:
-    if guaranteed(facts.spec.resources) and not guaranteed(proposed):
-        yield "leaves the Guaranteed QoS class; keep_qos: true keeps it there"
+def _importance(facts: Facts) -> Iterator[str]:
+    """A class of unknown value, where it would have counted."""
+    held = {"nodes", "spare", "quota"} & {room.code for room in facts.rooms}
+    if held and facts.importance.value is None:
+        yield (
+            f"the value of its PriorityClass {facts.importance.name} is not told, so it counted "
+            "for nothing; --ask-cluster tells it, or the repository where it declares the class"
+        )
 
 
 def _pod_level(facts: Facts) -> Iterator[str]:
