@@ -38,11 +38,23 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
+class LandedBeside:
+    """A setting that is written in the same edit as a container's amounts, and where."""
+
+    title: str
+    file: str
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Landing:
     """Where the change of one container lands in Git, or why it does not.
 
     `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``;
-    `confidence` is that of the place. Runs of earlier versions have no `proven`.
+    `confidence` is that of the place. Runs of earlier versions have no `proven`. `besides` is what
+    the same edit writes with it.
     """
 
     ref: str
@@ -54,6 +66,7 @@ class Landing:
     path: str = ""
     confidence: str = ""
     proven: Proof | None = None
+    besides: tuple[LandedBeside, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -232,5 +232,5 @@ def test_whoever_ends_it_ends_its_runs(tmp_path: Path) -> None:
             with suppress(ConnectionError):
                 while reader.recv(1 << 16):  # until its end is closed
                     pass
-    assert process.returncode == 130
-    assert b"interrupted" in said
+    assert process.returncode == 143
+    assert b"told to stop" in said

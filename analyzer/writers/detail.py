@@ -120,6 +120,9 @@ def _place(landing: Landing | None) -> list[Html]:
     lines = [element("p", f"{words.get(landing.status, landing.status)}: {landing.reason}")]
     if landing.file:
         lines.append(element("p", element("code", landing.file), f" at {landing.path}"))
+    for one in landing.besides:
+        said = f" at {one.path}, in the same edit: {one.title} {one.before} → {one.after}"
+        lines.append(element("p", element("code", one.file), said))
     return [element("h3", "In Git"), *lines]
 
 
