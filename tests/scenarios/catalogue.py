@@ -12,9 +12,16 @@ from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks
 GIB = 1024
 
 
-def hpa(resource: str = "cpu", target: float = 60, name: str = "web") -> dict[str, str]:
+def hpa(
+    resource: str = "cpu", target: float = 60, name: str = "web", container: str = ""
+) -> dict[str, str]:
     """A HorizontalPodAutoscaler on the utilisation of a resource."""
-    metric = {"resource": resource, "type": "Utilization", "value": target}
+    metric = {
+        "resource": resource,
+        "type": "Utilization",
+        "value": target,
+        "container": container,
+    }
     return {"hpa": json.dumps({"name": name, "min": 2, "max": 10, "metrics": [metric]})}
 
 
@@ -484,6 +491,112 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             boxes=[Box(cpu_request=None, cpu_limit="1", more=hpa())],
             expect={"cpu_request": "1", "cpu_limit": "removed"},
             why="the limit was the request; written down, the scale point stays",
+        ),
+    ),
+    "Autoscalers: request and target together": (
+        Scenario(
+            name="target follows a lower request",
+            given="HPA at 60 % of CPU, uses 380m of 1 core",
+            boxes=[Box(cpu=0.38, cpu_request="1", more=hpa(target=40), replicas=2, like=(1, 1))],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "falls", "with it": "^HPA web, target of CPU 40 % -> "},
+            why="the scale point stays, so that as many pods run under the same load",
+        ),
+        Scenario(
+            name="target follows a higher request",
+            given="HPA at 60 % of CPU, uses 450m of 250m",
+            boxes=[Box(cpu=0.45, cpu_request="250m", more=hpa(), replicas=10, like=(1,) * 3)],
+            policy={"hpa": "together"},
+            expect={"cpu_request": ">= 450m", "with it": "60 % -> [23]\\d %"},
+            why="it runs at its most pods: the request alone would have removed some",
+        ),
+        Scenario(
+            name="idle pods keep a request that holds the scale point",
+            given="HPA at 60 % of CPU, uses 50m of 500m while the fewest pods run",
+            boxes=[Box(cpu=0.05, more=hpa(), replicas=2, like=(1, 1))],
+            policy={"hpa": "together"},
+            expect={
+                "cpu_request": "300m: scale point",
+                "with it": "60 % -> 100 %",
+            },
+            why="under load a pod uses 300m before another one is added",
+        ),
+        Scenario(
+            name="target that is not in Git holds the request",
+            given="HPA at 60 % of CPU, which no file of the repository states; uses 380m of 1 core",
+            boxes=[Box(cpu=0.38, cpu_request="1", more=hpa(target=40), target_in_git=False)],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "stays: hands off", "with it": "^$"},
+            why="both or none",
+        ),
+        Scenario(
+            name="target of the whole pod follows the sum",
+            given="HPA at 50 % of CPU; the app uses 300m of 1 core, its helper 100m of 200m",
+            boxes=[
+                Box(cpu=0.3, cpu_request="1", more=hpa(target=40)),
+                Box(name="helper", cpu=0.18, cpu_request="200m", more=hpa(target=40)),
+            ],
+            policy={"hpa": "together"},
+            expect={
+                "cpu_request": "falls",
+                "helper cpu_request": "stays",
+                "with it": "^HPA web, target of CPU 40 % -> ",
+            },
+            why="utilisation is of what all containers of the pod request",
+        ),
+        Scenario(
+            name="target of one container leaves the other free",
+            given="HPA at 60 % of the app's CPU; its helper uses 50m of 500m",
+            boxes=[
+                Box(cpu=0.3, cpu_request="500m", more=hpa(container="app"), target_in_git=False),
+                Box(name="helper", cpu=0.05, more=hpa(container="app"), target_in_git=False),
+            ],
+            expect={"cpu_request": "stays: hands off", "helper cpu_request": "falls"},
+            why="the helper's request is no part of what it scales on",
+        ),
+        Scenario(
+            name="container without a request stops its HPA",
+            given="HPA at 60 % of CPU; the helper requests nothing",
+            boxes=[
+                Box(cpu=0.38, cpu_request="1", more=hpa()),
+                Box(name="helper", cpu=0.05, cpu_request=None, more=hpa()),
+            ],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "stays: hands off", "helper cpu_request": "none: hands off"},
+            why="it can compute no utilisation, and what it would do then is for its owner",
+        ),
+        Scenario(
+            name="HPA without any request is said",
+            given="HPA at 60 % of CPU, no request",
+            boxes=[Box(cpu_request=None, more=hpa())],
+            expect={"cpu_request": "none: hands off"},
+            why="declaring one would set the autoscaler going",
+        ),
+        Scenario(
+            name="scale point that no whole percent keeps is refused",
+            given="HPA at 3 % of CPU, uses 700m of 400m",
+            boxes=[Box(cpu=0.7, cpu_request="400m", more=hpa(target=3))],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "stays: hands off", "with it": "^$"},
+            why="2 % or 1 % would be far from what its owner has tuned",
+        ),
+        Scenario(
+            name="HPA on memory moves memory's target",
+            given="HPA at 50 % of memory, uses 600Mi of 2Gi",
+            boxes=[
+                Box(memory=600, memory_request="2Gi", memory_limit="4Gi", more=hpa("memory", 30))
+            ],
+            policy={"hpa": "together"},
+            expect={"memory_request": "falls", "with it": "target of memory 30 % -> "},
+            why="the law is the same for either resource",
+        ),
+        Scenario(
+            name="raise that only removes replicas says so",
+            given="HPA at 60 % of CPU that the policy ignores, 10 pods that use 450m of 300m",
+            boxes=[Box(cpu=0.45, cpu_request="300m", more=hpa(), replicas=10, like=(1,) * 4)],
+            policy={"hpa": "ignore"},
+            expect={"cpu_request": "rises", "note": "the raise only removes replicas"},
+            why="each of the fewer pods gets more of the same load",
         ),
     ),
     "Namespaces: LimitRange": (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.gitops.reach.runtimes import memory_floors
-from analyzer.history import build_histories
+from analyzer.history import Histories, build_histories
 from analyzer.landing import bounds_of
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review
@@ -74,6 +74,8 @@ class Box:
     image_changed: float | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further columns of the specs table."""
+    target_in_git: bool = True
+    """Whether Git has the target of its autoscaler where it can be edited."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The rest of its manifest, as Git has it."""
 
@@ -85,7 +87,8 @@ class Scenario:
     `expect` has per target (``cpu_request``, or ``sidecar cpu_request`` for a container that is
     not the first) what is decided: ``falls``, ``rises``, ``stays``, ``removed``, an amount, or
     ``<=`` or ``>=`` and an amount; then, behind a colon, the code that has to be in the trail.
-    ``skipped`` and ``note`` take a pattern of the reason.
+    ``skipped`` and ``note`` take a pattern of the reason, ``with it`` one of what changes in Git
+    along with the amounts.
     """
 
     name: str
@@ -161,7 +164,7 @@ def decide(scenarios: Sequence[Scenario]) -> dict[str, Report]:
 
 
 def _run(scenarios: Sequence[Scenario]) -> Report:
-    histories = build_histories(recording_of(scenarios))
+    histories = _with_git(build_histories(recording_of(scenarios)), scenarios)
     rules = [rule for s in scenarios for rule in _rules(s)]
     method = Method(policies=Policies(rules=tuple(rules)), backtest=False)
     bounds = {
@@ -171,6 +174,19 @@ def _run(scenarios: Sequence[Scenario]) -> Report:
         if (found := _bounds(box))
     }
     return review(histories, method, bounds=bounds).report
+
+
+def _with_git(histories: Histories, scenarios: Sequence[Scenario]) -> Histories:
+    """The histories with where Git has the targets of autoscalers, as a repository would tell."""
+    placed = {ref_of(s, box) for s in scenarios for box in s.boxes if box.target_in_git}
+    specs = []
+    for ref, periods in zip(histories.containers, histories.specs, strict=True):
+        *earlier, now = periods
+        if now.hpa is not None and ref in placed:
+            targets = tuple(replace(t, place="hpa.yaml: spec.metrics") for t in now.hpa.targets)
+            now = replace(now, hpa=replace(now.hpa, targets=targets))
+        specs.append((*earlier, now))
+    return replace(histories, specs=tuple(specs))
 
 
 def _bounds(box: Box) -> list[Bound]:
@@ -389,6 +405,14 @@ def failures(scenario: Scenario, report: Report) -> list[str]:
         if target == "skipped":
             reason = skipped.get(ref_of(scenario, scenario.boxes[0]), "not skipped")
             wrong += [] if re.search(expected, reason) else [f"skipped: {reason}"]
+        elif target == "with it":
+            along = "; ".join(
+                f"{c.title} {c.change}"
+                for b in scenario.boxes
+                if (one := found.get(ref_of(scenario, b)))
+                for c in one.companions
+            )
+            wrong += [] if re.search(expected, along) else [f"with it: {along or 'nothing'}"]
         elif target == "note":
             notes = "; ".join(n for b in scenario.boxes for n in _notes(found, scenario, b))
             wrong += [] if re.search(expected, notes) else [f"notes: {notes}"]
