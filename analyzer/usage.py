@@ -56,7 +56,9 @@ class Meta:
 
     - `nodes`: ``name``, ``cpu_allocatable_cores``, ``memory_allocatable_bytes``, ``gpus``,
       ``allocatable`` (further resources and pods, by name), ``labels``, ``taints`` (as
-      ``key=value:effect``; absent where nobody tells), ``unschedulable``
+      ``key=value:effect``; absent where nobody tells), ``unschedulable``, ``first_seen``
+      (ISO 8601) where that is within the window
+    - `past_nodes`: as `nodes`, of those that are gone, with ``last_seen``
     - `quotas`: ``namespace``, ``name``, ``resource`` (as ``requests.cpu``), ``hard``, ``used``
       (cores, bytes or counts)
     - `limit_ranges`: ``namespace``, ``name``, ``type`` (Container, Pod), ``resource`` (cpu,
@@ -76,6 +78,7 @@ class Meta:
     queries: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     nodes: tuple[dict[str, Any], ...] = ()
+    past_nodes: tuple[dict[str, Any], ...] = ()
     quotas: tuple[dict[str, Any], ...] = ()
     limit_ranges: tuple[dict[str, Any], ...] = ()
     budgets: tuple[dict[str, Any], ...] = ()

@@ -56,6 +56,14 @@ def test_landing() -> None:
     assert "8 edited" in run("landing", "8")
 
 
+def test_recall(kubectl: Path) -> None:
+    """A row per repository: here the one container that this project's own overlay deploys."""
+    told = run("recall", "deploy", "--entry", "overlays/example", path=kubectl.parent)
+    names, row = (line.split() for line in told.splitlines()[:2])
+    found = dict(zip(names, row[1:], strict=True))
+    assert [found[name] for name in ("live", "right", "wrong", "proven")] == ["1", "1", "0", "1"]
+
+
 def test_fit() -> None:
     """A line per step."""
     assert "spend the risk budget" in run("fit", "20", "10")

@@ -26,6 +26,7 @@ from analyzer.errors import GitOpsError
 from analyzer.kinds import KINDS, Kind
 from analyzer.objects import CLUSTER, RULES
 from analyzer.scheduling import Scheduling, scheduling_of_template
+from analyzer.workload import CONTROLLED_BY
 
 Ask = Callable[[str], bytes]
 """Fetches one path of the API, such as ``/apis/apps/v1/deployments``; raises `ClusterError`."""
@@ -152,6 +153,9 @@ def _take(answer: Answer, of: Kind, item: object) -> None:
     application = _tracked(annotations.get(_TRACKING, ""), (namespace, kind, name))
     if application is not None:
         found["argocd_argoproj_io_instance"] = application
+    owner = _controller(metadata.get("ownerReferences"))
+    if owner is not None:
+        found[CONTROLLED_BY] = owner
     answer.labels[(namespace, kind, name)] = found
     template = _below(item, (of.pod_path or ())[:-1])
     if isinstance(template, dict) and template.get("spec"):
@@ -196,6 +200,14 @@ def surroundings(ask: Ask, namespaces: Sequence[str] = ()) -> Surroundings:
         except ClusterError as err:
             found.missed[of.resource] = str(err)
     return found
+
+
+def _controller(references: object) -> str | None:
+    """Kind and name of the object that made another one and keeps it as it is."""
+    for each in references if isinstance(references, list) else ():
+        if isinstance(each, dict) and each.get("controller") is True:
+            return f"{each.get('kind')}/{each.get('name')}"
+    return None
 
 
 def _texts(value: object) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ from analyzer.sources.kubernetes import (
     owners,
     surroundings,
 )
-from analyzer.workload import ContainerRef
+from analyzer.workload import CONTROLLED_BY, ContainerRef
 from tests.gitops.conftest import Plant
 
 
@@ -264,6 +264,23 @@ def test_a_tracking_id_counts_for_its_own_object_alone(
     answer = owners(lambda path: page if path.startswith(DEPLOYMENTS) else b'{"kind": "List"}')
     found = answer.labels[("apps", "Deployment", "web")].get("argocd_argoproj_io_instance")
     assert found == application
+
+
+@pytest.mark.parametrize(
+    ("references", "told"),
+    [
+        ([{"kind": "Broker", "name": "mq", "controller": True}], "Broker/mq"),
+        ([{"kind": "Broker", "name": "mq"}], None),
+        ("nonsense", None),
+        (None, None),
+    ],
+)
+def test_the_object_that_controls_a_workload_is_told(references: object, told: str | None) -> None:
+    """An operator's objects are told by it; one that merely wants to be cleaned up along is not."""
+    item = {"metadata": {"namespace": "apps", "name": "web", "ownerReferences": references}}
+    page = json.dumps({"kind": "List", "items": [item]}).encode()
+    answer = owners(lambda path: page if path.startswith(DEPLOYMENTS) else b'{"kind": "List"}')
+    assert answer.labels[("apps", "Deployment", "web")].get(CONTROLLED_BY) == told
 
 
 def test_a_pod_asks_with_its_own_token(cluster: Cluster, tmp_path: Path) -> None:

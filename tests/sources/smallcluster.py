@@ -242,6 +242,13 @@ def _scheduling(one: Callable[[str, dict[str, str], float, tuple[int, int]], Non
     one("kube_pod_container_resource_requests", gpu, 1, whole)
     migrate = {"pod": "web-2-bbbbb", "container": "migrate", "resource": "ephemeral_storage"}
     one("kube_pod_init_container_resource_requests", migrate, 2**30, whole)
+    one("kube_node_created", {"node": "n1"}, FIRST - DAY, whole)
+    one("kube_node_info", {"node": "n1"}, 1, whole)
+    spot = (FIRST, MIDDLE)
+    one("kube_node_info", {"node": "spot"}, 1, spot)
+    one("kube_node_labels", {"node": "spot", "label_karpenter_sh_nodepool": "spot"}, 1, spot)
+    for resource, value in (("cpu", 2.0), ("memory", 2.0**32)):
+        one("kube_node_status_allocatable", {"node": "spot", "resource": resource}, value, spot)
     for pod in ("roll-abc-ddddd", "ha-0", "pg-1"):
         one("kube_pod_runtimeclass_name_info", {"pod": pod, "runtimeclass_name": "k"}, 1, whole)
     for pod, cpu, memory in (

@@ -169,6 +169,20 @@ def test_what_pods_ask_of_nodes_is_known(small: Recording, tmp_path: Path) -> No
         assert (budget["name"], budget["allowed"], budget["wanted"]) == ("db", 0, 1)
 
 
+def test_a_node_that_is_gone_is_known_with_its_life(small: Recording, tmp_path: Path) -> None:
+    """The node spot was there for the first of two days, by hourly looks; n1 was made before."""
+    save_recording(small, tmp_path / "kept")
+    for recording in (small, load_recording(tmp_path / "kept")):
+        (gone,) = recording.meta.past_nodes
+        assert (gone["name"], gone["cpu_allocatable_cores"]) == ("spot", 2.0)
+        assert gone["memory_allocatable_bytes"] == 2**32
+        assert gone["labels"] == {"karpenter_sh_nodepool": "spot"}
+        assert pd.Timestamp(gone["last_seen"]) == pd.Timestamp(END) - pd.Timedelta(days=1)
+        since = pd.Timestamp(END) - pd.Timedelta(days=2)
+        assert pd.Timestamp(gone["first_seen"]) - since <= pd.Timedelta(hours=1)
+        assert "first_seen" not in recording.meta.nodes[0]
+
+
 def test_overhead_of_a_runtime_is_not_taken_for_declared(small: Recording) -> None:
     """The scheduler's sum of roll is all overhead, that of ha a core and 512Mi more.
 

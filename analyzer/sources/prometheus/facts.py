@@ -106,6 +106,8 @@ class Facts:
     vpas: dict[WorkloadName, str] = field(default_factory=dict)
     """The update modes of VerticalPodAutoscalers, by what they scale."""
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    past_nodes: list[dict[str, Any]] = field(default_factory=list)
+    """Nodes that were there within the window and are gone."""
     quotas: list[dict[str, Any]] = field(default_factory=list)
     limit_ranges: list[dict[str, Any]] = field(default_factory=list)
     living: set[ContainerName] | None = None
@@ -569,14 +571,29 @@ def _node_labels(connection: Connection, state: Matchers, grid: Grid) -> dict[st
     query = over("last_over_time", selector("kube_node_labels", state), timedelta(hours=1))
     found: dict[str, dict[str, str]] = {}
     for sample in connection.instant(query, grid.end.timestamp()):
-        own_labels = {
-            name.removeprefix("label_"): value
-            for name, value in sample.labels.items()
-            if name.startswith("label_")
-        }
+        own_labels = _own_labels(sample.labels)
         if own_labels:
             found.setdefault(own(sample.labels, "node"), {}).update(own_labels)
     return found
+
+
+def read_node_labels(
+    connection: Connection, dialect: Dialect, grid: Grid
+) -> dict[str, dict[str, str]]:
+    """The labels of all nodes of the window, where kube-state-metrics exports them."""
+    found: dict[str, dict[str, str]] = {}
+    for labels in read_series(connection, dialect, grid, ["kube_node_labels"]):
+        found.setdefault(own(labels, "node"), {}).update(_own_labels(labels))
+    return found
+
+
+def _own_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """What an object is labelled with, of the labels of its series."""
+    return {
+        name.removeprefix("label_"): value
+        for name, value in labels.items()
+        if name.startswith("label_")
+    }
 
 
 def _sorting(labels: Mapping[str, str]) -> bytes:

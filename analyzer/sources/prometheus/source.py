@@ -39,6 +39,7 @@ from analyzer.sources.prometheus.existence import (
 )
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.long_look import read_long_look
+from analyzer.sources.prometheus.node_lives import read_node_lives
 from analyzer.sources.prometheus.owners import Owners, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
@@ -308,6 +309,7 @@ class _Span:
             "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
             "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
+            "nodes that came and went": lambda: read_node_lives(self.reader, dialect, grid, facts),
             "disruption budgets": lambda: read_budgets(connection, dialect, facts),
         }
         if not dialect.from_rules:
@@ -335,6 +337,7 @@ class _Span:
             grid.end,
             grid.step,
             nodes=tuple(facts.nodes),
+            past_nodes=tuple(facts.past_nodes),
             quotas=tuple(facts.quotas),
             limit_ranges=tuple(facts.limit_ranges),
             budgets=tuple(facts.budgets),

@@ -27,6 +27,8 @@ class _Node(TypedDict, total=False):
     taints: list[str]
     allocatable: dict[str, _Amount]
     unschedulable: bool
+    first_seen: str
+    last_seen: str
 
 
 class _Quota(TypedDict, total=False):
@@ -75,6 +77,7 @@ class _File(msgspec.Struct):
     queries: dict[str, str] | list[str] | None = None
     warnings: list[str] | None = None
     nodes: list[_Node] | None = None
+    past_nodes: list[_Node] | None = None
     quotas: list[_Quota] | None = None
     limit_ranges: list[_LimitRange] | None = None
     budgets: list[_Budget] | None = None
@@ -114,6 +117,7 @@ def _meta(file: _File) -> Meta:
         queries=tuple(queries.values() if isinstance(queries, dict) else queries),
         warnings=tuple(file.warnings or ()),
         nodes=_plain(file.nodes),
+        past_nodes=_plain(file.past_nodes),
         quotas=_plain(file.quotas),
         limit_ranges=_plain(file.limit_ranges),
         budgets=_plain(file.budgets),
@@ -139,6 +143,7 @@ def write_meta(meta: Meta, path: Path) -> None:
         "nodes": _tidy(meta.nodes),
     }
     rules = {
+        "past_nodes": _tidy(meta.past_nodes),
         "quotas": _tidy(meta.quotas),
         "limit_ranges": _tidy(meta.limit_ranges),
         "budgets": _tidy(meta.budgets),
