@@ -12,7 +12,7 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Write, written
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.refusal import EditRefusedError
