@@ -17,7 +17,7 @@ help: ## Show this list
 	@echo
 	@echo "  Variables: PYTHON (interpreter for .venv), PYTEST_ARGS, DEMO_OUTPUT, and to use programs"
 	@echo "  you already have: RIGHTSIZE_KUBECTL, RIGHTSIZE_HELM, RIGHTSIZE_PROMETHEUS,"
-	@echo "  RIGHTSIZE_PROMTOOL, RIGHTSIZE_VICTORIA_METRICS, RIGHTSIZE_CHROMIUM (each a path)."
+	@echo "  RIGHTSIZE_PROMTOOL, RIGHTSIZE_VICTORIA_METRICS, RIGHTSIZE_SSHD, RIGHTSIZE_CHROMIUM (each a path)."
 
 setup: ## Create .venv from the hashed lock and install rightsize into it
 	@scripts/setup

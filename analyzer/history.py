@@ -68,6 +68,8 @@ class Histories:
     """What is known of the pods of all containers, as `validate_pods` says."""
     days: pd.DataFrame = field(default_factory=no_days)
     """Daily summaries, also of days before the window, as `validate_days` says."""
+    silent: Mapping[ContainerRef, Spec] = field(default_factory=dict)
+    """How containers are set up that exist and were never observed, such as short starts."""
     scheduling: Mapping[WorkloadRef, Scheduling] = field(default_factory=dict)
     """All that the pods of a workload ask of nodes, where its description is known."""
     known_daily: Daily | None = field(default=None, compare=False, repr=False)
@@ -206,6 +208,7 @@ class Histories:
             runs=self.runs,
             pods=_pods_until(self.pods, end),
             days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
+            silent=self.silent,
             scheduling=self.scheduling,
             known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
         )
@@ -251,11 +254,14 @@ def build_histories(recording: Recording) -> Histories:
     never: dict[ContainerRef, None] = {
         ref: None for ref, kept in zip(recording.usage.containers, seen, strict=True) if not kept
     }
+    silent: dict[ContainerRef, Spec] = {}
     for ref, spec in read_specs(recording.specs, cluster):
         if ref in position:
             specs[position[ref]].append(spec)
-        else:
-            never[ref] = None
+            continue
+        never[ref] = None
+        if ref not in gone:
+            silent[ref] = max(silent.get(ref, spec), spec, key=period)
     return Histories(
         meta=recording.meta,
         usage=usage,
@@ -270,6 +276,7 @@ def build_histories(recording: Recording) -> Histories:
         runs=runs,
         pods=recording.pods,
         days=recording.days,
+        silent=silent,
     )
 
 

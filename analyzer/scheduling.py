@@ -66,6 +66,8 @@ class Scheduling:
     whole: bool = False
     source: str = ""
     priority_class: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    """The labels that the pods carry."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -189,11 +191,13 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
         whole=True,
         source=source,
         priority_class=str(pod.get("priorityClassName") or ""),
+        labels=tuple(sorted(labels.items())),
     )
 
 
-def toleration_of(row: Mapping[str, Any]) -> Toleration:
+def toleration_of(row: Any) -> Toleration:
     """A toleration from its description; what is missing has the default of Kubernetes."""
+    row = _mapping(row)
     texts = {name: str(row.get(name) or "") for name in ("key", "operator", "value", "effect")}
     return Toleration(**{**texts, "operator": texts["operator"] or "Equal"})
 
@@ -302,3 +306,10 @@ def candidates(
     narrowed = [number for number in near if grants(nodes[number], part)]
     # What contradicts where the pods stand is older or newer than they are.
     return (narrowed, "where it runs") if narrowed else (near, "where it runs")
+
+
+def scheduling_of_template(template: Any, source: str) -> Scheduling:
+    """What the pods of a template (``metadata`` and ``spec``) ask of nodes."""
+    metadata = _mapping(_mapping(template).get("metadata"))
+    labels = {str(key): str(value) for key, value in _mapping(metadata.get("labels")).items()}
+    return scheduling_of(_mapping(_mapping(template).get("spec")), labels, source)

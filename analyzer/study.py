@@ -114,7 +114,8 @@ class Basis:
         else:
             decided = weigh(histories, self.learnt, method, bounds, self.ledger)
         found = reviewed(decided, histories, method, progress, self.ledger, bounds).report
-        return replace(found, warnings=(*found.warnings, *self.known.missed), notices=self.notices)
+        warnings = (*found.warnings, *self.known.missed)
+        return replace(found, warnings=warnings, notices=(*self.notices, *self.known.notes))
 
 
 def _named_source(source: str | os.PathLike[str]) -> str:

@@ -64,6 +64,12 @@ _POD_COLUMNS: dict[str, str] = {
     "started": "time",
     "ended": "time",
     "owner": "text",
+    "priority_class": "text",
+    "overhead_cpu_cores": "number",
+    "overhead_memory_bytes": "number",
+    "tolerations": "text",
+    "node_selector": "text",
+    "other_requests": "text",
 }
 _DAY_COLUMNS: dict[str, str] = {
     "pod": "text",
@@ -138,7 +144,9 @@ def validate_pods(frame: pd.DataFrame) -> pd.DataFrame:
     """Return `frame` as a table of pods: one row per namespace and pod, the others optional.
 
     ``workload_kind`` and ``workload`` are those of `NAMES`, ``owner`` the object that made the pod
-    as ``Kind/name``; ``ended`` is empty while it runs.
+    as ``Kind/name``; ``ended`` is empty while it runs. Overhead is what a RuntimeClass takes beside
+    containers; ``tolerations`` (a list), ``node_selector`` and ``other_requests`` (by resource, not
+    cpu or memory) are JSON, empty where nobody told.
     """
     _require(frame, ["namespace", "pod"], "pods")
     table = pd.DataFrame(_columns(frame, ["namespace", "pod"], _POD_COLUMNS, "pods"))

@@ -54,11 +54,20 @@ class Meta:
     The window is ``(start, end]`` in steps of `step`. A non-empty `warnings` means that the data
     is partial. Mappings, with any but the first two keys optional:
 
-    - `nodes`: ``name``, ``cpu_allocatable_cores``, ``memory_allocatable_bytes``, ``gpus``
+    - `nodes`: ``name``, ``cpu_allocatable_cores``, ``memory_allocatable_bytes``, ``gpus``,
+      ``allocatable`` (further resources and pods, by name), ``labels``, ``taints`` (as
+      ``key=value:effect``; absent where nobody tells), ``unschedulable``, ``first_seen``
+      (ISO 8601) where that is within the window
+    - `past_nodes`: as `nodes`, of those that are gone, with ``last_seen``
     - `quotas`: ``namespace``, ``name``, ``resource`` (as ``requests.cpu``), ``hard``, ``used``
       (cores, bytes or counts)
     - `limit_ranges`: ``namespace``, ``name``, ``type`` (Container, Pod), ``resource`` (cpu,
       memory), ``constraint`` (min, max, default, defaultRequest, maxLimitRequestRatio), ``value``
+    - `budgets` (PodDisruptionBudgets): ``namespace``, ``name``, ``allowed``, ``expected``,
+      ``healthy``, ``wanted`` (pods), ``selector`` (of labels, where a manifest tells it)
+    - `priority_classes`: ``name``, ``value``
+
+    Rules say their ``source`` where that is not the metrics: ``cluster`` or ``repository``.
     """
 
     cluster: str
@@ -69,8 +78,11 @@ class Meta:
     queries: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     nodes: tuple[dict[str, Any], ...] = ()
+    past_nodes: tuple[dict[str, Any], ...] = ()
     quotas: tuple[dict[str, Any], ...] = ()
     limit_ranges: tuple[dict[str, Any], ...] = ()
+    budgets: tuple[dict[str, Any], ...] = ()
+    priority_classes: tuple[dict[str, Any], ...] = ()
     asked: timedelta | None = None
     """How long a window was asked for; None where nobody asked."""
 
@@ -505,6 +517,7 @@ class Recording:
             self.meta,
             quotas=tuple(q for q in self.meta.quotas if wanted(q["namespace"])),
             limit_ranges=tuple(r for r in self.meta.limit_ranges if wanted(r["namespace"])),
+            budgets=tuple(b for b in self.meta.budgets if wanted(b["namespace"])),
         )
         return replace(self, meta=meta, usage=usage, **kept)
 

@@ -18,6 +18,11 @@ from analyzer.kinds import kind_called
 from analyzer.plugin import did_you_mean
 
 _PLAIN = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII)
+CONTROLLED_BY = "ownerReferences/controller"
+"""The key among a workload's labels that tells ``Kind/name`` of the object that controls it.
+
+kube-state-metrics writes no slash, so that no label of a stranger can pass for it.
+"""
 _UNSAFE = re.compile(r"[^a-z0-9._-]+")
 
 

@@ -56,6 +56,14 @@ def test_landing() -> None:
     assert "8 edited" in run("landing", "8")
 
 
+def test_recall(kubectl: Path) -> None:
+    """A row per repository: here the one container that this project's own overlay deploys."""
+    told = run("recall", "deploy", "--entry", "overlays/example", path=kubectl.parent)
+    names, row = (line.split() for line in told.splitlines()[:2])
+    found = dict(zip(names, row[1:], strict=True))
+    assert [found[name] for name in ("live", "right", "wrong", "proven")] == ["1", "1", "0", "1"]
+
+
 def test_fit() -> None:
     """A line per step."""
     assert "spend the risk budget" in run("fit", "20", "10")
@@ -86,6 +94,12 @@ def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 def test_nodes() -> None:
     """A line each for the check of raises and for packing."""
     assert "packing" in run("nodes", "100", "5")
+
+
+def test_people() -> None:
+    """Two weeks of pull requests with people, and no law broken."""
+    told = run("people", "--weeks", "3", "--workloads", "4")
+    assert told.endswith("0 breaches in 3 weeks\n"), told
 
 
 def test_loop() -> None:

@@ -26,6 +26,7 @@ from analyzer.plots.fleet import SHOWN, ClusterBar, describe_fleet, fleet_figure
 from analyzer.report import Report, dump_report
 from analyzer.writers.page import write_page
 from tests.browser import Browser
+from tests.plots.scenes import lines_of
 from tests.samples import recommendation, report, resources
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample-data" / "recording"
@@ -146,7 +147,7 @@ def test_the_chart_says_its_sums_and_lets_no_cluster_out() -> None:
         "39 clusters: CPU requests 39 cores → 19.5 cores (−50%), "
         "memory requests 39 GiB → 78 GiB (+100%)."
     )
-    texts = [text.get_text() for text in fleet_figure(bars).texts]
+    texts = [text.get_text() for text in lines_of(fleet_figure(bars))]
     assert "10 others" in texts
     assert f"c{SHOWN - 2}" in texts
     assert f"c{SHOWN - 1}" not in texts
@@ -231,5 +232,5 @@ def test_whoever_ends_it_ends_its_runs(tmp_path: Path) -> None:
             with suppress(ConnectionError):
                 while reader.recv(1 << 16):  # until its end is closed
                     pass
-    assert process.returncode == 130
-    assert b"interrupted" in said
+    assert process.returncode == 143
+    assert b"told to stop" in said

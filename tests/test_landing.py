@@ -203,3 +203,50 @@ def test_a_vertical_autoscaler_of_the_repository_is_known(
     of = histories(specs=[{**names(), **NOW}])
     known = look_ahead(of, Config(git=GitSettings(repo=str(tmp_path))))
     assert known.histories.spec(0).vpa == told
+
+
+SURROUNDED = """
+apiVersion: v1
+kind: LimitRange
+metadata: {name: range, namespace: shop}
+spec: {limits: [{type: Container, max: {cpu: "1"}}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      nodeSelector: {disk: ssd}
+      containers: [{name: app, resources: {requests: {cpu: 100m}}}]
+"""
+KUSTOMIZED = """
+kind: Kustomization
+apiVersion: kustomize.config.k8s.io/v1beta1
+resources: [web.yaml]
+"""
+PATCHED = """
+patches:
+  - target: {kind: Deployment}
+    patch: |
+      - {op: replace, path: /spec/template/spec/nodeSelector, value: {disk: hdd}}
+"""
+
+
+@pytest.mark.parametrize(("patches", "known"), [("", True), (PATCHED, False)])
+def test_what_the_repository_says_of_nodes_and_ranges_is_known(
+    tmp_path: Path, patches: str, known: bool
+) -> None:
+    """A LimitRange counts, and where pods may run, unless a patch on the way may change it."""
+    (tmp_path / "web.yaml").write_text(SURROUNDED, "utf-8")
+    (tmp_path / "kustomization.yaml").write_text(KUSTOMIZED + patches, "utf-8")
+    of = histories(specs=[{**names(), **NOW}])
+    found = look_ahead(of, Config(git=GitSettings(repo=str(tmp_path))))
+    (row,) = found.histories.meta.limit_ranges
+    assert (row["name"], row["value"]) == ("range (as the repository declares it)", 1.0)
+    assert "shop/range" in found.notes[0]
+    asked = found.histories.scheduling.get(ref().workload_ref)
+    assert (asked is not None) is known
+    if asked is not None:
+        assert asked.keys == {"disk"} and asked.labels == (("app", "web"),)

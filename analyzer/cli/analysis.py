@@ -405,7 +405,7 @@ def report_of(
     histories = build_histories(recording)
     selection.check([*histories.containers, *(s.ref for s in histories.skipped)])
     report = recommend_now(histories, config, talk.progress)
-    return replace(selection.of(report), notices=notices), histories
+    return replace(selection.of(report), notices=(*notices, *report.notices)), histories
 
 
 def tell(report: Report, talk: Talk) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +50,6 @@ def fleet(ctx: click.Context, /, gather: bool, deliver: bool, dry_run: bool, **g
     names, folder = _checked(path, given["output"])
     wanted = [] if gather else _chosen(given["only"], names, path)
     flags = [flag for flag, wish in (("--pr", deliver), ("--dry-run", dry_run)) if wish]
-    # Whoever ends this process means the runs that it has started as well.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Talk(quiet=given["quiet"], log_format=given["log_format"]) as talk:
         folders = {name: folder / name for name in wanted}
         problems, partial = _run(path, folders, flags, given["jobs"], talk)

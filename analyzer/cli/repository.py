@@ -192,7 +192,8 @@ def pr(
     """Prepare pull requests: one commit per application, with a description to review by.
 
     As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
-    its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps).
+    its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps,
+    Bitbucket).
     """
     from analyzer.cli.delivery import open_pull_requests
     from analyzer.landing import Grouped, planned, propose, with_plan

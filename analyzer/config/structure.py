@@ -39,10 +39,11 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether and how the cluster itself is asked who owns its workloads."""
+    """Whether and how the cluster itself is asked: who owns its workloads, and what bounds pods."""
 
     ask: bool = False
-    """Ask for the labels of workloads, read-only, where the metrics do not carry them."""
+    """Ask, read-only, for the labels of workloads, where their pods may run, and for nodes, limit
+    ranges, quotas, disruption budgets and priority classes, which metrics tell later or not."""
     context: str | None = None
     """The context of the kubeconfig, as kubectl takes it."""
     kubeconfig: str | None = None

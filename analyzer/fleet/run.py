@@ -24,8 +24,8 @@ Say = Callable[[str, str, str], None]
 """Is told the cluster, a sentence and its level, of any thread."""
 _WELL = (0, 3, 4)
 """Exit codes of a run that left its results: done, partial, changes are recommended."""
-_GRACE = 20.0
-"""Seconds for a run to put its things away once it is told to end."""
+_GRACE = 8.0
+"""Seconds for a run to put its things away once it is told to end: fewer than we have ourselves."""
 _KEPT = 5
 
 

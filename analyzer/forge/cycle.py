@@ -23,6 +23,9 @@ STOP, NOW = "rightsize/stop", "rightsize/now"
 RETIRED = "<!-- rightsize-retired -->"
 """In the body of what a run closed by itself: nobody rejected it."""
 
+NO_NEWS = "nothing has changed"
+"""Why what is open stays as it is."""
+
 Verb = Literal["open", "refresh", "keep", "hands off", "held", "wait", "retire"]
 
 
@@ -129,7 +132,7 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
         return Move("refresh", one.branch, "the numbers or their places have moved", one, request)
     if scene.moved_under(branch, one):
         return Move("refresh", one.branch, "the base has changed the same files", one, request)
-    return Move("keep", one.branch, "nothing has changed", one, request)
+    return Move("keep", one.branch, NO_NEWS, one, request)
 
 
 def _of_unwanted(request: PullRequest, scene: Scene, covered: Set[Key]) -> Move:

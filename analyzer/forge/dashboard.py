@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence, Set
 
 from analyzer.escape import markdown
-from analyzer.forge.cycle import NOW, STOP, Move
+from analyzer.forge.cycle import NO_NEWS, NOW, STOP, Move
 from analyzer.forge.protocol import Text
 from analyzer.workload import slug
 
@@ -65,7 +65,10 @@ def _item(move: Move, asked: Set[str]) -> str:
     may_ask = move.verb in ("wait", "held")
     box = f"[{tick}] <!-- rightsize-ask:{move.branch} --> " if may_ask else ""
     number = f" (#{move.request.number})" if move.request and move.request.number else ""
-    return f"- {box}{markdown(title)}{number}: {markdown(move.reason)}"
+    # What a run has just done is no news to the next one of the same day, which writes the same.
+    done = move.verb in ("open", "refresh") or move.reason == NO_NEWS
+    reason = "" if done else f": {markdown(move.reason)}"
+    return f"- {box}{markdown(title)}{number}{reason}"
 
 
 def _plain(text: str) -> str:

@@ -10,7 +10,7 @@ from analyzer.errors import AnalyzerError
 from analyzer.forge.cycle import RETIRED, Limits, Move, Scene, Wanted, decide
 from analyzer.forge.dashboard import asked_for, dashboard, marker
 from analyzer.forge.promise import Promise
-from analyzer.forge.protocol import Forge, Issue, Text
+from analyzer.forge.protocol import Forge, Issue, PullRequest, Text
 from analyzer.forge.remote import Branch, Remote
 from analyzer.forge.settings import ForgeSettings
 from analyzer.forge.verdict import marker as verdict_marker
@@ -199,7 +199,8 @@ def _carry_out(
     branch = branches.get(move.branch)
     try:
         if move.verb == "open":
-            return Outcome(move, _open(move, desk, branch, base))
+            opened = _open(move, desk, branch, base)
+            return Outcome(replace(move, request=opened), opened.url)
         if move.verb == "refresh":
             _refresh(move, desk, branch, base[1])
         elif move.verb == "retire":
@@ -211,13 +212,13 @@ def _carry_out(
     return Outcome(move, move.request.url if move.request else "")
 
 
-def _open(move: Move, desk: Desk, branch: Branch | None, base: tuple[str, str]) -> str:
+def _open(move: Move, desk: Desk, branch: Branch | None, base: tuple[str, str]) -> PullRequest:
     one = _wanted(move)
     # On the same base it is there from a run that was killed; elsewhere it may be merged already.
     if branch is None or (branch.digest, branch.parent) != (one.digest, base[1]):
         _push(one, desk, branch, base[1])
     text = replace(one.text, body=shortened(one.text.body, desk.forge.longest_body))
-    return desk.forge.open(one.branch, base[0], text, desk.settings.labels).url
+    return desk.forge.open(one.branch, base[0], text, desk.settings.labels)
 
 
 def _refresh(move: Move, desk: Desk, branch: Branch | None, commit: str) -> None:

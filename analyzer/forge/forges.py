@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from analyzer.errors import UsageError
-from analyzer.forge import azure, gitea, github, gitlab
+from analyzer.forge import azure, bitbucket, gitea, github, gitlab
 from analyzer.forge.bare import Bare
 from analyzer.forge.github_app import InstallationToken, Signature
 from analyzer.forge.protocol import Forge
@@ -68,6 +68,14 @@ FORGES: Mapping[str, Kind] = {
         ("dev.azure.com", "ssh.dev.azure.com"),
         "pat",
     ),
+    "bitbucket": Kind(
+        bitbucket.Bitbucket,
+        bitbucket.header,
+        bitbucket.TOKENS,
+        "https://{host}/2.0",
+        ("bitbucket.org", "altssh.bitbucket.org"),
+        "x-token-auth",
+    ),
 }
 """How to talk to each kind of forge; ``none`` is `Bare`."""
 
@@ -76,6 +84,8 @@ _HOSTED_APIS = {
     "ssh.github.com": "https://api.github.com",
     "ssh.dev.azure.com": "https://dev.azure.com",
     "altssh.gitlab.com": "https://gitlab.com/api/v4",
+    "bitbucket.org": "https://api.bitbucket.org/2.0",
+    "altssh.bitbucket.org": "https://api.bitbucket.org/2.0",
 }
 
 

@@ -217,7 +217,8 @@ class Remote:
     def _note(self, tip: str) -> Note:
         message = git(self.root, "log", "-1", "--format=%B", tip, "--").rstrip("\n")
         # The base holds it, or another commit that makes the same change: picked, or squashed.
-        said = git(self.root, "cherry", f"{_MINE}/base", f"{tip}^")
+        with self.access.variables() as variables:  # a partial clone gets what it lacks
+            said = git(self.root, "cherry", f"{_MINE}/base", f"{tip}^", extra=variables)
         return Note(message, not any(line.startswith("+") for line in said.splitlines()))
 
     def _branch(self, tip: str) -> Branch:
@@ -236,8 +237,9 @@ class Remote:
         """Whether the base has other text in one of `files` than the commit `branch` stands on."""
         try:
             said = git(
-                self.root, "diff", "--no-ext-diff", "--no-textconv", "--name-only", "-z",
-                branch.parent, base, "--", *(f":(literal){file}" for file in files),
+                self.root, "diff", "--no-ext-diff", "--no-textconv", "--no-renames",
+                "--name-only", "-z", branch.parent, base,
+                "--", *(f":(literal){file}" for file in files),
             )  # fmt: skip
         except GitOpsError:
             return True  # the commit it stands on is gone: made anew, it stands on what there is
@@ -245,7 +247,8 @@ class Remote:
 
     def write(self, base: str, message: str, digest: str, edits: Edits) -> str:
         """A commit of `edits` on top of the commit `base`, on no branch yet; its id."""
-        tree = write_tree(self.root, base, edits)
+        with self.access.variables() as variables:
+            tree = write_tree(self.root, base, edits, variables)
         text = f"{message.rstrip()}\n\n{_TRAILER}{digest}\n"
         return write_commit(self.root, tree, base, text, self.author)
 

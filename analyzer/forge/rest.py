@@ -282,7 +282,10 @@ def _said(answer: requests.Response) -> str:
         return ""
     if not isinstance(body, dict):
         return ""
-    parts = [body.get("message"), body.get("error"), body.get("errors")]
+    error = body.get("error")
+    if isinstance(error, dict):  # as Bitbucket says it
+        error = error.get("message")
+    parts = [body.get("message"), error, body.get("errors")]
     text = "; ".join(str(part) for part in parts if part)
     plain = "".join(c if c.isprintable() else " " for c in text)
     return f": {plain[:300]}" if plain else ""

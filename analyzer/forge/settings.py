@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["auto", "github", "gitlab", "gitea", "azure", "none"]
+Kind = Literal["auto", "github", "gitlab", "gitea", "azure", "bitbucket", "none"]
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,8 +40,8 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     kind: Kind = "auto"
     """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``azure``
-    (Azure DevOps), ``none`` (branches are pushed, titles and bodies are files); by default what
-    the remote's host says."""
+    (Azure DevOps), ``bitbucket`` (Bitbucket Cloud), ``none`` (branches are pushed, titles and
+    bodies are files); by default what the remote's host says."""
     url: str | None = None
     """The address of its API, such as ``https://git.example.org/api/v3``; by default from the
     remote's host."""
@@ -49,7 +49,8 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """``owner/name`` on the forge; by default from the remote's address."""
     token_file: str | None = None
     """A file that holds the token, read anew for every request; by default the variable
-    ``GITHUB_TOKEN``, ``GITLAB_TOKEN``, ``GITEA_TOKEN`` or ``AZURE_DEVOPS_TOKEN``."""
+    ``GITHUB_TOKEN``, ``GITLAB_TOKEN``, ``GITEA_TOKEN``, ``AZURE_DEVOPS_TOKEN`` or
+    ``BITBUCKET_TOKEN``."""
     app_id: str | int | None = None
     """The client id or the number of a GitHub App to sign in as, in place of a token."""
     app_key_file: str | None = None

@@ -19,12 +19,13 @@ from analyzer.placement import (
     Packing,
     Placement,
     nodes_of,
+    numbers_of,
     pack_groups,
     place,
 )
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
-from analyzer.recommend.on_nodes import pods_wanted
+from analyzer.recommend.on_nodes import absent_nodes, pods_wanted
 from analyzer.report import Report, days_text
 from analyzer.sources.window import Progress, silent
 
@@ -63,8 +64,16 @@ def packing_of(
     growing = {
         r.ref.workload_ref for r, policy in zip(found, policies, strict=True) if policy.new_nodes
     }
-    of = [number for number, ref in enumerate(nodes.workloads) if ref in growing]
-    return pack_groups(nodes, wanted, method.prices, method.policies.default.spare_nodes, of)
+    elastic = absent_nodes(histories, nodes).keys()
+    of = [
+        number
+        for number, ref in enumerate(nodes.workloads)
+        if ref in growing or elastic & {nodes.groups[n] for n in nodes.usable(number).tolist()}
+    ]
+    packing = pack_groups(nodes, wanted, method.prices, method.policies.default.spare_nodes, of)
+    numbers = numbers_of(histories.meta)
+    groups = tuple(replace(one, numbers=numbers.get(one.name)) for one in packing.groups)
+    return replace(packing, groups=groups)
 
 
 def usual_train(histories: Histories, horizon: timedelta) -> timedelta:

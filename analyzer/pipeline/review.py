@@ -139,5 +139,6 @@ def review_beforehand(
 ) -> Review:
     """As `review`, within the bounds that are known; what was not told is a warning."""
     found = review(known.histories, method_of(config), progress, ledger, known.bounds)
-    report = replace(found.report, warnings=(*found.report.warnings, *known.missed))
+    warnings = (*found.report.warnings, *known.missed)
+    report = replace(found.report, warnings=warnings, notices=known.notes)
     return replace(found, report=report)

@@ -71,6 +71,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
             index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
         found = review_beforehand(known, config, progress, ledger)
+        notices = (*notices, *found.report.notices)
         report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
         drawn = histories if config.charts else None
         # What was used is by far the largest, and from now on is drawn at most.
@@ -84,7 +85,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         with claimed.publish() as folder:
             write_all(folder, report, writers)
             if drawn is not None:
-                draw(report, drawn, folder, progress)
+                draw(report, drawn, ledger.plus(rows), folder, progress)
         if config.ledger_folder is not None:
             append(config.ledger_folder, rows, now)
     return Run(report, target, plan)

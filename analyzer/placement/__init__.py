@@ -2,10 +2,11 @@
 
 `pressure` packs pods anew onto equal nodes, by several ways of requesting. `nodes` takes the nodes
 and the pods on them as they are, `standing` moves pods about and says what fits beside what, and
-`packing` what each node and each group of nodes holds.
+`packing` what each node and each group of nodes holds; `coming` counts nodes that come and go.
 """
 
-from analyzer.placement.nodes import Nodes, Wanted, nodes_of, pod_requests
+from analyzer.placement.coming import Numbers, numbers_of
+from analyzer.placement.nodes import Nodes, Wanted, nodes_of, pod_requests, with_absent
 from analyzer.placement.packing import GroupUse, NodeUse, Packing, Unplaced, pack_groups
 from analyzer.placement.pressure import (
     Placement,
@@ -23,6 +24,7 @@ __all__ = [
     "GroupUse",
     "NodeUse",
     "Nodes",
+    "Numbers",
     "Packing",
     "Placement",
     "Pressure",
@@ -33,11 +35,13 @@ __all__ = [
     "Wanted",
     "common_node",
     "nodes_of",
+    "numbers_of",
     "pack",
     "pack_groups",
     "place",
     "pod_requests",
     "pressure",
     "slots_of",
+    "with_absent",
     "without_place",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -79,6 +79,8 @@ class Nodes:
     beside: Array | None = None
     most: Ints | None = None
     """How many pods each node takes; None: `MOST_PODS`."""
+    absent: int = 0
+    """So many of the nodes, the last ones, are not there now: their groups had them before."""
 
     @property
     def daemons(self) -> npt.NDArray[np.bool_]:
@@ -161,6 +163,38 @@ class Nodes:
     def held(self) -> Ints:
         """How many pods each node has."""
         return np.bincount(self.where, minlength=len(self.names)).astype(np.int64)
+
+
+def with_absent(nodes: Nodes, absent: Mapping[str, int]) -> Nodes:
+    """The nodes with so many more of each group as are `absent` and can come, all empty.
+
+    Each is like the smallest of its group that is there; of a group without one nothing is known.
+    """
+    alike: list[int] = []
+    for group, count in sorted(absent.items()):
+        members = [number for number, name in enumerate(nodes.groups) if name == group]
+        if members:
+            smallest = min(members, key=lambda number: tuple(nodes.allocatable[number]))
+            alike += [smallest] * count
+    if not alike:
+        return nodes
+    described = nodes.described or (Node(),) * len(nodes.names)
+    return replace(
+        nodes,
+        names=(*nodes.names, *(f"{nodes.groups[n]} +{k + 1}" for k, n in enumerate(alike))),
+        groups=(*nodes.groups, *(nodes.groups[n] for n in alike)),
+        allocatable=np.concatenate([nodes.allocatable, nodes.allocatable[alike]]),
+        described=(*described, *(_uncordoned(described[n]) for n in alike)),
+        most=np.concatenate([nodes.most_pods, nodes.most_pods[alike]]),
+        absent=len(alike),
+    )
+
+
+def _uncordoned(node: Node) -> Node:
+    """A node as it comes: one that is made anew is not cordoned, and has a name of its own."""
+    taints = tuple(t for t in node.taints if t[0] != "node.kubernetes.io/unschedulable")
+    labels = {name: value for name, value in node.labels.items() if name != HOSTNAME}
+    return replace(node, taints=taints, labels=labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +298,15 @@ def _shown(pod: Mapping[str, Any]) -> Scheduling | None:
     """What the metrics tell of a pod: its selector and its tolerations, but no affinity."""
     selector = _decoded(pod.get("node_selector"), dict)
     tolerations = _decoded(pod.get("tolerations"), list)
-    if not selector and not tolerations:
+    told = isinstance(pod.get("tolerations"), str)
+    if not selector and not told:
         return None
     return Scheduling(
         selector=tuple(
             Requirement(metric_name(str(key)), "In", (str(value),))
             for key, value in sorted(selector.items())
         ),
-        tolerations=tuple(map(toleration_of, tolerations)) if tolerations else None,
+        tolerations=tuple(map(toleration_of, tolerations)) if told else None,
         source="metrics",
     )
 

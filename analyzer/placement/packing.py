@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analyzer.placement.coming import Numbers
 from analyzer.placement.nodes import Array, Ints, Nodes, Wanted
 from analyzer.placement.standing import Standing, after_loss, drained, without_place
 
@@ -43,6 +44,8 @@ class GroupUse:
     homeless: int
     freed: float | None = None
     saved: float | None = None
+    numbers: Numbers | None = None
+    """How many nodes it had over the window; None where none came or went."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ class Standing:
     def of(cls, nodes: Nodes, need: Array) -> Standing:
         """As they stand now, each asking for `need`."""
         free = nodes.allocatable - nodes.sums(need)
+        if nodes.absent:
+            free[-nodes.absent :] -= _on_every_node(nodes, need)
         return cls(nodes, need.copy(), nodes.where.copy(), free, nodes.held())
 
     def copy(self) -> Standing:
@@ -109,6 +111,14 @@ class Standing:
     def movable(self, nodes: Sequence[int]) -> Ints:
         """The pods on these nodes that go elsewhere when the nodes go."""
         return np.flatnonzero(np.isin(self.where, nodes) & ~self.nodes.bound[self.nodes.pods])
+
+
+def _on_every_node(nodes: Nodes, need: Array) -> Array:
+    """What the DaemonSets ask for that have a pod on every node that is there."""
+    there = len(nodes.names) - nodes.absent
+    counts = np.bincount(nodes.pods, minlength=len(nodes.workloads))
+    total: Array = need[nodes.daemons & (counts >= there)].sum(axis=0)
+    return total
 
 
 def after_loss(standing: Standing, members: Ints, count: int = 1) -> tuple[list[int], list[int]]:

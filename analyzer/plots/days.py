@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 
 from analyzer.plots.chart_data import ChartData, Row
 from analyzer.plots.page import Panel
@@ -49,14 +49,17 @@ def draw_days(panel: Panel, data: ChartData, row: Row) -> None:
         color=colors.muted,
     )
     begin, end = days.times - 0.5, days.times + 0.5
-    axes.bar(
-        days.times,
-        days.high - days.low,
-        bottom=days.low,
-        width=1.0,
-        color=colors.forecast_band,
-        linewidth=0,
-        zorder=1.8,
+    known = ~np.isnan(days.low) & ~np.isnan(days.high)
+    edges = np.stack([begin, days.low, end, days.high], axis=1)[known]
+    # One collection: as many bars of their own cost half as much as all the rest of a chart.
+    axes.add_collection(
+        PolyCollection(
+            [[(x0, y0), (x1, y0), (x1, y1), (x0, y1)] for x0, y0, x1, y1 in edges],
+            facecolors=colors.forecast_band,
+            linewidths=0,
+            zorder=1.8,
+        ),
+        autolim=False,
     )
     for values, width, level in ((days.seen, 1.1, 2.6), (days.level, 2.0, 2.95)):
         dashes = [

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
+from analyzer.plots.lettering import Lettering, width_of
 from analyzer.plots.style import DPI, SIZES, Palette
 from analyzer.plots.text import ELLIPSIS, font_path, shorten, shorten_apart
 
@@ -63,24 +64,26 @@ class Page:
         valign: str = "baseline",
     ) -> Text:
         """Put `text` with its baseline at `y`; never parsed as mathematics."""
-        return self.figure.text(
+        line = Lettering(
             x / self.width,
             1 - y / self.height,
             text,
+            pixels=size,
+            bold=bold,
             fontproperties=self.font(size, bold=bold),
             color=color or self.palette.ink,
             horizontalalignment=align,
             verticalalignment=valign,
             parse_math=False,
             usetex=False,
+            transform=self.figure.transFigure,
         )
+        self.figure.add_artist(line)
+        return line
 
     def measure(self, text: str, size: float = SIZES.text, *, bold: bool = False) -> float:
         """The width of `text` in pixels."""
-        renderer = self.canvas.get_renderer()  # type: ignore[no-untyped-call]  # untyped
-        font = self.font(size, bold=bold)
-        width, _, _ = renderer.get_text_width_height_descent(text, font, False)
-        return float(width)
+        return width_of(text, size, bold=bold)
 
     def fit(self, text: str, room: float, size: float = SIZES.text, *, bold: bool = False) -> str:
         """`text` with its middle left out until it is at most `room` pixels wide."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from analyzer.errors import OutputError
 from analyzer.escape import html
 
 _COLORS = 256
+_SHIFTS = (0, 8, 16) if sys.byteorder == "little" else (24, 16, 8)
+"""Where red, green and blue stand in a pixel that is read as one number."""
 
 
 def encode_png(figure: Figure, description: str) -> bytes:
@@ -33,7 +36,7 @@ def encode_png(figure: Figure, description: str) -> bytes:
     info = PngInfo()
     info.add_itxt("Description", description, lang="en")
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=info, compress_level=6)
+    image.save(buffer, format="PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
 
 
@@ -77,14 +80,13 @@ def _reduce_colors(rgba: npt.NDArray[np.uint8]) -> Image.Image:
     indices = np.zeros(height * width, dtype=np.uint8)
     # Most of a page is its background: only the rest is worth looking at.
     drawn = np.flatnonzero(packed != packed[0])
-    colors = rgba.reshape(-1, 4)[drawn, :3].astype(np.int64)
-    cell = (colors[:, 0] >> 3) << 10 | (colors[:, 1] >> 3) << 5 | colors[:, 2] >> 3
+    channels = [(packed[drawn] >> shift & 0xFF).astype(np.uint16) for shift in _SHIFTS]
+    red, green, blue = (channel >> 3 for channel in channels)
+    cell = red << 10 | green << 5 | blue
     counts = np.bincount(cell, minlength=1 << 15)
     used = np.flatnonzero(counts)
-    means = np.empty((len(used), 3))
-    for channel in range(3):
-        sums = np.bincount(cell, weights=colors[:, channel], minlength=1 << 15)
-        means[:, channel] = sums[used] / counts[used]
+    sums = [np.bincount(cell, weights=one, minlength=1 << 15)[used] for one in channels]
+    means = np.stack(sums, axis=1) / counts[used][:, None]
     kept = np.argsort(-counts[used], kind="stable")[: _COLORS - 1]
     palette = np.vstack([rgba[0, 0, :3], means[kept]])
     distance = ((means[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)

@@ -14,6 +14,7 @@ from typing import Any
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.recommend.case import Admission, Case, Facts, Room
+from analyzer.recommend.precedence import precedence
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.step import Outcome, PolicyStep, Source
 
@@ -232,8 +233,8 @@ def without_room(
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that their namespace's quota has no room for, as rooms of what holds now.
 
-    Raises of a higher priority come first, then of what was cut off by a limit, then the smallest:
-    so the most containers get what they need. What others of the namespace give back is free.
+    Raises come by `precedence`, and of equals the smallest first: so the most containers get what
+    they need. What others of the namespace give back is free.
     """
     members: dict[str, list[int]] = {}
     for index, one in found.items():
@@ -245,14 +246,7 @@ def without_room(
             continue
         resource: Resource = "cpu" if target.startswith("cpu") else "memory"
         raises = [i for i in members.get(use.namespace, ()) if found[i].change(target) > 0]
-        raises.sort(
-            key=lambda i: (
-                -facts[i].policy.priority,
-                not facts[i].cut_off(resource),
-                found[i].change(target),
-                i,
-            )
-        )
+        raises.sort(key=lambda i: (*precedence([facts[i]], [resource]), found[i].change(target), i))
         scale = 1000 if resource == "cpu" else 1
         free = use.hard - use.after + sum(found[i].change(target) for i in raises) / scale
         for index in raises:

@@ -22,16 +22,19 @@ from analyzer.recommend.admission import (
     refusal,
     without_room,
 )
-from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Past
+from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Importance, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
+from analyzer.recommend.disruption import blocked
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
 from analyzer.recommend.pods import find_floors, find_rooms
-from analyzer.recommend.qos import steps_to_equal
-from analyzer.recommend.recommendation import Recommendation
+from analyzer.recommend.precedence import importances
+from analyzer.recommend.qos import changed_classes, steps_to_equal
+from analyzer.recommend.recommendation import Companion, Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
+from analyzer.recommend.scale import scale_points
 from analyzer.recommend.split import splits
 from analyzer.recommend.step import Plan, follow, text, walk
 from analyzer.workload import ContainerRef
@@ -76,13 +79,54 @@ def recommend(
         bounds_of = (*own, *older.get(index, ()))
         facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
-    for narrow in (_in_pods, _in_quotas, _on_nodes):
-        for index, one in narrow(histories, found, facts).items():
-            facts[index] = one
-            found[index] = _recommend_one(histories, demand, index, one)
-    for index, note in splits(histories, facts).items():
-        found[index] = replace(found[index], notes=(*found[index].notes, note))
+
+    def narrowed(*narrows: _Narrow) -> int:
+        count = 0
+        for narrow in narrows:
+            for index, one in narrow(histories, found, facts).items():
+                facts[index] = one
+                found[index] = _recommend_one(histories, demand, index, one)
+                count += 1
+        return count
+
+    narrowed(_on_scale, _in_pods, _in_quotas, _on_nodes)
+    while narrowed(_on_scale):  # each round settles a workload for good
+        narrowed(_in_quotas, _on_nodes)
+    for index, companions in scale_points(histories, found, facts).companions.items():
+        found[index] = _with_companions(found[index], companions)
+    for told in (
+        splits(histories, facts),
+        blocked(histories, found),
+        changed_classes(histories, found),
+    ):
+        for index, note in told.items():
+            found[index] = replace(found[index], notes=(*found[index].notes, note))
     return list(found.values()), [*histories.skipped, *skipped]
+
+
+_Narrow = Callable[[Histories, Mapping[int, Recommendation], Mapping[int, Facts]], dict[int, Facts]]
+"""From what is proposed to the facts of those containers that have to be decided anew."""
+
+
+def _on_scale(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose autoscaler cannot follow what is proposed for them."""
+    scaled = scale_points(histories, found, facts)
+    return {
+        index: replace(
+            facts[index],
+            held={**facts[index].held, **scaled.held.get(index, {})},
+            bounds=(*facts[index].bounds, *scaled.bounds.get(index, ())),
+        )
+        for index in sorted({*scaled.held, *scaled.bounds})
+    }
+
+
+def _with_companions(found: Recommendation, companions: tuple[Companion, ...]) -> Recommendation:
+    """A recommendation with what changes in Git along with it, which is told first."""
+    told = (*(one.reason for one in companions), *found.notes)
+    return replace(found, companions=(*found.companions, *companions), notes=told)
 
 
 def _in_pods(
@@ -212,9 +256,11 @@ def _gather(
     levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
+    important = importances(histories)
     return {
         index: Facts(
             kind=histories.containers[index].kind,
+            container=histories.containers[index].container,
             policy=policy,
             spec=histories.spec(index),
             evidence=evidence[index],
@@ -226,6 +272,7 @@ def _gather(
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
             kills=kills.get(index, NO_KILLS),
             admissions=admissions.get(histories.containers[index].namespace, {}),
+            importance=important.get(histories.containers[index].workload_ref, Importance()),
         )
         for index, policy in chosen.items()
     }

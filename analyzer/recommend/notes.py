@@ -11,7 +11,7 @@ from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
 from analyzer.recommend.memory_limit import why_it_fills
-from analyzer.recommend.qos import guaranteed
+from analyzer.recommend.scale import moved_points
 
 
 def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
@@ -20,8 +20,8 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
         *_pods(facts, proposed),
         *_busy_hour(facts, proposed),
         *_kills(facts),
-        *_scale_points(facts, proposed),
-        *_quality_of_service(facts, proposed),
+        *moved_points(facts, proposed),
+        *_importance(facts),
         *_pod_level(facts),
         *_throttling(facts),
         *_since(facts),
@@ -111,31 +111,14 @@ def _kills(facts: Facts) -> Iterator[str]:
         )
 
 
-def _scale_points(facts: Facts, proposed: Resources) -> Iterator[str]:
-    """Where a request moves the point at which an autoscaler adds a pod, because it was told to."""
-    hpa = facts.spec.hpa
-    if hpa is None:
-        return
-    pairs = {
-        "cpu": (facts.current.cpu_request, proposed.cpu_request),
-        "memory": (facts.current.memory_request, proposed.memory_request),
-    }
-    for resource, (now, new) in pairs.items():
-        target = hpa.targets.get(resource)
-        if target is None or now is None or new is None or now == new:
-            continue
-        points = " to ".join(amount.scale(target / 100).human() for amount in (now, new))
-        same = target * now.units / max(new.units, 1)
+def _importance(facts: Facts) -> Iterator[str]:
+    """A class of unknown value, where it would have counted."""
+    held = {"nodes", "spare", "quota"} & {room.code for room in facts.rooms}
+    if held and facts.importance.value is None:
         yield (
-            f"the HPA {hpa.name} scales at {target:g} % of the request: its point moves from "
-            f"{points} a pod, and it will run {'fewer' if new.units > now.units else 'more'} pods "
-            f"under the same load; a target of {same:.0f} % would keep it"
+            f"the value of its PriorityClass {facts.importance.name} is not told, so it counted "
+            "for nothing; --ask-cluster tells it, or the repository where it declares the class"
         )
-
-
-def _quality_of_service(facts: Facts, proposed: Resources) -> Iterator[str]:
-    if guaranteed(facts.spec.resources) and not guaranteed(proposed):
-        yield "leaves the Guaranteed QoS class; keep_qos: true keeps it there"
 
 
 def _pod_level(facts: Facts) -> Iterator[str]:

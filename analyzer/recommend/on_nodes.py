@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
-from analyzer.models.demand import RESOURCES
-from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pod_requests, without_place
+from analyzer.placement import (
+    Nodes,
+    Refusal,
+    Wanted,
+    nodes_of,
+    numbers_of,
+    pod_requests,
+    with_absent,
+    without_place,
+)
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.recommend.case import Facts, Room
+from analyzer.recommend.precedence import precedence
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.workload import ContainerRef, WorkloadRef
 
@@ -28,6 +38,8 @@ def declared(
     for index, ref in enumerate(histories.containers):
         spec, one = histories.spec(index), (found or {}).get(ref)
         yield ref, spec.container_type, spec.resources if one is None else one.proposed
+    for ref, spec in histories.silent.items():
+        yield ref, spec.container_type, spec.resources
 
 
 def pods_wanted(
@@ -38,6 +50,13 @@ def pods_wanted(
     pairs = zip(histories.containers, specs, strict=True)
     wholes = {ref.workload_ref: spec.pod_resources for ref, spec in pairs}
     return Wanted(*(pod_requests(nodes, declared(histories, of), wholes) for of in (None, found)))
+
+
+def absent_nodes(histories: Histories, nodes: Nodes) -> dict[str, int]:
+    """By group, how many nodes more it often had at once within the window than it has now."""
+    there = Counter(nodes.groups)
+    more = {group: of.often - there[group] for group, of in numbers_of(histories.meta).items()}
+    return {group: count for group, count in more.items() if count > 0 and there[group]}
 
 
 def on_every_node(
@@ -69,13 +88,14 @@ def crowded_out(
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that are not made, as rooms of what holds now; none where nodes are unknown.
 
-    Raises of a higher priority come first, then of what a limit cut off, then the smallest, so that
-    the most workloads get what they need. Where nodes are added for pods without room, only
+    Raises come by `precedence`, and of equals the smallest first, so that the most workloads get
+    what they need. Where nodes are added for pods without room, only
     DaemonSets can be crowded out.
     """
     nodes = nodes_of(histories)
     if nodes is None:
         return {}
+    nodes = with_absent(nodes, absent_nodes(histories, nodes))
     wanted = pods_wanted(histories, nodes, {one.ref: one for one in found.values()})
     members: dict[WorkloadRef, list[int]] = {}
     for index, one in found.items():
@@ -100,19 +120,13 @@ def _order(nodes: Nodes, wanted: Wanted, known: Mapping[int, Sequence[Facts]]) -
     size *= np.bincount(nodes.pods, minlength=len(size))
     return sorted(
         (w for w, of in known.items() if not nodes_are_added(nodes.workloads[w], of)),
-        key=lambda w: (*_precedence(known[w]), size[w], nodes.workloads[w]),
+        key=lambda w: (*precedence(known[w]), size[w], nodes.workloads[w]),
     )
 
 
 def nodes_are_added(ref: WorkloadRef, facts: Iterable[Facts]) -> bool:
     """Whether a node comes for a pod without room, by the policy; for a DaemonSet none can."""
     return ref.kind != DAEMON_SET.name and any(one.policy.new_nodes for one in facts)
-
-
-def _precedence(facts: Sequence[Facts]) -> tuple[int, bool]:
-    """By priority, and then what a limit cut off, before anybody else."""
-    cut_off = any(one.cut_off(resource) for one in facts for resource in RESOURCES)
-    return -max((one.policy.priority for one in facts), default=0), not cut_off
 
 
 def _held(
@@ -140,6 +154,6 @@ def _reason(ref: WorkloadRef, why: Refusal, need: Sequence[float]) -> tuple[str,
         )
     return NODES, (
         f"its pods would ask for {asked} each, and the nodes they may use ({why.where}) have no "
-        "room for all of them beside the others; raises go by priority, then what a limit cut off "
-        "comes first, then the smallest"
+        "room for all of them beside the others; raises go by priority, then by PriorityClass, "
+        "then what a limit cut off comes first, then the smallest"
     )

@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from analyzer.history import Histories
 from analyzer.quantity import Quantity, Resources
 from analyzer.recommend.bounds import HARD
 from analyzer.recommend.case import Case
+from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
+from analyzer.workload import WorkloadRef
 
+NOTHING = Resources()
 _REASON = "request = limit, as the policy wants it"
 
 
-def guaranteed(resources: Resources) -> bool:
-    """Whether the container lets its pod be Guaranteed: both limits set, requests equal to them."""
-    full = resources.effective()
-    limits = (full.cpu_limit, full.memory_limit)
-    return None not in limits and limits == (full.cpu_request, full.memory_request)
+GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
+
+
+def qos_class(containers: Sequence[Resources], whole: Resources = NOTHING) -> str:
+    """The QoS class of a pod, by all its containers, those that only start it included.
+
+    Where the pod declares anything as a whole, that alone decides.
+    """
+    deciding = [one.effective() for one in ([whole] if whole != NOTHING else containers)]
+    if all(one == NOTHING for one in deciding):
+        return BEST_EFFORT
+    equal = all(
+        None not in (one.cpu_limit, one.memory_limit)
+        and (one.cpu_limit, one.memory_limit) == (one.cpu_request, one.memory_request)
+        for one in deciding
+    )
+    return GUARANTEED if equal else BURSTABLE
+
+
+def changed_classes(histories: Histories, found: Mapping[int, Recommendation]) -> dict[int, str]:
+    """A note for each container whose change takes its pod into another QoS class."""
+    proposed = {one.ref: one.proposed for one in found.values()}
+    specs = [histories.spec(index) for index in range(len(histories))]
+    every = [*zip(histories.containers, specs, strict=True), *histories.silent.items()]
+    before: dict[WorkloadRef, list[Resources]] = {}
+    after: dict[WorkloadRef, list[Resources]] = {}
+    wholes = {ref.workload_ref: spec.pod_resources for ref, spec in every}
+    for ref, spec in every:
+        if ref not in histories.gone:
+            before.setdefault(ref.workload_ref, []).append(spec.resources)
+            after.setdefault(ref.workload_ref, []).append(proposed.get(ref, spec.resources))
+    notes = {}
+    for index, one in found.items():
+        owner = one.ref.workload_ref
+        old, new = (qos_class(of.get(owner, ()), wholes[owner]) for of in (before, after))
+        if one.changed and old != new:
+            notes[index] = _moved(old, new)
+    return notes
+
+
+def _moved(old: str, new: str) -> str:
+    told = f"its pod goes from the QoS class {old} to {new}"
+    return f"{told}; keep_qos: true keeps it there" if old == GUARANTEED else told
 
 
 def equal_is_wanted(case: Case) -> bool:

@@ -1,10 +1,10 @@
-"""What the cluster says of its workloads: which release, Kustomization or Application owns them.
+"""What the cluster says of its workloads: who owns them, and what their pods stand among.
 
 Asked only where the settings allow it, and read-only: the metadata of the kinds of workload that
 are `listed`, one page at a time, and nothing of a kind that this cluster does not have. The user's
 own kubectl is asked, because it knows every way to sign in (plugins, certificates, tokens that
 expire); in a pod without one, the pod's own service account is used. Secrets are never read, and
-of each object a few labels are kept.
+of each object a few labels are kept, and what bounds where its pods may run.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import urllib3
 
 from analyzer.errors import GitOpsError
-from analyzer.kinds import KINDS
+from analyzer.kinds import KINDS, Kind
+from analyzer.objects import CLUSTER, RULES
+from analyzer.scheduling import Scheduling, scheduling_of_template
+from analyzer.workload import CONTROLLED_BY
 
 Ask = Callable[[str], bytes]
 """Fetches one path of the API, such as ``/apis/apps/v1/deployments``; raises `ClusterError`."""
@@ -67,6 +71,8 @@ class Answer:
 
     labels: dict[Workload, dict[str, str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    scheduling: dict[Workload, Scheduling] = field(default_factory=dict)
+    """What the pods of each workload ask of nodes."""
 
 
 def owners(ask: Ask, namespaces: Sequence[str] = ()) -> Answer:
@@ -82,7 +88,7 @@ def owners(ask: Ask, namespaces: Sequence[str] = ()) -> Answer:
         for kind in LISTED:
             try:
                 for item in _listed(ask, f"{kind.api_path}{_scope(namespace)}/{kind.resource}"):
-                    _take(answer, kind.name, item)
+                    _take(answer, kind, item)
                 answered = True
             except ClusterError as err:
                 if isinstance(err, AbsentError) and not kind.built_in:
@@ -135,10 +141,11 @@ def _decoded(content: bytes, path: str) -> dict[str, object]:
     return page
 
 
-def _take(answer: Answer, kind: str, item: object) -> None:
+def _take(answer: Answer, of: Kind, item: object) -> None:
     metadata = item.get("metadata") if isinstance(item, dict) else None
-    if not isinstance(metadata, dict):
+    if not isinstance(item, dict) or not isinstance(metadata, dict):
         return
+    kind = of.name
     namespace, name = str(metadata.get("namespace")), str(metadata.get("name"))
     labels, annotations = _texts(metadata.get("labels")), _texts(metadata.get("annotations"))
     found = {_metric_name(key): labels[key] for key in _LABELS if key in labels}
@@ -146,7 +153,61 @@ def _take(answer: Answer, kind: str, item: object) -> None:
     application = _tracked(annotations.get(_TRACKING, ""), (namespace, kind, name))
     if application is not None:
         found["argocd_argoproj_io_instance"] = application
+    owner = _controller(metadata.get("ownerReferences"))
+    if owner is not None:
+        found[CONTROLLED_BY] = owner
     answer.labels[(namespace, kind, name)] = found
+    template = _below(item, (of.pod_path or ())[:-1])
+    if isinstance(template, dict) and template.get("spec"):
+        told = scheduling_of_template(template, CLUSTER)
+        answer.scheduling[(namespace, kind, name)] = told
+
+
+def _below(value: object, path: Sequence[str]) -> object:
+    """What stands at a path of names; None where nothing does."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What the cluster says of what pods stand among: rows by kind, and the kinds it did not list.
+
+    A kind that is not in `rows` was not told.
+    """
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    missed: dict[str, str] = field(default_factory=dict)
+
+
+def surroundings(ask: Ask, namespaces: Sequence[str] = ()) -> Surroundings:
+    """Nodes, limit ranges, quotas, disruption budgets and priority classes of the cluster.
+
+    Of all namespaces where none is named. What may not be listed is left to other sources.
+    """
+    found = Surroundings()
+    for kind, of in RULES.items():
+        scopes = (namespaces or (None,)) if of.namespaced else (None,)
+        try:
+            found.rows[kind] = [
+                {**row, "source": CLUSTER}
+                for scope in scopes
+                for item in _listed(ask, f"{of.api_path}{_scope(scope)}/{of.resource}")
+                if isinstance(item, dict)
+                for row in of.rows(item)
+            ]
+        except ClusterError as err:
+            found.missed[of.resource] = str(err)
+    return found
+
+
+def _controller(references: object) -> str | None:
+    """Kind and name of the object that made another one and keeps it as it is."""
+    for each in references if isinstance(references, list) else ():
+        if isinstance(each, dict) and each.get("controller") is True:
+            return f"{each.get('kind')}/{each.get('name')}"
+    return None
 
 
 def _texts(value: object) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from analyzer.placement import NodeUse, Packing
+from analyzer.placement import GroupUse, NodeUse, Packing
 from analyzer.plots.text import counted, level_text
 from analyzer.report import Report
 from analyzer.writers.section import Section
@@ -24,7 +24,7 @@ def groups(report: Report) -> Section | None:
     rows = [
         [
             group.name,
-            str(group.nodes),
+            _count(group),
             _filled(group.cpu_now, group.cpu_after, group.cpu_cores),
             _filled(group.memory_now, group.memory_after, group.memory_bytes),
             f"{group.needed_now} → {group.needed_after}",
@@ -84,6 +84,14 @@ def unplaced(report: Report) -> Section | None:
     return Section("Pods without a place", "Once everything proposed is in force.", head, rows)
 
 
+def _count(group: GroupUse) -> str:
+    """How many nodes there are, and were over the window where some came or went."""
+    of = group.numbers
+    if of is None or of.fewest == of.most:
+        return str(group.nodes)
+    return f"{group.nodes} ({of.fewest} to {of.most}, {of.mean:.1f} on average)"
+
+
 def _text(packing: Packing, priced: bool) -> str:
     text = (
         "Requests of the pods where they run, as a share of what the nodes have, now and with "
@@ -92,6 +100,8 @@ def _text(packing: Packing, priced: bool) -> str:
     )
     if packing.spare:
         text += f" Room for the loss of {counted(packing.spare, 'node')} is kept (spare_nodes)."
+    if any(group.numbers for group in packing.groups):
+        text += " In brackets: how many nodes there were over the window."
     if priced:
         text += " Freed is what is no longer asked for; saved are only whole nodes that can go."
     if packing.unknown:

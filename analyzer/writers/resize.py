@@ -198,6 +198,10 @@ def _workloads(report: Report) -> Iterator[tuple[WorkloadRef, list[Recommendatio
 def _why_not(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
     if runs_now_and_then(workload.kind):
         return "its pods come and go; change what creates them"
+    changed = list(changed)
+    along = next((one.title for r in changed for one in r.companions), "")
+    if along:
+        return f"{along} changes with it, which a resize cannot do; change what creates its pods"
     if not (workload.kind.isascii() and workload.kind.isalnum()):
         return f"{workload.kind!r} is not a kind of object"
     return strange_name(workload, changed)

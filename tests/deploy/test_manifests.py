@@ -16,6 +16,7 @@ import yaml
 from analyzer import __version__
 from analyzer.cli import main
 from analyzer.config import load_config
+from analyzer.objects import RULES
 from analyzer.sources.kubernetes import LISTED
 
 KUBERNETES = "1.37"
@@ -270,7 +271,7 @@ def test_both_stages_of_the_image_have_one_python(dockerfile: list[tuple[str, st
 def test_asking_the_cluster_grants_its_lists_and_no_more(
     kubectl: Path, repository: Path, tmp_path: Path
 ) -> None:
-    """The optional component adds a token to the pod and the right to list workloads, read-only."""
+    """The optional component adds a token to the pod and the right to list what is asked for."""
     deploy = shutil.copytree(repository / "deploy", tmp_path / "deploy")
     overlay = deploy / "overlays" / "asking"
     overlay.mkdir()
@@ -280,9 +281,8 @@ def test_asking_the_cluster_grants_its_lists_and_no_more(
     built = build(kubectl, overlay)
     rules = only(built, "ClusterRole")["rules"]
     assert {verb for rule in rules for verb in rule["verbs"]} == {"list"}
-    assert {kind for rule in rules for kind in rule["resources"]} == {
-        kind.resource for kind in LISTED
-    }
+    asked = {kind.resource for kind in LISTED} | {of.resource for of in RULES.values()}
+    assert {kind for rule in rules for kind in rule["resources"]} == asked
     (subject,) = only(built, "ClusterRoleBinding")["subjects"]
     assert (subject["name"], subject["namespace"]) == ("rightsize", "tools")
     assert pod_of(built)["automountServiceAccountToken"] is True

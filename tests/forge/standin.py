@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 import jwt
 
@@ -375,6 +375,84 @@ def _as_azure(pull: Pull) -> dict[str, Any]:
     return shown | ({"forkSource": {"name": "refs/heads/x"}} if pull.fork else {})
 
 
+def bitbucket(forge: Standin, method: str, path: str, query: dict[str, str], body: Any) -> Reply:
+    """The REST API of Bitbucket Cloud, likewise: pages that name the next one, and no labels."""
+    if path == "":
+        return 200, {"full_name": REPOSITORY, "mainbranch": {"name": forge.default_branch}}, {}
+    if path == "/pullrequests" and method == "GET":
+        state = {"OPEN": "open", "MERGED": "merged"}.get(query["state"], "all")
+        if len(query["state"].split(",")) > 1:
+            state = "all"
+        head = re.fullmatch(r'source\.branch\.name = "(.*)"', query.get("q", ""))
+        found = _listed(forge, {"state": state, "head": head[1] if head else ""})
+        return _bitbucket_page(forge, [_as_bitbucket(p) for p in found], path, query)
+    if path == "/pullrequests":
+        head, base = (body[end]["branch"]["name"] for end in ("source", "destination"))
+        made = forge.open(head, base, body["title"], body["description"])
+        if isinstance(made, str):
+            return 400, {"type": "error", "error": {"message": made}}, {}
+        return 201, _as_bitbucket(made), {}
+    if match := re.fullmatch(r"/pullrequests/(\d+)(/.+)?", path):
+        return _bitbucket_one(
+            forge, forge.pull(int(match[1])), match[2] or "", (method, body, query)
+        )
+    return 404, {"type": "error", "error": {"message": "Not Found"}}, {}
+
+
+def _bitbucket_one(
+    forge: Standin, pull: Pull, path: str, asked: tuple[str, Any, dict[str, str]]
+) -> Reply:
+    method, body, query = asked
+    if path == "/decline":
+        pull.state = "closed"
+    elif match := re.fullmatch(r"/comments(/\d+)?", path):
+        if method == "POST":
+            pull.comments.append(body["content"]["raw"])
+        elif method == "PUT":
+            pull.comments[int(match[1][1:]) % _APART] = body["content"]["raw"]
+        said = [
+            {"id": _comment_id(pull, n), "content": {"raw": text}, "deleted": False}
+            for n, text in enumerate(pull.comments)
+        ]
+        whole = f"/pullrequests/{pull.number}{path}"
+        return (
+            _bitbucket_page(forge, said, whole, query) if method == "GET" else (201, said[-1], {})
+        )
+    elif method == "PUT" and pull.state != "open":
+        return 400, {"type": "error", "error": {"message": "pull request is not open"}}, {}
+    elif method == "PUT":
+        _edit(pull, body, "description")
+    return 200, _as_bitbucket(pull), {}
+
+
+def _bitbucket_page(forge: Standin, found: list[Any], path: str, query: dict[str, str]) -> Reply:
+    number = int(query.get("page", "1"))
+    page: dict[str, Any] = {"values": found[(number - 1) * PAGE : number * PAGE], "page": number}
+    if number * PAGE < len(found):
+        pairs = [(k, v) for k, value in query.items() if k != "page" for v in value.split(",")]
+        rest = urlencode([*pairs, ("page", number + 1)])
+        page["next"] = f"{forge.root}/2.0/repositories/{REPOSITORY}{path}?{rest}"
+    return 200, page, {}
+
+
+def _as_bitbucket(pull: Pull) -> dict[str, Any]:
+    owner = "stranger/cluster" if pull.fork else REPOSITORY
+    ended = "MERGED" if pull.merged else "DECLINED"
+    return {
+        "id": pull.number,
+        "title": pull.title,
+        "description": pull.body,
+        "state": "OPEN" if pull.state == "open" else ended,
+        "source": {
+            "branch": {"name": pull.branch},
+            "repository": None if pull.gone else {"full_name": owner},
+        },
+        "destination": {"branch": {"name": pull.base}, "repository": {"full_name": REPOSITORY}},
+        "links": {"html": {"href": f"https://forge.example/{pull.number}"}},
+        "updated_on": NOW,
+    }
+
+
 def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
     state, head = query.get("state", "open"), query.get("head", "").rpartition(":")[2]
     return [
@@ -435,12 +513,19 @@ def _issues(forge: Standin, method: str, path: str, body: Any, key: str, text: s
     return 404, {"message": "Not Found"}, {}
 
 
-_APIS = {"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1", "azure": "/tfs"}
+_APIS = {
+    "github": "/api/v3",
+    "gitlab": "/api/v4",
+    "gitea": "/api/v1",
+    "azure": "/tfs",
+    "bitbucket": "/2.0",
+}
 _ROOTS = {
     f"/api/v3/repos/{REPOSITORY}": github,
     f"/api/v4/projects/{REPOSITORY}": gitlab,
     "/api/v4/projects/7": gitlab,
     f"/api/v1/repos/{REPOSITORY}": gitea,
+    f"/2.0/repositories/{REPOSITORY}": bitbucket,
     f"/tfs/{REPOSITORY}/_apis/git/repositories/{REPOSITORY.rpartition('/')[2]}": azure,
 }
 
@@ -519,7 +604,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(parts.path)
         self.forge.calls.append(f"{self.command} {path}")
         self.forge.headers.append(dict(self.headers))
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        query = {name: ",".join(values) for name, values in parse_qs(parts.query).items()}
         status, found, headers = self._found(path, query, content)
         if isinstance(found, list) and self.command == "GET":
             found, headers = _page(found, query, headers, f"{self.forge.root}{parts.path}")

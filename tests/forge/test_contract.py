@@ -61,7 +61,9 @@ def test_a_pull_request_lives_from_opening_to_closing(
     made = one.open(f"{PREFIX}media-sonarr", "main", Text("a title", "a body"), ("size", "infra"))
     assert made.text == Text("a title", "a body") and made.state == "open"
     (found,) = one.open_requests(PREFIX)
-    assert found.number == made.number and found.labels == {"size", "infra"}
+    # Bitbucket's pull requests have no labels.
+    labels = set() if kind == "bitbucket" else {"size", "infra"}
+    assert found.number == made.number and found.labels == labels
     assert one.open_requests("rightsize/other/") == []
     one.edit(made.number, Text("new title", "new body"))
     one.comment(made.number, "hello")
@@ -242,7 +244,7 @@ def test_the_token_goes_to_no_other_host(forge: Standin, kind: str) -> None:
         face(forge, kind).default_branch()
     link = {"Link": f'<{elsewhere}>; rel="next"'}
     forge.weather = lambda _method, _path: (200, [], link)
-    # Azure DevOps counts its pages, and no link is followed there.
+    # Azure DevOps counts its pages, Bitbucket's name the next one: no link is followed there.
     with pytest.raises(ForgeError, match=r"another host|a list from the forge cannot be used"):
         face(forge, kind).open_requests(PREFIX)
 
@@ -318,12 +320,26 @@ def test_every_address_of_azure_leads_to_its_api(
     assert forge.calls == [f"GET /{unquote(root)}"]
 
 
+def test_bitbucket_hides_what_is_for_the_next_run(forge: Standin, checkout: Path, git: Git) -> None:
+    """Its Markdown shows a comment of HTML as text, so it is written otherwise, and read back."""
+    branch(git, checkout, forge, f"{PREFIX}media-sonarr")
+    one = face(forge, "bitbucket")
+    folded = "<details><summary>More</summary>\n\nof it\n\n</details>"
+    body = f"words\n\n{folded}\n\n<!-- rightsize:0a -->\n<!-- rightsize-promise:e30= -->\n"
+    one.open(f"{PREFIX}media-sonarr", "main", Text("t", body), ())
+    told = forge.pulls[0].body
+    assert "<" not in told and "[//]: # (rightsize:0a)" in told and "**More**" in told
+    (found,) = one.open_requests(PREFIX)
+    assert found.text.body.endswith("<!-- rightsize:0a -->\n<!-- rightsize-promise:e30= -->\n")
+
+
 def test_the_host_tells_the_kind_and_else_one_is_asked_for(checkout: Path) -> None:
     """A host of one's own says nothing, and the settings win always."""
     assert kind_of(ForgeSettings(), "git@github.com:a/b.git") == "github"
     assert kind_of(ForgeSettings(), "https://gitlab.com/a/b") == "gitlab"
     assert kind_of(ForgeSettings(), "https://codeberg.org/a/b") == "gitea"
     assert kind_of(ForgeSettings(), "https://me@dev.azure.com/org/project/_git/b") == "azure"
+    assert kind_of(ForgeSettings(), "git@bitbucket.org:org/b.git") == "bitbucket"
     assert kind_of(ForgeSettings(), "git@ssh.dev.azure.com:v3/org/project/b") == "azure"
     assert kind_of(ForgeSettings(kind="gitea"), "https://github.com/a/b") == "gitea"
     for host in ("git.example.org", "github.com.evil.example", "gitlab.example.org"):

@@ -27,8 +27,9 @@ from analyzer.sources.kubernetes import (
     by_service_account,
     find_way,
     owners,
+    surroundings,
 )
-from analyzer.workload import ContainerRef
+from analyzer.workload import CONTROLLED_BY, ContainerRef
 from tests.gitops.conftest import Plant
 
 
@@ -265,6 +266,23 @@ def test_a_tracking_id_counts_for_its_own_object_alone(
     assert found == application
 
 
+@pytest.mark.parametrize(
+    ("references", "told"),
+    [
+        ([{"kind": "Broker", "name": "mq", "controller": True}], "Broker/mq"),
+        ([{"kind": "Broker", "name": "mq"}], None),
+        ("nonsense", None),
+        (None, None),
+    ],
+)
+def test_the_object_that_controls_a_workload_is_told(references: object, told: str | None) -> None:
+    """An operator's objects are told by it; one that merely wants to be cleaned up along is not."""
+    item = {"metadata": {"namespace": "apps", "name": "web", "ownerReferences": references}}
+    page = json.dumps({"kind": "List", "items": [item]}).encode()
+    answer = owners(lambda path: page if path.startswith(DEPLOYMENTS) else b'{"kind": "List"}')
+    assert answer.labels[("apps", "Deployment", "web")].get(CONTROLLED_BY) == told
+
+
 def test_a_pod_asks_with_its_own_token(cluster: Cluster, tmp_path: Path) -> None:
     """Without kubectl the service account's token is read anew for each page."""
     (tmp_path / "token").write_text("t0ken\n", "utf-8")
@@ -315,3 +333,37 @@ def test_what_the_cluster_says_contradicts_a_name_that_fits(
     other = trace_one(LiveContainer(ref, {"meta_helm_sh_release_name": "another"}), index)
     assert mine.place is not None and "annotations name the Helm release sonarr" in mine.reason
     assert other.place is None and "another" in other.reason
+
+
+def test_what_pods_stand_among_is_listed_as_rows(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Namespaces bound what has one; a list that is refused is named, and the others are read."""
+    base = "/api/v1/namespaces/shop"
+    cluster.add(f"{base}/resourcequotas", "shop", "q")
+    cluster.objects[f"{base}/resourcequotas"][0]["spec"] = {"hard": {"requests.cpu": "2"}}
+    cluster.add("/api/v1/nodes", "", "n")
+    cluster.objects["/api/v1/nodes"][0]["spec"] = {"unschedulable": True}
+    refused = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    cluster.refused[refused] = (403, "priorityclasses is forbidden: User me cannot list")
+    found = surroundings(by_kubectl(str(kubectl), "here", str(kubeconfig)), ["shop"])
+    assert [row["hard"] for row in found.rows["ResourceQuota"]] == [2.0]
+    assert [(row["name"], row["unschedulable"]) for row in found.rows["Node"]] == [("n", True)]
+    assert found.rows["LimitRange"] == [] and "PriorityClass" not in found.rows
+    assert list(found.missed) == ["priorityclasses"]
+    assert "User me cannot list" in found.missed["priorityclasses"]
+    assert {method for method, _, _ in cluster.asked} == {"GET"}
+
+
+def test_what_the_pods_of_a_workload_ask_of_nodes_is_kept(
+    kubectl: Path, cluster: Cluster, kubeconfig: Path
+) -> None:
+    """Of its template, which tells all of it."""
+    cluster.add(DEPLOYMENTS, "shop", "web")
+    pod = {"nodeSelector": {"disk": "ssd"}, "priorityClassName": "vital"}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+    cluster.objects[DEPLOYMENTS][0]["spec"] = {"template": template}
+    answer = owners(by_kubectl(str(kubectl), "here", str(kubeconfig)))
+    asked = answer.scheduling["shop", "Deployment", "web"]
+    assert (asked.keys, asked.priority_class, asked.whole) == (frozenset({"disk"}), "vital", True)
+    assert asked.labels == (("app", "web"),)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from analyzer.evidence import observe
 from analyzer.history import Histories
@@ -16,6 +18,11 @@ from analyzer.models.forecast import Forecast
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from tests.samples import MIB, START, histories, names, recommendation, resources, steady
+
+
+def lines_of(figure: Figure) -> list[Text]:
+    """The lines of text on a figure."""
+    return [one for one in (*figure.texts, *figure.artists) if isinstance(one, Text)]
 
 
 def scene(

@@ -18,7 +18,7 @@ from analyzer.models.demand import Resource
 from analyzer.models.forecast import Forecast
 from analyzer.plots import workload_figure
 from analyzer.plots.workload import summarise
-from tests.plots.scenes import SCENES, expected, scene
+from tests.plots.scenes import SCENES, expected, lines_of, scene
 from tests.samples import MIB, START, resources, steady
 
 
@@ -36,13 +36,13 @@ def draw(name: str, *, dark: bool = False, forecast: bool = False) -> Figure:
 
 
 def words(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.texts]
+    return [text.get_text() for text in lines_of(figure)]
 
 
 def overlaps(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of texts whose ink boxes share more than a pixel, and texts off the page."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # untyped
-    texts: list[Text] = [text for text in figure.texts if text.get_text().strip()]
+    texts: list[Text] = [text for text in lines_of(figure) if text.get_text().strip()]
     boxes = np.array([text.get_window_extent(renderer).extents for text in texts])
     width, height = figure.get_size_inches() * figure.dpi
     found = [
@@ -144,7 +144,7 @@ def test_names_are_never_parsed_as_mathematics() -> None:
     """Dollar signs and backslashes in names are drawn as they are, and nothing else happens."""
     figure = draw("ugly names")
     assert any("$" in text for text in words(figure))
-    assert not any(text.get_parse_math() for text in figure.texts)
+    assert not any(text.get_parse_math() for text in lines_of(figure))
 
 
 def test_quantiles_per_bucket_are_those_of_all_pods() -> None:

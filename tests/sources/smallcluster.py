@@ -221,3 +221,54 @@ def _state(out: Text) -> None:
     for mode in ("Auto", "Off"):
         one(modes, {**target, "update_mode": mode}, float(mode == "Off"), whole)
     one("kube_node_labels", {"node": "n1", "label_karpenter_sh_nodepool": "general"}, 1, whole)
+    _scheduling(one)
+
+
+def _scheduling(one: Callable[[str, dict[str, str], float, tuple[int, int]], None]) -> None:
+    """What pods ask of nodes: db a taint to bear and a GPU, roll and ha a RuntimeClass.
+
+    The scheduler tells what roll's runtime takes and what ha declares with it as one sum each.
+    """
+    whole = (FIRST, LAST)
+    one("kube_pod_info", {"pod": "db-0", "node": "n1", "priority_class": "vital"}, 1, whole)
+    one("kube_node_spec_taint", {"node": "n1", **_TAINT}, 1, whole)
+    one("kube_node_spec_unschedulable", {"node": "n1"}, 0, whole)
+    usual = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}
+    one("kube_pod_tolerations", {"pod": "db-0", **usual}, 1, whole)
+    one("kube_pod_tolerations", {"pod": "db-0", "operator": "Equal", **_TAINT}, 1, whole)
+    one("kube_pod_tolerations", {"pod": "web-2-bbbbb", **usual}, 1, whole)
+    one("kube_pod_nodeselectors", {"pod": "db-0", "nodeselector_disk": "ssd"}, 1, whole)
+    gpu = {"pod": "db-0", "container": "db", "resource": "nvidia_com_gpu", "unit": "integer"}
+    one("kube_pod_container_resource_requests", gpu, 1, whole)
+    migrate = {"pod": "web-2-bbbbb", "container": "migrate", "resource": "ephemeral_storage"}
+    one("kube_pod_init_container_resource_requests", migrate, 2**30, whole)
+    one("kube_node_created", {"node": "n1"}, FIRST - DAY, whole)
+    one("kube_node_info", {"node": "n1"}, 1, whole)
+    spot = (FIRST, MIDDLE)
+    one("kube_node_info", {"node": "spot"}, 1, spot)
+    one("kube_node_labels", {"node": "spot", "label_karpenter_sh_nodepool": "spot"}, 1, spot)
+    for resource, value in (("cpu", 2.0), ("memory", 2.0**32)):
+        one("kube_node_status_allocatable", {"node": "spot", "resource": resource}, value, spot)
+    for pod in ("roll-abc-ddddd", "ha-0", "pg-1"):
+        one("kube_pod_runtimeclass_name_info", {"pod": pod, "runtimeclass_name": "k"}, 1, whole)
+    for pod, cpu, memory in (
+        ("roll-abc-ddddd", 0.25, 128 * MIB),
+        ("ha-0", 1.25, 640 * MIB),
+        ("pg-1", 0.25, 128 * MIB),
+    ):
+        for resource, value in (("cpu", cpu), ("memory", memory)):
+            one("kube_pod_resource_request", {"pod": pod, "resource": resource}, value, whole)
+        if pod != "pg-1":
+            one("kube_pod_overhead_cpu_cores", {"pod": pod}, 0.25, whole)
+            one("kube_pod_overhead_memory_bytes", {"pod": pod}, 128 * MIB, whole)
+    for what, value in (
+        ("pod_disruptions_allowed", 0),
+        ("expected_pods", 1),
+        ("current_healthy", 1),
+        ("desired_healthy", 1),
+    ):
+        metric = f"kube_poddisruptionbudget_status_{what}"
+        one(metric, {"poddisruptionbudget": "db"}, value, whole)
+
+
+_TAINT = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}

@@ -140,9 +140,62 @@ def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
             "cpu_allocatable_cores": 4.0,
             "memory_allocatable_bytes": 8 * 2**30,
             "gpus": 1,
+            "allocatable": {"nvidia_com_gpu": 1.0},
             "labels": {"karpenter_sh_nodepool": "general"},
+            "taints": ["dedicated=db:NoSchedule"],
         },
     )
+
+
+def test_what_pods_ask_of_nodes_is_known(small: Recording, tmp_path: Path) -> None:
+    """Selector, tolerations and GPUs by pod; a pod whose own there are none of bears nothing.
+
+    All of it comes back from disk.
+    """
+    save_recording(small, tmp_path / "kept")
+    for recording in (small, load_recording(tmp_path / "kept")):
+        pods = {row["pod"]: row for row in recording.pods.to_dict("records")}
+        db = pods["db-0"]
+        assert (db["node"], db["priority_class"]) == ("n1", "vital")
+        assert orjson.loads(db["node_selector"]) == {"disk": "ssd"}
+        borne = {"key": "dedicated", "operator": "Equal", "value": "db", "effect": "NoSchedule"}
+        assert orjson.loads(db["tolerations"]) == [borne]
+        assert orjson.loads(db["other_requests"]) == {"nvidia_com_gpu": 1.0}
+        web = pods["web-2-bbbbb"]
+        assert orjson.loads(web["tolerations"]) == []
+        assert orjson.loads(web["other_requests"]) == {"ephemeral_storage": 2.0**30}
+        assert recording.meta.nodes == small.meta.nodes
+        (budget,) = recording.meta.budgets
+        assert (budget["name"], budget["allowed"], budget["wanted"]) == ("db", 0, 1)
+
+
+def test_a_node_that_is_gone_is_known_with_its_life(small: Recording, tmp_path: Path) -> None:
+    """The node spot was there for the first of two days, by hourly looks; n1 was made before."""
+    save_recording(small, tmp_path / "kept")
+    for recording in (small, load_recording(tmp_path / "kept")):
+        (gone,) = recording.meta.past_nodes
+        assert (gone["name"], gone["cpu_allocatable_cores"]) == ("spot", 2.0)
+        assert gone["memory_allocatable_bytes"] == 2**32
+        assert gone["labels"] == {"karpenter_sh_nodepool": "spot"}
+        assert pd.Timestamp(gone["last_seen"]) == pd.Timestamp(END) - pd.Timedelta(days=1)
+        since = pd.Timestamp(END) - pd.Timedelta(days=2)
+        assert pd.Timestamp(gone["first_seen"]) - since <= pd.Timedelta(hours=1)
+        assert "first_seen" not in recording.meta.nodes[0]
+
+
+def test_overhead_of_a_runtime_is_not_taken_for_declared(small: Recording) -> None:
+    """The scheduler's sum of roll is all overhead, that of ha a core and 512Mi more.
+
+    pg has a RuntimeClass whose overhead nobody tells: its sum is no declaration either.
+    """
+    pods = small.pods.set_index("pod")
+    assert pods.loc["roll-abc-ddddd", "overhead_cpu_cores"] == 0.25
+    assert pods.loc["roll-abc-ddddd", "overhead_memory_bytes"] == 128 * MIB
+    of = [spec(small, name, c).iloc[0] for name, c in (("roll", "roll"), ("pg", "postgres"))]
+    columns = [f"pod_{name}" for name in ("cpu_request_cores", "memory_request_bytes")]
+    assert all(one[columns].isna().all() for one in of)
+    ha = spec(small, "ha", "ha").iloc[0]
+    assert ha[columns].to_list() == [1.0, 512 * MIB]
 
 
 def test_an_oom_kill_is_a_restart_with_the_limit_it_hit(small: Recording) -> None:

@@ -30,8 +30,8 @@ from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import cut_recording
 from analyzer.tables import validate_days, validate_events, validate_pods, validate_specs
 from analyzer.telemetry import gate
-from analyzer.usage import Recording
-from tests.samples import MIB, START, steady
+from analyzer.usage import Meta, Recording, Usage
+from tests.samples import MIB, START, STEP, steady
 from tests.sources.conftest import ROOT
 
 SAMPLE = ROOT / "sample-data" / "recording"
@@ -577,3 +577,27 @@ def test_what_the_system_refuses_is_no_fault_of_the_file(
     monkeypatch.setattr(pq, "ParquetFile", refused)
     with pytest.raises(RecordingError, match=f"{table} cannot be read just now: .*open files"):
         load_recording(SAMPLE)
+
+
+def test_nodes_of_earlier_parts_that_are_gone_are_kept_with_their_lives() -> None:
+    """Three days: b was there on the first, as its end tells; c for an hour of the second."""
+    days = [START + timedelta(days=k) for k in range(4)]
+    hour = {"first_seen": "2026-11-03T05:00:00+00:00", "last_seen": "2026-11-03T06:00:00+00:00"}
+    metas = [
+        Meta("lab", days[0], days[1], STEP, nodes=({"name": "a"}, {"name": "b"})),
+        Meta(
+            "lab",
+            days[1],
+            days[2],
+            STEP,
+            nodes=({"name": "a"},),
+            past_nodes=({"name": "c", **hour},),
+        ),
+        Meta("lab", days[2], days[3], STEP, nodes=({"name": "a"},)),
+    ]
+    parts = [Recording(one, Usage.from_frame(steady(days=0.1)[:0], one)) for one in metas]
+    joined = join_recordings(parts, Meta("lab", days[0], days[3], STEP)).meta
+    assert [node["name"] for node in joined.nodes] == ["a"]
+    b, c = joined.past_nodes
+    assert (b["first_seen"], b["last_seen"]) == (days[0].isoformat(), days[1].isoformat())
+    assert c == {"name": "c", **hour}

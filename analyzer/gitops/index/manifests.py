@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
 from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.scaler import is_scaler, read_scaler
+from analyzer.gitops.index.surroundings import DECLARED, rules, scheduling
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.custom import Fed
@@ -41,8 +43,15 @@ class Manifests:
         if item.is_workload:
             for container in _described(item.node, POD_PATHS[item.kind]):
                 self._container(arrival, container, item.kind, arrival.name)
+            told = scheduling(arrival)
+            if told is not None:
+                self.survey.scheduling[arrival.namespace, item.kind, arrival.name] = told
+        elif item.kind in DECLARED:
+            self.survey.rules.setdefault(item.kind, []).extend(rules(arrival))
         elif item.kind == "VerticalPodAutoscaler":
             self._vpa(arrival)
+        elif is_scaler(item.kind, item.group):
+            self._scaler(arrival)
         elif item.kind == "FluxInstance":
             self._flux_patches(arrival, ("spec", "kustomize", "patches"))
         elif item.is_flux_kustomization:
@@ -58,6 +67,13 @@ class Manifests:
             mode = node.text("spec", "updatePolicy", "updateMode") or "Auto"
             self.survey.vpas[arrival.namespace, kind, route.expand(name)] = mode
 
+    def _scaler(self, arrival: Arrival) -> None:
+        """Take down an autoscaler, and where its targets stand."""
+        if arrival.route.reachable is not False:
+            found = read_scaler(arrival, self._owner(arrival))
+            if found is not None:
+                self.survey.take_scaler(found)
+
     def _owner(self, arrival: Arrival) -> Owner:
         return Owner(arrival.object.kind, arrival.name, arrival.namespace)
 
@@ -72,6 +88,8 @@ class Manifests:
         """A container that a pod template of the object describes."""
         item, owner = arrival.object, self._owner(arrival)
         found = decide(arrival, container.path, container.name)
+        if found.gone:
+            return
         place = self.survey.place(found.file, found.address, owner, container.name, arrival.route)
         self.survey.expectations.append(
             Expectation(
@@ -186,6 +204,7 @@ class Manifests:
         item = arrival.object
         if item.is_application or item.kind in _HANDED_ON:
             return
+        found = []
         for path, node in walk(item.node):
             if not path or path[0] != "spec" or not is_block(str(path[-1]), node):
                 continue
@@ -195,6 +214,38 @@ class Manifests:
                     item.file, address, self._owner(arrival), None, arrival.route
                 )
                 self.survey.leave_unproven(place, f"unproven: {item.kind} is {UNKNOWN_KIND}")
+                found.append((path, place))
+        if len(found) == 1 and not custom.is_known(item.group, item.kind):
+            self._only_block(arrival, *found[0])
+
+    def _only_block(self, arrival: Arrival, path: Path, place: Place) -> None:
+        """The only resources that an object of an unknown kind states, outside of any list.
+
+        Whether they are a container's is for the cluster to show: by who owns its workload, by
+        its name, and by what it runs with.
+        """
+        item = arrival.object
+        if path[-1] != "resources" or any(isinstance(key, int) for key in path):
+            return
+        found = decide_field(arrival, path)
+        if found.confidence == "certain":
+            found.rule = f"{item.kind} is {UNKNOWN_KIND}, and states no other resources"
+            found.confidence = "likely"
+        self.survey.expectations.append(
+            Expectation(
+                arrival.namespace,
+                item.kind,
+                arrival.name,
+                custom.ANY,
+                "app",
+                place,
+                found.rule,
+                found.confidence,
+                arrival.route,
+                floors=self._floors(arrival, item.node.at(*path[:-1])),
+                leaves=found.leaves,
+            )
+        )
 
     # --- Flux's own controllers ---
 
@@ -281,15 +332,6 @@ def _described(node: Node, pod: Path, unnamed: str = "") -> list[_Described]:
                 kind = _container_type(group, container)
                 found.append(_Described((*pod, group, number), name, kind))
     return found
-
-
-def _touches(patch: Patch, path: Path) -> bool:
-    """Whether a patch of an object says anything of what stands at `path`, or above or below it."""
-    if not patch.is_json:
-        return patch.node.at(*path) is not None
-    wanted = "".join(f"/{key}" for key in path) + "/"
-    paths = [f"{operation.resolved.text('path') or ''}/" for operation in patch.node.items]
-    return any(wanted.startswith(each) or each.startswith(wanted) for each in paths)
 
 
 def _container_type(group: str, container: Node) -> str:

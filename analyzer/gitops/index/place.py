@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor
@@ -96,8 +97,9 @@ class Expectation:
     """A container that the repository should make run, and the place that decides its resources.
 
     Where patches state parts of it, `leaves` has every amount that is stated and where it has the
-    last word; what is stated nowhere would go to `place`. `floors` are what its own settings, as
-    the repository states them, ask of its memory.
+    last word; what is stated nowhere would go to `place`. `container` is `ANY` where a kind that is
+    not known here states amounts, and only what runs tells for whom. `floors` are what its own
+    settings, as the repository states them, ask of its memory.
     """
 
     namespace: str
@@ -145,7 +147,7 @@ class Expectation:
         """Whether a live container is the expected one, its cluster aside."""
         return (
             self.namespace == ref.namespace
-            and self.container == ref.container
+            and self.container in (ref.container, ANY)
             and self.fits(ref.kind, ref.workload)
         )
 

@@ -10,15 +10,17 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values
+from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.helm_release import find_releases
 from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.repository import Repository, is_templated, load_repository
@@ -29,6 +31,7 @@ from analyzer.gitops.render.program import Tools
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import ROWS
 from analyzer.gitops.text.tree import Node, YamlError, parse, walk
+from analyzer.scheduling import Scheduling
 from analyzer.workload import ContainerRef
 
 if TYPE_CHECKING:
@@ -51,6 +54,17 @@ class RepositoryIndex:
     notes: tuple[str, ...] = ()
     vpas: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
+    scheduling: Mapping[tuple[str, str, str], Scheduling] = field(default_factory=dict)
+    """What the pods of each workload ask of nodes, where nothing on the way changes it."""
+    rules: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
+    scalers: tuple[Scaler, ...] = ()
+    """Autoscalers on utilisation, those of other clusters among them."""
+
+    @cached_property
+    def scalers_of(self) -> Mapping[tuple[str, str, str], Sequence[Scaler]]:
+        """The autoscalers of this cluster by namespace, kind and name of what they scale."""
+        return _by((s for s in self.scalers if s.route.inside), lambda scaler: scaler.identity)
 
     @property
     def root(self) -> FilePath:
@@ -70,6 +84,12 @@ class RepositoryIndex:
         named = self._by_name.get((*here, ref.workload), [])
         numbers = sorted([*named, *self._by_name.get((*here, None), [])])
         return [self.expectations[number] for number in numbers]
+
+    @cached_property
+    def of_unknown_kinds(self) -> Mapping[tuple[str, str], Sequence[Expectation]]:
+        """What objects of unknown kinds state for a container: by namespace and ``Kind/name``."""
+        unknown = [e for e in self.expectations if e.container == ANY and e.route.inside]
+        return _by(unknown, lambda e: (e.namespace, f"{e.kind}/{e.workload}"))
 
     @cached_property
     def unreadable(self) -> Mapping[str, tuple[str, str]]:
@@ -180,6 +200,9 @@ def index_repository(
         survey.reach.rooted,
         tuple(survey.reach.notes),
         survey.vpas,
+        survey.scheduling,
+        survey.rules,
+        tuple(survey.scalers),
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.reach.foreign import made_by
 from analyzer.gitops.reach.objects import node_at
 from analyzer.gitops.reach.release import Owner, Release
@@ -23,6 +25,7 @@ from analyzer.gitops.text.resources import (
 from analyzer.gitops.text.spelling import read_cpu, read_memory
 from analyzer.gitops.text.tree import Node, YamlError
 from analyzer.quantity import Cpu, Memory
+from analyzer.scheduling import Scheduling
 
 
 @dataclass
@@ -35,8 +38,13 @@ class Survey:
     expectations: list[Expectation] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    scalers: list[Scaler] = field(default_factory=list)
     vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
+    scheduling: dict[tuple[str, str, str], Scheduling] = field(default_factory=dict)
+    """What the pods of each workload ask of nodes."""
+    rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
 
     def place(
         self,
@@ -67,6 +75,14 @@ class Survey:
         place = replace(place, refusal=refusal, generated=generated is not None)
         self.places[key] = place
         return place
+
+    def take_scaler(self, scaler: Scaler) -> None:
+        """Take down an autoscaler; targets in files that nobody writes by hand are not edited."""
+        targets = tuple(
+            replace(t, problem=t.problem or _generated_path(t.file, self.repository) or "")
+            for t in scaler.targets
+        )
+        self.scalers.append(replace(scaler, targets=targets))
 
     def claims(self, file: str, address: Address) -> bool:
         """Whether a place is at that address, or around it, already."""

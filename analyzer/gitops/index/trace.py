@@ -15,7 +15,7 @@ from analyzer.gitops.index.place import Confidence, Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.reach.release import Release
 from analyzer.quantity import Resources
-from analyzer.workload import ContainerRef
+from analyzer.workload import CONTROLLED_BY, ContainerRef
 
 _RELEASE_NAME = ("helm_toolkit_fluxcd_io_name", "helm_toolkit_fluxcd_io_namespace")
 _KUSTOMIZATION = ("kustomize_toolkit_fluxcd_io_name", "kustomize_toolkit_fluxcd_io_namespace")
@@ -79,6 +79,7 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
     named = index.naming(ref)
     fitting = [e for e in named if e.fits(ref.kind, ref.workload)]
     fitting += [e for e in named if _named_by_labels(container, e)]
+    fitting = fitting or _of_unknown_kind(container, index)
     if not fitting:
         return _without_expectation(container, index)
     live = [e for e in fitting if e.route.reachable is not False]
@@ -102,6 +103,36 @@ def trace_one(container: LiveContainer, index: RepositoryIndex) -> Trace:
             "several clusters, name the folder of one with --entry",
         )
     return _traced(container, agreeing[0])
+
+
+def _of_unknown_kind(container: LiveContainer, index: RepositoryIndex) -> list[Expectation]:
+    """What an object of an unknown kind states for a container of the workload that it controls.
+
+    Only where all speaks for it: the object's owner reference, the container's name, and exactly
+    the amounts that run. An operator may make several containers, and resources that look like
+    theirs may be another's.
+    """
+    ref = container.ref
+    owner, current = container.labels.get(CONTROLLED_BY), container.current
+    if current is None:
+        return []
+    key = (ref.namespace, owner or f"{ref.kind}/{ref.workload}")
+    return [
+        one
+        for one in index.of_unknown_kinds.get(key, ())
+        if _bears_name(one, ref.container) and one.stated.effective() == current.effective()
+    ]
+
+
+def _bears_name(expectation: Expectation, container: str) -> bool:
+    """Whether a container is called after its object, its kind or the part that states amounts."""
+    above = [str(key) for key in expectation.place.address.path[-2:-1]]
+    names = [expectation.workload or "", expectation.kind, *above]
+    return _bare(container) in [_bare(name) for name in names]
+
+
+def _bare(name: str) -> str:
+    return name.replace("-", "").lower()
 
 
 def _traced(container: LiveContainer, expectation: Expectation) -> Trace:

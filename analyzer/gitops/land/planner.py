@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
+from analyzer.gitops.land.companion import beside_of, half_done
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
 from analyzer.gitops.land.proven import Proof
-from analyzer.gitops.land.writes import Write, written
+from analyzer.gitops.land.writes import Beside, Write, written
+from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.refusal import EditRefusedError
 from analyzer.gitops.text.resources import (
@@ -111,12 +113,28 @@ class Planner:
         return _Intent(change, traced, expectation, writes)
 
     def _outcome(self, intent: _Intent) -> Outcome:
+        """The outcome of the amounts, and of what is to change with them."""
+        outcome, companions = self._amounts_outcome(intent), intent.change.companions
+        if isinstance(outcome, Advice) or not companions:
+            return outcome
+        found = [beside_of(one, intent.change.ref, self._index) for one in companions]
+        besides = tuple(one for one in found if isinstance(one, Beside))
+        problem = next((one for one in found if isinstance(one, str)), None)
+        edited = isinstance(outcome, Edited)
+        apart = next((one for one in besides if one.settled == edited), None)
+        if problem is None and apart is not None:
+            problem = half_done(apart, edited)
+        if problem is not None:
+            return intent.advice(problem)
+        return replace(outcome, besides=besides) if isinstance(outcome, Edited) else outcome
+
+    def _amounts_outcome(self, intent: _Intent) -> Outcome:
         place, stated = intent.place, intent.expectation.stated
         if place.refusal is not None and place.generated:
             return intent.advice(place.refusal)
         if all(BY_FIELD[write.field].of(stated) == write.amount for write in intent.writes):
             return Unchanged(intent.change, intent.trace)
-        problem = self._disagreement(intent) or _below_a_floor(intent)
+        problem = _standing_still(intent) or self._disagreement(intent) or _below_a_floor(intent)
         if problem is not None:
             return intent.advice(problem)
         outcome = self._edit(intent)
@@ -136,6 +154,8 @@ class Planner:
                     f"the place decides for {len(wanted)} containers that need different "
                     f"amounts: {names}"
                 )
+            if intent.expectation.container == ANY and len(wanted) > 1:
+                return f"which of {len(wanted)} containers the place decides for is not known"
             for other in self._index.fed_by.get(target, []):
                 problem = self._objection(intent, other, [each for each, _ in wanted])
                 if problem is not None:
@@ -147,7 +167,7 @@ class Planner:
     ) -> str | None:
         """What another container that the same amount decides for has against the edit."""
         mine = intent.expectation.route
-        if other.route.reachable is False:
+        if other.route.reachable is False or other is intent.expectation:
             return None
         who = "/".join(other.identity)
         if _lands_elsewhere(other, intent.expectation):
@@ -234,6 +254,12 @@ def _identity(ref: ContainerRef) -> tuple[str, str, str, str]:
 def _unplaced(traced: Trace) -> str:
     unproven = traced.confidence == "unproven"
     return f"the place is not proven: {traced.reason}" if unproven else traced.reason
+
+
+def _standing_still(intent: _Intent) -> str | None:
+    """What to say of an edit that nothing would apply at present."""
+    told = intent.expectation.route.suspended
+    return f"{told}: nothing that is merged arrives until it is resumed" if told else None
 
 
 def _moved_since(intent: _Intent) -> str | None:

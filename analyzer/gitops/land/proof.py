@@ -10,10 +10,10 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
 from analyzer.gitops.land.proven import Proof
-from analyzer.gitops.land.writes import Write, written
-from analyzer.gitops.reach.custom import workload_text
+from analyzer.gitops.land.writes import Beside, Write, written
+from analyzer.gitops.reach.custom import ANY, workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
-from analyzer.gitops.reach.release import Release
+from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.route import has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
@@ -59,12 +59,15 @@ class Claim(Protocol):
     def writes(self) -> Sequence[Write]: ...
 
 
+AnyClaim = Claim | Beside
+"""An edit of a container's amounts, or of what is written with them."""
+
 _CARRIERS = frozenset({"HelmRelease", HELM_CHART})
 """Objects that hand values on to a chart, and that kustomize builds like any other."""
 _ROUNDED = 1.1
 """How far above an amount its spelling in a decimal unit of two digits may lie."""
 
-Render = Callable[[Sequence[Claim]], Rendering]
+Render = Callable[[Sequence[AnyClaim]], Rendering]
 
 
 class Prover:
@@ -78,7 +81,7 @@ class Prover:
         self._index = index
         self._builder = RepositoryBuilder(index.repository, tools)
 
-    def verdicts(self, claims: Sequence[Claim]) -> list[Verdict]:
+    def verdicts(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
         """One verdict for each claim."""
         found: list[list[Verdict]] = [[] for _ in claims]
         builds: dict[Build, list[int]] = {}
@@ -89,7 +92,7 @@ class Prover:
             group = [claims[n] for n in concerned]
             for n, verdict in zip(concerned, self._build(build, group), strict=True):
                 found[n].append(verdict)
-        releases = [n for n, claim in enumerate(claims) if claim.place.owner.release is not None]
+        releases = [n for n, claim in enumerate(claims) if owner_of(claim).release is not None]
         for positions in _groups([_release_of(claims[n]) for n in releases]):
             concerned = [releases[position] for position in positions]
             group = [claims[n] for n in concerned]
@@ -97,37 +100,54 @@ class Prover:
                 found[n].append(verdict)
         return [_together(each) for each in found]
 
-    def _texts(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+    def _texts(self, claims: Sequence[AnyClaim]) -> Mapping[str, str]:
         """The files that some claims touch, with these made and no others."""
-        return written(self._index.texts, [write for claim in claims for write in claim.writes])
+        besides = [claim for claim in claims if isinstance(claim, Beside)]
+        amounts = [claim for claim in claims if not isinstance(claim, Beside)]
+        writes = [write for claim in amounts for write in claim.writes]
+        return written(self._index.texts, writes, besides)
 
     # --- kustomize ---
 
-    def _builds(self, claim: Claim) -> Iterator[Build]:
+    def _builds(self, claim: AnyClaim) -> Iterator[Build]:
         """Every build of a kustomize folder that takes what the claim writes.
 
         Charts that kustomize itself would render are left to helm.
         """
-        owner = claim.place.owner
+        owner = owner_of(claim)
         if owner.release is not None and owner.kind not in _CARRIERS:
             return
-        for write in claim.writes:
-            for other in self._index.fed_by.get((write.file, write.address), []):
-                build = build_of(other.route)
-                if build is not None and other.route.reachable is not False:
-                    yield build
+        fed = () if isinstance(claim, Beside) else self._fed_by(claim)
+        routes = claim.routes if isinstance(claim, Beside) else [each.route for each in fed]
+        for route in routes:
+            build = build_of(route)
+            if build is not None and route.reachable is not False:
+                yield build
 
-    def _build(self, build: Build, claims: Sequence[Claim]) -> list[Verdict]:
+    def _fed_by(self, claim: Claim) -> list[Expectation]:
+        """The containers that what the claim writes decides for."""
+        targets = [(write.file, write.address) for write in claim.writes]
+        return [other for target in targets for other in self._index.fed_by.get(target, [])]
+
+    def _aim_in(self, build: Build, claim: AnyClaim) -> _AnyAim:
+        """What a claim means to move in a build."""
+        if isinstance(claim, Beside):
+            return _BesideAim(claim, claim.owner.release is not None)
+        fed = [other for other in self._fed_by(claim) if build_of(other.route) == build]
+        return _Aim(claim, _is_handed_on(claim), fed)
+
+    def _build(self, build: Build, claims: Sequence[AnyClaim]) -> list[Verdict]:
         kustomize = self._builder.kustomize
         if kustomize is None:
             return [Verdict(None, "not rendered: there is no kubectl on PATH")] * len(claims)
         left_out = ", ".join(entry[:120] for entry in kustomize.left_out(build.folder))
 
-        def render(chosen: Sequence[Claim]) -> Rendering:
+        def render(chosen: Sequence[AnyClaim]) -> Rendering:
             return build.made_by(kustomize, self._texts(chosen))
 
+        aims = [self._aim_in(build, claim) for claim in claims]
         try:
-            verdicts = _judged(claims, render, in_values=True)
+            verdicts = _judged(aims, render, in_values=True)
         except RenderError as err:
             if left_out:
                 reason = f"not rendered: {left_out} lies outside the repository"
@@ -137,26 +157,32 @@ class Prover:
 
     # --- helm ---
 
-    def _release(self, claims: Sequence[Claim]) -> list[Verdict]:
-        owner = claims[0].place.owner
+    def _release(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
+        owner = owner_of(claims[0])
         helm = self._builder.helm
         if helm is None:
             return [Verdict(None, "not rendered: there is no helm on PATH")] * len(claims)
         # Stages of one release differ in their values: only that of the claim's own way is meant.
         named = self._index.releases_of.get(owner, ())
-        entry = claims[0].expectation.route.entry
+        entry = entry_of(claims[0])
         releases = [r for r in named if r.route.entry == entry] or named
         chart = helm.chart_of(releases[0], self._index.root) if releases else None
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
             return [Verdict(None, f"not rendered: {shown} is not at hand")] * len(claims)
 
-        def render(chosen: Sequence[Claim]) -> Rendering:
+        def render(chosen: Sequence[AnyClaim]) -> Rendering:
             values, post = self._installed(releases[0], self._texts(chosen))
             return helm.render(chart, owner.release or owner.name, owner.namespace, values, post)
 
+        aims: list[_AnyAim] = [
+            _BesideAim(claim, False)
+            if isinstance(claim, Beside)
+            else _Aim(claim, False, [claim.expectation])
+            for claim in claims
+        ]
         try:
-            return _judged(claims, render, in_values=False)
+            return _judged(aims, render, in_values=False)
         except RenderError as err:
             return [Verdict(None, f"not rendered: {err}")] * len(claims)
 
@@ -176,34 +202,47 @@ class Prover:
 # --- judging what moved -------------------------------------------------------------------------
 
 
-def _judged(claims: Sequence[Claim], render: Render, *, in_values: bool) -> list[Verdict]:
-    """One verdict for each claim, of what `render` shows. Raises `RenderError`.
+def _judged(aims: Sequence[_AnyAim], render: Render, *, in_values: bool) -> list[Verdict]:
+    """One verdict for each aim, of what `render` shows. Raises `RenderError`.
 
     `in_values`: an edit of Helm values shows in the object that carries them, not in containers.
     """
-    before, after = render([]), render(claims)
+    before, after = render([]), render([aim.claim for aim in aims])
     moved = moves(before, after)
     if moved and not in_values:
         noise = {(m.owner, m.path, m.sink) for m in moves(before, render([]))}
         moved = [m for m in moved if (m.owner, m.path, m.sink) not in noise]
-    aims = [_Aim(claim, in_values and claim.place.owner.release is not None) for claim in claims]
     shown = _Shown(moved, after)
     stray = shown.stray(aims)
-    found = []
-    for aim in aims:
-        problem = aim.problem(shown)
-        if problem is None and stray:
-            alone = moved if len(claims) == 1 else moves(before, render([aim.claim]))
-            problem = _stray(stray, aim, alone)
-        found.append(_verdict(shown, problem, aim.carried))
-    return found
+    blamed = _blamed(aims, stray, before, render) if stray else {}
+    problems = (aim.problem(shown) or blamed.get(id(aim)) for aim in aims)
+    return [_verdict(shown, found, aim.carried) for aim, found in zip(aims, problems, strict=True)]
 
 
-def _stray(stray: Sequence[Move], aim: _Aim, alone: Sequence[Move]) -> str | None:
-    """What moved that nobody meant, if this claim moves it when it is made alone."""
-    strayed = {(move.owner, move.path) for move in stray}
-    mine = [m for m in alone if not aim.meant(m) and (m.owner, m.path) in strayed]
-    return f"{mine[0]} changed as well" if mine else None
+def _is_handed_on(claim: Claim) -> bool:
+    """Whether what is written is handed on to a chart or to an operator that nobody knows here."""
+    return claim.place.owner.release is not None or claim.expectation.container == ANY
+
+
+def _blamed(
+    aims: Sequence[_AnyAim], stray: Sequence[Move], before: Rendering, render: Render
+) -> dict[int, str]:
+    """What each aim, by its id, moves that nobody meant, looked for in halves of all the claims.
+
+    What only several claims together move is laid to each of them.
+    """
+    told = f"{stray[0]} changed as well"
+    if len(aims) == 1:
+        return {id(aims[0]): told}
+    spots = {(move.owner, move.path, move.sink) for move in stray}
+    found: dict[int, str] = {}
+    for half in (aims[: len(aims) // 2], aims[len(aims) // 2 :]):
+        after = render([aim.claim for aim in half])
+        alone = _Shown(moves(before, after), after).stray(half)
+        mine = [move for move in alone if (move.owner, move.path, move.sink) in spots]
+        if mine:
+            found |= _blamed(half, mine, before, render)
+    return found or dict.fromkeys(map(id, aims), told)
 
 
 def _verdict(shown: _Shown, problem: str | None, carried: bool) -> Verdict:
@@ -244,12 +283,12 @@ class _Shown:
             yield meant
         yield from self._waiting
 
-    def moves(self, aim: _Aim) -> list[Move]:
+    def moves(self, aim: _AnyAim) -> list[Move]:
         """What moved in the container or in the object of a claim, in order."""
-        keys = {None, aim.sink, aim.owner}
-        return [self._moved[n] for n in sorted(n for key in keys for n in self._near.get(key, ()))]
+        near = {n for key in aim.keys for n in self._near.get(key, ())}
+        return [self._moved[n] for n in sorted(near)]
 
-    def stray(self, aims: Sequence[_Aim]) -> list[Move]:
+    def stray(self, aims: Sequence[_AnyAim]) -> list[Move]:
         """What moved that none of all the claims accounts for."""
         meant = {id(move) for aim in aims for move in self.moves(aim) if aim.meant(move)}
         carried = [aim for aim in aims if aim.carried]
@@ -275,14 +314,25 @@ def _carrier(move: Move) -> str:
 
 
 class _Aim:
-    """What one claim means to move in a rendering."""
+    """What one claim means to move in a rendering.
 
-    def __init__(self, claim: Claim, carried: bool) -> None:
+    `fed` are the containers there that it decides for; its own is not among them in the build of
+    somebody else who takes the same file.
+    """
+
+    def __init__(self, claim: Claim, carried: bool, fed: Sequence[Expectation]) -> None:
         self.claim = claim
         self.carried = carried
         self.sink = sink_of(claim.expectation)
         self.owner = (claim.place.owner.kind, claim.place.owner.name)
+        self.at_home = any(each.identity == claim.expectation.identity for each in fed)
+        self._fed = {sink_of(each): each for each in fed}
         self._wanted = {write.field: write for write in claim.writes}
+
+    @property
+    def keys(self) -> set[Hashable]:
+        """By what the moves that it may account for are found."""
+        return {None, self.owner, self.sink, *self._fed}
 
     def meant(self, move: Move) -> bool:
         """Whether the claim accounts for a value that moved."""
@@ -305,30 +355,34 @@ class _Aim:
         return (kind, self.claim.expectation.route.expand(name)) == self.owner
 
     def _in_container(self, move: Move) -> bool:
-        return self._here(move) and ".".join(map(str, move.path)) in self._wanted
+        """Whether a value stands in the resources of a container that the claim decides for."""
+        if move.sink is None or ".".join(map(str, move.path)) not in self._wanted:
+            return False
+        return any(_stands_in(move, each) for each in self._meant(move.sink))
 
-    def _here(self, move: Move) -> bool:
-        """Whether a value stands in the resources of the container that is meant."""
-        route, stated = self.claim.expectation.route, move.owner[1]
-        place = not stated or route.namespace is not None or route.expand(stated) == self._namespace
-        return move.sink is not None and self._is_mine(move.sink) and place
-
-    @property
-    def _namespace(self) -> str:
-        return self.claim.expectation.namespace
+    def _meant(self, sink: Sink) -> Iterable[Expectation]:
+        """The containers fed by the claim that a rendered one may be."""
+        if has_variable(sink.workload):
+            return [each for each in self._fed.values() if _is_rendered(each, sink)]
+        return [self._fed[sink]] if sink in self._fed else []
 
     def _is_mine(self, sink: Sink) -> bool:
-        expand = self.claim.expectation.route.expand
-        return replace(sink, workload=expand(sink.workload)) == self.sink
+        return _is_rendered(self.claim.expectation, sink)
 
     def problem(self, shown: _Shown) -> str | None:
         """What speaks against the claim in its own container; None where all came out as meant."""
+        if not self.at_home:
+            return None
         moved = shown.moves(self)
         if self.carried or not any(map(self._is_mine, shown.sinks(self.sink))):
             if any(self._is_carried(m) and self._in_carrier(m) for m in (*moved, *shown.configs)):
                 return None
             return f"nothing changed in {self.claim.place.owner}, so that the edit has no effect"
-        mine = [move for move in moved if self._in_container(move) and self._here(move)]
+        mine = [
+            move
+            for move in moved
+            if self._in_container(move) and move.sink is not None and self._is_mine(move.sink)
+        ]
         if not mine:
             return f"{self.sink} did not change: something else decides, the edit has no effect"
         for field, write in self._wanted.items():
@@ -336,6 +390,71 @@ class _Aim:
             if found is not None and not _is(write.amount, found.after):
                 return f"{self.sink} would get {field} {found.after} and not {write.amount}"
         return None
+
+
+class _BesideAim:
+    """What an edit beside the amounts means to move in a rendering."""
+
+    def __init__(self, claim: Beside, carried: bool) -> None:
+        self.claim = claim
+        self.carried = carried
+        self.owner = (claim.owner.kind, claim.owner.name) if carried else claim.object
+
+    @property
+    def keys(self) -> set[Hashable]:
+        """By what the moves that it may account for are found."""
+        return {None, self.owner}
+
+    def meant(self, move: Move) -> bool:
+        """Whether the edit accounts for a value that moved."""
+        if not self.carried:
+            return self._is_object(move) and move.path == self.claim.path
+        if move.owner[0] in _CONFIGS:
+            return True
+        whole = "\n" in str(move.before) or "\n" in str(move.after)
+        ends = move.path[-1:] == self.claim.address.full_path()[-1:]
+        return self._is_object(move) and (whole or ends or "valuesFrom" in move.path)
+
+    def _is_object(self, move: Move) -> bool:
+        kind, name = _carrier(move), move.owner[2]
+        return any((kind, route.expand(name)) == self.owner for route in self.claim.routes)
+
+    def problem(self, shown: _Shown) -> str | None:
+        """What speaks against the edit; None where it came out as meant."""
+        mine = [move for move in (*shown.moves(self), *shown.configs) if self.meant(move)]
+        kind, name = self.owner
+        if not mine:
+            return f"{kind}/{name} did not change: something else decides {self.claim.title}"
+        wrong = [move for move in mine if str(move.after) != str(self.claim.value)]
+        if wrong and not self.carried:
+            return f"{kind}/{name} would get {wrong[0].after} and not {self.claim.value}"
+        return None
+
+
+_AnyAim = _Aim | _BesideAim
+
+
+def owner_of(claim: AnyClaim) -> Owner:
+    """The object whose text a claim edits."""
+    return claim.owner if isinstance(claim, Beside) else claim.place.owner
+
+
+def entry_of(claim: AnyClaim) -> str:
+    """Where the way of what a claim edits begins."""
+    return claim.routes[0].entry if isinstance(claim, Beside) else claim.expectation.route.entry
+
+
+def _is_rendered(expectation: Expectation, sink: Sink) -> bool:
+    """Whether a rendered container is the expected one, once Flux has filled in its name."""
+    named = replace(sink, workload=expectation.route.expand(sink.workload))
+    return named == sink_of(expectation)
+
+
+def _stands_in(move: Move, expectation: Expectation) -> bool:
+    """Whether the object of a value is in the namespace of the expected container."""
+    route, stated = expectation.route, move.owner[1]
+    elsewhere = stated and route.namespace is None
+    return not elsewhere or route.expand(stated) == expectation.namespace
 
 
 def _is(amount: Amount | None, text: object) -> bool:
@@ -369,9 +488,9 @@ def sink_of(expectation: Expectation) -> Sink:
     return Sink(expectation.kind, workload, expectation.container)
 
 
-def _release_of(claim: Claim) -> Hashable:
+def _release_of(claim: AnyClaim) -> Hashable:
     """What claims of one release on one way to a cluster have in common."""
-    return claim.place.owner, claim.expectation.route.entry
+    return owner_of(claim), entry_of(claim)
 
 
 def _groups(keys: Sequence[Hashable]) -> Iterable[list[int]]:

@@ -12,6 +12,7 @@ class Proof:
     `fields` are the leaves that changed. `rendered_with` names the program and its version; then
     `changed` of `containers` rendered ones changed, exactly those meant, and `without` says what
     had to be left out of the rendering. Where nothing was rendered, `not_rendered` says why.
+    `along` says in a sentence each how what is written with it was proven, where otherwise.
     """
 
     fields: tuple[str, ...]
@@ -20,6 +21,7 @@ class Proof:
     containers: int = 0
     without: str = ""
     not_rendered: str = ""
+    along: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -29,6 +31,10 @@ class Proof:
     @property
     def rendering(self) -> str:
         """What rendering showed, or why there was none."""
+        return "; ".join((self._own_rendering, *self.along))
+
+    @property
+    def _own_rendering(self) -> str:
         if not self.rendered_with:
             return self.not_rendered
         count = f"{self.changed} of {self.containers} containers changed, as intended"

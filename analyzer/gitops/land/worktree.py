@@ -255,14 +255,17 @@ def _refuse_what_was_deleted(root: Path, branch: str, made: str | None, message:
         )
 
 
-def write_tree(root: Path, base: str, edits: Edits) -> str:
+def write_tree(
+    root: Path, base: str, edits: Edits, variables: Mapping[str, str] | None = None
+) -> str:
     """The tree of the commit `base` with `edits` in it; its id. Nothing that is seen moves.
 
-    Paths of `edits` count from `root`, which may lie below the top of the repository. Raises
+    Paths of `edits` count from `root`, which may lie below the top of the repository. With
+    `variables` for its environment git gets what a partial clone lacks of them. Raises
     `GitOpsError` where `base` does not hold the text that an edit was made from.
     """
     with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
-        extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        extra = {**(variables or {}), "GIT_INDEX_FILE": str(Path(folder) / "index")}
         git(root, "read-tree", base, extra=extra)
         prefix = git(root, "rev-parse", "--show-prefix").strip()
         for file, (before, after) in sorted(edits.items()):
@@ -290,7 +293,7 @@ def _stage(root: Path, path: str, texts: tuple[str, str], extra: Mapping[str, st
     if not entry:
         raise GitOpsError(f"expected {path} in the last commit, found it is not tracked")
     mode, blob = entry.split()[:2]
-    committed = git(root, "cat-file", "blob", blob)
+    committed = git(root, "cat-file", "blob", blob, extra=extra)
     if mode != "120000" and committed == _unix(before) != before:
         # The checkout turned line endings around, and a commit turns them back.
         before, after = committed, _unix(after)
@@ -365,9 +368,46 @@ def git(
     except subprocess.TimeoutExpired as err:
         raise GitOpsError(f"git {arguments[0]} did not finish in {limit:.0f} s") from err
     if done.returncode != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-200:]
-        raise GitOpsError(f"git {arguments[0]} failed in {root}: {said}")
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise GitOpsError(f"git {arguments[0]} failed in {root}: {_reason(said)}")
     return done.stdout.decode("utf-8", "surrogateescape")
+
+
+_REFUSED = (
+    (
+        r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "the host's key is none that is known for it; compare it with the one that the forge "
+        "publishes, and put that into git.known_hosts",
+    ),
+    (
+        r"UNPROTECTED PRIVATE KEY FILE|bad permissions",
+        "ssh uses no private key that others may read; let its file belong to root, or be readable "
+        "by its owner alone (chmod 600)",
+    ),
+    (
+        r"Load key .*: (error in libcrypto|invalid format)|Load key .*: No such file",
+        "the private key cannot be read; name the file of one without a passphrase in git.ssh_key",
+    ),
+    (
+        r"Permission denied \(publickey|marked as read only|DEPLOY_KEY_READ_ONLY",
+        "the key is refused; name one in git.ssh_key that may write to the repository",
+    ),
+    (
+        r"Authentication failed|could not read (Username|Password)|returned error: 40[13]\b",
+        "the token is refused, may not do this, or is missing; renew it, and name its file in "
+        "forge.token_file",
+    ),
+    (r"Could not resolve host", "the name of the host leads nowhere; check the address"),
+)
+"""What git and ssh say of being refused, and what there is to do."""
+
+
+def _reason(said: str) -> str:
+    """Why git failed: what to do where it is known, else the end of what it complained about."""
+    for pattern, advice in _REFUSED:
+        if re.search(pattern, said):
+            return advice
+    return said[-200:]
 
 
 def clone(

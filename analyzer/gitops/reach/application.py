@@ -21,6 +21,7 @@ from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, YamlError, parse
 
 _MAX_DEPTH = 20
+_SKIPPED = "argocd.argoproj.io/skip-reconcile"
 _HERE = frozenset({"https://kubernetes.default.svc", "in-cluster"})
 _REPO_URL = re.compile(r"repoURL:[ \t]*[\"']?([^\s\"',}]+)")
 
@@ -52,6 +53,7 @@ class _Application:
             reachable=self.begun.reachable,
             entry=self._entry,
             inside=self.begun.inside,
+            suspended=self.begun.suspended,
         )
 
     @property
@@ -89,6 +91,7 @@ class Applications:
         self._reach = kustomizations.reach
         self._files = kustomizations.repository.files
         self._seen: set[tuple[str, str, str, str]] = set()
+        self._charts: set[str] = set()
 
     @cached_property
     def _own(self) -> frozenset[str]:
@@ -113,11 +116,15 @@ class Applications:
         item, spec = arrival.object, arrival.node.at("spec")
         if spec is None:
             return
-        address = item.address.below("spec")
+        address, begun = item.address.below("spec"), replace(arrival.route, suspended="")
         if item.kind == "ApplicationSet":
-            self._generate(item.file, address, spec, depth, arrival.route)
+            self._generate(item.file, address, spec, depth, begun)
         else:
-            found = _Application(item.file, address, spec, arrival.name, arrival.route)
+            if arrival.node.text("metadata", "annotations", _SKIPPED) == "true":
+                told = f"the Application {arrival.name} is told to skip reconciling"
+                self._reach.notes.append(told)
+                begun = replace(begun, suspended=told)
+            found = _Application(item.file, address, spec, arrival.name, begun)
             self._follow(found, depth)
 
     def values_of_argocd_apps(self, file: str, address: Address, root: Node, inside: bool) -> bool:
@@ -252,10 +259,7 @@ class Applications:
         self, application: _Application, source: Node, folder: str, depth: int
     ) -> None:
         """Applications that are templates of a chart: made by helm where it is at hand."""
-        templates = f"{folder}/templates/"
-        files = {**self._repository.unread, **self._files}
-        texts = (self._repository.text(file) for file in files if file.startswith(templates))
-        if not any("argoproj.io" in text and "Application" in text for text in texts):
+        if not self.is_chart_of_applications(folder):
             return
         release = application.text(source, "helm", "releaseName") or application.name
         given = self._given(application, source, address=Address(0, ()), folder=folder)
@@ -265,7 +269,29 @@ class Applications:
                 f"{application.name}: the Applications that the chart {folder} makes"
             )
             return
-        begun = replace(application.route, root=f"the chart {folder}")
+        self._follow_made(folder, made, application.route, depth)
+
+    def is_chart_of_applications(self, folder: str) -> bool:
+        """Whether a chart of the repository has Applications among its templates."""
+        templates = f"{folder}/templates/"
+        files = {**self._repository.unread, **self._files}
+        texts = (self._repository.text(file) for file in files if file.startswith(templates))
+        return any("argoproj.io" in text and "Application" in text for text in texts)
+
+    def follow_chart(self, folder: str, begun: Route) -> None:
+        """Follow what a chart makes with its own values, unless an Application led there."""
+        if folder in self._charts or not self.is_chart_of_applications(folder):
+            return
+        made = self._builder.chart(folder, PurePosixPath(folder).name, "argocd", {})
+        if made is None:
+            self._reach.leave_open(f"the Applications that the chart {folder} makes")
+        else:
+            self._follow_made(folder, made, begun, 0)
+
+    def _follow_made(self, folder: str, made: Sequence[Node], begun: Route, depth: int) -> None:
+        """Follow the Applications among what a chart made."""
+        self._charts.add(folder)
+        begun = replace(begun, root=f"the chart {folder}")
         for node in made:
             spec, name = node.at("spec"), node.text("metadata", "name") or ""
             if spec is None or not is_application(node):

@@ -100,6 +100,11 @@ def rules() -> Mapping[tuple[str, str], tuple[Rule, ...]]:
     return found
 
 
+def is_known(group: str, kind: str) -> bool:
+    """Whether the table has the kind, and so every field of it that is known to decide."""
+    return (group, kind) in rules()
+
+
 def fed_by(group: str, kind: str, node: Node, name: str) -> Iterator[Fed]:
     """Every field of an object called `name` that decides for a container, or could."""
     for rule in rules().get((group, kind), ()):

@@ -12,7 +12,7 @@ from analyzer.gitops.reach import overlay
 from analyzer.gitops.reach.kustomization import Kustomizations
 from analyzer.gitops.reach.objects import Object
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, join
-from analyzer.gitops.reach.route import Arrival, Patch, Route, Steering
+from analyzer.gitops.reach.route import Arrival, Patch, Route, Steering, told_suspended
 from analyzer.gitops.text.tree import Node
 
 _MAX_DEPTH = 20
@@ -60,6 +60,7 @@ class FluxKustomizations:
             reachable=arrival.route.reachable,
             entry=entry,
             inside=arrival.route.inside,
+            suspended=told_suspended(arrival, self.reach),
         )
         components = [join(folder, node.value) for node in spec.sequence("spec", "components")]
         extra = [p for c in components if c for p in self._kustomizations.component_patches(c, 0)]

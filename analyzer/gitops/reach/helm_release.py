@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from analyzer.gitops.reach.objects import node_at
 from analyzer.gitops.reach.release import Owner, Release, post_renderers
 from analyzer.gitops.reach.repository import Repository
-from analyzer.gitops.reach.route import Arrival, HelmSource, Reach
+from analyzer.gitops.reach.route import Arrival, HelmSource, Reach, told_suspended
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse
 
@@ -53,10 +53,11 @@ class _Releases:
             values.append((item.file, item.address.below("spec", "values"), inline))
         values += self._values_patches(arrival)
         overruled = _overwritten(arrival)
+        told = told_suspended(arrival, self._reach)
         self.releases.append(
             Release(
                 owner,
-                arrival.route,
+                replace(arrival.route, suspended=told) if told else arrival.route,
                 tuple(values),
                 (),
                 folder,

@@ -191,6 +191,17 @@ class _Roots:
                     if root is not None:
                         follow = self.walker.applications.values_of_argocd_apps
                         self.reach.rooted |= follow(file, address, root, inside) and inside
+        self._charts_of_applications()
+
+    def _charts_of_applications(self) -> None:
+        """Charts that make Applications and that somebody installs by hand, if anybody does."""
+        for file in self.repository.files:
+            if PurePosixPath(file).name != "Chart.yaml" or "/charts/" in file:
+                continue
+            folder = str(PurePosixPath(file).parent)
+            asked_for = True if folder == self.entry else None
+            route = Route("Argo CD", entry=folder, inside=self._within(folder), reachable=asked_for)
+            self.walker.applications.follow_chart(folder, route)
 
     def _made_by_applications(self, files: Iterable[str]) -> set[str]:
         """The files that Applications of other files apply: these are followed from there."""

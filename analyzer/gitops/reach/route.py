@@ -75,7 +75,8 @@ class Route:
 
     `namespace` overrides the object's own, `otherwise` is for one that states none.
     `kustomization` names the Flux Kustomization and `application` the Argo CD Application that
-    applies it. `top` is the outermost kustomize folder on the way, None where the file is applied
+    applies it, `suspended` what is to be told of one that does not apply anything at present.
+    `top` is the outermost kustomize folder on the way, None where the file is applied
     as it stands. `entry` is the file or folder at which the way began: two entries may be two
     clusters. `inside` says whether it is one of those that were asked for.
     """
@@ -96,6 +97,7 @@ class Route:
     reachable: bool | None = True
     entry: str = ""
     inside: bool = True
+    suspended: str = ""
 
     def expand(self, text: str) -> str:
         """`text` with the variables this route knows put in; unknown ones stay.
@@ -137,6 +139,14 @@ class Arrival:
             own = self.built.text("metadata", "namespace")
         found = self.route.namespace or own or self.route.otherwise or "default"
         return self.route.expand(found)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether a patch on the way takes the object away."""
+        return any(
+            patch.node.text("$patch") == "delete" and patch.applies_to(self.object, self.namespace)
+            for patch in self.route.patches
+        )
 
     @property
     def name(self) -> str:
@@ -211,6 +221,19 @@ class Reach:
         governed = any(file.startswith(f"{folder}/") for folder in self.governed)
         other = any(file.startswith(f"{folder}/") for folder in self.others)
         return False if self.rooted and self.complete and governed and not other else None
+
+
+def told_suspended(arrival: Arrival, reach: Reach) -> str:
+    """What to tell of an object of Flux's that is told to stand still; empty where it is not.
+
+    It is told among the notes as well.
+    """
+    if not arrival.node.flag("spec", "suspend"):
+        return ""
+    told = f"the {arrival.object.kind} {arrival.namespace}/{arrival.name} is suspended"
+    if told not in reach.notes:
+        reach.notes.append(told)
+    return told
 
 
 def selects(wanted: Mapping[str, str], found: Object, namespace: str | None) -> bool:

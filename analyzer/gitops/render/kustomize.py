@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from analyzer.gitops.reach.builder import Built
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, inside, join
-from analyzer.gitops.render.program import kustomize_version, run
+from analyzer.gitops.render.program import as_json, kustomize_version, run
 from analyzer.gitops.render.rendering import Rendering, read_rendering
 from analyzer.gitops.text.tree import Node, YamlError, parse, plain, walk
 
@@ -90,7 +90,7 @@ class Kustomize:
         named = added.pop("components", [])
         components = [f"../repository/{path}" for path in named] if isinstance(named, list) else []
         kustomization = {"resources": [f"../repository/{folder}"], "components": components}
-        (where / "kustomization.yaml").write_text(json.dumps({**kustomization, **added}), "utf-8")
+        (where / "kustomization.yaml").write_text(as_json({**kustomization, **added}), "utf-8")
         return where
 
     def _write(self, texts: Mapping[str, str]) -> None:
@@ -156,7 +156,7 @@ class Kustomize:
             for key, value in found.items()
             if key not in _NEVER
         }
-        return text if kept == found else json.dumps(kept)
+        return text if kept == found else as_json(kept)
 
     def _stays(self, folder: str, reference: str) -> bool:
         below = join(folder, reference)

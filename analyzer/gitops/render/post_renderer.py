@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyzer.gitops.render.program import RenderError, run
+from analyzer.gitops.render.program import RenderError, as_json, run
 
 
 class PostRenderer:
@@ -33,5 +33,5 @@ class PostRenderer:
             build.mkdir()
             (build / "all.yaml").write_text(text, "utf-8")
             kustomization = {**json.loads(renderer), "resources": ["all.yaml"]}
-            (build / "kustomization.yaml").write_text(json.dumps(kustomization), "utf-8")
+            (build / "kustomization.yaml").write_text(as_json(kustomization), "utf-8")
             return run([str(self._kubectl), "kustomize", str(build)], Path(folder))

@@ -6,6 +6,7 @@ and within limits of time, memory and output: charts and kustomizations come fro
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -24,6 +25,7 @@ _TIMEOUT = 120.0
 _MEMORY = 4 * 2**30
 """Bytes of address space: Go sets aside several times of what it uses."""
 _OUTPUT = 256 * 2**20
+_UNPRINTABLE = re.compile("[\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _NOWHERE = "http://127.0.0.1:9"
 """A proxy that answers nobody."""
 
@@ -45,6 +47,16 @@ def find_tools(charts: Iterable[Path] = (), *, path: str | None = None) -> Tools
     """The programs on `path` (the process's own by default), with the given chart folders."""
     kubectl, helm = (shutil.which(name, path=path) for name in ("kubectl", "helm"))
     return Tools(Path(kubectl) if kubectl else None, Path(helm) if helm else None, tuple(charts))
+
+
+def as_json(value: object) -> str:
+    """A value as JSON that helm and kustomize read, which take it for YAML.
+
+    To them half of a character above U+FFFF, as JSON may spell it, is an error; what YAML does not
+    allow as it is stays spelled out.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def run(command: Sequence[str], home: Path) -> str:

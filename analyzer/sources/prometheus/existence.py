@@ -35,6 +35,15 @@ from analyzer.usage import Usage
 _RECENT = timedelta(minutes=15)
 """How far back what exists is looked for: several scrapes of kube-state-metrics."""
 _COLUMNS = ("namespace", "pod", "workload_kind", "workload", "node", "started", "ended", "owner")
+_ASKED = (
+    "priority_class",
+    "overhead_cpu_cores",
+    "overhead_memory_bytes",
+    "tolerations",
+    "node_selector",
+    "other_requests",
+)
+"""Columns of what a pod asks of nodes, and of whom it comes before."""
 
 
 def read_living(connection: Connection, dialect: Dialect, facts: Facts) -> bool:
@@ -103,8 +112,11 @@ def read_pods(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> Non
 
 def _note_node(facts: Facts, labels: dict[str, str]) -> None:
     node = own(labels, "node")
+    pod = container_name(labels)[:2]
     if node:
-        facts.nodes_of[container_name(labels)[:2]] = node
+        facts.nodes_of[pod] = node
+    if labels.get("priority_class"):
+        facts.scheduling.setdefault(pod, {})["priority_class"] = labels["priority_class"]
 
 
 def build_pods(facts: Facts, usage: Usage, grid: Grid) -> pd.DataFrame:
@@ -118,7 +130,7 @@ def build_pods(facts: Facts, usage: Usage, grid: Grid) -> pd.DataFrame:
             seen[name[:2]] = line[0][0], line[-1][0]
     living = None if facts.living is None else {name[:2] for name in facts.living}
     rows = [_row(facts, pod, life, living, grid) for pod, life in sorted(seen.items())]
-    return validate_pods(pd.DataFrame(rows, columns=list(_COLUMNS)))
+    return validate_pods(pd.DataFrame(rows, columns=[*_COLUMNS, *_ASKED]))
 
 
 def _row(
@@ -140,6 +152,7 @@ def _row(
         "started": _moment(facts.started.get(pod, life[0] - grid.step.total_seconds())),
         "ended": None if lives else _moment(life[1]),
         "owner": "/".join(owner) if owner else None,
+        **facts.scheduling.get(pod, {}),
     }
 
 

@@ -60,6 +60,10 @@ _FIELDS = {
     ("limits", "memory"): "memory_limit_bytes",
 }
 _RECENT = timedelta(minutes=15)
+_OVERHEAD = {"cpu": "overhead_cpu_cores", "memory": "overhead_memory_bytes"}
+_OVERHEADS = frozenset(_OVERHEAD.values())
+_LEAST = {"cpu": 0.0005, "memory": 1.0}
+"""What is less than this of cores or bytes is nothing."""
 _TOGETHER = 200
 _POINTS = 200_000
 _INIT = ("", "init_")
@@ -102,6 +106,8 @@ class Facts:
     vpas: dict[WorkloadName, str] = field(default_factory=dict)
     """The update modes of VerticalPodAutoscalers, by what they scale."""
     nodes: list[dict[str, Any]] = field(default_factory=list)
+    past_nodes: list[dict[str, Any]] = field(default_factory=list)
+    """Nodes that were there within the window and are gone."""
     quotas: list[dict[str, Any]] = field(default_factory=list)
     limit_ranges: list[dict[str, Any]] = field(default_factory=list)
     living: set[ContainerName] | None = None
@@ -113,6 +119,12 @@ class Facts:
     """Why containers ended last."""
     started: dict[PodName, float] = field(default_factory=dict)
     nodes_of: dict[PodName, str] = field(default_factory=dict)
+    scheduling: dict[PodName, dict[str, Any]] = field(default_factory=dict)
+    """What pods ask of nodes besides their containers' CPU and memory, by column."""
+    budgets: list[dict[str, Any]] = field(default_factory=list)
+    """What PodDisruptionBudgets allow."""
+    recent: timedelta = _RECENT
+    """How far back what exists is looked for: several scrapes of kube-state-metrics."""
     _lines: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -396,20 +408,35 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
 def read_pod_settings(connection: Connection, dialect: Dialect, facts: Facts) -> None:
     """Requests and limits that are declared for a pod as a whole, as the scheduler tells them.
 
-    It tells the sum of what holds for a pod. Where its containers declare nothing of a resource,
-    the pod itself does.
+    It tells the sum of what holds for a pod, with the overhead of its RuntimeClass on top. Where
+    its containers declare nothing of a resource, what is left without overhead the pod itself
+    declares. Of a RuntimeClass whose overhead is not told, nothing is taken for declared.
     """
     state = tuple(m for m in dialect.state if m.label not in ("job", "instance"))
+    foreign = _unknown_runtimes(connection, dialect, facts)
     for which in ("request", "limit"):
         series = selector(f"kube_pod_resource_{which}", (*state, one_of("resource", _RESOURCES)))
         query = largest_by(
             (*_IDENTITY, "resource"), over("last_over_time", series, left_open(_RECENT))
         )
         for sample in connection.instant(query, facts.asof):
-            pod = container_name(sample.labels)[:2]
-            column = _FIELDS[f"{which}s", sample.labels["resource"]]
-            if sample.value > 0 and column not in facts.declared.get(pod, ()):
-                facts.pod_settings.setdefault(pod, {})[f"pod_{column}"] = sample.value
+            pod, resource = container_name(sample.labels)[:2], sample.labels["resource"]
+            column = _FIELDS[f"{which}s", resource]
+            overhead = facts.scheduling.get(pod, {}).get(_OVERHEAD[resource], 0.0)
+            left = sample.value - overhead
+            # Sums of floats are off by a hair, and nobody declares less than a millicore.
+            declared = left > _LEAST[resource] and pod not in foreign
+            if declared and column not in facts.declared.get(pod, ()):
+                facts.pod_settings.setdefault(pod, {})[f"pod_{column}"] = round(left, 6)
+
+
+def _unknown_runtimes(connection: Connection, dialect: Dialect, facts: Facts) -> set[PodName]:
+    """The pods with a RuntimeClass of which no overhead is told."""
+    series = selector("kube_pod_runtimeclass_name_info", dialect.state)
+    query = over("last_over_time", series, left_open(_RECENT))
+    pods = {container_name(s.labels)[:2] for s in connection.instant(query, facts.asof)}
+    told = {pod for pod, columns in facts.scheduling.items() if columns.keys() & _OVERHEADS}
+    return pods - told
 
 
 def read_labels(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
@@ -529,7 +556,9 @@ def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Fact
             node["cpu_allocatable_cores"] = value
         elif resource == "memory":
             node["memory_allocatable_bytes"] = int(value)
-        elif "gpu" in resource:
+        else:
+            node.setdefault("allocatable", {})[resource] = value
+        if "gpu" in resource:
             node["gpus"] += int(value)
     for name, labels in _node_labels(connection, state, grid).items():
         if name in nodes:
@@ -542,14 +571,29 @@ def _node_labels(connection: Connection, state: Matchers, grid: Grid) -> dict[st
     query = over("last_over_time", selector("kube_node_labels", state), timedelta(hours=1))
     found: dict[str, dict[str, str]] = {}
     for sample in connection.instant(query, grid.end.timestamp()):
-        own_labels = {
-            name.removeprefix("label_"): value
-            for name, value in sample.labels.items()
-            if name.startswith("label_")
-        }
+        own_labels = _own_labels(sample.labels)
         if own_labels:
             found.setdefault(own(sample.labels, "node"), {}).update(own_labels)
     return found
+
+
+def read_node_labels(
+    connection: Connection, dialect: Dialect, grid: Grid
+) -> dict[str, dict[str, str]]:
+    """The labels of all nodes of the window, where kube-state-metrics exports them."""
+    found: dict[str, dict[str, str]] = {}
+    for labels in read_series(connection, dialect, grid, ["kube_node_labels"]):
+        found.setdefault(own(labels, "node"), {}).update(_own_labels(labels))
+    return found
+
+
+def _own_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """What an object is labelled with, of the labels of its series."""
+    return {
+        name.removeprefix("label_"): value
+        for name, value in labels.items()
+        if name.startswith("label_")
+    }
 
 
 def _sorting(labels: Mapping[str, str]) -> bytes:

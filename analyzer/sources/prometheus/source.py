@@ -39,6 +39,7 @@ from analyzer.sources.prometheus.existence import (
 )
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.long_look import read_long_look
+from analyzer.sources.prometheus.node_lives import read_node_lives
 from analyzer.sources.prometheus.owners import Owners, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
@@ -47,6 +48,11 @@ from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemb
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.sources.prometheus.replicas import SCRAPE_LABELS, connect
 from analyzer.sources.prometheus.resident import read_resident
+from analyzer.sources.prometheus.scheduling import (
+    describe_nodes,
+    read_budgets,
+    read_scheduling,
+)
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
@@ -280,6 +286,7 @@ class _Span:
             "images, requests and limits": lambda: fact.read_settings(
                 self.reader, dialect, grid, facts
             ),
+            "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
             "what pods declare as a whole": lambda: fact.read_pod_settings(
                 connection, dialect, facts
             ),
@@ -301,6 +308,9 @@ class _Span:
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
+            "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
+            "nodes that came and went": lambda: read_node_lives(self.reader, dialect, grid, facts),
+            "disruption budgets": lambda: read_budgets(connection, dialect, facts),
         }
         if not dialect.from_rules:
             steps |= {
@@ -327,8 +337,10 @@ class _Span:
             grid.end,
             grid.step,
             nodes=tuple(facts.nodes),
+            past_nodes=tuple(facts.past_nodes),
             quotas=tuple(facts.quotas),
             limit_ranges=tuple(facts.limit_ranges),
+            budgets=tuple(facts.budgets),
         )
         pods = build_pods(facts, usage, grid)
         return Recording(meta, usage, specs, build_events(events, changes, facts), pods)

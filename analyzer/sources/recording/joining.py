@@ -50,8 +50,11 @@ def join_recordings(parts: Sequence[Recording], meta: Meta, room: Room = IN_MEMO
     meta = replace(
         meta,
         nodes=_newest([part.meta.nodes for part in parts]),
+        past_nodes=_past_nodes(parts),
         quotas=_newest([part.meta.quotas for part in parts]),
         limit_ranges=_newest([part.meta.limit_ranges for part in parts]),
+        budgets=_newest([part.meta.budgets for part in parts]),
+        priority_classes=_newest([part.meta.priority_classes for part in parts]),
     )
     if len(parts) == 1 and (parts[0].meta.start, parts[0].meta.end) == (meta.start, meta.end):
         return replace(parts[0], meta=meta)
@@ -67,6 +70,23 @@ def join_recordings(parts: Sequence[Recording], meta: Meta, room: Room = IN_MEMO
         pods=_join_pods(parts),
         days=join_summaries([part.days for part in parts]),
     )
+
+
+def _past_nodes(parts: Sequence[Recording]) -> tuple[dict[str, Any], ...]:
+    """The nodes of any part that are gone at the end: from their first part to their last.
+
+    A node that a part has at its end was there to its end, at least.
+    """
+    there = {node["name"] for node in _newest([part.meta.nodes for part in parts])}
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        start, end = part.meta.start.isoformat(), part.meta.end.isoformat()
+        for node in (*part.meta.past_nodes, *part.meta.nodes):
+            life = {"first_seen": start, "last_seen": end, **node}
+            known = found.get(node["name"], life)
+            first = min(str(known["first_seen"]), str(life["first_seen"]))
+            found[node["name"]] = {**life, "first_seen": first}
+    return tuple(node for name, node in sorted(found.items()) if name not in there)
 
 
 def _newest(values: Sequence[tuple[dict[str, Any], ...]]) -> tuple[dict[str, Any], ...]:

@@ -25,6 +25,10 @@ class _Node(TypedDict, total=False):
     gpus: _Amount
     labels: dict[str, str]
     taints: list[str]
+    allocatable: dict[str, _Amount]
+    unschedulable: bool
+    first_seen: str
+    last_seen: str
 
 
 class _Quota(TypedDict, total=False):
@@ -33,6 +37,7 @@ class _Quota(TypedDict, total=False):
     resource: str
     hard: _Amount
     used: _Amount
+    source: str
 
 
 class _LimitRange(TypedDict, total=False):
@@ -42,6 +47,23 @@ class _LimitRange(TypedDict, total=False):
     resource: str
     constraint: str
     value: _Amount
+    source: str
+
+
+class _Budget(TypedDict, total=False):
+    namespace: Required[str]
+    name: Required[str]
+    allowed: _Amount
+    expected: _Amount
+    healthy: _Amount
+    wanted: _Amount
+    selector: dict[str, Any]
+    source: str
+
+
+class _PriorityClass(TypedDict, total=False):
+    name: Required[str]
+    value: Required[float]
 
 
 class _File(msgspec.Struct):
@@ -55,8 +77,11 @@ class _File(msgspec.Struct):
     queries: dict[str, str] | list[str] | None = None
     warnings: list[str] | None = None
     nodes: list[_Node] | None = None
+    past_nodes: list[_Node] | None = None
     quotas: list[_Quota] | None = None
     limit_ranges: list[_LimitRange] | None = None
+    budgets: list[_Budget] | None = None
+    priority_classes: list[_PriorityClass] | None = None
 
 
 def read_meta(path: Path) -> Meta:
@@ -92,8 +117,11 @@ def _meta(file: _File) -> Meta:
         queries=tuple(queries.values() if isinstance(queries, dict) else queries),
         warnings=tuple(file.warnings or ()),
         nodes=_plain(file.nodes),
+        past_nodes=_plain(file.past_nodes),
         quotas=_plain(file.quotas),
         limit_ranges=_plain(file.limit_ranges),
+        budgets=_plain(file.budgets),
+        priority_classes=_plain(file.priority_classes),
     )
 
 
@@ -114,7 +142,13 @@ def write_meta(meta: Meta, path: Path) -> None:
         "warnings": list(meta.warnings),
         "nodes": _tidy(meta.nodes),
     }
-    rules = {"quotas": _tidy(meta.quotas), "limit_ranges": _tidy(meta.limit_ranges)}
+    rules = {
+        "past_nodes": _tidy(meta.past_nodes),
+        "quotas": _tidy(meta.quotas),
+        "limit_ranges": _tidy(meta.limit_ranges),
+        "budgets": _tidy(meta.budgets),
+        "priority_classes": list(meta.priority_classes),
+    }
     data |= {name: rows for name, rows in rules.items() if rows}
     path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
 

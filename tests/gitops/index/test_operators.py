@@ -18,8 +18,9 @@ from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited
 from analyzer.gitops.reach.custom import Rule, rules
 from analyzer.gitops.render.program import Tools
 from analyzer.quantity import Memory, Resources
-from analyzer.workload import ContainerRef
+from analyzer.workload import CONTROLLED_BY, ContainerRef
 from tests.gitops.conftest import Plant
+from tests.samples import resources
 
 ROOT = Path(__file__).resolve().parents[3]
 EVERY = [rule for each in rules().values() for rule in each]
@@ -190,6 +191,75 @@ def test_an_operators_container_is_found(plant: Plant, case: str) -> None:
     ref = ContainerRef("c", "ns", kind, workload, container)
     traced = trace_one(LiveContainer(ref), index)
     assert (traced.place and traced.place.path, traced.confidence) == (path, "certain")
+
+
+UNKNOWN = """
+    apiVersion: example.org/v1
+    kind: QueueBroker
+    metadata: {name: mq, namespace: ns}
+    spec:
+      replicas: 3
+      broker:
+        resources: {requests: {cpu: 100m, memory: 1Gi}, limits: {memory: 1Gi}}
+    """
+OWNED = {CONTROLLED_BY: "QueueBroker/mq"}
+
+
+@pytest.mark.parametrize("container", ["broker", "mq", "queuebroker", "queue-broker"])
+def test_the_only_block_of_an_unknown_kind_is_its_containers(
+    plant: Plant, kubectl: Path, container: str
+) -> None:
+    """The owner, the container's name and the amounts that run all say so; it is told as likely."""
+    root = plant({"a.yaml": UNKNOWN, "kustomization.yaml": "resources: [a.yaml]\n"})
+    ref = ContainerRef("c", "ns", "StatefulSet", "mq-nodes", container)
+    new = Resources(memory_request=Memory.parse("2Gi"), memory_limit=Memory.parse("2Gi"))
+    change = DesiredChange(ref, resources("100m", "1Gi", None, "1Gi"), new, OWNED)
+    (outcome,) = plan_changes(root, [change], tools=Tools(kubectl=kubectl), live=[ref]).outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.trace.confidence == "likely"
+    assert "QueueBroker is a kind that is not known here" in outcome.trace.reason
+    assert outcome.proof.rendering.endswith("hands the values on as intended")
+    (outcome,) = plan_changes(root, [change]).outcomes
+    assert isinstance(outcome, Edited), "whatever else runs"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "container", "ran"),
+    [
+        (UNKNOWN, {}, "broker", "1Gi"),
+        (UNKNOWN, {CONTROLLED_BY: "QueueBroker/other"}, "broker", "1Gi"),
+        (UNKNOWN, {CONTROLLED_BY: "Broker/mq"}, "broker", "1Gi"),
+        (UNKNOWN, OWNED, "exporter", "1Gi"),
+        (UNKNOWN, OWNED, "broker", "3Gi"),
+        (UNKNOWN + "  proxy: {resources: {requests: {cpu: 1}}}\n", OWNED, "broker", "1Gi"),
+        (UNKNOWN.replace("resources:", "resource:"), OWNED, "broker", "1Gi"),
+        (UNKNOWN.replace("broker:\n        res", "pools:\n      - res"), OWNED, "mq", "1Gi"),
+        (UNKNOWN.replace("kind: QueueBroker", "kind: ResourceSet"), OWNED, "broker", "1Gi"),
+    ],
+    ids=["no owner", "other object", "other kind", "other container", "other amounts", "two blocks",
+         "another word", "in a list", "handed on"],
+)  # fmt: skip
+def test_whatever_speaks_against_an_unknown_kind_leaves_it_to_a_person(
+    plant: Plant, text: str, labels: dict[str, str], container: str, ran: str
+) -> None:
+    """A wrong place is worse than none."""
+    root = plant({"a.yaml": text})
+    ref = ContainerRef("c", "ns", "StatefulSet", "mq-nodes", container)
+    new = Resources(memory_request=Memory.parse("4Gi"), memory_limit=Memory.parse("4Gi"))
+    change = DesiredChange(ref, resources("100m", "1Gi", None, ran), new, labels)
+    plan = plan_changes(root, [change])
+    assert isinstance(plan.outcomes[0], Advice) and plan.edits == {}
+
+
+def test_two_containers_that_an_unknown_kind_may_mean_are_left_to_a_person(plant: Plant) -> None:
+    """Both bear a fitting name and run with the amounts, and one of them is another's."""
+    root = plant({"a.yaml": UNKNOWN})
+    new = Resources(memory_request=Memory.parse("2Gi"), memory_limit=Memory.parse("2Gi"))
+    refs = [ContainerRef("c", "ns", "StatefulSet", "mq-nodes", name) for name in ("mq", "broker")]
+    now = resources("100m", "1Gi", None, "1Gi")
+    plan = plan_changes(root, [DesiredChange(ref, now, new, OWNED) for ref in refs])
+    assert [type(outcome) for outcome in plan.outcomes] == [Advice, Advice]
+    assert "which of 2 containers" in plan.advice[0].reason
 
 
 def test_what_an_object_states_twice_is_left_to_a_person(plant: Plant) -> None:

@@ -331,3 +331,62 @@ def test_what_a_plugin_of_argo_cd_makes_is_undecided_and_named(plant: Plant) -> 
     (found,) = [e for e in index.expectations if e.container == "web"]
     assert (found.namespace, found.route.reachable) == ("shop", None)
     assert "web in app.yaml is made by the plugin vault" in index.notes
+
+
+def test_a_chart_of_applications_that_somebody_installs_by_hand_is_followed(
+    plant: Plant, helm: Path
+) -> None:
+    """Its Applications name the folders; whether it is installed is known where it is asked for."""
+    root = plant(
+        {
+            "argocd/Chart.yaml": "apiVersion: v2\nname: all\nversion: 1.0.0\n",
+            "argocd/values.yaml": "folder: web\n",
+            "argocd/templates/web.yaml": application(
+                "web", "{{ .Values.folder }}", namespace="shop"
+            ),
+            "web/web.yaml": DEPLOYMENT,
+        }
+    )
+    for entry, reachable in ((None, None), ("argocd", True)):
+        index = index_repository(root, entry=entry, tools=Tools(helm=helm))
+        (found,) = [e for e in index.expectations if e.container == "web"]
+        assert (found.namespace, found.route.reachable) == ("shop", reachable)
+    untold = index_repository(root)
+    assert "the Applications that the chart argocd makes" in untold.notes
+
+
+@pytest.mark.parametrize("suspended", ["clusters/home/apps.yaml", "apps/player.yaml", "app.yaml"])
+def test_what_is_suspended_is_told_and_left_alone(plant: Plant, suspended: str) -> None:
+    """Nothing that is merged would arrive, so that nobody could see what it did."""
+    release = """
+        apiVersion: helm.toolkit.fluxcd.io/v2
+        kind: HelmRelease
+        metadata: {name: player, namespace: media}
+        spec:
+          chart: {spec: {chart: app-template, version: 3.7.3}}
+          values: {controllers: {player: {containers: {app: {resources: {}}}}}}
+        """
+    files = {
+        "clusters/home/sync.yaml": SYNC,
+        "clusters/home/apps.yaml": APPS,
+        "apps/player.yaml": release,
+        "app.yaml": application("web", "web", namespace="shop"),
+        "web/web.yaml": DEPLOYMENT,
+    }
+    workload = ("shop", "web", "web") if suspended == "app.yaml" else ("media", "player", "app")
+    namespace, name, container = workload
+    ref = ContainerRef("c", namespace, "Deployment", name, container)
+    change = DesiredChange(ref, Resources(), Resources(memory_limit=Memory.parse("2Gi")))
+    (outcome,) = plan_changes(plant(files), [change]).outcomes
+    assert isinstance(outcome, Edited), outcome
+    still = files[suspended].replace("spec: {path", "spec: {suspend: true, path")
+    still = still.replace("          chart", "          suspend: true\n          chart")
+    still = still.replace(
+        "namespace: argocd}",
+        'namespace: argocd, annotations: {argocd.argoproj.io/skip-reconcile: "true"}}',
+    )
+    root = plant({**files, suspended: still})
+    (outcome,) = plan_changes(root, [change]).outcomes
+    assert isinstance(outcome, Advice) and "nothing that is merged arrives" in outcome.reason
+    told = outcome.reason.partition(":")[0]
+    assert told in index_repository(root).notes

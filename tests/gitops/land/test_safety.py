@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited
+from analyzer.gitops.render.kustomize import Kustomize
 from analyzer.gitops.render.program import Tools
+from analyzer.gitops.render.rendering import Rendering
 from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
@@ -127,6 +130,37 @@ def test_an_operation_that_removes_never_gains_a_value(
         assert "the JSON patch in kustomization.yaml takes" in reason(
             plan(root, change(), tools=with_tools)
         )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "$patch: delete",
+        "spec: {template: {spec: {containers: [{name: app, $patch: delete}, {name: other}]}}}",
+        "spec: {template: {spec: {containers: [{$patch: replace}, {name: other, image: y}]}}}",
+    ],
+    ids=["object", "container", "list"],
+)
+def test_what_a_patch_deletes_is_nobodys_place(plant: Plant, tools: Tools, body: str) -> None:
+    """The container that runs under that name is declared by whoever brings it back."""
+    files = {
+        "prod/kustomization.yaml": "resources: [../base]\npatches: [{path: p.yaml}]\n",
+        "prod/p.yaml": f"""
+            apiVersion: apps/v1
+            kind: Deployment
+            metadata: {{name: web, namespace: shop}}
+            {body}
+            """,
+        "base/web.yaml": WEB,
+        "base/kustomization.yaml": "resources: [web.yaml]\n",
+    }
+    assert "base/web.yaml" not in plan(plant(files), change(), tools=tools).edits
+    more = {
+        "own/kustomization.yaml": "resources: [web.yaml]\n",
+        "own/web.yaml": WEB,
+    }
+    found = plan(plant({**files, **more}), change(), tools=tools)
+    assert list(found.edits) == ["own/web.yaml"]
 
 
 def test_each_amount_goes_where_it_is_stated(plant: Plant, tools: Tools) -> None:
@@ -250,6 +284,42 @@ def test_edits_of_one_build_do_not_blame_each_other(plant: Plant, tools: Tools) 
     assert "no helm on PATH" in release.proof.rendering
 
 
+def test_what_one_edit_drags_along_is_found_in_few_builds(
+    plant: Plant, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An amount that is copied elsewhere stops its own edit alone, looked for in halves."""
+    built: list[str] = []
+    build = Kustomize.build
+
+    def counted(self: Kustomize, folder: str, *rest: Any) -> Rendering:
+        built.append(folder)
+        return build(self, folder, *rest)
+
+    monkeypatch.setattr(Kustomize, "build", counted)
+    names = [f"web-{number}" for number in range(16)]
+    root = plant(
+        {
+            **{f"{name}.yaml": WEB.replace("name: web,", f"name: {name},") for name in names},
+            "kustomization.yaml": f"""
+                resources: [{", ".join(f"{name}.yaml" for name in names)}]
+                configMapGenerator: [{{name: sizes, literals: [mem=1Gi]}}]
+                replacements:
+                  - source:
+                      kind: Deployment
+                      name: web-5
+                      fieldPath: spec.template.spec.containers.0.resources.requests.memory
+                    targets: [{{select: {{kind: ConfigMap}}, fieldPaths: [data.mem]}}]
+                """,
+        }
+    )
+    found = plan(root, *(change(workload=name) for name in names), tools=tools)
+    (stopped,) = found.advice
+    assert stopped.ref.workload == "web-5"
+    assert "ConfigMap/sizes" in stopped.reason and "changed as well" in stopped.reason
+    assert len(found.edited) == 15
+    assert len(built) <= 2 + 2 * 4, "before and after, then the halves of 16"
+
+
 def test_a_release_whose_name_waits_for_a_variable_is_proven(plant: Plant, tools: Tools) -> None:
     """Kustomize builds the name as written; Flux fills it in afterwards, so both are one object."""
     root = plant(
@@ -263,6 +333,34 @@ def test_a_release_whose_name_waits_for_a_variable_is_proven(plant: Plant, tools
     )
     found = plan(root, change(namespace="media", workload="player"), tools=tools)
     assert "hands the values on as intended" in edited(found).proof.rendering
+
+
+def test_two_applications_of_one_folder_are_each_proven_in_their_own_build(
+    plant: Plant, tools: Tools
+) -> None:
+    """One takes the folder of the other under names of its own; where both agree, both are made."""
+    application = """
+        apiVersion: argoproj.io/v1alpha1
+        kind: Application
+        metadata: {name: NAME, namespace: argocd}
+        spec: {source: {path: NAME}, destination: {namespace: NAME}}
+        """
+    root = plant(
+        {
+            "argocd/one.yaml": application.replace("NAME", "one"),
+            "argocd/two.yaml": application.replace("NAME", "two"),
+            "one/web.yaml": WEB.replace(", namespace: shop", ""),
+            "one/kustomization.yaml": "resources: [web.yaml]\nnamePrefix: one-\n",
+            "two/kustomization.yaml": "resources: [../one]\nnamePrefix: two-\n",
+        }
+    )
+    one = change(namespace="one", workload="one-web")
+    two = change(namespace="two", workload="two-one-web")
+    found = plan(root, one, two, tools=tools)
+    assert [type(outcome) for outcome in found.outcomes] == [Edited, Edited]
+    assert all(outcome.proof.changed == 1 for outcome in found.edited)
+    alone = plan_changes(root, [one], tools=tools, live=[one.ref, two.ref])
+    assert "for which nothing is proposed" in reason(alone)
 
 
 def test_a_kustomization_is_built_without_any_controller(plant: Plant, tools: Tools) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import sys
 import threading
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from analyzer.gitops.render import program
-from analyzer.gitops.render.program import RenderError, run
+from analyzer.gitops.render.program import RenderError, as_json, run
+from analyzer.gitops.text.tree import parse
 from tests.gitops.conftest import Plant
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of others need prlimit")
@@ -57,6 +60,17 @@ def test_no_build_asks_the_network(
             run([str(kubectl), "kustomize", str(tmp_path)], tmp_path)
         thread.join()
     assert asked[0].startswith(b"CONNECT example.invalid:443")
+
+
+def test_any_text_gets_through_to_the_programs(kubectl: Path, tmp_path: Path) -> None:
+    """Values hold emoji and stranger things, which JSON may spell in a way that YAML has not."""
+    texts = ["\U0001f680 é", '\x7f \x85 \t "', "\ufeff \uffff"]
+    made = {"configMapGenerator": [{"name": "texts", "literals": [f"a={t}" for t in texts[:1]]}]}
+    (tmp_path / "kustomization.yaml").write_text(as_json(made), "utf-8")
+    (built,) = parse(run([str(kubectl), "kustomize", str(tmp_path)], tmp_path))
+    assert built.root.text("data", "a") == texts[0]
+    assert json.loads(as_json(texts)) == texts
+    assert not re.search("[\x7f-\x9f\uffff]", as_json(texts))
 
 
 def test_no_build_clones(kubectl: Path, committed: Plant, tmp_path: Path) -> None:

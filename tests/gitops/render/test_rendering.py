@@ -120,6 +120,36 @@ def test_an_unknown_chart_at_hand_is_learned_edited_and_proven(helm: Path, plant
     assert plan.edits["apps/web.yaml"][1].count("900Mi") == 2
 
 
+def test_one_resources_key_may_hold_a_block_for_each_container(helm: Path, plant: Plant) -> None:
+    """Odd amounts go into the blocks of the containers, not over the key that holds them."""
+    chart = {
+        "charts/small/Chart.yaml": "apiVersion: v2\nname: small\nversion: 1.2.3\n",
+        "charts/small/values.yaml": """
+            resources:
+              server: {limits: {memory: 1Gi}}
+              other: {requests: {cpu: 10m, memory: 20Mi}}
+              ignored: {requests: {cpu: 10m}}
+            """,
+        "charts/small/templates/all.yaml": f"""{DEPLOYMENT}
+                  resources: {{{{ toJson .Values.resources.other }}}}
+            """.replace("- {name: other, image: y}", "- name: other").replace(
+            "resources:\n                    limits:\n                      memory: 2Gi",
+            "resources: {{ toJson .Values.resources.server }}",
+        ),
+    }
+    release = RELEASE.partition("      values:")[0]
+    root = plant({**chart, "apps/web.yaml": release})
+    found = charts_in([root])
+    server, other = (Sink("Deployment", "web-server", n) for n in ("server", "other"))
+    assert Helm(helm, found).sentinels(found[0], "web", "apps", {}) == {
+        ("resources", "server"): frozenset({server}),
+        ("resources", "other"): frozenset({other}),
+        ("resources", "ignored"): frozenset(),
+    }
+    outcome = plan_changes(root, [desired("other")], tools=Tools(helm=helm)).outcomes[0]
+    assert isinstance(outcome, Edited) and outcome.proof.changed == 1
+
+
 def test_a_path_the_chart_ignores_is_called_out(helm: Path, plant: Plant) -> None:
     """A block that lands nowhere is a finding, never a place."""
     index = index_repository(plant({**CHART, "apps/web.yaml": RELEASE}), tools=Tools(helm=helm))
