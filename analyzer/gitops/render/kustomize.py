@@ -20,6 +20,9 @@ _LISTS = (
     "configurations",
 )  # fmt: skip
 _WITH_PATH = ("patches", "patchesJson6902", "replacements")
+_GENERATORS = ("configMapGenerator", "secretGenerator")
+_READ = ("files", "envs")
+"""What a generator reads from files, each as ``path`` or ``key=path``."""
 _NEVER = ("helmCharts", "helmChartInflationGenerator", "openapi")
 """Parts that fetch, or start another program."""
 _ORIGIN = "config.kubernetes.io/origin"
@@ -171,7 +174,25 @@ def _kept(key: str, value: object, stays: Callable[[str], bool]) -> object:
         return [item for item in value if "\n" in str(item) or stays(str(item))]
     if key in _WITH_PATH:
         return [item for item in value if _path_stays(item, stays)]
+    if key in _GENERATORS:
+        return [_read_here(item, stays) for item in value]
     return value
+
+
+def _read_here(item: object, stays: Callable[[str], bool]) -> object:
+    """A generator without the files that are not here."""
+    if not isinstance(item, Mapping):
+        return item
+    return {
+        key: [entry for entry in value if stays(_path_of(str(entry)))]
+        if key in _READ and isinstance(value, list)
+        else value
+        for key, value in item.items()
+    }
+
+
+def _path_of(entry: str) -> str:
+    return entry.partition("=")[2] or entry
 
 
 def _path_stays(item: object, stays: Callable[[str], bool]) -> bool:
@@ -188,7 +209,14 @@ def _references(root: Node) -> list[str]:
         if item.kind == "scalar" and "\n" not in item.value
     ]
     paths = [entry.text("path") for key in _WITH_PATH for entry in root.sequence(key)]
-    return [*plain_ones, *(path for path in paths if path is not None)]
+    read = [
+        _path_of(item.value)
+        for key in _GENERATORS
+        for entry in root.sequence(key)
+        for part in _READ
+        for item in entry.sequence(part)
+    ]
+    return [*plain_ones, *read, *(path for path in paths if path is not None)]
 
 
 def _words(root: Node) -> Iterator[str]:

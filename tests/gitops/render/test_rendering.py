@@ -231,6 +231,29 @@ def test_what_lies_elsewhere_is_left_out_and_named(kubectl: Path, plant: Plant) 
     assert outcome.proof.rendering.endswith(f"as intended; {BASE} was left out")
 
 
+def test_what_generators_read_elsewhere_is_left_out_and_named(kubectl: Path, plant: Plant) -> None:
+    """A dashboard that would be fetched, or a file that only the cluster has, hinders no proof."""
+    root = plant(
+        {
+            "app/kustomization.yaml": """
+                resources: [web.yaml]
+                configMapGenerator:
+                  - name: boards
+                    files: [own.json, "far.json=https://example.invalid/a.json?x=1"]
+                secretGenerator: [{name: secret, envs: [not-here.env]}]
+                """,
+            "app/own.json": "{}",
+            "app/web.yaml": DEPLOYMENT.replace(
+                "{name: web-server}", "{name: web-server, namespace: apps}"
+            ),
+        }
+    )
+    (outcome,) = plan_changes(root, [desired("server")], tools=Tools(kubectl=kubectl)).outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.proof.changed == 1
+    assert outcome.proof.without == "https://example.invalid/a.json?x=1, not-here.env"
+
+
 def test_a_patch_of_what_lies_elsewhere_is_not_rendered(kubectl: Path, plant: Plant) -> None:
     """Without the base there is nothing to patch, so the text has to be proof enough."""
     files = {
