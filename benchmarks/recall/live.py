@@ -416,7 +416,8 @@ class _Controllers:
         file = file or folder / NAMES[0]
         try:
             file.write_text(json.dumps({**added, **found} | _scalars(added), default=str), "utf-8")
-            return self._run(["kubectl", "kustomize", str(folder)])
+            anywhere = "--load-restrictor=LoadRestrictionsNone"  # as kustomize-controller has it
+            return self._run(["kubectl", "kustomize", str(folder), anywhere])
         finally:
             file.unlink() if before is None else file.write_bytes(before)
 

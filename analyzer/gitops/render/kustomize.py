@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from analyzer.gitops.reach.builder import Built
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, inside, join
-from analyzer.gitops.render.program import as_json, kustomize_version, run
+from analyzer.gitops.render.program import RenderError, as_json, kustomize_version, run
 from analyzer.gitops.render.rendering import Rendering, read_rendering
 from analyzer.gitops.text.tree import Node, YamlError, parse, plain, walk
 
@@ -25,6 +25,9 @@ _READ = ("files", "envs")
 """What a generator reads from files, each as ``path`` or ``key=path``."""
 _NEVER = ("helmCharts", "helmChartInflationGenerator", "openapi")
 """Parts that fetch, or start another program."""
+_PLUGS = ("generators", "transformers", "validators")
+_TOO_HIGH = "not in or below"
+"""What kustomize says of a file above the folder that names it."""
 _ORIGIN = "config.kubernetes.io/origin"
 
 
@@ -42,6 +45,8 @@ class Kustomize:
         self._copy = Path(self._folder.name) / "repository"
         self._write(self._texts)
         self._prepared: dict[str, tuple[str, ...]] = {}
+        self._plugged = False
+        """Whether a kustomization that was met has plug-ins of its own."""
         self.program = kustomize_version(kubectl)
 
     def build(self, folder: str, edits: Mapping[str, str], overlay: str = "{}") -> Rendering:
@@ -82,9 +87,23 @@ class Kustomize:
         self._write(texts)
         try:
             where = self._overlaid(folder, added) if added else self._copy / folder
-            return run([str(self._kubectl), "kustomize", str(where)], Path(self._folder.name))
+            return self._run(where)
         finally:
             self._write({file: self._texts[file] for file in texts if file in self._texts})
+
+    def _run(self, where: Path) -> str:
+        """What kubectl says, which looks above the folder only where it has to, as Flux does.
+
+        All that kustomizations name is known to lie in the repository. What a plug-in of theirs
+        names is not.
+        """
+        command, home = [str(self._kubectl), "kustomize", str(where)], Path(self._folder.name)
+        try:
+            return run(command, home)
+        except RenderError as err:
+            if _TOO_HIGH not in str(err) or self._plugged:
+                raise
+        return run([*command, "--load-restrictor=LoadRestrictionsNone"], home)
 
     def _overlaid(self, folder: str, added: dict[str, object]) -> Path:
         """A folder beside the copy whose kustomization adds some fields to `folder`."""
@@ -126,6 +145,7 @@ class Kustomize:
                 elif below not in self._texts:
                     yield from self._missing(below, seen)
             yield from (key for key in _NEVER if document.root.at(key) is not None)
+            self._plugged |= any(document.root.at(key) is not None for key in _PLUGS)
             self._copy_files(folder, document.root)
 
     def _is_here(self, path: str) -> bool:
@@ -188,6 +208,7 @@ def _read_here(item: object, stays: Callable[[str], bool]) -> object:
         if key in _READ and isinstance(value, list)
         else value
         for key, value in item.items()
+        if key != "env" or stays(str(value))
     }
 
 
