@@ -23,7 +23,7 @@ def promises(outcomes: Sequence[Outcome]) -> str:
     harmed = [_harm(outcome) for outcome in outcomes if outcome.harmed]
     parts = ["## Promised and happened"]
     if harmed:
-        parts.append("Followed by kills or throttling, first of all to be looked at:")
+        parts.append("Followed by kills, throttling or slower runs, first of all to be looked at:")
         parts.append("\n".join(harmed))
     parts.append(_in_sum(outcomes))
     return "\n\n".join(parts)
@@ -35,11 +35,20 @@ def _harm(outcome: Outcome) -> str:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
         seen.append(f"throttled for {percent(outcome.throttled)} of the time")
+    seen += slower_text(outcome)
     whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
     return (
         f"- {markdown(str(outcome.ref))}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
         f"({whose}). To take it back: {way_back(outcome)}."
     )
+
+
+def slower_text(outcome: Outcome) -> list[str]:
+    """That runs take longer since, in words; nothing where they do not."""
+    if not outcome.slower or outcome.run_hours is None or outcome.run_hours_before is None:
+        return []
+    now, before = (f"{hours:.1f} h" for hours in (outcome.run_hours, outcome.run_hours_before))
+    return [f"runs that take {now} instead of {before}"]
 
 
 def way_back(outcome: Outcome) -> str:
