@@ -91,6 +91,10 @@ class Change:
         return self.alone or diff_of(self.commit)
 
 
+MONTHS = "months "
+"""Before the name of a container in `Report.files`: the chart of its reviews."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
     """What one run found. `partial` runs say so in `warnings`."""
@@ -124,8 +128,9 @@ class Report:
     """Per container and resource, what each day of the window showed, the last day last: the p95
     of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """What a reader may open, relative to the output: the ``page``, the chart of the ``cluster``,
-    and by the name of each container that was drawn its chart."""
+    """What a reader may open, relative to the output: the ``page``, the charts of the ``cluster``
+    and of its ``packing`` onto nodes, by the name of each container that was drawn its chart, and
+    by ``months`` and that name the one of its reviews, where a change of it was merged."""
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None

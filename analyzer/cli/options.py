@@ -253,11 +253,15 @@ def earlier_run(run_json: Path, config: Config, talk: Talk) -> Report:
 def within_namespaces(report: Report, config: Config, talk: Talk) -> Report:
     """`report` of the namespaces that are asked for; one that it knows nothing of is told."""
     from analyzer.effect import idle_namespaces
+    from analyzer.pipeline.reading import refuse_nothing
     from analyzer.workload import Selector
 
+    chosen = report.select(*(Selector(namespace=name) for name in config.namespaces))
+    if config.namespaces and not chosen.refs:
+        refuse_nothing(config.namespaces, report.refs)
     for sentence in idle_namespaces("namespaces", config.namespaces, report.refs):
         talk.say(sentence, "warning")
-    return report.select(*(Selector(namespace=name) for name in config.namespaces))
+    return chosen
 
 
 def published_name(run_json: Path | None) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from analyzer.escape import markdown
 from analyzer.ledger.outcome import Outcome, overruns
 from analyzer.plots.text import counted, percent
 from analyzer.recommend import TARGETS
+from analyzer.report import MONTHS
 
 _WORDS = {
     "cpu_request": "CPU was above the request for {} of the time ({} promised)",
@@ -16,11 +18,18 @@ _WORDS = {
 }
 
 
-def promises(outcomes: Sequence[Outcome]) -> str:
-    """What merged changes promised and what happened; those that harmed, with the way back."""
+def promises(outcomes: Sequence[Outcome], files: Mapping[str, str] = {}) -> str:
+    """What merged changes promised and what happened; those that harmed, with the way back.
+
+    `files` are the charts to be opened, as `Report.files` names them.
+    """
     if not outcomes:
         return ""
-    harmed = [_harm(outcome) for outcome in outcomes if outcome.harmed]
+    harmed = [
+        _harm(outcome, files.get(f"{MONTHS}{outcome.ref}"))
+        for outcome in outcomes
+        if outcome.harmed
+    ]
     parts = ["## Promised and happened"]
     if harmed:
         parts.append("Followed by kills, throttling or slower runs, first of all to be looked at:")
@@ -29,16 +38,18 @@ def promises(outcomes: Sequence[Outcome]) -> str:
     return "\n\n".join(parts)
 
 
-def _harm(outcome: Outcome) -> str:
+def _harm(outcome: Outcome, chart: str | None) -> str:
     seen = []
     if outcome.kills:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
         seen.append(f"throttled for {percent(outcome.throttled)} of the time")
     seen += slower_text(outcome)
+    name = markdown(str(outcome.ref))
+    linked = name if chart is None else f"[{name}]({quote(chart)})"
     whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
     return (
-        f"- {markdown(str(outcome.ref))}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
+        f"- {linked}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
         f"({whose}). To take it back: {way_back(outcome)}."
     )
 

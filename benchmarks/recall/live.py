@@ -121,9 +121,9 @@ class _Controllers:
         where = self.root / entry
         seeds = [(file, doc) for file, doc in self._files(where) if _is_route(doc)]
         made = {name for _, doc in seeds for name in self._makes(doc)}
-        folders = {folder for _, doc in seeds for folder in self._folders(doc)}
+        folders = [(folder, other) for _, other in seeds for folder in self._folders(other)]
         for file, doc in seeds:
-            above = any(folder in file.parents for folder in folders)
+            above = any(f in file.parents and other is not doc for f, other in folders)
             if (doc["kind"], str(_name(doc))) not in made and not above:
                 self.arrive(copy.deepcopy(doc), "")
         if (where / "Chart.yaml").is_file():
@@ -295,7 +295,7 @@ class _Controllers:
             file.write_text(json.dumps(values, default=str, ensure_ascii=False), "utf-8")
             chart = self._with_dependencies(chart, Path(home))
             command = ["helm", "template", name[:53], str(chart), "--namespace", namespace]
-            command += ["--values", str(file), "--skip-schema-validation", "--include-crds=false"]
+            command += ["--values", str(file), "--skip-schema-validation", "--skip-tests"]
             command += [part for api in APIS for part in ("--api-versions", api)]
             return list(_documents(self._run(command)))
 

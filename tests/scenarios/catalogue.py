@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from analyzer.presets import PRESETS
-from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks, starts
+from tests.scenarios.world import START, Box, Scenario, climbs, grows, moves, peaks, starts
 
 GIB = 1024
 
@@ -37,6 +38,69 @@ def nodes(*cores: float, memory: float = 16) -> tuple[dict[str, Any], ...]:
         }
         for number, size in enumerate(cores)
     )
+
+
+def pool(
+    *cores: float, taints: Sequence[Sequence[str]] = (), name: str = "one"
+) -> tuple[dict[str, Any], ...]:
+    """Nodes of one pool, of which taints are known."""
+    told = taints or ([],) * len(cores)
+    return tuple(
+        {**node, "labels": {"agentpool": name}, "taints": list(of)}
+        for node, of in zip(nodes(*cores), told, strict=True)
+    )
+
+
+def pools(*named: tuple[str, float]) -> tuple[dict[str, Any], ...]:
+    """A node for each pool, known by its label, without taints."""
+    return tuple(
+        {**node, "labels": {"agentpool": name, "pool": name}, "taints": []}
+        for node, (name, _) in zip(nodes(*(size for _, size in named)), named, strict=True)
+    )
+
+
+def gives(
+    of: Sequence[Mapping[str, Any]], *further: Mapping[str, float]
+) -> tuple[dict[str, Any], ...]:
+    """Nodes with further resources."""
+    return tuple({**node, "allocatable": dict(f)} for node, f in zip(of, further, strict=True))
+
+
+def lived(node: Mapping[str, Any], first: float, last: float) -> list[dict[str, Any]]:
+    """A node that was there from one day of the window to another."""
+    moments = ((START + timedelta(days=day)).isoformat() for day in (first, last))
+    return [{**node, **dict(zip(("first_seen", "last_seen"), moments, strict=True))}]
+
+
+def affinity(key: str, operator: str, *values: str) -> dict[str, Any]:
+    """A node affinity that is required."""
+    terms = [{"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"affinity": {"nodeAffinity": required}}
+
+
+_OWN = {"matchLabels": {"app": "web"}}
+APART = {
+    "affinity": {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", "labelSelector": _OWN}
+            ]
+        }
+    }
+}
+SPREAD = {
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "zone",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": _OWN,
+        }
+    ]
+}
+BEARS = {"key": "gpu", "operator": "Exists"}
+VITAL = {"priority_class": "vital"}
 
 
 SCENARIOS: Mapping[str, Sequence[Scenario]] = {
@@ -801,6 +865,34 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="1280Mi for the heap and what comes on top fit",
         ),
     ),
+    "Namespaces: what the repository says": (
+        Scenario(
+            name="LimitRange of the repository alone counts",
+            given="uses 1.8 cores of 500m; the repository declares a LimitRange of 1 core",
+            boxes=[Box(cpu=1.8, cpu_limit="1")],
+            declared={"cpu max": 1.0},
+            expect={"cpu_request": "1: limit range"},
+            why="it arrives sooner or later",
+        ),
+        Scenario(
+            name="tighter of two that differ counts",
+            given="uses 1.8 cores of 500m; the cluster admits 1500m, the repository declares 1",
+            boxes=[Box(cpu=1.8, cpu_limit="1")],
+            limit_range={"cpu max": 1.5},
+            declared={"cpu max": 1.0},
+            expect={"cpu_request": "1: limit range"},
+            why="within both it is admitted whichever comes to hold",
+        ),
+        Scenario(
+            name="two that contradict each other change nothing",
+            given="the cluster admits no less than 2 cores, the repository declares 1 at most",
+            boxes=[Box()],
+            limit_range={"cpu min": 2.0},
+            declared={"cpu max": 1.0},
+            expect={"cpu_request": "stays: limit range"},
+            why="no amount is within both, and nobody can tell which holds",
+        ),
+    ),
     "Namespaces: quota": (
         Scenario(
             name="quota without room holds a raise",
@@ -1267,6 +1359,524 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             nodes=nodes(2.0),
             expect={"agent cpu_request": "falls", "app cpu_request": ">= 1300m"},
             why="what it gives back is free on every node",
+        ),
+    ),
+    "Nodes: where pods may run": (
+        Scenario(
+            name="taint that a pod does not bear keeps its raise off",
+            given="two nodes of 2 cores in one pool, one tainted and empty; the other has no room",
+            boxes=[
+                Box(cpu=1.5, pod={"tolerations": []}),
+                Box(
+                    name="spare",
+                    workload="spare",
+                    cpu=0.01,
+                    cpu_request="20m",
+                    pod={"tolerations": [BEARS]},
+                ),
+                Box(
+                    cpu=0.95,
+                    cpu_request="1",
+                    name="other",
+                    workload="other",
+                    pod={"tolerations": []},
+                ),
+            ],
+            nodes=pool(2.0, 2.0, taints=([], ["gpu=yes:NoSchedule"])),
+            expect={"cpu_request": "stays: nodes"},
+            why="a raise needs a node that takes its pod",
+        ),
+        Scenario(
+            name="taint that a pod bears lets its raise through",
+            given="two nodes of 2 cores in one pool, one tainted and empty; its pod bears that",
+            boxes=[
+                Box(cpu=1.5, pod={"tolerations": [BEARS]}),
+                Box(
+                    name="spare",
+                    workload="spare",
+                    cpu=0.01,
+                    cpu_request="20m",
+                    pod={"tolerations": [BEARS]},
+                ),
+                Box(
+                    cpu=0.95,
+                    cpu_request="1",
+                    name="other",
+                    workload="other",
+                    pod={"tolerations": []},
+                ),
+            ],
+            nodes=pool(2.0, 2.0, taints=([], ["gpu=yes:NoSchedule"])),
+            expect={"cpu_request": ">= 1500m"},
+            why="the scheduler puts the new pod there",
+        ),
+        Scenario(
+            name="manifest that asks for nothing opens all nodes without taints",
+            given="a node of 2 cores and, of another size, an empty one of 16; nothing is tainted",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", asks={}),
+            ],
+            nodes=[{**node, "taints": []} for node in nodes(2.0, 16.0)],
+            expect={"cpu_request": ">= 1900m"},
+            why="its description is known, and lets it run there",
+        ),
+        Scenario(
+            name="manifest does not open a tainted node",
+            given="a node of 2 cores and, of another size, an empty one of 16 with a taint",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", asks={}),
+            ],
+            nodes=[
+                {**node, "taints": taints}
+                for node, taints in zip(nodes(2.0, 16.0), ([], ["gpu:NoExecute"]), strict=True)
+            ],
+            expect={"cpu_request": "stays: nodes"},
+            why="its pods do not bear the taint",
+        ),
+        Scenario(
+            name="node selector keeps a raise within its pool",
+            given="a selector of pool a, full; pool b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={"nodeSelector": {"pool": "a"}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="the other pool is not for it",
+        ),
+        Scenario(
+            name="affinity for either of two pools lets a raise into the other",
+            given="a node affinity for pools a and b; a is full, b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks=affinity("pool", "In", "a", "b")),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": ">= 1900m"},
+            why="one of the two has room",
+        ),
+        Scenario(
+            name="affinity against a pool keeps a raise out of it",
+            given="anywhere but in pool b; a is full, b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks=affinity("pool", "NotIn", "b")),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="its owner keeps it away from there",
+        ),
+        Scenario(
+            name="selector of a label that is not exported opens nothing",
+            given="a selector of disk: ssd, which no node is known by; another pool has 16 cores",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={"nodeSelector": {"disk": "ssd"}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="what cannot be judged is not guessed: where it runs is where it may run",
+        ),
+        Scenario(
+            name="manifest that the cluster contradicts opens nothing",
+            given="the manifest selects pool c, the pod runs in a; b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks=affinity("pool", "In", "b", "c")),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="one of the two is out of date, and nobody can tell which",
+        ),
+        Scenario(
+            name="pods that keep apart take a node each",
+            given="two pods, never two on a node; two nodes of 2 cores are full, one of 16 empty",
+            boxes=[
+                Box(cpu=1.9, cpu_request="800m", like=(1, 1), replicas=2, asks=APART),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", like=(1, 1)),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+            ],
+            nodes=pool(2.0, 2.0, 16.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="the large node could take both, and may have one",
+        ),
+        Scenario(
+            name="pods that spread over zones stay within their skew",
+            given="two pods, one a zone; zone b's only node is full, zone a has 16 cores",
+            boxes=[
+                Box(cpu=1.9, cpu_request="800m", like=(1, 1), replicas=2, asks=SPREAD),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", like=(1, 1)),
+            ],
+            nodes=[
+                {**node, "labels": {"agentpool": "one", "zone": zone}}
+                for node, zone in zip(pool(16.0, 2.0), "ab", strict=True)
+            ],
+            expect={"cpu_request": "stays: nodes"},
+            why="both in one zone would be one more than allowed",
+        ),
+        Scenario(
+            name="GPU keeps a pod's raise on nodes with one",
+            given="a pod with a GPU on a full node; the other node of its pool has none",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"other_requests": {"nvidia_com_gpu": 1}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"nvidia_com_gpu": 1}, {}),
+            expect={"cpu_request": "stays: nodes"},
+            why="its new pod needs a GPU beside its cores",
+        ),
+        Scenario(
+            name="GPU that another pod has is not there for a raise",
+            given="two nodes with a GPU each, both taken; the empty cores are beside the other GPU",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"other_requests": {"nvidia_com_gpu": 1}}),
+                Box(
+                    name="idle",
+                    workload="idle",
+                    cpu=0.01,
+                    cpu_request="20m",
+                    pod={"other_requests": {"nvidia_com_gpu": 1}},
+                ),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"nvidia_com_gpu": 1}, {"nvidia_com_gpu": 1}),
+            expect={"cpu_request": "stays: nodes"},
+            why="what others hold is held",
+        ),
+        Scenario(
+            name="huge pages bound where a raise fits",
+            given="a pod with 1Gi of huge pages; the node with free cores has none",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"other_requests": {"hugepages_2Mi": 2**30}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"hugepages_2Mi": 2**30}, {"hugepages_2Mi": 0}),
+            expect={"cpu_request": "stays: nodes"},
+            why="they are set aside when a node starts",
+        ),
+        Scenario(
+            name="ephemeral storage bounds where a raise fits",
+            given="a pod with 80Gi of ephemeral storage; the node with free cores has 40Gi",
+            boxes=[
+                Box(
+                    cpu=1.9,
+                    cpu_request="1",
+                    pod={"other_requests": {"ephemeral_storage": 80 * 2**30}},
+                ),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(
+                pool(2.0, 16.0),
+                {"ephemeral_storage": 100 * 2**30},
+                {"ephemeral_storage": 40 * 2**30},
+            ),
+            expect={"cpu_request": "stays: nodes"},
+            why="the scheduler counts it like CPU and memory",
+        ),
+        Scenario(
+            name="node that takes no more pods takes no raise",
+            given="the empty node of the pool takes one pod, and has it",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1"),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"pods": 110}, {"pods": 1}),
+            expect={"cpu_request": "stays: nodes"},
+            why="its number of addresses is used up",
+        ),
+        Scenario(
+            name="cordoned node takes no raise",
+            given="the empty node of the pool is cordoned",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"tolerations": []}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=[
+                {**node, "unschedulable": closed}
+                for node, closed in zip(pool(2.0, 16.0), (False, True), strict=True)
+            ],
+            expect={"cpu_request": "stays: nodes"},
+            why="somebody is about to take it away",
+        ),
+        Scenario(
+            name="pod that no node it may use can take is told",
+            given="a pod of 3 cores that fits; its manifest selects the pool of 2 cores as well",
+            boxes=[
+                Box(cpu=2.9, cpu_request="3", asks={"nodeSelector": {"pool": "a"}}),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays", "unplaced": "no node that it may use has so much cpu"},
+            why="where it dies it does not come back",
+        ),
+        Scenario(
+            name="overhead of a runtime counts on the node",
+            given="one node of 2 cores; 1500m fit, with 600m of the runtime they do not",
+            boxes=[Box(cpu=1.4, pod={"overhead_cpu_cores": 0.6})],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="the scheduler adds it to what containers request",
+        ),
+        Scenario(
+            name="what a pod declares as a whole counts on the node",
+            given="one node of 2 cores, 1500m of which another pod declares as a whole",
+            boxes=[
+                Box(cpu=0.9),
+                Box(
+                    cpu=0.5,
+                    cpu_request=None,
+                    memory_request=None,
+                    memory_limit=None,
+                    name="whole",
+                    workload="whole",
+                    more={"pod_cpu_request_cores": 1.5, "pod_memory_request_bytes": 2.0**30},
+                ),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="its containers declare nothing, and yet the room is taken",
+        ),
+        Scenario(
+            name="start that asks for more than the app counts on the node",
+            given="one node of 2 cores; an init container of 1500m beside an app of 100m",
+            boxes=[
+                Box(cpu=0.9),
+                Box(cpu=0.09, cpu_request="100m", name="main", workload="slow"),
+                Box(cpu=1.4, cpu_request="1500m", name="prepare", workload="slow", type="init"),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="a pod asks for the largest of its starts",
+        ),
+    ),
+    "Nodes: one of them lost": (
+        Scenario(
+            name="raise that would not survive the loss of a node is not made",
+            given="two nodes of 2 cores, 1 core taken on each; a raise to 1500m fits",
+            boxes=[
+                Box(cpu=1.4, cpu_request="1"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": "stays: spare"},
+            why="with either node gone, both do not fit the other",
+        ),
+        Scenario(
+            name="raise that leaves room for the loss of a node is made",
+            given="three nodes of 2 cores, 1 core taken on two; a raise to 1500m",
+            boxes=[
+                Box(cpu=1.4, cpu_request="1"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0, 2.0, 2.0),
+            expect={"cpu_request": ">= 1400m"},
+            why="the empty node takes the pods of either",
+        ),
+        Scenario(
+            name="two nodes to be lost ask for more than one",
+            given="three nodes of 2 cores, 1 core taken on two; a raise to 1500m",
+            boxes=[
+                Box(cpu=1.4, cpu_request="1"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 2},
+            nodes=nodes(2.0, 2.0, 2.0),
+            expect={"cpu_request": "stays: spare"},
+            why="both would have to fit the one that is left",
+        ),
+        Scenario(
+            name="what others give back makes room for the loss of a node",
+            given="two nodes of 2 cores; one wants 1500m, the other gives back a core",
+            boxes=[
+                Box(cpu=1.4, cpu_request="500m"),
+                Box(cpu=0.1, cpu_request="1500m", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": ">= 1400m", "other cpu_request": "falls"},
+            why="together they fit one node",
+        ),
+        Scenario(
+            name="only node cannot be lost, so that nothing is held for it",
+            given="one node of 2 cores with room for a raise to 1500m",
+            boxes=[Box(cpu=1.4, cpu_request="500m")],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0),
+            expect={"cpu_request": ">= 1400m"},
+            why="no raise makes its loss worse",
+        ),
+    ),
+    "Nodes that come and go": (
+        Scenario(
+            name="node that an autoscaler took away can come again",
+            given="one node of 2 cores is full; its pool had two for a third of the window",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pool(2.0),
+            past_nodes=lived(pool(2.0, 2.0)[1], 3, 10),
+            expect={"cpu_request": ">= 1500m"},
+            why="the last moment is the quietest of the week",
+        ),
+        Scenario(
+            name="node that an upgrade had for an hour does not count",
+            given="one node of 2 cores is full; an hour long there was another, as at an upgrade",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pool(2.0),
+            past_nodes=lived(pool(2.0, 2.0)[1], 3, 3.05),
+            expect={"cpu_request": "stays: nodes"},
+            why="it will not be there when the pod is",
+        ),
+        Scenario(
+            name="node of another pool does not come for a pod of this one",
+            given="one node of 2 cores is full; another pool had a second node for a week",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pool(2.0),
+            past_nodes=lived({**nodes(2.0, 2.0)[1], "labels": {"agentpool": "two"}}, 3, 10),
+            expect={"cpu_request": "stays: nodes"},
+            why="its pods have never run there",
+        ),
+    ),
+    "Whose raise comes first": (
+        Scenario(
+            name="raise of a critical class comes first",
+            given="one node of 2 cores, 800m to spare; the large raise has a high class",
+            boxes=[
+                Box(cpu=1.2, cpu_request="600m", name="large", workload="large", pod=VITAL),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            classes={"vital": 1000},
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="the scheduler would put others off the node for it",
+        ),
+        Scenario(
+            name="priority of the policy comes before the class",
+            given="one node of 2 cores, 800m to spare; one has a class, the other a priority of 1",
+            boxes=[
+                Box(cpu=1.2, cpu_request="600m", name="large", workload="large", pod=VITAL),
+                Box(
+                    cpu=0.9,
+                    cpu_request="600m",
+                    name="little",
+                    workload="little",
+                    more={"annotations": '{"rightsize_io_priority": "1"}'},
+                ),
+            ],
+            nodes=nodes(2.0),
+            classes={"vital": 1000},
+            expect={"large cpu_request": "stays: nodes", "little cpu_request": ">= 900m"},
+            why="whoever sets it has said so for this",
+        ),
+        Scenario(
+            name="class of an unknown value counts for nothing and is named",
+            given="one node of 2 cores, 800m to spare; the value of one class is untold",
+            boxes=[
+                Box(cpu=1.2, cpu_request="600m", name="large", workload="large", pod=VITAL),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={
+                "large cpu_request": "stays: nodes",
+                "little cpu_request": ">= 900m",
+                "note": "PriorityClass vital is not told",
+            },
+            why="a name says nothing of its rank",
+        ),
+        Scenario(
+            name="class of the system is known by its name",
+            given="one node of 2 cores, 800m to spare; the large raise is system-cluster-critical",
+            boxes=[
+                Box(
+                    cpu=1.2,
+                    cpu_request="600m",
+                    name="large",
+                    workload="large",
+                    pod={"priority_class": "system-cluster-critical"},
+                ),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="every cluster has it",
+        ),
+        Scenario(
+            name="quota goes to the critical class first",
+            given="two want 700m more each, one has a high class; there is room for one",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m", name="calm", workload="calm"),
+                Box(cpu=0.9, cpu_request="200m", name="vital", workload="vital", pod=VITAL),
+            ],
+            classes={"vital": 1000},
+            quota={"requests.cpu": (1.4, 0.4)},
+            expect={"calm cpu_request": "stays: quota", "vital cpu_request": "rises"},
+            why="what matters more gets what there is",
+        ),
+        Scenario(
+            name="budget that allows no disruption is named",
+            given="a PodDisruptionBudget by the pods' labels allows none; a change restarts them",
+            boxes=[Box(asks={})],
+            budgets=[
+                {
+                    "name": "one",
+                    "allowed": 0,
+                    "expected": 1,
+                    "healthy": 1,
+                    "wanted": 1,
+                    "selector": {"matchLabels": {"app": "web"}},
+                }
+            ],
+            expect={"cpu_request": "falls", "note": "PodDisruptionBudget one allows no disruption"},
+            why="a rollout does not ask it, and whoever drains the node waits",
+        ),
+        Scenario(
+            name="budget whose pods are not exported is known by its name",
+            given="the metrics tell of a PodDisruptionBudget web that allows none",
+            boxes=[Box()],
+            budgets=[{"name": "web", "allowed": 0, "expected": 1}],
+            expect={"cpu_request": "falls", "note": "web \\(by its name\\) allows no disruption"},
+            why="kube-state-metrics tells no selector",
+        ),
+    ),
+    "Quality of service": (
+        Scenario(
+            name="pod that gets its first requests leaves BestEffort",
+            given="uses 100m and 200Mi, nothing declared",
+            boxes=[Box(cpu_request=None, memory_request=None, memory_limit=None)],
+            expect={
+                "cpu_request": "declared",
+                "note": "from the QoS class BestEffort to Burstable",
+            },
+            why="it is no longer the first to be evicted",
+        ),
+        Scenario(
+            name="pod that loses its CPU limit leaves Guaranteed",
+            given="requests equal to limits in every container",
+            boxes=[Box(cpu_limit="500m", memory_request="1Gi", memory_limit="1Gi")],
+            expect={"cpu_limit": "removed", "note": "Guaranteed to Burstable; keep_qos"},
+            why="some rely on it: pinned CPUs, or being evicted last",
         ),
     ),
     "Kinds of workloads": (

@@ -6,6 +6,7 @@ and checked in one run of what ships.
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ from analyzer.presets import PROTECTED, Protected
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Report
+from analyzer.scheduling import scheduling_of
+from analyzer.surroundings import Told, surround
 from analyzer.tables import NAMES, validate_events, validate_pods, validate_specs, validate_usage
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
@@ -78,6 +81,10 @@ class Box:
     """Whether Git has the target of its autoscaler where it can be edited."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The rest of its manifest, as Git has it."""
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    """What the metrics tell of its pods, by column of the pods table."""
+    asks: Mapping[str, Any] | None = None
+    """The description of its pods (`spec`), where a manifest is known, labelled `app: WORKLOAD`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +94,8 @@ class Scenario:
     `expect` has per target (``cpu_request``, or ``sidecar cpu_request`` for a container that is
     not the first) what is decided: ``falls``, ``rises``, ``stays``, ``removed``, an amount, or
     ``<=`` or ``>=`` and an amount; then, behind a colon, the code that has to be in the trail.
-    ``skipped`` and ``note`` take a pattern of the reason, ``with it`` one of what changes in Git
-    along with the amounts.
+    ``skipped``, ``note`` and ``unplaced`` take a pattern of the reason, ``with it`` one of what
+    changes in Git along with the amounts.
     """
 
     name: str
@@ -103,6 +110,13 @@ class Scenario:
     quota: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By resource, what is allowed and what is used: cores or MiB."""
     nodes: Sequence[Mapping[str, Any]] = NODES
+    past_nodes: Sequence[Mapping[str, Any]] = ()
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """Priority classes and their values."""
+    budgets: Sequence[Mapping[str, Any]] = ()
+    """Rows of PodDisruptionBudgets, without their namespace."""
+    declared: Mapping[str, float] = field(default_factory=dict)
+    """What the repository says of the same LimitRange, as `limit_range`."""
 
     @property
     def namespace(self) -> str:
@@ -170,6 +184,7 @@ def decide(scenarios: Sequence[Scenario]) -> dict[str, Report]:
 
 def _run(scenarios: Sequence[Scenario]) -> Report:
     histories = _with_git(build_histories(recording_of(scenarios)), scenarios)
+    histories, _ = surround(histories, _told(scenarios))
     rules = [rule for s in scenarios for rule in _rules(s)]
     method = Method(policies=Policies(rules=tuple(rules)), backtest=False)
     bounds = {
@@ -179,6 +194,20 @@ def _run(scenarios: Sequence[Scenario]) -> Report:
         if (found := _bounds(box))
     }
     return review(histories, method, bounds=bounds).report
+
+
+def _told(scenarios: Sequence[Scenario]) -> Told:
+    """What manifests say of pods, and a repository of LimitRanges."""
+    declared = [row for s in scenarios for row in _range_rows(s, s.declared)]
+    asked = {
+        (s.namespace, box.kind, box.workload): scheduling_of(
+            box.asks, {"app": box.workload}, "repository"
+        )
+        for s in scenarios
+        for box in s.boxes
+        if box.asks is not None
+    }
+    return Told(repository={"LimitRange": declared}, scheduling=asked)
 
 
 def _with_git(histories: Histories, scenarios: Sequence[Scenario]) -> Histories:
@@ -218,8 +247,13 @@ def recording_of(scenarios: Sequence[Scenario]) -> Recording:
         START + timedelta(days=DAYS),
         STEP,
         nodes=tuple(dict(node) for node in scenarios[0].nodes),
+        past_nodes=tuple(dict(node) for node in scenarios[0].past_nodes),
         quotas=tuple(row for s in scenarios for row in _quota_rows(s)),
-        limit_ranges=tuple(row for s in scenarios for row in _range_rows(s)),
+        limit_ranges=tuple(row for s in scenarios for row in _range_rows(s, s.limit_range)),
+        budgets=tuple({"namespace": s.namespace, **b} for s in scenarios for b in s.budgets),
+        priority_classes=tuple(
+            {"name": name, "value": value} for s in scenarios for name, value in s.classes.items()
+        ),
     )
     pairs = [(s, box) for s in scenarios for box in s.boxes]
     usage = pd.concat([_usage(*pair) for pair in pairs], ignore_index=True)
@@ -362,14 +396,20 @@ def _pods(scenario: Scenario, box: Box, number: int) -> list[dict[str, Any]]:
             "workload": names["workload"],
             "node": scenario.nodes[(number + pod) % len(scenario.nodes)]["name"],
             "started": START,
+            **{key: _column(value) for key, value in box.pod.items()},
         }
         for pod in range(len(box.like))
     ]
 
 
-def _range_rows(scenario: Scenario) -> list[dict[str, Any]]:
+def _column(value: Any) -> Any:
+    """Lists and mappings as JSON, as the table has them."""
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _range_rows(scenario: Scenario, ranges: Mapping[str, float]) -> list[dict[str, Any]]:
     rows = []
-    for what, value in scenario.limit_range.items():
+    for what, value in ranges.items():
         *pod, resource, constraint = what.split()
         bytes_ = resource == "memory" and constraint != "maxLimitRequestRatio"
         rows.append(
@@ -410,6 +450,12 @@ def failures(scenario: Scenario, report: Report) -> list[str]:
         if target == "skipped":
             reason = skipped.get(ref_of(scenario, scenario.boxes[0]), "not skipped")
             wrong += [] if re.search(expected, reason) else [f"skipped: {reason}"]
+        elif target == "unplaced":
+            packing = report.packing
+            told = (
+                "; ".join(f"{u.workload}: {u.reason}" for u in packing.unplaced) if packing else ""
+            )
+            wrong += [] if re.search(expected, told) else [f"unplaced: {told}"]
         elif target == "with it":
             along = "; ".join(
                 f"{c.title} {c.change}"

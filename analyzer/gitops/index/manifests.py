@@ -88,6 +88,8 @@ class Manifests:
         """A container that a pod template of the object describes."""
         item, owner = arrival.object, self._owner(arrival)
         found = decide(arrival, container.path, container.name)
+        if found.gone:
+            return
         place = self.survey.place(found.file, found.address, owner, container.name, arrival.route)
         self.survey.expectations.append(
             Expectation(

@@ -74,7 +74,7 @@ class Helm:
             file.write_text(as_json(_renderable(values)), "utf-8")
             command = [str(self._helm), "template", release, str(self._prepare(chart))]
             command += ["--namespace", namespace, "--values", str(file)]
-            command += ["--skip-schema-validation", "--include-crds=false"]
+            command += ["--skip-schema-validation", "--skip-tests", "--include-crds=false"]
             command += [part for api in _APIS for part in ("--api-versions", api)]
             rendered = self._post_renderer.apply(run(command, home), post)
             return read_rendering(rendered, self.program)
