@@ -202,8 +202,11 @@ def _apply(options: Sequence[Callable[[Any], Any]], command: Command) -> Command
     return command
 
 
-def settings_of(parameters: dict[str, Any]) -> Settings:
-    """The effective settings of a command from its parameters, the environment and a file."""
+def settings_of(parameters: dict[str, Any], repository: Path | None = None) -> Settings:
+    """The effective settings of a command from its parameters, the environment and a file.
+
+    Those of a checked-out `repository` lie below them.
+    """
     from analyzer.config import DEFAULT_FILE, load_config
 
     _expect_reading(parameters)
@@ -216,8 +219,9 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
         if flags["source"]:
             raise UsageError("--source and --prometheus-url name two sources; give one")
         flags["source"] = f"prometheus:{parameters['prometheus_url']}"
-    settings = load_config(path, os.environ, flags)
-    warnings = [*settings.warnings, *_not_yet(settings.config.until)]
+    settings = load_config(path, os.environ, flags, repository)
+    late = _not_yet(settings.config.until) if repository is None else []
+    warnings = [*settings.warnings, *late]
     with Talk(quiet=bool(parameters.get("quiet")), log_format=parameters.get("log_format")) as talk:
         for warning in warnings:
             talk.say(warning, "warning")

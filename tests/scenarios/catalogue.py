@@ -1875,7 +1875,10 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             name="pod that loses its CPU limit leaves Guaranteed",
             given="requests equal to limits in every container",
             boxes=[Box(cpu_limit="500m", memory_request="1Gi", memory_limit="1Gi")],
-            expect={"cpu_limit": "removed", "note": "Guaranteed to Burstable; keep_qos"},
+            expect={
+                "cpu_limit": "removed",
+                "note": "leaves the Guaranteed QoS class for Burstable",
+            },
             why="some rely on it: pinned CPUs, or being evicted last",
         ),
     ),
