@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from analyzer.plugin import did_you_mean
 from analyzer.policy import Rule
@@ -38,3 +38,11 @@ def idle_namespaces(
     for name in names:
         if name not in there:
             yield f"{what}: nothing is known of a namespace {name}; {did_you_mean(name, there)}"
+
+
+def idle_prices(priced: Iterable[str], groups: Sequence[str]) -> Iterator[str]:
+    """One sentence for each name that a price is set for and that none of the `groups` has."""
+    for name in sorted(priced):
+        if name != "*" and name not in groups:
+            there = did_you_mean(name, sorted(groups)) if groups else "no groups of nodes are told"
+            yield f"prices: no group of nodes is called {name}; {there}"

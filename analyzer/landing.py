@@ -17,7 +17,8 @@ from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
 from analyzer.forge.settings import Stage
-from analyzer.gitops.index.place import Finding
+from analyzer.gitops.index.known_scaler import known_hpa
+from analyzer.gitops.index.place import Finding, shown_path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.changes import plan_on
@@ -38,7 +39,7 @@ from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
 from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
-from analyzer.report import Change, Landing, Report
+from analyzer.report import Change, LandedBeside, Landing, Report
 from analyzer.scheduling import Scheduling
 from analyzer.sources.kubernetes import (
     ClusterError,
@@ -48,7 +49,7 @@ from analyzer.sources.kubernetes import (
     owners,
     surroundings,
 )
-from analyzer.spec import Spec
+from analyzer.spec import Hpa, Spec
 from analyzer.surroundings import Told, surround
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
@@ -137,16 +138,27 @@ def look_ahead(
 
 
 def _scaled(histories: Histories, index: RepositoryIndex) -> Histories:
-    """The histories with the VerticalPodAutoscalers that the repository declares."""
-    if not index.vpas:
+    """The histories with the autoscalers that the repository declares."""
+    if not index.vpas and not index.scalers and not any(map(_hpa_of, histories.specs)):
         return histories
-    specs = []
-    for ref, periods in zip(histories.containers, histories.specs, strict=True):
-        mode = index.vpas.get((ref.namespace, ref.kind, ref.workload))
-        *earlier, now = periods or (Spec(),)
-        told = now.vpa is not None or mode is None
-        specs.append(periods if told else (*earlier, replace(now, vpa=mode)))
-    return replace(histories, specs=tuple(specs))
+    pairs = zip(histories.containers, histories.specs, strict=True)
+    return replace(histories, specs=tuple(_autoscaled(ref, told, index) for ref, told in pairs))
+
+
+def _hpa_of(periods: tuple[Spec, ...]) -> Hpa | None:
+    return periods[-1].hpa if periods else None
+
+
+def _autoscaled(
+    ref: ContainerRef, periods: tuple[Spec, ...], index: RepositoryIndex
+) -> tuple[Spec, ...]:
+    """The settings of a container with what the repository says of its autoscalers."""
+    workload = (ref.namespace, ref.kind, ref.workload)
+    *earlier, now = periods or (Spec(),)
+    vpa = now.vpa if now.vpa is not None else index.vpas.get(workload)
+    hpa = known_hpa(now.hpa, index.scalers_of.get(workload, ()))
+    told = (vpa, hpa) == (now.vpa, now.hpa)
+    return periods if told else (*earlier, replace(now, vpa=vpa, hpa=hpa))
 
 
 def _labelled(histories: Histories, said: ClusterLabels) -> Histories:
@@ -389,6 +401,7 @@ def _desired(recommendation: Recommendation, said: ClusterLabels) -> DesiredChan
         labels={**recommendation.labels, **said.of(recommendation.ref)},
         container_type=recommendation.container_type,
         remove=frozenset(gone),
+        companions=recommendation.companions,
     )
 
 
@@ -410,9 +423,15 @@ def _evidence(recommendation: Recommendation) -> ProposalEvidence:
         reasons=reasons(recommendation),
         numbers=numbers,
         risk=_risk_text(recommendation),
-        notes=(*_movements(recommendation), *recommendation.notes),
+        notes=(*_movements(recommendation), *_other_notes(recommendation)),
         queries=_queries(recommendation.ref),
     )
+
+
+def _other_notes(recommendation: Recommendation) -> tuple[str, ...]:
+    """The notes that are not among the reasons already."""
+    said = {one.reason for one in recommendation.companions}
+    return tuple(note for note in recommendation.notes if note not in said)
 
 
 def _movements(recommendation: Recommendation) -> tuple[str, ...]:
@@ -467,7 +486,11 @@ def _landing(outcome: Outcome) -> Landing:
             confidence=outcome.trace.confidence or "",
         )
     if isinstance(outcome, Edited):
-        return replace(landing, status="edited", proven=outcome.proof)
+        besides = tuple(
+            LandedBeside(one.title, one.file, shown_path(one.address), one.before, str(one.value))
+            for one in outcome.besides
+        )
+        return replace(landing, status="edited", proven=outcome.proof, besides=besides)
     if isinstance(outcome, Advice):
         return replace(landing, status="advice", reason=outcome.reason)
     return landing

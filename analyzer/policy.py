@@ -86,8 +86,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A smaller change of memory is not worth a restart, likewise."""
     keep_qos: bool = False
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
-    hpa: Literal["hands-off", "ignore"] = "hands-off"
-    """What happens to a resource that a HorizontalPodAutoscaler scales on."""
+    hpa: Literal["hands-off", "together", "ignore"] = "hands-off"
+    """What happens to a request that a HorizontalPodAutoscaler scales on a share of: it is left,
+    the target in Git changes with it in one commit so that the scale point stays, or it is changed
+    as if nothing scaled on it."""
     vpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a workload whose amounts a VerticalPodAutoscaler sets."""
     priority: int = 0

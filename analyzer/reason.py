@@ -16,12 +16,16 @@ _SAID = frozenset({"demand", "round", "killed", "throttled"})
 
 
 def reasons(recommendation: Recommendation) -> tuple[str, ...]:
-    """A sentence for every amount that changes: what, from what to what, and what was seen."""
+    """A sentence for every amount that changes: what, from what to what, and what was seen.
+
+    What changes with them in Git has its own.
+    """
     now, new = recommendation.current, recommendation.proposed
-    return tuple(
+    amounts = (
         f"{TARGET_NAMES[target]} {_shown(now.amount(target))} → {_shown(new.amount(target))}: {why}"
         for target, why in why_changed(recommendation).items()
     )
+    return (*amounts, *(one.reason for one in recommendation.companions))
 
 
 def why_changed(recommendation: Recommendation) -> dict[TargetName, str]:

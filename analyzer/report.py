@@ -20,7 +20,7 @@ import pandas as pd
 from analyzer.errors import OutputError
 from analyzer.escape import html, json_text
 from analyzer.gitops.land.diff import diff_of, joined
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome, moves
 from analyzer.models.demand import RESOURCES, Resource
@@ -38,11 +38,23 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
+class LandedBeside:
+    """A setting that is written in the same edit as a container's amounts, and where."""
+
+    title: str
+    file: str
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Landing:
     """Where the change of one container lands in Git, or why it does not.
 
     `status` is ``edited`` (and proven), ``advice`` (a person has to do it) or ``unchanged``;
-    `confidence` is that of the place. Runs of earlier versions have no `proven`.
+    `confidence` is that of the place. Runs of earlier versions have no `proven`. `besides` is what
+    the same edit writes with it.
     """
 
     ref: str
@@ -54,6 +66,7 @@ class Landing:
     path: str = ""
     confidence: str = ""
     proven: Proof | None = None
+    besides: tuple[LandedBeside, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,10 @@ class Change:
     def diff(self) -> str:
         """The change as a unified diff that stands on the base alone."""
         return self.alone or diff_of(self.commit)
+
+
+MONTHS = "months "
+"""Before the name of a container in `Report.files`: the chart of its reviews."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -111,8 +128,9 @@ class Report:
     """Per container and resource, what each day of the window showed, the last day last: the p95
     of CPU in cores, the highest memory of any pod in bytes; None where nothing was seen."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """What a reader may open, relative to the output: the ``page``, the chart of the ``cluster``,
-    and by the name of each container that was drawn its chart."""
+    """What a reader may open, relative to the output: the ``page``, the charts of the ``cluster``
+    and of its ``packing`` onto nodes, by the name of each container that was drawn its chart, and
+    by ``months`` and that name the one of its reviews, where a change of it was merged."""
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None

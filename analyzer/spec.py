@@ -19,13 +19,53 @@ from analyzer.workload import ContainerRef
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """One value of an object in the cluster: which object, and the JSON pointer of the value.
+
+    `quoted` says that the object has the number as text.
+    """
+
+    api_version: str
+    kind: str
+    name: str
+    pointer: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Utilisation:
+    """One target of a HorizontalPodAutoscaler: so many percent of what is requested.
+
+    `container` is the one that is looked at, None for all of the pod together. `place` says where
+    the target stands in Git, and `spot` where it arrives; `place` is empty where none can be
+    edited, and `problem` says why.
+    """
+
+    resource: str
+    percent: float
+    container: str | None = None
+    place: str = ""
+    problem: str = ""
+    spot: Spot | None = None
+
+    def counts(self, container: str) -> bool:
+        """Whether the requests of that container are part of what the target is a share of."""
+        return self.container in (None, container)
+
+
+@dataclass(frozen=True, slots=True)
 class Hpa:
-    """A HorizontalPodAutoscaler that scales a workload; `targets` are utilisation in percent."""
+    """A HorizontalPodAutoscaler that scales a workload, with its targets of utilisation."""
 
     name: str
     min_replicas: int | None = None
     max_replicas: int | None = None
-    targets: Mapping[str, float] = field(default_factory=dict)
+    targets: tuple[Utilisation, ...] = ()
+
+    def target_of(self, resource: str, container: str) -> Utilisation | None:
+        """The first target that a container's request of a resource is part of, if any."""
+        counting = (t for t in self.targets if t.resource == resource and t.counts(container))
+        return next(counting, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +180,7 @@ class HpaMetric(msgspec.Struct, omit_defaults=True):
     value: float
     resource: str = ""
     type: str = "Utilization"
+    container: str = ""
 
 
 class HpaText(msgspec.Struct):
@@ -165,9 +206,9 @@ def _hpa(text: Any, ref: ContainerRef) -> Hpa | None:
     value = read_hpa(text, str(ref))
     if value is None:
         return None
-    targets = {
-        metric.resource: metric.value
+    targets = tuple(
+        Utilisation(metric.resource, metric.value, metric.container or None)
         for metric in value.metrics
         if metric.type == "Utilization" and metric.resource
-    }
+    )
     return Hpa(value.name, value.min, value.max, targets)

@@ -116,7 +116,8 @@ class Basis:
             decided = weigh(histories, self.learnt, method, bounds, self.ledger)
         found = reviewed(decided, histories, method, progress, self.ledger, bounds).report
         warnings = (*found.warnings, *self.known.missed)
-        return replace(found, warnings=warnings, notices=(*self.notices, *self.known.notes))
+        notices = (*self.notices, *found.notices, *self.known.notes)
+        return replace(found, warnings=warnings, notices=notices)
 
 
 def _named_source(source: str | os.PathLike[str]) -> str:
@@ -278,6 +279,15 @@ class Study:
             for name, policy in asked.items()
         }
         return Comparison(self, {AS_RUN: self.report, **reports})
+
+    def tune(self) -> Any:
+        """Sliders for the risks of the policy, with what each choice means, in a notebook.
+
+        Needs the extra ``rightsize[notebook]``.
+        """
+        from analyzer.tuner import tune
+
+        return tune(self.method.policies.default, lambda p: self.compare(chosen=p).to_frame())
 
     def backtest(
         self,

@@ -18,7 +18,7 @@ from analyzer.config.structure import SECTIONS
 from analyzer.config.value import Expected
 from analyzer.errors import ConfigError
 from analyzer.presets import PRESETS, PROTECTED
-from analyzer.quantity import Cpu
+from analyzer.quantity import Cpu, Memory
 from analyzer.workload import ContainerRef
 
 
@@ -425,3 +425,55 @@ def test_every_word_that_a_setting_names_is_taken(tmp_path: Path, name: str, wor
 def test_a_setting_of_one_of_a_few_words_may_be_left_out() -> None:
     """The test above sees those that have nothing by default as well."""
     assert ("prometheus.sign_in", "azure") in _choices()
+
+
+def repository(folder: Path, text: str) -> Path:
+    """A checkout with settings of its own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "rightsize.yaml").write_text(text)
+    return folder
+
+
+def test_a_repository_says_its_policy_and_nothing_else(tmp_path: Path) -> None:
+    """Whoever may change it sets amounts; where a token goes, and what is read, it does not."""
+    root = repository(
+        tmp_path / "checkout",
+        "policy: {cpu_floor: 30m, memory_floor: 50Mi}\nsource: recording:/etc\n"
+        "forge: {url: 'https://evil.example', most_open: 99}\noutput: /etc\n"
+        "rules: [{namespace: media, set: {direction: raise}}]\nprotect: [databases]\n",
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text("policy: {memory_floor: 80Mi}\nforge: {most_open: 2}\n")
+    found = load_config(own, {"RIGHTSIZE_NOPE": "1"}, {}, root)
+    config = found.config
+    assert (config.policy.cpu_floor, config.policy.memory_floor) == (
+        Cpu.parse("30m"), Memory.parse("80Mi")
+    )  # fmt: skip
+    assert (config.source, config.output) == (None, "reports/latest")
+    assert (config.forge.url, config.forge.most_open) == (None, 2)
+    assert config.protect == ("databases",) and len(config.rules) == 1
+    assert found.origins["policy.cpu_floor"] == "the repository's rightsize.yaml"
+    assert found.warnings == (
+        "the repository's rightsize.yaml: forge, output, source is for whoever runs this to set, "
+        "and is passed over",
+    )
+
+
+def test_settings_of_a_repository_are_checked_and_no_link_is_followed(tmp_path: Path) -> None:
+    """A mistake has its line; a link could lead to a secret, which an error would print."""
+    root = repository(tmp_path / "checkout", "policy:\n  cpu_flor: 30m\n")
+    with pytest.raises(ConfigError, match=r"rightsize\.yaml, line 1: unknown setting 'cpu_flor'"):
+        load_config(None, {}, {}, root)
+    secret = tmp_path / "secret"
+    secret.write_text("canary: [")
+    (root / "rightsize.yaml").unlink()
+    (root / "rightsize.yaml").symlink_to(secret)
+    assert load_config(None, {}, {}, root).warnings == ()
+    assert load_config(None, {}, {}, tmp_path).warnings == ()
+
+
+def test_a_file_that_is_read_anyway_is_not_read_twice(tmp_path: Path) -> None:
+    """At the root of a checkout all of it holds."""
+    root = repository(tmp_path / "checkout", "forge: {most_open: 3}\n")
+    found = load_config(root / "rightsize.yaml", {}, {}, root)
+    assert found.config.forge.most_open == 3 and found.warnings == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.effect import idle_namespaces, idle_rules
+from analyzer.effect import idle_namespaces, idle_prices, idle_rules
 from analyzer.policy import Rule
 from analyzer.workload import ContainerRef
 
@@ -51,4 +51,14 @@ def test_namespaces_that_are_not_there_are_told() -> None:
     ]
     assert list(idle_namespaces("namespaces", ["medi*"], KNOWN)) == [
         "namespaces: nothing is known of a namespace medi*; did you mean media?"
+    ]
+
+
+def test_prices_of_nodes_that_are_not_there_are_told() -> None:
+    """Money that is not counted would read as money that is not saved."""
+    assert list(idle_prices(["*", "gpu", "gpuu"], ["gpu", "general"])) == [
+        "prices: no group of nodes is called gpuu; did you mean gpu?"
+    ]
+    assert list(idle_prices(["gpu"], [])) == [
+        "prices: no group of nodes is called gpu; no groups of nodes are told"
     ]

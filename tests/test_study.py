@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,30 @@ def test_nothing_to_learn_from_is_a_run_with_its_reasons() -> None:
     assert len(run) == 0
     assert run._repr_html_()
     assert run.compare("lean").to_frame()["containers to change"]["lean"] == 0
+
+
+def test_sliders_weigh_a_policy_without_reading_again(run: rs.Study) -> None:
+    """Moving one changes the table to what comparing the same policy says; nothing else moves."""
+    box = run.tune()
+    *sliders, table = box.children
+    assert [slider.value for slider in sliders] == [0.05, 0.1, 0.01]
+    as_it_is = table.value
+    memory = next(slider for slider in sliders if "pass the request" in slider.description)
+    memory.value = 0.01
+    asked = run.compare(chosen=rs.Policy(memory_request_risk=0.01)).to_frame().loc["chosen"]
+    assert table.value != as_it_is
+    for number in ("memory requested, GiB", "containers above the memory request"):
+        assert re.search(
+            rf"<th>{number}</th>.*?<td>{asked[number]:.2f}</td>\s*</tr>", table.value, re.S
+        )
+    memory.value = 0.1
+    assert table.value == as_it_is
+
+
+def test_sliders_that_cannot_be_shown_say_what_is_missing(
+    run: rs.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, with the way to weigh policies without them."""
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(AnalyzerError, match=r"install rightsize\[notebook\], or .* run\.compare"):
+        run.tune()

@@ -77,7 +77,7 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     with ExitStack() as kept:
         talk = Talk(quiet=parameters["quiet"], log_format=parameters["log_format"])
         with talk:
-            outcome = _run(config, parameters["run_json"], talk, kept if deliver else None)
+            config, outcome = _run(config, parameters, talk, kept)
             _sum_up(outcome.report, talk)
         summary = outcome.folder / "summary.md"
         click.echo(str(summary if summary.exists() else outcome.folder))
@@ -103,11 +103,15 @@ def _sum_up(report: Report, talk: Talk) -> None:
     )
 
 
-def _run(config: Config, run_json: Path | None, talk: Talk, kept: ExitStack | None) -> Run:
+def _run(
+    config: Config, parameters: dict[str, Any], talk: Talk, kept: ExitStack
+) -> tuple[Config, Run]:
     """Run the pipeline on the source, or on an earlier run; a failure is told to who waits.
 
     What is delivered is what was found: the repository is checked out once, and `kept` until then.
+    What it says itself of the policy holds below the settings.
     """
+    run_json: Path | None = parameters["run_json"]
     from msgspec.structs import replace as with_settings
 
     from analyzer.landing import checkout
@@ -116,13 +120,15 @@ def _run(config: Config, run_json: Path | None, talk: Talk, kept: ExitStack | No
     from analyzer.pipeline.run import run as run_pipeline
 
     try:
-        if kept is not None:
+        if config.git.repo is not None:
             root = kept.enter_context(checkout(config))
+            config = settings_of(parameters, root).config
             config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
-            return run_pipeline(config, now(), talk.progress)
+            return config, run_pipeline(config, now(), talk.progress)
         beside = run_json if run_json.is_dir() else run_json.parent
-        return rerun(earlier_run(run_json, config, talk), config, beside, talk.progress)
+        found = earlier_run(run_json, config, talk)
+        return config, rerun(found, config, beside, talk.progress)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")

@@ -202,8 +202,11 @@ def _apply(options: Sequence[Callable[[Any], Any]], command: Command) -> Command
     return command
 
 
-def settings_of(parameters: dict[str, Any]) -> Settings:
-    """The effective settings of a command from its parameters, the environment and a file."""
+def settings_of(parameters: dict[str, Any], repository: Path | None = None) -> Settings:
+    """The effective settings of a command from its parameters, the environment and a file.
+
+    Those of a checked-out `repository` lie below them.
+    """
     from analyzer.config import DEFAULT_FILE, load_config
 
     _expect_reading(parameters)
@@ -216,8 +219,9 @@ def settings_of(parameters: dict[str, Any]) -> Settings:
         if flags["source"]:
             raise UsageError("--source and --prometheus-url name two sources; give one")
         flags["source"] = f"prometheus:{parameters['prometheus_url']}"
-    settings = load_config(path, os.environ, flags)
-    warnings = [*settings.warnings, *_not_yet(settings.config.until)]
+    settings = load_config(path, os.environ, flags, repository)
+    late = _not_yet(settings.config.until) if repository is None else []
+    warnings = [*settings.warnings, *late]
     with Talk(quiet=bool(parameters.get("quiet")), log_format=parameters.get("log_format")) as talk:
         for warning in warnings:
             talk.say(warning, "warning")
@@ -253,11 +257,15 @@ def earlier_run(run_json: Path, config: Config, talk: Talk) -> Report:
 def within_namespaces(report: Report, config: Config, talk: Talk) -> Report:
     """`report` of the namespaces that are asked for; one that it knows nothing of is told."""
     from analyzer.effect import idle_namespaces
+    from analyzer.pipeline.reading import refuse_nothing
     from analyzer.workload import Selector
 
+    chosen = report.select(*(Selector(namespace=name) for name in config.namespaces))
+    if config.namespaces and not chosen.refs:
+        refuse_nothing(config.namespaces, report.refs)
     for sentence in idle_namespaces("namespaces", config.namespaces, report.refs):
         talk.say(sentence, "warning")
-    return report.select(*(Selector(namespace=name) for name in config.namespaces))
+    return chosen
 
 
 def published_name(run_json: Path | None) -> str | None:

@@ -72,8 +72,12 @@ def load_config(
     path: str | os.PathLike[str] | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    repository: Path | None = None,
 ) -> Settings:
     """Read and join all layers. `flags` are by dotted path; None means "not given".
+
+    Below all of them lies what the ``rightsize.yaml`` of a checked-out `repository` says of the
+    policy; whatever else it says is not taken, for who may change it is not who runs this.
 
     Of a file with several clusters, the one that ``cluster`` names is meant; what it sets wins over
     what all share, but that its rules stand behind theirs. All of them are checked.
@@ -87,7 +91,8 @@ def load_config(
     problems = [*file.problems, *(problem for layer in everything for problem in layer.check())]
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
-    layers = file.layers(above)
+    base, passed_over = _of_repository(repository, Path(path) if path is not None else None)
+    layers = [*base, *file.layers(above)]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for layer in layers:
@@ -98,7 +103,9 @@ def load_config(
         if f"policy.{name}" not in values:
             values[f"policy.{name}"] = value
             origins[f"policy.{name}"] = f"preset {preset}"
-    return Settings(_join(values, layers), origins, tuple(_unknown(environment or {})))
+    # With a repository they are read once more, and what was said before is not said again.
+    warnings = _unknown(environment or {}) if repository is None else passed_over
+    return Settings(_join(values, layers), origins, tuple(warnings))
 
 
 @dataclass
@@ -296,6 +303,28 @@ class _File:
             below = shared.values.get("rules", [])
             own.values["rules"], own.rules_before = [*below, *own.values["rules"]], len(below)
         return [shared, own, folder, *above]
+
+
+_OF_A_REPOSITORY = ("preset", "protect", "policy", "rules", "exclude_namespaces")
+"""What those who may change a repository may say of it: amounts, and what is left alone."""
+
+
+def _of_repository(root: Path | None, own: Path | None) -> tuple[list[_Layer], list[str]]:
+    """The layer of a repository's settings, where it has a file and that is not `own` anyway."""
+    path = None if root is None else root / DEFAULT_FILE
+    if path is None or path.is_symlink() or not path.is_file():
+        return [], []
+    if own is not None and own.resolve() == path.resolve():
+        return [], []
+    name = f"the repository's {DEFAULT_FILE}"
+    found = parse_settings(_text(path), name)
+    given = {name: value for name, value in found.values.items() if name in _OF_A_REPOSITORY}
+    layer = _Layer(name, given, found)
+    if problems := layer.check():
+        raise ConfigError("\n".join(problems))
+    rest = ", ".join(sorted(map(str, found.values.keys() - given.keys())))
+    said = f"{name}: {rest} is for whoever runs this to set, and is passed over"
+    return [layer], [said] if rest else []
 
 
 def _text(path: Path) -> str:

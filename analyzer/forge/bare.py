@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from analyzer.forge.protocol import Comment, Issue, PullRequest, State, Text
-from analyzer.forge.remote import Remote
+from analyzer.forge.remote import Note, Remote
 
 
 @dataclass
@@ -22,6 +22,8 @@ class Bare:
     name: str = field(default="none", init=False)
     longest_body: int = field(default=1_000_000, init=False)
     _branches: list[str] = field(default_factory=list, init=False)
+    _kept: dict[str, Note] | None = field(default=None, init=False)
+    """What the remote remembered when it was asked for all of a cluster; None before."""
 
     def default_branch(self) -> str:
         return self.remote.default_branch()
@@ -29,17 +31,19 @@ class Bare:
     def open_requests(self, prefix: str) -> list[PullRequest]:
         """A branch of which nothing is kept is from a run that was killed, and is opened anew."""
         there = self.remote.listed(prefix)
-        kept = {n: k for n, k in self.remote.remembered(prefix).items() if n in there}
+        self._kept = self.remote.remembered(prefix)
         return [
             PullRequest(self._number(name), name, _text(note.message), "open")
-            for name, note in sorted(kept.items())
+            for name, note in sorted(self._kept.items())
+            if name in there
         ]
 
     def merged_since(self, prefix: str, moment: datetime) -> list[PullRequest]:
         return []
 
     def latest(self, branch: str) -> PullRequest | None:
-        note = self.remote.remembered(branch).get(branch)
+        kept = self.remote.remembered(branch) if self._kept is None else self._kept
+        note = kept.get(branch)
         if note is None:
             return None
         state: State = "merged" if note.merged else "closed"

@@ -26,6 +26,9 @@ RETIRED = "<!-- rightsize-retired -->"
 NO_NEWS = "nothing has changed"
 """Why what is open stays as it is."""
 
+_ASKED = 100
+"""Of so many that are wanted it is always known whether a person has refused them."""
+
 Verb = Literal["open", "refresh", "keep", "hands off", "held", "wait", "retire"]
 
 
@@ -63,9 +66,10 @@ class Move:
 class Scene:
     """What there is: on the remote, and on the forge.
 
-    `last` gives the newest pull request of a branch in any state, and is asked only where one
-    would be opened. `moved_under` says whether the base has changed the files that a branch
-    edits. `asked_for` are the branches that a person ticked on the dashboard.
+    `last` gives the newest pull request of a branch in any state, and is asked where one would be
+    opened, and for the first ones of those that wait. `moved_under` says whether the base has
+    changed the files that a branch edits. `asked_for` are the branches that a person ticked on the
+    dashboard.
     """
 
     branches: Mapping[str, Branch]
@@ -105,9 +109,9 @@ def decide(wanted: Iterable[Wanted], scene: Scene, limits: Limits) -> list[Move]
     gone = [_of_unwanted(r, scene, covered) for r in scene.requests if r.branch not in names]
     retired = sum(move.verb == "retire" for move in gone)
     turn = _Turn(limits.most_open - (len(requests) - retired))
-    for one in ordered:
+    for place, one in enumerate(ordered):
         if one.branch not in requests:
-            turn.moves.append(_of_new(one, scene, limits, turn))
+            turn.moves.append(_of_new(one, scene, limits, turn, asks=place < _ASKED))
     return [*moves, *turn.moves, *gone]
 
 
@@ -152,21 +156,28 @@ def _of_unwanted(request: PullRequest, scene: Scene, covered: Set[Key]) -> Move:
     return Move("retire", request.branch, "nothing is left to change there", None, request)
 
 
-def _of_new(one: Wanted, scene: Scene, limits: Limits, turn: _Turn) -> Move:
-    """What to do about a pull request that is wanted and not there."""
+def _of_new(one: Wanted, scene: Scene, limits: Limits, turn: _Turn, *, asks: bool) -> Move:
+    """What to do about a pull request that is wanted and not there.
+
+    With `asks` it is told from what a person refused even where it is not its turn.
+    """
     branch = scene.branches.get(one.branch)
     if branch is not None and not branch.ours:
         return Move("hands off", one.branch, "a person's branch has its name", one)
     if one.held and one.branch not in scene.asked_for:
         return Move("held", one.branch, one.held, one)
-    if turn.free <= 0 and one.branch not in scene.asked_for:
-        return Move("wait", one.branch, f"{limits.most_open} are open already", one)
+    waits = turn.free <= 0 and one.branch not in scene.asked_for
+    wait = Move("wait", one.branch, f"{limits.most_open} are open already", one)
+    if waits and not asks:
+        return wait
     last = scene.last(one.branch)
     if last is not None and last.state == "open":
         return Move("keep", one.branch, "it has been opened meanwhile", one, last)
     reason = None if one.branch in scene.asked_for else _rejected(last, one, limits)
     if reason is not None:
         return Move("held", one.branch, reason, one, last)
+    if waits:
+        return wait
     turn.free -= 1
     reason = "its branch is there already" if branch is not None else "it is its turn"
     return Move("open", one.branch, reason, one)

@@ -47,6 +47,8 @@ def dashboard(
         lines += ["", markdown(score)]
     for heading, verbs in _PARTS:
         chosen = [move for move in moves if move.verb in verbs]
+        if heading == "Open":  # what waits stands in the order of its turns
+            chosen.sort(key=lambda move: move.branch)
         if chosen:
             lines += ["", f"### {heading}", "", *(_item(move, asked) for move in chosen)]
     lines += [

@@ -9,7 +9,8 @@ happened to them since the review before, or since they were merged. ``killed_li
 limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets,
 ``leaks`` 1 where memory climbed through each life and fell at its end, ``killed_elsewhere`` how
 many kills it saw far below the limit, ``starts`` 1 where it saw a start, and ``start_peak`` the
-bytes that starts took.
+bytes that starts took. ``run_hours`` is how long the runs of a job usually took while the amounts
+held.
 
 A row of the kind ``judged`` is about all containers: what was stated for one ``resource`` at one
 ``risk`` a horizon ago was exceeded in ``exceeded`` of ``containers`` (of CPU: shares of the time in
@@ -51,7 +52,7 @@ _TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings", "resource")
 _TIMES = ("reviewed", "since")
 _LATER = (
     "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "start_peak",
-    "resource", "risk", "containers", "exceeded",
+    "resource", "risk", "containers", "exceeded", "run_hours",
 )  # fmt: skip
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
@@ -78,6 +79,7 @@ _NUMBERS = (
     "start_peak",
     "risk",
     "exceeded",
+    "run_hours",
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
 

@@ -9,16 +9,19 @@ from pathlib import Path
 
 from analyzer.config import Config
 from analyzer.history import Histories
+from analyzer.ledger import Ledger
 from analyzer.models.forecast import forecasts
 from analyzer.output import write_files
 from analyzer.pipeline.cores import usable_cores
 from analyzer.recommend import Recommendation
-from analyzer.report import Report
+from analyzer.report import MONTHS, Report
 from analyzer.sources.window import Progress
 
+OF_ALL = ("cluster", "packing")
+"""Charts that show all containers at once."""
 MANY_CHARTS = 40
 """So many charts more earn another process what it costs to start."""
-_CHART = re.compile(r"charts/[a-z0-9][a-z0-9._-]*\.png", re.ASCII)
+_CHART = re.compile(r"charts/(?:months/)?[a-z0-9][a-z0-9._-]*\.png", re.ASCII)
 MOST_PROCESSES = 4
 """Each holds a hundred megabytes of libraries."""
 
@@ -30,18 +33,24 @@ def name_files(report: Report, config: Config) -> dict[str, str]:
         return files
     shown = sorted(report.recommendations, key=lambda r: (-r.weight, r.ref))[: config.most_charts]
     names = {str(r.ref): f"charts/{r.ref.slug()}.png" for r in shown}
-    return files | {"cluster": "charts/cluster.png"} | names
+    whole = {"cluster": "charts/cluster.png"}
+    if report.packing is not None and report.packing.groups:
+        whole["packing"] = "charts/packing.png"
+    changed = (outcome.ref for outcome in report.outcomes if str(outcome.ref) in names)
+    months = {f"{MONTHS}{ref}": f"charts/months/{ref.slug()}.png" for ref in changed}
+    return files | whole | names | months
 
 
 def drawn_before(report: Report, folder: Path) -> dict[str, str]:
     """Which of its charts lie in the `folder` of an earlier `report`; as `name_files` has them.
 
-    Its names are data: whatever is no plain name of a chart is passed over. That of the cluster
-    shows all containers, so it is none of a report that was narrowed.
+    Its names are data: whatever is no plain name of a chart is passed over. Those of the cluster
+    show all containers, so they are none of a report that was narrowed.
     """
     refs = {str(r.ref) for r in report.recommendations}
-    whole = all(key in refs for key in report.files if key not in ("page", "cluster"))
-    wanted = refs | {"cluster"} if whole else refs
+    refs |= {f"{MONTHS}{ref}" for ref in refs}
+    whole = all(key in refs for key in report.files if key not in ("page", *OF_ALL))
+    wanted = refs | set(OF_ALL) if whole else refs
     return {
         key: name
         for key, name in report.files.items()
@@ -49,9 +58,21 @@ def drawn_before(report: Report, folder: Path) -> dict[str, str]:
     }
 
 
-def draw(report: Report, histories: Histories, folder: Path, progress: Progress) -> None:
-    """Draw the charts that ``report.files`` names into `folder`."""
-    from analyzer.plots import cluster_figure, describe_cluster, workload_charts, write_png
+def draw(
+    report: Report, histories: Histories, ledger: Ledger, folder: Path, progress: Progress
+) -> None:
+    """Draw the charts that ``report.files`` names into `folder`.
+
+    `ledger` holds the reviews of each container, this one included.
+    """
+    from analyzer.plots import (
+        cluster_figure,
+        describe_cluster,
+        describe_packing,
+        packing_figure,
+        workload_charts,
+        write_png,
+    )
 
     (folder / "charts").mkdir(parents=True, exist_ok=True)
     progress(0, 1, "drawing the cluster")
@@ -59,6 +80,10 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
     figure = cluster_figure(recommendations, skipped, histories)
     text = describe_cluster(recommendations, skipped, histories)
     write_png(figure, folder / report.files["cluster"], text)
+    if report.packing is not None and "packing" in report.files:
+        figure, text = packing_figure(report.packing), describe_packing(report.packing)
+        write_png(figure, folder / report.files["packing"], text)
+    _draw_months(report, ledger, folder)
     by_ref = {str(r.ref): r for r in recommendations}
     shown = [by_ref[name] for name in report.files if name in by_ref]
     charts = workload_charts(
@@ -70,6 +95,17 @@ def draw(report: Report, histories: Histories, folder: Path, progress: Progress)
     )
     for chart in charts:
         write_files(folder, {report.files[str(chart.ref)]: chart.content})
+
+
+def _draw_months(report: Report, ledger: Ledger, folder: Path) -> None:
+    """What was asked for and used at every review, where a change was merged."""
+    from analyzer.plots import describe_months, months_figure, write_png
+
+    for ref in (outcome.ref for outcome in report.outcomes):
+        name = report.files.get(f"{MONTHS}{ref}")
+        if name is not None:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write_png(months_figure(ledger, ref), folder / name, describe_months(ledger, ref))
 
 
 def _processes(charts: int) -> int:

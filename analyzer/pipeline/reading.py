@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NoReturn
 
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.effect import idle_namespaces, idle_rules
@@ -15,7 +16,7 @@ from analyzer.quantity import Memory
 from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording, utc
-from analyzer.workload import ContainerRef
+from analyzer.workload import ContainerRef, find
 
 _CREDENTIALS = re.compile(r"://[^/@]*:[^/@]*@")
 
@@ -71,7 +72,10 @@ def read_noting(
     asked = (config.prometheus.namespaces, config.prometheus.exclude_namespaces)
     only, never = ((), ()) if recorded else asked
     namespaces, excluded = config.namespaces or only, config.exclude_namespaces or never
-    return restrict(recording, namespaces, excluded), notices
+    chosen = restrict(recording, namespaces, excluded)
+    if config.namespaces and not len(chosen.usage.containers):
+        refuse_nothing(config.namespaces, recording.usage.containers)
+    return chosen, notices
 
 
 def budget_of(config: Config) -> Memory | None:
@@ -84,6 +88,14 @@ def without_effect(config: Config, known: Sequence[ContainerRef]) -> Iterator[st
     yield from idle_rules(config.rules, known)
     yield from idle_namespaces("namespaces", config.namespaces, known)
     yield from idle_namespaces("exclude_namespaces", config.exclude_namespaces, known)
+
+
+def refuse_nothing(namespaces: Sequence[str], known: Sequence[ContainerRef]) -> NoReturn:
+    """Say that none of `namespaces` holds a `known` container; a run on nothing is none."""
+    if known:
+        find((), namespaces, known)
+    names = " or ".join(namespaces)
+    raise UsageError(f"no container of a namespace {names} was seen; check the name and the window")
 
 
 def window_of(config: Config, now: datetime | None) -> Window:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analyzer import __version__
 from analyzer.config import Config
+from analyzer.effect import idle_prices
 from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import (
@@ -90,6 +91,8 @@ def reviewed(
     found = update(ledger, decided.recommendations, histories, decided.wanted, method.digest)
     judged = judged_rows(decided.last, histories.meta.cluster, histories.meta.end, method.learnt_by)
     rows = pd.concat([part for part in (found, judged) if len(part)]) if len(judged) else found
+    packing = packing_of(decided.recommendations, histories, method)
+    groups = [] if packing is None else [group.name for group in packing.groups]
     report = Report(
         meta=histories.meta,
         model=method.model,
@@ -99,7 +102,8 @@ def reviewed(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
-        packing=packing_of(decided.recommendations, histories, method),
+        packing=packing,
+        notices=tuple(idle_prices(method.prices, groups)),
         quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
         version=__version__,
     )
@@ -150,5 +154,6 @@ def review_beforehand(
     """As `review`, within the bounds that are known; what was not told is a warning."""
     found = review(known.histories, method_of(config), progress, ledger, known.bounds)
     warnings = (*found.report.warnings, *known.missed)
-    report = replace(found.report, warnings=warnings, notices=known.notes)
+    notices = (*found.report.notices, *known.notes)
+    report = replace(found.report, warnings=warnings, notices=notices)
     return replace(found, report=report)

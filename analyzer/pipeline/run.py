@@ -85,7 +85,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         with claimed.publish() as folder:
             write_all(folder, report, writers)
             if drawn is not None:
-                draw(report, drawn, folder, progress)
+                draw(report, drawn, ledger.plus(rows), folder, progress)
         if config.ledger_folder is not None:
             append(config.ledger_folder, rows, now)
     return Run(report, target, plan)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from analyzer.plots.batch import workload_charts
     from analyzer.plots.cluster import cluster_figure, describe_cluster
     from analyzer.plots.months import describe_months, months_figure
+    from analyzer.plots.packing import describe_packing, packing_figure
     from analyzer.plots.png import encode_png, write_png
     from analyzer.plots.verdict import describe
     from analyzer.plots.workload import workload_figure
@@ -23,8 +24,10 @@ __all__ = [
     "describe",
     "describe_cluster",
     "describe_months",
+    "describe_packing",
     "encode_png",
     "months_figure",
+    "packing_figure",
     "workload_charts",
     "workload_figure",
     "write_png",
@@ -36,8 +39,10 @@ _HOME = {
     "describe": "verdict",
     "describe_cluster": "cluster",
     "describe_months": "months",
+    "describe_packing": "packing",
     "encode_png": "png",
     "months_figure": "months",
+    "packing_figure": "packing",
     "workload_charts": "batch",
     "workload_figure": "workload",
     "write_png": "png",

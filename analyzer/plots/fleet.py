@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from analyzer.models.demand import RESOURCES, Resource
+from analyzer.plots.bars import draw_pair
 from analyzer.plots.page import Page, Panel
 from analyzer.plots.style import SIZES, palette
 from analyzer.plots.text import change_percent, counted, plain, total_text
@@ -99,8 +100,7 @@ def _draw(panel: Panel, rows: Sequence[ClusterBar], resource: Resource) -> None:
     page, colors = panel.page, panel.page.palette
     for place, row in enumerate(rows):
         now, new = row.requests[resource]
-        for amount, color, offset in ((now, colors.now, -0.2), (new, colors.proposed, 0.2)):
-            panel.axes.barh(place + offset, amount, height=0.34, color=color, linewidth=0)
+        draw_pair(panel, place, now, new)
         tone = colors.muted if now == new else colors.proposed if new < now else colors.warning
         page.text(
             panel.box[2] + 10,

@@ -42,13 +42,17 @@ def ceiling(case: Case, amount: Quantity) -> Outcome:
     return max(least), "the policy's ceiling, but never below the highest peak: that would kill"
 
 
-def settings(case: Case, amount: Quantity) -> Outcome:
-    """At least what the container's own settings ask for."""
-    bounds = [bound for bound in case.facts.bounds if bound.target == case.target]
-    needed = max(bounds, key=lambda bound: bound.least.units, default=None)
-    if needed is None or amount >= needed.least:
-        return amount, ""
-    return round_up(needed.least), needed.reason
+def at_least(code: str) -> PolicyStep:
+    """The step that leaves an amount no less than the bounds of one kind ask for."""
+
+    def apply(case: Case, amount: Quantity) -> Outcome:
+        bounds = [b for b in case.facts.bounds if (b.target, b.code) == (case.target, code)]
+        needed = max(bounds, key=lambda bound: bound.least.units, default=None)
+        if needed is None or amount >= needed.least:
+            return amount, ""
+        return round_up(needed.least), needed.reason
+
+    return PolicyStep(code, apply)
 
 
 def killed(case: Case, amount: Quantity) -> Outcome:
@@ -116,7 +120,8 @@ HARD = (
     PolicyStep("floor", floor),
     PolicyStep("killed", killed),
     PolicyStep("ceiling", ceiling),
-    PolicyStep("at least", settings),
+    at_least("at least"),
+    at_least("scale point"),
     PolicyStep("request", above_request),
     PolicyStep("limit", kept_limit),
     PolicyStep(LIMIT_RANGE, within_range),

@@ -19,12 +19,13 @@ from analyzer.spec import Spec
 class Bound:
     """A hard lower bound that something else knows beforehand: a Java heap, a buffer pool.
 
-    `reason` is shown as it is.
+    `reason` is shown as it is, by the step called `code`.
     """
 
     target: TargetName
-    least: Cpu | Memory
+    least: Quantity
     reason: str
+    code: str = "at least"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,10 @@ class Facts:
     """What its namespace asks, by resource."""
     past: Past = NO_PAST
     """What earlier reviews said."""
+    container: str = ""
+    """Its name."""
+    held: Mapping[Resource, str] = field(default_factory=dict)
+    """Requests that cannot move together with what an autoscaler makes of them, and why."""
     importance: Importance = Importance()
     """Of its pod, where there is no room for all."""
 

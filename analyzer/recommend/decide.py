@@ -33,8 +33,9 @@ from analyzer.recommend.past import RISKIER, SAFER
 from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.precedence import importances
 from analyzer.recommend.qos import changed_classes, steps_to_equal
-from analyzer.recommend.recommendation import Recommendation
+from analyzer.recommend.recommendation import Companion, Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
+from analyzer.recommend.scale import scale_points
 from analyzer.recommend.split import splits
 from analyzer.recommend.step import Plan, follow, text, walk
 from analyzer.workload import ContainerRef
@@ -79,10 +80,21 @@ def recommend(
         bounds_of = (*own, *older.get(index, ()))
         facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
-    for narrow in (_in_pods, _in_quotas, _on_nodes):
-        for index, one in narrow(histories, found, facts).items():
-            facts[index] = one
-            found[index] = _recommend_one(histories, demand, index, one)
+
+    def narrowed(*narrows: _Narrow) -> int:
+        count = 0
+        for narrow in narrows:
+            for index, one in narrow(histories, found, facts).items():
+                facts[index] = one
+                found[index] = _recommend_one(histories, demand, index, one)
+                count += 1
+        return count
+
+    narrowed(_on_scale, _in_pods, _in_quotas, _on_nodes)
+    while narrowed(_on_scale):  # each round settles a workload for good
+        narrowed(_in_quotas, _on_nodes)
+    for index, companions in scale_points(histories, found, facts).companions.items():
+        found[index] = _with_companions(found[index], companions)
     for told in (
         splits(histories, facts),
         blocked(histories, found),
@@ -91,6 +103,31 @@ def recommend(
         for index, note in told.items():
             found[index] = replace(found[index], notes=(*found[index].notes, note))
     return list(found.values()), [*histories.skipped, *skipped]
+
+
+_Narrow = Callable[[Histories, Mapping[int, Recommendation], Mapping[int, Facts]], dict[int, Facts]]
+"""From what is proposed to the facts of those containers that have to be decided anew."""
+
+
+def _on_scale(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose autoscaler cannot follow what is proposed for them."""
+    scaled = scale_points(histories, found, facts)
+    return {
+        index: replace(
+            facts[index],
+            held={**facts[index].held, **scaled.held.get(index, {})},
+            bounds=(*facts[index].bounds, *scaled.bounds.get(index, ())),
+        )
+        for index in sorted({*scaled.held, *scaled.bounds})
+    }
+
+
+def _with_companions(found: Recommendation, companions: tuple[Companion, ...]) -> Recommendation:
+    """A recommendation with what changes in Git along with it, which is told first."""
+    told = (*(one.reason for one in companions), *found.notes)
+    return replace(found, companions=(*found.companions, *companions), notes=told)
 
 
 def _in_pods(
@@ -228,6 +265,7 @@ def _gather(
     return {
         index: Facts(
             kind=histories.containers[index].kind,
+            container=histories.containers[index].container,
             policy=policy,
             spec=histories.spec(index),
             evidence=evidence[index],

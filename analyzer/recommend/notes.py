@@ -11,6 +11,7 @@ from analyzer.kinds import runs_now_and_then
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend.case import Facts
 from analyzer.recommend.memory_limit import why_it_fills
+from analyzer.recommend.scale import moved_points
 
 
 def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
@@ -18,8 +19,9 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
     return (
         *_pods(facts, proposed),
         *_busy_hour(facts, proposed),
+        *_start(facts, proposed),
         *_kills(facts),
-        *_scale_points(facts, proposed),
+        *moved_points(facts, proposed),
         *_importance(facts),
         *_pod_level(facts),
         *_throttling(facts),
@@ -70,6 +72,20 @@ def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
     )
 
 
+def _start(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """A start that uses many times the request is quick only where the node has it to spare."""
+    cores, request = facts.evidence.start_cpu, proposed.cpu_request
+    if cores is None or request is None or runs_now_and_then(facts.kind):
+        return
+    if cores < max(FAR_BELOW * request.cores, LEAST_CORES):
+        return
+    yield (
+        f"a start uses {Cpu.from_cores(cores).human()} of CPU, "
+        f"{cores / max(request.cores, 0.001):.0f} x the request; where the node has nothing to "
+        "spare it takes longer, so let its startupProbe allow for that"
+    )
+
+
 def _since(facts: Facts) -> Iterator[str]:
     seen = facts.evidence
     if seen.cpu_since and seen.cpu_before and seen.cpu_before.p95 is not None:
@@ -107,28 +123,6 @@ def _kills(facts: Facts) -> Iterator[str]:
             f"OOM-killed {_times(kills.elsewhere)}{more} while usage was far below the limit, "
             "which was not the cause: the node ran out, or a child process was killed; the request "
             "is the lever"
-        )
-
-
-def _scale_points(facts: Facts, proposed: Resources) -> Iterator[str]:
-    """Where a request moves the point at which an autoscaler adds a pod, because it was told to."""
-    hpa = facts.spec.hpa
-    if hpa is None:
-        return
-    pairs = {
-        "cpu": (facts.current.cpu_request, proposed.cpu_request),
-        "memory": (facts.current.memory_request, proposed.memory_request),
-    }
-    for resource, (now, new) in pairs.items():
-        target = hpa.targets.get(resource)
-        if target is None or now is None or new is None or now == new:
-            continue
-        points = " to ".join(amount.scale(target / 100).human() for amount in (now, new))
-        same = target * now.units / max(new.units, 1)
-        yield (
-            f"the HPA {hpa.name} scales at {target:g} % of the request: its point moves from "
-            f"{points} a pod, and it will run {'fewer' if new.units > now.units else 'more'} pods "
-            f"under the same load; a target of {same:.0f} % would keep it"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzer.history import Histories
-from analyzer.quantity import Quantity, Resources
+from analyzer.quantity import TARGETS, Quantity, Resources
 from analyzer.recommend.bounds import HARD
 from analyzer.recommend.case import Case
 from analyzer.recommend.recommendation import Recommendation
@@ -22,13 +22,16 @@ GUARANTEED, BURSTABLE, BEST_EFFORT = "Guaranteed", "Burstable", "BestEffort"
 def qos_class(containers: Sequence[Resources], whole: Resources = NOTHING) -> str:
     """The QoS class of a pod, by all its containers, those that only start it included.
 
+    After Kubernetes' `GetPodQOS`, which takes an amount of nought for none.
+
     Where the pod declares anything as a whole, that alone decides.
     """
     deciding = [one.effective() for one in ([whole] if whole != NOTHING else containers)]
-    if all(one == NOTHING for one in deciding):
+    if not any(one.amount(target) for one in deciding for target in TARGETS):
         return BEST_EFFORT
     equal = all(
-        None not in (one.cpu_limit, one.memory_limit)
+        one.cpu_limit
+        and one.memory_limit
         and (one.cpu_limit, one.memory_limit) == (one.cpu_request, one.memory_request)
         for one in deciding
     )
@@ -57,8 +60,9 @@ def changed_classes(histories: Histories, found: Mapping[int, Recommendation]) -
 
 
 def _moved(old: str, new: str) -> str:
-    told = f"its pod goes from the QoS class {old} to {new}"
-    return f"{told}; keep_qos: true keeps it there" if old == GUARANTEED else told
+    if old == GUARANTEED:
+        return f"its pod leaves the Guaranteed QoS class for {new}; keep_qos: true keeps it there"
+    return f"its pod goes from the QoS class {old} to {new}"
 
 
 def equal_is_wanted(case: Case) -> bool:

@@ -4,11 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from analyzer.evidence import Evidence
 from analyzer.models.demand import Resource, Step
 from analyzer.quantity import TARGETS, Resources, TargetName
+from analyzer.spec import Spot
 from analyzer.workload import ContainerRef
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A setting in Git that changes together with amounts of containers, or neither does.
+
+    ``scale target`` is the utilisation in percent that the HPA called `name` holds, of the requests
+    of a whole pod or of one `container`; ``setting`` is what a container's program is told, such as
+    ``GOMEMLIMIT``. `along` are all containers whose amounts change with it, as text; `place` is
+    where it stood in Git when this was decided.
+    """
+
+    kind: Literal["scale target", "setting"]
+    name: str
+    resource: Resource
+    before: str
+    after: str
+    reason: str
+    container: str | None = None
+    along: tuple[str, ...] = ()
+    place: str = ""
+    spot: Spot | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        if self.kind == "setting":
+            return self.name
+        resource = "CPU" if self.resource == "cpu" else self.resource
+        return f"HPA {self.name}, target of {resource}"
+
+    @property
+    def change(self) -> str:
+        """``60 % -> 86 %``, as it would be read aloud."""
+        unit = " %" if self.kind == "scale target" else ""
+        return f"{self.before}{unit} -> {self.after}{unit}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -32,6 +70,8 @@ class Recommendation:
     notes: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    companions: tuple[Companion, ...] = ()
+    """What changes in Git with its amounts, or none of them does."""
 
     def __repr__(self) -> str:
         """The container and what changes; the trail is long, and `explain` tells it."""

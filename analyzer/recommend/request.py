@@ -11,13 +11,13 @@ from analyzer.recommend.bounds import HARD, no_further, without_cache
 from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, COVERED, RESTRAINTS, ROUND
+from analyzer.recommend.scale import why_scaled
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
 from analyzer.recommend.vpa import why_vpa
 
 SETTLED_DAYS = 7.0
 """So long a lower level must have lasted before it lowers anything."""
 
-_NAMES = {"cpu": "CPU", "memory": "memory"}
 _RISKS = {"cpu": "of the time", "memory": "chance of a higher peak until the next review"}
 
 
@@ -148,20 +148,7 @@ def _unknown(case: Case) -> Outcome:
 
 def _scaled(case: Case) -> str:
     """Why an autoscaler's amount is not touched; empty where none has it."""
-    return why_vpa(case) or _scale_point(case)
-
-
-def _scale_point(case: Case) -> str:
-    hpa = case.facts.spec.hpa
-    if case.policy.hpa != "hands-off" or hpa is None or case.resource not in hpa.targets:
-        return ""
-    keda = hpa.name.removeprefix("keda-hpa-")
-    whose = f" (of KEDA's ScaledObject {keda})" if keda != hpa.name else ""
-    return (
-        f"the HPA {hpa.name}{whose} scales on {_NAMES[case.resource]} at "
-        f"{hpa.targets[case.resource]:g} % of the request, so a new request would move its "
-        "scale point"
-    )
+    return why_vpa(case) or why_scaled(case)
 
 
 def _hands_off(case: Case) -> Outcome:

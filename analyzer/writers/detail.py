@@ -9,7 +9,7 @@ from analyzer.models.demand import RESOURCES, Resource, Step
 from analyzer.plots.text import counted, level_text, percent
 from analyzer.quantity import Cpu, Memory
 from analyzer.recommend import TARGETS, Recommendation
-from analyzer.report import Landing, Report, held_back
+from analyzer.report import MONTHS, Landing, Report
 from analyzer.writers.glossary import step_words
 from analyzer.writers.markup import Html, element, join, table
 
@@ -22,7 +22,10 @@ TITLES = {
 
 
 def detail(report: Report, of: Recommendation, landing: Landing | None, *, whole: bool) -> Html:
-    """All that the report knows of one container; without its steps unless `whole`."""
+    """All that the report knows of one container; without its steps unless `whole`.
+
+    Why its amounts change stands in its row already, from where the script takes it.
+    """
     ref, seen = of.ref, of.evidence
     facts = f"{ref.kind} · {counted(of.replicas, 'replica')} · {counted(round(seen.days), 'day')}"
     happened = [
@@ -30,20 +33,19 @@ def detail(report: Report, of: Recommendation, landing: Landing | None, *, whole
         for count, noun in ((seen.oom_kills, "OOM kill"), (seen.restarts, "restart"))
         if count
     ]
-    notes = [*of.notes, *filter(None, [held_back(of)])]
     trails = [_trail(of, target) for target in TARGETS] if whole else [_elsewhere(of)]
     return join(
         [
             element("h2", f"{ref.namespace} / {ref.workload} · {ref.container}"),
             element("p", " · ".join([facts, *happened, f"confidence {of.confidence:.0%}"])),
-            *(element("p", note, class_="note") for note in notes),
             _amounts_table(of),
             element(
                 "div",
                 *(_figure(report, of, resource) for resource in RESOURCES),
                 class_="figures",
             ),
-            *_chart(report, of),
+            *_chart(report, str(of.ref), f"Chart of {of.ref}"),
+            *_chart(report, f"{MONTHS}{of.ref}", f"Reviews of {of.ref} over months"),
             *trails,
             *_place(landing),
         ]
@@ -81,11 +83,11 @@ def _figure(report: Report, of: Recommendation, resource: Resource) -> Html:
     return element("figure", drawing, element("figcaption", words + lines))
 
 
-def _chart(report: Report, of: Recommendation) -> list[Html]:
-    path = report.files.get(str(of.ref))
+def _chart(report: Report, key: str, words: str) -> list[Html]:
+    path = report.files.get(key)
     if path is None:
         return []
-    image = element("img", src=path, alt=f"Chart of {of.ref}", loading="lazy", class_="chart")
+    image = element("img", src=path, alt=words, loading="lazy", class_="chart")
     return [element("a", image, href=path)]
 
 
@@ -99,7 +101,6 @@ def _trail(of: Recommendation, target: str) -> Html:
             element("b", step_words(step.name)),
             _from_to(step),
             element("span", step.reason),
-            element("code", step.name),
         )
         for step in steps
     ]
@@ -119,6 +120,9 @@ def _place(landing: Landing | None) -> list[Html]:
     lines = [element("p", f"{words.get(landing.status, landing.status)}: {landing.reason}")]
     if landing.file:
         lines.append(element("p", element("code", landing.file), f" at {landing.path}"))
+    for one in landing.besides:
+        said = f" at {one.path}, in the same edit: {one.title} {one.before} → {one.after}"
+        lines.append(element("p", element("code", one.file), said))
     return [element("h3", "In Git"), *lines]
 
 

@@ -39,6 +39,8 @@ def _lines(of: Recommendation, model: str) -> Iterator[str]:
     kind = kind_of(of.ref.kind)
     if of.changed and kind is not None:
         yield f"  when it is changed: {kind.on_change}"
+    for one in of.companions:
+        yield f"  in the same edit: {one.title}: {one.change} ({one.place or 'not in Git'})"
     for target in TARGETS:
         yield f"  {TARGET_NAMES[target]}: {of.transition(target)}"
         yield from (f"    {_step(step, target)}" for step in of.trail[target])

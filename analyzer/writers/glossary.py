@@ -80,6 +80,7 @@ STEPS = {
     "remove": "removed",
     "request": "not below the request",
     "round": "round amount",
+    "scale point": "what a pod uses before another one is added",
     "settling": "lower since a few days only",
     "shift": "usage moved",
     "small": "too small a change for a restart",

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from analyzer.escape import one_line
 from analyzer.report import Landing, Report
 from analyzer.workload import WorkloadRef, slug
-from analyzer.writers.manifest import Patchable, component, dump_yaml, resources_patch, strange_name
+from analyzer.writers.manifest import (
+    Along,
+    Patchable,
+    component,
+    dump_yaml,
+    resources_patch,
+    strange_name,
+)
 
 Key = str | int
 Tree = dict[str, Any]
@@ -40,6 +47,8 @@ class Setting:
     ref: str
     reason: str = ""
     """Why it is left out; empty where it is not."""
+    along: tuple[tuple[tuple[Key, ...], int], ...] = ()
+    """What else of the values changes with it: keys and whole numbers."""
 
 
 def write_helm(report: Report) -> dict[str, bytes]:
@@ -50,7 +59,7 @@ def write_helm(report: Report) -> dict[str, bytes]:
     report is installed from values.
     """
     files: dict[str, bytes] = {}
-    overlays: dict[str, Patchable] = {}
+    overlays: dict[str, Patchable | Along] = {}
     releases = _releases(report)
     for application, group in groupby(sorted(_settings(report), key=_order), key=_application):
         settings = _without_conflicts(list(group))
@@ -122,6 +131,7 @@ def _settings(report: Report) -> Iterator[Setting]:
                 inline=landing.path.startswith("spec.values."),
                 ref=landing.ref,
                 reason=_why_left_out(landing, keys),
+                along=tuple(_along(landing)),
             )
 
 
@@ -134,11 +144,24 @@ def _values_keys(landing: Landing) -> tuple[Key, ...] | None:
     return whole if in_file and whole is not None and whole[0] != "spec" else None
 
 
+def _along(landing: Landing) -> Iterator[tuple[tuple[Key, ...], int]]:
+    """What the same edit writes into the same values."""
+    for one in landing.besides:
+        keys = _values_keys(replace(landing, file=one.file, path=one.path))
+        if keys is not None and one.file == landing.file and one.after.isdigit():
+            yield keys, int(one.after)
+
+
 def _why_left_out(landing: Landing, keys: Sequence[Key]) -> str:
     if landing.status != "edited":
         return landing.reason or "the change could not be proven in the repository"
     if any(isinstance(key, int) for key in keys):
         return f"{landing.path} leads through a list, which Helm replaces as a whole"
+    along = list(_along(landing))
+    if len(along) < len(landing.besides):
+        return f"{landing.besides[0].title} changes with it, elsewhere than in these values"
+    if any(isinstance(key, int) for found, _ in along for key in found):
+        return f"{landing.besides[0].path} leads through a list, which Helm replaces as a whole"
     return ""
 
 
@@ -157,9 +180,7 @@ def _without_conflicts(settings: Sequence[Setting]) -> list[Setting]:
 
 
 def _with_reason(setting: Setting, reason: str) -> Setting:
-    return Setting(
-        setting.application, setting.keys, setting.resources, setting.inline, setting.ref, reason
-    )
+    return replace(setting, reason=reason)
 
 
 def _without_removals(settings: Iterable[Setting]) -> Iterator[Setting]:
@@ -171,7 +192,7 @@ def _without_removals(settings: Iterable[Setting]) -> Iterator[Setting]:
         }
         resources = {part: amounts for part, amounts in kept.items() if amounts}
         if resources:
-            yield Setting(s.application, s.keys, resources, s.inline, s.ref)
+            yield replace(s, resources=resources)
 
 
 def _tree(settings: Iterable[Setting]) -> Tree:
@@ -181,6 +202,11 @@ def _tree(settings: Iterable[Setting]) -> Tree:
         for key in setting.keys:
             below = below.setdefault(str(key), {})
         below.update({part: dict(amounts) for part, amounts in setting.resources.items()})
+        for keys, number in setting.along:
+            below = tree
+            for key in keys[:-1]:
+                below = below.setdefault(str(key), {})
+            below[str(keys[-1])] = number
     return tree
 
 

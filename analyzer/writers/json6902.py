@@ -13,12 +13,14 @@ import json
 
 from analyzer.report import Report
 from analyzer.writers.manifest import (
+    Along,
     Patchable,
     component,
     json_patch,
     listed,
     no_json_patch,
     patchable,
+    patched_along,
     unpatchable,
 )
 
@@ -36,7 +38,7 @@ def write_json6902(report: Report) -> dict[str, bytes]:
     ``LEFT-OUT.txt`` names every other changed workload with the reason.
     """
     files: dict[str, bytes] = {}
-    patches: dict[str, Patchable] = {}
+    patches: dict[str, Patchable | Along] = {}
     left_out = unpatchable(report)
     for item in patchable(report):
         reason = no_json_patch(item)
@@ -46,6 +48,10 @@ def write_json6902(report: Report) -> dict[str, bytes]:
         name = f"{item.workload.slug()}.json"
         files[f"{FOLDER}/{name}"] = (json.dumps(json_patch(item), indent=2) + "\n").encode()
         patches[name] = item
+        for along in patched_along(item):
+            content = json.dumps(along.operations, indent=2) + "\n"
+            files[f"{FOLDER}/{along.slug}.json"] = content.encode()
+            patches[f"{along.slug}.json"] = along
     if left_out:
         lines = [_LEFT_OUT, *listed(dict(sorted(left_out.items())))]
         files[f"{FOLDER}/LEFT-OUT.txt"] = ("\n".join(lines) + "\n").encode()

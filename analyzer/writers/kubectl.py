@@ -10,12 +10,14 @@ from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
 from analyzer.report import Report
 from analyzer.writers.manifest import (
+    Along,
     Patchable,
     json_patch,
     listed,
     no_json_patch,
     no_strategic_merge,
     patchable,
+    patched_along,
     unwritten,
 )
 
@@ -36,13 +38,25 @@ def write_kubectl(report: Report) -> dict[str, bytes]:
 
 
 def _commands(item: Patchable) -> list[str]:
-    """Commands for one workload: ``kubectl set resources``, or a patch where that knows no kind."""
+    """Commands for one workload: ``kubectl set resources``, or a patch where that knows no kind.
+
+    What changes with it comes first: its test ends the script where the object is not as it was.
+    """
+    along = [_patch_along(one) for one in patched_along(item)]
     if not no_strategic_merge(item):
-        return [_set(item, recommendation) for recommendation in item.changed]
+        return [*along, *(_set(item, recommendation) for recommendation in item.changed)]
     if no_json_patch(item):
         return []
     patch = json.dumps(json_patch(item))
-    return [shell(["kubectl", "patch", *_object(item), "--type=json", f"--patch={patch}"])]
+    own = shell(["kubectl", "patch", *_object(item), "--type=json", f"--patch={patch}"])
+    return [*along, own]
+
+
+def _patch_along(one: Along) -> str:
+    group = one.spot.api_version.rpartition("/")[0]
+    named = f"{one.spot.kind.lower()}.{group}/{one.spot.name}"
+    words = ["kubectl", "patch", named, f"--namespace={one.namespace}", "--type=json"]
+    return shell([*words, f"--patch={json.dumps(one.operations)}"])
 
 
 def _set(item: Patchable, recommendation: Recommendation) -> str:

@@ -8,12 +8,14 @@ from analyzer.recommend import Recommendation
 from analyzer.report import Report
 from analyzer.writers.manifest import (
     NAMESPACE_NOTE,
+    Along,
     Patchable,
     component,
     dump_yaml,
     list_name,
     no_strategic_merge,
     patchable,
+    patched_along,
     resources_patch,
 )
 
@@ -26,10 +28,11 @@ def write_kustomize(report: Report) -> dict[str, bytes]:
     The kustomization is a Component: an overlay takes it in under ``components:``, and patches
     whose workload the overlay does not hold are passed over. Targets are kind and name alone
     wherever these are unique in the report: the namespace is often not declared. A kind without
-    such patches gets none here.
+    such patches gets none here. The target of an autoscaler that changes with a request is a JSON
+    patch, for lists of metrics are not merged.
     """
     files: dict[str, bytes] = {}
-    patches: dict[str, Patchable] = {}
+    patches: dict[str, Patchable | Along] = {}
     for item in patchable(report):
         if no_strategic_merge(item):
             continue
@@ -37,6 +40,9 @@ def write_kustomize(report: Report) -> dict[str, bytes]:
         note = b"" if item.unique else NAMESPACE_NOTE
         files[f"{FOLDER}/{name}"] = note + dump_yaml(_patch(item))
         patches[name] = item
+        for along in patched_along(item):
+            files[f"{FOLDER}/{along.slug}.yaml"] = dump_yaml(along.operations)
+            patches[f"{along.slug}.yaml"] = along
     return {f"{FOLDER}/kustomization.yaml": component(patches), **files}
 
 

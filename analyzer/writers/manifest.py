@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +16,8 @@ from analyzer.kinds import kind_of, why_no_patch
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation, TargetName
 from analyzer.report import Report
-from analyzer.workload import WorkloadRef
+from analyzer.spec import Spot
+from analyzer.workload import WorkloadRef, slug
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times faster where libyaml is there
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -101,7 +102,65 @@ def _changed_workloads(
 
 def why_not(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
     """Why no patch of this workload's object is written; empty where one is."""
-    return why_no_patch(workload.kind) or strange_name(workload, changed)
+    found = tuple(changed)
+    return why_no_patch(workload.kind) or strange_name(workload, found) or apart(found)
+
+
+def apart(changed: Sequence[Recommendation]) -> str:
+    """Why what has to change with some amounts cannot be patched with them; empty where it can."""
+    refs = {str(r.ref) for r in changed}
+    for one in (companion for r in changed for companion in r.companions):
+        missing = next((ref for ref in one.along if ref not in refs), None)
+        if missing is not None:
+            return f"{one.title} changes with it and with {missing}, which is not among the changes"
+        if one.spot is None:
+            return f"{one.title} changes with it, and which object has it is not known"
+        if not _NAME.fullmatch(one.spot.name):
+            return f"{one.spot.name!r} is not a Kubernetes name"
+    return ""
+
+
+@dataclass(frozen=True)
+class Along:
+    """The patch of an object whose setting changes with amounts of a workload."""
+
+    spot: Spot
+    namespace: str
+    operations: list[dict[str, Any]]
+    unique: bool
+
+    @property
+    def target(self) -> dict[str, str]:
+        """The kustomize target, as that of a `Patchable`."""
+        target = {"kind": self.spot.kind, "name": _anchored(self.spot.name)}
+        return target if self.unique else target | {"namespace": _anchored(self.namespace)}
+
+    @property
+    def slug(self) -> str:
+        """A name for its file."""
+        return slug(self.namespace, self.spot.kind.lower(), self.spot.name)
+
+
+def patched_along(item: Patchable) -> list[Along]:
+    """What has to be patched with a workload; each first tests that it is as it was."""
+    found: dict[Spot, list[dict[str, Any]]] = {}
+    companions = dict.fromkeys(one for r in item.changed for one in r.companions)
+    for one in companions:
+        if one.spot is not None:
+            before, after = (
+                text if one.spot.quoted else int(text) for text in (one.before, one.after)
+            )
+            whole = replace(one.spot, pointer="")
+            found.setdefault(whole, []).extend(
+                [
+                    {"op": "test", "path": one.spot.pointer, "value": before},
+                    {"op": "replace", "path": one.spot.pointer, "value": after},
+                ]
+            )
+    return [
+        Along(spot, item.workload.namespace, operations, item.unique)
+        for spot, operations in found.items()
+    ]
 
 
 def strange_name(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
@@ -207,7 +266,7 @@ def dump_yaml(value: Any) -> bytes:
     return text.encode()
 
 
-def component(patches: Mapping[str, Patchable]) -> bytes:
+def component(patches: Mapping[str, Patchable | Along]) -> bytes:
     """A kustomize Component of these patch files; an overlay names it under ``components:``."""
     head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
     named = [{"path": name, "target": item.target} for name, item in patches.items()]

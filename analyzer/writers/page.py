@@ -99,7 +99,8 @@ def _sections(report: Report) -> list[Html]:
             _warnings(report),
             _containers(report, ordered, landings),
             _cluster(report),
-            *(_section(of(report)) for of in (groups, pressure, quotas)),
+            _section(groups(report), _picture(report, "packing", "Groups of nodes")),
+            *(_section(of(report)) for of in (pressure, quotas)),
             _backtest(report),
             _section(outcomes(report)),
             _stays(report),
@@ -214,7 +215,7 @@ def _row(report: Report, of: Recommendation, landing: Landing | None) -> Html:
         element("td", str(of.replicas), class_="number", data_value=of.replicas),
         *(_amounts(of, target) for target in TARGETS),
         element("td", *(spark(report, of, resource) for resource in RESOURCES), class_="sparks"),
-        element("td", why(of)),
+        element("td", element("span", why(of))),
         data_ref=ref,
         data_namespace=of.ref.namespace,
         data_way=way,
@@ -256,20 +257,26 @@ def _templates(
 
 
 def _cluster(report: Report) -> Html:
-    path = report.files.get("cluster")
+    words = " · ".join(total_change(report, resource) for resource in RESOURCES)
+    picture = _picture(report, "cluster", f"The cluster: {words}")
+    return element("section", element("h2", "The cluster"), picture) if picture else picture
+
+
+def _picture(report: Report, which: str, words: str) -> Html:
+    """A chart beside the page, where it was drawn."""
+    path = report.files.get(which)
     if path is None:
         return join([])
-    words = " · ".join(total_change(report, resource) for resource in RESOURCES)
-    image = element("img", src=path, alt=f"The cluster: {words}", loading="lazy", class_="chart")
-    return element("section", element("h2", "The cluster"), element("a", image, href=path))
+    image = element("img", src=path, alt=words, loading="lazy", class_="chart")
+    return element("a", image, href=path)
 
 
-def _section(of: Section | None) -> Html:
+def _section(of: Section | None, picture: str = "") -> Html:
     if of is None:
         return join([])
     minds = (element("p", line, class_="note") for line in of.minds)
     rows = element("div", table(of.title, of.head, of.rows), **_SCROLLS, aria_label=of.title)
-    return element("section", element("h2", of.title), element("p", of.text), rows, *minds)
+    return element("section", element("h2", of.title), element("p", of.text), picture, rows, *minds)
 
 
 _SCROLLS: dict[str, object] = {"class_": "scroll", "tabindex": "0", "role": "region"}

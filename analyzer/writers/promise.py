@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from analyzer.escape import markdown
 from analyzer.ledger.outcome import Outcome, overruns
 from analyzer.plots.text import counted, percent
+from analyzer.report import MONTHS
 from analyzer.workload import ContainerRef
 
 _WORDS = {
@@ -16,34 +18,54 @@ _WORDS = {
 }
 
 
-def promises(outcomes: Sequence[Outcome], instead: Mapping[ContainerRef, str]) -> str:
+def promises(
+    outcomes: Sequence[Outcome],
+    instead: Mapping[ContainerRef, str],
+    files: Mapping[str, str] = {},
+) -> str:
     """What merged changes promised and what happened.
 
-    Those that harmed come first, with the way back and what is proposed `instead`.
+    Those that harmed come first, with the way back and what is proposed `instead`. `files` are the
+    charts to be opened, as `Report.files` names them.
     """
     if not outcomes:
         return ""
-    harmed = [_harm(o, instead.get(o.ref, "")) for o in outcomes if o.harmed]
+    harmed = [
+        _harm(outcome, instead.get(outcome.ref, ""), files.get(f"{MONTHS}{outcome.ref}"))
+        for outcome in outcomes
+        if outcome.harmed
+    ]
     parts = ["## Promised and happened"]
     if harmed:
-        parts.append("Followed by kills or throttling, first of all to be looked at:")
+        parts.append("Followed by kills, throttling or slower runs, first of all to be looked at:")
         parts.append("\n".join(harmed))
     parts.append(_in_sum(outcomes))
     return "\n\n".join(parts)
 
 
-def _harm(outcome: Outcome, instead: str) -> str:
+def _harm(outcome: Outcome, instead: str, chart: str | None) -> str:
     seen = []
     if outcome.kills:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
         seen.append(f"throttled for {percent(outcome.throttled)} of the time")
+    seen += slower_text(outcome)
+    name = markdown(str(outcome.ref))
+    linked = name if chart is None else f"[{name}]({quote(chart)})"
     whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
     return (
-        f"- {markdown(str(outcome.ref))}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
+        f"- {linked}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
         f"({whose}). To take it back: {outcome.way_back}. "
         + (f"Proposed instead: {instead}." if instead else "Nothing is proposed instead.")
     )
+
+
+def slower_text(outcome: Outcome) -> list[str]:
+    """That runs take longer since, in words; nothing where they do not."""
+    if not outcome.slower or outcome.run_hours is None or outcome.run_hours_before is None:
+        return []
+    now, before = (f"{hours:.1f} h" for hours in (outcome.run_hours, outcome.run_hours_before))
+    return [f"runs that take {now} instead of {before}"]
 
 
 def _in_sum(outcomes: Sequence[Outcome]) -> str:

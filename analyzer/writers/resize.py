@@ -17,6 +17,7 @@ from analyzer.escape import one_line, shell
 from analyzer.kinds import KINDS, POD, REPLICA_SET, runs_now_and_then
 from analyzer.quantity import Resources
 from analyzer.recommend import TARGETS, Recommendation
+from analyzer.recommend.qos import qos_class
 from analyzer.report import Report
 from analyzer.workload import WorkloadRef
 from analyzer.writers.manifest import list_name, listed, strange_name
@@ -198,6 +199,10 @@ def _workloads(report: Report) -> Iterator[tuple[WorkloadRef, list[Recommendatio
 def _why_not(workload: WorkloadRef, changed: Iterable[Recommendation]) -> str:
     if runs_now_and_then(workload.kind):
         return "its pods come and go; change what creates them"
+    changed = list(changed)
+    along = next((one.title for r in changed for one in r.companions), "")
+    if along:
+        return f"{along} changes with it, which a resize cannot do; change what creates its pods"
     if not (workload.kind.isascii() and workload.kind.isalnum()):
         return f"{workload.kind!r} is not a kind of object"
     return strange_name(workload, changed)
@@ -210,24 +215,11 @@ def _other_class(resizes: Iterable[Resize]) -> str:
     would have been allowed is left out.
     """
     resizes = list(resizes)
-    before = qos_class(r.before for r in resizes)
-    after = qos_class(r.after for r in resizes)
+    before = qos_class([r.before for r in resizes])
+    after = qos_class([r.after for r in resizes])
     if before == after:
         return ""
     return f"a resize cannot turn a {before} pod into a {after} one; change its template"
-
-
-def qos_class(containers: Iterable[Resources]) -> str:
-    """The QoS class of a pod of these containers, after Kubernetes' `GetPodQOS`."""
-    stated = [c.effective() for c in containers]
-    if not any(getattr(c, target) for c in stated for target in TARGETS):
-        return "BestEffort"
-    guaranteed = all(
-        c.cpu_limit and c.memory_limit
-        and (c.cpu_limit, c.memory_limit) == (c.cpu_request, c.memory_request)
-        for c in stated
-    )  # fmt: skip
-    return "Guaranteed" if guaranteed else "Burstable"
 
 
 def _patch(resizes: Iterable[Resize]) -> Mapping[str, Any]:

@@ -20,6 +20,11 @@ from analyzer.writers.packing import groups
 from analyzer.writers.promise import promises
 from analyzer.writers.section import JUDGED, as_markdown, pressure, quotas
 
+_OPENED = {
+    "page": "the page of this run",
+    "cluster": "the cluster's chart",
+    "packing": "the chart of its nodes",
+}
 SHOWN = 25
 """How many changes the summary lists; the CSV has all of them."""
 
@@ -31,7 +36,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _warnings(report),
         _notices(report),
         _verdicts(report),
-        promises(report.outcomes, report.instead),
+        promises(report.outcomes, report.instead, report.files),
         _evidence(report),
         as_markdown(pressure(report)),
         as_markdown(groups(report)),
@@ -155,7 +160,7 @@ def why(recommendation: Recommendation) -> str:
         found = {f"{name}: {course(word)}" for name, word in recommendation.findings.items()}
     if found:
         parts.append(", ".join(sorted(found)).replace("cpu:", "CPU:"))
-    return "; ".join(parts)
+    return " · ".join(parts)
 
 
 def _seen(recommendation: Recommendation, told: Container[TargetName]) -> Iterator[str]:
@@ -230,10 +235,10 @@ def _footer(report: Report) -> str:
     created = f" on {_day(report.created)} UTC" if report.created else ""
     look = [
         f"[{words}]({quote(report.files[name])})"
-        for name, words in (("page", "the page of this run"), ("cluster", "the cluster's chart"))
+        for name, words in _OPENED.items()
         if name in report.files
     ]
-    opened = f"Open {' or '.join(look)}. " if look else ""
+    opened = f"Open {', '.join(look)}. " if look else ""
     return (
         f"---\n\nMade by rightsize {markdown(report.version)}{created}. {opened}Patches are in "
         "`patches/`, everything is in `run.json`. Merging a change restarts the pods; reverting "

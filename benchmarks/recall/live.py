@@ -28,6 +28,7 @@ Doc = dict[str, Any]
 FLUX, HELM, ARGO = "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "argoproj.io"
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 NEVER = ("helmCharts", "helmChartInflationGenerator", "openapi", "generators", "transformers")
+GENERATORS = ("configMapGenerator", "secretGenerator")
 LISTS = ("resources", "bases", "components", "crds", "configurations", "patchesStrategicMerge")
 APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-manager.io/v1")
 PODS = {
@@ -121,9 +122,9 @@ class _Controllers:
         where = self.root / entry
         seeds = [(file, doc) for file, doc in self._files(where) if _is_route(doc)]
         made = {name for _, doc in seeds for name in self._makes(doc)}
-        folders = {folder for _, doc in seeds for folder in self._folders(doc)}
+        folders = [(folder, other) for _, other in seeds for folder in self._folders(other)]
         for file, doc in seeds:
-            above = any(folder in file.parents for folder in folders)
+            above = any(f in file.parents and other is not doc for f, other in folders)
             if (doc["kind"], str(_name(doc))) not in made and not above:
                 self.arrive(copy.deepcopy(doc), "")
         if (where / "Chart.yaml").is_file():
@@ -295,7 +296,7 @@ class _Controllers:
             file.write_text(json.dumps(values, default=str, ensure_ascii=False), "utf-8")
             chart = self._with_dependencies(chart, Path(home))
             command = ["helm", "template", name[:53], str(chart), "--namespace", namespace]
-            command += ["--values", str(file), "--skip-schema-validation", "--include-crds=false"]
+            command += ["--values", str(file), "--skip-schema-validation", "--skip-tests"]
             command += [part for api in APIS for part in ("--api-versions", api)]
             return list(_documents(self._run(command)))
 
@@ -415,7 +416,8 @@ class _Controllers:
         file = file or folder / NAMES[0]
         try:
             file.write_text(json.dumps({**added, **found} | _scalars(added), default=str), "utf-8")
-            return self._run(["kubectl", "kustomize", str(folder)])
+            anywhere = "--load-restrictor=LoadRestrictionsNone"  # as kustomize-controller has it
+            return self._run(["kubectl", "kustomize", str(folder), anywhere])
         finally:
             file.unlink() if before is None else file.write_bytes(before)
 
@@ -438,10 +440,7 @@ class _Controllers:
         for name in NAMES:
             for file in self.root.rglob(name):
                 found = _only(file)
-                kept = {key: value for key, value in found.items() if key not in NEVER}
-                for key in LISTS:
-                    if isinstance(kept.get(key), list):
-                        kept[key] = [e for e in kept[key] if _is_local(file.parent, str(e))]
+                kept = _local(copy.deepcopy(found), file.parent)
                 if kept != found:
                     file.write_text(json.dumps(kept, default=str), "utf-8")
 
@@ -591,6 +590,20 @@ def _is_manifest(file: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.parts if part not in (".", ".."))
     suffix = file.suffix in (".yaml", ".yml") and file.name not in NAMES
     return suffix and not hidden and file.is_file()
+
+
+def _local(kustomization: Doc, folder: Path) -> Doc:
+    """A kustomization without what is not in its repository."""
+    kept = {key: value for key, value in kustomization.items() if key not in NEVER}
+    for key in LISTS:
+        if isinstance(kept.get(key), list):
+            kept[key] = [entry for entry in kept[key] if _is_local(folder, str(entry))]
+    for entry in (each for key in GENERATORS for each in kept.get(key) or []):
+        for key in ("files", "envs"):
+            if isinstance(entry.get(key), list):
+                paths = [(str(e).partition("=")[2] or str(e), e) for e in entry[key]]
+                entry[key] = [e for path, e in paths if _is_local(folder, path)]
+    return kept
 
 
 def _is_local(folder: Path, entry: str) -> bool:

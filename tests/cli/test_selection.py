@@ -19,6 +19,8 @@ from analyzer.report import dump_report, load_report
 from analyzer.workload import ContainerRef
 from tests.samples import recommendation, report, resources
 
+SAMPLES = Path(__file__).resolve().parents[2] / "sample-data" / "recording"
+
 
 def of(namespace: str, kind: str, workload: str, container: str = "app") -> ContainerRef:
     """A reference in the sample cluster."""
@@ -241,6 +243,18 @@ def test_an_earlier_run_is_narrowed_to_namespaces_by_every_command(
     assert "nothing is known of a namespace aj; there are ai, kube, media" in done.output
     found = load_report(tmp_path / "out" / "run.json")
     assert {ref.namespace for ref in found.refs} == {"ai"}
+
+
+@pytest.mark.parametrize(
+    "source", [["--source", f"recording:{SAMPLES}"], ["--from", "run.json"]], ids=["usage", "run"]
+)
+def test_a_run_on_nothing_is_an_error(source: list[str], run_json: Path, tmp_path: Path) -> None:
+    """A misspelt namespace makes no empty report that a job would call a success."""
+    words = [str(run_json) if word == "run.json" else word for word in source]
+    done = CliRunner().invoke(main, ["run", *words, "-n", "mediaa", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "nothing is known of a namespace mediaa; did you mean media?" in done.stderr
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
 @pytest.mark.parametrize("flag", ["--window=3d", "--step=1m", "--until=2026-11-01", "--model=krr"])

@@ -14,6 +14,7 @@ from analyzer.cli import main
 from analyzer.forge.promise import promised
 from analyzer.gitops.land.changes import plan_on
 from analyzer.gitops.land.worktree import clone
+from analyzer.report import load_report
 from tests.forge.conftest import Git
 from tests.forge.standin import TOKEN, Reply, Standin, serve
 
@@ -68,6 +69,25 @@ def test_a_run_looks_at_its_repository_once(
     told = CliRunner().invoke(main, ["history", "-o", "json", "--ledger", str(tmp_path / "ledger")])
     fates = [p["fate"] for p in json.loads(told.output)["proposals"]]
     assert "rejected" in fates, told.output
+
+
+def test_settings_in_the_repository_hold_for_a_run(
+    served: Standin, tmp_path: Path, git: Git
+) -> None:
+    """What a team wrote beside its files leaves a namespace alone; the rest is not taken."""
+    git(tmp_path, "clone", "-q", str(served.bare), "theirs")
+    text = "rules: [{namespace: ai, set: {direction: 'off'}}]\nforge: {kind: none}\n"
+    (tmp_path / "theirs" / "rightsize.yaml").write_text(text)
+    git(tmp_path / "theirs", "add", "-A")
+    git(tmp_path / "theirs", "commit", "-qm", "hands off")
+    git(tmp_path / "theirs", "push", "-q", str(served.bare), "main")
+    with serve(served) as forge:
+        file = settings(tmp_path, forge, dashboard=False)
+        given = ["run", "--source", f"recording:{SAMPLE}/recording", "-n", "ai", "--no-charts"]
+        given += ["--no-backtest", "--repo", forge.git_url, "--config", str(file)]
+        done = CliRunner().invoke(main, [*given, "-o", str(tmp_path / "out"), "--pr"])
+        assert "forge is for whoever runs this to set" in done.output, done.output
+        assert forge.pulls == [] and not load_report(tmp_path / "out").changed
 
 
 def test_from_a_finished_run_to_open_pull_requests(

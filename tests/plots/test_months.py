@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analyzer.ledger import Ledger, append
+from analyzer.config import Config
+from analyzer.ledger import Ledger, append, score
 from analyzer.ledger.table import columns_of, key_of, make_ledger, make_rows
+from analyzer.pipeline.chart import draw, drawn_before, name_files
 from analyzer.plots import describe_months, encode_png, months_figure
 from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.report import MONTHS as MONTHS_OF
+from analyzer.sources.window import silent
 from analyzer.workload import ContainerRef
 from tests.cli.test_history import call
-from tests.plots.scenes import lines_of
+from tests.plots.scenes import SCENES, lines_of
+from tests.samples import report
 
 REF = ContainerRef("lab", "media", "Deployment", "plex", "app")
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -127,3 +133,17 @@ def test_the_command_line_draws_it(tmp_path: Path) -> None:
     call("history", "media/plex/app", *where)
     assert Image.open(tmp_path / "months.png").size == (1240, 800)
     call("history", "media/plex", *where, code=2)
+
+
+def test_a_run_draws_the_months_of_what_was_merged(tmp_path: Path) -> None:
+    """Beside the other charts, by a name that the page links; nothing of what nobody changed."""
+    of, made = SCENES["lowered"]()
+    outcome = replace(score(MONTHS)[0], ref=made.ref)
+    rows = [review(week, **key_of(made.ref)) for week in range(8)]
+    found = replace(report(made), outcomes=(outcome,))
+    files = name_files(found, Config())
+    name = files[f"{MONTHS_OF}{made.ref}"]
+    draw(replace(found, files=files), of, ledger(*rows), tmp_path, silent)
+    assert Image.open(tmp_path / name).size == (1240, 800)
+    assert drawn_before(replace(found, files=files), tmp_path).keys() == files.keys() - {"page"}
+    assert not any(key.startswith(MONTHS_OF) for key in name_files(report(made), Config()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from analyzer.recommend.admission import LIMIT_RANGE, QUOTA
 from analyzer.recommend.codes import CODES
 
-STEPS = re.compile(r'(?:PolicyStep|Source|within)\(\s*"([^"]+)"')
+STEPS = re.compile(r'(?:PolicyStep|Source|within|at_least)\(\s*"([^"]+)"')
 
 
 def test_every_step_of_the_policy_has_a_code_that_is_explained() -> None:

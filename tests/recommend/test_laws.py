@@ -21,7 +21,7 @@ from analyzer.recommend import Bound, largest_node, recommend
 from analyzer.recommend.case import Facts
 from analyzer.recommend.decide import decide_amounts
 from analyzer.sources import Window, open_source
-from analyzer.spec import Hpa, Spec
+from analyzer.spec import Hpa, Spec, Utilisation
 from tests.samples import MIB, START
 
 LEARNED = {
@@ -53,7 +53,7 @@ def crossed(facts: Facts, proposed: Resources) -> list[str]:
     for resource, (request, limit) in zip(RESOURCES, pairs, strict=True):
         found += _crossed_by_limit(facts, proposed, request, limit)
         hpa = facts.spec.hpa
-        hands_off = hpa is not None and resource in hpa.targets
+        hands_off = hpa is not None and hpa.target_of(resource, facts.container) is not None
         if resource in facts.unknown or (hands_off and facts.policy.hpa == "hands-off"):
             if proposed.amount(request) != facts.current.amount(request):
                 found.append(f"{request} was touched")
@@ -216,7 +216,7 @@ def cases(draw: st.DrawFn) -> Facts:
     )
 
 
-_HPA = Hpa("web", 2, 5, {"cpu": 80.0})
+_HPA = Hpa("web", 2, 5, (Utilisation("cpu", 80.0),))
 
 
 @given(cases())

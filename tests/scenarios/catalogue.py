@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
 from analyzer.presets import PRESETS
-from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks
+from tests.scenarios.world import START, Box, Scenario, climbs, grows, moves, peaks, starts
 
 GIB = 1024
 
 
-def hpa(resource: str = "cpu", target: float = 60, name: str = "web") -> dict[str, str]:
+def hpa(
+    resource: str = "cpu", target: float = 60, name: str = "web", container: str = ""
+) -> dict[str, str]:
     """A HorizontalPodAutoscaler on the utilisation of a resource."""
-    metric = {"resource": resource, "type": "Utilization", "value": target}
+    metric = {
+        "resource": resource,
+        "type": "Utilization",
+        "value": target,
+        "container": container,
+    }
     return {"hpa": json.dumps({"name": name, "min": 2, "max": 10, "metrics": [metric]})}
 
 
@@ -28,6 +38,69 @@ def nodes(*cores: float, memory: float = 16) -> tuple[dict[str, Any], ...]:
         }
         for number, size in enumerate(cores)
     )
+
+
+def pool(
+    *cores: float, taints: Sequence[Sequence[str]] = (), name: str = "one"
+) -> tuple[dict[str, Any], ...]:
+    """Nodes of one pool, of which taints are known."""
+    told = taints or ([],) * len(cores)
+    return tuple(
+        {**node, "labels": {"agentpool": name}, "taints": list(of)}
+        for node, of in zip(nodes(*cores), told, strict=True)
+    )
+
+
+def pools(*named: tuple[str, float]) -> tuple[dict[str, Any], ...]:
+    """A node for each pool, known by its label, without taints."""
+    return tuple(
+        {**node, "labels": {"agentpool": name, "pool": name}, "taints": []}
+        for node, (name, _) in zip(nodes(*(size for _, size in named)), named, strict=True)
+    )
+
+
+def gives(
+    of: Sequence[Mapping[str, Any]], *further: Mapping[str, float]
+) -> tuple[dict[str, Any], ...]:
+    """Nodes with further resources."""
+    return tuple({**node, "allocatable": dict(f)} for node, f in zip(of, further, strict=True))
+
+
+def lived(node: Mapping[str, Any], first: float, last: float) -> list[dict[str, Any]]:
+    """A node that was there from one day of the window to another."""
+    moments = ((START + timedelta(days=day)).isoformat() for day in (first, last))
+    return [{**node, **dict(zip(("first_seen", "last_seen"), moments, strict=True))}]
+
+
+def affinity(key: str, operator: str, *values: str) -> dict[str, Any]:
+    """A node affinity that is required."""
+    terms = [{"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"affinity": {"nodeAffinity": required}}
+
+
+_OWN = {"matchLabels": {"app": "web"}}
+APART = {
+    "affinity": {
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"topologyKey": "kubernetes.io/hostname", "labelSelector": _OWN}
+            ]
+        }
+    }
+}
+SPREAD = {
+    "topologySpreadConstraints": [
+        {
+            "topologyKey": "zone",
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": _OWN,
+        }
+    ]
+}
+BEARS = {"key": "gpu", "operator": "Exists"}
+VITAL = {"priority_class": "vital"}
 
 
 SCENARIOS: Mapping[str, Sequence[Scenario]] = {
@@ -486,6 +559,195 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="the limit was the request; written down, the scale point stays",
         ),
     ),
+    "Autoscalers: request and target together": (
+        Scenario(
+            name="target follows a lower request",
+            given="HPA at 60 % of CPU, uses 380m of 1 core",
+            boxes=[Box(cpu=0.38, cpu_request="1", more=hpa(target=40), replicas=2, like=(1, 1))],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "falls", "with it": "^HPA web, target of CPU 40 % -> "},
+            why="the scale point stays, so that as many pods run under the same load",
+        ),
+        Scenario(
+            name="target follows a higher request",
+            given="HPA at 60 % of CPU, uses 450m of 250m",
+            boxes=[Box(cpu=0.45, cpu_request="250m", more=hpa(), replicas=10, like=(1,) * 3)],
+            policy={"hpa": "together"},
+            expect={"cpu_request": ">= 450m", "with it": "60 % -> [23]\\d %"},
+            why="it runs at its most pods: the request alone would have removed some",
+        ),
+        Scenario(
+            name="idle pods keep a request that holds the scale point",
+            given="HPA at 60 % of CPU, uses 50m of 500m while the fewest pods run",
+            boxes=[Box(cpu=0.05, more=hpa(), replicas=2, like=(1, 1))],
+            policy={"hpa": "together"},
+            expect={
+                "cpu_request": "300m: scale point",
+                "with it": "60 % -> 100 %",
+            },
+            why="under load a pod uses 300m before another one is added",
+        ),
+        Scenario(
+            name="target that is not in Git holds the request",
+            given="HPA at 60 % of CPU, which no file of the repository states; uses 380m of 1 core",
+            boxes=[Box(cpu=0.38, cpu_request="1", more=hpa(target=40), target_in_git=False)],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "stays: hands off", "with it": "^$"},
+            why="both or none",
+        ),
+        Scenario(
+            name="target of the whole pod follows the sum",
+            given="HPA at 50 % of CPU; the app uses 300m of 1 core, its helper 100m of 200m",
+            boxes=[
+                Box(cpu=0.3, cpu_request="1", more=hpa(target=40)),
+                Box(name="helper", cpu=0.18, cpu_request="200m", more=hpa(target=40)),
+            ],
+            policy={"hpa": "together"},
+            expect={
+                "cpu_request": "falls",
+                "helper cpu_request": "stays",
+                "with it": "^HPA web, target of CPU 40 % -> ",
+            },
+            why="utilisation is of what all containers of the pod request",
+        ),
+        Scenario(
+            name="target of one container leaves the other free",
+            given="HPA at 60 % of the app's CPU; its helper uses 50m of 500m",
+            boxes=[
+                Box(cpu=0.3, cpu_request="500m", more=hpa(container="app"), target_in_git=False),
+                Box(name="helper", cpu=0.05, more=hpa(container="app"), target_in_git=False),
+            ],
+            expect={"cpu_request": "stays: hands off", "helper cpu_request": "falls"},
+            why="the helper's request is no part of what it scales on",
+        ),
+        Scenario(
+            name="container without a request stops its HPA",
+            given="HPA at 60 % of CPU; the helper requests nothing",
+            boxes=[
+                Box(cpu=0.38, cpu_request="1", more=hpa()),
+                Box(name="helper", cpu=0.05, cpu_request=None, more=hpa()),
+            ],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "stays: hands off", "helper cpu_request": "none: hands off"},
+            why="it can compute no utilisation, and what it would do then is for its owner",
+        ),
+        Scenario(
+            name="HPA without any request is said",
+            given="HPA at 60 % of CPU, no request",
+            boxes=[Box(cpu_request=None, more=hpa())],
+            expect={"cpu_request": "none: hands off"},
+            why="declaring one would set the autoscaler going",
+        ),
+        Scenario(
+            name="scale point that no whole percent keeps is refused",
+            given="HPA at 3 % of CPU, uses 700m of 400m",
+            boxes=[Box(cpu=0.7, cpu_request="400m", more=hpa(target=3))],
+            policy={"hpa": "together"},
+            expect={"cpu_request": "stays: hands off", "with it": "^$"},
+            why="2 % or 1 % would be far from what its owner has tuned",
+        ),
+        Scenario(
+            name="HPA on memory moves memory's target",
+            given="HPA at 50 % of memory, uses 600Mi of 2Gi",
+            boxes=[
+                Box(memory=600, memory_request="2Gi", memory_limit="4Gi", more=hpa("memory", 30))
+            ],
+            policy={"hpa": "together"},
+            expect={"memory_request": "falls", "with it": "target of memory 30 % -> "},
+            why="the law is the same for either resource",
+        ),
+        Scenario(
+            name="raise that only removes replicas says so",
+            given="HPA at 60 % of CPU that the policy ignores, 10 pods that use 450m of 300m",
+            boxes=[Box(cpu=0.45, cpu_request="300m", more=hpa(), replicas=10, like=(1,) * 4)],
+            policy={"hpa": "ignore"},
+            expect={"cpu_request": "rises", "note": "the raise only removes replicas"},
+            why="each of the fewer pods gets more of the same load",
+        ),
+    ),
+    "Start-up and runs": (
+        Scenario(
+            name="start burst holds the CPU limit",
+            given="uses 100m, and 1.5 cores in its first minutes; limit 2 cores",
+            boxes=[Box(cpu=starts(0.1, 1.46), cpu_limit="2")],
+            policy={"cpu_limit": "ratio"},
+            expect={"cpu_limit": "1500m: start", "cpu_request": "falls"},
+            why="twice the request would throttle the start, and its probes do not wait",
+        ),
+        Scenario(
+            name="start that needs no more than steady use holds nothing",
+            given="uses 100m from the start on; limit 2 cores",
+            boxes=[Box(cpu_limit="2")],
+            policy={"cpu_limit": "ratio"},
+            expect={"cpu_limit": "<= 300m: ratio"},
+            why="what was seen at its start is below twice the request",
+        ),
+        Scenario(
+            name="start that nobody saw holds the CPU limit",
+            given="uses 100m for three weeks without a restart; limit 2 cores",
+            boxes=[Box(cpu_limit="2", starts=False)],
+            policy={"cpu_limit": "ratio"},
+            expect={"cpu_limit": "stays: start", "cpu_request": "falls"},
+            why="the change restarts it, and what a start takes is not guessed at",
+        ),
+        Scenario(
+            name="Guaranteed pod keeps what its start takes",
+            given="2 cores requested and allowed; uses 100m, and 1.5 cores in its first minutes",
+            boxes=[
+                Box(
+                    cpu=starts(0.1, 1.46),
+                    cpu_request="2",
+                    cpu_limit="2",
+                    memory_request="1Gi",
+                    memory_limit="1Gi",
+                )
+            ],
+            policy={"keep_qos": True},
+            expect={"cpu_limit": "1500m: start", "cpu_request": "1500m: qos"},
+            why="its limit is its request, and throttles the start",
+        ),
+        Scenario(
+            name="start that fills the limit keeps it",
+            given="uses 100m, and all of its limit of 1 core in its first minutes",
+            boxes=[Box(cpu=starts(0.1, 1.02), cpu_limit="1")],
+            policy={"cpu_limit": "risk"},
+            expect={"cpu_limit": "stays: start"},
+            why="it would have used more",
+        ),
+        Scenario(
+            name="start of many times the request is said",
+            given="uses 100m, and 1.5 cores in its first minutes",
+            boxes=[Box(cpu=starts(0.1, 1.46))],
+            expect={
+                "cpu_request": "falls",
+                "note": "a start uses 1.4\\d of CPU, 1\\d x",
+            },
+            why="it is as quick as the node has CPU to spare",
+        ),
+        Scenario(
+            name="limit that starts need goes where the policy sets none",
+            given="uses 100m, and 1.5 cores in its first minutes; limit 2 cores",
+            boxes=[Box(cpu=starts(0.1, 1.46), cpu_limit="2")],
+            expect={"cpu_limit": "removed: remove"},
+            why="without a limit nothing throttles a start",
+        ),
+        Scenario(
+            name="run is not made longer by its CPU limit",
+            given="runs four hours a day, at 200m and an hour at 1.2 cores; limit 3 cores",
+            boxes=[
+                Box(
+                    kind="CronJob",
+                    cpu=lambda days: np.where(days % 1 * 24 < 1, 1.2, 0.2),
+                    cpu_request="1",
+                    cpu_limit="3",
+                    runs=4,
+                )
+            ],
+            policy={"cpu_limit": "ratio", "cpu_limit_ratio": 1.0, "cpu_request_risk": 0.4},
+            expect={"cpu_limit": ">= 1200m"},
+            why="a deadline does not wait either",
+        ),
+    ),
     "Namespaces: LimitRange": (
         Scenario(
             name="range min holds the request up",
@@ -601,6 +863,34 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             limit_range={"memory max": 1536},
             expect={"memory_limit": "<= 1536Mi", "memory_request": ">= 1Gi"},
             why="1280Mi for the heap and what comes on top fit",
+        ),
+    ),
+    "Namespaces: what the repository says": (
+        Scenario(
+            name="LimitRange of the repository alone counts",
+            given="uses 1.8 cores of 500m; the repository declares a LimitRange of 1 core",
+            boxes=[Box(cpu=1.8, cpu_limit="1")],
+            declared={"cpu max": 1.0},
+            expect={"cpu_request": "1: limit range"},
+            why="it arrives sooner or later",
+        ),
+        Scenario(
+            name="tighter of two that differ counts",
+            given="uses 1.8 cores of 500m; the cluster admits 1500m, the repository declares 1",
+            boxes=[Box(cpu=1.8, cpu_limit="1")],
+            limit_range={"cpu max": 1.5},
+            declared={"cpu max": 1.0},
+            expect={"cpu_request": "1: limit range"},
+            why="within both it is admitted whichever comes to hold",
+        ),
+        Scenario(
+            name="two that contradict each other change nothing",
+            given="the cluster admits no less than 2 cores, the repository declares 1 at most",
+            boxes=[Box()],
+            limit_range={"cpu min": 2.0},
+            declared={"cpu max": 1.0},
+            expect={"cpu_request": "stays: limit range"},
+            why="no amount is within both, and nobody can tell which holds",
         ),
     ),
     "Namespaces: quota": (
@@ -1069,6 +1359,527 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             nodes=nodes(2.0),
             expect={"agent cpu_request": "falls", "app cpu_request": ">= 1300m"},
             why="what it gives back is free on every node",
+        ),
+    ),
+    "Nodes: where pods may run": (
+        Scenario(
+            name="taint that a pod does not bear keeps its raise off",
+            given="two nodes of 2 cores in one pool, one tainted and empty; the other has no room",
+            boxes=[
+                Box(cpu=1.5, pod={"tolerations": []}),
+                Box(
+                    name="spare",
+                    workload="spare",
+                    cpu=0.01,
+                    cpu_request="20m",
+                    pod={"tolerations": [BEARS]},
+                ),
+                Box(
+                    cpu=0.95,
+                    cpu_request="1",
+                    name="other",
+                    workload="other",
+                    pod={"tolerations": []},
+                ),
+            ],
+            nodes=pool(2.0, 2.0, taints=([], ["gpu=yes:NoSchedule"])),
+            expect={"cpu_request": "stays: nodes"},
+            why="a raise needs a node that takes its pod",
+        ),
+        Scenario(
+            name="taint that a pod bears lets its raise through",
+            given="two nodes of 2 cores in one pool, one tainted and empty; its pod bears that",
+            boxes=[
+                Box(cpu=1.5, pod={"tolerations": [BEARS]}),
+                Box(
+                    name="spare",
+                    workload="spare",
+                    cpu=0.01,
+                    cpu_request="20m",
+                    pod={"tolerations": [BEARS]},
+                ),
+                Box(
+                    cpu=0.95,
+                    cpu_request="1",
+                    name="other",
+                    workload="other",
+                    pod={"tolerations": []},
+                ),
+            ],
+            nodes=pool(2.0, 2.0, taints=([], ["gpu=yes:NoSchedule"])),
+            expect={"cpu_request": ">= 1500m"},
+            why="the scheduler puts the new pod there",
+        ),
+        Scenario(
+            name="manifest that asks for nothing opens all nodes without taints",
+            given="a node of 2 cores and, of another size, an empty one of 16; nothing is tainted",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", asks={}),
+            ],
+            nodes=[{**node, "taints": []} for node in nodes(2.0, 16.0)],
+            expect={"cpu_request": ">= 1900m"},
+            why="its description is known, and lets it run there",
+        ),
+        Scenario(
+            name="manifest does not open a tainted node",
+            given="a node of 2 cores and, of another size, an empty one of 16 with a taint",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", asks={}),
+            ],
+            nodes=[
+                {**node, "taints": taints}
+                for node, taints in zip(nodes(2.0, 16.0), ([], ["gpu:NoExecute"]), strict=True)
+            ],
+            expect={"cpu_request": "stays: nodes"},
+            why="its pods do not bear the taint",
+        ),
+        Scenario(
+            name="node selector keeps a raise within its pool",
+            given="a selector of pool a, full; pool b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={"nodeSelector": {"pool": "a"}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="the other pool is not for it",
+        ),
+        Scenario(
+            name="affinity for either of two pools lets a raise into the other",
+            given="a node affinity for pools a and b; a is full, b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks=affinity("pool", "In", "a", "b")),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": ">= 1900m"},
+            why="one of the two has room",
+        ),
+        Scenario(
+            name="affinity against a pool keeps a raise out of it",
+            given="anywhere but in pool b; a is full, b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks=affinity("pool", "NotIn", "b")),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="its owner keeps it away from there",
+        ),
+        Scenario(
+            name="selector of a label that is not exported opens nothing",
+            given="a selector of disk: ssd, which no node is known by; another pool has 16 cores",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks={"nodeSelector": {"disk": "ssd"}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="what cannot be judged is not guessed: where it runs is where it may run",
+        ),
+        Scenario(
+            name="manifest that the cluster contradicts opens nothing",
+            given="the manifest selects pool c, the pod runs in a; b has 16 cores free",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", asks=affinity("pool", "In", "b", "c")),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="one of the two is out of date, and nobody can tell which",
+        ),
+        Scenario(
+            name="pods that keep apart take a node each",
+            given="two pods, never two on a node; two nodes of 2 cores are full, one of 16 empty",
+            boxes=[
+                Box(cpu=1.9, cpu_request="800m", like=(1, 1), replicas=2, asks=APART),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", like=(1, 1)),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+            ],
+            nodes=pool(2.0, 2.0, 16.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="the large node could take both, and may have one",
+        ),
+        Scenario(
+            name="pods that spread over zones stay within their skew",
+            given="two pods, one a zone; zone b's only node is full, zone a has 16 cores",
+            boxes=[
+                Box(cpu=1.9, cpu_request="800m", like=(1, 1), replicas=2, asks=SPREAD),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other", like=(1, 1)),
+            ],
+            nodes=[
+                {**node, "labels": {"agentpool": "one", "zone": zone}}
+                for node, zone in zip(pool(16.0, 2.0), "ab", strict=True)
+            ],
+            expect={"cpu_request": "stays: nodes"},
+            why="both in one zone would be one more than allowed",
+        ),
+        Scenario(
+            name="GPU keeps a pod's raise on nodes with one",
+            given="a pod with a GPU on a full node; the other node of its pool has none",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"other_requests": {"nvidia_com_gpu": 1}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"nvidia_com_gpu": 1}, {}),
+            expect={"cpu_request": "stays: nodes"},
+            why="its new pod needs a GPU beside its cores",
+        ),
+        Scenario(
+            name="GPU that another pod has is not there for a raise",
+            given="two nodes with a GPU each, both taken; the empty cores are beside the other GPU",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"other_requests": {"nvidia_com_gpu": 1}}),
+                Box(
+                    name="idle",
+                    workload="idle",
+                    cpu=0.01,
+                    cpu_request="20m",
+                    pod={"other_requests": {"nvidia_com_gpu": 1}},
+                ),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"nvidia_com_gpu": 1}, {"nvidia_com_gpu": 1}),
+            expect={"cpu_request": "stays: nodes"},
+            why="what others hold is held",
+        ),
+        Scenario(
+            name="huge pages bound where a raise fits",
+            given="a pod with 1Gi of huge pages; the node with free cores has none",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"other_requests": {"hugepages_2Mi": 2**30}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"hugepages_2Mi": 2**30}, {"hugepages_2Mi": 0}),
+            expect={"cpu_request": "stays: nodes"},
+            why="they are set aside when a node starts",
+        ),
+        Scenario(
+            name="ephemeral storage bounds where a raise fits",
+            given="a pod with 80Gi of ephemeral storage; the node with free cores has 40Gi",
+            boxes=[
+                Box(
+                    cpu=1.9,
+                    cpu_request="1",
+                    pod={"other_requests": {"ephemeral_storage": 80 * 2**30}},
+                ),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(
+                pool(2.0, 16.0),
+                {"ephemeral_storage": 100 * 2**30},
+                {"ephemeral_storage": 40 * 2**30},
+            ),
+            expect={"cpu_request": "stays: nodes"},
+            why="the scheduler counts it like CPU and memory",
+        ),
+        Scenario(
+            name="node that takes no more pods takes no raise",
+            given="the empty node of the pool takes one pod, and has it",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1"),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=gives(pool(2.0, 16.0), {"pods": 110}, {"pods": 1}),
+            expect={"cpu_request": "stays: nodes"},
+            why="its number of addresses is used up",
+        ),
+        Scenario(
+            name="cordoned node takes no raise",
+            given="the empty node of the pool is cordoned",
+            boxes=[
+                Box(cpu=1.9, cpu_request="1", pod={"tolerations": []}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=[
+                {**node, "unschedulable": closed}
+                for node, closed in zip(pool(2.0, 16.0), (False, True), strict=True)
+            ],
+            expect={"cpu_request": "stays: nodes"},
+            why="somebody is about to take it away",
+        ),
+        Scenario(
+            name="pod that no node it may use can take is told",
+            given="a pod of 3 cores that fits; its manifest selects the pool of 2 cores as well",
+            boxes=[
+                Box(cpu=2.9, cpu_request="3", asks={"nodeSelector": {"pool": "a"}}),
+            ],
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays", "unplaced": "no node that it may use has so much cpu"},
+            why="where it dies it does not come back",
+        ),
+        Scenario(
+            name="overhead of a runtime counts on the node",
+            given="one node of 2 cores; 1500m fit, with 600m of the runtime they do not",
+            boxes=[Box(cpu=1.4, pod={"overhead_cpu_cores": 0.6})],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="the scheduler adds it to what containers request",
+        ),
+        Scenario(
+            name="what a pod declares as a whole counts on the node",
+            given="one node of 2 cores, 1500m of which another pod declares as a whole",
+            boxes=[
+                Box(cpu=0.9),
+                Box(
+                    cpu=0.5,
+                    cpu_request=None,
+                    memory_request=None,
+                    memory_limit=None,
+                    name="whole",
+                    workload="whole",
+                    more={"pod_cpu_request_cores": 1.5, "pod_memory_request_bytes": 2.0**30},
+                ),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="its containers declare nothing, and yet the room is taken",
+        ),
+        Scenario(
+            name="start that asks for more than the app counts on the node",
+            given="one node of 2 cores; an init container of 1500m beside an app of 100m",
+            boxes=[
+                Box(cpu=0.9),
+                Box(cpu=0.09, cpu_request="100m", name="main", workload="slow"),
+                Box(cpu=1.4, cpu_request="1500m", name="prepare", workload="slow", type="init"),
+            ],
+            nodes=nodes(2.0),
+            expect={"cpu_request": "stays: nodes"},
+            why="a pod asks for the largest of its starts",
+        ),
+    ),
+    "Nodes: one of them lost": (
+        Scenario(
+            name="raise that would not survive the loss of a node is not made",
+            given="two nodes of 2 cores, 1 core taken on each; a raise to 1500m fits",
+            boxes=[
+                Box(cpu=1.4, cpu_request="1"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": "stays: spare"},
+            why="with either node gone, both do not fit the other",
+        ),
+        Scenario(
+            name="raise that leaves room for the loss of a node is made",
+            given="three nodes of 2 cores, 1 core taken on two; a raise to 1500m",
+            boxes=[
+                Box(cpu=1.4, cpu_request="1"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0, 2.0, 2.0),
+            expect={"cpu_request": ">= 1400m"},
+            why="the empty node takes the pods of either",
+        ),
+        Scenario(
+            name="two nodes to be lost ask for more than one",
+            given="three nodes of 2 cores, 1 core taken on two; a raise to 1500m",
+            boxes=[
+                Box(cpu=1.4, cpu_request="1"),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 2},
+            nodes=nodes(2.0, 2.0, 2.0),
+            expect={"cpu_request": "stays: spare"},
+            why="both would have to fit the one that is left",
+        ),
+        Scenario(
+            name="what others give back makes room for the loss of a node",
+            given="two nodes of 2 cores; one wants 1500m, the other gives back a core",
+            boxes=[
+                Box(cpu=1.4, cpu_request="500m"),
+                Box(cpu=0.1, cpu_request="1500m", name="other", workload="other"),
+            ],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": ">= 1400m", "other cpu_request": "falls"},
+            why="together they fit one node",
+        ),
+        Scenario(
+            name="only node cannot be lost, so that nothing is held for it",
+            given="one node of 2 cores with room for a raise to 1500m",
+            boxes=[Box(cpu=1.4, cpu_request="500m")],
+            policy={"spare_nodes": 1},
+            nodes=nodes(2.0),
+            expect={"cpu_request": ">= 1400m"},
+            why="no raise makes its loss worse",
+        ),
+    ),
+    "Nodes that come and go": (
+        Scenario(
+            name="node that an autoscaler took away can come again",
+            given="one node of 2 cores is full; its pool had two for a third of the window",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pool(2.0),
+            past_nodes=lived(pool(2.0, 2.0)[1], 3, 10),
+            expect={"cpu_request": ">= 1500m"},
+            why="the last moment is the quietest of the week",
+        ),
+        Scenario(
+            name="node that an upgrade had for an hour does not count",
+            given="one node of 2 cores is full; an hour long there was another, as at an upgrade",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pool(2.0),
+            past_nodes=lived(pool(2.0, 2.0)[1], 3, 3.05),
+            expect={"cpu_request": "stays: nodes"},
+            why="it will not be there when the pod is",
+        ),
+        Scenario(
+            name="node of another pool does not come for a pod of this one",
+            given="one node of 2 cores is full; another pool had a second node for a week",
+            boxes=[
+                Box(cpu=1.5),
+                Box(cpu=0.95, cpu_request="1", name="other", workload="other"),
+            ],
+            nodes=pool(2.0),
+            past_nodes=lived({**nodes(2.0, 2.0)[1], "labels": {"agentpool": "two"}}, 3, 10),
+            expect={"cpu_request": "stays: nodes"},
+            why="its pods have never run there",
+        ),
+    ),
+    "Whose raise comes first": (
+        Scenario(
+            name="raise of a critical class comes first",
+            given="one node of 2 cores, 800m to spare; the large raise has a high class",
+            boxes=[
+                Box(cpu=1.2, cpu_request="600m", name="large", workload="large", pod=VITAL),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            classes={"vital": 1000},
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="the scheduler would put others off the node for it",
+        ),
+        Scenario(
+            name="priority of the policy comes before the class",
+            given="one node of 2 cores, 800m to spare; one has a class, the other a priority of 1",
+            boxes=[
+                Box(cpu=1.2, cpu_request="600m", name="large", workload="large", pod=VITAL),
+                Box(
+                    cpu=0.9,
+                    cpu_request="600m",
+                    name="little",
+                    workload="little",
+                    more={"annotations": '{"rightsize_io_priority": "1"}'},
+                ),
+            ],
+            nodes=nodes(2.0),
+            classes={"vital": 1000},
+            expect={"large cpu_request": "stays: nodes", "little cpu_request": ">= 900m"},
+            why="whoever sets it has said so for this",
+        ),
+        Scenario(
+            name="class of an unknown value counts for nothing and is named",
+            given="one node of 2 cores, 800m to spare; the value of one class is untold",
+            boxes=[
+                Box(cpu=1.2, cpu_request="600m", name="large", workload="large", pod=VITAL),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={
+                "large cpu_request": "stays: nodes",
+                "little cpu_request": ">= 900m",
+                "note": "PriorityClass vital is not told",
+            },
+            why="a name says nothing of its rank",
+        ),
+        Scenario(
+            name="class of the system is known by its name",
+            given="one node of 2 cores, 800m to spare; the large raise is system-cluster-critical",
+            boxes=[
+                Box(
+                    cpu=1.2,
+                    cpu_request="600m",
+                    name="large",
+                    workload="large",
+                    pod={"priority_class": "system-cluster-critical"},
+                ),
+                Box(cpu=0.9, cpu_request="600m", name="little", workload="little"),
+            ],
+            nodes=nodes(2.0),
+            expect={"large cpu_request": ">= 1200m", "little cpu_request": "stays: nodes"},
+            why="every cluster has it",
+        ),
+        Scenario(
+            name="quota goes to the critical class first",
+            given="two want 700m more each, one has a high class; there is room for one",
+            boxes=[
+                Box(cpu=0.9, cpu_request="200m", name="calm", workload="calm"),
+                Box(cpu=0.9, cpu_request="200m", name="vital", workload="vital", pod=VITAL),
+            ],
+            classes={"vital": 1000},
+            quota={"requests.cpu": (1.4, 0.4)},
+            expect={"calm cpu_request": "stays: quota", "vital cpu_request": "rises"},
+            why="what matters more gets what there is",
+        ),
+        Scenario(
+            name="budget that allows no disruption is named",
+            given="a PodDisruptionBudget by the pods' labels allows none; a change restarts them",
+            boxes=[Box(asks={})],
+            budgets=[
+                {
+                    "name": "one",
+                    "allowed": 0,
+                    "expected": 1,
+                    "healthy": 1,
+                    "wanted": 1,
+                    "selector": {"matchLabels": {"app": "web"}},
+                }
+            ],
+            expect={"cpu_request": "falls", "note": "PodDisruptionBudget one allows no disruption"},
+            why="a rollout does not ask it, and whoever drains the node waits",
+        ),
+        Scenario(
+            name="budget whose pods are not exported is known by its name",
+            given="the metrics tell of a PodDisruptionBudget web that allows none",
+            boxes=[Box()],
+            budgets=[{"name": "web", "allowed": 0, "expected": 1}],
+            expect={"cpu_request": "falls", "note": "web \\(by its name\\) allows no disruption"},
+            why="kube-state-metrics tells no selector",
+        ),
+    ),
+    "Quality of service": (
+        Scenario(
+            name="pod that gets its first requests leaves BestEffort",
+            given="uses 100m and 200Mi, nothing declared",
+            boxes=[Box(cpu_request=None, memory_request=None, memory_limit=None)],
+            expect={
+                "cpu_request": "declared",
+                "note": "from the QoS class BestEffort to Burstable",
+            },
+            why="it is no longer the first to be evicted",
+        ),
+        Scenario(
+            name="pod that loses its CPU limit leaves Guaranteed",
+            given="requests equal to limits in every container",
+            boxes=[Box(cpu_limit="500m", memory_request="1Gi", memory_limit="1Gi")],
+            expect={
+                "cpu_limit": "removed",
+                "note": "leaves the Guaranteed QoS class for Burstable",
+            },
+            why="some rely on it: pinned CPUs, or being evicted last",
         ),
     ),
     "Kinds of workloads": (

@@ -6,10 +6,11 @@ and checked in one run of what ships.
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer.gitops.reach.runtimes import memory_floors
-from analyzer.history import build_histories
+from analyzer.history import Histories, build_histories
 from analyzer.landing import bounds_of
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review
@@ -27,6 +28,8 @@ from analyzer.presets import PROTECTED, Protected
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
 from analyzer.recommend import Bound, Recommendation
 from analyzer.report import Report
+from analyzer.scheduling import scheduling_of
+from analyzer.surroundings import Told, surround
 from analyzer.tables import NAMES, validate_events, validate_pods, validate_specs, validate_usage
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
@@ -74,8 +77,14 @@ class Box:
     image_changed: float | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further columns of the specs table."""
+    target_in_git: bool = True
+    """Whether Git has the target of its autoscaler where it can be edited."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The rest of its manifest, as Git has it."""
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    """What the metrics tell of its pods, by column of the pods table."""
+    asks: Mapping[str, Any] | None = None
+    """The description of its pods (`spec`), where a manifest is known, labelled `app: WORKLOAD`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +94,8 @@ class Scenario:
     `expect` has per target (``cpu_request``, or ``sidecar cpu_request`` for a container that is
     not the first) what is decided: ``falls``, ``rises``, ``stays``, ``removed``, an amount, or
     ``<=`` or ``>=`` and an amount; then, behind a colon, the code that has to be in the trail.
-    ``skipped`` and ``note`` take a pattern of the reason.
+    ``skipped``, ``note`` and ``unplaced`` take a pattern of the reason, ``with it`` one of what
+    changes in Git along with the amounts.
     """
 
     name: str
@@ -100,6 +110,13 @@ class Scenario:
     quota: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By resource, what is allowed and what is used: cores or MiB."""
     nodes: Sequence[Mapping[str, Any]] = NODES
+    past_nodes: Sequence[Mapping[str, Any]] = ()
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """Priority classes and their values."""
+    budgets: Sequence[Mapping[str, Any]] = ()
+    """Rows of PodDisruptionBudgets, without their namespace."""
+    declared: Mapping[str, float] = field(default_factory=dict)
+    """What the repository says of the same LimitRange, as `limit_range`."""
 
     @property
     def namespace(self) -> str:
@@ -124,6 +141,11 @@ def ref_of(scenario: Scenario, box: Box) -> ContainerRef:
 def peaks(low: float, high: float, *, every: float = 1.0, hours: float = 1.0) -> Shape:
     """`low`, and `high` for so many hours every so many days."""
     return lambda days: np.where(days % every < hours / 24, high, low)
+
+
+def starts(low: float, high: float) -> Shape:
+    """`low`, and `high` in the step that begins with the restart two days before the end."""
+    return lambda days: np.where((days >= DAYS - 2) & (days < DAYS - 2 + 0.01), high, low)
 
 
 def grows(start: float, per_day: float) -> Shape:
@@ -161,7 +183,8 @@ def decide(scenarios: Sequence[Scenario]) -> dict[str, Report]:
 
 
 def _run(scenarios: Sequence[Scenario]) -> Report:
-    histories = build_histories(recording_of(scenarios))
+    histories = _with_git(build_histories(recording_of(scenarios)), scenarios)
+    histories, _ = surround(histories, _told(scenarios))
     rules = [rule for s in scenarios for rule in _rules(s)]
     method = Method(policies=Policies(rules=tuple(rules)), backtest=False)
     bounds = {
@@ -171,6 +194,33 @@ def _run(scenarios: Sequence[Scenario]) -> Report:
         if (found := _bounds(box))
     }
     return review(histories, method, bounds=bounds).report
+
+
+def _told(scenarios: Sequence[Scenario]) -> Told:
+    """What manifests say of pods, and a repository of LimitRanges."""
+    declared = [row for s in scenarios for row in _range_rows(s, s.declared)]
+    asked = {
+        (s.namespace, box.kind, box.workload): scheduling_of(
+            box.asks, {"app": box.workload}, "repository"
+        )
+        for s in scenarios
+        for box in s.boxes
+        if box.asks is not None
+    }
+    return Told(repository={"LimitRange": declared}, scheduling=asked)
+
+
+def _with_git(histories: Histories, scenarios: Sequence[Scenario]) -> Histories:
+    """The histories with where Git has the targets of autoscalers, as a repository would tell."""
+    placed = {ref_of(s, box) for s in scenarios for box in s.boxes if box.target_in_git}
+    specs = []
+    for ref, periods in zip(histories.containers, histories.specs, strict=True):
+        *earlier, now = periods
+        if now.hpa is not None and ref in placed:
+            targets = tuple(replace(t, place="hpa.yaml: spec.metrics") for t in now.hpa.targets)
+            now = replace(now, hpa=replace(now.hpa, targets=targets))
+        specs.append((*earlier, now))
+    return replace(histories, specs=tuple(specs))
 
 
 def _bounds(box: Box) -> list[Bound]:
@@ -197,8 +247,13 @@ def recording_of(scenarios: Sequence[Scenario]) -> Recording:
         START + timedelta(days=DAYS),
         STEP,
         nodes=tuple(dict(node) for node in scenarios[0].nodes),
+        past_nodes=tuple(dict(node) for node in scenarios[0].past_nodes),
         quotas=tuple(row for s in scenarios for row in _quota_rows(s)),
-        limit_ranges=tuple(row for s in scenarios for row in _range_rows(s)),
+        limit_ranges=tuple(row for s in scenarios for row in _range_rows(s, s.limit_range)),
+        budgets=tuple({"namespace": s.namespace, **b} for s in scenarios for b in s.budgets),
+        priority_classes=tuple(
+            {"name": name, "value": value} for s in scenarios for name, value in s.classes.items()
+        ),
     )
     pairs = [(s, box) for s in scenarios for box in s.boxes]
     usage = pd.concat([_usage(*pair) for pair in pairs], ignore_index=True)
@@ -341,14 +396,20 @@ def _pods(scenario: Scenario, box: Box, number: int) -> list[dict[str, Any]]:
             "workload": names["workload"],
             "node": scenario.nodes[(number + pod) % len(scenario.nodes)]["name"],
             "started": START,
+            **{key: _column(value) for key, value in box.pod.items()},
         }
         for pod in range(len(box.like))
     ]
 
 
-def _range_rows(scenario: Scenario) -> list[dict[str, Any]]:
+def _column(value: Any) -> Any:
+    """Lists and mappings as JSON, as the table has them."""
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _range_rows(scenario: Scenario, ranges: Mapping[str, float]) -> list[dict[str, Any]]:
     rows = []
-    for what, value in scenario.limit_range.items():
+    for what, value in ranges.items():
         *pod, resource, constraint = what.split()
         bytes_ = resource == "memory" and constraint != "maxLimitRequestRatio"
         rows.append(
@@ -389,6 +450,20 @@ def failures(scenario: Scenario, report: Report) -> list[str]:
         if target == "skipped":
             reason = skipped.get(ref_of(scenario, scenario.boxes[0]), "not skipped")
             wrong += [] if re.search(expected, reason) else [f"skipped: {reason}"]
+        elif target == "unplaced":
+            packing = report.packing
+            told = (
+                "; ".join(f"{u.workload}: {u.reason}" for u in packing.unplaced) if packing else ""
+            )
+            wrong += [] if re.search(expected, told) else [f"unplaced: {told}"]
+        elif target == "with it":
+            along = "; ".join(
+                f"{c.title} {c.change}"
+                for b in scenario.boxes
+                if (one := found.get(ref_of(scenario, b)))
+                for c in one.companions
+            )
+            wrong += [] if re.search(expected, along) else [f"with it: {along or 'nothing'}"]
         elif target == "note":
             notes = "; ".join(n for b in scenario.boxes for n in _notes(found, scenario, b))
             wrong += [] if re.search(expected, notes) else [f"notes: {notes}"]

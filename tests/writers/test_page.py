@@ -18,7 +18,7 @@ from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import Step
 from analyzer.placement import GroupUse, Packing
 from analyzer.recommend import Recommendation
-from analyzer.report import Landing, Report
+from analyzer.report import MONTHS, Landing, Report
 from analyzer.writers.markup import element, join
 from analyzer.writers.page import SHOWN, write_page
 from tests.browser import Browser
@@ -174,14 +174,45 @@ def test_a_link_opens_a_container(browser: Browser, tmp_path: Path) -> None:
     browser.open(path.as_uri() + "#shop/Deployment/web/app")
     assert wait(browser, "document.getElementById('detail').open")
     assert "shop / web" in browser.run("document.querySelector('#detail h2').textContent")
+    why = browser.run("[...document.querySelectorAll('#detail ul li')].map(li => li.textContent)")
+    assert [line.partition(":")[0] for line in why[:2]] == ["CPU request", "memory request"]
 
 
-@pytest.mark.parametrize("width", [360, 800, 1600])
-def test_no_width_cuts_the_page(browser: Browser, tmp_path: Path, width: int) -> None:
-    """The table scrolls by itself; the page never does sideways, whatever the names."""
+@pytest.mark.parametrize("script", [True, False], ids=["script", "none"])
+@pytest.mark.parametrize("width", [360, 390, 768, 1400])
+def test_no_width_cuts_the_page(browser: Browser, tmp_path: Path, width: int, script: bool) -> None:
+    """Neither the page nor its table has to be moved sideways, whatever the names."""
     long = report(change("w" * 63, namespace="n" * 63), change("b"))
-    page = opened(browser, tmp_path, long, width=width)
-    assert page.run("document.documentElement.scrollWidth") <= width
+    page = opened(browser, tmp_path, long, width=width, script=script)
+    for part in ("document.documentElement", "document.querySelector('.scroll')"):
+        assert page.run(f"{part}.scrollWidth - {part}.clientWidth") == 0
+
+
+def test_a_card_names_its_amounts_as_the_table_does(browser: Browser, tmp_path: Path) -> None:
+    """Where there is no head above a number, it says what it is."""
+    page = opened(browser, tmp_path, THREE, width=360)
+    assert page.run("getComputedStyle(document.querySelector('#rows tr')).display") == "grid"
+    heads = page.run(
+        "[...document.querySelectorAll('#table th[data-sort]')].map(h => h.textContent)"
+    )
+    named = (
+        "[...document.querySelectorAll('#rows tr:first-child td.number')]"
+        ".map(cell => JSON.parse(getComputedStyle(cell, '::before').content))"
+    )
+    assert page.run(named) == heads[1:6]
+
+
+def test_charts_of_nodes_and_of_months_stand_where_they_belong(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The one beside the table of groups, the other behind the container."""
+    use = GroupUse("big", 2, 9, 16, 64, 8, 4, 32, 16, 2, 1, 1)
+    name = "shop/Deployment/web/app"
+    files = {"packing": "charts/packing.png", f"{MONTHS}{name}": "charts/months/web.png"}
+    page = opened(browser, tmp_path, replace(THREE, packing=Packing((use,)), files=files))
+    assert page.run("document.querySelector('main img').alt") == "Groups of nodes"
+    behind = f"document.querySelector('template[data-for=\"{name}\"]').content"
+    assert page.run(f"{behind}.querySelector('img').alt") == f"Reviews of {name} over months"
 
 
 def test_dark_and_light_follow_the_system_and_the_button(browser: Browser, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from pytest_httpserver import HTTPServer
 
 from analyzer.output import write_files
 from analyzer.recommend import Recommendation
-from analyzer.writers.resize import qos_class, resize_of, write_resize
+from analyzer.recommend.qos import qos_class
+from analyzer.writers.resize import resize_of, write_resize
 from tests.samples import recommendation, ref, report, resources
 
 NOW = resources("1", "1Gi", "2", "2Gi")

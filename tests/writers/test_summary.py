@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.escape import markdown
 from analyzer.evidence import Quantiles
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster
@@ -206,7 +206,7 @@ def test_what_usage_looks_like_is_said_of_each_resource() -> None:
     """Once where both are alike."""
     made = recommendation(resources("1", "1Gi"), resources("200m", "512Mi"))
     differing = replace(made, findings={"cpu": "bursty", "memory": "growth"})
-    assert why(differing).endswith("; CPU: bursty usage, memory: usage grows")
+    assert why(differing).endswith(" · CPU: bursty usage, memory: usage grows")
     assert why(replace(made, findings={"cpu": "steady", "memory": "steady"})).endswith(
-        "; steady usage"
+        " · steady usage"
     )

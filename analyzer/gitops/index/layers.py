@@ -29,6 +29,8 @@ class Decision:
     confidence: Confidence = "certain"
     owners: dict[Field, Leaf] = field(default_factory=dict)
     layered: bool = False
+    gone: bool = False
+    """Whether a patch takes the container away."""
 
     @property
     def leaves(self) -> tuple[Leaf, ...] | None:
@@ -113,6 +115,7 @@ def _apply(found: Decision, patch: Patch, path: Path, name: str) -> None:
             here = patch.address.below(index, "value")
             _operate(found, patch.file, here, operation.resolved, (*path, "resources"))
         return
+    found.gone = found.gone or _deletes(patch, path, name)
     address = _patched(patch, path, name)
     if address is None:
         return
@@ -135,6 +138,18 @@ def stated_by(patch: Patch, path: Path, name: str) -> Decision | None:
     found = Decision("", patch.address)
     _apply(found, patch, path, name)
     return found if found.file and found.confidence == "certain" else None
+
+
+def _deletes(patch: Patch, path: Path, name: str) -> bool:
+    """Whether a strategic-merge patch takes a container away, alone or with its whole list."""
+    entries = patch.node.sequence(*path[:-1])
+    for entry in entries:
+        told = entry.text("$patch")
+        if told == "delete" and entry.text("name") == name:
+            return True
+        if told == "replace" and entry.text("name") is None:
+            return all(other.text("name") != name for other in entries)
+    return False
 
 
 def _patched(patch: Patch, path: Path, name: str) -> Address | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
 from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.scaler import is_scaler, read_scaler
 from analyzer.gitops.index.surroundings import DECLARED, rules, scheduling
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
@@ -49,6 +50,8 @@ class Manifests:
             self.survey.rules.setdefault(item.kind, []).extend(rules(arrival))
         elif item.kind == "VerticalPodAutoscaler":
             self._vpa(arrival)
+        elif is_scaler(item.kind, item.group):
+            self._scaler(arrival)
         elif item.kind == "FluxInstance":
             self._flux_patches(arrival, ("spec", "kustomize", "patches"))
         elif item.is_flux_kustomization:
@@ -64,6 +67,13 @@ class Manifests:
             mode = node.text("spec", "updatePolicy", "updateMode") or "Auto"
             self.survey.vpas[arrival.namespace, kind, route.expand(name)] = mode
 
+    def _scaler(self, arrival: Arrival) -> None:
+        """Take down an autoscaler, and where its targets stand."""
+        if arrival.route.reachable is not False:
+            found = read_scaler(arrival, self._owner(arrival))
+            if found is not None:
+                self.survey.take_scaler(found)
+
     def _owner(self, arrival: Arrival) -> Owner:
         return Owner(arrival.object.kind, arrival.name, arrival.namespace)
 
@@ -78,6 +88,8 @@ class Manifests:
         """A container that a pod template of the object describes."""
         item, owner = arrival.object, self._owner(arrival)
         found = decide(arrival, container.path, container.name)
+        if found.gone:
+            return
         place = self.survey.place(found.file, found.address, owner, container.name, arrival.route)
         self.survey.expectations.append(
             Expectation(

@@ -17,6 +17,7 @@ from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.index.values import Values
 from analyzer.gitops.reach.custom import ANY
@@ -57,6 +58,13 @@ class RepositoryIndex:
     """What the pods of each workload ask of nodes, where nothing on the way changes it."""
     rules: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
+    scalers: tuple[Scaler, ...] = ()
+    """Autoscalers on utilisation, those of other clusters among them."""
+
+    @cached_property
+    def scalers_of(self) -> Mapping[tuple[str, str, str], Sequence[Scaler]]:
+        """The autoscalers of this cluster by namespace, kind and name of what they scale."""
+        return _by((s for s in self.scalers if s.route.inside), lambda scaler: scaler.identity)
 
     @property
     def root(self) -> FilePath:
@@ -194,6 +202,7 @@ def index_repository(
         survey.vpas,
         survey.scheduling,
         survey.rules,
+        tuple(survey.scalers),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.reach.foreign import made_by
 from analyzer.gitops.reach.objects import node_at
 from analyzer.gitops.reach.release import Owner, Release
@@ -37,6 +38,7 @@ class Survey:
     expectations: list[Expectation] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    scalers: list[Scaler] = field(default_factory=list)
     vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
     scheduling: dict[tuple[str, str, str], Scheduling] = field(default_factory=dict)
@@ -73,6 +75,14 @@ class Survey:
         place = replace(place, refusal=refusal, generated=generated is not None)
         self.places[key] = place
         return place
+
+    def take_scaler(self, scaler: Scaler) -> None:
+        """Take down an autoscaler; targets in files that nobody writes by hand are not edited."""
+        targets = tuple(
+            replace(t, problem=t.problem or _generated_path(t.file, self.repository) or "")
+            for t in scaler.targets
+        )
+        self.scalers.append(replace(scaler, targets=targets))
 
     def claims(self, file: str, address: Address) -> bool:
         """Whether a place is at that address, or around it, already."""

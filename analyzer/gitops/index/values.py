@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path as FilePath
 
 from analyzer.gitops.index.block import RESOURCES, TYPO, is_block
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Confidence, Expectation, Finding, Place
+from analyzer.gitops.index.scaled_values import raw_scalers, rendered_scalers
+from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach.custom import read_workload
 from analyzer.gitops.reach.release import Release, touches_resources
@@ -35,6 +38,7 @@ class Values:
         """Find the places among the values of one release. Raises `YamlError` on alias bombs."""
         before = len(self.survey.expectations)
         rendered = self._take(release)
+        self._scalers(release)
         doubt = release.overruled
         if doubt is None and not rendered and touches_resources(release.post_renderers):
             doubt = "a post-renderer of the release changes resources as well"
@@ -63,6 +67,27 @@ class Values:
         self._flux_instance_values(release)
         self._other_blocks(release, known)
         return learned is not None
+
+    def _scalers(self, release: Release) -> None:
+        """Take down the autoscalers that the release makes."""
+        if release.route.reachable is False:
+            return
+        try:
+            for found in self._scalers_of(release):
+                self.survey.take_scaler(found)
+        except RenderError as err:
+            self.survey.reach.notes.append(f"{release.owner}: its autoscalers: {err}")
+
+    def _scalers_of(self, release: Release) -> Iterable[Scaler]:
+        """Those that rendering shows, or app-template hands on. Raises `RenderError`."""
+        chart = None if self._helm is None else self._helm.chart_of(release, self._root)
+        if chart is not None and self._helm is not None:
+            return rendered_scalers(self._helm, chart, release, release.merged())
+        return raw_scalers(release) if release.owner.chart == APP_TEMPLATE else ()
+
+    @property
+    def _root(self) -> FilePath:
+        return self.survey.repository.root
 
     def _is_umbrella(self, release: Release) -> bool:
         """Whether the chart is one of the repository that wraps others.
@@ -124,7 +149,7 @@ class Values:
         """What rendering with odd amounts shows; None where the chart cannot be rendered."""
         if self._helm is None or release.owner.chart is None:
             return None
-        chart = self._helm.chart_of(release, self.survey.repository.root)
+        chart = self._helm.chart_of(release, self._root)
         if chart is None:
             return None
         try:

@@ -6,12 +6,13 @@ text in memory, prove each edit. Nothing is written anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace
+from analyzer.gitops.land.companion import both_or_none
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.planner import Planner
 from analyzer.gitops.land.proof import Prover, Verdict
@@ -53,7 +54,7 @@ def plan_on(
     """As `plan_changes`, on an index that is there already."""
     traces = trace([_live(change) for change in desired], index)
     outcomes = Planner(index, live).outcomes(list(zip(desired, traces, strict=True)))
-    outcomes = _proven(index, outcomes, tools or Tools())
+    outcomes = both_or_none(_proven(index, both_or_none(outcomes), tools or Tools()))
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
     files = index.repository.files
     edits = {
@@ -66,25 +67,46 @@ def plan_on(
 
 def texts_after(index: RepositoryIndex, changes: Iterable[Edited]) -> dict[str, str]:
     """The files that `changes` touch, with these changes made and no others."""
-    return written(index.texts, [write for edited in changes for write in edited.writes])
+    return written_by(index.texts, changes)
+
+
+def written_by(texts: Mapping[str, str], changes: Iterable[Edited]) -> dict[str, str]:
+    """The files of `texts` that `changes` touch, with these changes made."""
+    made = list(changes)
+    besides = dict.fromkeys(one for edited in made for one in edited.besides)
+    return written(texts, [write for edited in made for write in edited.writes], besides)
 
 
 def _proven(index: RepositoryIndex, outcomes: Sequence[Outcome], tools: Tools) -> list[Outcome]:
     """The outcomes with what rendering says added; an edit it contradicts becomes advice."""
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
-    prover = Prover(index, tools)
-    verdicts = iter(prover.verdicts(edited))
+    besides = list(dict.fromkeys(one for each in edited for one in each.besides))
+    verdicts = Prover(index, tools).verdicts([*edited, *besides])
+    own, along = (
+        iter(verdicts[: len(edited)]),
+        dict(zip(besides, verdicts[len(edited) :], strict=True)),
+    )
     return [
-        _judged(outcome, next(verdicts)) if isinstance(outcome, Edited) else outcome
+        _judged(outcome, next(own), [along[one] for one in outcome.besides])
+        if isinstance(outcome, Edited)
+        else outcome
         for outcome in outcomes
     ]
 
 
-def _judged(edited: Edited, verdict: Verdict) -> Outcome:
-    if verdict.holds is False:
-        reason = f"the edit could not be proven: {verdict.reason}"
-        return Advice(edited.change, edited.trace, reason)
-    return replace(edited, proof=verdict.proof(edited.proof.fields))
+def _judged(edited: Edited, verdict: Verdict, along: Sequence[Verdict]) -> Outcome:
+    """An edit with the proof of it, and of what is written with it."""
+    for one in (verdict, *along):
+        if one.holds is False:
+            reason = f"the edit could not be proven: {one.reason}"
+            return Advice(edited.change, edited.trace, reason)
+    proof = verdict.proof((*edited.proof.fields, *(one.title for one in edited.besides)))
+    otherwise = tuple(
+        f"{beside.title}: {one.reason}"
+        for beside, one in zip(edited.besides, along, strict=True)
+        if not one.holds and one.reason != verdict.reason
+    )
+    return replace(edited, proof=replace(proof, along=otherwise))
 
 
 def _live(change: DesiredChange) -> LiveContainer:

@@ -9,12 +9,11 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.diff import unified_diff
-from analyzer.gitops.land.proof import Proof
-from analyzer.gitops.land.writes import Write
-from analyzer.gitops.text.resources import (
-    Field,
-)
+from analyzer.gitops.land.proven import Proof
+from analyzer.gitops.land.writes import Beside, Write
+from analyzer.gitops.text.resources import Field
 from analyzer.quantity import Resources
+from analyzer.recommend.recommendation import Companion
 from analyzer.workload import ContainerRef
 
 
@@ -23,6 +22,7 @@ class DesiredChange:
     """What one container should request and be limited to.
 
     A field of `proposed` that is None stays as it is in the file, unless `remove` names it.
+    `companions` are settings that change with its amounts, or none of them does.
     """
 
     ref: ContainerRef
@@ -31,6 +31,7 @@ class DesiredChange:
     labels: Mapping[str, str] = field(default_factory=dict)
     container_type: str = "app"
     remove: frozenset[Field] = frozenset()
+    companions: tuple[Companion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Edited:
     after: Resources
     writes: tuple[Write, ...]
     proof: Proof
+    besides: tuple[Beside, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:

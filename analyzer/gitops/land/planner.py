@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
+from analyzer.gitops.land.companion import beside_of, half_done
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
-from analyzer.gitops.land.proof import Proof
-from analyzer.gitops.land.writes import Write, written
+from analyzer.gitops.land.proven import Proof
+from analyzer.gitops.land.writes import Beside, Write, written
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.refusal import EditRefusedError
@@ -112,6 +113,22 @@ class Planner:
         return _Intent(change, traced, expectation, writes)
 
     def _outcome(self, intent: _Intent) -> Outcome:
+        """The outcome of the amounts, and of what is to change with them."""
+        outcome, companions = self._amounts_outcome(intent), intent.change.companions
+        if isinstance(outcome, Advice) or not companions:
+            return outcome
+        found = [beside_of(one, intent.change.ref, self._index) for one in companions]
+        besides = tuple(one for one in found if isinstance(one, Beside))
+        problem = next((one for one in found if isinstance(one, str)), None)
+        edited = isinstance(outcome, Edited)
+        apart = next((one for one in besides if one.settled == edited), None)
+        if problem is None and apart is not None:
+            problem = half_done(apart, edited)
+        if problem is not None:
+            return intent.advice(problem)
+        return replace(outcome, besides=besides) if isinstance(outcome, Edited) else outcome
+
+    def _amounts_outcome(self, intent: _Intent) -> Outcome:
         place, stated = intent.place, intent.expectation.stated
         if place.refusal is not None and place.generated:
             return intent.advice(place.refusal)

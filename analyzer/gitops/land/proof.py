@@ -9,10 +9,11 @@ from typing import Protocol
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
-from analyzer.gitops.land.writes import Write, written
+from analyzer.gitops.land.proven import Proof
+from analyzer.gitops.land.writes import Beside, Write, written
 from analyzer.gitops.reach.custom import ANY, workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
-from analyzer.gitops.reach.release import Release
+from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.route import has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
@@ -21,40 +22,6 @@ from analyzer.gitops.text.resources import BY_FIELD, Amount
 from analyzer.gitops.text.spelling import read_cpu, read_memory
 from analyzer.gitops.text.tree import parse
 from analyzer.quantity import Cpu
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """How one edit was proven: on its text always, by rendering where that was possible.
-
-    `fields` are the leaves that changed. `rendered_with` names the program and its version; then
-    `changed` of `containers` rendered ones changed, exactly those meant, and `without` says what
-    had to be left out of the rendering. Where nothing was rendered, `not_rendered` says why.
-    """
-
-    fields: tuple[str, ...]
-    rendered_with: str = ""
-    changed: int = 0
-    containers: int = 0
-    without: str = ""
-    not_rendered: str = ""
-
-    @property
-    def text(self) -> str:
-        """What was checked on the file itself."""
-        return f"{', '.join(self.fields)} changed, every other character as before"
-
-    @property
-    def rendering(self) -> str:
-        """What rendering showed, or why there was none."""
-        if not self.rendered_with:
-            return self.not_rendered
-        count = f"{self.changed} of {self.containers} containers changed, as intended"
-        left_out = f"; {self.without} was left out" if self.without else ""
-        return f"rendered with {self.rendered_with}: {count}{left_out}"
-
-    def __str__(self) -> str:
-        return f"text: {self.text}; {self.rendering}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +59,15 @@ class Claim(Protocol):
     def writes(self) -> Sequence[Write]: ...
 
 
+AnyClaim = Claim | Beside
+"""An edit of a container's amounts, or of what is written with them."""
+
 _CARRIERS = frozenset({"HelmRelease", HELM_CHART})
 """Objects that hand values on to a chart, and that kustomize builds like any other."""
 _ROUNDED = 1.1
 """How far above an amount its spelling in a decimal unit of two digits may lie."""
 
-Render = Callable[[Sequence[Claim]], Rendering]
+Render = Callable[[Sequence[AnyClaim]], Rendering]
 
 
 class Prover:
@@ -111,7 +81,7 @@ class Prover:
         self._index = index
         self._builder = RepositoryBuilder(index.repository, tools)
 
-    def verdicts(self, claims: Sequence[Claim]) -> list[Verdict]:
+    def verdicts(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
         """One verdict for each claim."""
         found: list[list[Verdict]] = [[] for _ in claims]
         builds: dict[Build, list[int]] = {}
@@ -122,7 +92,7 @@ class Prover:
             group = [claims[n] for n in concerned]
             for n, verdict in zip(concerned, self._build(build, group), strict=True):
                 found[n].append(verdict)
-        releases = [n for n, claim in enumerate(claims) if claim.place.owner.release is not None]
+        releases = [n for n, claim in enumerate(claims) if owner_of(claim).release is not None]
         for positions in _groups([_release_of(claims[n]) for n in releases]):
             concerned = [releases[position] for position in positions]
             group = [claims[n] for n in concerned]
@@ -130,42 +100,52 @@ class Prover:
                 found[n].append(verdict)
         return [_together(each) for each in found]
 
-    def _texts(self, claims: Sequence[Claim]) -> Mapping[str, str]:
+    def _texts(self, claims: Sequence[AnyClaim]) -> Mapping[str, str]:
         """The files that some claims touch, with these made and no others."""
-        return written(self._index.texts, [write for claim in claims for write in claim.writes])
+        besides = [claim for claim in claims if isinstance(claim, Beside)]
+        amounts = [claim for claim in claims if not isinstance(claim, Beside)]
+        writes = [write for claim in amounts for write in claim.writes]
+        return written(self._index.texts, writes, besides)
 
     # --- kustomize ---
 
-    def _builds(self, claim: Claim) -> Iterator[Build]:
+    def _builds(self, claim: AnyClaim) -> Iterator[Build]:
         """Every build of a kustomize folder that takes what the claim writes.
 
         Charts that kustomize itself would render are left to helm.
         """
-        owner = claim.place.owner
+        owner = owner_of(claim)
         if owner.release is not None and owner.kind not in _CARRIERS:
             return
-        for write in claim.writes:
-            for other in self._index.fed_by.get((write.file, write.address), []):
-                build = build_of(other.route)
-                if build is not None and other.route.reachable is not False:
-                    yield build
+        fed = () if isinstance(claim, Beside) else self._fed_by(claim)
+        routes = claim.routes if isinstance(claim, Beside) else [each.route for each in fed]
+        for route in routes:
+            build = build_of(route)
+            if build is not None and route.reachable is not False:
+                yield build
 
-    def _built_by(self, build: Build, claim: Claim) -> list[Expectation]:
-        """The containers in a build that what the claim writes decides for."""
+    def _fed_by(self, claim: Claim) -> list[Expectation]:
+        """The containers that what the claim writes decides for."""
         targets = [(write.file, write.address) for write in claim.writes]
-        fed = [other for target in targets for other in self._index.fed_by.get(target, [])]
-        return [other for other in fed if build_of(other.route) == build]
+        return [other for target in targets for other in self._index.fed_by.get(target, [])]
 
-    def _build(self, build: Build, claims: Sequence[Claim]) -> list[Verdict]:
+    def _aim_in(self, build: Build, claim: AnyClaim) -> _AnyAim:
+        """What a claim means to move in a build."""
+        if isinstance(claim, Beside):
+            return _BesideAim(claim, claim.owner.release is not None)
+        fed = [other for other in self._fed_by(claim) if build_of(other.route) == build]
+        return _Aim(claim, _is_handed_on(claim), fed)
+
+    def _build(self, build: Build, claims: Sequence[AnyClaim]) -> list[Verdict]:
         kustomize = self._builder.kustomize
         if kustomize is None:
             return [Verdict(None, "not rendered: there is no kubectl on PATH")] * len(claims)
         left_out = ", ".join(entry[:120] for entry in kustomize.left_out(build.folder))
 
-        def render(chosen: Sequence[Claim]) -> Rendering:
+        def render(chosen: Sequence[AnyClaim]) -> Rendering:
             return build.made_by(kustomize, self._texts(chosen))
 
-        aims = [_Aim(claim, _is_handed_on(claim), self._built_by(build, claim)) for claim in claims]
+        aims = [self._aim_in(build, claim) for claim in claims]
         try:
             verdicts = _judged(aims, render, in_values=True)
         except RenderError as err:
@@ -177,25 +157,30 @@ class Prover:
 
     # --- helm ---
 
-    def _release(self, claims: Sequence[Claim]) -> list[Verdict]:
-        owner = claims[0].place.owner
+    def _release(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
+        owner = owner_of(claims[0])
         helm = self._builder.helm
         if helm is None:
             return [Verdict(None, "not rendered: there is no helm on PATH")] * len(claims)
         # Stages of one release differ in their values: only that of the claim's own way is meant.
         named = self._index.releases_of.get(owner, ())
-        entry = claims[0].expectation.route.entry
+        entry = entry_of(claims[0])
         releases = [r for r in named if r.route.entry == entry] or named
         chart = helm.chart_of(releases[0], self._index.root) if releases else None
         if chart is None:
             shown = f"{owner.chart or 'its chart'} {owner.version or ''}".strip()
             return [Verdict(None, f"not rendered: {shown} is not at hand")] * len(claims)
 
-        def render(chosen: Sequence[Claim]) -> Rendering:
+        def render(chosen: Sequence[AnyClaim]) -> Rendering:
             values, post = self._installed(releases[0], self._texts(chosen))
             return helm.render(chart, owner.release or owner.name, owner.namespace, values, post)
 
-        aims = [_Aim(claim, False, [claim.expectation]) for claim in claims]
+        aims: list[_AnyAim] = [
+            _BesideAim(claim, False)
+            if isinstance(claim, Beside)
+            else _Aim(claim, False, [claim.expectation])
+            for claim in claims
+        ]
         try:
             return _judged(aims, render, in_values=False)
         except RenderError as err:
@@ -217,7 +202,7 @@ class Prover:
 # --- judging what moved -------------------------------------------------------------------------
 
 
-def _judged(aims: Sequence[_Aim], render: Render, *, in_values: bool) -> list[Verdict]:
+def _judged(aims: Sequence[_AnyAim], render: Render, *, in_values: bool) -> list[Verdict]:
     """One verdict for each aim, of what `render` shows. Raises `RenderError`.
 
     `in_values`: an edit of Helm values shows in the object that carries them, not in containers.
@@ -240,7 +225,7 @@ def _is_handed_on(claim: Claim) -> bool:
 
 
 def _blamed(
-    aims: Sequence[_Aim], stray: Sequence[Move], before: Rendering, render: Render
+    aims: Sequence[_AnyAim], stray: Sequence[Move], before: Rendering, render: Render
 ) -> dict[int, str]:
     """What each aim, by its id, moves that nobody meant, looked for in halves of all the claims.
 
@@ -298,12 +283,12 @@ class _Shown:
             yield meant
         yield from self._waiting
 
-    def moves(self, aim: _Aim) -> list[Move]:
+    def moves(self, aim: _AnyAim) -> list[Move]:
         """What moved in the container or in the object of a claim, in order."""
         near = {n for key in aim.keys for n in self._near.get(key, ())}
         return [self._moved[n] for n in sorted(near)]
 
-    def stray(self, aims: Sequence[_Aim]) -> list[Move]:
+    def stray(self, aims: Sequence[_AnyAim]) -> list[Move]:
         """What moved that none of all the claims accounts for."""
         meant = {id(move) for aim in aims for move in self.moves(aim) if aim.meant(move)}
         carried = [aim for aim in aims if aim.carried]
@@ -407,6 +392,58 @@ class _Aim:
         return None
 
 
+class _BesideAim:
+    """What an edit beside the amounts means to move in a rendering."""
+
+    def __init__(self, claim: Beside, carried: bool) -> None:
+        self.claim = claim
+        self.carried = carried
+        self.owner = (claim.owner.kind, claim.owner.name) if carried else claim.object
+
+    @property
+    def keys(self) -> set[Hashable]:
+        """By what the moves that it may account for are found."""
+        return {None, self.owner}
+
+    def meant(self, move: Move) -> bool:
+        """Whether the edit accounts for a value that moved."""
+        if not self.carried:
+            return self._is_object(move) and move.path == self.claim.path
+        if move.owner[0] in _CONFIGS:
+            return True
+        whole = "\n" in str(move.before) or "\n" in str(move.after)
+        ends = move.path[-1:] == self.claim.address.full_path()[-1:]
+        return self._is_object(move) and (whole or ends or "valuesFrom" in move.path)
+
+    def _is_object(self, move: Move) -> bool:
+        kind, name = _carrier(move), move.owner[2]
+        return any((kind, route.expand(name)) == self.owner for route in self.claim.routes)
+
+    def problem(self, shown: _Shown) -> str | None:
+        """What speaks against the edit; None where it came out as meant."""
+        mine = [move for move in (*shown.moves(self), *shown.configs) if self.meant(move)]
+        kind, name = self.owner
+        if not mine:
+            return f"{kind}/{name} did not change: something else decides {self.claim.title}"
+        wrong = [move for move in mine if str(move.after) != str(self.claim.value)]
+        if wrong and not self.carried:
+            return f"{kind}/{name} would get {wrong[0].after} and not {self.claim.value}"
+        return None
+
+
+_AnyAim = _Aim | _BesideAim
+
+
+def owner_of(claim: AnyClaim) -> Owner:
+    """The object whose text a claim edits."""
+    return claim.owner if isinstance(claim, Beside) else claim.place.owner
+
+
+def entry_of(claim: AnyClaim) -> str:
+    """Where the way of what a claim edits begins."""
+    return claim.routes[0].entry if isinstance(claim, Beside) else claim.expectation.route.entry
+
+
 def _is_rendered(expectation: Expectation, sink: Sink) -> bool:
     """Whether a rendered container is the expected one, once Flux has filled in its name."""
     named = replace(sink, workload=expectation.route.expand(sink.workload))
@@ -451,9 +488,9 @@ def sink_of(expectation: Expectation) -> Sink:
     return Sink(expectation.kind, workload, expectation.container)
 
 
-def _release_of(claim: Claim) -> Hashable:
+def _release_of(claim: AnyClaim) -> Hashable:
     """What claims of one release on one way to a cluster have in common."""
-    return claim.place.owner, claim.expectation.route.entry
+    return owner_of(claim), entry_of(claim)
 
 
 def _groups(keys: Sequence[Hashable]) -> Iterable[list[int]]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analyzer.escape import code, markdown, markdown_table, one_line
-from analyzer.gitops.land.changes import texts_after
+from analyzer.gitops.land.changes import texts_after, written_by
 from analyzer.gitops.land.diff import Author, mail_series, unified_diff
 from analyzer.gitops.land.outcome import ChangePlan, Edited
-from analyzer.gitops.land.writes import written
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.resources import ROWS
 from analyzer.quantity import Cpu, Memory, Resources
@@ -103,14 +102,11 @@ def proposals(
     then not held up by what needs thought.
     """
     groups: dict[tuple[str, ...], list[Edited]] = {}
-    homes: dict[tuple[str, Address], tuple[str, ...]] = {}
-    for edited in plan.edited:
-        # Two containers of one place are one edit, so they share the proposal of the first.
-        home = (edited.place.file, edited.place.address)
-        key = homes.setdefault(home, _group(edited, grouping, team, stage))
+    for together in _inseparable(plan.edited):
+        key = _group(together[0], grouping, team, stage)
         if split_directions:
-            key = (*key, direction_of([edited]))
-        groups.setdefault(key, []).append(edited)
+            key = (*key, direction_of(together))
+        groups.setdefault(key, []).extend(together)
     return [
         _proposal(
             plan,
@@ -121,6 +117,30 @@ def proposals(
         )
         for key, group in sorted(groups.items())
     ]
+
+
+def _inseparable(edits: Iterable[Edited]) -> list[list[Edited]]:
+    """The edits by what they write in common, in order of their first.
+
+    Two containers of one place are one edit, and so are those of one autoscaler's target.
+    """
+    found: list[list[Edited]] = []
+    at: dict[tuple[str, Address], int] = {}
+    for edited in edits:
+        homes = [
+            (edited.place.file, edited.place.address),
+            *((one.file, one.address) for one in edited.besides),
+        ]
+        known = sorted({at[home] for home in homes if home in at}) or [len(found)]
+        if known[0] == len(found):
+            found.append([])
+        found[known[0]].append(edited)
+        for other in known[1:]:
+            found[known[0]] += found[other]
+            found[other] = []
+        moved = {home: known[0] for home, number in at.items() if number in known}
+        at |= moved | dict.fromkeys(homes, known[0])
+    return [together for together in found if together]
 
 
 def direction_of(changes: Iterable[Edited]) -> Direction:
@@ -152,7 +172,7 @@ def mails(
     steps: list[tuple[str, str, Mapping[str, tuple[str, str]]]] = []
     texts = dict(plan.index.texts)
     for proposal in found:
-        after = written(texts, [write for each in proposal.changes for write in each.writes])
+        after = written_by(texts, proposal.changes)
         edits = {file: (texts[file], text) for file, text in after.items() if texts[file] != text}
         steps.append((proposal.title, commit_body(proposal), edits))
         texts |= after
@@ -213,6 +233,7 @@ def content_digest(changes: Iterable[Edited]) -> str:
     lines = sorted(
         f"{c.ref.cluster} {c.ref} {c.place.file} {c.place.address} "
         + " ".join(f"{name}={getattr(c.after, name)}" for name in (row.attribute for row in ROWS))
+        + "".join(f" {one.where}={one.value}" for one in c.besides)
         for c in changes
     )
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -290,6 +311,7 @@ def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
     sections = [
         _reasons(changes, review.evidence),
         _table(changes),
+        _together(changes),
         _consequences(),
         _folded("What it rests on", _evidence(changes, review.evidence)),
         _folded("What this policy would have done before", record),
@@ -346,6 +368,18 @@ def _table(changes: Sequence[Edited]) -> str:
     return markdown_table(
         ["Container", "CPU request", "CPU limit", "Memory request", "Memory limit"], rows
     )
+
+
+def _together(changes: Sequence[Edited]) -> str:
+    """What the same commit writes beside the amounts; merged without it they would be wrong."""
+    besides = dict.fromkeys(one for change in changes for one in change.besides)
+    lines = [
+        f"- {markdown(one.title)}: {markdown(one.before)} → **{one.value}** ({code(one.where)})"
+        for one in besides
+    ]
+    return "\n".join(
+        ["**In the same commit**, for one is wrong without the other:", "", *lines]
+    ) * (bool(lines))
 
 
 def _pair(before: Resources, after: Resources, name: str) -> str:
@@ -407,6 +441,7 @@ def commit_body(proposal: Proposal) -> str:
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
+        lines += [f"  {one_line(f'{b.title}: {b.before} -> {b.value}')}" for b in change.besides]
         why = proposal.reasons.get(change.ref, ())
         lines += [f"  {one_line(s)}" for s in (*why, change.proof.text, change.proof.rendering)]
     return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach.kustomization import Kustomizations
 from analyzer.gitops.reach.repository import join
-from analyzer.gitops.reach.route import HelmSource, Route
+from analyzer.gitops.reach.route import HelmSource, Patch, Route
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node
 
+_PATCH = "_patch."
+"""In place of the dot before its ending, this makes of a file's name that of a patch for it."""
 FILES = ("fleet.yaml", "fleet.yml")
 
 
@@ -49,11 +52,35 @@ class Fleet:
             route = replace(bundle.route, folder=where)
             self._kustomizations.take_folder(where, route, 0)
             return
-        if bundle.target.node.sequence("yaml", "overlays"):
-            self._reach.notes.append(f"{bundle.file}: overlays of plain YAML are not followed")
-        self._plain(bundle.folder, bundle.route)
+        self._plain(bundle)
 
-    def _plain(self, folder: str, route: Route) -> None:
+    def _plain(self, bundle: _Bundle) -> None:
+        """Every manifest of a bundle, as the overlays of its target replace and patch it."""
+        route, files = bundle.route, {file: file for file in self._own_files(bundle.folder)}
+        patches: dict[str, list[Patch]] = {}
+        for name in bundle.overlays:
+            overlay = f"{join(bundle.folder, 'overlays') or ''}/{name}/"
+            for file in self._repository.files:
+                rest = file.removeprefix(overlay)
+                meant = join(bundle.folder, rest.replace(_PATCH, "."))
+                if rest == file or meant is None:
+                    continue
+                if _PATCH in rest:
+                    patches.setdefault(meant, []).extend(self._patches(file))
+                else:
+                    files[meant] = file
+                    patches.pop(meant, None)
+        for meant, file in files.items():
+            patched = replace(route, patches=(*route.patches, *patches.get(meant, ())))
+            self._kustomizations.take_file(file, patched, 0)
+
+    def _patches(self, file: str) -> Iterator[Patch]:
+        """A file of patches: Fleet takes each for the file that it is named after."""
+        self._reach.files.add(file)
+        for number, document in enumerate(self._repository.files[file].documents):
+            yield Patch(file, Address(number, ()), document.root, {})
+
+    def _own_files(self, folder: str) -> Iterator[str]:
         prefix = f"{folder}/" if folder else ""
         below = [str(PurePosixPath(f).parent) for f in self._repository.files if _is_bundle(f)]
         others = tuple(f"{each}/" for each in below if each != folder and each.startswith(prefix))
@@ -61,7 +88,7 @@ class Fleet:
             rest = file.removeprefix(prefix)
             mine = file.startswith(prefix) and not file.startswith(others or "\0")
             if mine and not _is_bundle(file) and not rest.startswith("overlays/"):
-                self._kustomizations.take_file(file, route, 0)
+                yield file
 
     def _values(self, bundle: _Bundle, chart: str | None) -> list[tuple[str, Address]]:
         """Where the values stand: the chart's own, files, inline; a target's after the bundle's."""
@@ -119,6 +146,15 @@ class _Bundle:
     def either(self, *path: str) -> str | None:
         """A setting of the target, else that of the bundle."""
         return self.target.node.text(*path) or self.root.text(*path)
+
+    @property
+    def overlays(self) -> list[str]:
+        """The overlays of plain manifests, in the order in which they apply."""
+        named = (
+            *self.root.sequence("yaml", "overlays"),
+            *self.target.node.sequence("yaml", "overlays"),
+        )
+        return [node.value for node in named]
 
     @property
     def chart(self) -> str:

@@ -141,6 +141,14 @@ class Arrival:
         return self.route.expand(found)
 
     @property
+    def is_deleted(self) -> bool:
+        """Whether a patch on the way takes the object away."""
+        return any(
+            patch.node.text("$patch") == "delete" and patch.applies_to(self.object, self.namespace)
+            for patch in self.route.patches
+        )
+
+    @property
     def name(self) -> str:
         if self.built is not None:
             return self.route.expand(self.built.text("metadata", "name") or self.object.name)

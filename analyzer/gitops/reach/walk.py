@@ -7,6 +7,7 @@ folder may hold an Application whose folder holds a Kustomization.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from analyzer.gitops.reach import resource_set
@@ -78,6 +79,8 @@ class Walker:
     def _take(self, arrival: Arrival, depth: int) -> None:
         """One object that arrives, and what it brings along when it is a root of its own."""
         item = arrival.object
+        if arrival.is_deleted:
+            arrival = replace(arrival, route=replace(arrival.route, reachable=False))
         self.reach.arrivals.append(arrival)
         if not self._follow or depth > _MAX_DEPTH:
             return

@@ -18,6 +18,7 @@ from analyzer.gitops.render.charts import Chart, find_chart, unpacked
 from analyzer.gitops.render.post_renderer import PostRenderer
 from analyzer.gitops.render.program import as_json, helm_version, run
 from analyzer.gitops.render.rendering import Rendering, Sink, read_rendering
+from analyzer.gitops.text.address import dotted
 from analyzer.gitops.text.tree import Node, parse, walk
 from analyzer.gitops.text.tree import Path as KeyPath
 
@@ -27,6 +28,7 @@ _PARTS = frozenset({"requests", "limits", "claims"})
 """What Kubernetes allows in a `resources` mapping."""
 _DEEPEST = 12
 _SENTINEL = 7_340_033
+_ODD = 700_001
 _APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-manager.io/v1")
 
 
@@ -72,7 +74,7 @@ class Helm:
             file.write_text(as_json(_renderable(values)), "utf-8")
             command = [str(self._helm), "template", release, str(self._prepare(chart))]
             command += ["--namespace", namespace, "--values", str(file)]
-            command += ["--skip-schema-validation", "--include-crds=false"]
+            command += ["--skip-schema-validation", "--skip-tests", "--include-crds=false"]
             command += [part for api in _APIS for part in ("--api-versions", api)]
             rendered = self._post_renderer.apply(run(command, home), post)
             return read_rendering(rendered, self.program)
@@ -130,6 +132,38 @@ class Helm:
             odd = str(_SENTINEL + number)
             landed[path] = frozenset(s for s, found in rendered.items() if odd in _amounts(found))
         return landed
+
+    def marked(
+        self,
+        chart: Chart,
+        release: str,
+        namespace: str,
+        values: Mapping[str, object],
+        paths: Sequence[KeyPath],
+        post: Sequence[str] = (),
+    ) -> Rendering:
+        """What helm makes of `values` with an odd number at each path: `odd_number` of its place.
+
+        Paths may lead through lists that are there. Raises `RenderError` as `render` does.
+        """
+        changed: dict[str, object] = json.loads(json.dumps(_renderable(values)))
+        for number, path in enumerate(paths):
+            _put(changed, path, odd_number(number))
+        return self.render(chart, release, namespace, changed, post)
+
+    def default_paths(self, chart: Chart, wanted: re.Pattern[str]) -> list[KeyPath]:
+        """The paths of whole numbers among a chart's own defaults whose dotted form is `wanted`."""
+        with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+            file = unpacked(chart, Path(folder)) / "values.yaml"
+            documents = parse(file.read_text("utf-8", "replace")) if file.is_file() else ()
+            return [
+                path
+                for document in documents[:1]
+                for path, node in walk(document.root)
+                if all(isinstance(key, str) for key in path)
+                and (node.is_null or node.value.isdigit())
+                and wanted.search(dotted(path))
+            ]
 
     def _candidates(self, chart: Chart, values: Mapping[str, object]) -> Iterator[KeyPath]:
         yield from _resource_keys(values)
@@ -197,14 +231,28 @@ def _states_amounts(value: object) -> bool:
     return isinstance(value, Mapping) and bool(value) and _PARTS.issuperset(value)
 
 
+def odd_number(place: int) -> int:
+    """A number that stands nowhere else, for the path at that place of a list.
+
+    Of six digits: Go writes larger ones of JSON with an exponent.
+    """
+    return _ODD + place
+
+
 def _put(values: dict[str, object], path: KeyPath, value: object) -> None:
-    scope = values
-    for key in path[:-1]:
-        below = scope.setdefault(str(key), {})
-        if not isinstance(below, dict):
-            below = scope[str(key)] = {}
-        scope = below
-    scope[str(path[-1])] = value
+    """Set a path of keys, making the mappings on the way; lists on the way are there already."""
+    scope: object = values
+    for key, following in zip(path, (*path[1:], None), strict=True):
+        last = following is None
+        if isinstance(scope, list) and isinstance(key, int):
+            if last:
+                scope[key] = value
+            scope = scope[key]
+        elif isinstance(scope, dict):
+            below = scope.get(str(key))
+            if last or not isinstance(below, dict | list):
+                below = scope[str(key)] = value if last else {}
+            scope = below
 
 
 def _amounts(found: object) -> set[str]:

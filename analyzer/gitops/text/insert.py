@@ -70,13 +70,23 @@ class _Insertion:
         quoted = _is_json(self.root)
         keys = [json.dumps(key) if quoted else str(key) for key in self.missing]
         body = json.dumps(self.value) if quoted else self.value
+        pad = self._pad(parent)
         for key in reversed(keys[1:]):
-            body = f"{{ {key}: {body} }}"
+            body = f"{{{pad}{key}: {body}{pad}}}"
         entry = f"{keys[0]}: {body}"
         if parent.entries:
             at = parent.entries[-1][1].end
             return splice(self.text, at, at, f", {entry}")
-        return splice(self.text, *scalar_span(self.text, parent), f"{{ {entry} }}")
+        return splice(self.text, *scalar_span(self.text, parent), f"{{{pad}{entry}{pad}}}")
+
+    def _pad(self, parent: Node) -> str:
+        """What stands inside of braces: as around the place, else as anywhere; else a space."""
+        around = [self.root.at(*self.path[:depth]) for depth in range(len(self.path), -1, -1)]
+        anywhere = (node for _, node in walk(self.root))
+        for node in (parent, *around, *anywhere):
+            if node is not None and node.kind == "mapping" and node.flow and node.entries:
+                return "" if self.text[node.entries[0][0].start - 1] == "{" else " "
+        return " "
 
     def _opened(self, parent: Node) -> str:
         """Turn ``resources: {}`` into a block below its key."""

@@ -18,8 +18,15 @@
   );
   let shown = all, laidOut = 0, order = { column: null, sign: 1 };
 
+  // Rows that are laid out as cards stay rows of a table to who hears the page.
+  const name = ({ row }) => {
+    row.setAttribute("role", "row");
+    for (const cell of row.cells) cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+  };
+
   const layOut = (many) => {
     const next = shown.slice(laidOut, laidOut + many);
+    next.forEach(name);
     body.append(...next.map((entry) => entry.row));
     laidOut += next.length;
   };
@@ -67,6 +74,12 @@
     head.replaceChildren(button);
   }
 
+  // Why its amounts change, as its row has it.
+  const reasons = (ref) => {
+    const { row } = all.find((entry) => entry.ref === ref);
+    return row.cells[row.cells.length - 1].textContent.split(" · ").filter(Boolean);
+  };
+
   const open = (ref) => {
     const template = details.get(ref);
     if (!template) return;
@@ -75,6 +88,13 @@
     close.textContent = "Close";
     close.addEventListener("click", () => detail.close());
     detail.replaceChildren(close, template.content.cloneNode(true));
+    const why = document.createElement("ul");
+    for (const text of reasons(ref)) {
+      const item = document.createElement("li");
+      item.textContent = text;
+      why.append(item);
+    }
+    detail.querySelector("p").after(why);
     for (const image of detail.querySelectorAll("img")) {
       image.addEventListener("error", () => image.closest("a").remove());
     }
@@ -129,6 +149,10 @@
   });
 
   for (const entry of all) entry.row.tabIndex = -1;
+  find("table").setAttribute("role", "table");
+  for (const part of find("table").querySelectorAll("thead, tbody")) part.setAttribute("role", "rowgroup");
+  for (const head of document.querySelectorAll("th[data-sort]")) head.setAttribute("role", "columnheader");
+  document.querySelector("#table thead tr").setAttribute("role", "row");
   find("controls").addEventListener("input", refresh);
   find("controls").addEventListener("submit", (event) => event.preventDefault());
   const end = document.createElement("div");

@@ -132,6 +132,37 @@ def test_an_operation_that_removes_never_gains_a_value(
         )
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "$patch: delete",
+        "spec: {template: {spec: {containers: [{name: app, $patch: delete}, {name: other}]}}}",
+        "spec: {template: {spec: {containers: [{$patch: replace}, {name: other, image: y}]}}}",
+    ],
+    ids=["object", "container", "list"],
+)
+def test_what_a_patch_deletes_is_nobodys_place(plant: Plant, tools: Tools, body: str) -> None:
+    """The container that runs under that name is declared by whoever brings it back."""
+    files = {
+        "prod/kustomization.yaml": "resources: [../base]\npatches: [{path: p.yaml}]\n",
+        "prod/p.yaml": f"""
+            apiVersion: apps/v1
+            kind: Deployment
+            metadata: {{name: web, namespace: shop}}
+            {body}
+            """,
+        "base/web.yaml": WEB,
+        "base/kustomization.yaml": "resources: [web.yaml]\n",
+    }
+    assert "base/web.yaml" not in plan(plant(files), change(), tools=tools).edits
+    more = {
+        "own/kustomization.yaml": "resources: [web.yaml]\n",
+        "own/web.yaml": WEB,
+    }
+    found = plan(plant({**files, **more}), change(), tools=tools)
+    assert list(found.edits) == ["own/web.yaml"]
+
+
 def test_each_amount_goes_where_it_is_stated(plant: Plant, tools: Tools) -> None:
     """Two patches that state a part each: the one that states the amount is its place."""
     patch = """

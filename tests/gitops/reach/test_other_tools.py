@@ -201,6 +201,49 @@ def test_a_target_of_a_bundle_is_edited_in_its_own_overlay(plant: Plant) -> None
     assert "2 places fit" in refused(ask(root, WEB))
 
 
+OVERLAID = """
+    namespace: shop
+    targetCustomizations:
+      - {name: prod, yaml: {overlays: [sized, prod]}}
+    """
+SIZED = DEPLOYMENT.replace("limits: {memory: 1Gi}", "requests: {memory: 64Mi}")
+SIZES = """
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: web}
+    spec: {template: {spec: {containers: [{name: web, resources: {requests: {memory: 64Mi}}}]}}}
+    """
+
+
+@pytest.mark.parametrize(
+    ("files", "edited"),
+    [
+        ({}, "web.yaml"),
+        ({"overlays/prod/web.yaml": SIZED}, "overlays/prod/web.yaml"),
+        ({"overlays/prod/web_patch.yaml": SIZES}, "overlays/prod/web_patch.yaml"),
+        (
+            {"overlays/sized/web.yaml": SIZED, "overlays/prod/web_patch.yaml": SIZES},
+            "overlays/prod/web_patch.yaml",
+        ),
+        (
+            {"overlays/sized/web_patch.yaml": SIZES, "overlays/prod/web.yaml": SIZED},
+            "overlays/prod/web.yaml",
+        ),
+        ({"overlays/dev/web_patch.yaml": SIZES}, "web.yaml"),
+        ({"overlays/prod/other_patch.yaml": SIZES}, "web.yaml"),
+    ],
+)
+def test_overlays_of_plain_manifests_replace_and_patch_files(
+    plant: Plant, files: dict[str, str], edited: str
+) -> None:
+    """A file of an overlay stands for the one it is called after, or patches that one.
+
+    Later overlays have the last word.
+    """
+    root = plant({"fleet.yaml": OVERLAID, "web.yaml": SIZED, **files})
+    only(ask(root, WEB), edited)
+
+
 HELMFILE = """
     environments: {default: {}}
     releases:

@@ -111,13 +111,17 @@ def test_a_missing_block_takes_the_place_it_has_elsewhere_in_the_file() -> None:
     [
         (
             "app: {image: x}\n",
-            "app: {image: x, resources: { requests: { cpu: 35m, memory: 200Mi }, "
-            "limits: { memory: 900Mi } }}\n",
+            "app: {image: x, resources: {requests: {cpu: 35m, memory: 200Mi}, "
+            "limits: {memory: 900Mi}}}\n",
         ),
         (
             "app:\n  resources: {requests: {cpu: '0.1'}}\n",
-            "app:\n  resources: {requests: {cpu: '35m', memory: 200Mi}, "
-            "limits: { memory: 900Mi }}\n",
+            "app:\n  resources: {requests: {cpu: '35m', memory: 200Mi}, limits: {memory: 900Mi}}\n",
+        ),
+        (
+            "app: { image: x }\n",
+            "app: { image: x, resources: { requests: { cpu: 35m, memory: 200Mi }, "
+            "limits: { memory: 900Mi } } }\n",
         ),
         (
             "app:\n  resources:\n    {}\n  z: 1\n",
