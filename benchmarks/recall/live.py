@@ -28,6 +28,7 @@ Doc = dict[str, Any]
 FLUX, HELM, ARGO = "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "argoproj.io"
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 NEVER = ("helmCharts", "helmChartInflationGenerator", "openapi", "generators", "transformers")
+GENERATORS = ("configMapGenerator", "secretGenerator")
 LISTS = ("resources", "bases", "components", "crds", "configurations", "patchesStrategicMerge")
 APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-manager.io/v1")
 PODS = {
@@ -415,7 +416,8 @@ class _Controllers:
         file = file or folder / NAMES[0]
         try:
             file.write_text(json.dumps({**added, **found} | _scalars(added), default=str), "utf-8")
-            return self._run(["kubectl", "kustomize", str(folder)])
+            anywhere = "--load-restrictor=LoadRestrictionsNone"  # as kustomize-controller has it
+            return self._run(["kubectl", "kustomize", str(folder), anywhere])
         finally:
             file.unlink() if before is None else file.write_bytes(before)
 
@@ -438,10 +440,7 @@ class _Controllers:
         for name in NAMES:
             for file in self.root.rglob(name):
                 found = _only(file)
-                kept = {key: value for key, value in found.items() if key not in NEVER}
-                for key in LISTS:
-                    if isinstance(kept.get(key), list):
-                        kept[key] = [e for e in kept[key] if _is_local(file.parent, str(e))]
+                kept = _local(copy.deepcopy(found), file.parent)
                 if kept != found:
                     file.write_text(json.dumps(kept, default=str), "utf-8")
 
@@ -591,6 +590,20 @@ def _is_manifest(file: Path) -> bool:
     hidden = any(part.startswith(".") for part in file.parts if part not in (".", ".."))
     suffix = file.suffix in (".yaml", ".yml") and file.name not in NAMES
     return suffix and not hidden and file.is_file()
+
+
+def _local(kustomization: Doc, folder: Path) -> Doc:
+    """A kustomization without what is not in its repository."""
+    kept = {key: value for key, value in kustomization.items() if key not in NEVER}
+    for key in LISTS:
+        if isinstance(kept.get(key), list):
+            kept[key] = [entry for entry in kept[key] if _is_local(folder, str(entry))]
+    for entry in (each for key in GENERATORS for each in kept.get(key) or []):
+        for key in ("files", "envs"):
+            if isinstance(entry.get(key), list):
+                paths = [(str(e).partition("=")[2] or str(e), e) for e in entry[key]]
+                entry[key] = [e for path, e in paths if _is_local(folder, path)]
+    return kept
 
 
 def _is_local(folder: Path, entry: str) -> bool:

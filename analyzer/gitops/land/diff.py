@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.header import Header
+from typing import Literal
 
 from analyzer.escape import one_line
 
@@ -43,10 +44,13 @@ def _file_diff(file: str, before: str, after: str) -> str:
     return f"{head}--- {_ended(old)}\n+++ {_ended(new)}\n{body}"
 
 
-def blob_id(content: bytes) -> str:
-    """The name that git gives to this content; with it ``git am -3`` finds what was edited."""
+def blob_id(content: bytes, algorithm: Literal["sha1", "sha256"] = "sha1") -> str:
+    """The name that git gives to this content; with it ``git am -3`` finds what was edited.
+
+    Nearly every repository names by SHA-1.
+    """
     head = f"blob {len(content)}\0".encode()
-    return hashlib.sha1(head + content, usedforsecurity=False).hexdigest()
+    return hashlib.new(algorithm, head + content, usedforsecurity=False).hexdigest()
 
 
 def _hunks(lines: Iterable[str]) -> list[str]:

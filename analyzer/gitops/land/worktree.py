@@ -10,12 +10,15 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.land.diff import Author, Edits, blob_id
 from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.reach.repository import inside
 
+_SHA256 = 64
+"""Characters of a name in a repository that names by SHA-256."""
 _TIMEOUT = 60.0
 _NETWORK_TIMEOUT = 900.0
 """As long a clone, a fetch or a push may take."""
@@ -172,7 +175,9 @@ def _holds(path: Path, blob: str) -> bool:
         content = path.read_bytes()
     except OSError:
         return False
-    return blob in (blob_id(content), blob_id(content.replace(b"\r\n", b"\n")))
+    unix = content.replace(b"\r\n", b"\n")
+    algorithm: Literal["sha1", "sha256"] = "sha256" if len(blob) == _SHA256 else "sha1"
+    return blob in (blob_id(content, algorithm), blob_id(unix, algorithm))
 
 
 def git_version() -> str:
@@ -374,6 +379,14 @@ def git(
 
 
 _REFUSED = (
+    (
+        r"(?i)repository (was|is|has been) archived|archived so it is read-only",
+        "the repository is archived and takes no changes; unarchive it, or name another one",
+    ),
+    (
+        r"couldn't find remote ref",
+        "the remote has no such branch any more; check forge.base and git.revision",
+    ),
     (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
         "the host's key is none that is known for it; compare it with the one that the forge "

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from analyzer.gitops.reach.builder import Built
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, inside, join
-from analyzer.gitops.render.program import as_json, kustomize_version, run
+from analyzer.gitops.render.program import RenderError, as_json, kustomize_version, run
 from analyzer.gitops.render.rendering import Rendering, read_rendering
 from analyzer.gitops.text.tree import Node, YamlError, parse, plain, walk
 
@@ -20,8 +20,14 @@ _LISTS = (
     "configurations",
 )  # fmt: skip
 _WITH_PATH = ("patches", "patchesJson6902", "replacements")
+_GENERATORS = ("configMapGenerator", "secretGenerator")
+_READ = ("files", "envs")
+"""What a generator reads from files, each as ``path`` or ``key=path``."""
 _NEVER = ("helmCharts", "helmChartInflationGenerator", "openapi")
 """Parts that fetch, or start another program."""
+_PLUGS = ("generators", "transformers", "validators")
+_TOO_HIGH = "not in or below"
+"""What kustomize says of a file above the folder that names it."""
 _ORIGIN = "config.kubernetes.io/origin"
 
 
@@ -39,6 +45,8 @@ class Kustomize:
         self._copy = Path(self._folder.name) / "repository"
         self._write(self._texts)
         self._prepared: dict[str, tuple[str, ...]] = {}
+        self._plugged = False
+        """Whether a kustomization that was met has plug-ins of its own."""
         self.program = kustomize_version(kubectl)
 
     def build(self, folder: str, edits: Mapping[str, str], overlay: str = "{}") -> Rendering:
@@ -79,9 +87,23 @@ class Kustomize:
         self._write(texts)
         try:
             where = self._overlaid(folder, added) if added else self._copy / folder
-            return run([str(self._kubectl), "kustomize", str(where)], Path(self._folder.name))
+            return self._run(where)
         finally:
             self._write({file: self._texts[file] for file in texts if file in self._texts})
+
+    def _run(self, where: Path) -> str:
+        """What kubectl says, which looks above the folder only where it has to, as Flux does.
+
+        All that kustomizations name is known to lie in the repository. What a plug-in of theirs
+        names is not.
+        """
+        command, home = [str(self._kubectl), "kustomize", str(where)], Path(self._folder.name)
+        try:
+            return run(command, home)
+        except RenderError as err:
+            if _TOO_HIGH not in str(err) or self._plugged:
+                raise
+        return run([*command, "--load-restrictor=LoadRestrictionsNone"], home)
 
     def _overlaid(self, folder: str, added: dict[str, object]) -> Path:
         """A folder beside the copy whose kustomization adds some fields to `folder`."""
@@ -123,6 +145,7 @@ class Kustomize:
                 elif below not in self._texts:
                     yield from self._missing(below, seen)
             yield from (key for key in _NEVER if document.root.at(key) is not None)
+            self._plugged |= any(document.root.at(key) is not None for key in _PLUGS)
             self._copy_files(folder, document.root)
 
     def _is_here(self, path: str) -> bool:
@@ -171,7 +194,26 @@ def _kept(key: str, value: object, stays: Callable[[str], bool]) -> object:
         return [item for item in value if "\n" in str(item) or stays(str(item))]
     if key in _WITH_PATH:
         return [item for item in value if _path_stays(item, stays)]
+    if key in _GENERATORS:
+        return [_read_here(item, stays) for item in value]
     return value
+
+
+def _read_here(item: object, stays: Callable[[str], bool]) -> object:
+    """A generator without the files that are not here."""
+    if not isinstance(item, Mapping):
+        return item
+    return {
+        key: [entry for entry in value if stays(_path_of(str(entry)))]
+        if key in _READ and isinstance(value, list)
+        else value
+        for key, value in item.items()
+        if key != "env" or stays(str(value))
+    }
+
+
+def _path_of(entry: str) -> str:
+    return entry.partition("=")[2] or entry
 
 
 def _path_stays(item: object, stays: Callable[[str], bool]) -> bool:
@@ -188,7 +230,14 @@ def _references(root: Node) -> list[str]:
         if item.kind == "scalar" and "\n" not in item.value
     ]
     paths = [entry.text("path") for key in _WITH_PATH for entry in root.sequence(key)]
-    return [*plain_ones, *(path for path in paths if path is not None)]
+    read = [
+        _path_of(item.value)
+        for key in _GENERATORS
+        for entry in root.sequence(key)
+        for part in _READ
+        for item in entry.sequence(part)
+    ]
+    return [*plain_ones, *read, *(path for path in paths if path is not None)]
 
 
 def _words(root: Node) -> Iterator[str]:

@@ -48,6 +48,23 @@ def test_uncommitted_changes_stop_everything(committed: Plant) -> None:
     assert texts(root) == ["a: 2\n", "b: 2\n"]
 
 
+def test_a_repository_that_names_by_sha256_is_written_and_committed_to(
+    plant: Plant, git: Git
+) -> None:
+    """What is committed is told from what is not, whatever git calls it."""
+    root = plant({"a.yaml": "a: 1\n", "b.yaml": "b: 1\n"})
+    assert git(root, "init", "-q", "--object-format=sha256").returncode == 0
+    git(root, "add", "-A")
+    assert git(root, "commit", "-qm", "base").returncode == 0
+    (root / "b.yaml").write_text("b: 2\n")
+    assert uncommitted(root, ["a.yaml", "b.yaml"]) == ["b.yaml"]
+    edits = {"a.yaml": ("a: 1\n", "a: 3\n")}
+    commit = commit_to_branch(root, "rightsize/a", "a\n", edits)
+    assert git(root, "show", f"{commit}:a.yaml").stdout == b"a: 3\n"
+    apply_to_worktree(root, edits)
+    assert (root / "a.yaml").read_text() == "a: 3\n"
+
+
 def test_a_renamed_file_is_told_by_both_its_names(committed: Plant, git: Git) -> None:
     """The name that is gone and the new one, each whole."""
     root = committed(FILES)

@@ -231,6 +231,52 @@ def test_what_lies_elsewhere_is_left_out_and_named(kubectl: Path, plant: Plant) 
     assert outcome.proof.rendering.endswith(f"as intended; {BASE} was left out")
 
 
+def test_what_generators_read_elsewhere_is_left_out_and_named(kubectl: Path, plant: Plant) -> None:
+    """A dashboard that would be fetched, or a file that only the cluster has, hinders no proof."""
+    root = plant(
+        {
+            "app/kustomization.yaml": """
+                resources: [web.yaml]
+                configMapGenerator:
+                  - name: boards
+                    files: [own.json, "far.json=https://example.invalid/a.json?x=1"]
+                secretGenerator: [{name: secret, envs: [not-here.env]}]
+                """,
+            "app/own.json": "{}",
+            "app/web.yaml": DEPLOYMENT.replace(
+                "{name: web-server}", "{name: web-server, namespace: apps}"
+            ),
+        }
+    )
+    (outcome,) = plan_changes(root, [desired("server")], tools=Tools(kubectl=kubectl)).outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.proof.changed == 1
+    assert outcome.proof.without == "https://example.invalid/a.json?x=1, not-here.env"
+
+
+def test_files_above_a_folder_are_read_as_flux_reads_them(kubectl: Path, plant: Plant) -> None:
+    """By itself kubectl looks into the folder itself; nothing outside of the repository is read."""
+    shared = DEPLOYMENT.replace("{name: web-server}", "{name: web-server, namespace: apps}")
+    files = {
+        "app/kustomization.yaml": "resources: [../shared/web.yaml]\n",
+        "shared/web.yaml": shared,
+    }
+    tools = Tools(kubectl=kubectl)
+    (outcome,) = plan_changes(plant(files), [desired("server")], tools=tools).outcomes
+    assert isinstance(outcome, Edited) and outcome.proof.changed == 1
+    secret = plant({}).parent / "secret.env"
+    secret.write_text("word=hidden\n")
+    for reads in ("envs: [../../secret.env]", "env: ../../secret.env", "files: [../../secret.env]"):
+        text = files["app/kustomization.yaml"] + f"secretGenerator: [{{name: s, {reads}}}]\n"
+        root = plant({**files, "app/kustomization.yaml": text})
+        built = Kustomize(kubectl, load_repository(root)).build("app", {})
+        assert "hidden" not in str(built.leaves()) and "aGlkZGVu" not in str(built.leaves())
+    text = files["app/kustomization.yaml"] + "generators: [far.yaml]\n"
+    root = plant({**files, "app/kustomization.yaml": text, "app/far.yaml": "kind: ConfigMap\n"})
+    with pytest.raises(RenderError, match="not in or below"):
+        Kustomize(kubectl, load_repository(root)).build("app", {})
+
+
 def test_a_patch_of_what_lies_elsewhere_is_not_rendered(kubectl: Path, plant: Plant) -> None:
     """Without the base there is nothing to patch, so the text has to be proof enough."""
     files = {
