@@ -19,6 +19,7 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
     return (
         *_pods(facts, proposed),
         *_busy_hour(facts, proposed),
+        *_start(facts, proposed),
         *_kills(facts),
         *moved_points(facts, proposed),
         *_importance(facts),
@@ -68,6 +69,20 @@ def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
         f"busy {hour.when} UTC for an hour: {Cpu.from_cores(hour.cores).human()} of CPU, "
         f"{hour.cores / max(request.cores, 0.001):.0f} x the request; it then lives on what the "
         "node has to spare (busy_hour_floor raises the request)"
+    )
+
+
+def _start(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """A start that uses many times the request is quick only where the node has it to spare."""
+    cores, request = facts.evidence.start_cpu, proposed.cpu_request
+    if cores is None or request is None or runs_now_and_then(facts.kind):
+        return
+    if cores < max(FAR_BELOW * request.cores, LEAST_CORES):
+        return
+    yield (
+        f"a start uses {Cpu.from_cores(cores).human()} of CPU, "
+        f"{cores / max(request.cores, 0.001):.0f} x the request; where the node has nothing to "
+        "spare it takes longer, so let its startupProbe allow for that"
     )
 
 
