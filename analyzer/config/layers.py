@@ -39,7 +39,7 @@ _ELSEWHERE = frozenset(
     f"RIGHTSIZE_{name}"
     for name in (
         *("CONFIG", "EVALUATION", "KUBECTL", "HELM"),
-        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS", "SSHD"),
+        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS", "SSHD", "GPG"),
     )
 )
 
