@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 DEMO_OUTPUT ?= reports/demo
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help setup tools test demo example docs lint format format-check typecheck pytest lock bench mutation clean
+.PHONY: help setup tools test demo example docs site lint format format-check typecheck pytest lock bench mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ example: tools ## Make reports/example anew: a few files of a run on the sample 
 docs: setup ## Make the pages of docs/ that follow the code: picture, reference, glossary
 	@$(VENV_PYTHON) scripts/make_docs.py
 
+site: setup ## Build the documentation as a site into .site; every warning is an error
+	@$(VENV_PYTHON) -m mkdocs build --quiet
+
 lint: setup ## ruff check
 	@$(VENV_PYTHON) -m ruff check .
 
@@ -65,4 +68,4 @@ mutation: setup ## Change decisions one by one and see whether a test notices; M
 	@$(VENV_PYTHON) scripts/mutation.py --per-module "$${MUTANTS:-6}"
 
 clean: ## Remove what these targets made: .venv, .tools, caches, the demo's output
-	@rm -rf .venv .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports/demo
+	@rm -rf .venv .tools .site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build reports/demo

@@ -156,16 +156,14 @@ def _kills(histories: Histories, index: int) -> Iterator[_Kill]:
     events = histories.events_of(index)
     steps = _steps(histories, events["timestamp"])
     limit_now = histories.spec(index).resources.memory_limit
-    for kind, pod, value, step in zip(
-        events["kind"], events["pod"], events["value"], steps, strict=True
-    ):
-        if kind != "oom_kill":
-            continue
-        own = (events["pod"] == pod).to_numpy()
-        ends = steps[own & events["kind"].isin(["restart", "oom_kill"]).to_numpy()]
+    kinds, pods = (events[name].to_numpy(dtype=object) for name in ("kind", "pod"))
+    named, killed = events["pod"].notna().to_numpy(), kinds == "oom_kill"
+    for pod, value, step in zip(pods[killed], events["value"][killed], steps[killed], strict=True):
+        own = named & (pods == pod)
+        ends = steps[own & (killed | (kinds == "restart"))]
         since = int(ends[ends < step].max(initial=-1))
         evicted, strained = (
-            _is_near(histories, step, steps[own & (events["kind"] == kind).to_numpy()])
+            _is_near(histories, step, steps[own & (kinds == kind)])
             for kind in ("eviction", "node_pressure")
         )
         counted = histories.usage.firm_bytes if strained else histories.usage.memory_bytes

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analyzer.escape import code, markdown, markdown_table
+from analyzer.gitops.index.known_scaler import known_hpa
 from analyzer.gitops.index.place import Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
-from analyzer.gitops.text.resources import ROWS, Field, Row, amounts
+from analyzer.gitops.text.resources import BY_FIELD, ROWS, Field, Row, amounts
 from analyzer.plots.text import TARGET_NAMES, level_text
 from analyzer.quantity import Cpu, Memory, Resources, TargetName
 from analyzer.reason import last_reason
 from analyzer.recommend import Recommendation
+from analyzer.recommend.scale import MOST_SHIFT
 from analyzer.report import Report
+from analyzer.spec import Utilisation
 from analyzer.workload import ContainerRef, slug
 
 Fit = Literal["low", "tight", "unknown", "spare", "fits"]
@@ -67,7 +70,9 @@ def judge(
     skipped = {s.ref: s.reason for s in report.skipped}
     found: list[Judgement] = []
     seen: set[str] = set()
-    for old, new in zip(trace(live, before), trace(live, after), strict=True):
+    pairs = list(zip(trace(live, before), trace(live, after), strict=True))
+    found += _scale_points(pairs, before, after)
+    for old, new in pairs:
         if new.place is None:
             continue
         seen.add(new.place.where)
@@ -91,6 +96,62 @@ def _changed(old: Trace, new: Trace) -> Iterator[Row]:
         ours, theirs = left.get(row.field), right.get(row.field)
         if ours != theirs and (row.read(ours) != row.read(theirs) or row.read(theirs) is None):
             yield row
+
+
+def _scale_points(
+    pairs: Sequence[tuple[Trace, Trace]], before: RepositoryIndex, after: RepositoryIndex
+) -> Iterator[Judgement]:
+    """Targets of autoscalers that do not follow requests which they are a share of."""
+    by_workload: dict[tuple[str, str, str], list[tuple[Trace, Trace]]] = {}
+    for old, new in pairs:
+        ref = new.ref
+        by_workload.setdefault((ref.namespace, ref.kind, ref.workload), []).append((old, new))
+    for workload, members in by_workload.items():
+        was, now = (
+            known_hpa(None, index.scalers_of.get(workload, ())) for index in (before, after)
+        )
+        for target in now.targets if now is not None else ():
+            ours = was.target_of(target.resource, target.container or "") if was else None
+            if now is not None and ours is not None and ours.container == target.container:
+                yield from _scale_point(members, now.name, ours, target)
+
+
+def _scale_point(
+    members: Sequence[tuple[Trace, Trace]], name: str, was: Utilisation, now: Utilisation
+) -> Iterator[Judgement]:
+    """How far one target lets its scale point move, where that is more than a whole percent."""
+    row = BY_FIELD["requests.cpu" if now.resource == "cpu" else "requests.memory"]
+    counted = [pair for pair in members if now.counts(pair[1].ref.container)]
+    sums = [
+        sum(
+            a.units for pair in counted if (a := row.of(amounts(_declared(pair[side])).effective()))
+        )
+        for side in (0, 1)
+    ]
+    if not all(sums) or sums[0] == sums[1]:
+        return
+    shift = sums[1] * now.percent / (sums[0] * was.percent) - 1
+    if abs(shift) <= MOST_SHIFT:
+        return
+    kind = Cpu if now.resource == "cpu" else Memory
+    points = [
+        kind(round(total * share / 100)).human()
+        for total, share in zip(sums, (was.percent, now.percent), strict=True)
+    ]
+    resource = "CPU" if now.resource == "cpu" else now.resource
+    yield Judgement(
+        container=str(counted[0][1].ref),
+        target=f"HPA {name}, target of {resource}",
+        before=f"{was.percent:g} %",
+        after=f"{now.percent:g} %",
+        needed=f"{was.percent * sums[0] / sums[1]:.0f} %",
+        fit="tight",
+        reason=(
+            f"requests change and the target does not follow: another pod is added at {points[1]} "
+            f"a pod instead of {points[0]}"
+        ),
+        where=now.place,
+    )
 
 
 def _judged(

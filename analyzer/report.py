@@ -20,7 +20,7 @@ import pandas as pd
 from analyzer.errors import OutputError
 from analyzer.escape import html, json_text
 from analyzer.gitops.land.diff import diff_of, joined
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.history import Skipped
 from analyzer.ledger.outcome import Outcome
 from analyzer.models.demand import RESOURCES, Resource

@@ -106,6 +106,38 @@ def test_page_cache_alone_kills_nobody(tmp_path: Path) -> None:
         assert found.fit == fit
 
 
+@pytest.mark.parametrize(
+    ("cpu", "target", "needed"),
+    [("120m", 60, "100 %"), ("120m", 100, None), ("200m", 90, None), ("400m", 60, "30 %")],
+)
+def test_a_target_that_does_not_follow_its_request_is_said(
+    tmp_path: Path, cpu: str, target: int, needed: str | None
+) -> None:
+    """At 60 % of 200m a pod is added at 120m; who tunes the target alone means to."""
+    scaler = """\
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {{name: web, namespace: {namespace}}}
+spec:
+  scaleTargetRef: {{kind: Deployment, name: {name}}}
+  metrics:
+    - type: Resource
+      resource: {{name: cpu, target: {{averageUtilization: {target}}}}}
+"""
+    indexes = []
+    for folder, amount, share in (("before", "200m", 60), ("after", cpu, target)):
+        (tmp_path / folder).mkdir()
+        names = {"name": REF.workload, "namespace": REF.namespace, "container": REF.container}
+        text = MANIFEST.format(**names, resources=f"{{requests: {{cpu: {amount}}}}}")
+        text += scaler.format(**names, target=share)
+        (tmp_path / folder / "app.yaml").write_text(text)
+        indexes.append(index_repository(tmp_path / folder))
+    found = judge(report(KNOWN), live_of(report(KNOWN)), *indexes)
+    told = [j for j in found if j.target == "HPA web, target of CPU"]
+    assert [j.needed for j in told] == ([needed] if needed else [])
+
+
 def test_the_comment_says_the_worst_first_and_nothing_of_a_strangers_markup(
     tmp_path: Path,
 ) -> None:

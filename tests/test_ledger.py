@@ -42,7 +42,7 @@ from analyzer.recommend.restraint import ahead
 from analyzer.recommend.step import follow
 from analyzer.report import dump_report
 from analyzer.spec import Spec
-from analyzer.tables import validate_events, validate_specs
+from analyzer.tables import validate_events, validate_pods, validate_specs
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
 from analyzer.writers.promise import promises
@@ -212,6 +212,37 @@ def test_weeks_after_a_merge_add_up() -> None:
     assert outcome.weeks == 4
     assert outcome.happened["cpu_request"] == 0.25
     assert not outcome.harmed
+
+
+def with_runs(of: Histories, hours: float) -> Histories:
+    """Five runs of so many hours each, of two pods that start and end with the run."""
+    rows = [
+        {
+            "namespace": REF.namespace,
+            "workload_kind": REF.kind,
+            "workload": REF.workload,
+            "pod": f"web-{day}-{pod}",
+            "owner": f"web-{day}",
+            "started": of.meta.start + timedelta(days=day, hours=1),
+            "ended": of.meta.start + timedelta(days=day, hours=1 + hours - pod / 4),
+        }
+        for day in range(5)
+        for pod in range(2)
+    ]
+    return replace(of, pods=validate_pods(pd.DataFrame(rows)))
+
+
+@pytest.mark.parametrize(("after", "slower"), [(1.0, False), (1.3, False), (2.0, True)])
+def test_runs_that_take_longer_since_are_a_harm(after: float, slower: bool) -> None:
+    """Of an hour each before: 2 hours are slower, 1.3 are within what is seen of the ends."""
+    job = replace(advice(FIRST, SMALLER), evidence=replace(seen(), runs=5))
+    ledger = no_ledger().plus(update(no_ledger(), [job], with_runs(week(0, FIRST), 1.0)))
+    job = replace(job, current=SMALLER, proposed=SMALLER)
+    later = with_runs(week(1, SMALLER, since=MONDAY + WEEK), after)
+    [outcome] = score(ledger.plus(update(ledger, [job], later)))
+    assert (outcome.run_hours_before, outcome.run_hours) == (1.0, after)
+    assert (outcome.slower, outcome.harmed) == (slower, slower)
+    assert ("runs that take 2.0 h instead of 1.0 h" in promises([outcome])) is slower
 
 
 def test_what_was_never_changed_promises_nothing() -> None:
@@ -430,7 +461,9 @@ def test_a_ledger_without_the_later_columns_is_read(tmp_path: Path) -> None:
     rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST))
     path = append(tmp_path, rows, MONDAY)
     assert path is not None
-    pd.read_parquet(path).drop(columns=["killed_limit", "fills", "leaks"]).to_parquet(path)
+    pd.read_parquet(path).drop(columns=["killed_limit", "fills", "leaks", "run_hours"]).to_parquet(
+        path
+    )
     ledger = read_ledger(tmp_path)
     assert len(ledger) == 1
     assert ledger.rows["killed_limit"].isna().all()

@@ -5,35 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 from click.shell_completion import CompletionItem
 
-from analyzer.kinds import kind_called
+if TYPE_CHECKING:
+    from analyzer.cli.last_run import Ref
 
 LAST_RUN = "reports/latest/run.json"
-_LARGEST = 256 * 2**20
-"""Bytes of a run that are still read while somebody waits for a completion."""
-
-
-class _Ref(msgspec.Struct):
-    namespace: str
-    kind: str
-    workload: str
-    container: str
-
-
-class _Named(msgspec.Struct):
-    ref: _Ref
-
-
-class _Names(msgspec.Struct):
-    """The little of ``run.json`` that names are completed from; the rest is passed over."""
-
-    recommendations: list[_Named]
-    skipped: list[_Named]
 
 
 def complete_models(
@@ -66,6 +46,8 @@ def complete_references(
     ctx: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Workloads of the last run as NAMESPACE/NAME, KIND/NAME where ``-n`` is given, or NAME."""
+    from analyzer.kinds import kind_called
+
     chosen = ctx.params.get("chosen") or ctx.params.get("namespaces") or ()
     word = incomplete.partition("/")[0]
     kind = kind_called(word)  # deploy, sts and the like
@@ -87,21 +69,16 @@ def complete_references(
     return _beginning(incomplete, wanted)
 
 
-def _known(parameters: Mapping[str, Any]) -> list[_Ref]:
+def _known(parameters: Mapping[str, Any]) -> list[Ref]:
     """The containers of ``--from``, else of the last run; none where there is no such run.
 
     A completion has no place for errors: what cannot be read completes nothing.
     """
+    from analyzer.cli.last_run import refs_of
+
     folder = os.environ.get("RIGHTSIZE_OUTPUT")
     last = Path(folder) / "run.json" if folder else Path(LAST_RUN)
-    path = parameters.get("run_json") or last
-    try:
-        if path.stat().st_size > _LARGEST:
-            return []
-        names = msgspec.json.decode(path.read_bytes(), type=_Names)
-    except (OSError, ValueError):
-        return []
-    return [named.ref for named in (*names.recommendations, *names.skipped)]
+    return refs_of(parameters.get("run_json") or last)
 
 
 def _beginning(incomplete: str, known: Iterable[str]) -> list[CompletionItem]:

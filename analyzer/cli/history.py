@@ -137,12 +137,13 @@ def _two(before: Resources, after: Resources, target: str) -> tuple[Any, Any]:
 def _happened(outcome: Outcome) -> str:
     from analyzer.escape import printable
     from analyzer.plots.text import counted, percent
-    from analyzer.writers.promise import compared
+    from analyzer.writers.promise import compared, slower_text
 
     parts = compared(outcome.promised, outcome.happened)
     if outcome.kills:
         parts.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
         parts.append(f"throttled for {percent(outcome.throttled)} of the time")
+    parts += slower_text(outcome)
     what = "; ".join(parts) or "nothing to tell"
     return printable(f"{outcome.ref}: since {outcome.merged:%Y-%m-%d} {what}")

@@ -109,15 +109,40 @@ def trace(ctx: click.Context, /, **parameters: Any) -> None:
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when there is a difference.")
 @click.pass_context
 def diff(ctx: click.Context, /, exit_code: bool, **parameters: Any) -> None:
-    """Print the recommended changes to the repository as a unified diff."""
+    """Print the recommended changes to the repository as a unified diff.
+
+    With --from and no repository it is the diff that the run has planned and proven. With one, the
+    changes are planned and proven anew on what stands there now.
+    """
     from analyzer.landing import plan_landing
 
+    known = _known_diff(parameters)
+    if known is not None:
+        click.echo(known, nl=False)
+        ctx.exit(CHANGES if exit_code and known else 0)
     given = given_by(parameters)
     code = given.code
     plan = plan_landing(given.report, given.config, given.said)
     _tell_advice(plan, parameters)
     click.echo(plan.diff(), nl=False)
     ctx.exit(code or (CHANGES if exit_code and plan.edits else 0))
+
+
+def _known_diff(parameters: dict[str, Any]) -> str | None:
+    """The diff that an earlier run has planned, where it is asked for whole and no repository is.
+
+    None where the changes are to be planned.
+    """
+    run_json: Path | None = parameters["run_json"]
+    if run_json is None or published_name(run_json) is not None:
+        return None
+    config = settings_of(parameters).config
+    if config.git.repo is not None or config.namespaces:
+        return None
+    from analyzer.report import load_report
+
+    report = load_report(run_json)
+    return report.diff if report.landings else None
 
 
 @click.command()

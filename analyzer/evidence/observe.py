@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.evidence.hours import BusyHour, busiest_hour
@@ -22,6 +23,8 @@ from analyzer.usage import Usage
 
 Array = npt.NDArray[np.float64]
 
+START = timedelta(minutes=15)
+"""So long after it began, what a container uses counts as its start."""
 _TARDY = 1 / 24
 """Days after the first sample of the window from which on a pod is taken to have started in it."""
 
@@ -70,6 +73,9 @@ class Evidence:
     start_peak: float | None = None
     """Bytes that its last start took, as a day before the window has it, where the window shows
     no start."""
+    start_cpu: float | None = None
+    """The most cores that any start took within its first minutes (`START`); None where none was
+    seen. A start is often many times what steady use is, and lost among the quantiles."""
     resident_peak: float | None = None
     """The highest memory in bytes that the kernel cannot take back; None where the source does not
     tell it from page cache."""
@@ -176,6 +182,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
         starts=started or start_peak is not None,
         start_peak=start_peak,
+        start_cpu=_start_cpu(histories, index),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
         resident_peak=_firm_peak(usage, where),
@@ -214,6 +221,36 @@ def _started(histories: Histories, index: int) -> bool:
     seen_from = int(usage.first.min()) if len(usage.first) else 0
     late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
     return bool(late.any()) or histories.spec(index).container_type == "init"
+
+
+def _start_cpu(histories: Histories, index: int) -> float | None:
+    """The most CPU in the first minutes of any pod that began in the window, or began anew."""
+    usage = histories.usage
+    seen_from = int(usage.first.min()) if len(usage.first) else 0
+    length = max(1, round(START / usage.step))
+    restarts = _restarts(histories, index)
+    found = []
+    for series in range(*usage.bounds[index : index + 2]):
+        first, cpu = int(usage.first[series]), usage.cpu_cores[usage.offset[series] :]
+        cpu = cpu[: usage.offset[series + 1] - usage.offset[series]]
+        again = (*restarts.get(usage.pods[series], ()), *restarts.get("", ()))
+        begins = [step - first for step in again if step >= first]
+        begins += [0] if first > seen_from + _TARDY * usage.steps_per_day else []
+        for begin in begins:
+            part = cpu[max(0, begin) : max(0, begin + length)]
+            found += [float(np.nanmax(part))] if len(part) and not np.isnan(part).all() else []
+    return max(found, default=None)
+
+
+def _restarts(histories: Histories, index: int) -> dict[str, list[int]]:
+    """The steps in which containers began anew, by pod; by ``""`` where the pod is not told."""
+    usage, events = histories.usage, histories.events_of(index)
+    again = events[events["kind"].isin(("restart", "oom_kill"))]
+    steps = (again["timestamp"] - pd.Timestamp(usage.start)) // usage.step
+    found: dict[str, list[int]] = {}
+    for pod, step in zip(again["pod"].fillna(""), steps, strict=True):
+        found.setdefault(str(pod), []).append(int(step))
+    return found
 
 
 def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:

@@ -74,6 +74,7 @@ def harm_text(one: Outcome) -> str:
     times = "once" if one.kills == 1 else f"{one.kills} times"
     what = [f"OOM-killed {times}"] if one.kills else []
     what += [f"throttled {one.throttled:.0%} of the time"] if one.throttled else []
+    what += [f"runs take {one.run_hours:.1f} h"] if one.slower and one.run_hours else []
     return f"{', '.join(what)} since"
 
 

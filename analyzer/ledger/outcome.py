@@ -13,6 +13,10 @@ from analyzer.workload import ContainerRef
 WEEK_HOURS = 168.0
 HEAVY_THROTTLING = 0.05
 """From this share of throttled steps on a change is named."""
+SLOWER = 1.25
+"""From so many times the length before on, runs are named as slower."""
+_COARSE_HOURS = 1 / 6
+"""Ends of runs are seen to a few minutes only."""
 LEAST_HOURS = 1.0
 """Of a shorter time kills are told, and no shares."""
 _STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory_limit": "kills"}
@@ -38,11 +42,21 @@ class Outcome:
     happened: dict[str, float]
     kills: int
     throttled: float
+    run_hours: float | None = None
+    """How long the runs of a job usually take since; None where that is not told."""
+    run_hours_before: float | None = None
+    """How long they took under the amounts before."""
+
+    @property
+    def slower(self) -> bool:
+        """Whether runs take notably longer since."""
+        now, before = self.run_hours, self.run_hours_before
+        return None not in (now, before) and (now or 0) > SLOWER * (before or 0) + _COARSE_HOURS
 
     @property
     def harmed(self) -> bool:
-        """Whether a kill or heavy throttling followed."""
-        return self.kills > 0 or self.throttled >= HEAVY_THROTTLING
+        """Whether a kill, heavy throttling or slower runs followed."""
+        return self.kills > 0 or self.throttled >= HEAVY_THROTTLING or self.slower
 
 
 def score(ledger: Ledger) -> tuple[Outcome, ...]:
@@ -91,7 +105,17 @@ def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome:
         happened=happened,
         kills=sum(int(row["kills"] or 0) for row in lived),
         throttled=_share(lived, "throttled_since", hours) if hours >= LEAST_HOURS else 0.0,
+        run_hours=number(last["run_hours"]),
+        run_hours_before=_run_hours_before(rows),
     )
+
+
+def _run_hours_before(rows: Sequence[Row]) -> float | None:
+    """How long runs usually took by the last review before the amounts of now held."""
+    since, now = rows[-1]["since"], amounts_of(rows[-1], "now")
+    earlier = [row for row in rows if row["since"] != since or amounts_of(row, "now") != now]
+    told = (number(row["run_hours"]) for row in reversed(earlier))
+    return next((hours for hours in told if hours is not None), None)
 
 
 def _share(lived: Sequence[Row], column: str, hours: float) -> float:

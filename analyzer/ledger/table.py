@@ -7,7 +7,8 @@ proposed amount, ``promised_...`` those stated for the amounts that hold. ``orig
 those came about: ``declared``, ``proposed``, ``by hand``. ``hours`` and what follows is what
 happened to them since the review before, or since they were merged. ``killed_limit`` is the highest
 limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets, and
-``leaks`` 1 where memory climbed through each life and fell at its end.
+``leaks`` 1 where memory climbed through each life and fell at its end. ``run_hours`` is how long
+the runs of a job usually took while the amounts held.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ it was closed, so that a label or a tick can bring it back there.
 _TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
 _TIMES = ("reviewed", "since")
 _LATER = ("killed_limit", "fills", "leaks")
+_LATER_NUMBERS = ("run_hours",)
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
     *(f"{target}_{which}" for which in AMOUNTS for target in TARGETS),
@@ -59,6 +61,7 @@ _NUMBERS = (
     "cpu_above",
     "memory_above",
     "throttled_since",
+    *_LATER_NUMBERS,
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
 
@@ -125,7 +128,9 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises `LedgerError` where one is missing or cannot be what it should be.
     """
-    frame = frame.assign(**{name: None for name in _LATER if name not in frame.columns})
+    frame = frame.assign(
+        **{name: None for name in (*_LATER, *_LATER_NUMBERS) if name not in frame.columns}
+    )
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise LedgerError(f"a ledger's table lacks the column(s) {', '.join(missing[:3])}")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analyzer.cutoff import NO_KILLS, Kills, find_kills
+from analyzer.evidence.runs import usual_run_hours
 from analyzer.history import Histories
 from analyzer.ledger.table import (
     RISKS,
@@ -63,6 +64,7 @@ def update(
                 "leaks": int(r.findings.get("memory") == "leak"),
             }
             | _limit_hit(kills.get(index, NO_KILLS))
+            | _run_hours(histories, index, r, held)
             | held.columns()
             | _happened(histories, index, held)
         )
@@ -174,6 +176,14 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
         "kills": int(counts.get("oom_kill", 0)),
         "throttled_since": min(1.0, float(counts.get("throttled", 0)) / samples),
     }
+
+
+def _run_hours(histories: Histories, index: int, r: Recommendation, held: _Held) -> dict[str, Any]:
+    """How long runs usually took under the amounts that hold, of what runs now and then."""
+    if r.evidence.runs is None:
+        return {}
+    since = histories.meta.start if held.origin == "declared" else held.since
+    return {"run_hours": usual_run_hours(histories, index, since)}
 
 
 def _limit_hit(kills: Kills) -> dict[str, Any]:

@@ -48,7 +48,7 @@ CODES: Mapping[str, str] = {
     "settling": "Usage is lower since a few days only.",
     "small": "Too small a change for a restart.",
     "spare": "The loss of the fullest nodes of a group is to leave no pod without room.",
-    "start": "No start was seen, and the change causes one.",
+    "start": "No start was seen and the change causes one, or a start or a run needs as much CPU.",
     "throttled": "What a throttled container used is not what it needs.",
     "unknown": "The model cannot tell, and says why.",
     "worst pod": "No less than every single pod uses half of its time.",

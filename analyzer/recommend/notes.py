@@ -19,6 +19,8 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
     return (
         *_pods(facts, proposed),
         *_busy_hour(facts, proposed),
+        *_start(facts, proposed),
+        *_heap(facts, proposed),
         *_kills(facts),
         *moved_points(facts, proposed),
         *_importance(facts),
@@ -68,6 +70,33 @@ def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
         f"busy {hour.when} UTC for an hour: {Cpu.from_cores(hour.cores).human()} of CPU, "
         f"{hour.cores / max(request.cores, 0.001):.0f} x the request; it then lives on what the "
         "node has to spare (busy_hour_floor raises the request)"
+    )
+
+
+def _heap(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """A heap that is a share of the limit moves with it, without anybody changing a setting."""
+    limit = proposed.memory_limit
+    percents = [bound.heap_percent for bound in facts.bounds if bound.heap_percent]
+    if limit is None or limit == facts.current.memory_limit or not percents:
+        return
+    heap = Memory.from_bytes(limit.bytes * min(percents[0], 100) / 100)
+    yield (
+        f"its Java heap moves with the limit by itself: MaxRAMPercentage={percents[0]:g} makes it "
+        f"{heap.human()} of {limit}"
+    )
+
+
+def _start(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """A start that uses many times the request is quick only where the node has it to spare."""
+    cores, request = facts.evidence.start_cpu, proposed.cpu_request
+    if cores is None or request is None or runs_now_and_then(facts.kind):
+        return
+    if cores < max(FAR_BELOW * request.cores, LEAST_CORES):
+        return
+    yield (
+        f"a start uses {Cpu.from_cores(cores).human()} of CPU, "
+        f"{cores / max(request.cores, 0.001):.0f} x the request; where the node has nothing to "
+        "spare it takes longer, so let its startupProbe allow for that"
     )
 
 

@@ -80,7 +80,8 @@ class _Gauges:
         outcomes = report.outcomes
         harmed = {
             "killed": sum(o.kills > 0 for o in outcomes),
-            "throttled": sum(o.harmed and not o.kills for o in outcomes),
+            "throttled": sum(o.harmed and not o.kills and not o.slower for o in outcomes),
+            "slower": sum(o.slower and not o.kills for o in outcomes),
             "well": sum(not o.harmed for o in outcomes),
         }
         self._by("merged_changes", "Changes that hold, by what followed them.", "outcome", harmed)

@@ -32,7 +32,7 @@ def promises(outcomes: Sequence[Outcome], files: Mapping[str, str] = {}) -> str:
     ]
     parts = ["## Promised and happened"]
     if harmed:
-        parts.append("Followed by kills or throttling, first of all to be looked at:")
+        parts.append("Followed by kills, throttling or slower runs, first of all to be looked at:")
         parts.append("\n".join(harmed))
     parts.append(_in_sum(outcomes))
     return "\n\n".join(parts)
@@ -44,6 +44,7 @@ def _harm(outcome: Outcome, chart: str | None) -> str:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
         seen.append(f"throttled for {percent(outcome.throttled)} of the time")
+    seen += slower_text(outcome)
     name = markdown(str(outcome.ref))
     linked = name if chart is None else f"[{name}]({quote(chart)})"
     whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
@@ -51,6 +52,14 @@ def _harm(outcome: Outcome, chart: str | None) -> str:
         f"- {linked}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
         f"({whose}). To take it back: {way_back(outcome)}."
     )
+
+
+def slower_text(outcome: Outcome) -> list[str]:
+    """That runs take longer since, in words; nothing where they do not."""
+    if not outcome.slower or outcome.run_hours is None or outcome.run_hours_before is None:
+        return []
+    now, before = (f"{hours:.1f} h" for hours in (outcome.run_hours, outcome.run_hours_before))
+    return [f"runs that take {now} instead of {before}"]
 
 
 def way_back(outcome: Outcome) -> str:

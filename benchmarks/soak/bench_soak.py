@@ -2,8 +2,9 @@
 
     python benchmarks/soak/bench_soak.py --runs 200
 
-Every run of `rightsize run` meets one fault drawn by chance: it is killed at any moment, starved of
-descriptors, memory or disk, its server breaks or answers nonsense, its cache or ledger is damaged.
+Every run of `rightsize run` meets one fault drawn by chance: it is killed at any moment or while it
+swaps the output, starved of descriptors, memory or disk, given a small budget of memory, its server
+breaks or answers nonsense, its cache or ledger is damaged.
 After each, what counts is held against a run in fair weather:
 
 - exit code 0 means the very amounts of fair weather, whatever happened on the way;
@@ -27,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,13 +90,15 @@ class Place:
     def run(self, url: str, trouble: Trouble | None = None) -> Done:
         """One run, under `trouble` where there is some."""
         trouble = trouble or Trouble("fair weather")
-        environment = {**os.environ, "TMPDIR": str(self.folder / "tmp")}
+        environment = {**os.environ, "TMPDIR": str(self.folder / "tmp"), **trouble.environment}
         process = subprocess.Popen(
             [*trouble.limits, *self.command(url)], text=True, cwd=ROOT, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
             if trouble.signal is not None:
+                while trouble.once and process.poll() is None and not self.at(trouble.once):
+                    time.sleep(0.001)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(trouble.after)
                 process.send_signal(trouble.signal)
@@ -103,6 +106,10 @@ class Place:
         finally:
             process.kill()
         return Done(process.returncode, out + said)
+
+    def at(self, name: str) -> bool:
+        """Whether there is a file or folder of that name beside the output."""
+        return (self.output.parent / name).exists()
 
     def now(self) -> bytes:
         """The amounts of the output as it is."""
@@ -145,6 +152,9 @@ class Trouble:
     limits: tuple[str, ...] = ()
     signal: signal.Signals | None = None
     after: float = 0.0
+    once: str = ""
+    """... there is a file or folder of this name beside the output."""
+    environment: Mapping[str, str] = field(default_factory=dict)
     fault: Fault | None = None
     times: int = 0
     path: str = ""
@@ -153,7 +163,8 @@ class Trouble:
 
 def troubles(chance: random.Random, seconds: float) -> list[Trouble]:
     """One trouble of each kind, its size by chance."""
-    moment = chance.uniform(0, seconds)
+    moment, shortly = chance.uniform(0, seconds), chance.choice([0.0, chance.uniform(0, 0.5)])
+    budget = f"{chance.randint(150, 600)}Mi"
     answers = [
         cut_off(chance.random()),
         refuse(chance.choice([429, 500, 502, 503, 504]), "busy"),
@@ -169,8 +180,11 @@ def troubles(chance: random.Random, seconds: float) -> list[Trouble]:
         Trouble("killed", signal=signal.SIGKILL, after=moment),
         Trouble("told to stop", signal=signal.SIGTERM, after=moment),
         Trouble("interrupted", signal=signal.SIGINT, after=moment),
+        Trouble("killed in swap", signal=signal.SIGKILL, after=shortly, once=".latest.new"),
+        Trouble("stopped in swap", signal=signal.SIGTERM, after=shortly, once=".latest.new"),
         Trouble("few descriptors", ("prlimit", f"--nofile={chance.randint(8, 40)}")),
         Trouble("little memory", ("prlimit", f"--as={chance.randint(200, 1200) * 2**20}")),
+        Trouble("small budget", environment={"RIGHTSIZE_MEMORY_BUDGET": budget}),
         Trouble("full disk", ("prlimit", f"--fsize={chance.randint(0, 200_000)}")),
         Trouble("server", fault=chance.choice(answers), times=often, path=paths),
         Trouble("damaged cache", damage=lambda folder: spoil(folder, chance)),

@@ -55,6 +55,18 @@ def test_an_address_is_cloned(run_json: Path, repository: Path) -> None:
     assert cloned == local
 
 
+def test_a_run_shows_the_diff_that_it_has_planned(
+    tmp_path: Path, run_json: Path, repository: Path
+) -> None:
+    """Without a repository nothing is planned anew: it is the very diff of the run."""
+    out = tmp_path / "out"
+    call("run", "-q", "--from", run_json, "--no-charts", "--repo", repository, "-o", out)
+    planned = call("diff", "-q", "--from", out / "run.json", "--repo", repository).stdout
+    known = CliRunner().invoke(main, ["diff", "--exit-code", "--from", str(out / "run.json")])
+    assert (known.exit_code, known.stdout) == (4, planned)
+    assert planned.count("diff --git") > 5
+
+
 def test_patch_writes_the_diff_and_nothing_else(run_json: Path, repository: Path) -> None:
     """What git sees afterwards is what `diff` showed before."""
     shown = call("diff", "-q", "--from", run_json, "--repo", repository).stdout

@@ -74,6 +74,8 @@ class Standin:
     default_branch: str = "main"
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
     app: App | None = None
+    closed: str = ""
+    """What is said to everybody who pushes; empty where pushing is open."""
     weather: Callable[[str, str], Reply | None] = lambda _method, _path: None
 
     @property
@@ -573,6 +575,9 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
         if base64.b64decode(given).decode().rpartition(":")[2] not in self.forge.tokens:
             self._reply(401, b"", {"WWW-Authenticate": 'Basic realm="git"'})
+            return
+        if self.forge.closed and "git-receive-pack" in self.path:
+            self._reply(403, self.forge.closed.encode(), {"Content-Type": "text/plain"})
             return
         parts = urlsplit(self.path)
         done = subprocess.run(

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from analyzer.errors import GitOpsError
 from analyzer.forge.cycle import NOW as NOW_LABEL
 from analyzer.forge.cycle import RETIRED, STOP, Wanted
 from analyzer.forge.delivery import Delivery, Desk, Past, deliver, shortened
@@ -731,3 +732,57 @@ def test_an_unreachable_forge_is_one_sentence(forge: Standin, checkout: Path) ->
     with pytest.raises(ForgeError, match="cannot be reached"):
         deliver([want("sonarr", "900Mi")], "home", some)
     assert list(forge.heads()) == ["main"] and os.environ["GITHUB_TOKEN"] == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("This repository was archived so it is read-only.", "the repository is archived"),
+        ("Write access to repository not granted.", "the token is refused, may not do this"),
+    ],
+)
+def test_a_repository_that_takes_no_changes_is_one_sentence(
+    forge: Standin, checkout: Path, said: str, told: str
+) -> None:
+    """Read by everybody, written by nobody: each is named, and nothing is half done."""
+    forge.closed = said
+    done = deliver([want("sonarr", "900Mi"), want("plex", "9000Mi")], "home", desk(forge, checkout))
+    assert len(done.failed) == 2 and all(told in problem for problem in done.failed)
+    assert all("\n" not in problem and TOKEN not in problem for problem in done.failed)
+    assert forge.pulls == [] and list(forge.heads()) == ["main"]
+    forge.closed = ""
+    assert not deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout)).failed
+
+
+def test_a_default_branch_that_was_renamed_is_followed(
+    forge: Standin, checkout: Path, git: Git
+) -> None:
+    """The next run proposes to it; a base that was set by name and is gone is one sentence."""
+    git(forge.bare, "branch", "-m", "main", "trunk")
+    forge.default_branch = "trunk"
+    done = deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
+    assert not done.failed and forge.pulls[0].base == "trunk"
+    with pytest.raises(GitOpsError, match=r"no such branch any more; check forge\.base"):
+        deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, base="main"))
+
+
+def test_two_runs_at_once_leave_one_pull_request_each(
+    forge: Standin, checkout: Path, git: Git, tmp_path: Path
+) -> None:
+    """Whoever is second is told so, overwrites nothing, and the next run finds all in order."""
+    other = clone(tmp_path / "other", forge, git)
+    late = [want("sonarr", "800Mi"), want("plex", "9000Mi")]
+    wanted = [want("sonarr", "900Mi"), late[1]]
+
+    def meanwhile(method: str, path: str) -> None:
+        if (method, path[-6:]) == ("GET", "/pulls"):
+            forge.weather = lambda _method, _path: None
+            assert not deliver(late, "home", desk(forge, other)).failed
+
+    forge.weather = meanwhile
+    done = deliver(wanted, "home", desk(forge, checkout))
+    assert len(forge.open_branches()) == len(set(forge.open_branches())) == 2
+    assert git(forge.bare, "show", f"{PREFIX}media-sonarr:apps/sonarr.yaml") == "memory: 800Mi"
+    assert all("meanwhile" in problem for problem in done.failed)
+    again = deliver(late, "home", desk(forge, checkout))
+    assert verbs(again) == {"media-sonarr": "keep", "media-plex": "keep"}

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
 from analyzer.presets import PRESETS
-from tests.scenarios.world import START, Box, Scenario, climbs, grows, moves, peaks
+from tests.scenarios.world import START, Box, Scenario, climbs, grows, moves, peaks, starts
 
 GIB = 1024
 
@@ -661,6 +663,111 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             policy={"hpa": "ignore"},
             expect={"cpu_request": "rises", "note": "the raise only removes replicas"},
             why="each of the fewer pods gets more of the same load",
+        ),
+    ),
+    "Heaps that follow the limit": (
+        Scenario(
+            name="heap that is a share of the limit is told",
+            given="MaxRAMPercentage=75, killed at 512Mi by a burst",
+            boxes=[
+                Box(
+                    memory=peaks(200, 505),
+                    memory_request="512Mi",
+                    memory_limit="512Mi",
+                    kills=[(17.02, "512Mi")],
+                    settings={
+                        "env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-XX:MaxRAMPercentage=75.0"}]
+                    },
+                )
+            ],
+            expect={
+                "memory_limit": "rises",
+                "note": "MaxRAMPercentage=75 makes it .*i of",
+            },
+            why="it grows with the limit, and may fill it again",
+        ),
+    ),
+    "Start-up and runs": (
+        Scenario(
+            name="start burst holds the CPU limit",
+            given="uses 100m, and 1.5 cores in its first minutes; limit 2 cores",
+            boxes=[Box(cpu=starts(0.1, 1.46), cpu_limit="2")],
+            policy={"cpu_limit": "ratio"},
+            expect={"cpu_limit": "1500m: start", "cpu_request": "falls"},
+            why="twice the request would throttle the start, and its probes do not wait",
+        ),
+        Scenario(
+            name="start that needs no more than steady use holds nothing",
+            given="uses 100m from the start on; limit 2 cores",
+            boxes=[Box(cpu_limit="2")],
+            policy={"cpu_limit": "ratio"},
+            expect={"cpu_limit": "<= 300m: ratio"},
+            why="what was seen at its start is below twice the request",
+        ),
+        Scenario(
+            name="start that nobody saw holds the CPU limit",
+            given="uses 100m for three weeks without a restart; limit 2 cores",
+            boxes=[Box(cpu_limit="2", starts=False)],
+            policy={"cpu_limit": "ratio"},
+            expect={"cpu_limit": "stays: start", "cpu_request": "falls"},
+            why="the change restarts it, and what a start takes is not guessed at",
+        ),
+        Scenario(
+            name="Guaranteed pod keeps what its start takes",
+            given="2 cores requested and allowed; uses 100m, and 1.5 cores in its first minutes",
+            boxes=[
+                Box(
+                    cpu=starts(0.1, 1.46),
+                    cpu_request="2",
+                    cpu_limit="2",
+                    memory_request="1Gi",
+                    memory_limit="1Gi",
+                )
+            ],
+            policy={"keep_qos": True},
+            expect={"cpu_limit": "1500m: start", "cpu_request": "1500m: qos"},
+            why="its limit is its request, and throttles the start",
+        ),
+        Scenario(
+            name="start that fills the limit keeps it",
+            given="uses 100m, and all of its limit of 1 core in its first minutes",
+            boxes=[Box(cpu=starts(0.1, 1.02), cpu_limit="1")],
+            policy={"cpu_limit": "risk"},
+            expect={"cpu_limit": "stays: start"},
+            why="it would have used more",
+        ),
+        Scenario(
+            name="start of many times the request is said",
+            given="uses 100m, and 1.5 cores in its first minutes",
+            boxes=[Box(cpu=starts(0.1, 1.46))],
+            expect={
+                "cpu_request": "falls",
+                "note": "a start uses 1.4\\d of CPU, 1\\d x",
+            },
+            why="it is as quick as the node has CPU to spare",
+        ),
+        Scenario(
+            name="limit that starts need goes where the policy sets none",
+            given="uses 100m, and 1.5 cores in its first minutes; limit 2 cores",
+            boxes=[Box(cpu=starts(0.1, 1.46), cpu_limit="2")],
+            expect={"cpu_limit": "removed: remove"},
+            why="without a limit nothing throttles a start",
+        ),
+        Scenario(
+            name="run is not made longer by its CPU limit",
+            given="runs four hours a day, at 200m and an hour at 1.2 cores; limit 3 cores",
+            boxes=[
+                Box(
+                    kind="CronJob",
+                    cpu=lambda days: np.where(days % 1 * 24 < 1, 1.2, 0.2),
+                    cpu_request="1",
+                    cpu_limit="3",
+                    runs=4,
+                )
+            ],
+            policy={"cpu_limit": "ratio", "cpu_limit_ratio": 1.0, "cpu_request_risk": 0.4},
+            expect={"cpu_limit": ">= 1200m"},
+            why="a deadline does not wait either",
         ),
     ),
     "Namespaces: LimitRange": (

@@ -143,6 +143,11 @@ def peaks(low: float, high: float, *, every: float = 1.0, hours: float = 1.0) ->
     return lambda days: np.where(days % every < hours / 24, high, low)
 
 
+def starts(low: float, high: float) -> Shape:
+    """`low`, and `high` in the step that begins with the restart two days before the end."""
+    return lambda days: np.where((days >= DAYS - 2) & (days < DAYS - 2 + 0.01), high, low)
+
+
 def grows(start: float, per_day: float) -> Shape:
     """A line upwards."""
     return lambda days: start + per_day * days

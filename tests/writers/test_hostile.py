@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from analyzer.cli.formats import FORMATS, View, show_report
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.history import Skipped
 from analyzer.report import Change, Landing, Report, dump_report
 from analyzer.workload import ContainerRef

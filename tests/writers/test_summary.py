@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.escape import markdown
 from analyzer.evidence import Quantiles
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.history import Skipped
 from analyzer.models.demand import Step
 from analyzer.plots import describe, describe_cluster

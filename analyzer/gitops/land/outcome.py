@@ -9,7 +9,7 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.diff import unified_diff
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Beside, Write
 from analyzer.gitops.text.resources import Field
 from analyzer.quantity import Resources

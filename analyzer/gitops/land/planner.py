@@ -13,7 +13,7 @@ from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.companion import beside_of, half_done
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
-from analyzer.gitops.land.proof import Proof
+from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Beside, Write, written
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.text.address import Address

@@ -9,6 +9,7 @@ from typing import Protocol
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
+from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Beside, Write, written
 from analyzer.gitops.reach.custom import ANY, workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
@@ -21,46 +22,6 @@ from analyzer.gitops.text.resources import BY_FIELD, Amount
 from analyzer.gitops.text.spelling import read_cpu, read_memory
 from analyzer.gitops.text.tree import parse
 from analyzer.quantity import Cpu
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """How one edit was proven: on its text always, by rendering where that was possible.
-
-    `fields` are the leaves that changed. `rendered_with` names the program and its version; then
-    `changed` of `containers` rendered ones changed, exactly those meant, and `without` says what
-    had to be left out of the rendering. Where nothing was rendered, `not_rendered` says why.
-    `along` says in a sentence each how what is written with it was proven, where otherwise.
-    """
-
-    fields: tuple[str, ...]
-    rendered_with: str = ""
-    changed: int = 0
-    containers: int = 0
-    without: str = ""
-    not_rendered: str = ""
-    along: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """What was checked on the file itself."""
-        return f"{', '.join(self.fields)} changed, every other character as before"
-
-    @property
-    def rendering(self) -> str:
-        """What rendering showed, or why there was none."""
-        return "; ".join((self._own_rendering, *self.along))
-
-    @property
-    def _own_rendering(self) -> str:
-        if not self.rendered_with:
-            return self.not_rendered
-        count = f"{self.changed} of {self.containers} containers changed, as intended"
-        left_out = f"; {self.without} was left out" if self.without else ""
-        return f"rendered with {self.rendered_with}: {count}{left_out}"
-
-    def __str__(self) -> str:
-        return f"text: {self.text}; {self.rendering}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -380,6 +380,14 @@ def git(
 
 _REFUSED = (
     (
+        r"(?i)repository (was|is|has been) archived|archived so it is read-only",
+        "the repository is archived and takes no changes; unarchive it, or name another one",
+    ),
+    (
+        r"couldn't find remote ref",
+        "the remote has no such branch any more; check forge.base and git.revision",
+    ),
+    (
         r"Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED",
         "the host's key is none that is known for it; compare it with the one that the forge "
         "publishes, and put that into git.known_hosts",
