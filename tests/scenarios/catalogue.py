@@ -665,6 +665,28 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="each of the fewer pods gets more of the same load",
         ),
     ),
+    "Heaps that follow the limit": (
+        Scenario(
+            name="heap that is a share of the limit is told",
+            given="MaxRAMPercentage=75, killed at 512Mi by a burst",
+            boxes=[
+                Box(
+                    memory=peaks(200, 505),
+                    memory_request="512Mi",
+                    memory_limit="512Mi",
+                    kills=[(17.02, "512Mi")],
+                    settings={
+                        "env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-XX:MaxRAMPercentage=75.0"}]
+                    },
+                )
+            ],
+            expect={
+                "memory_limit": "rises",
+                "note": "MaxRAMPercentage=75 makes it .*i of",
+            },
+            why="it grows with the limit, and may fill it again",
+        ),
+    ),
     "Start-up and runs": (
         Scenario(
             name="start burst holds the CPU limit",
