@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 HOSTNAME = "kubernetes_io_hostname"
@@ -277,35 +278,71 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 # --- which nodes -------------------------------------------------------------------------------
 
 
-def candidates(
-    nodes: Sequence[Node], asked: Scheduling | None, stood: Collection[int], groups: Sequence[str]
-) -> tuple[list[int], str]:
-    """The nodes that a workload's pods may use, and how that is known.
+@dataclass
+class Candidates:
+    """Which of some nodes the pods of a workload may use; `groups` has the group of each node.
 
-    `stood` are the nodes that its pods run on, `groups` the group of each node. Where all that is
-    asked is known and can be judged, the labels and taints of the nodes decide. Else the pods stay
-    within the groups that they run on, as far as what is known does not keep them off.
+    What is asked often is worked out once: most workloads ask the same few things.
     """
-    seen = {groups[number] for number in stood}
-    near = [number for number, group in enumerate(groups) if group in seen]
-    borne = frozenset(taint for number in stood for taint in nodes[number].binding)
-    if asked is None or asked.tolerations is None:
-        near = [number for number in near if nodes[number].binding <= borne]
-    if asked is None:
-        return near, "where it runs"
-    known = frozenset(key for node in nodes for key in node.labels)
-    judged = asked.keys <= known and not asked.unread
-    granted = [number for number, node in enumerate(nodes) if grants(node, asked)]
-    told = all(node.told for node in nodes)
-    if asked.whole and judged and told and set(stood) <= set(granted):
-        return granted, asked.source
-    part = Scheduling(
-        selector=tuple(one for one in asked.selector if one.key in known),
-        tolerations=asked.tolerations,
-    )
-    narrowed = [number for number in near if grants(nodes[number], part)]
-    # What contradicts where the pods stand is older or newer than they are.
-    return (narrowed, "where it runs") if narrowed else (near, "where it runs")
+
+    nodes: Sequence[Node]
+    groups: Sequence[str]
+    _granted: dict[object, frozenset[int]] = field(default_factory=dict, repr=False)
+    _near: dict[object, tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        """The labels that any node tells."""
+        return frozenset(key for node in self.nodes for key in node.labels)
+
+    @cached_property
+    def _told(self) -> bool:
+        """Whether the taints of all nodes are told."""
+        return all(node.told for node in self.nodes)
+
+    def of(self, asked: Scheduling | None, stood: Collection[int]) -> tuple[Sequence[int], str]:
+        """The nodes that pods may use which run on those they `stood` on, and who says so.
+
+        Where all that is asked is known and can be judged, labels and taints of the nodes decide.
+        Else the pods stay within the groups that they run on, as far as what is known does not
+        keep them off.
+        """
+        if asked is not None and asked.whole and self._told and self._judges(asked):
+            granted = self._grant(asked)
+            if granted.issuperset(stood):
+                return sorted(granted), asked.source
+        return self._near_by(asked, stood), "where it runs"
+
+    def _judges(self, asked: Scheduling) -> bool:
+        return not asked.unread and asked.keys <= self._known
+
+    def _grant(self, asked: Scheduling) -> frozenset[int]:
+        key = (asked.selector, asked.terms, asked.tolerations)
+        if key not in self._granted:
+            numbers = (n for n, node in enumerate(self.nodes) if grants(node, asked))
+            self._granted[key] = frozenset(numbers)
+        return self._granted[key]
+
+    def _near_by(self, asked: Scheduling | None, stood: Collection[int]) -> tuple[int, ...]:
+        """The groups that pods run on, without the nodes that what is known keeps them off."""
+        seen = frozenset(self.groups[number] for number in stood)
+        borne = frozenset(taint for number in stood for taint in self.nodes[number].binding)
+        tolerations = None if asked is None else asked.tolerations
+        selector = () if asked is None else tuple(o for o in asked.selector if o.key in self._known)
+        key = (seen, borne if tolerations is None else None, tolerations, selector)
+        if key not in self._near:
+            self._near[key] = self._narrowed(seen, borne, Scheduling(selector, (), tolerations))
+        return self._near[key]
+
+    def _narrowed(
+        self, seen: Collection[str], borne: frozenset[tuple[str, str, str]], part: Scheduling
+    ) -> tuple[int, ...]:
+        near = [number for number, group in enumerate(self.groups) if group in seen]
+        if part.tolerations is None:
+            near = [number for number in near if self.nodes[number].binding <= borne]
+        narrowed = [number for number in near if grants(self.nodes[number], part)]
+        # What contradicts where the pods stand is older or newer than they are.
+        return tuple(narrowed or near)
 
 
 def scheduling_of_template(template: Any, source: str) -> Scheduling:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from analyzer.scheduling import (
+    Candidates,
+    Node,
     Scheduling,
     Spread,
     Toleration,
     bears,
-    candidates,
     grants,
     node_of,
     scheduling_of,
@@ -24,6 +25,13 @@ BEARS = [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedu
 
 def asked(**pod: Any) -> Scheduling:
     return scheduling_of(pod, {"app": "web"}, "repository")
+
+
+def candidates(
+    nodes: list[Node], of: Scheduling | None, stood: set[int], groups: list[str]
+) -> tuple[list[int], str]:
+    found, source = Candidates(nodes, groups).of(of, stood)
+    return list(found), source
 
 
 def required(kind: str, key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from analyzer.kinds import DAEMON_SET, POD
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.scheduling import (
     HOSTNAME,
+    Candidates,
     Node,
     Requirement,
     Scheduling,
     Spread,
-    candidates,
     metric_name,
     node_of,
     toleration_of,
@@ -108,17 +108,15 @@ class Nodes:
 
     @cached_property
     def _candidates(self) -> tuple[tuple[Ints, str], ...]:
-        described = self.described or (Node(),) * len(self.names)
-        found: dict[object, tuple[Ints, str]] = {}
+        choice = Candidates(self.described or (Node(),) * len(self.names), self.groups)
+        arrays: dict[Sequence[int], Ints] = {}
         every = []
         for workload, pods in enumerate(self.members):
-            stood = frozenset(self.where[pods].tolist())
-            asked = self.asked.get(workload)
-            key = (asked, stood)
-            if key not in found:
-                nodes, source = candidates(described, asked, stood, self.groups)
-                found[key] = np.array(nodes, dtype=np.int64), source
-            every.append(found[key])
+            found, source = choice.of(self.asked.get(workload), set(self.where[pods].tolist()))
+            numbers = tuple(found)
+            if numbers not in arrays:
+                arrays[numbers] = np.array(numbers, dtype=np.int64)
+            every.append((arrays[numbers], source))
         return tuple(every)
 
     def usable(self, workload: int) -> Ints:
