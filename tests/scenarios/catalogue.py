@@ -1645,6 +1645,18 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="where it dies it does not come back",
         ),
         Scenario(
+            name="node that is added is no larger than those of its pool",
+            given="a selector of pool a, whose nodes have 2 cores; nodes are added; uses 3 cores",
+            boxes=[
+                Box(cpu=2.9, cpu_request="1", asks={"nodeSelector": {"pool": "a"}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+            ],
+            policy={"new_nodes": True},
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="the pod would wait for a node that its pool never gets",
+        ),
+        Scenario(
             name="overhead of a runtime counts on the node",
             given="one node of 2 cores; 1500m fit, with 600m of the runtime they do not",
             boxes=[Box(cpu=1.4, pod={"overhead_cpu_cores": 0.6})],
