@@ -202,7 +202,7 @@ def bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
         if request is not None:
             yield Bound("memory_request", request, floor.reason)
         if limit is not None:
-            yield Bound("memory_limit", limit, floor.reason)
+            yield Bound("memory_limit", limit, floor.reason, heap_percent=floor.percent)
 
 
 def index_of(root: Path, config: Config) -> RepositoryIndex:

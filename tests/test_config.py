@@ -462,7 +462,7 @@ def test_a_repository_says_its_policy_and_nothing_else(tmp_path: Path) -> None:
 def test_settings_of_a_repository_are_checked_and_no_link_is_followed(tmp_path: Path) -> None:
     """A mistake has its line; a link could lead to a secret, which an error would print."""
     root = repository(tmp_path / "checkout", "policy:\n  cpu_flor: 30m\n")
-    with pytest.raises(ConfigError, match=r"rightsize\.yaml, line 1: unknown setting 'cpu_flor'"):
+    with pytest.raises(ConfigError, match=r"rightsize\.yaml, line 2: unknown setting 'cpu_flor'"):
         load_config(None, {}, {}, root)
     secret = tmp_path / "secret"
     secret.write_text("canary: [")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from analyzer.cli import main
 from analyzer.config import Config, json_schema
 from analyzer.config.shown import flatten
+from analyzer.sources import load_recording, save_recording
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,3 +119,23 @@ def test_a_tag_must_name_the_version() -> None:
     )
     assert done.returncode == 1
     assert "the tag is v99.0.0 and the code says" in done.stderr
+
+
+def test_documented_code_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python block of the pages, from where a reader would run it; here on one namespace."""
+    whole = load_recording(ROOT / "sample-data" / "recording")
+    save_recording(whole.restrict(lambda name: name == "media"), tmp_path / "sample-data/recording")
+    shutil.copytree(ROOT / "sample-data" / "gitops", tmp_path / "sample-data/gitops")
+    for folder in ("charts", "out"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    blocks = [
+        block
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.S | re.M)
+    ]
+    assert len(blocks) >= 2
+    for block in blocks:
+        exec(compile(block, "snippet", "exec"), {})  # noqa: S102  # our own documentation
+    (mail,) = (tmp_path / "out").iterdir()
+    assert "sonarr" in mail.read_text()

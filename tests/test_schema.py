@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from click.testing import CliRunner
 from analyzer.backtest import Walk, backtest
 from analyzer.cli import main
 from analyzer.cli.formats import as_json
+from analyzer.ledger import append
 from analyzer.report import dump_report
 from analyzer.schema import ScoreRow, schemas
-from tests.samples import histories, meta, recommendation, report, resources, steady
+from tests.plots.test_months import MONTHS, START
+from tests.samples import histories, meta, recommendation, ref, report, resources, steady
 
 ROOT = Path(__file__).resolve().parent.parent
 GITOPS = ROOT / "sample-data" / "gitops"
@@ -66,6 +69,25 @@ def test_places_and_settings_are_what_their_schemas_say() -> None:
     described = schemas()["index"]["$defs"]["PlaceRow"]["properties"]
     assert {frozenset(place) for place in found["places"]} == {frozenset(described)}
     validate(answer("config"), "config")
+
+
+def test_traces_are_what_their_schema_says(tmp_path: Path) -> None:
+    """Of a container that has a place in the repository, and of one that has none."""
+    refs = [ref("app", "sonarr"), ref("app", "elsewhere")]
+    refs = [replace(one, namespace="media") for one in refs]
+    found = report(*(recommendation(resources("1"), resources("100m"), of=one) for one in refs))
+    (tmp_path / "run.json").write_bytes(dump_report(found))
+    told = answer("trace", "-q", "--from", tmp_path / "run.json", "--repo", GITOPS)
+    validate(told, "trace")
+    assert [bool(row["file"]) for row in told["traces"]] == [True, False]
+
+
+def test_proposals_are_what_their_schema_says(tmp_path: Path) -> None:
+    """With what merged changes promised and what came of them."""
+    append(tmp_path, MONTHS.rows, START)
+    told = answer("history", "--ledger", tmp_path)
+    validate(told, "history")
+    assert told["proposals"] and told["outcomes"]
 
 
 def test_findings_are_what_their_schema_says() -> None:

@@ -39,7 +39,7 @@ _ELSEWHERE = frozenset(
     f"RIGHTSIZE_{name}"
     for name in (
         *("CONFIG", "EVALUATION", "KUBECTL", "HELM"),
-        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS", "SSHD"),
+        *("PROMETHEUS", "PROMTOOL", "VICTORIA_METRICS", "SSHD", "GPG"),
     )
 )
 
@@ -161,7 +161,7 @@ class _Layer:
     def _leaf(self, place: Place, expected: Expected, value: Any) -> None:
         section = str(place[0]) if len(place) > 1 else ""
         if expected.kind is None:
-            self._add(place[:-1] or place, _unknown_setting(place, kinds_of(section)))
+            self._add(place, _unknown_setting(place, kinds_of(section)))
             return
         read = self._read(place, expected, value) if place != ("rules",) else self._rules(value)
         if read is not _BAD:

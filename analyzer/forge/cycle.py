@@ -136,7 +136,8 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
         return Move("refresh", one.branch, "the numbers or their places have moved", one, request)
     if scene.moved_under(branch, one):
         return Move("refresh", one.branch, "the base has changed the same files", one, request)
-    return Move("keep", one.branch, NO_NEWS, one, request)
+    # What an earlier stage has seen since is told beside it; nobody's review is taken away.
+    return Move("keep", one.branch, one.held or NO_NEWS, one, request)
 
 
 def _of_unwanted(request: PullRequest, scene: Scene, covered: Set[Key]) -> Move:

@@ -18,7 +18,7 @@ from analyzer.placement.pressure import (
     pressure,
     slots_of,
 )
-from analyzer.placement.standing import Refusal, Standing, without_place
+from analyzer.placement.standing import Refusal, Standing, too_large, without_place
 
 __all__ = [
     "GroupUse",
@@ -42,6 +42,7 @@ __all__ = [
     "pod_requests",
     "pressure",
     "slots_of",
+    "too_large",
     "with_absent",
     "without_place",
 ]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analyzer.placement.coming import Numbers
-from analyzer.placement.nodes import Array, Ints, Nodes, Wanted
-from analyzer.placement.standing import Standing, after_loss, drained, without_place
+from analyzer.placement.nodes import Ints, Nodes, Wanted
+from analyzer.placement.standing import Standing, after_loss, drained, too_large, without_place
 
 HOURS = 730
 """Hours of a month."""
@@ -210,16 +210,7 @@ def _unplaced(nodes: Nodes, wanted: Wanted, growing: Sequence[int]) -> list[Unpl
     First those that are larger than any such node when it is empty but for its DaemonSets; then
     the `growing` ones, after all other raises, that find no room on the nodes of now.
     """
-    bound = nodes.daemons[nodes.pods]
-    room = nodes.allocatable.copy()
-    np.subtract.at(room, nodes.where[bound], wanted.new[nodes.pods[bound]])
-    found = {}
-    for workload in np.flatnonzero(~nodes.bound).tolist():
-        allowed = nodes.usable(workload)
-        need = wanted.new[workload]
-        if not (room[allowed] >= need - _NEARLY).all(axis=1).any():
-            lacking = _lacking(nodes, room[allowed], need)
-            found[workload] = f"no node that it may use has so much {lacking}"
+    found = too_large(nodes, wanted.new)
     raised = [w for w in wanted.raised.tolist() if w not in found]
     order = sorted(raised, key=lambda workload: workload in growing)
     for workload in without_place(nodes, wanted, order):
@@ -236,13 +227,3 @@ def _unplaced(nodes: Nodes, wanted: Wanted, growing: Sequence[int]) -> list[Unpl
         )
         for workload, reason in found.items()
     ]
-
-
-def _lacking(nodes: Nodes, room: Array, need: Array) -> str:
-    """The resource that is short on all of some nodes, or all that are asked for together."""
-    if not len(room):
-        return "to give"
-    short = [
-        nodes.resources[r] for r in range(len(need)) if not (room[:, r] >= need[r] - _NEARLY).any()
-    ]
-    return " and ".join(short) or "of everything together"

@@ -179,6 +179,33 @@ def _short(standing: Standing, members: Ints, spare: int) -> bool:
     return len(members) <= spare or bool(after_loss(standing, members, spare)[1])
 
 
+def too_large(nodes: Nodes, need: Array) -> dict[int, str]:
+    """The workloads whose pods fit no node that they may use, empty but for its DaemonSets.
+
+    Each with what all of these nodes lack.
+    """
+    bound = nodes.daemons[nodes.pods]
+    room = nodes.allocatable.copy()
+    np.subtract.at(room, nodes.where[bound], need[nodes.pods[bound]])
+    found = {}
+    for workload in np.flatnonzero(~nodes.bound).tolist():
+        usable = room[nodes.usable(workload)]
+        if not (usable >= need[workload] - _NEARLY).all(axis=1).any():
+            lacking = _lacking(nodes, usable, need[workload])
+            found[workload] = f"no node that it may use has so much {lacking}"
+    return found
+
+
+def _lacking(nodes: Nodes, room: Array, need: Array) -> str:
+    """The resource that is short on all of some nodes, or all that are asked for together."""
+    if not len(room):
+        return "to give"
+    short = [
+        nodes.resources[r] for r in range(len(need)) if not (room[:, r] >= need[r] - _NEARLY).any()
+    ]
+    return " and ".join(short) or "of everything together"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a raise is not made: `where` its pods looked, or the node that could not be `lost`.

@@ -37,6 +37,10 @@ _RISK_WORDS: dict[Resource, str] = {
 }
 
 
+_SAMPLE = 44
+"""Pixels for a sample of a line before its name."""
+
+
 class _Curve(NamedTuple):
     """One model's sweep of one resource, ordered by risk."""
 
@@ -240,6 +244,26 @@ def _draw_curve(
     )
 
 
+def _draw_sample(panel: Panel, place: tuple[float, float], look: _Look, curve: _Curve) -> None:
+    """What a name stands for: a line in its style, or a point; open where no overrun was seen."""
+    (x, y), point = place, len(curve.risk) == 1 or not (curve.risk > 0).any()
+    left, top, right, bottom = panel.box
+    ends = [x + _SAMPLE / 2 - 5] if point else [x, x + _SAMPLE - 10]
+    panel.axes.plot(
+        [(end - left) / (right - left) for end in ends],
+        [(bottom - y) / (bottom - top)] * len(ends),
+        transform=panel.axes.transAxes,
+        color=look.color,
+        linestyle=look.style,
+        linewidth=look.width,
+        marker="o" if point else "",
+        markersize=8,
+        markerfacecolor=look.color if (curve.risk > 0).any() else "none",
+        markeredgewidth=1.2,
+        clip_on=False,
+    )
+
+
 def _draw_names(
     panel: Panel,
     curves: Sequence[_Curve],
@@ -247,13 +271,15 @@ def _draw_names(
     looks: dict[str, _Look],
     room: float,
 ) -> None:
-    """Each curve's name in its colour, in `room` pixels beside where the curve ends."""
-    page, edge = panel.page, panel.box[2] + 16
+    """A sample of each curve and its name, in `room` pixels beside where the curve ends."""
+    page, edge = panel.page, panel.box[2] + 16 + _SAMPLE
     wanted = [-panel.py(min(max(end, panel.y[0]), panel.y[1])) for end in ends]
     places = spread(wanted, 21, -panel.box[3], -panel.box[1])
-    names = page.fit_all([plain(curve.model) for curve in curves], room, SIZES.label, bold=True)
+    shown = [plain(curve.model) for curve in curves]
+    names = page.fit_all(shown, room - _SAMPLE, SIZES.label, bold=True)
     for curve, name, place in zip(curves, names, places, strict=True):
         look = looks[curve.model]
+        _draw_sample(panel, (edge - _SAMPLE, -place), look, curve)
         page.text(
             edge,
             -place,

@@ -19,13 +19,15 @@ from analyzer.spec import Spec
 class Bound:
     """A hard lower bound that something else knows beforehand: a Java heap, a buffer pool.
 
-    `reason` is shown as it is, by the step called `code`.
+    `reason` is shown as it is, by the step called `code`. `heap_percent` is the share of the limit
+    that a heap takes by itself, where one does.
     """
 
     target: TargetName
     least: Quantity
     reason: str
     code: str = "at least"
+    heap_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

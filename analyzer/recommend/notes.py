@@ -20,6 +20,7 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
         *_pods(facts, proposed),
         *_busy_hour(facts, proposed),
         *_start(facts, proposed),
+        *_heap(facts, proposed),
         *_kills(facts),
         *moved_points(facts, proposed),
         *_importance(facts),
@@ -69,6 +70,19 @@ def _busy_hour(facts: Facts, proposed: Resources) -> Iterator[str]:
         f"busy {hour.when} UTC for an hour: {Cpu.from_cores(hour.cores).human()} of CPU, "
         f"{hour.cores / max(request.cores, 0.001):.0f} x the request; it then lives on what the "
         "node has to spare (busy_hour_floor raises the request)"
+    )
+
+
+def _heap(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """A heap that is a share of the limit moves with it, without anybody changing a setting."""
+    limit = proposed.memory_limit
+    percents = [bound.heap_percent for bound in facts.bounds if bound.heap_percent]
+    if limit is None or limit == facts.current.memory_limit or not percents:
+        return
+    heap = Memory.from_bytes(limit.bytes * min(percents[0], 100) / 100)
+    yield (
+        f"its Java heap moves with the limit by itself: MaxRAMPercentage={percents[0]:g} makes it "
+        f"{heap.human()} of {limit}"
     )
 
 

@@ -16,6 +16,7 @@ from analyzer.placement import (
     nodes_of,
     numbers_of,
     pod_requests,
+    too_large,
     with_absent,
     without_place,
 )
@@ -89,8 +90,8 @@ def crowded_out(
     """The raises that are not made, as rooms of what holds now; none where nodes are unknown.
 
     Raises come by `precedence`, and of equals the smallest first, so that the most workloads get
-    what they need. Where nodes are added for pods without room, only
-    DaemonSets can be crowded out.
+    what they need. Where nodes are added for pods without room, only DaemonSets can be crowded out,
+    and pods that are larger than any node they may use.
     """
     nodes = nodes_of(histories)
     if nodes is None:
@@ -105,8 +106,13 @@ def crowded_out(
         for workload in wanted.raised.tolist()
     }
     spare = {w: max((one.policy.spare_nodes for one in of), default=0) for w, of in known.items()}
+    order = _order(nodes, wanted, known)
+    refused = without_place(nodes, wanted, order, spare)
+    largest = too_large(nodes, wanted.new)
+    # Where nodes are added they are no larger than those that are there.
+    refused |= {w: Refusal(largest[w]) for w in known.keys() - set(order) if w in largest}
     rooms: dict[int, tuple[Room, ...]] = {}
-    for workload, why in without_place(nodes, wanted, _order(nodes, wanted, known), spare).items():
+    for workload, why in refused.items():
         ref = nodes.workloads[workload]
         for index in members.get(ref, ()):
             need = wanted.new[workload].tolist()
@@ -152,6 +158,8 @@ def _reason(ref: WorkloadRef, why: Refusal, need: Sequence[float]) -> tuple[str,
         return NODES, (
             f"a pod would ask for {asked}, and node {why.where} has no room beside what runs there"
         )
+    if not why.homeless:
+        return NODES, f"a pod would ask for {asked}, and {why.where}"
     return NODES, (
         f"its pods would ask for {asked} each, and the nodes they may use ({why.where}) have no "
         "room for all of them beside the others; raises go by priority, then by PriorityClass, "

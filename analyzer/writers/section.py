@@ -13,7 +13,8 @@ from analyzer.report import Report
 JUDGED = (
     "The models saw only what was known before a review, and are judged on the time until the "
     "next one. In brackets is the 90 % interval; x usage is what is requested, divided by what was "
-    "used. The peers are the recommenders of the Vertical Pod Autoscaler (VPA) and of KRR."
+    "used. This policy is the one of this run, with its model, its rules and what earlier reviews "
+    "hold back. The peers are the recommenders of the Vertical Pod Autoscaler (VPA) and of KRR."
 )
 """How to read the verdict of a run."""
 

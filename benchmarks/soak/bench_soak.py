@@ -43,7 +43,9 @@ from tests.sources.weather import Fault, Weather, cut_off, hang, proxy, refuse, 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "s3cret-" + hashlib.sha256(b"soak").hexdigest()[:16]
 FAIR = Weather(lambda answer: answer, times=0)
-PATIENCE = 900
+PATIENCE = 300
+HUNG = 999
+"""What stands for the exit code of a run that did not end within so many seconds."""
 SCRATCH = (".writing-", ".latest.new", ".latest.previous")
 
 
@@ -90,7 +92,8 @@ class Place:
     def run(self, url: str, trouble: Trouble | None = None) -> Done:
         """One run, under `trouble` where there is some."""
         trouble = trouble or Trouble("fair weather")
-        environment = {**os.environ, "TMPDIR": str(self.folder / "tmp"), **trouble.environment}
+        scratch = {"TMPDIR": str(self.folder / "tmp"), "PYTHONFAULTHANDLER": "1"}
+        environment = {**os.environ, **scratch, **trouble.environment}
         process = subprocess.Popen(
             [*trouble.limits, *self.command(url)], text=True, cwd=ROOT, env=environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -103,6 +106,10 @@ class Place:
                     process.wait(trouble.after)
                 process.send_signal(trouble.signal)
             out, said = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # says where each of its threads stands
+            out, said = process.communicate(timeout=PATIENCE)
+            return Done(HUNG, out + said)
         finally:
             process.kill()
         return Done(process.returncode, out + said)
@@ -215,6 +222,11 @@ class Tally:
     ends: dict[str, Counter[str]] = field(default_factory=dict)
     breaches: list[str] = field(default_factory=list)
 
+    @property
+    def runs(self) -> int:
+        """How many have ended."""
+        return sum(ends.total() for ends in self.ends.values())
+
     def count(self, name: str, code: int) -> None:
         words = {0: "well", 1: "refused", 2: "refused", 3: "partial"}
         self.ends.setdefault(name, Counter())[words.get(code, "ended")] += 1
@@ -230,7 +242,9 @@ class Tally:
 
 def judge(place: Place, done: Done, before: bytes) -> Iterator[str]:
     """What a run under a fault did that it must not do."""
-    if "Traceback" in done.said:
+    if done.code == HUNG:
+        yield f"it hangs: {done.said[-3000:]}"
+    elif "Traceback" in done.said:
         yield f"a traceback: {done.said[-300:]}"
     if TOKEN in done.said:
         yield "the token was shown"
@@ -246,8 +260,22 @@ def judge(place: Place, done: Done, before: bytes) -> Iterator[str]:
 
 
 def soak(place: Place, runs: int, seed: int) -> Tally:
-    """Runs under faults, each kind in turn, each followed now and then by one in fair weather."""
-    chance, tally = random.Random(seed), Tally()
+    """Runs under faults, each kind in turn, each followed now and then by one in fair weather.
+
+    An interrupt ends it after those that were run.
+    """
+    tally = Tally()
+    with contextlib.suppress(KeyboardInterrupt):
+        for found in faulted(place, runs, seed, tally):
+            tally.breaches += found
+            for breach in found:
+                print(breach, flush=True)
+    return tally
+
+
+def faulted(place: Place, runs: int, seed: int, tally: Tally) -> Iterator[list[str]]:
+    """The breaches of each run under a fault; how it ended goes into `tally`."""
+    chance = random.Random(seed)
     for number in range(runs):
         kinds = troubles(chance, place.seconds)
         trouble = kinds[number % len(kinds)]
@@ -260,10 +288,7 @@ def soak(place: Place, runs: int, seed: int) -> Tally:
         found = [f"run {number}, {trouble.name}: {b}" for b in judge(place, done, before)]
         if found or number % len(kinds) == len(kinds) - 1:
             found += after(place, number)
-        tally.breaches += found
-        for breach in found:
-            print(breach, flush=True)
-    return tally
+        yield found
 
 
 def after(place: Place, number: int) -> list[str]:
@@ -291,7 +316,7 @@ def main() -> None:
             place.prepare()
             tally = soak(place, given.runs, given.seed)
     print(tally)
-    print(f"{given.runs} faulted runs, {len(tally.breaches)} breaches")
+    print(f"{tally.runs} faulted runs, {len(tally.breaches)} breaches")
     sys.exit(1 if tally.breaches else 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from analyzer.gitops.land.diff import Author
 from analyzer.ledger import no_ledger
 from analyzer.ledger.table import amounts_of, ref_of
 from analyzer.pull_requests import refusals
+from tests.conftest import program_or_skip
 from tests.forge.conftest import Git, clone
 from tests.forge.standin import Standin
 from tests.forge.test_delivery import MERGED, PREFIX, SECRET, verbs, want
@@ -144,3 +146,23 @@ def test_commits_are_signed_where_git_is_set_up_to(
     git(forge.bare, "config", "gpg.ssh.allowedSignersFile", str(allowed))
     shown = git(forge.bare, "log", "-1", "--format=%G? %s", SONARR)
     assert shown == "G sonarr to 900Mi"
+
+
+def test_commits_are_signed_by_gpg_where_git_is_set_up_to(
+    forge: Standin, checkout: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a key in a keyring of its own, as OpenPGP has it; its agent ends with the test."""
+    gpg = str(program_or_skip("gpg"))
+    # A longer path would not do for the agent's socket.
+    with tempfile.TemporaryDirectory(prefix="gpg-") as home:
+        monkeypatch.setenv("GNUPGHOME", home)
+        who = ["--passphrase", "", "--quick-generate-key", f"rightsize <{Author().email}>"]
+        subprocess.run([gpg, "--batch", "--quiet", *who, "ed25519", "sign"], check=True)
+        git(checkout, "config", "commit.gpgSign", "true")
+        git(checkout, "config", "user.signingKey", Author().email)
+        run(forge, checkout)
+        shown = ["log", "-1", "--format=%G? %s", SONARR]
+        said = subprocess.check_output(["git", *shown], cwd=forge.bare, text=True)
+        subprocess.run(["gpgconf", "--kill", "all"], check=True)
+    # Good, of a key that the keyring made itself and so trusts.
+    assert said.strip() == "G sonarr to 900Mi"

@@ -58,7 +58,9 @@ def test_what_waits_for_a_stage_takes_no_turn_and_can_be_asked_for() -> None:
     assert "staging comes first" in dashboard("home", moves).body
     asked = scene(WANTED[2], asked_for=frozenset({WANTED[0].branch}))
     assert verbs(decide(held, asked, Limits(most_open=1))) == {"sonarr": "open", "plex": "keep"}
-    assert verbs(decide(held, scene(held[0]), Limits(most_open=1)))["sonarr"] == "keep"
+    kept = decide(held, scene(held[0]), Limits(most_open=1))
+    assert verbs(kept)["sonarr"] == "keep"
+    assert "(#1): staging comes first" in dashboard("home", kept).body
 
 
 def test_of_a_long_queue_only_the_first_are_asked_about() -> None:

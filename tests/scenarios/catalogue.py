@@ -665,6 +665,28 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="each of the fewer pods gets more of the same load",
         ),
     ),
+    "Heaps that follow the limit": (
+        Scenario(
+            name="heap that is a share of the limit is told",
+            given="MaxRAMPercentage=75, killed at 512Mi by a burst",
+            boxes=[
+                Box(
+                    memory=peaks(200, 505),
+                    memory_request="512Mi",
+                    memory_limit="512Mi",
+                    kills=[(17.02, "512Mi")],
+                    settings={
+                        "env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-XX:MaxRAMPercentage=75.0"}]
+                    },
+                )
+            ],
+            expect={
+                "memory_limit": "rises",
+                "note": "MaxRAMPercentage=75 makes it .*i of",
+            },
+            why="it grows with the limit, and may fill it again",
+        ),
+    ),
     "Start-up and runs": (
         Scenario(
             name="start burst holds the CPU limit",
@@ -1621,6 +1643,18 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             nodes=pools(("a", 2.0), ("b", 16.0)),
             expect={"cpu_request": "stays", "unplaced": "no node that it may use has so much cpu"},
             why="where it dies it does not come back",
+        ),
+        Scenario(
+            name="node that is added is no larger than those of its pool",
+            given="a selector of pool a, whose nodes have 2 cores; nodes are added; uses 3 cores",
+            boxes=[
+                Box(cpu=2.9, cpu_request="1", asks={"nodeSelector": {"pool": "a"}}),
+                Box(name="idle", workload="idle", cpu=0.01, cpu_request="20m"),
+            ],
+            policy={"new_nodes": True},
+            nodes=pools(("a", 2.0), ("b", 16.0)),
+            expect={"cpu_request": "stays: nodes"},
+            why="the pod would wait for a node that its pool never gets",
         ),
         Scenario(
             name="overhead of a runtime counts on the node",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -110,11 +110,13 @@ _HEXADECIMAL = re.compile(r"\A(?:0[xX])?(?P<amount>[\da-fA-F]{1,15})(?P<unit>)\Z
 class Floor:
     """One setting that memory must make room for.
 
-    `size` is what the setting states, None where it follows from the limit or is not to be read.
+    `size` is what the setting states, None where it follows from the limit or is not to be read;
+    `percent` is the share of the limit that it then is, where that is stated.
     """
 
     what: str
     size: Memory | None = None
+    percent: float | None = None
 
     @property
     def needs(self) -> Memory | None:
@@ -159,13 +161,23 @@ def memory_floors(
     fixed = [floor for name, text in pairs for floor in _fixed(name, text)]
     known = {floor.what for floor in fixed}
     derived = [
-        Floor(what)
+        Floor(what, percent=_percent([text for _, text in pairs], what))
         for what, pattern in _SIZED_BY_LIMIT
         if any(pattern.search(text) for _, text in pairs)
         and not any(what.startswith(fix) for fix in known)
     ]
     derived += [Floor(f"its {name} is taken from the limit") for name in _from_limit(settings)]
     return tuple(dict.fromkeys([*fixed, *derived]))
+
+
+_SHARE = "its Java heap is a share of the limit"
+_PERCENT = re.compile(r"-XX:MaxRAMPercentage=(\d{1,3}(?:\.\d{1,4})?)(?![\w.])")
+
+
+def _percent(texts: Sequence[str], what: str) -> float | None:
+    """The share of the limit that a Java heap takes, in percent; of several the last counts."""
+    found = [each for text in texts for each in _PERCENT.findall(text)] if what == _SHARE else []
+    return float(found[-1]) if found else None
 
 
 # --- reading settings -------------------------------------------------------------------------

@@ -11,8 +11,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from analyzer.gitops.reach.objects import Object
 from analyzer.gitops.reach.release import Release
 from analyzer.gitops.render.charts import Chart, find_chart, unpacked
 from analyzer.gitops.render.post_renderer import PostRenderer
@@ -26,6 +28,7 @@ _RESOURCES = re.compile(r"\w*[rR]esources")
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
 _PARTS = frozenset({"requests", "limits", "claims"})
 """What Kubernetes allows in a `resources` mapping."""
+_REMOVAL = frozenset({"pre-delete", "post-delete"})
 _DEEPEST = 12
 _SENTINEL = 7_340_033
 _ODD = 700_001
@@ -77,7 +80,9 @@ class Helm:
             command += ["--skip-schema-validation", "--skip-tests", "--include-crds=false"]
             command += [part for api in _APIS for part in ("--api-versions", api)]
             rendered = self._post_renderer.apply(run(command, home), post)
-            return read_rendering(rendered, self.program)
+            found = read_rendering(rendered, self.program)
+            installed = tuple(item for item in found.objects if not _is_for_removal(item))
+            return replace(found, objects=installed)
 
     def _prepare(self, chart: Chart) -> Path:
         """The chart's path, as a copy with its dependencies where these lie beside it."""
@@ -169,6 +174,12 @@ class Helm:
         yield from _resource_keys(values)
         with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
             yield from _default_keys(unpacked(chart, Path(folder)), ())
+
+
+def _is_for_removal(item: Object) -> bool:
+    """Whether an object is made only when its release is removed, when no amount matters."""
+    hooks = item.node.text("metadata", "annotations", "helm.sh/hook") or ""
+    return bool(hooks) and _REMOVAL.issuperset(hook.strip() for hook in hooks.split(","))
 
 
 def _symbolic_links(folder: str, names: list[str]) -> list[str]:

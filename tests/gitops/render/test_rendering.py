@@ -150,6 +150,29 @@ def test_one_resources_key_may_hold_a_block_for_each_container(helm: Path, plant
     assert isinstance(outcome, Edited) and outcome.proof.changed == 1
 
 
+@pytest.mark.parametrize(
+    ("hooks", "stops"),
+    [("post-delete", False), ("test", False), ("pre-delete, pre-upgrade", True)],
+)
+def test_what_runs_only_when_a_release_goes_stops_no_edit(
+    helm: Path, plant: Plant, hooks: str, stops: bool
+) -> None:
+    """A job that cleans up with the server's amounts is no reason; one of an upgrade is."""
+    hook = f"""
+        apiVersion: batch/v1
+        kind: Job
+        metadata: {{name: hook, annotations: {{helm.sh/hook: "{hooks}"}}}}
+        spec:
+          template:
+            spec:
+              containers:
+                - {{name: hook, image: x, resources: {{{{ toJson .Values.server.resources }}}} }}
+        """
+    root = plant({**CHART, "charts/small/templates/hook.yaml": hook, "apps/web.yaml": RELEASE})
+    (outcome,) = plan_changes(root, [desired("server")], tools=Tools(helm=helm)).outcomes
+    assert isinstance(outcome, Advice if stops else Edited), outcome
+
+
 def test_a_path_the_chart_ignores_is_called_out(helm: Path, plant: Plant) -> None:
     """A block that lands nowhere is a finding, never a place."""
     index = index_repository(plant({**CHART, "apps/web.yaml": RELEASE}), tools=Tools(helm=helm))
