@@ -119,6 +119,28 @@ def judge_past(reviews: Sequence[PastReview], histories: Histories) -> list[Judg
 
 
 @dataclass(frozen=True)
+class Tally:
+    """How often what one review stated at each of `RISKS` was exceeded, over its containers.
+
+    Per resource: the sum over containers of the shares of the time (CPU) or of those that were at
+    all (memory) above the level stated at each risk, and how many containers that speaks for.
+    """
+
+    exceeded: Mapping[Resource, Array]
+    containers: Mapping[Resource, int]
+
+
+def tally(judged: Judged) -> Tally:
+    """What came of one review in sum; containers that were not seen or judged do not count."""
+    exceeded, containers = {}, {}
+    for resource in RESOURCES:
+        rows = judged[resource]
+        rows = rows[~np.isnan(rows).any(axis=1)]
+        exceeded[resource], containers[resource] = rows.sum(axis=0), len(rows)
+    return Tally(exceeded, containers)
+
+
+@dataclass(frozen=True)
 class Learnt:
     """What a model knows of some histories: demand now, and as earlier reviews would have had it.
 
@@ -128,13 +150,24 @@ class Learnt:
     demand: Demand
     earlier: tuple[tuple[Histories, Demand], ...] = ()
     """What was known at each earlier review, newest first, and what demand would have been."""
+    last: Tally | None = None
+    """What came of the newest of them, for reviews that will not see it any more."""
 
 
-def calibrated(demand: Demand, reviews: Sequence[PastReview], judged: Sequence[Judged]) -> Learnt:
-    """`demand` calibrated by the last of the `reviews` (newest first) and what came of them."""
-    calibration = learn(judged[:LOOK_BACK])
+def calibrated(
+    demand: Demand,
+    reviews: Sequence[PastReview],
+    judged: Sequence[Judged],
+    remembered: Sequence[Tally] = (),
+) -> Learnt:
+    """`demand` calibrated by the last of the `reviews` (newest first) and what came of them.
+
+    `remembered` is what came of reviews before these, which the histories show no more.
+    """
+    calibration = learn(judged[:LOOK_BACK], remembered)
     earlier = tuple((r.known, apply(r.demand, calibration)) for r in reviews[:LOOK_BACK])
-    return Learnt(apply(demand, calibration), earlier)
+    last = tally(judged[0]) if judged else None
+    return Learnt(apply(demand, calibration), earlier, last)
 
 
 def review_past(
@@ -147,24 +180,24 @@ def review_past(
     return judge_past(fit_past(model, histories, horizon, most), histories)
 
 
-def learn(judged: Sequence[Judged]) -> Calibration:
+def learn(judged: Sequence[Judged], remembered: Sequence[Tally] = ()) -> Calibration:
     """The correction that past reviews call for, held back where they are few.
 
     At each risk the observed share is drawn towards the stated one, see `HELD_BACK`. Containers of
     one review count as at most twelve, because a node upgrade or a Monday hits many at once.
     """
+    reviews = [*map(tally, judged), *remembered]
     read_at, observed, most = {}, {}, 0
     for resource in RESOURCES:
         overruns, trials, seen, count = np.zeros(len(RISKS)), 0.0, np.zeros(len(RISKS)), 0
-        for review in judged:
-            rows = review[resource]
-            rows = rows[~np.isnan(rows).any(axis=1)]
-            if len(rows):
-                weight = min(1.0, MOST_PER_REVIEW / len(rows))
-                overruns += weight * rows.sum(axis=0)
-                seen += rows.sum(axis=0)
-                trials += weight * len(rows)
-                count += len(rows)
+        for review in reviews:
+            exceeded, containers = review.exceeded[resource], review.containers[resource]
+            if containers:
+                weight = min(1.0, MOST_PER_REVIEW / containers)
+                overruns += weight * exceeded
+                seen += exceeded
+                trials += weight * containers
+                count += containers
         fewer, more = HELD_BACK[resource]
         prior = np.where(overruns > trials * RISKS, more, fewer)
         drawn = (overruns + prior) / (trials + prior / RISKS)
@@ -178,7 +211,7 @@ def learn(judged: Sequence[Judged]) -> Calibration:
         read_at[resource] = np.clip(np.exp(wanted), RISKS[0], RISKS[-1])
         observed[resource] = seen / max(count, 1)
         most = max(most, count)
-    return Calibration(read_at, observed, len(judged), most)
+    return Calibration(read_at, observed, len(reviews), most)
 
 
 def apply(demand: Demand, calibration: Calibration) -> Demand:

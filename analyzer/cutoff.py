@@ -23,6 +23,8 @@ NEAR_LIMIT = 0.8
 """A kill came from elsewhere where usage stayed below this share of the limit."""
 LEAST_SCRAPES = 3
 """A shorter life says nothing about how far usage rose before the kill."""
+FAR_BELOW_LIMIT, _CALM_DAYS = 0.5, 3
+"""What stayed below this share of its limit for so many days has no use for all of it."""
 NOTABLY_THROTTLED = 0.01
 """From this share of throttled steps on, usage of CPU is a lower bound of the need."""
 
@@ -101,9 +103,11 @@ def find_kills(histories: Histories) -> dict[int, Kills]:
     """What the OOM kills of each container say, by index; nothing where there was none.
 
     A kill is one at the limit, unless usage of the life that it ended stayed below 80 % of the
-    limit for several scrapes, there is no limit, or the pod was evicted at that time. Where the
-    node was short of memory as well, page cache does not count as usage: the kernel takes it back
-    before a limit kills.
+    limit for several scrapes, there is no limit, or the pod was evicted at that time. A life too
+    short for that says nothing where days of use stayed below half of the limit, no other kill came
+    within an hour, and there was one such only, or as many that clearly came from elsewhere: what
+    needs more to start is killed again and again. Where the node was short of memory
+    as well, page cache does not count as usage: the kernel takes it back before a limit kills.
     """
     killed = histories.events.loc[histories.events["kind"] == "oom_kill", "index"].unique()
     return {index: _judge(histories, index) for index in map(int, killed)}
@@ -123,6 +127,8 @@ class _Kill:
     limit: float
     """Bytes, NaN where nobody knows."""
     at_limit: bool
+    brief: bool
+    """Whether the life that it ended was too short to tell, and no other kill was near."""
     slow: bool
     far: bool
 
@@ -130,6 +136,10 @@ class _Kill:
 def _judge(histories: Histories, index: int) -> Kills:
     kills = list(_kills(histories, index))
     hits = [kill for kill in kills if kill.at_limit]
+    doubtful = [kill for kill in hits if kill.brief]
+    rare = len(doubtful) == 1 or len(doubtful) <= len(kills) - len(hits)
+    if doubtful and rare and _never_near(histories, index, min(k.limit for k in doubtful)):
+        hits = [kill for kill in hits if not kill.brief]
     rising = _rising([kill.limit for kill in hits])
     often = [x.limit for x in hits if sum(y.limit == x.limit for y in hits) > 1]
     return Kills(
@@ -171,9 +181,11 @@ def _kills(histories: Histories, index: int) -> Iterator[_Kill]:
         limit = float(value) if value > 0 else float(limit_now.bytes if limit_now else np.nan)
         unlimited = np.isnan(limit) and bool(histories.specs[index])
         at_limit = not evicted and not unlimited and _reached(life, limit)
+        others = steps[(events["kind"] == "oom_kill").to_numpy() & (steps != step)]
+        brief = len(life) < LEAST_SCRAPES and not _is_near(histories, step, others)
         slow = at_limit and _climbed(life, limit, histories)
         far = slow and _FAR * float(np.median(life[: max(1, len(life) // 10)])) <= limit
-        yield _Kill(limit, at_limit, slow, far)
+        yield _Kill(limit, at_limit, brief, slow, far)
 
 
 def _is_near(histories: Histories, step: int, others: npt.NDArray[np.int64]) -> bool:
@@ -212,6 +224,15 @@ def _life(
 
 def _reached(life: Array, limit: float) -> bool:
     return np.isnan(limit) or len(life) < LEAST_SCRAPES or life.max() >= NEAR_LIMIT * limit
+
+
+def _never_near(histories: Histories, index: int, limit: float) -> bool:
+    """Whether days of use of all pods stayed far below `limit`."""
+    usage = histories.usage
+    seen = usage.memory_bytes[usage.span(index)]
+    seen = seen[~np.isnan(seen)]
+    enough = len(seen) >= _CALM_DAYS * usage.steps_per_day
+    return enough and bool(seen.max() < FAR_BELOW_LIMIT * limit)
 
 
 def _climbed(life: Array, limit: float, histories: Histories) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -60,7 +60,7 @@ def deliver_report(
     proposals = propose(report, plan, how)
     wanted = wanted_of(report, proposals, charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
-    past = Past(report.meta.end, report.outcomes)
+    past = Past(report.meta.end, report.outcomes, report.instead)
     root = plan.index.root
     with shadow(root) if dry_run else nullcontext(root) as place:
         desk = _desk(place, config, environment, dry_run=dry_run)
@@ -170,8 +170,11 @@ def wanted_of(
     report: Report, proposals: Sequence[Proposal], charts: Path | None = None
 ) -> list[Wanted]:
     """The pull requests that a report's proposals ask for, with what the folder `charts` has."""
-    known = {r.ref: r for r in report.recommendations}
-    found = [_wanted(one, known, report.meta.cluster) for one in proposals]
+    known, harmed = {r.ref: r for r in report.recommendations}, report.harmed
+    found = []
+    for one in proposals:
+        about = [known[change.ref] for change in one.changes if change.ref in known]
+        found.append(_wanted(one, about, report.meta.cluster, harmed))
     if charts is None:
         return found
     return [
@@ -185,8 +188,12 @@ def _pictures(proposal: Proposal, charts: Path) -> tuple[Path, ...]:
     return tuple(path for path in paths if path.is_file())
 
 
-def _wanted(one: Proposal, known: Mapping[ContainerRef, Recommendation], cluster: str) -> Wanted:
-    about = [known[change.ref] for change in one.changes if change.ref in known]
+def _wanted(
+    one: Proposal,
+    about: Sequence[Recommendation],
+    cluster: str,
+    harmed: Collection[ContainerRef],
+) -> Wanted:
     promises = tuple(promise_of(r) for r in about)
     return Wanted(
         branch=one.branch,
@@ -195,7 +202,7 @@ def _wanted(one: Proposal, known: Mapping[ContainerRef, Recommendation], cluster
         digest=one.digest,
         edits=one.edits,
         promises=promises,
-        urgency=urgency(one, about),
+        urgency=urgency(one, about, harmed),
     )
 
 
@@ -219,10 +226,17 @@ def _amounts(resources: Resources) -> dict[str, int]:
     return {target: amount.units for target, amount in stated.items() if amount is not None}
 
 
-def urgency(proposal: Proposal, about: Sequence[Recommendation]) -> tuple[float, ...]:
-    """Its place in the queue: what was killed or throttled, then raises, then large reductions."""
+def urgency(
+    proposal: Proposal, about: Sequence[Recommendation], harmed: Collection[ContainerRef]
+) -> tuple[float, ...]:
+    """Its place in the queue: first what answers a change that `harmed`.
+
+    Then what was killed or throttled, then raises, then large reductions.
+    """
     hurt = any(r.evidence.oom_kills or r.evidence.throttled for r in about)
     rank = 0 if hurt and proposal.direction != "decrease" else _RANKS[proposal.direction]
+    if any(r.ref in harmed for r in about):
+        rank = -1
     return (rank, -sum(r.weight for r in about))
 
 

@@ -22,7 +22,7 @@ from analyzer.escape import html, json_text
 from analyzer.gitops.land.diff import diff_of, joined
 from analyzer.gitops.land.proven import Proof
 from analyzer.history import Skipped
-from analyzer.ledger.outcome import Outcome
+from analyzer.ledger.outcome import Outcome, moves
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.placement import Packing, Placement
 from analyzer.quantity import Cpu, Memory, decode_quantity
@@ -146,6 +146,18 @@ class Report:
     def changed(self) -> tuple[Recommendation, ...]:
         """Recommendations that differ from what holds now."""
         return tuple(r for r in self.recommendations if r.changed)
+
+    @property
+    def harmed(self) -> frozenset[ContainerRef]:
+        """The containers that were killed or throttled after a merged change."""
+        return frozenset(outcome.ref for outcome in self.outcomes if outcome.harmed)
+
+    @property
+    def instead(self) -> dict[ContainerRef, str]:
+        """What is proposed now for those that were harmed, in words, where anything is."""
+        harmed = self.harmed
+        about = (r for r in self.changed if r.ref in harmed)
+        return {r.ref: moves(r.current, r.proposed) for r in about}
 
     @property
     def totals(self) -> dict[str, tuple[int, int]]:

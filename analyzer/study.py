@@ -88,8 +88,9 @@ def run(
         method = replace(method, policies=_policies(policy, method.policies))
     known = look_ahead(build_histories(recording), chosen)
     told(0, 1, "learning demand")
-    learnt = learn_demand(known.histories, method) if len(known.histories) else None
-    basis = Basis(known, learnt, remembered(chosen), notices)
+    ledger = remembered(chosen)
+    learnt = learn_demand(known.histories, method, ledger) if len(known.histories) else None
+    basis = Basis(known, learnt, ledger, notices)
     return Study(basis, method, basis.review(method, told))
 
 

@@ -56,6 +56,11 @@ def test_landing() -> None:
     assert "8 edited" in run("landing", "8")
 
 
+def test_ledger() -> None:
+    """A line per thing that a run does with it, and merged changes are among what it scores."""
+    assert "tell the story of every proposal" in run("ledger", "20", "8")
+
+
 def test_recall(kubectl: Path) -> None:
     """A row per repository: here the one container that this project's own overlay deploys."""
     told = run("recall", "deploy", "--entry", "overlays/example", path=kubectl.parent)

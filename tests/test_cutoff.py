@@ -57,6 +57,20 @@ def test_a_life_of_two_scrapes_tells_nothing_about_the_peak() -> None:
     )
 
 
+def test_one_kill_soon_after_a_start_says_nothing_where_days_of_use_were_far_below() -> None:
+    """50 of 200Mi for days: once after a restart is no sign, twice is, nor is it so at 110Mi."""
+    soon, again = (
+        [event(5, "restart"), event(5 + 2 / 288)],
+        [event(8, "restart"), event(8 + 2 / 288)],
+    )
+    low, high = steady(memory=50 * MIB), steady(memory=110 * MIB)
+    assert find_kills(histories(low, events=soon))[0] == Kills(elsewhere=1)
+    assert find_kills(histories(low, events=[*soon, *again]))[0].at_limit == 2
+    assert find_kills(histories(high, events=soon))[0].at_limit == 1
+    elsewhere = [event(3), event(7)]
+    assert find_kills(histories(low, events=[*soon, *again, *elsewhere]))[0] == Kills(elsewhere=4)
+
+
 def test_without_a_limit_the_node_ran_out() -> None:
     """Where nobody says at which limit it was killed, the one declared counts, if there is one."""
     unknown = event(3, limit=np.nan)

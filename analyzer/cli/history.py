@@ -33,21 +33,17 @@ def history(references: tuple[str, ...], chart: Path | None, **parameters: Any) 
     NAMESPACE/KIND/NAME/CONTAINER; without one everything is shown.
     """
     from analyzer.ledger import episodes, read_ledger, score
-    from analyzer.ledger.table import KEY
-    from analyzer.workload import ContainerRef, Selector, find
+    from analyzer.workload import Selector, find
 
     view = view_of(parameters)
     selection = selection_of(references, parameters)
     ledger = read_ledger(_folder(parameters))
-    proposed, scored = list(episodes(ledger)), list(score(ledger))
-    # Whoever was reviewed is known, proposed to or not.
-    reviewed = ledger.rows[KEY].drop_duplicates().itertuples(index=False)
-    known = [ContainerRef(*map(str, names)) for names in reviewed]
+    known = sorted(ledger.last)  # whoever was reviewed, proposed to or not
     meant = find(selection.references, selection.namespaces, known) or [Selector()]
-    shown = [one for one in proposed if any(s.matches(one.ref) for s in meant)]
-    outcomes = [one for one in scored if any(s.matches(one.ref) for s in meant)]
+    chosen = [ref for ref in known if any(s.matches(ref) for s in meant)]
+    shown, outcomes = list(episodes(ledger, chosen)), list(score(ledger, chosen))
     if chart is not None:
-        _draw(ledger, [ref for ref in known if any(s.matches(ref) for s in meant)], chart)
+        _draw(ledger, chosen, chart)
     show_listing(_listing(ledger, shown, outcomes), view)
     if view.form == "table":
         for outcome in outcomes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from analyzer.errors import AnalyzerError
@@ -17,7 +17,7 @@ from analyzer.forge.verdict import marker as verdict_marker
 from analyzer.forge.verdict import score_line, verdict
 from analyzer.gitops.land.proposal import branch_prefix
 from analyzer.ledger.outcome import Outcome as Happened
-from analyzer.workload import slug
+from analyzer.workload import ContainerRef, slug
 
 _HANDS_OFF = "<!-- rightsize-hands-off -->"
 _REMEMBERED = timedelta(days=45)
@@ -74,6 +74,8 @@ class Past:
 
     until: datetime
     outcomes: tuple[Happened, ...] = ()
+    instead: Mapping[ContainerRef, str] = field(default_factory=dict)
+    """What is proposed now, in words."""
 
 
 def deliver(
@@ -181,7 +183,7 @@ def _judge(past: Past, prefix: str, forge: Forge) -> list[str]:
     except AnalyzerError as error:
         return [f"merged pull requests were not looked at: {error}"]
     for request in merged:
-        found = verdict(request, past.outcomes)
+        found = verdict(request, past.outcomes, past.instead)
         if found is None:
             continue
         mark = verdict_marker(found[0])

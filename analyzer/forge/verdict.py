@@ -8,7 +8,7 @@ from analyzer.escape import markdown, markdown_table
 from analyzer.forge.promise import Key, Promise, key_of, promised
 from analyzer.forge.protocol import PullRequest
 from analyzer.ledger.outcome import Outcome
-from analyzer.quantity import Cpu, Memory
+from analyzer.workload import ContainerRef
 
 WEEKS = (4, 1)
 """After so many weeks a comment says what came, the latest first."""
@@ -24,8 +24,12 @@ def marker(occasion: str) -> str:
     return f"<!-- rightsize-verdict:{occasion} -->"
 
 
-def verdict(request: PullRequest, outcomes: Iterable[Outcome]) -> tuple[str, str] | None:
+def verdict(
+    request: PullRequest, outcomes: Iterable[Outcome], instead: Mapping[ContainerRef, str]
+) -> tuple[str, str] | None:
     """The occasion and the text of what is to be said about a merged pull request now.
+
+    `instead` is what is proposed now, in words, by container.
 
     None where nothing is known yet, or its amounts do not hold any more. A kill or heavy
     throttling is said at once, else the first and the fourth week are.
@@ -35,7 +39,7 @@ def verdict(request: PullRequest, outcomes: Iterable[Outcome]) -> tuple[str, str
         return None
     harmed = [one for one in found if one.harmed]
     if harmed:
-        return "harm", _text(_harm(harmed), found)
+        return "harm", _text(_harm(harmed, instead), found)
     weeks = min(one.weeks for one in found)
     due = next((week for week in WEEKS if weeks >= week - _LACKS), None)
     if due is None:
@@ -61,11 +65,16 @@ def _holds(promise: Promise, outcome: Outcome) -> bool:
     )
 
 
-def _harm(harmed: Sequence[Outcome]) -> str:
-    lines = ["**This change has done harm.** The next run puts what it proposes instead first."]
+def _harm(harmed: Sequence[Outcome], instead: Mapping[ContainerRef, str]) -> str:
+    lines = [
+        "**This change has done harm.** Revert this pull request, or merge what is proposed "
+        "instead; that comes first of all that is proposed."
+    ]
     for one in harmed:
-        before = ", ".join(_before(one)) or "nothing was declared"
-        lines.append(f"- {markdown(str(one.ref))}: {harm_text(one)}. Before: {before}.")
+        lines.append(
+            f"- {markdown(str(one.ref))}: {harm_text(one)}. To take it back: {one.way_back}. "
+            f"Proposed instead: {instead.get(one.ref) or 'nothing'}."
+        )
     return "\n".join(lines)
 
 
@@ -81,12 +90,6 @@ def harm_text(one: Outcome) -> str:
 def has_lived(one: Outcome, weeks: int) -> bool:
     """Whether its amounts have held for so many weeks."""
     return one.weeks >= weeks - _LACKS
-
-
-def _before(one: Outcome) -> list[str]:
-    names = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
-    amounts: list[tuple[str, Cpu | Memory | None]] = [(n, getattr(one.before, n)) for n in names]
-    return [f"{name.replace('_', ' ')} {amount}" for name, amount in amounts if amount is not None]
 
 
 def _text(first: str, found: Sequence[Outcome]) -> str:

@@ -5,7 +5,8 @@ of a proposal is read from what followed: requests that changed as proposed were
 were changed by hand, and what stays as it was is open.
 """
 
-from analyzer.ledger.outcome import Outcome, overruns, score
+from analyzer.ledger.judged import judged_rows, tallies
+from analyzer.ledger.outcome import Outcome, moves, overruns, score
 from analyzer.ledger.recall import recall
 from analyzer.ledger.store import append, read_ledger
 from analyzer.ledger.story import Episode, episodes
@@ -20,10 +21,13 @@ __all__ = [
     "append",
     "decided",
     "episodes",
+    "judged_rows",
+    "moves",
     "no_ledger",
     "overruns",
     "read_ledger",
     "recall",
     "score",
+    "tallies",
     "update",
 ]

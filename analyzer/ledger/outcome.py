@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from analyzer.ledger.table import Ledger, Row, amounts_of, number
-from analyzer.quantity import Resources
+from analyzer.quantity import TARGETS, Resources
 from analyzer.workload import ContainerRef
 
 WEEK_HOURS = 168.0
@@ -21,6 +21,10 @@ LEAST_HOURS = 1.0
 """Of a shorter time kills are told, and no shares."""
 _STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory_limit": "kills"}
 """What a risk is stated for, and the column of the ledger that counts its overruns."""
+_LIVED = (
+    "since", "hours", "cpu_above", "memory_above", "kills", "throttled_since", "run_hours",
+    *(f"{target}_now" for target in TARGETS),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,32 @@ class Outcome:
         """Whether a kill, heavy throttling or slower runs followed."""
         return self.kills > 0 or self.throttled >= HEAVY_THROTTLING or self.slower
 
+    @property
+    def way_back(self) -> str:
+        """What would undo it, in words."""
+        return moves(self.now, self.before)
 
-def score(ledger: Ledger) -> tuple[Outcome, ...]:
-    """What came of every change that holds, at the last review of its container.
+
+def moves(now: Resources, then: Resources) -> str:
+    """The amounts that differ: ``memory request 512Mi → 1Gi, memory limit none → 2Gi``."""
+    changes = []
+    for target in TARGETS:
+        pair = now.amount(target), then.amount(target)
+        if pair[0] != pair[1]:
+            old, new = ("none" if amount is None else str(amount) for amount in pair)
+            changes.append(f"{target.replace('cpu', 'CPU').replace('_', ' ')} {old} → {new}")
+    return ", ".join(changes)
+
+
+def score(ledger: Ledger, refs: Iterable[ContainerRef] | None = None) -> tuple[Outcome, ...]:
+    """What came of every change that holds, or of those of `refs`, at the last review of each.
 
     Those that harmed come first, then the newest.
     """
-    changed = [ref for ref, last in ledger.last.items() if last["origin"] != "declared"]
-    outcomes = [_score_one(ref, ledger.reviews_of(ref)) for ref in changed]
+    meant = ledger.last if refs is None else set(refs) & ledger.last.keys()
+    changed = [ref for ref in meant if ledger.last[ref]["origin"] != "declared"]
+    reviews = ledger.reviews_of_each(changed, _LIVED)
+    outcomes = [_score_one(ref, ledger.last[ref], rows) for ref, rows in reviews]
     return tuple(sorted(outcomes, key=lambda o: (not o.harmed, -o.merged.timestamp(), o.ref)))
 
 
@@ -84,8 +106,7 @@ def overruns(outcomes: Sequence[Outcome]) -> tuple[dict[str, float], dict[str, f
     return promised, happened
 
 
-def _score_one(ref: ContainerRef, rows: Sequence[Row]) -> Outcome:
-    last = rows[-1]
+def _score_one(ref: ContainerRef, last: Row, rows: Sequence[Row]) -> Outcome:
     lived = [row for row in rows if row["since"] == last["since"] and row["hours"]]
     hours = sum(float(row["hours"]) for row in lived)
     promised, happened = {}, {}

@@ -57,15 +57,18 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
     most = _highest(_since(reviews, now, HOLD))
     longer = _highest(_since(reviews, now, HOLD_LONGER))
     growth, hits = _growth(reviews, now), _hits(_since(reviews, now, KILLS))
-    leaked = _leaked(_since(reviews, now, LEAKS))
-    peaks = _since(reviews, now, PEAKS).groupby(KEY, observed=True)["memory_max_bytes"].max()
-    peak = {named(key): value for key, value in peaks.items()}
+    leaked = _last_time(_since(reviews, now, LEAKS), "leaks")
+    elsewhere = _last_time(_since(reviews, now, HOLD), "killed_elsewhere")
+    started = _last_time(_since(reviews, now, PEAKS), "starts")
+    lately = _since(reviews, now, PEAKS).groupby(KEY, observed=True)
+    peak = {named(key): value for key, value in lately["memory_max_bytes"].max().items()}
+    start = {named(key): value for key, value in lately["start_peak"].last().items()}
     refusals = _refusals(past, now)
     found = {}
     for ref, last in past.last.items():
         if ref not in histories.position:
             continue
-        held = ref in turned
+        held = ref in turned or ref in leaked  # what leaks is low after each restart alone
         current = histories.spec(histories.position[ref]).resources.effective()
         rejected, reason = refusals.get(ref, ({}, ""))
         limits, fills_since = hits.get(ref, ((), None))
@@ -79,8 +82,12 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
             killed_at=limits,
             fills_since=fills_since,
             leaked=leaked.get(ref),
+            killed_elsewhere=elsewhere.get(ref),
+            started=started.get(ref),
+            start_peak=_bytes(start.get(ref)),
             peak=_bytes(peak.get(ref)),
             open=_open(last, current, settings),
+            accepted=_accepted(last, current),
             rejected=rejected,
             refused=reason,
         )
@@ -142,22 +149,24 @@ def _hits(
     return found
 
 
-def _leaked(reviews: pd.DataFrame) -> dict[ContainerRef, datetime]:
-    """When a review last saw memory leak, of the containers where one did."""
-    leaks = reviews[reviews["leaks"] > 0].groupby(KEY, observed=True)["reviewed"].max()
-    return {named(key): moment.to_pydatetime() for key, moment in leaks.items()}
+def _last_time(reviews: pd.DataFrame, what: str) -> dict[ContainerRef, datetime]:
+    """When a review last saw `what`, of the containers where one did."""
+    seen = reviews[reviews[what] > 0].groupby(KEY, observed=True)["reviewed"].max()
+    return {named(key): moment.to_pydatetime() for key, moment in seen.items()}
 
 
 def _turned(reviews: pd.DataFrame, since: datetime) -> set[ContainerRef]:
-    """Containers one of whose amounts was changed, after `since`, the other way than before."""
+    """Containers one of whose amounts was proposed, after `since`, the other way than before."""
     found: set[ContainerRef] = set()
     groups = reviews.groupby(KEY, observed=True, sort=False)
     for target in DEMANDED:
-        delta = groups[f"{target}_now"].diff().astype("float64")
+        # The first review is held against what was declared then.
+        before = groups[f"{target}_proposed"].shift().fillna(reviews[f"{target}_now"])
+        delta = (reviews[f"{target}_proposed"] - before).astype("float64")
         moved = reviews[KEY].assign(way=np.sign(delta.to_numpy(dtype=np.float64)))
         moved = moved[moved["way"].notna() & (moved["way"] != 0)]
-        before = moved.groupby(KEY, observed=True, sort=False)["way"].shift()
-        flips = moved[before.notna() & (before != moved["way"])]
+        last = moved.groupby(KEY, observed=True, sort=False)["way"].shift()
+        flips = moved[last.notna() & (last != moved["way"])]
         flips = flips[reviews.loc[flips.index, "reviewed"] >= pd.Timestamp(since)]
         found |= {named(key) for key in flips[KEY].itertuples(index=False)}
     return found
@@ -168,6 +177,13 @@ def _open(last: Row, current: Resources, settings: str) -> Resources | None:
     proposed, now = amounts_of(last, "proposed"), amounts_of(last, "now")
     waits = proposed != now and now == current and last["settings"] == settings
     return proposed if waits else None
+
+
+def _accepted(last: Row, current: Resources) -> bool:
+    """Whether what holds followed a proposal: merged now, or found merged by the last review."""
+    if amounts_of(last, "now") == current:
+        return bool(last["origin"] != "declared")
+    return amounts_of(last, "proposed").effective() == current
 
 
 Refused = dict[TargetName, Quantity | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,12 +31,14 @@ class Episode:
     """What was merged in its place, where somebody changed it by hand."""
 
 
-def episodes(ledger: Ledger) -> tuple[Episode, ...]:
-    """Every proposal of `ledger`, by container and then oldest first."""
+def episodes(ledger: Ledger, refs: Iterable[ContainerRef] | None = None) -> tuple[Episode, ...]:
+    """Every proposal of `ledger`, or of `refs` alone, by container and then oldest first."""
     found: list[Episode] = []
-    for ref in sorted(ledger.last):
-        decisions = [row for row in ledger.decisions if ref_of(row) == ref]
-        found += _episodes_of(ref, ledger.reviews_of(ref), decisions)
+    decisions: dict[ContainerRef, list[Row]] = {}
+    for row in ledger.decisions:
+        decisions.setdefault(ref_of(row), []).append(row)
+    for ref, rows in ledger.reviews_of_each(sorted(ledger.last if refs is None else refs)):
+        found += _episodes_of(ref, rows, decisions.get(ref, []))
     return tuple(found)
 
 

@@ -6,20 +6,28 @@ Amounts are exact (millicores, bytes; null where nothing is declared) in the col
 proposed amount, ``promised_...`` those stated for the amounts that hold. ``origin`` says how
 those came about: ``declared``, ``proposed``, ``by hand``. ``hours`` and what follows is what
 happened to them since the review before, or since they were merged. ``killed_limit`` is the highest
-limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets, and
-``leaks`` 1 where memory climbed through each life and fell at its end. ``run_hours`` is how long
-the runs of a job usually took while the amounts held.
+limit at which the window saw a kill, ``fills`` 1 where it was found to fill whatever it gets,
+``leaks`` 1 where memory climbed through each life and fell at its end, ``killed_elsewhere`` how
+many kills it saw far below the limit, ``starts`` 1 where it saw a start, and ``start_peak`` the
+bytes that starts took. ``run_hours`` is how long the runs of a job usually took while the amounts
+held.
+
+A row of the kind ``judged`` is about all containers: what was stated for one ``resource`` at one
+``risk`` a horizon ago was exceeded in ``exceeded`` of ``containers`` (of CPU: shares of the time in
+sum), as the model that ``by`` names had stated it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyzer.errors import LedgerError
@@ -40,16 +48,23 @@ What was ``rejected`` is not recommended again for a while. What was ``closed`` 
 it was closed, so that a label or a tick can bring it back there.
 """
 
-_TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings")
+_TEXTS = (*KEY, "entry", "decision", "by", "origin", "settings", "resource")
 _TIMES = ("reviewed", "since")
-_LATER = ("killed_limit", "fills", "leaks")
-_LATER_NUMBERS = ("run_hours",)
+_LATER = (
+    "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "start_peak",
+    "resource", "risk", "containers", "exceeded", "run_hours",
+)  # fmt: skip
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
     *(f"{target}_{which}" for which in AMOUNTS for target in TARGETS),
     "oom_kills",
     "kills",
-    *_LATER,
+    "killed_limit",
+    "fills",
+    "leaks",
+    "killed_elsewhere",
+    "starts",
+    "containers",
 )
 _NUMBERS = (
     *(f"stated_{target}" for target in RISKS),
@@ -61,9 +76,14 @@ _NUMBERS = (
     "cpu_above",
     "memory_above",
     "throttled_since",
-    *_LATER_NUMBERS,
+    "start_peak",
+    "risk",
+    "exceeded",
+    "run_hours",
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
+
+_AT_A_TIME = 256
 
 Row = Mapping[Hashable, Any]
 
@@ -93,8 +113,22 @@ class Ledger:
 
     def reviews_of(self, ref: ContainerRef) -> list[Row]:
         """The reviews of one container, oldest first."""
-        rows = self.rows.iloc[self._places.get(ref, [])]
-        return _plain(rows[rows["entry"] == "review"])
+        return next((rows for _, rows in self.reviews_of_each([ref])), [])
+
+    def reviews_of_each(
+        self, refs: Iterable[ContainerRef], columns: Sequence[str] = COLUMNS
+    ) -> Iterator[tuple[ContainerRef, list[Row]]]:
+        """The reviews of those of `refs` that have any, oldest first, with these `columns`.
+
+        Unpacked for many at a time, which costs a tenth, and never for all: rows take much memory.
+        """
+        known = iter([ref for ref in refs if ref in self._places])
+        table = self.rows[list(columns)]
+        while some := list(islice(known, _AT_A_TIME)):
+            places = [self._places[ref] for ref in some]
+            rows = iter(_plain(table.iloc[np.concatenate(places)]))
+            for ref, where in zip(some, places, strict=True):
+                yield ref, list(islice(rows, len(where)))
 
     @cached_property
     def decisions(self) -> list[Row]:
@@ -102,9 +136,11 @@ class Ledger:
         return _plain(self.rows[self.rows["entry"] == "decision"])
 
     @cached_property
-    def _places(self) -> dict[ContainerRef, Any]:
-        places = self.rows.groupby(KEY, observed=True, sort=False).indices
-        return {named(key): where for key, where in places.items()}
+    def _places(self) -> dict[ContainerRef, npt.NDArray[np.int64]]:
+        """Where the reviews of each container are."""
+        reviews = np.flatnonzero(self.rows["entry"] == "review")
+        groups = self.rows[KEY].iloc[reviews].groupby(KEY, observed=True, sort=False).indices
+        return {named(key): reviews[where] for key, where in groups.items()}
 
 
 def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
@@ -113,7 +149,7 @@ def make_ledger(parts: list[pd.DataFrame]) -> Ledger:
     if not kept:
         return no_ledger()
     rows = pd.concat(kept, ignore_index=True)
-    rows = rows.drop_duplicates([*KEY, "reviewed", "entry"], keep="last")
+    rows = rows.drop_duplicates([*KEY, "reviewed", "entry", "resource", "risk"], keep="last")
     return Ledger(rows.sort_values([*KEY, "reviewed"], kind="stable", ignore_index=True))
 
 
@@ -128,9 +164,7 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises `LedgerError` where one is missing or cannot be what it should be.
     """
-    frame = frame.assign(
-        **{name: None for name in (*_LATER, *_LATER_NUMBERS) if name not in frame.columns}
-    )
+    frame = frame.assign(**{name: None for name in _LATER if name not in frame.columns})
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise LedgerError(f"a ledger's table lacks the column(s) {', '.join(missing[:3])}")
@@ -197,5 +231,6 @@ def number(value: Any) -> float | None:
 
 def _plain(rows: pd.DataFrame) -> list[Row]:
     """Rows as mappings; whole numbers as floats, which hold them exactly up to eight pebibytes."""
-    plain = rows.astype(dict.fromkeys(_COUNTS, "float64")).replace({np.nan: None})
+    counts = [name for name in _COUNTS if name in rows]
+    plain = rows.astype(dict.fromkeys(counts, "float64")).replace({np.nan: None})
     return [dict(row) for row in plain.to_dict("records")]

@@ -29,6 +29,8 @@ from analyzer.recommend import Recommendation
 from analyzer.recommend.past import DEMANDED
 from analyzer.workload import ContainerRef
 
+_START = timedelta(minutes=30)
+
 
 def update(
     ledger: Ledger,
@@ -62,6 +64,9 @@ def update(
                 "oom_kills": r.evidence.oom_kills,
                 "throttled": r.evidence.throttled,
                 "leaks": int(r.findings.get("memory") == "leak"),
+                "killed_elsewhere": kills.get(index, NO_KILLS).elsewhere,
+                "starts": int(r.evidence.starts),
+                "start_peak": _start_peak(histories, index),
             }
             | _limit_hit(kills.get(index, NO_KILLS))
             | _run_hours(histories, index, r, held)
@@ -166,8 +171,11 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
     if not samples:
         return {}
     events = histories.events_of(index)
-    events = events[events["timestamp"] > pd.Timestamp(begin)]
-    counts = events["kind"].value_counts()
+    counts: Mapping[Any, int] = {}
+    if len(events):  # most containers have none, and looking is dear
+        counts = (
+            events.loc[events["timestamp"] > pd.Timestamp(begin), "kind"].value_counts().to_dict()
+        )
     peak = _worst(memory)
     return {
         "hours": (end - begin) / timedelta(hours=1),
@@ -191,6 +199,30 @@ def _limit_hit(kills: Kills) -> dict[str, Any]:
     if not kills.limits:
         return {}
     return {"killed_limit": int(max(kills.limits)), "fills": int(kills.fills)}
+
+
+def _start_peak(histories: Histories, index: int) -> float | None:
+    """The highest memory, in bytes, of the first half hour after the starts that the window saw."""
+    usage, length = histories.usage, 1 + -(-_START // histories.usage.step)
+    seen_from = int(usage.first.min()) if len(usage.first) else 0
+    events = histories.events_of(index)
+    again: dict[str, list[int]] = {}
+    if len(events):  # most containers have none, and looking is dear
+        ends = events[events["kind"].isin(["restart", "oom_kill"])]
+        steps = (ends["timestamp"] - pd.Timestamp(usage.start)) // usage.step
+        for pod, step in zip(ends["pod"], steps.tolist(), strict=True):
+            again.setdefault(pod, []).append(step)
+    peaks = []
+    for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
+        low, high = _ends(usage, series)
+        first = int(usage.first[series])
+        begins = [step - first for step in again.get(usage.pods[series], ())]
+        if first > seen_from:
+            begins.append(0)
+        for begin in begins:
+            part = usage.memory_bytes[low + max(begin, 0) : min(low + max(begin, 0) + length, high)]
+            peaks += part[~np.isnan(part)].tolist()
+    return max(peaks, default=None)
 
 
 def _ends(usage: Any, series: int) -> tuple[int, int]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.calibration import Learnt, calibrated, fit_past, judge_past, spend
+from analyzer.calibration import Learnt, Tally, calibrated, fit_past, judge_past, spend
 from analyzer.history import Histories, Skipped
-from analyzer.ledger import Ledger, no_ledger, recall
+from analyzer.ledger import Ledger, no_ledger, recall, tallies
 from analyzer.models import Demand, model_named
 from analyzer.models.censoring import cut_off
 from analyzer.models.rule import Peer
@@ -17,7 +17,7 @@ from analyzer.pipeline.method import Method
 from analyzer.quantity import Resources
 from analyzer.recommend import Bound, Recommendation, due_risks, recommend
 from analyzer.recommend.case import Past
-from analyzer.recommend.past import most_wanted, wanted_amounts
+from analyzer.recommend.past import most_of, most_wanted, wanted_amounts
 from analyzer.workload import ContainerRef
 
 Bounds = Mapping[ContainerRef, tuple[Bound, ...]]
@@ -30,6 +30,8 @@ class Decided:
     recommendations: list[Recommendation]
     skipped: list[Skipped]
     wanted: Mapping[ContainerRef, Resources]
+    last: Tally | None = None
+    """What came of what was stated a horizon ago."""
 
 
 def decide(
@@ -38,17 +40,30 @@ def decide(
     """State the demand, calibrate it on the cluster's own past, and apply the policy to it."""
     if not len(histories):
         return Decided([], list(histories.skipped), {})
-    return weigh(histories, learn_demand(histories, method), method, bounds, ledger)
+    known = learn_demand(histories, method, ledger)
+    return weigh(histories, known, method, bounds, ledger)
 
 
-def learn_demand(histories: Histories, method: Method) -> Learnt:
-    """The demand that the model states, calibrated where it learns; no policy is asked."""
+def learn_demand(histories: Histories, method: Method, ledger: Ledger | None = None) -> Learnt:
+    """The demand that the model states, calibrated where it learns; no policy is asked.
+
+    It learns from what came of its statements: within the window, and before it as the `ledger`
+    has it.
+    """
     model = model_named(method.model)
     demand = model.fit(histories, method.horizon)
     if isinstance(model, Peer):
         return Learnt(demand)
     reviews = fit_past(model, histories, method.horizon)
-    return calibrated(demand, reviews, judge_past(reviews, histories))
+    before = histories.meta.end - len(reviews) * method.horizon
+    older = tallies(
+        (ledger or no_ledger()).before(histories.meta.end),
+        histories.meta.cluster,
+        method.learnt_by,
+        before,
+        method.horizon,
+    )
+    return calibrated(demand, reviews, judge_past(reviews, histories), older)
 
 
 def weigh(
@@ -59,10 +74,14 @@ def weigh(
     ledger: Ledger | None = None,
 ) -> Decided:
     """Apply the policy of `method` to what is `known`."""
-    pasts = _pasts(histories, known.earlier, method, ledger or no_ledger())
+    ledger = ledger or no_ledger()
+    pasts = _pasts(histories, known.earlier, method, ledger)
     found, skipped = propose(histories, known.demand, method, bounds, pasts)
     wanted = wanted_amounts(histories, known.demand, method.policies)
-    return Decided(found, skipped, wanted)
+    for ref in [ref for ref in wanted if ref not in ledger.last and ref in pasts]:
+        # What earlier reviews would have wanted is to be remembered as if they had been held.
+        wanted[ref] = most_of(wanted[ref], pasts[ref].wanted)
+    return Decided(found, skipped, wanted, known.last)
 
 
 def _pasts(

@@ -32,6 +32,11 @@ class Method:
     """What a core and a GiB cost an hour by group of nodes, ``*`` for any."""
 
     @property
+    def learnt_by(self) -> str:
+        """Whose statements they are that the cluster's past is held against."""
+        return f"{self.model}, {self.horizon / timedelta(hours=1):g} h"
+
+    @property
     def digest(self) -> str:
         """What decides besides usage, as a short text: by another method a proposal is another."""
         decisive = (self.model, str(self.horizon), self.policies, self.risk_budget_cap)

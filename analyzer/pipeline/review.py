@@ -14,7 +14,15 @@ from analyzer.config import Config
 from analyzer.effect import idle_prices
 from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.landing import Beforehand, look_ahead
-from analyzer.ledger import Ledger, Outcome, no_ledger, read_ledger, score, update
+from analyzer.ledger import (
+    Ledger,
+    Outcome,
+    judged_rows,
+    no_ledger,
+    read_ledger,
+    score,
+    update,
+)
 from analyzer.models import DEFAULT_MODEL, Resource
 from analyzer.pipeline.decision import Bounds, Decided, decide
 from analyzer.pipeline.judgement import judge, packing_of
@@ -80,7 +88,9 @@ def reviewed(
         [r.ref for r in decided.recommendations],
         [s.ref for s in decided.skipped],
     )
-    rows = update(ledger, decided.recommendations, histories, decided.wanted, method.digest)
+    found = update(ledger, decided.recommendations, histories, decided.wanted, method.digest)
+    judged = judged_rows(decided.last, histories.meta.cluster, histories.meta.end, method.learnt_by)
+    rows = pd.concat([part for part in (found, judged) if len(part)]) if len(judged) else found
     packing = packing_of(decided.recommendations, histories, method)
     groups = [] if packing is None else [group.name for group in packing.groups]
     report = Report(

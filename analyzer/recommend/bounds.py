@@ -64,8 +64,12 @@ def killed(case: Case, amount: Quantity) -> Outcome:
     kills, now = case.facts.kills, case.now
     if case.resource != "memory" or now is None or amount >= now:
         return amount, ""
-    if kills.elsewhere:
-        return now, "it was killed while usage was far below its limit, so memory is not lowered"
+    before = case.facts.past.killed_elsewhere
+    if kills.elsewhere or before is not None:
+        when = "" if kills.elsewhere or before is None else f" (review of {before:%Y-%m-%d})"
+        return now, (
+            f"it was killed while usage was far below its limit{when}, so memory is not lowered"
+        )
     if kills.repeated is None or case.part == "limit":
         return amount, ""
     least = min(now, Memory.from_bytes(kills.repeated))

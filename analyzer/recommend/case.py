@@ -86,6 +86,8 @@ class Past:
     """The highest memory that any review remembers, however long ago."""
     open: Resources | None = None
     """What the last review proposed, where nobody has acted on it yet."""
+    accepted: bool = False
+    """Whether what holds was proposed by a review, or written by hand after one."""
     rejected: Mapping[TargetName, Quantity | None] = field(default_factory=dict)
     """What was proposed and refused, as long as it is to be left alone; None: to remove it."""
     refused: str = ""
@@ -98,6 +100,12 @@ class Past:
     """When a review first found that it fills whatever it gets; None where none did."""
     leaked: datetime | None = None
     """When a review last saw its memory leak; None where none did."""
+    killed_elsewhere: datetime | None = None
+    """When a review last saw it killed far below its limit; None where none did lately."""
+    started: datetime | None = None
+    """When a review last saw it start, as long as its peak is remembered."""
+    start_peak: Memory | None = None
+    """What the last starts that are remembered took."""
 
 
 NO_PAST = Past()
@@ -122,6 +130,9 @@ class Facts:
     """What the largest node can give to pods, as requests."""
     growth: Mapping[Resource, float] = field(default_factory=dict)
     """By how much usage clearly grows within the window, in logarithms per day."""
+    right: Mapping[TargetName, tuple[float, float]] = field(default_factory=dict)
+    """Cores or bytes at more and at less than the allowed risk, between which what was said earlier
+    is still right."""
     kills: Kills = NO_KILLS
     bounds: tuple[Bound, ...] = ()
     rooms: tuple[Room, ...] = ()
@@ -165,6 +176,13 @@ class Case:
     target: TargetName
     settled: Resources
     """As proposed so far, and as it is now where nothing is decided yet."""
+    along: bool = False
+    """Whether some other amount of the container is known to change."""
+
+    @property
+    def restarts_anyway(self) -> bool:
+        """Whether another amount changes, so that this one costs no restart of its own."""
+        return self.along or self.settled != self.facts.current
 
     @property
     def policy(self) -> Policy:
@@ -196,6 +214,14 @@ class Case:
         """What the model says, at the risk that is allowed."""
         level = self.facts.demand[self.target]
         return Cpu.from_cores(level) if self.resource == "cpu" else Memory.from_bytes(level)
+
+    @property
+    def still_right(self) -> tuple[Quantity, Quantity]:
+        """Between which amounts one that was said earlier is neither too risky nor too safe."""
+        least, most = self.facts.right[self.target]
+        if self.resource == "cpu":
+            return Cpu.from_cores(least), Cpu.from_cores(most)
+        return Memory.from_bytes(least), Memory.from_bytes(most)
 
     @property
     def request(self) -> Quantity | None:

@@ -29,6 +29,7 @@ from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
+from analyzer.recommend.past import RISKIER, SAFER
 from analyzer.recommend.pods import find_floors, find_rooms
 from analyzer.recommend.precedence import importances
 from analyzer.recommend.qos import changed_classes, steps_to_equal
@@ -254,6 +255,10 @@ def _gather(
 ) -> dict[int, Facts]:
     """What is known of each chosen container."""
     levels = {target: demand.at(_resource(target), risks[target]) for target in TARGETS}
+    riskier, safer = (
+        {target: demand.at(_resource(target), risks[target] * share) for target in TARGETS}
+        for share in (RISKIER, SAFER)
+    )
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
     important = importances(histories)
@@ -270,6 +275,7 @@ def _gather(
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
+            right={t: (float(riskier[t][index]), float(safer[t][index])) for t in TARGETS},
             kills=kills.get(index, NO_KILLS),
             admissions=admissions.get(histories.containers[index].namespace, {}),
             importance=important.get(histories.containers[index].workload_ref, Importance()),
@@ -308,10 +314,25 @@ def _recommend_one(
 def decide_amounts(
     facts: Facts, learned: Mapping[Resource, tuple[Step, ...]]
 ) -> tuple[Resources, dict[str, tuple[Step, ...]]]:
-    """All four amounts of a container with their trails, requests behind what was `learned`."""
+    """All four amounts of a container with their trails, requests behind what was `learned`.
+
+    Where usage grows and one amount changes, the others are asked once more: what would have to
+    follow soon comes along.
+    """
+    found = _decide_amounts(facts, learned, frozenset())
+    changed = frozenset(t for t in TARGETS if found[0].amount(t) != facts.current.amount(t))
+    if changed and any(facts.growth_of(resource) > 0 for resource in RESOURCES):
+        return _decide_amounts(facts, learned, changed)
+    return found
+
+
+def _decide_amounts(
+    facts: Facts, learned: Mapping[Resource, tuple[Step, ...]], changed: frozenset[TargetName]
+) -> tuple[Resources, dict[str, tuple[Step, ...]]]:
+    """The amounts, where those that are `changed` are known to change."""
     settled, trail = facts.current, dict[str, tuple[Step, ...]]()
     for target, plan in _PLANS:
-        case = Case(facts, target, settled)
+        case = Case(facts, target, settled, along=bool(changed - {target}))
         before = learned[case.resource] if case.part == "request" else ()
         amount, steps = follow(plan(case), case, before)
         settled, trail[target] = settled.with_amount(target, amount), tuple(steps)

@@ -118,7 +118,8 @@ def held(case: Case, amount: Quantity) -> Outcome:
 
 def start_unseen(case: Case, amount: Quantity) -> Outcome:
     """No lower limit on the strength of steady use: the change itself restarts the container."""
-    if case.now is None or amount >= case.now or case.facts.evidence.starts:
+    seen = case.facts.evidence.starts or case.facts.past.started is not None
+    if case.now is None or amount >= case.now or seen:
         return amount, ""
     return case.now, (
         "no start was seen, and a start may need more than steady use; once the new request has "

@@ -16,6 +16,7 @@ from analyzer.history import Histories
 from analyzer.models.demand import Array, Demand, Resource
 from analyzer.policy import Policies, Policy, round_up, worth_changing
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
+from analyzer.recommend.bounds import firm_share
 from analyzer.recommend.case import Case, Past
 from analyzer.recommend.step import Outcome, PolicyStep, text
 from analyzer.workload import ContainerRef
@@ -24,6 +25,10 @@ DEMANDED: tuple[TargetName, ...] = ("cpu_request", "memory_request", "memory_lim
 """The amounts that follow from demand."""
 SMALL_CUT, SMALL_RAISE = 0.25, 0.25
 """Smaller changes save little, and are sooner turned around by chance."""
+RISKIER, SAFER = 2.0, 0.25
+"""An open amount is right as long as its risk is between a quarter and twice of what is allowed,"""
+OFF, LITTLE = 0.25, 0.1
+"""or as long as it is less than a quarter too much, or a tenth too little."""
 MOVED = 0.2
 """A rejected change is proposed again once its amount differs by more than this share."""
 
@@ -80,6 +85,15 @@ def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -
     }
 
 
+def most_of(one: Resources, other: Mapping[TargetName, Quantity]) -> Resources:
+    """`one`, and where it has less of an amount than the `other`, that."""
+    for target, amount in other.items():
+        own = one.amount(target)
+        if own is not None and amount > own:
+            one = one.with_amount(target, amount)
+    return one
+
+
 def demanded_of(resources: Resources) -> dict[TargetName, Quantity]:
     """Those amounts of `resources` that follow from demand, where there are any."""
     amounts = {target: resources.amount(target) for target in DEMANDED}
@@ -112,6 +126,10 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
         room = round_up(past.peak.scale(case.policy.memory_limit_headroom))
         if most is None or room > most:
             most, reason = room, f"room above {text(past.peak)}, the highest peak remembered"
+    if case.target == "memory_request" and past.start_peak is not None:
+        start = round_up(past.start_peak)
+        if most is None or start > most:
+            most, reason = start, "its last start took as much, and the change makes it start again"
     if most is None or amount > most:
         most, reason = amount, ""
     longer = past.wanted_longer.get(case.target)
@@ -145,17 +163,58 @@ def confirmed(case: Case, amount: Quantity) -> Outcome:
 
 
 def still_right(case: Case, amount: Quantity) -> Outcome:
-    """An open proposal stays as it is until it is off by what is worth a change."""
-    open_ = case.facts.past.open
-    before = None if open_ is None else open_.amount(case.target)
-    if before is None or case.now is None or before in (amount, case.now):
+    """What lies open or was accepted stays until it has become wrong; so does what was left alone.
+
+    Too little is wrong where a tenth more is wanted and the risk is more than twice what is
+    allowed (a limit does not wait for that), or where something other than demand asks for a
+    quarter more. Too much is wrong where no review of the last weeks wanted more than four fifths
+    of it, and its risk is less than a quarter of what is allowed. What a limit cut off is always
+    worth saying anew.
+    """
+    before, why = _said(case)
+    if before is None or case.now is None or amount == before:
         return amount, ""
-    # As far off upwards as downwards, but for a limit: above it lies a kill.
-    high, low = max(before, amount), min(before, amount)
-    wrong = worth_changing(high, low, case.policy)
-    if wrong or (case.target == "memory_limit" and worth_changing(before, amount, case.policy)):
+    if case.target == "memory_limit" and case.policy.memory_limit == "request":
+        return amount, ""  # it follows a request that has stayed already
+    judge = _too_little if amount > before else _too_much
+    if judge(case, before, amount):
         return amount, ""
-    return before, "as already proposed: what changed since is too small to say it anew"
+    return before, f"{why}: what changed since does not make it wrong"
+
+
+def _said(case: Case) -> tuple[Quantity | None, str]:
+    """What was said last and stands: open as it was proposed, or accepted.
+
+    A limit that was accepted is no anchor: below one that is a little too low lies a kill. Nor is a
+    request that growth has left behind, where the container restarts anyway.
+    """
+    past = case.facts.past
+    if past.open is not None:
+        return past.open.amount(case.target), "as already proposed"
+    grows = case.facts.growth_of(case.resource) > 0
+    if past.accepted and case.part == "request" and not (grows and case.restarts_anyway):
+        return case.now, "as accepted"
+    return None, ""
+
+
+def _too_little(case: Case, before: Quantity, amount: Quantity) -> bool:
+    """Whether `before` has come to be less than is needed, now that `amount` is wanted."""
+    if case.facts.cut_off(case.resource):
+        return worth_changing(before, amount, case.policy)
+    more = amount > before.scale(1 + LITTLE)
+    if case.target == "memory_limit" or not more:
+        return more
+    if case.demand.scale(firm_share(case.facts)) <= before:  # something else asks for more
+        return amount > before.scale(1 + OFF)
+    return case.still_right[0].scale(firm_share(case.facts)) > before
+
+
+def _too_much(case: Case, before: Quantity, amount: Quantity) -> bool:
+    """Whether `before` is far more than what any review of the last weeks wanted."""
+    wanted = case.facts.past.wanted.get(case.target, amount)
+    return before > max(amount, wanted).scale(1 + OFF) and before > case.still_right[1].scale(
+        firm_share(case.facts)
+    )
 
 
 def refused(case: Case, amount: Quantity) -> Outcome:

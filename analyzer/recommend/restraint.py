@@ -49,7 +49,7 @@ def ahead(case: Case, amount: Quantity) -> Outcome:
 
 def _is_due(case: Case, now: Quantity, amount: Quantity, most: Quantity) -> bool:
     """Whether growth calls for a raise now, or soon where something is changed anyway."""
-    if case.settled != case.facts.current:
+    if case.restarts_anyway:
         return most > now and worth_changing(now, most, case.policy)
     return amount > now and (
         case.target == "memory_limit" or worth_changing(now, round_up(amount), case.policy)

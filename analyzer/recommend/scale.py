@@ -173,7 +173,7 @@ class _Pod:
         if sum(t.container == self.target.container for t in twice) > 1:
             return f"{said} and at others: which one counts is not told"
         if not self.target.place:
-            why = self.target.problem or "where its target stands in Git is not known"
+            why = self.target.problem or "no repository was looked at for it (--repo)"
             return f"{said}, and both are to move together: {why}"
         return ""
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from analyzer.escape import markdown
 from analyzer.ledger.outcome import Outcome, overruns
 from analyzer.plots.text import counted, percent
-from analyzer.recommend import TARGETS
 from analyzer.report import MONTHS
+from analyzer.workload import ContainerRef
 
 _WORDS = {
     "cpu_request": "CPU was above the request for {} of the time ({} promised)",
@@ -18,15 +18,20 @@ _WORDS = {
 }
 
 
-def promises(outcomes: Sequence[Outcome], files: Mapping[str, str] = {}) -> str:
-    """What merged changes promised and what happened; those that harmed, with the way back.
+def promises(
+    outcomes: Sequence[Outcome],
+    instead: Mapping[ContainerRef, str],
+    files: Mapping[str, str] = {},
+) -> str:
+    """What merged changes promised and what happened.
 
-    `files` are the charts to be opened, as `Report.files` names them.
+    Those that harmed come first, with the way back and what is proposed `instead`. `files` are the
+    charts to be opened, as `Report.files` names them.
     """
     if not outcomes:
         return ""
     harmed = [
-        _harm(outcome, files.get(f"{MONTHS}{outcome.ref}"))
+        _harm(outcome, instead.get(outcome.ref, ""), files.get(f"{MONTHS}{outcome.ref}"))
         for outcome in outcomes
         if outcome.harmed
     ]
@@ -38,7 +43,7 @@ def promises(outcomes: Sequence[Outcome], files: Mapping[str, str] = {}) -> str:
     return "\n\n".join(parts)
 
 
-def _harm(outcome: Outcome, chart: str | None) -> str:
+def _harm(outcome: Outcome, instead: str, chart: str | None) -> str:
     seen = []
     if outcome.kills:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
@@ -50,7 +55,8 @@ def _harm(outcome: Outcome, chart: str | None) -> str:
     whose = "as proposed" if outcome.origin == "proposed" else "changed by hand"
     return (
         f"- {linked}: {' and '.join(seen)} since {outcome.merged:%Y-%m-%d} "
-        f"({whose}). To take it back: {way_back(outcome)}."
+        f"({whose}). To take it back: {outcome.way_back}. "
+        + (f"Proposed instead: {instead}." if instead else "Nothing is proposed instead.")
     )
 
 
@@ -60,18 +66,6 @@ def slower_text(outcome: Outcome) -> list[str]:
         return []
     now, before = (f"{hours:.1f} h" for hours in (outcome.run_hours, outcome.run_hours_before))
     return [f"runs that take {now} instead of {before}"]
-
-
-def way_back(outcome: Outcome) -> str:
-    """The amounts as they were before, where they differ: ``memory limit 1Gi → 2Gi``."""
-    changes = []
-    for target in TARGETS:
-        now, before = getattr(outcome.now, target), getattr(outcome.before, target)
-        if now != before:
-            texts = ["none" if amount is None else str(amount) for amount in (now, before)]
-            name = target.replace("cpu", "CPU").replace("_", " ")
-            changes.append(f"{name} {' → '.join(texts)}")
-    return ", ".join(changes)
 
 
 def _in_sum(outcomes: Sequence[Outcome]) -> str:

@@ -36,7 +36,7 @@ def write_summary(report: Report) -> dict[str, bytes]:
         _warnings(report),
         _notices(report),
         _verdicts(report),
-        promises(report.outcomes, report.files),
+        promises(report.outcomes, report.instead, report.files),
         _evidence(report),
         as_markdown(pressure(report)),
         as_markdown(groups(report)),

@@ -9,7 +9,8 @@ request. Columns: containers times weeks; weeks with a kill, with one that the f
 have survived (harm), and as stated; share of the time in which the worst pod wanted more CPU than
 it requested; requests over what foresight would have given; changes and reversals per container
 and month; share of container-weeks that change from the seventh week on; most reversals of one
-container; largest amounts over need; amounts above the node; open proposals that change in a week.
+container within half a year; largest amounts over need; amounts above the node; open proposals
+that change in a week.
 """
 
 from __future__ import annotations

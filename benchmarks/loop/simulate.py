@@ -29,6 +29,8 @@ TARGETS = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 SETTLED = 6
 """From this week on decisions are expected to have settled."""
 
+HALF_YEAR = 26
+
 Merge = Literal["all", "late", "some", "none", "rejected", "edited"]
 MERGES: tuple[Merge, ...] = ("all", "late", "some", "none", "rejected", "edited")
 
@@ -66,7 +68,16 @@ class Actor:
     moved: dict[str, int] = field(default_factory=dict)
     """Which way each amount moved last."""
     open: Resources | None = None
-    reversals: int = 0
+    turned: list[int] = field(default_factory=list)
+    """The weeks in which an amount moved the other way than before."""
+
+    @property
+    def most_reversals(self) -> int:
+        """How often it turned around within half a year, at most."""
+        within = [
+            sum(0 <= week - since < HALF_YEAR for week in self.turned) for since in self.turned
+        ]
+        return max(within, default=0)
 
 
 @dataclass
@@ -87,6 +98,7 @@ class Score:
     late_weeks: int = 0
     reversals: int = 0
     most_reversals: int = 0
+    """The most of one container within half a year."""
     most_over: float = 0.0
     most_requested_over: float = 0.0
     above_node: int = 0
@@ -166,7 +178,7 @@ def simulate(
         found = adviser(seen)
         proposals = {name: p for ref, p in sorted(found.items()) for name in [owners[ref]]}
         waiting += _merge(score, actors, proposals, week, plan)
-    score.most_reversals = max((actor.reversals for actor in actors.values()), default=0)
+    score.most_reversals = max((actor.most_reversals for actor in actors.values()), default=0)
     return score
 
 
@@ -262,7 +274,7 @@ def _apply(score: Score, actor: Actor, proposal: Proposal, week: int, plan: Plan
         turned |= actor.moved.get(target, way) != way
         actor.moved[target] = way
     score.reversals += turned
-    actor.reversals += turned
+    actor.turned += [week] * turned
     memory = [amount for amount in (new.memory_request, new.memory_limit) if amount is not None]
     score.above_node += max(memory, default=0) > NODE_MIB or (new.cpu_request or 0) > NODE_CORES
     new.since, new.generation = week, old.generation + 1

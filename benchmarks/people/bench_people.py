@@ -293,9 +293,8 @@ class Reviews:
             self._breach("two pull requests of one branch", opened)
         moves = {outcome.move.branch: outcome.move for outcome in done.outcomes}
         home.counts.update(f"run: {move.verb}" for move in moves.values())
-        own = [b for b in opened if b not in home.edited]
-        if len(own) > self.config.forge.most_open + sum(m.verb == "keep" for m in moves.values()):
-            self._breach("too many are open", len(own))
+        if len(opened) > self.config.forge.most_open:
+            self._breach("too many are open", len(opened))
         proposed = {p.workload for m in moves.values() if m.wanted for p in m.wanted.promises}
         if lost := set(wanted) - proposed:
             self._breach("a change is in no pull request and on no list", lost)

@@ -594,15 +594,19 @@ def test_a_merged_one_is_told_what_came_of_it_once_a_time(
 
 
 def test_harm_is_said_at_once(forge: Standin, checkout: Path) -> None:
-    """A kill does not wait for the week to end, and names what was there before."""
+    """A kill does not wait for the week to end, and stands beside both ways out."""
     deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
     forge.merge(1)
-    past = Past(MERGED + timedelta(days=1), (happened("sonarr", 900, weeks=0.1, kills=2),))
+    came = happened("sonarr", 900, weeks=0.1, kills=2)
+    instead = {came.ref: "memory limit 1Gi → 3Gi"}
+    past = Past(MERGED + timedelta(days=1), (came,), instead)
     for _ in range(2):
         deliver([], "home", desk(forge, checkout, dashboard=True), past)
     (comment,) = forge.pulls[0].comments
     assert "done harm" in comment and "OOM-killed 2 times" in comment
-    assert "memory request 2Gi" in comment
+    assert "Revert this pull request, or merge what is proposed instead" in comment
+    assert "To take it back: memory request" in comment
+    assert "→ 2Gi. Proposed instead: memory limit 1Gi → 3Gi." in comment
     assert "1 merged change: memory above the request: 10.0% stated, 0.0% came" in (
         forge.issues[0]["body"].replace("\\", "")
     )

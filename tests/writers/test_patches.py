@@ -13,9 +13,12 @@ from analyzer.history import Skipped
 from analyzer.output import write_files
 from analyzer.quantity import Resources
 from analyzer.recommend import Recommendation
+from analyzer.recommend.recommendation import Companion
+from analyzer.spec import Spot
 from analyzer.writers.json6902 import write_json6902
 from analyzer.writers.kubectl import write_kubectl
 from analyzer.writers.kustomize import write_kustomize
+from analyzer.writers.resize import write_resize
 from tests.samples import recommendation, ref, report, resources
 
 NOW = resources("1", "1Gi", "2", "2Gi")
@@ -95,6 +98,61 @@ def test_kustomize_changes_just_the_container_meant(
         "limits": {"memory": "768Mi", "nvidia.com/gpu": "1"},
     }
     assert after == expected
+
+
+SCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "metrics": [
+            {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 60}}}
+        ],
+    },
+}
+TARGET = "/spec/metrics/0/resource/target/averageUtilization"
+
+
+def scaled(spot: Spot | None, *along: str) -> Recommendation:
+    """A change that goes together with the target of its HPA, from 60 % to 75 %."""
+    refs = along or (str(ref("app")),)
+    companion = Companion("scale target", "web", "cpu", "60", "75", "why", None, refs, "", spot)
+    return replace(changed(), companions=(companion,))
+
+
+HPA_SPOT = Spot("autoscaling/v2", "HorizontalPodAutoscaler", "web", TARGET)
+
+
+def test_the_target_of_an_autoscaler_is_patched_along(kubectl: Path, tmp_path: Path) -> None:
+    """One Component changes both; the script changes the target first, where it is as it was."""
+    of = report(scaled(HPA_SPOT))
+    after = build(kubectl, tmp_path, [workload("Deployment"), SCALER], write_kustomize(of))
+    metrics = next(m for m in after if m["kind"] == SCALER["kind"])["spec"]["metrics"]
+    assert metrics[0]["resource"]["target"] == {"averageUtilization": 75}
+    lines = write_kubectl(of)["patches/kubectl.sh"].decode().splitlines()[4:]
+    assert lines[0].startswith("kubectl patch horizontalpodautoscaler.autoscaling/web")
+    assert f'"op": "test", "path": "{TARGET}", "value": 60' in lines[0]
+    assert lines[1].startswith("kubectl set resources")
+    resize = write_resize(of)
+    assert list(resize) == ["patches/resize.sh"]
+    assert b"changes with it, which a resize cannot do" in resize["patches/resize.sh"]
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (scaled(None), "which object has it is not known"),
+        (scaled(replace(HPA_SPOT, name="$(id)")), "is not a Kubernetes name"),
+        (scaled(HPA_SPOT, str(ref("app")), str(ref("side"))), "not among the changes"),
+    ],
+)
+def test_no_patch_is_written_without_what_goes_along(found: Recommendation, reason: str) -> None:
+    """Both or none, in every form of patch."""
+    assert list(write_kustomize(report(found))) == ["patches/kustomize/kustomization.yaml"]
+    assert reason in write_json6902(report(found))[LEFT_OUT].decode()
+    script = write_kubectl(report(found))["patches/kubectl.sh"].decode()
+    assert reason in script and "\nkubectl" not in script
 
 
 def test_kustomize_reaches_init_containers(kubectl: Path, tmp_path: Path) -> None:
