@@ -29,7 +29,8 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # no other thread may set a handler
         return
-    signals = (signal.SIGTERM, signal.SIGINT)
+    # What a shell has a job in the background ignore stays ignored.
+    signals = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, _end) for number in signals}
     try:
         yield

@@ -243,7 +243,7 @@ class Tally:
 def judge(place: Place, done: Done, before: bytes) -> Iterator[str]:
     """What a run under a fault did that it must not do."""
     if done.code == HUNG:
-        yield f"it hangs: {done.said[-3000:]}"
+        yield f"it hangs: {done.said.partition('Fatal Python error')[2][:2000]}"
     elif "Traceback" in done.said:
         yield f"a traceback: {done.said[-300:]}"
     if TOKEN in done.said:

@@ -209,6 +209,23 @@ def test_a_signal_ends_it_in_order(
     assert (process.returncode, said) == (code, words)
 
 
+_IGNORED = """
+import os, signal
+from analyzer.cli.stopping import stoppable
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+with stoppable():
+    os.kill(os.getpid(), signal.SIGINT)
+print("went on")
+"""
+
+
+def test_an_interrupt_that_is_ignored_stays_so() -> None:
+    """A shell has jobs in the background ignore it: Ctrl-C is meant for another."""
+    words = [sys.executable, "-c", _IGNORED]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
 _HANGS = """
 import os, signal, threading
 from concurrent.futures import ThreadPoolExecutor
