@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from analyzer.gitops.reach import overlay
 from analyzer.gitops.reach.kustomization import Kustomizations
 from analyzer.gitops.reach.objects import Object
-from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, join
+from analyzer.gitops.reach.repository import join
 from analyzer.gitops.reach.route import Arrival, Patch, Route, Steering, told_suspended
 from analyzer.gitops.text.tree import Node
 
@@ -168,15 +167,10 @@ class FluxKustomizations:
         if self.repository.kustomization(folder) is not None or folder in self.repository.files:
             self._kustomizations.take_folder(folder, route, depth)
             return
-        prefix = f"{folder}/" if folder else ""
-        nested = sorted(
-            str(PurePosixPath(name).parent)
-            for name in self.repository.files
-            if name.startswith(prefix) and PurePosixPath(name).name in KUSTOMIZATION_FILES
-        )
-        tops = [f for f in nested if not any(f.startswith(f"{other}/") for other in nested)]
-        for name in self.repository.files:
-            if name.startswith(prefix) and not any(name.startswith(f"{top}/") for top in tops):
-                self._kustomizations.take_file(name, route, depth)
-        for top in tops:
+        files, below = self.repository.without_kustomization(folder)
+        steered = route.steering is not None and route.steering.overlay != "{}"
+        plain = replace(route, top=folder) if steered else route
+        for name in files:
+            self._kustomizations.take_file(name, plain, depth)
+        for top in below:
             self._kustomizations.take_folder(top, route, depth + 1)

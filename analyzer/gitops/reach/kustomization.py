@@ -213,10 +213,16 @@ _NAMING = ("/metadata/name", "/spec/targetNamespace", "/spec/releaseName")
 
 def _targets(file: str, entry: Node) -> Iterator[Replacement]:
     for target in entry.sequence("targets"):
-        wanted = {k: v.value for k, v in target.mapping("select") if v.kind == "scalar"}
-        wanted = {key: re.escape(value) for key, value in wanted.items()}
+        wanted = _literal(target.at("select"))
+        rejected = tuple(map(_literal, target.sequence("reject")))
         for field in target.sequence("fieldPaths"):
-            yield Replacement(file, wanted, field.value)
+            yield Replacement(file, wanted, field.value, rejected)
+
+
+def _literal(selector: Node | None) -> dict[str, str]:
+    """What a selector of `replacements` asks for, whose values are no patterns."""
+    stated = [] if selector is None else selector.mapping()
+    return {key: re.escape(node.value) for key, node in stated if node.kind == "scalar"}
 
 
 def _renames(patch: Patch) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from analyzer.errors import GitOpsError
 from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.reach.foreign import TEMPLATE, concerns_clusters, is_ytt, tool_of
-from analyzer.gitops.text.tree import Document, YamlError, parse, walk
+from analyzer.gitops.text.tree import Document, Node, YamlError, parse, walk
+from analyzer.kinds import KINDS
 
 KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MAX_BYTES = 1024 * 1024
@@ -55,6 +56,22 @@ class Repository:
                 found.add(parent)
                 parent = str(PurePosixPath(parent).parent)
         return frozenset(found)
+
+    def without_kustomization(self, folder: str) -> tuple[list[str], list[str]]:
+        """What kustomize-controller takes of a folder that has no kustomization of its own.
+
+        The files at and below it, and the outermost folders below that are kustomizations.
+        """
+        prefix = f"{folder}/" if folder else ""
+        names = [name for name in self.files if name.startswith(prefix)]
+        nested = sorted(
+            str(PurePosixPath(name).parent)
+            for name in names
+            if PurePosixPath(name).name in KUSTOMIZATION_FILES
+        )
+        tops = [f for f in nested if not any(f.startswith(f"{other}/") for other in nested)]
+        plain = [n for n in names if not any(n.startswith(f"{top}/") for top in tops)]
+        return plain, tops
 
     def kustomization(self, folder: str) -> str | None:
         """The file that makes a folder a kustomization; None where it has none."""
@@ -210,7 +227,7 @@ def _parsed(name: str, text: str) -> Source | str | None:
         return str(err)
     if is_ytt(text):
         return "a template of ytt"
-    if "{{" in text and any(map(_has_action, documents)):
+    if "{{" in text and any(_has_action(each) or _is_template(each.root) for each in documents):
         return TEMPLATE
     return Source(name, text, documents)
 
@@ -223,6 +240,18 @@ def _has_action(document: Document) -> bool:
         if node.kind == "mapping" and node.flow
         for key, _ in node.entries
     )
+
+
+def _is_template(node: Node) -> bool:
+    """Whether an object has ``{{ ... }}`` where the API takes none: in its name or an image."""
+    kind = node.text("kind")
+    if kind is None or node.text("apiVersion") is None:
+        return False
+    texts = [node.text("metadata", key) for key in ("name", "namespace")]
+    for pod in (known.pod_path for known in KINDS if known.name == kind and known.pod_path):
+        for group in ("containers", "initContainers"):
+            texts += [each.text("image") for each in node.sequence(*pod, group)]
+    return any("{{" in text for text in texts if text is not None)
 
 
 def is_templated(file: str, repository: Repository) -> bool:

@@ -51,10 +51,13 @@ class Replacement:
     file: str
     target: Mapping[str, str]
     field: str
+    rejected: tuple[Mapping[str, str], ...] = ()
+    """Which of these objects are left out; a target that says nothing leaves out none."""
 
     def applies_to(self, found: Object, namespace: str | None) -> bool:
         """Whether the field is overwritten in `found`."""
-        return selects(self.target, found, namespace)
+        rejected = any(one and selects(one, found, namespace) for one in self.rejected)
+        return selects(self.target, found, namespace) and not rejected
 
 
 @dataclass(frozen=True, slots=True)

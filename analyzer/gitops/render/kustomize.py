@@ -6,10 +6,11 @@ import json
 import posixpath
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from analyzer.gitops.reach.builder import Built
+from analyzer.gitops.reach.objects import objects_of
 from analyzer.gitops.reach.repository import KUSTOMIZATION_FILES, Repository, inside, join
 from analyzer.gitops.render.program import RenderError, as_json, kustomize_version, run
 from analyzer.gitops.render.rendering import Rendering, read_rendering
@@ -111,9 +112,17 @@ class Kustomize:
         where.mkdir(exist_ok=True)
         named = added.pop("components", [])
         components = [f"../repository/{path}" for path in named] if isinstance(named, list) else []
-        kustomization = {"resources": [f"../repository/{folder}"], "components": components}
+        resources = [f"../repository/{path}" for path in self._taken(folder)]
+        kustomization = {"resources": resources, "components": components}
         (where / "kustomization.yaml").write_text(as_json({**kustomization, **added}), "utf-8")
         return where
+
+    def _taken(self, folder: str) -> Sequence[str]:
+        """A folder, or what stands for it where it has no kustomization of its own."""
+        if self._repository.kustomization(folder) is not None:
+            return [folder]
+        files, below = self._repository.without_kustomization(folder)
+        return [*(f for f in files if any(objects_of(self._repository.files[f]))), *below]
 
     def _write(self, texts: Mapping[str, str]) -> None:
         for file, text in texts.items():
@@ -130,7 +139,11 @@ class Kustomize:
         plain files that generators read are put there.
         """
         file = self._repository.kustomization(folder)
-        if file is None or file in seen:
+        if file is None:
+            for below in self._repository.without_kustomization(folder)[1]:
+                yield from self._missing(below, seen)
+            return
+        if file in seen:
             return
         seen.add(file)
         text = self._texts[file]

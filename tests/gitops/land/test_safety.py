@@ -216,6 +216,30 @@ def test_replacements_that_overwrite_an_amount_are_named(plant: Plant, tools: To
     )
 
 
+def test_replacements_say_nothing_of_what_they_reject(plant: Plant, tools: Tools) -> None:
+    """An object that a target leaves out keeps its own amount, and its manifest is the place."""
+    root = plant(
+        {
+            "web.yaml": WEB,
+            "api.yaml": WEB.replace("name: web", "name: api"),
+            "kustomization.yaml": """
+                resources: [web.yaml, api.yaml]
+                configMapGenerator: [{name: sizes, literals: [mem=700Mi]}]
+                replacements:
+                  - source: {kind: ConfigMap, name: sizes, fieldPath: data.mem}
+                    targets:
+                      - select: {kind: Deployment}
+                        reject: [{name: web}]
+                        fieldPaths:
+                          - spec.template.spec.containers.*.resources.requests.memory
+                """,
+        }
+    )
+    found = plan(root, change(), tools=tools)
+    assert list(found.edits) == ["web.yaml"]
+    assert "1 of 2 containers changed" in str(edited(found).proof)
+
+
 def test_an_edit_that_rendering_shows_to_have_no_effect_is_refused(
     plant: Plant, tools: Tools
 ) -> None:
@@ -375,8 +399,14 @@ def test_a_kustomization_is_built_without_any_controller(plant: Plant, tools: To
     assert edited(plan(root, change(workload="my-web"), tools=tools)).proof.changed == 1
 
 
-def test_what_flux_adds_is_part_of_the_build(plant: Plant, tools: Tools) -> None:
-    """Patches of a Flux Kustomization come on top of the folder, and are edited and rendered."""
+@pytest.mark.parametrize("kustomization", ["resources: [web.yaml]\n", None])
+def test_what_flux_adds_is_part_of_the_build(
+    plant: Plant, tools: Tools, kustomization: str | None
+) -> None:
+    """Patches of a Flux Kustomization come on top of the folder, and are edited and rendered.
+
+    Of a folder without a kustomization it takes all objects below, and kustomizations further down.
+    """
     root = plant(
         {
             "clusters/home/sync.yaml": flux("flux-system", "./clusters/home"),
@@ -398,12 +428,16 @@ def test_what_flux_adds_is_part_of_the_build(plant: Plant, tools: Tools) -> None
                                 - name: app
                                   resources: {requests: {memory: 256Mi}}
                 """,
-            "apps/kustomization.yaml": "resources: [web.yaml]\n",
             "apps/web.yaml": WEB,
+            "apps/values.yaml": "replicas: 2\n",
+            "apps/api/kustomization.yaml": "resources: [api.yaml]\n",
+            "apps/api/api.yaml": WEB.replace("name: web", "name: api"),
+            **({"apps/kustomization.yaml": kustomization} if kustomization else {}),
         }
     )
     found = edited(plan(root, change(now="256Mi"), tools=tools))
     assert found.place.file == "clusters/home/apps.yaml"
+    assert found.proof.containers == (1 if kustomization else 2)
     assert found.proof.changed == 1
 
 
@@ -496,12 +530,32 @@ def test_an_amount_that_a_person_has_just_changed_is_left_alone(plant: Plant) ->
     assert type(stated_already.outcomes[0]).__name__ == "Unchanged"
 
 
-def test_a_template_is_not_edited_as_a_manifest(plant: Plant) -> None:
-    """A bare action happens to parse as YAML; a quoted one is a text like any other."""
-    root = plant({"web.yaml": WEB.replace("image: x", "image: {{ .Values.image }}")})
+@pytest.mark.parametrize(
+    ("stands", "instead"),
+    [
+        ("image: x", "image: {{ .Values.image }}"),
+        ("image: x", 'image: "{{ .Values.image }}"'),
+        ("namespace: shop", 'namespace: "{{ .Release.Namespace }}", labels: {app: web}'),
+    ],
+)
+def test_a_template_is_not_edited_as_a_manifest(plant: Plant, stands: str, instead: str) -> None:
+    """It happens to parse as YAML, but says what no object of a cluster may."""
+    root = plant({"web.yaml": WEB.replace(stands, instead)})
     assert "web.yaml names it: a template" in reason(plan(root, change()))
-    quoted = WEB.replace("image: x", 'image: "{{ .Values.image }}"')
-    (root / "web.yaml").write_text(textwrap.dedent(quoted))
+
+
+def test_braces_in_a_text_make_no_template(plant: Plant) -> None:
+    """Alerts and programs have templates of their own, which a manifest carries as text."""
+    alert = """
+        kind: ConfigMap
+        apiVersion: v1
+        metadata: {name: alert, namespace: shop}
+        data: {text: "{{ $value }}"}
+        """
+    web = WEB.replace("image: x", 'image: x\n              args: ["--format={{ .Name }}"]')
+    root = plant({"web.yaml": web})
+    with (root / "web.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"---{textwrap.dedent(alert)}")
     edited(plan(root, change()))
 
 
