@@ -37,6 +37,7 @@ MAKERS: tuple[tuple[str, ...], ...] = (
 # Kubernetes generates names of five of these; they make no word.
 _GENERATED = re.compile(r"[bcdfghjklmnpqrstvwxz2456789]{5}")
 _DIGEST = re.compile(r"(?=(?:.*\d){2})(?=.*[a-z])[a-z0-9]{8,}")
+_UUID = re.compile(r"-?\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _NUMBER = re.compile(r"v?\d+")
 _LONG_NUMBER = re.compile(r"\d{3,}")
 _NAMED = ("namespace", "workload_kind", "workload")
@@ -143,15 +144,16 @@ def stem(name: str, *, counted: bool) -> str:
     """`name` without the parts that were generated; empty where none was, or nothing is left.
 
     Generated are, at the end, five of the letters that Kubernetes takes and numbers (short ones
-    only where `counted`: ``backup-2`` may be a name), and anywhere digests and long numbers.
+    only where `counted`: ``backup-2`` may be a name), and anywhere UUIDs, digests and long numbers.
     """
-    parts = name.split("-")
-    kept = [part for part in parts if not (_DIGEST.fullmatch(part) or _LONG_NUMBER.fullmatch(part))]
+    rest = [part for part in _UUID.sub("", name).split("-") if part]
+    kept = [part for part in rest if not (_DIGEST.fullmatch(part) or _LONG_NUMBER.fullmatch(part))]
     while len(kept) > 1 and (
         _GENERATED.fullmatch(kept[-1]) or (counted and _NUMBER.fullmatch(kept[-1]))
     ):
         kept.pop()
-    return "" if kept == parts or not kept else "-".join(kept)
+    found = "-".join(kept)
+    return "" if found == name else found
 
 
 def repository(image: str) -> str:
