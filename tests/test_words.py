@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from analyzer.cli import main
+from analyzer.models.demand import Step
 from analyzer.recommend.codes import CODES
 from analyzer.report import load_report
 from analyzer.writers.explanation import explanation
 from analyzer.writers.glossary import STEPS
+from tests.samples import recommendation, report, resources
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample-data"
 OURS = re.compile(r"\b(?:outlooks?|calibrat\w*|drift\w*|due)\b|\bday (?:\d+|\{\}) of\b", re.I)
@@ -104,3 +107,18 @@ def test_every_changed_amount_has_its_reason(told: dict[str, str]) -> None:
     for _, _, _, *amounts, why in (row for row in rows if len(row) == 8):
         for title, amount in zip(titles, amounts, strict=True):
             assert ("→" in amount) == (f"{title}: " in why), (title, why)
+
+
+def test_an_explanation_spells_each_amount_with_one_unit() -> None:
+    """Millicores carry their own; what is whole cores says so, also where it is taken away."""
+    limit = (
+        Step("demand", "", "1.5", "for the test"),
+        Step("round", "1.5", "500m", "for the test"),
+        Step("remove", "500m", "", "for the test"),
+        Step("remove", "2", "", "for the test"),
+    )
+    made = recommendation(resources("1"), resources("1"))
+    made = replace(made, trail={**made.trail, "cpu_limit": limit})
+    lines = [line.strip().partition("  ")[0] for line in explanation(report(made)).splitlines()]
+    told = [line for line in lines if line[:1].isdigit()]
+    assert told == ["100m", "1.5 cores", "1.5 -> 500m", "500m", "2 cores", "100m", "100m"]

@@ -324,7 +324,8 @@ def _memory_trails(
 ) -> tuple[tuple[Step, ...], ...]:
     peaks, floors = histories.daily.memory_peak, kill_floors(histories)
     learnt = (
-        f"as {jumps.weeks} earlier weeks of single containers here, and others, suggest"
+        f"as {jumps.weeks} earlier week{'s' * (jumps.weeks != 1)} of single containers here, "
+        "and others, suggest"
         if jumps.weeks
         else "as clusters elsewhere suggest: there is too little history here to learn from"
     )

@@ -49,7 +49,8 @@ def _lines(of: Recommendation, model: str) -> Iterator[str]:
 def _step(step: Step, target: TargetName) -> str:
     """``1.31 -> 1.4 cores  round amount: up to an amount a person would write [round]``."""
     amounts = dict.fromkeys(part for part in (step.before, step.after) if part)
-    unit = " cores" if target.startswith("cpu") and amounts and not step.after.endswith("m") else ""
+    last = next(reversed(amounts), "")
+    unit = " cores" if target.startswith("cpu") and last and not last.endswith("m") else ""
     words = step_words(step.name)
     code = "" if words == step.name else f" [{step.name}]"
     return f"{' -> '.join(amounts) + unit:<20} {words}: {step.reason}{code}"
