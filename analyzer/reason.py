@@ -34,10 +34,14 @@ def why_changed(recommendation: Recommendation) -> dict[TargetName, str]:
     changed = [target for target in TARGETS if now.amount(target) != new.amount(target)]
     found = {target: _why(recommendation, target) for target in changed}
     if "memory_request" in found and "memory_limit" in found:
-        # What was seen stands beside the request already.
-        seen = f"{found['memory_request']}; "
-        found["memory_limit"] = found["memory_limit"].removeprefix(seen)
+        found["memory_limit"] = _beyond(found["memory_limit"], found["memory_request"])
     return found
+
+
+def _beyond(told: str, before: str) -> str:
+    """What `told` says that is not said in `before`, which stands beside it; all where nothing."""
+    known = set(before.split("; "))
+    return "; ".join(part for part in told.split("; ") if part not in known) or told
 
 
 def _shown(amount: Cpu | Memory | None) -> str:

@@ -121,7 +121,9 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
     if now is None or amount >= now:
         return amount, ""
     most = past.wanted.get(case.target)
-    reason = f"as much was wanted within the last {_span(past.span)}; it falls once that has passed"
+    reason = (
+        f"reviews of the last {_span(past.span)} wanted as much; lowered once they no longer do"
+    )
     if case.target == "memory_limit" and past.peak is not None:
         room = round_up(past.peak.scale(case.policy.memory_limit_headroom))
         if most is None or room > most:

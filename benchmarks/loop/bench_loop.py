@@ -9,8 +9,10 @@ request. Columns: containers times weeks; weeks with a kill, with one that the f
 have survived (harm), and as stated; share of the time in which the worst pod wanted more CPU than
 it requested; requests over what foresight would have given; changes and reversals per container
 and month; share of container-weeks that change from the seventh week on; most reversals of one
-container within half a year; largest amounts over need; amounts above the node; open proposals
-that change in a week.
+container within half a year; from the fifth week of a container on the largest request over the
+need of its week, weeks with one above three times that, and those of them above three times what
+any week so far needed or held; largest limit over need; amounts above the node; open proposals that
+change in a week. `--culprits` names who changed, turned around and stood above three times.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ COLUMNS = {
     "reversals_a_month": ("turns", "{:.2f}"),
     "most_reversals": ("most", "{:.0f}"),
     "largest_request_over_need": ("request", "{:.1f} x"),
+    "too_large_weeks": ("above 3 x", "{:.0f}"),
+    "too_large_for_any_week": ("of any week", "{:.0f}"),
     "largest_limit_over_need": ("limit", "{:.1f} x"),
     "above_node": ("node", "{:.0f}"),
     "open_changes": ("reworded", "{:.1%}"),
@@ -79,6 +83,15 @@ def _adviser(policy: str, merge: str) -> Adviser:
     return ADVISERS[policy]()
 
 
+def _blame(policy: str, world: str, score: Score) -> None:
+    """Name on stderr which containers make the figures."""
+    for what in ("changed_by", "turned_by", "too_large_by"):
+        worst = sorted(getattr(score, what).items(), key=lambda item: -item[1])
+        print(
+            policy, world, what, [(name, round(count, 1)) for name, count in worst], file=sys.stderr
+        )
+
+
 def main() -> None:
     """Print what the arguments ask for."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
@@ -89,7 +102,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=2, help="weeks that an adviser is shown")
     parser.add_argument("--step", type=float, default=30, help="minutes")
     parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
-    parser.add_argument("--culprits", action="store_true", help="who changed most, on stderr")
+    parser.add_argument("--culprits", action="store_true", help="who makes the figures, on stderr")
     words = parser.parse_args()
     plan = Plan(words.weeks, words.window, timedelta(minutes=words.step), words.merge)
     worlds = list(WORLDS) if words.worlds == "all" else words.worlds.split(",")
@@ -100,8 +113,7 @@ def main() -> None:
             scores.append(simulate(WORLDS[world], _adviser(policy, words.merge), plan))
             rows.append((policy, world, scores[-1].summary()))
             if words.culprits:
-                worst = sorted(scores[-1].changed_by.items(), key=lambda item: -item[1])
-                print(policy, world, worst, file=sys.stderr)
+                _blame(policy, world, scores[-1])
         rows.append((policy, "all", total(scores).summary()))
     if words.format == "json":
         entries = [{"policy": p, "world": w, **figures} for p, w, figures in rows]

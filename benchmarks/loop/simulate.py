@@ -31,6 +31,9 @@ SETTLED = 6
 
 HALF_YEAR = 26
 
+EARLY, TOO_LARGE = 4, 3.0
+"""After so many weeks of a workload no request should exceed so many times its need."""
+
 Merge = Literal["all", "late", "some", "none", "rejected", "edited"]
 MERGES: tuple[Merge, ...] = ("all", "late", "some", "none", "rejected", "edited")
 
@@ -70,6 +73,8 @@ class Actor:
     open: Resources | None = None
     turned: list[int] = field(default_factory=list)
     """The weeks in which an amount moved the other way than before."""
+    most_need: tuple[float, float] = (0.0, 0.0)
+    """The most that any week so far needed of CPU, and of memory or held of it."""
 
     @property
     def most_reversals(self) -> int:
@@ -101,10 +106,18 @@ class Score:
     """The most of one container within half a year."""
     most_over: float = 0.0
     most_requested_over: float = 0.0
+    too_large: int = 0
+    """Container-weeks with a request above three times what that week needed."""
+    too_large_ever: int = 0
+    """Those of them above three times what any week so far needed."""
+    too_large_by: dict[str, float] = field(default_factory=dict)
+    """The largest request over the need of its week, of each container that has such a week."""
     above_node: int = 0
     open_weeks: int = 0
     open_changes: int = 0
     changed_by: dict[str, int] = field(default_factory=dict)
+    turned_by: dict[str, int] = field(default_factory=dict)
+    """The most reversals within half a year, of each container that has any."""
 
     def summary(self) -> dict[str, float]:
         """The figures as they are printed."""
@@ -123,6 +136,8 @@ class Score:
             "reversals_a_month": self.reversals / max(months, 1),
             "most_reversals": self.most_reversals,
             "largest_request_over_need": self.most_requested_over,
+            "too_large_weeks": self.too_large,
+            "too_large_for_any_week": self.too_large_ever,
             "largest_limit_over_need": self.most_over,
             "above_node": self.above_node,
             "open_changes": self.open_changes / max(self.open_weeks, 1),
@@ -170,6 +185,7 @@ def simulate(
             _live(actor, week, plan)
             if week >= plan.warm_up and actor.weeks[-1].pods:
                 _judge(score, actor)
+                _weigh(score, actor, week)
         if watch is not None:
             watch(week, actors)
         if week + 1 < plan.warm_up:
@@ -178,7 +194,9 @@ def simulate(
         found = adviser(seen)
         proposals = {name: p for ref, p in sorted(found.items()) for name in [owners[ref]]}
         waiting += _merge(score, actors, proposals, week, plan)
-    score.most_reversals = max((actor.most_reversals for actor in actors.values()), default=0)
+    turns = {name: actor.most_reversals for name, actor in actors.items()}
+    score.most_reversals = max(turns.values(), default=0)
+    score.turned_by = {name: count for name, count in turns.items() if count}
     return score
 
 
@@ -205,11 +223,31 @@ def _judge(score: Score, actor: Actor) -> None:
     if given.memory_request is None:
         return
     score.memory.append((given.memory_request, need_memory))
-    if actor.stated is not None:
-        over = given.memory_request / need_memory
-        score.most_requested_over = max(score.most_requested_over, over)
-        if given.memory_limit is not None:
-            score.most_over = max(score.most_over, given.memory_limit / need_memory)
+    if actor.stated is not None and given.memory_limit is not None:
+        score.most_over = max(score.most_over, given.memory_limit / need_memory)
+
+
+def _weigh(score: Score, actor: Actor, week: int) -> None:
+    """Compare the requests of `actor` with what it needs, once it has been seen for a while."""
+    lived, given, name = actor.weeks[-1], actor.given, actor.workload.name
+    cpu, memory = actor.most_need
+    held = max((float(np.nanmax(pod.memory)) for pod in lived.pods), default=0.0)
+    actor.most_need = (max(cpu, lived.need[0]), max(memory, lived.need[1], held))
+    if week < actor.workload.since + EARLY:
+        return
+    requests = (given.cpu_request, given.memory_request)
+    over = _over(requests, lived.need)
+    score.most_requested_over = max(score.most_requested_over, over)
+    if over > TOO_LARGE:
+        score.too_large += 1
+        score.too_large_ever += _over(requests, actor.most_need) > TOO_LARGE
+        score.too_large_by[name] = max(score.too_large_by.get(name, 0.0), over)
+
+
+def _over(requests: tuple[float | None, float | None], need: tuple[float, float]) -> float:
+    """How many times what is needed is requested, of CPU or of memory, whichever is more."""
+    pairs = zip(requests, need, strict=True)
+    return max((have / want for have, want in pairs if have is not None and want > 0), default=0.0)
 
 
 def _merge(
