@@ -165,8 +165,8 @@ def test_the_search_for_overlaps_finds_one() -> None:
     """The law of the labels can be broken."""
     figure = draw("unchanged")
     title = next(text for text in figure.findobj(Text) if "shop / web" in text.get_text())
-    corner = title.get_window_extent().min
-    figure.text(*figure.transFigure.inverted().transform(corner), "in the way")
+    x, y = figure.transFigure.inverted().transform(title.get_window_extent().min)
+    figure.text(x, y, "in the way")
     figure.text(0.99, 0.5, "over the edge of the page")
     found = {text for pair in overlaps(figure) for text in pair}
     assert {"in the way", title.get_text(), "over the edge of the page"} <= found

@@ -140,8 +140,8 @@ class Kustomize:
         """
         file = self._repository.kustomization(folder)
         if file is None:
-            for below in self._repository.without_kustomization(folder)[1]:
-                yield from self._missing(below, seen)
+            for top in self._repository.without_kustomization(folder)[1]:
+                yield from self._missing(top, seen)
             return
         if file in seen:
             return
