@@ -790,7 +790,7 @@ def judged_case(
     """One amount of an open proposal, with what demand is at the risk allowed and around it."""
     one = case(Past(open=open_), target)
     risk, levels = {target: 0.05}, {target: demand}
-    facts = replace(one.facts, demand=levels, risk=risk, right={target: right}, **more)  # type: ignore[arg-type]
+    facts = replace(one.facts, demand=levels, risk=risk, right={target: right}, **more)  # type: ignore[arg-type]  # fields of Facts
     return replace(one, facts=facts)
 
 
