@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.quantity import TARGETS, Cpu, Memory, Resources
 from analyzer.tables import NAMES, validate_events, validate_specs
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
@@ -25,7 +25,6 @@ from benchmarks.loop.worlds import NODE_CORES, NODE_MIB, Given, Workload
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday."""
 MIB = 1024**2
-TARGETS = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 SETTLED = 6
 """From this week on decisions are expected to have settled."""
 
@@ -264,9 +263,12 @@ def _merge(
         now = None if proposal is None else proposal.resources
         _count(score, actor, now, week)
         if proposal is not None and _accepts(plan.merge, lucky):
-            actor.open = None
             if plan.merge == "edited":
-                proposal = Proposal(_by_hand(proposal.resources), proposal.stated)
+                holds = resources_of(actor.given)
+                proposal = Proposal(_by_hand(holds, proposal.resources), proposal.stated)
+                if proposal.resources == holds:
+                    continue  # the edit leaves nothing of it: it stays open
+            actor.open = None
             accepted.append((week + (3 if plan.merge == "late" else 1), actor, proposal))
     return accepted
 
@@ -289,16 +291,13 @@ def _count(score: Score, actor: Actor, now: Resources | None, week: int) -> None
     actor.open = now
 
 
-def _by_hand(resources: Resources) -> Resources:
-    """As a careful person changes a proposal: a third more memory."""
-    more = {
-        name: None if amount is None else amount.scale(4 / 3)
-        for name, amount in (
-            ("memory_request", resources.memory_request),
-            ("memory_limit", resources.memory_limit),
-        )
-    }
-    return Resources(resources.cpu_request, resources.cpu_limit, **more)
+def _by_hand(now: Resources, proposed: Resources) -> Resources:
+    """As a careful person changes a proposal: a third more of the memory that it changes."""
+    for target in TARGETS:
+        amount = proposed.amount(target)
+        if isinstance(amount, Memory) and amount != now.amount(target):
+            proposed = proposed.with_amount(target, amount.scale(4 / 3))
+    return proposed
 
 
 def _apply(score: Score, actor: Actor, proposal: Proposal, week: int, plan: Plan) -> None:
