@@ -341,7 +341,7 @@ def resources_of(given: Given) -> Resources:
 
 @dataclass
 class _Tables:
-    usage: dict[tuple[ContainerRef, str], list[tuple[int, np.ndarray, np.ndarray]]] = field(
+    usage: dict[tuple[ContainerRef, str], list[tuple[int, np.ndarray]]] = field(
         default_factory=dict
     )
     specs: list[dict[str, object]] = field(default_factory=list)
@@ -415,7 +415,10 @@ def _show_week(
         there = np.flatnonzero(~np.isnan(pod.cpu))
         part = slice(int(there[0]), int(there[-1]) + 1)
         tables.usage.setdefault((ref, pod.name), []).append(
-            (offset + int(there[0]), pod.cpu[part], pod.memory[part] * MIB)
+            (
+                offset + int(there[0]),
+                np.stack([pod.cpu[part], pod.memory[part] * MIB, pod.firm[part] * MIB]),
+            )
         )
     for ref in {_ref(actor.workload, week, pod.run) for pod in lived.pods}:
         assert given is not None
@@ -457,19 +460,18 @@ def _usage(tables: _Tables, meta: Meta) -> Usage:
     keys = sorted(tables.usage)
     containers = sorted({ref for ref, _ in keys})
     position = {ref: index for index, ref in enumerate(containers)}
-    first, lengths, cpu, memory = [], [], [], []
+    first, lengths, values = [], [], []
     for key in keys:
         stretches = tables.usage[key]
         begin = stretches[0][0]
-        length = stretches[-1][0] + len(stretches[-1][1]) - begin
-        whole = np.full((2, length), np.nan, dtype=np.float32)
-        for at, cores, count in stretches:
-            whole[0, at - begin : at - begin + len(cores)] = cores
-            whole[1, at - begin : at - begin + len(count)] = count
+        length = stretches[-1][0] + stretches[-1][1].shape[1] - begin
+        whole = np.full((3, length), np.nan, dtype=np.float32)
+        for at, rows in stretches:
+            whole[:, at - begin : at - begin + rows.shape[1]] = rows
         first.append(begin)
         lengths.append(length)
-        cpu.append(whole[0])
-        memory.append(whole[1])
+        values.append(whole)
+    cpu, memory, firm = np.concatenate(values, axis=1)
     return Usage(
         start=meta.start,
         step=meta.step,
@@ -479,6 +481,7 @@ def _usage(tables: _Tables, meta: Meta) -> Usage:
         pods=tuple(pod for _, pod in keys),
         first=np.array(first, dtype=np.int64),
         offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        cpu_cores=np.concatenate(cpu),
-        memory_bytes=np.concatenate(memory),
+        cpu_cores=cpu,
+        memory_bytes=memory,
+        memory_rss_bytes=firm,
     )
