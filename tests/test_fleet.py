@@ -11,7 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -74,6 +74,16 @@ def test_a_cluster_that_failed_is_told_by_its_earlier_run(tmp_path: Path) -> Non
     summary = write_fleet(gathered)["summary.md"].decode()
     assert "failed: no answer (shown is the run of 2026-11-23 06:00" in summary
     assert "2 failed" in summary
+
+
+def test_a_cluster_that_no_run_comes_from_any_more_is_told(tmp_path: Path) -> None:
+    """Where each cluster runs on its own, the report of all is the one place that can see it."""
+    left(tmp_path, "a", found("2Gi", "1Gi"))
+    (week,) = gather(tmp_path, ["a"], {}, NOW + timedelta(days=10), "1").fleet.clusters
+    (late,) = gather(tmp_path, ["a"], {}, NOW + timedelta(days=11), "1").fleet.clusters
+    assert (week.standing, late.standing) == ("done", "failed")
+    assert late.problem == "no run has ended well for 11 days; see its job"
+    assert late.requests == week.requests
 
 
 def test_only_the_same_container_is_compared() -> None:
@@ -189,6 +199,7 @@ def test_one_that_fails_stops_no_other(settings: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--only", "oen"], "has no cluster 'oen'; did you mean one"),
+        (["--only", ""], "--only names no cluster"),
         (["--gather", "--only", "one"], "--gather runs no cluster"),
         (["--dry-run"], "--dry-run goes with --pr"),
         (["--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),

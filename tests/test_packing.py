@@ -264,3 +264,15 @@ def test_what_a_pod_declares_as_a_whole_counts_with_its_overhead() -> None:
     assert pod_requests(nodes, amounts)[0].tolist() == [0.75, GIB + 64.0]
     whole = {ref.workload_ref: Resources(cpu_request=Cpu(2000))}
     assert pod_requests(nodes, amounts, whole)[0].tolist() == [2.25, GIB + 64.0]
+
+
+def test_two_groups_are_not_emptied_into_each_other() -> None:
+    """A node of each group, and pods that may use either: one of the two can go, and not both."""
+    nodes = cluster([4.0, 4.0], [("a", 0), ("b", 1)], ["one", "other"])
+    anywhere = Scheduling(tolerations=(), whole=True, source="cluster")
+    nodes = replace(
+        nodes, described=(Node(told=True), Node(told=True)), asked={0: anywhere, 1: anywhere}
+    )
+    packing = pack_groups(nodes, Wanted(cores(1, 1), cores(1, 1)))
+    assert [(group.needed_now, group.needed_after) for group in packing.groups] == [(0, 0), (1, 1)]
+    assert [node.can_go for node in packing.nodes] == [True, False]

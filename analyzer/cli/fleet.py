@@ -86,6 +86,8 @@ def _chosen(only: Sequence[str], names: Sequence[str], path: Path) -> list[str]:
         wrong = meant(name, names, str(path))
         if wrong:
             raise UsageError(wrong)
+    if only and not wanted:  # as from a variable that is not set
+        raise UsageError("--only names no cluster; leave it out to run all")
     return wanted or list(names)
 
 

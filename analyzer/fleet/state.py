@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,8 @@ Standing = Literal["done", "partial", "failed"]
 APART = 2.0
 """Requests of one container that differ by this factor between clusters are worth a look."""
 _KEY = ["namespace", "kind", "workload", "container"]
+_OLD = timedelta(days=10)
+"""A run that is older says nothing of today: weekly ones and some days."""
 _WEIGHT = {"cpu": 1.0, "memory": 1 / (4 * 2**30)}
 """A core counts like 4 GiB, as on most nodes."""
 
@@ -128,7 +130,8 @@ def gather(
     states, frames = [], []
     for name in names:
         report, unread = _last_run(output / name)
-        states.append(_state(name, report, problems.get(name, "") or unread, output / name))
+        problem = problems.get(name) or unread or _aged(report, created)
+        states.append(_state(name, report, problem, output / name))
         if report is not None:
             frames.append(report.to_frame().assign(cluster=name))
     states.sort(key=lambda state: (-state.weight, state.name))
@@ -143,6 +146,13 @@ def _last_run(folder: Path) -> tuple[Report | None, str]:
         return load_report(folder), ""
     except OutputError as error:
         return None, str(error)
+
+
+def _aged(report: Report | None, now: datetime) -> str:
+    """What is wrong where nothing has come of a cluster for long; empty where nothing is."""
+    if report is None or report.created is None or report.created >= now - _OLD:
+        return ""
+    return f"no run has ended well for {(now - report.created).days} days; see its job"
 
 
 def _state(name: str, report: Report | None, problem: str, folder: Path) -> ClusterState:

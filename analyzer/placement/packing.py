@@ -53,7 +53,7 @@ class NodeUse:
     """One node: what it can give to pods, and what the pods that stand on it ask for.
 
     `can_go` says that its pods would find room elsewhere once everything proposed is in force,
-    after the nodes of its group before it have gone. `short` names the resources of which its pods
+    after the nodes before it have gone. `short` names the resources of which its pods
     ask for more than it has. `others` are further resources (GPUs, huge pages), each with what it
     has and what is asked for, which nothing here changes.
     """
@@ -107,19 +107,24 @@ def pack_groups(
 ) -> Packing:
     """What each node and group holds; `prices` are per core-hour and GiB-hour by group.
 
-    The group ``*`` is any other. Nodes that could go leave room for the loss of `spare` more.
-    `growing` are the workloads for whose pods nodes would be added.
+    The group ``*`` is any other. Nodes that could go leave room for the loss of `spare` more, and
+    for the pods of those that went before them, of whichever group. `growing` are the workloads
+    for whose pods nodes would be added.
     """
     found, gone = [], set[int]()
-    standings = [Standing.of(nodes, of) for of in (wanted.now, wanted.new)]
+    now, after = (Standing.of(nodes, of) for of in (wanted.now, wanted.new))
+    full = after
     group_names = np.array(nodes.groups)
     for name in sorted(set(nodes.groups)):
         members = np.flatnonzero(group_names == name)
-        homeless = len(after_loss(standings[1], members)[1])
-        going = [drained(standing, members, spare) for standing in standings]
+        homeless = len(after_loss(full, members)[1])
+        gone_now, now = drained(now, members, spare)
+        gone_after, after = drained(after, members, spare)
         price = prices.get(name, prices.get("*"))
-        found.append(_group(nodes, wanted, (name, members), (going[0], going[1], homeless), price))
-        gone.update(going[1])
+        found.append(
+            _group(nodes, wanted, (name, members), (gone_now, gone_after, homeless), price)
+        )
+        gone.update(gone_after)
     silent = np.logical_not(wanted.now.any(axis=1) | wanted.new.any(axis=1))
     return Packing(
         tuple(found),

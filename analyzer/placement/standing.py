@@ -135,8 +135,8 @@ def after_loss(standing: Standing, members: Ints, count: int = 1) -> tuple[list[
     return fullest, trial.settle(pods)
 
 
-def drained(standing: Standing, members: Ints, spare: int = 0) -> list[int]:
-    """The nodes among `members` that could go together, the emptiest first.
+def drained(standing: Standing, members: Ints, spare: int = 0) -> tuple[list[int], Standing]:
+    """The nodes among `members` that could go together, the emptiest first, and what stands then.
 
     Their pods find room on the others, put there by the scheduler's own rule, and of the pods of
     the `spare` fullest nodes that are left none would be without room if those were lost. A node
@@ -150,9 +150,9 @@ def drained(standing: Standing, members: Ints, spare: int = 0) -> list[int]:
         trial.close(gone)
         left = np.setdiff1d(members, gone)
         if not trial.settle(pods) and not (spare and _short(trial, left, spare)):
-            break
+            return gone, trial
         gone.pop()
-    return gone
+    return gone, standing
 
 
 def _emptied(standing: Standing, members: Ints) -> list[int]:

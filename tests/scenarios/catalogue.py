@@ -2243,6 +2243,81 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="the collector lets it grow to that",
         ),
         Scenario(
+            name="Go's memory limit is lowered with the limit",
+            given="GOMEMLIMIT=1536MiB under a limit of 2Gi; uses 300Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "GOMEMLIMIT", "value": "1536MiB"}]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={
+                "memory_limit": "1088Mi: at least",
+                "memory_request": "736Mi: at least",
+                "with it": "GOMEMLIMIT 1536MiB -> 736MiB",
+            },
+            why="736Mi is the limit that usage alone asks for; 300Mi and more stay beside it",
+        ),
+        Scenario(
+            name="Java heap is lowered with the limit",
+            given="-Xmx3g under a limit of 4Gi; uses 400Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=400,
+                    memory_request="4Gi",
+                    memory_limit="4Gi",
+                    settings={"args": ["java", "-Xmx3g", "-jar", "app.jar"]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": "falls: at least", "with it": "-Xmx 3g -> 896m"},
+            why="the heap never took more; metaspace and threads keep room however full it is",
+        ),
+        Scenario(
+            name="full heap is not lowered",
+            given="--max-old-space-size=1024 under 2Gi; uses 1100Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=1100,
+                    settings={"args": ["node", "--max-old-space-size=1024", "main.js"]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": ">= 1280Mi", "with it": "^$"},
+            why="what was used may all be heap",
+        ),
+        Scenario(
+            name="heap that begins larger stays",
+            given="-Xms1g -Xmx3g under 4Gi; uses 400Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=400,
+                    memory_request="4Gi",
+                    memory_limit="4Gi",
+                    settings={"env": [{"name": "JAVA_OPTS", "value": "-Xms1g -Xmx3g"}]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": ">= 3840Mi: at least", "with it": "^$"},
+            why="a JVM does not start with an -Xms above its -Xmx",
+        ),
+        Scenario(
+            name="setting of a killed container stays",
+            given="GOMEMLIMIT=1536MiB, killed once at 2Gi; both are to move together",
+            boxes=[
+                Box(
+                    memory=300,
+                    kills=[(10, "2Gi")],
+                    settings={"env": [{"name": "GOMEMLIMIT", "value": "1536MiB"}]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": ">= 1920Mi", "with it": "^$"},
+            why="what it needs was not seen",
+        ),
+        Scenario(
             name="heap larger than the limit asks for no more",
             given="-Xmx4g under a limit of 2Gi; uses 300Mi",
             boxes=[
