@@ -18,10 +18,11 @@ from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
 from analyzer.forge.settings import Stage
 from analyzer.gitops.index.known_scaler import known_hpa
-from analyzer.gitops.index.place import Finding, shown_path
+from analyzer.gitops.index.place import Expectation, Finding, shown_path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, Trace, trace
 from analyzer.gitops.land.changes import plan_on
+from analyzer.gitops.land.companion import why_kept
 from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
@@ -39,6 +40,7 @@ from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
 from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
+from analyzer.recommend.case import RuntimeSetting
 from analyzer.report import Change, LandedBeside, Landing, Report
 from analyzer.scheduling import Scheduling
 from analyzer.sources.kubernetes import (
@@ -187,22 +189,44 @@ def _bounds(histories: Histories, index: RepositoryIndex) -> dict[ContainerRef, 
     found: dict[ContainerRef, tuple[Bound, ...]] = {}
     for spec, traced in zip(specs, trace(live, index), strict=True):
         floors = traced.expectation.floors if traced.expectation is not None else ()
-        bounds = tuple(bounds_of(floors, spec.resources))
+        settings = _settings(traced.expectation, index)
+        bounds = tuple(bounds_of(floors, spec.resources, settings))
         if bounds:
             found[traced.ref] = bounds
     return found
 
 
-def bounds_of(floors: Sequence[Floor], current: Resources) -> Iterator[Bound]:
-    """What `floors` ask of a container that declares `current`."""
+def _settings(mine: Expectation | None, index: RepositoryIndex) -> dict[str, RuntimeSetting]:
+    """The runtime settings of a container that stand in Git, by what floors call them."""
+    return {
+        each.what: RuntimeSetting(
+            each.name, each.amount, each.size, each.where, why_kept(each, mine, index)
+        )
+        for each in (mine.settings if mine is not None else ())
+        if mine is not None
+    }
+
+
+def bounds_of(
+    floors: Sequence[Floor],
+    current: Resources,
+    settings: Mapping[str, RuntimeSetting] | None = None,
+) -> Iterator[Bound]:
+    """What `floors` ask of a container that declares `current`.
+
+    `settings` are those of them that may change with the limit, by what they are called.
+    """
     now = current.effective()
     for floor in floors:
+        setting = (settings or {}).get(floor.what)
         request = floor.least_request(now.memory_request)
         limit = floor.least_limit(now.memory_limit)
         if request is not None:
-            yield Bound("memory_request", request, floor.reason)
+            yield Bound("memory_request", request, floor.reason, setting=setting)
         if limit is not None:
-            yield Bound("memory_limit", limit, floor.reason, heap_percent=floor.percent)
+            yield Bound(
+                "memory_limit", limit, floor.reason, heap_percent=floor.percent, setting=setting
+            )
 
 
 def index_of(root: Path, config: Config) -> RepositoryIndex:

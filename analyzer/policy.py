@@ -90,6 +90,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What happens to a request that a HorizontalPodAutoscaler scales on a share of: it is left,
     the target in Git changes with it in one commit so that the scale point stays, or it is changed
     as if nothing scaled on it."""
+    runtime_settings: Literal["keep", "together"] = "keep"
+    """What happens to a memory limit that a literal `GOMEMLIMIT`, `-Xmx` or `--max-old-space-size`
+    holds up: it stays above the setting, or both are lowered in one commit, the setting to no less
+    than the limit that usage alone asks for."""
     vpa: Literal["hands-off", "ignore"] = "hands-off"
     """What happens to a workload whose amounts a VerticalPodAutoscaler sets."""
     priority: int = 0

@@ -12,7 +12,7 @@ from analyzer.config import Config, GitSettings
 from analyzer.history import Skipped
 from analyzer.landing import look_ahead, plan_landing, trace_all, with_plan
 from analyzer.models.demand import Step
-from analyzer.policy import Policies
+from analyzer.policy import Policies, Policy
 from analyzer.recommend import recommend
 from analyzer.report import Report, dump_report, load_report
 from analyzer.writers.kubectl import write_kubectl
@@ -68,14 +68,15 @@ def land(found: Report, config: Config) -> Report:
     return with_plan(found, plan_landing(found, config))
 
 
-def landed(folder: Path, heap: str) -> Report:
+def landed(folder: Path, heap: str, policy: Policy | None = None) -> Report:
     """One container that uses 100 MiB of 2 GiB, landed in a manifest that states a heap."""
     (folder / "web.yaml").write_text(DEPLOYMENT.replace("HEAP", heap), "utf-8")
     config = Config(git=GitSettings(repo=str(folder)))
     restart = {**names(), "timestamp": START + timedelta(days=3), "kind": "restart"}
     known = look_ahead(histories(specs=[{**names(), **NOW}], events=[restart]), config)
     of = known.histories
-    found, _ = recommend(of, demand(of), Policies(), bounds=known.bounds)
+    policies = Policies(policy or Policy())
+    found, _ = recommend(of, demand(of), policies, bounds=known.bounds)
     return land(report(*found), config)
 
 
@@ -89,6 +90,23 @@ def test_a_heap_in_the_repository_bounds_what_is_recommended(tmp_path: Path) -> 
     assert "+              memory: 1280Mi\n" in found.diff
     script = write_kubectl(found)["patches/kubectl.sh"].decode()
     assert "memory=1280Mi" in script
+
+
+def test_a_heap_in_the_repository_is_lowered_with_its_limit(tmp_path: Path) -> None:
+    """Where that is asked for, one edit has both, and a reviewer reads why."""
+    found = landed(tmp_path, "-Xmx1g", Policy(runtime_settings="together"))
+    (only,) = found.recommendations
+    (along,) = only.companions
+    assert (along.name, along.before) == ("-Xmx", "1g")
+    assert only.change("memory_limit") < -(1024**3)
+    (landing,) = found.landings
+    assert landing.status == "edited", landing.reason
+    assert f"-Xmx{along.after}" in "".join(
+        line for line in found.diff.splitlines() if line.startswith("+")
+    )
+    (change,) = found.changes
+    assert "in one commit: no less than the limit that usage alone asks for" in change.body
+    assert "kubectl set resources" not in write_kubectl(found)["patches/kubectl.sh"].decode()
 
 
 def test_landing_rewrites_no_recommendation(tmp_path: Path) -> None:

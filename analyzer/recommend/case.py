@@ -16,11 +16,25 @@ from analyzer.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeSetting:
+    """What a program is told of its memory in Git: ``GOMEMLIMIT``, ``-Xmx``, as `amount` spells it.
+
+    `place` is where it stands; `problem` is why it cannot be edited there, empty where it can.
+    """
+
+    name: str
+    amount: str
+    size: Memory
+    place: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Bound:
     """A hard lower bound that something else knows beforehand: a Java heap, a buffer pool.
 
     `reason` is shown as it is, by the step called `code`. `heap_percent` is the share of the limit
-    that a heap takes by itself, where one does.
+    that a heap takes by itself, where one does; `setting` what could be edited with the limit.
     """
 
     target: TargetName
@@ -28,6 +42,7 @@ class Bound:
     reason: str
     code: str = "at least"
     heap_percent: float | None = None
+    setting: RuntimeSetting | None = None
 
 
 @dataclass(frozen=True, slots=True)

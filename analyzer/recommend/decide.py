@@ -35,6 +35,7 @@ from analyzer.recommend.precedence import importances
 from analyzer.recommend.qos import changed_classes, steps_to_equal
 from analyzer.recommend.recommendation import Companion, Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
+from analyzer.recommend.runtime import together
 from analyzer.recommend.scale import scale_points
 from analyzer.recommend.split import splits
 from analyzer.recommend.step import Plan, follow, text, walk
@@ -291,11 +292,14 @@ def _resource(target: TargetName) -> Resource:
 def _recommend_one(
     histories: Histories, demand: Demand, index: int, facts: Facts
 ) -> Recommendation:
-    proposed, trail = decide_amounts(facts, {r: demand.trails[r][index] for r in RESOURCES})
+    learned = {r: demand.trails[r][index] for r in RESOURCES}
+    ref = histories.containers[index]
+    facts, companions = together(facts, str(ref), lambda one: decide_amounts(one, learned)[0])
+    proposed, trail = decide_amounts(facts, learned)
     confidence = demand.confidence[index] if demand.confidence is not None else 1.0
     spec = facts.spec
-    return Recommendation(
-        ref=histories.containers[index],
+    found = Recommendation(
+        ref=ref,
         container_type=spec.container_type,
         replicas=1 if spec.replicas is None else spec.replicas,
         current=facts.current,
@@ -309,6 +313,7 @@ def _recommend_one(
         labels=spec.labels,
         image=spec.image,
     )
+    return _with_companions(found, companions)
 
 
 def decide_amounts(

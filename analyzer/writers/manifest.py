@@ -113,6 +113,8 @@ def apart(changed: Sequence[Recommendation]) -> str:
         missing = next((ref for ref in one.along if ref not in refs), None)
         if missing is not None:
             return f"{one.title} changes with it and with {missing}, which is not among the changes"
+        if one.kind == "setting":
+            return f"{one.title} changes with it, which is an edit in Git alone"
         if one.spot is None:
             return f"{one.title} changes with it, and which object has it is not known"
         if not _NAME.fullmatch(one.spot.name):

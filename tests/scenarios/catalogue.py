@@ -592,7 +592,7 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             given="HPA at 60 % of CPU, which no file of the repository states; uses 380m of 1 core",
             boxes=[Box(cpu=0.38, cpu_request="1", more=hpa(target=40), target_in_git=False)],
             policy={"hpa": "together"},
-            expect={"cpu_request": "stays: hands off", "with it": "^$"},
+            expect={"cpu_request": "stays: hands off", "with it": "nothing"},
             why="both or none",
         ),
         Scenario(
@@ -643,7 +643,7 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             given="HPA at 3 % of CPU, uses 700m of 400m",
             boxes=[Box(cpu=0.7, cpu_request="400m", more=hpa(target=3))],
             policy={"hpa": "together"},
-            expect={"cpu_request": "stays: hands off", "with it": "^$"},
+            expect={"cpu_request": "stays: hands off", "with it": "nothing"},
             why="2 % or 1 % would be far from what its owner has tuned",
         ),
         Scenario(
@@ -2241,6 +2241,81 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_limit": ">= 1280Mi: at least"},
             why="the collector lets it grow to that",
+        ),
+        Scenario(
+            name="Go's memory limit is lowered with the limit",
+            given="GOMEMLIMIT=1536MiB under a limit of 2Gi; uses 300Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "GOMEMLIMIT", "value": "1536MiB"}]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={
+                "memory_limit": "falls: at least",
+                "memory_request": "falls",
+                "with it": "GOMEMLIMIT 1536MiB ->",
+            },
+            why="the setting to what usage alone asks for, and beside it room for all ever used",
+        ),
+        Scenario(
+            name="Java heap is lowered with the limit",
+            given="-Xmx3g under a limit of 4Gi; uses 400Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=400,
+                    memory_request="4Gi",
+                    memory_limit="4Gi",
+                    settings={"args": ["java", "-Xmx3g", "-jar", "app.jar"]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": "falls: at least", "with it": "-Xmx 3g ->"},
+            why="the heap never took more; metaspace and threads keep room however full it is",
+        ),
+        Scenario(
+            name="full heap is not lowered",
+            given="--max-old-space-size=1024 under 2Gi; uses 1100Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=1100,
+                    settings={"args": ["node", "--max-old-space-size=1024", "main.js"]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": ">= 1280Mi", "with it": "nothing"},
+            why="what was used may all be heap",
+        ),
+        Scenario(
+            name="heap that begins larger stays",
+            given="-Xms1g -Xmx3g under 4Gi; uses 400Mi; both are to move together",
+            boxes=[
+                Box(
+                    memory=400,
+                    memory_request="4Gi",
+                    memory_limit="4Gi",
+                    settings={"env": [{"name": "JAVA_OPTS", "value": "-Xms1g -Xmx3g"}]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": ">= 3840Mi: at least", "with it": "nothing"},
+            why="a JVM does not start with an -Xms above its -Xmx",
+        ),
+        Scenario(
+            name="setting of a killed container stays",
+            given="GOMEMLIMIT=1536MiB, killed once at 2Gi; both are to move together",
+            boxes=[
+                Box(
+                    memory=300,
+                    kills=[(10, "2Gi")],
+                    settings={"env": [{"name": "GOMEMLIMIT", "value": "1536MiB"}]},
+                )
+            ],
+            policy={"runtime_settings": "together"},
+            expect={"memory_limit": ">= 1920Mi", "with it": "nothing"},
+            why="what it needs was not seen",
         ),
         Scenario(
             name="heap larger than the limit asks for no more",

@@ -18,7 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyzer.gitops.index.runtime_setting import runtime_settings
+from analyzer.gitops.reach.objects import Object
+from analyzer.gitops.reach.route import Arrival, Route
 from analyzer.gitops.reach.runtimes import memory_floors
+from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.tree import parse
 from analyzer.history import Histories, build_histories
 from analyzer.landing import bounds_of
 from analyzer.pipeline.method import Method
@@ -27,6 +32,7 @@ from analyzer.policy import Policies, Rule
 from analyzer.presets import PROTECTED, Protected
 from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, parse_quantity
 from analyzer.recommend import Bound, Recommendation
+from analyzer.recommend.case import RuntimeSetting
 from analyzer.report import Report
 from analyzer.scheduling import scheduling_of
 from analyzer.surroundings import Told, surround
@@ -224,7 +230,19 @@ def _with_git(histories: Histories, scenarios: Sequence[Scenario]) -> Histories:
 
 
 def _bounds(box: Box) -> list[Bound]:
-    return list(bounds_of(memory_floors(dict(box.settings)), _resources(box)))
+    floors = memory_floors(dict(box.settings))
+    stated = runtime_settings(_arrival(box), ("spec", "containers", 0), floors)
+    settings = {
+        s.what: RuntimeSetting(s.name, s.amount, s.size, s.where, s.problem) for s in stated
+    }
+    return list(bounds_of(floors, _resources(box), settings))
+
+
+def _arrival(box: Box) -> Arrival:
+    """A manifest of the container, as a repository would hand it to the cluster."""
+    pod = {"spec": {"containers": [{"name": box.name, **box.settings}]}}
+    node = parse(json.dumps(pod))[0].root
+    return Arrival(Object("pod.yaml", Address(0, ()), node, "", "Pod", "web", None), Route("pod"))
 
 
 def _rules(scenario: Scenario) -> list[Rule]:
@@ -463,7 +481,8 @@ def failures(scenario: Scenario, report: Report) -> list[str]:
                 if (one := found.get(ref_of(scenario, b)))
                 for c in one.companions
             )
-            wrong += [] if re.search(expected, along) else [f"with it: {along or 'nothing'}"]
+            along = along or "nothing"
+            wrong += [] if re.search(expected, along) else [f"with it: {along}"]
         elif target == "note":
             notes = "; ".join(n for b in scenario.boxes for n in _notes(found, scenario, b))
             wrong += [] if re.search(expected, notes) else [f"notes: {notes}"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
 from analyzer.gitops.index.place import Expectation, Place
+from analyzer.gitops.index.runtime_setting import runtime_settings
 from analyzer.gitops.index.scaler import is_scaler, read_scaler
 from analyzer.gitops.index.surroundings import DECLARED, rules, scheduling
 from analyzer.gitops.index.survey import Survey
@@ -91,6 +92,8 @@ class Manifests:
         if found.gone:
             return
         place = self.survey.place(found.file, found.address, owner, container.name, arrival.route)
+        floors = self._floors(arrival, item.node.at(*container.path))
+        settings = runtime_settings(arrival, container.path, floors)
         self.survey.expectations.append(
             Expectation(
                 (fed.rule.namespace if fed is not None else "") or arrival.namespace,
@@ -103,8 +106,11 @@ class Manifests:
                 found.confidence,
                 arrival.route,
                 fed.pattern if fed is not None else None,
-                floors=self._floors(arrival, item.node.at(*container.path)),
+                floors=floors,
                 leaves=found.leaves,
+                settings=tuple(
+                    replace(s, problem=s.problem or self.survey.generated(s.file)) for s in settings
+                ),
             )
         )
 

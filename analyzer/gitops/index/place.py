@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from analyzer.gitops.index.runtime_setting import RuntimeSetting
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
@@ -99,7 +100,8 @@ class Expectation:
     Where patches state parts of it, `leaves` has every amount that is stated and where it has the
     last word; what is stated nowhere would go to `place`. `container` is `ANY` where a kind that is
     not known here states amounts, and only what runs tells for whom. `floors` are what its own
-    settings, as the repository states them, ask of its memory.
+    settings, as the repository states them, ask of its memory, and `settings` those of them that
+    stand as plain text in its manifest.
     """
 
     namespace: str
@@ -115,6 +117,7 @@ class Expectation:
     controller: str | None = None
     floors: tuple[Floor, ...] = ()
     leaves: tuple[Leaf, ...] | None = None
+    settings: tuple[RuntimeSetting, ...] = ()
 
     @property
     def declared(self) -> dict[Field, str]:

@@ -150,6 +150,15 @@ class RepositoryIndex:
                 found.setdefault(expectation.leaf(row.field), []).append(expectation)
         return found
 
+    @cached_property
+    def told_by(self) -> dict[tuple[str, Address], list[Expectation]]:
+        """Expectations by file and address of each runtime setting of theirs."""
+        found: dict[tuple[str, Address], list[Expectation]] = {}
+        for expectation in self.expectations:
+            for setting in expectation.settings:
+                found.setdefault((setting.file, setting.address), []).append(expectation)
+        return found
+
     def to_dicts(self) -> list[dict[str, object]]:
         """The places as plain values, in the order of files and documents."""
         return [place.to_dict() for place in self.places]

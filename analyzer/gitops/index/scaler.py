@@ -161,7 +161,7 @@ def _targets(arrival: Arrival) -> Iterator[Target]:
             why = f"the replacements in {one.file} have a say in it"
             found = [
                 replace(t, problem=t.problem or why)
-                if _overlap(tuple(one.field.split(".")), t.leaf.path)
+                if overlap(tuple(one.field.split(".")), t.leaf.path)
                 else t
                 for t in found
             ]
@@ -191,7 +191,7 @@ def _operated(target: Target, patch: Patch) -> Target:
     for number, operation in enumerate(patch.node.items):
         node = operation.resolved
         path = tuple((node.text("path") or "").split("/")[1:])
-        if node.text("op") == "test" or not _overlap(path, target.leaf.path):
+        if node.text("op") == "test" or not overlap(path, target.leaf.path):
             continue
         text = node.text("value")
         if path == wanted and text is not None and node.text("op") in ("add", "replace"):
@@ -202,7 +202,7 @@ def _operated(target: Target, patch: Patch) -> Target:
     return target
 
 
-def _overlap(one: tuple[object, ...], other: Path) -> bool:
+def overlap(one: tuple[object, ...], other: Path) -> bool:
     """Whether one of two paths leads to the other or to something around it."""
     left, right = tuple(map(str, one)), tuple(map(str, other))
     return left == right[: len(left)] or right == left[: len(right)]

@@ -79,10 +79,13 @@ class Survey:
     def take_scaler(self, scaler: Scaler) -> None:
         """Take down an autoscaler; targets in files that nobody writes by hand are not edited."""
         targets = tuple(
-            replace(t, problem=t.problem or _generated_path(t.file, self.repository) or "")
-            for t in scaler.targets
+            replace(t, problem=t.problem or self.generated(t.file)) for t in scaler.targets
         )
         self.scalers.append(replace(scaler, targets=targets))
+
+    def generated(self, file: str) -> str:
+        """Why a file is not written by hand; empty where nothing says so."""
+        return _generated_path(file, self.repository) or ""
 
     def claims(self, file: str, address: Address) -> bool:
         """Whether a place is at that address, or around it, already."""

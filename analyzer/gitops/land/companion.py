@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analyzer.gitops.index.place import Expectation
 from analyzer.gitops.index.repository_index import RepositoryIndex
+from analyzer.gitops.index.runtime_setting import RuntimeSetting
 from analyzer.gitops.index.scaler import Scaler, Target
 from analyzer.gitops.land.outcome import Advice, Edited, Outcome
 from analyzer.gitops.land.writes import Beside
@@ -54,6 +56,53 @@ def beside_of(companion: Companion, ref: ContainerRef, index: RepositoryIndex) -
     return f"{title} changes with it: {problem}" if problem else found
 
 
+def setting_beside(companion: Companion, mine: Expectation, index: RepositoryIndex) -> Beside | str:
+    """The edit of a runtime setting of a container, or why there is none."""
+    title = companion.title
+    found = [setting for setting in mine.settings if setting.name == title]
+    if len(found) != 1:
+        return f"{title} changes with it, and is not found in the repository"
+    setting = found[0]
+    if setting.amount not in (companion.before, companion.after):
+        return (
+            f"{title} changes with it: {setting.file} states {setting.amount}, while "
+            f"{companion.before} was there when this was decided; decide anew"
+        )
+    problem = why_kept(setting, mine, index)
+    return (
+        f"{title} changes with it: {problem}"
+        if problem
+        else _written(setting, mine, companion.after)
+    )
+
+
+def why_kept(setting: RuntimeSetting, mine: Expectation, index: RepositoryIndex) -> str:
+    """Why a runtime setting of a container cannot be edited; empty where it can."""
+    if setting.problem:
+        return setting.problem
+    for other in index.told_by.get((setting.file, setting.address), ()):
+        alike = (other.identity, other.route.entry) == (mine.identity, mine.route.entry)
+        if not alike and other.route.reachable is not False:
+            who = "/".join(other.identity)
+            return f"its place also decides for {who} by way of {other.route.entry}"
+    return _unwritable(_written(setting, mine, f"1{setting.amount}"), index)
+
+
+def _written(setting: RuntimeSetting, mine: Expectation, amount: str) -> Beside:
+    return Beside(
+        setting.name,
+        setting.file,
+        setting.address,
+        setting.text,
+        setting.with_amount(amount),
+        setting.object,
+        setting.path,
+        mine.place.owner,
+        (mine.route,),
+        "memory limit",
+    )
+
+
 def _moved(companion: Companion, target: Target) -> str:
     """What to say of a target that is neither what it was nor what it is to be."""
     if target.leaf.text in (companion.before, companion.after):
@@ -66,9 +115,9 @@ def _moved(companion: Companion, target: Target) -> str:
 
 def half_done(one: Beside, edited: bool) -> str:
     """What to say where one of both is in place already: somebody has changed it since."""
-    has, lacks = ("it", "the request") if edited else ("the request", "it")
+    has, lacks = ("it", f"the {one.along}") if edited else (f"the {one.along}", "it")
     return (
-        f"{one.title} changes with the request: in {one.file} {has} is as proposed already and "
+        f"{one.title} changes with the {one.along}: in {one.file} {has} is as proposed already and "
         f"{lacks} is not, so that somebody has changed one of both since; decide anew"
     )
 

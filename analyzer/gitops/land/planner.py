@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
-from analyzer.gitops.land.companion import beside_of, half_done
+from analyzer.gitops.land.companion import beside_of, half_done, setting_beside
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
 from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Beside, Write, written
@@ -31,6 +31,7 @@ from analyzer.gitops.text.tree import YamlError
 from analyzer.gitops.text.verify import prove_text
 from analyzer.gitops.text.witness import said
 from analyzer.quantity import Memory, Resources
+from analyzer.recommend.recommendation import Companion
 from analyzer.workload import ContainerRef
 
 
@@ -117,7 +118,7 @@ class Planner:
         outcome, companions = self._amounts_outcome(intent), intent.change.companions
         if isinstance(outcome, Advice) or not companions:
             return outcome
-        found = [beside_of(one, intent.change.ref, self._index) for one in companions]
+        found = [self._beside(one, intent) for one in companions]
         besides = tuple(one for one in found if isinstance(one, Beside))
         problem = next((one for one in found if isinstance(one, str)), None)
         edited = isinstance(outcome, Edited)
@@ -127,6 +128,11 @@ class Planner:
         if problem is not None:
             return intent.advice(problem)
         return replace(outcome, besides=besides) if isinstance(outcome, Edited) else outcome
+
+    def _beside(self, one: Companion, intent: _Intent) -> Beside | str:
+        if one.kind == "setting":
+            return setting_beside(one, intent.expectation, self._index)
+        return beside_of(one, intent.change.ref, self._index)
 
     def _amounts_outcome(self, intent: _Intent) -> Outcome:
         place, stated = intent.place, intent.expectation.stated
@@ -283,7 +289,11 @@ def _moved_since(intent: _Intent) -> str | None:
 def _below_a_floor(intent: _Intent) -> str | None:
     """What to say of memory decided without knowing what the program was told to take."""
     now = intent.change.current.effective()
+    names = {one.name for one in intent.change.companions if one.kind == "setting"}
+    along = {each.what for each in intent.expectation.settings if each.name in names}
     for floor in intent.expectation.floors:
+        if floor.what in along:
+            continue  # it changes as well, and the amounts were decided for what it will be
         least = {
             "requests.memory": floor.least_request(now.memory_request),
             "limits.memory": floor.least_limit(now.memory_limit),

@@ -374,7 +374,8 @@ def _together(changes: Sequence[Edited]) -> str:
     """What the same commit writes beside the amounts; merged without it they would be wrong."""
     besides = dict.fromkeys(one for change in changes for one in change.besides)
     lines = [
-        f"- {markdown(one.title)}: {markdown(one.before)} → **{one.value}** ({code(one.where)})"
+        f"- {markdown(one.title)}: {markdown(one.before)} → **{markdown(str(one.value))}** "
+        f"({code(one.where)})"
         for one in besides
     ]
     return "\n".join(

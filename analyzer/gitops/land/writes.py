@@ -42,6 +42,8 @@ class Beside:
     path: Path
     owner: Owner
     routes: tuple[Route, ...] = field(hash=False)
+    along: str = "request"
+    """Of the amounts that it is written with, the one that it belongs to."""
 
     @property
     def settled(self) -> bool:

@@ -19,7 +19,9 @@ Value = Cpu | Memory | int | str
 _CLEAR = re.compile(r"(?:0|[1-9]\d*)(?:\.\d+)?(?:m|k|[KMGTPE]i?)?", re.ASCII)
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d*)", re.ASCII)
 # Plain in YAML whatever stands around it, and the same inside quotes of either kind.
-_WORDS = re.compile(r"(?:-[\w.]|[A-Za-z_./])(?:[\w./=+@-]|[: ](?=[\w./+@-]))*", re.ASCII)
+_WORDS = re.compile(
+    r"(?:--?[\w.]|[A-Za-z_./])(?:[\w./=+@-]|[: ](?=[\w./+@-]))*|[1-9]\d*[KMGT]iB", re.ASCII
+)
 _DECIMAL_BYTES = {"k": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
 
 
