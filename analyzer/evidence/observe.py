@@ -185,7 +185,7 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         start_cpu=_start_cpu(histories, index),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
-        resident_peak=_firm_peak(usage, where),
+        resident_peak=firm_peak(usage, where),
         cpu_pods=spread_of(histories, index, usage.cpu_cores),
         memory_pods=spread_of(histories, index, usage.memory_bytes),
         busy_hour=busiest_hour(histories, index),
@@ -209,7 +209,8 @@ def _runs(histories: Histories, index: int, days: float) -> int | None:
     return min(len(seen), math.ceil(days))
 
 
-def _firm_peak(usage: Usage, where: slice) -> float | None:
+def firm_peak(usage: Usage, where: slice) -> float | None:
+    """The most bytes that the kernel could not take back, where that is told of the samples."""
     parts = (usage.memory_rss_bytes, usage.memory_cache_bytes)
     told = any(part is not None and not np.isnan(part[where]).all() for part in parts)
     return float(np.nanmax(usage.firm_bytes[where])) if told else None

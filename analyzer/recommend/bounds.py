@@ -8,7 +8,7 @@ heap that has to fit, and everything yields to the node.
 from __future__ import annotations
 
 from analyzer.cutoff import Kills
-from analyzer.policy import round_up
+from analyzer.policy import Policy, round_up
 from analyzer.quantity import Memory, Quantity
 from analyzer.recommend.admission import LIMIT_RANGE, QUOTA, within_range
 from analyzer.recommend.case import Case, Facts
@@ -161,10 +161,17 @@ def firm_share(facts: Facts) -> float:
     1 where the source does not tell, and where it was killed: the kernel did not take enough back.
     """
     seen = facts.evidence
-    if seen.resident_peak is None or not seen.memory.max or facts.kills.at_limit:
+    if facts.kills.at_limit:
         return 1.0
-    cache = max(0.0, 1 - seen.resident_peak / seen.memory.max)
-    return 1 - cache * (1 - facts.policy.cache_share)
+    return share_without_cache(seen.resident_peak, seen.memory.max, facts.policy)
+
+
+def share_without_cache(resident: float | None, peak: float | None, policy: Policy) -> float:
+    """The share of `peak` that counts where `resident` of it (bytes too) cannot be taken back."""
+    if resident is None or not peak:
+        return 1.0
+    cache = max(0.0, 1 - resident / peak)
+    return 1 - cache * (1 - policy.cache_share)
 
 
 def without_cache(case: Case, amount: Quantity) -> Outcome:

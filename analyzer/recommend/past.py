@@ -11,12 +11,14 @@ from datetime import timedelta
 
 import numpy as np
 
+from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.errors import ConfigError
+from analyzer.evidence.observe import firm_peak
 from analyzer.history import Histories
 from analyzer.models.demand import Array, Demand, Resource
 from analyzer.policy import Policies, Policy, round_up, worth_changing
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
-from analyzer.recommend.bounds import firm_share
+from analyzer.recommend.bounds import firm_share, share_without_cache
 from analyzer.recommend.case import Case, Past
 from analyzer.recommend.step import Outcome, PolicyStep, text
 from analyzer.workload import ContainerRef
@@ -41,8 +43,8 @@ def wanted_amounts(
 ) -> dict[ContainerRef, Resources]:
     """What `demand` alone speaks for, within the policy's floors and ceilings and rounded.
 
-    Nothing holds it back here. Containers without a usable policy are left out; a resource that
-    the model cannot judge has no amount.
+    Nothing holds it back here, and page cache beyond the policy's share is no demand. Containers
+    without a usable policy are left out; a resource that the model cannot judge has no amount.
     """
     chosen: dict[int, Policy] = {}
     for index, ref in enumerate(histories.containers):
@@ -51,6 +53,7 @@ def wanted_amounts(
         except ConfigError:
             continue  # `recommend` skips it, with the reason
     found = {index: Resources() for index in chosen}
+    shares = _shares_without_cache(histories, chosen)
     for target in DEMANDED:
         resource: Resource = "cpu" if target == "cpu_request" else "memory"
         risks = np.full(len(histories), 0.5)
@@ -58,12 +61,25 @@ def wanted_amounts(
             risks[index] = getattr(policy, f"{target}_risk")
         if target.endswith("request") and request_risks is not None:
             risks = np.asarray(request_risks[resource], dtype=np.float64)
-        levels = demand.at(resource, risks)
+        levels = demand.at(resource, risks) * (shares if resource == "memory" else 1.0)
         for index in np.flatnonzero(~np.isnan(levels)).tolist():
             if index in chosen:
                 amount = _amount(chosen[index], resource, float(levels[index]))
                 found[index] = found[index].with_amount(target, amount)
     return {histories.containers[index]: amounts for index, amounts in found.items()}
+
+
+def _shares_without_cache(histories: Histories, policies: Mapping[int, Policy]) -> Array:
+    """The share of each container's memory that counts, as `firm_share` has it."""
+    usage, killed = histories.usage, find_kills(histories)
+    shares = np.ones(len(histories))
+    for index, policy in policies.items():
+        where = usage.span(index)
+        if not killed.get(index, NO_KILLS).at_limit:
+            resident = firm_peak(usage, where)
+            peak = None if resident is None else float(np.nanmax(usage.memory_bytes[where]))
+            shares[index] = share_without_cache(resident, peak, policy)
+    return shares
 
 
 def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -> dict[

@@ -29,6 +29,8 @@ class Pod:
     cpu: Array
     memory: Array
     """MiB."""
+    firm: Array
+    """MiB of it that the kernel cannot take back."""
 
 
 @dataclass
@@ -134,7 +136,7 @@ def _live_pod(
         given.age = {}
     name = f"{workload.beside or workload.name}-{given.generation}-{run or number}"
     age = given.age.get(number, 0.0)
-    pod = Pod(name, run, cpu, memory)
+    pod = Pod(name, run, cpu, memory, memory)
     started = age + step * np.arange(len(hours)) < workload.start[1]
     cpu = np.where(started, cpu * workload.start[0], cpu)
     _use_cpu(lived, pod, given, cpu, there)
@@ -182,12 +184,14 @@ def _use_memory(
     wanted, there, step, rng, number = circumstances
     limit = min(NODE_MIB if given.memory_limit is None else given.memory_limit, NODE_MIB)
     age, used = given.age.get(number, 0.0), np.full(len(wanted), np.nan)
+    firm = used.copy()
     pressed = rng.random(len(wanted)) < step / (10 * DAY)
     last = -1000
     for at in np.flatnonzero(there).tolist():
         need = wanted[at] * (workload.start[0] if age < workload.start[1] else 1.0)
         amount = _answer(workload, need, limit, age)
         used[at], age = min(amount, limit), age + step
+        firm[at] = min(need, limit) if workload.answer == "cache" else used[at]
         if workload.answer == "leak":
             lived.peak = max(lived.peak, amount)
         killed = amount >= limit
@@ -201,7 +205,7 @@ def _use_memory(
                 lived.events.append((pod, int(at), "restart", np.nan))
                 age = 0.0
     given.age[number] = age
-    pod.memory = used
+    pod.memory, pod.firm = used, firm
 
 
 def _answer(workload: Workload, need: float, limit: float, age: float) -> float:

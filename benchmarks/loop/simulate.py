@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analyzer.quantity import Cpu, Memory, Resources
+from analyzer.quantity import TARGETS, Cpu, Memory, Resources
 from analyzer.tables import NAMES, validate_events, validate_specs
 from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef
@@ -25,7 +25,6 @@ from benchmarks.loop.worlds import NODE_CORES, NODE_MIB, Given, Workload
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday."""
 MIB = 1024**2
-TARGETS = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 SETTLED = 6
 """From this week on decisions are expected to have settled."""
 
@@ -264,9 +263,12 @@ def _merge(
         now = None if proposal is None else proposal.resources
         _count(score, actor, now, week)
         if proposal is not None and _accepts(plan.merge, lucky):
-            actor.open = None
             if plan.merge == "edited":
-                proposal = Proposal(_by_hand(proposal.resources), proposal.stated)
+                holds = resources_of(actor.given)
+                proposal = Proposal(_by_hand(holds, proposal.resources), proposal.stated)
+                if proposal.resources == holds:
+                    continue  # the edit leaves nothing of it: it stays open
+            actor.open = None
             accepted.append((week + (3 if plan.merge == "late" else 1), actor, proposal))
     return accepted
 
@@ -289,16 +291,13 @@ def _count(score: Score, actor: Actor, now: Resources | None, week: int) -> None
     actor.open = now
 
 
-def _by_hand(resources: Resources) -> Resources:
-    """As a careful person changes a proposal: a third more memory."""
-    more = {
-        name: None if amount is None else amount.scale(4 / 3)
-        for name, amount in (
-            ("memory_request", resources.memory_request),
-            ("memory_limit", resources.memory_limit),
-        )
-    }
-    return Resources(resources.cpu_request, resources.cpu_limit, **more)
+def _by_hand(now: Resources, proposed: Resources) -> Resources:
+    """As a careful person changes a proposal: a third more of the memory that it changes."""
+    for target in TARGETS:
+        amount = proposed.amount(target)
+        if isinstance(amount, Memory) and amount != now.amount(target):
+            proposed = proposed.with_amount(target, amount.scale(4 / 3))
+    return proposed
 
 
 def _apply(score: Score, actor: Actor, proposal: Proposal, week: int, plan: Plan) -> None:
@@ -342,7 +341,7 @@ def resources_of(given: Given) -> Resources:
 
 @dataclass
 class _Tables:
-    usage: dict[tuple[ContainerRef, str], list[tuple[int, np.ndarray, np.ndarray]]] = field(
+    usage: dict[tuple[ContainerRef, str], list[tuple[int, np.ndarray]]] = field(
         default_factory=dict
     )
     specs: list[dict[str, object]] = field(default_factory=list)
@@ -416,7 +415,10 @@ def _show_week(
         there = np.flatnonzero(~np.isnan(pod.cpu))
         part = slice(int(there[0]), int(there[-1]) + 1)
         tables.usage.setdefault((ref, pod.name), []).append(
-            (offset + int(there[0]), pod.cpu[part], pod.memory[part] * MIB)
+            (
+                offset + int(there[0]),
+                np.stack([pod.cpu[part], pod.memory[part] * MIB, pod.firm[part] * MIB]),
+            )
         )
     for ref in {_ref(actor.workload, week, pod.run) for pod in lived.pods}:
         assert given is not None
@@ -458,19 +460,18 @@ def _usage(tables: _Tables, meta: Meta) -> Usage:
     keys = sorted(tables.usage)
     containers = sorted({ref for ref, _ in keys})
     position = {ref: index for index, ref in enumerate(containers)}
-    first, lengths, cpu, memory = [], [], [], []
+    first, lengths, values = [], [], []
     for key in keys:
         stretches = tables.usage[key]
         begin = stretches[0][0]
-        length = stretches[-1][0] + len(stretches[-1][1]) - begin
-        whole = np.full((2, length), np.nan, dtype=np.float32)
-        for at, cores, count in stretches:
-            whole[0, at - begin : at - begin + len(cores)] = cores
-            whole[1, at - begin : at - begin + len(count)] = count
+        length = stretches[-1][0] + stretches[-1][1].shape[1] - begin
+        whole = np.full((3, length), np.nan, dtype=np.float32)
+        for at, rows in stretches:
+            whole[:, at - begin : at - begin + rows.shape[1]] = rows
         first.append(begin)
         lengths.append(length)
-        cpu.append(whole[0])
-        memory.append(whole[1])
+        values.append(whole)
+    cpu, memory, firm = np.concatenate(values, axis=1)
     return Usage(
         start=meta.start,
         step=meta.step,
@@ -480,6 +481,7 @@ def _usage(tables: _Tables, meta: Meta) -> Usage:
         pods=tuple(pod for _, pod in keys),
         first=np.array(first, dtype=np.int64),
         offset=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        cpu_cores=np.concatenate(cpu),
-        memory_bytes=np.concatenate(memory),
+        cpu_cores=cpu,
+        memory_bytes=memory,
+        memory_rss_bytes=firm,
     )

@@ -230,7 +230,7 @@ def _strays(before: Cluster, after: Cluster, noise: set[Leaf]) -> Iterator[str]:
     carriers = ("HelmRelease", "ConfigMap", "Secret", "Application", "ApplicationSet", "HelmChart")
     told = set()
     for key in old.keys() | new.keys():
-        (kind, namespace, name), path = key[0], key[1]  # type: ignore[misc]
+        (kind, namespace, name), path = key[0], key[1]  # type: ignore[misc]  # an object is always three names
         if old.get(key) == new.get(key) or key in noise:
             continue
         if kind in carriers or (kind in PODS and "resources" in path):

@@ -11,6 +11,7 @@ import pytest
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Bound, Recommendation, TargetName, recommend
+from analyzer.recommend.past import wanted_amounts
 from tests.samples import MIB, START, demand, histories, meta, names, ref, resources, steady
 
 NOW = {
@@ -537,6 +538,22 @@ def test_page_cache_beyond_the_policys_share_asks_for_nothing() -> None:
     (found,), _ = recommend(of, demand(of, memory=400 * MIB), Policies())
     assert str(found.proposed.memory_request) == "256Mi"
     assert str(found.proposed.memory_limit) == "304Mi"
+
+
+def test_what_reviews_wanted_is_without_page_cache_too() -> None:
+    """Or what was wanted with it would keep the request from falling for good.
+
+    Where it was killed all of it counts, and so it does where nothing tells the cache.
+    """
+    now, told = [{**names(), **NOW}], {"memory_rss_bytes": 100.0 * MIB}
+    for more, events, amount in (
+        (told, [RESTART], "256Mi"),
+        (told, [kill(2, 400)], "400Mi"),
+        ({}, [RESTART], "400Mi"),
+    ):
+        of = histories(steady(memory=400 * MIB, **more), now, events)
+        (wanted,) = wanted_amounts(of, demand(of, memory=400 * MIB), Policies()).values()
+        assert str(wanted.memory_request) == amount
 
 
 def test_a_peak_that_stands_alone_gets_room_where_a_plateau_does_not() -> None:

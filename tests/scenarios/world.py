@@ -481,7 +481,8 @@ def failures(scenario: Scenario, report: Report) -> list[str]:
                 if (one := found.get(ref_of(scenario, b)))
                 for c in one.companions
             )
-            wrong += [] if re.search(expected, along) else [f"with it: {along or 'nothing'}"]
+            along = along or "nothing"
+            wrong += [] if re.search(expected, along) else [f"with it: {along}"]
         elif target == "note":
             notes = "; ".join(n for b in scenario.boxes for n in _notes(found, scenario, b))
             wrong += [] if re.search(expected, notes) else [f"notes: {notes}"]
