@@ -23,7 +23,7 @@ _STYLE = Html(
     ".failed{color:#ff7aa8}}"
 )
 _STANDING = {"done": "", "partial": "partial: ", "failed": "failed: "}
-_HEAD = ("Cluster", "CPU requests", "Memory requests", "Nodes needed", "Saved a month", "Found")
+_HEAD = ("Name", "CPU requests", "Memory requests", "Nodes needed", "Saved a month", "Found")
 _APART = ("Container", "Resource", "Least", "Most", "Factor", "Clusters")
 _WHAT_DIFFERS = (
     "The same container, by namespace, workload and name, needs at least twice as much in one "
