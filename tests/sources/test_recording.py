@@ -191,12 +191,18 @@ def test_the_optional_parts_follow_a_cut(full: Recording) -> None:
 
 
 def test_parts_that_are_joined_make_up_the_whole(full: Recording) -> None:
-    """Two halves give back what was cut, each pod and day once, nodes of the newest part."""
+    """Two halves give back what was cut, each pod and day once, nodes of the newest part.
+
+    A node that only the older half had is one that went.
+    """
     half = timedelta(minutes=30)
     old = cut_recording(full, Window(full.meta.start + half, half))
     new = cut_recording(full, Window(full.meta.end, half))
     old = replace(old, meta=replace(old.meta, nodes=({"name": "gone"},), quotas=()))
-    _same(join_recordings([old, new], replace(full.meta, nodes=())), full)
+    start, end = old.meta.start.isoformat(), old.meta.end.isoformat()
+    gone = {"name": "gone", "first_seen": start, "last_seen": end}
+    whole = replace(full, meta=replace(full.meta, past_nodes=(gone,)))
+    _same(join_recordings([old, new], replace(full.meta, nodes=())), whole)
 
 
 def test_a_part_without_an_array_leaves_it_unobserved(full: Recording) -> None:
@@ -222,6 +228,40 @@ def test_the_optional_parts_lose_their_names(full: Recording, tmp_path: Path) ->
     assert {quota["namespace"] for quota in hidden.meta.quotas} == set(hidden.days["namespace"])
     assert "labels" not in hidden.meta.nodes[0]
     assert sorted(hidden.days["kills"].dropna()) == [3]
+
+
+def test_what_pods_ask_of_nodes_loses_its_names(full: Recording) -> None:
+    """Taints, selectors, resources, budgets and classes are named by whoever runs the cluster."""
+    mine = "acme.example/team"
+    gone = {
+        "name": "acme-1",
+        "roles": ["master"],
+        "labels": {mine: "a"},
+        "first_seen": "2026-11-01",
+    }
+    budget = {"namespace": "acme", "name": "acme", "allowed": 1.0, "selector": {mine: "a"}}
+    meta = replace(
+        full.meta,
+        past_nodes=(gone,),
+        budgets=(budget,),
+        priority_classes=({"name": "acme-first", "value": 7.0},),
+    )
+    pods = full.pods.assign(
+        priority_class="acme-first",
+        tolerations=f'[{{"key":"{mine}"}}]',
+        node_selector=f'{{"{mine}":"a"}}',
+        other_requests=f'{{"{mine}":1}}',
+    )
+    hidden = anonymise(replace(full, meta=meta, pods=pods), b"key")
+    assert "acme" not in str(hidden.meta) + hidden.pods.astype(str).to_csv()
+    (known,), (limit,), (past,) = (
+        hidden.meta.priority_classes,
+        hidden.meta.budgets,
+        hidden.meta.past_nodes,
+    )
+    assert set(hidden.pods["priority_class"]) == {known["name"]}
+    assert (known["value"], limit["allowed"]) == (7, 1)
+    assert (past["roles"], past["first_seen"]) == (["control-plane"], "2026-11-01")
 
 
 GARBLED: dict[str, tuple[dict[str, object], str]] = {

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from analyzer.errors import RecordingError
 from analyzer.kinds import DEPLOYMENT
+from analyzer.scheduling import node_of
 from analyzer.sources.window import DAY
 from analyzer.spec import read_hpa
 from analyzer.tables import (
@@ -110,8 +111,8 @@ def anonymise(recording: Recording, key: bytes) -> Recording:
 
     The same name gives the same pseudonym under the same `key`, and nothing can be told from it
     without the key. Numbers and kinds stay; images keep only whether they changed; labels,
-    annotations and the texts of warnings are dropped. HPA metrics other than CPU and memory
-    lose their names too.
+    annotations, taints, what pods ask of nodes and the texts of warnings are dropped. HPA metrics
+    other than CPU and memory lose their names too.
     """
     name = _pseudonyms(key)
     refs = [_rename(ref, name) for ref in recording.usage.containers]
@@ -123,6 +124,9 @@ def anonymise(recording: Recording, key: bytes) -> Recording:
     specs["hpa"] = [_anonymous_hpa(value, name) for value in recording.specs["hpa"]]
     pods = _rename_columns(recording.pods, name)
     pods["owner"] = [_anonymous_owner(value, name) for value in pods["owner"]]
+    pods["priority_class"] = [_optional(name, "priority", v) for v in pods["priority_class"]]
+    for column in ("tolerations", "node_selector", "other_requests"):
+        pods[column] = [None] * len(pods)
     return Recording(
         _anonymous_meta(recording.meta, name),
         usage,
@@ -140,15 +144,32 @@ def _anonymous_meta(meta: Meta, name: Callable[[str, Any], str]) -> Meta:
         source="anonymised",
         queries=(),
         warnings=tuple("a part of the data is missing" for _ in meta.warnings),
-        nodes=tuple({**_sizes(node), "name": name("node", node["name"])} for node in meta.nodes),
+        nodes=tuple(_anonymous_node(node, name) for node in meta.nodes),
+        past_nodes=tuple(_anonymous_node(node, name) for node in meta.past_nodes),
         quotas=tuple(_anonymous_rule(rule, "quota", name) for rule in meta.quotas),
         limit_ranges=tuple(_anonymous_rule(rule, "limits", name) for rule in meta.limit_ranges),
+        budgets=tuple(
+            _numbers(budget)
+            | {"namespace": name("namespace", budget["namespace"])}
+            | {"name": name("budget", budget["name"])}
+            for budget in meta.budgets
+        ),
+        priority_classes=tuple(
+            _numbers(row) | {"name": name("priority", row["name"])} for row in meta.priority_classes
+        ),
     )
 
 
-def _sizes(node: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of a node: its labels and taints may name anything."""
-    return {key: value for key, value in node.items() if isinstance(value, int | float)}
+def _anonymous_node(node: dict[str, Any], name: Callable[[str, Any], str]) -> dict[str, Any]:
+    """A node by its numbers and times, and whether it is of the control plane."""
+    times = {key: node[key] for key in ("first_seen", "last_seen") if node.get(key)}
+    roles = {"roles": ["control-plane"]} if node_of(node).control_plane else {}
+    return _numbers(node) | times | roles | {"name": name("node", node["name"])}
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a row: labels, taints and selectors may name anything."""
+    return {key: value for key, value in row.items() if isinstance(value, int | float)}
 
 
 def _anonymous_rule(
