@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from analyzer.errors import RecordingError
 from analyzer.kinds import DEPLOYMENT
-from analyzer.scheduling import node_of
 from analyzer.sources.window import DAY
 from analyzer.spec import read_hpa
 from analyzer.tables import (
@@ -161,10 +160,9 @@ def _anonymous_meta(meta: Meta, name: Callable[[str, Any], str]) -> Meta:
 
 
 def _anonymous_node(node: dict[str, Any], name: Callable[[str, Any], str]) -> dict[str, Any]:
-    """A node by its numbers and times, and whether it is of the control plane."""
+    """A node by its numbers and times."""
     times = {key: node[key] for key in ("first_seen", "last_seen") if node.get(key)}
-    roles = {"roles": ["control-plane"]} if node_of(node).control_plane else {}
-    return _numbers(node) | times | roles | {"name": name("node", node["name"])}
+    return _numbers(node) | times | {"name": name("node", node["name"])}
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, Any]:
