@@ -532,13 +532,28 @@ def test_what_was_refused_is_recalled_for_a_quarter() -> None:
     when = MONDAY + WEEK
     told = ledger.plus(decided(REF, "rejected", when, "pull request 7 closed", SMALLER))
     past = recalled(told, week(2, FIRST))
-    assert past.rejected == {target: SMALLER.amount(target) for target in TARGETS}
+    wished = {target: SMALLER.amount(target) for target in TARGETS}
+    changed = {t: amount for t, amount in wished.items() if amount != FIRST.amount(t)}
+    assert past.rejected == changed
     assert past.refused.startswith("rejected (pull request 7 closed) on 2026-03-09")
     assert recalled(told, week(15, FIRST)).rejected == {}
     by_hand = review(ledger, week(1, LARGER), LARGER, LARGER)
     past = recalled(by_hand, week(2, LARGER))
     assert past.rejected["cpu_request"] == Cpu(200)
     assert past.refused.startswith("changed by hand on 2026-03-09")
+
+
+def test_a_later_refusal_forgets_no_earlier_one() -> None:
+    """CPU was refused, then memory beside the CPU as it is: both stay silent."""
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    cpu = replace(FIRST, cpu_request=Cpu(200))
+    memory = replace(FIRST, memory_request=SMALLER.memory_request)
+    for place, proposed in enumerate((cpu, memory), start=1):
+        when = MONDAY + place * WEEK
+        ledger = ledger.plus(decided(REF, "rejected", when, "closed", proposed))
+    rejected = recalled(ledger, week(3, FIRST)).rejected
+    assert rejected["cpu_request"] == Cpu(200)
+    assert rejected["memory_request"] == SMALLER.memory_request
 
 
 def test_what_was_merged_is_no_refusal() -> None:

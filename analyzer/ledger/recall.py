@@ -200,9 +200,21 @@ def _refusals(past: Ledger, now: datetime) -> dict[ContainerRef, tuple[Refused, 
     for row in past.decisions:
         if row["decision"] == "rejected" and row["reviewed"] >= pd.Timestamp(now - SILENCE):
             reason = _reason(f"rejected ({row['by']})", row["reviewed"])
-            whole = amounts_of(row, "proposed")
-            found[ref_of(row)] = {target: whole.amount(target) for target in TARGETS}, reason
+            earlier, _ = found.get(ref_of(row), ({}, ""))
+            found[ref_of(row)] = {**earlier, **_asked_for(past, row)}, reason
     return found
+
+
+def _asked_for(past: Ledger, decision: Row) -> Refused:
+    """What the refused proposal would have changed; what it left alone was not refused."""
+    rows = past.reviews_of(ref_of(decision))
+    before = [row for row in rows if row["reviewed"] <= decision["reviewed"]]
+    proposed = amounts_of(decision, "proposed")
+    wished: Refused = {target: proposed.amount(target) for target in TARGETS}
+    if not before:
+        return wished
+    now = amounts_of(before[-1], "now")
+    return {target: amount for target, amount in wished.items() if amount != now.amount(target)}
 
 
 def _overruled(rows: list[Row], last: Row) -> Refused:
