@@ -99,6 +99,7 @@ class _Rightsize(click.Group):
             except KeyboardInterrupt:
                 click.echo("interrupted", err=True)
                 return ctx.exit(INTERRUPTED)
+            # Any kind: Arrow has no narrower name for a shortage. What is not told is raised again.
             except Exception as error:
                 if ctx.params.get("debug") or not _is_told(error):
                     raise

@@ -29,15 +29,20 @@ def encode_png(figure: Figure, description: str) -> bytes:
     The text goes into an iTXt chunk ``Description``. Equal figures give equal bytes: neither the
     time nor the software is written.
     """
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]  # untyped library
-    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # untyped library
-    image = _reduce_colors(np.asarray(pixels))
+    image = _reduce_colors(pixels_of(figure))
     info = PngInfo()
     info.add_itxt("Description", description, lang="en")
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
+
+
+def pixels_of(figure: Figure) -> npt.NDArray[np.uint8]:
+    """`figure` as it is drawn: (height, width, 4), red, green, blue and opacity."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]  # untyped library
+    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # untyped library
+    return np.asarray(pixels)
 
 
 def write_png(figure: Figure, path: Path, description: str) -> None:

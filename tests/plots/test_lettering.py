@@ -11,6 +11,7 @@ from matplotlib.text import Text
 
 from analyzer.plots.lettering import Lettering, width_of
 from analyzer.plots.page import Page
+from analyzer.plots.png import pixels_of
 from analyzer.plots.style import DARK
 
 TEXT = "request new 1472Mi …→ ÄÖy"
@@ -27,8 +28,7 @@ def drawn(
                    ha=align, va=valign, transform=page.figure.transFigure)  # fmt: skip
         line.remove()
         page.figure.add_artist(own)
-    page.canvas.draw()  # type: ignore[no-untyped-call]  # untyped library
-    bright = np.asarray(page.canvas.buffer_rgba())[..., :3].min(axis=2) > 160  # type: ignore[no-untyped-call]  # untyped library
+    bright = pixels_of(page.figure)[..., :3].min(axis=2) > 160
     rows, columns = np.nonzero(bright)
     return np.array([rows.min(), rows.max(), columns.min(), columns.max()])
 
@@ -46,8 +46,7 @@ def test_its_colour_is_the_one_that_was_asked_for() -> None:
     """Where a letter covers a pixel whole, nothing of the page shines through."""
     page = Page(300, 80, DARK)
     page.text(20, 60, "MMM", size=40, bold=True, color="#12c3ab")
-    page.canvas.draw()  # type: ignore[no-untyped-call]  # untyped library
-    pixels = np.asarray(page.canvas.buffer_rgba())[..., :3].reshape(-1, 3)  # type: ignore[no-untyped-call]  # untyped library
+    pixels = pixels_of(page.figure)[..., :3].reshape(-1, 3)
     assert (pixels == (0x12, 0xC3, 0xAB)).all(axis=1).sum() > 200
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analyzer.placement import GroupUse, Packing
 from analyzer.plots import describe_packing, packing_figure
 from analyzer.plots.packing import SHOWN
+from analyzer.plots.png import pixels_of
 from tests.plots.scenes import lines_of
 from tests.plots.test_workload import overlaps
 
@@ -20,7 +20,7 @@ NODES = GroupUse("nodes", 4, 80, 16.0, 64.0 * GIB, 12.0, 6.0, 48.0 * GIB, 32.0 *
 def words(*groups: GroupUse) -> list[str]:
     """What stands on the chart; nothing of it covers anything else."""
     figure = packing_figure(Packing(groups))
-    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # untyped library
+    pixels_of(figure)
     assert not overlaps(figure)
     return [line.get_text() for line in lines_of(figure)]
 
