@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -800,12 +801,12 @@ def test_a_limit_keeps_room_above_every_peak_remembered() -> None:
 
 
 def judged_case(
-    target: TargetName, open_: Resources, demand: float, right: tuple[float, float], **more: object
+    target: TargetName, open_: Resources, demand: float, right: tuple[float, float], **more: Any
 ) -> Case:
     """One amount of an open proposal, with what demand is at the risk allowed and around it."""
     one = case(Past(open=open_), target)
     risk, levels = {target: 0.05}, {target: demand}
-    facts = replace(one.facts, demand=levels, risk=risk, right={target: right}, **more)  # type: ignore[arg-type]  # fields of Facts
+    facts = replace(one.facts, demand=levels, risk=risk, right={target: right}, **more)
     return replace(one, facts=facts)
 
 

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from live import PODS, Cluster, Container, Doc, Settings, build
 
@@ -37,7 +38,7 @@ from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 
 COLUMNS = ("files", "blocks", "live", "right", "refused", "missed", "wrong", "clean", "proven", "s")
-Leaf = tuple[object, ...]
+Leaf = tuple[Any, ...]
 PARENT = re.compile(r"[ -]*[\w.\"'-]+:")
 RESOURCES = re.compile(r"cpu|memory|requests|limits|resources|^\W*$")
 ROUNDED = 1.1
@@ -230,7 +231,7 @@ def _strays(before: Cluster, after: Cluster, noise: set[Leaf]) -> Iterator[str]:
     carriers = ("HelmRelease", "ConfigMap", "Secret", "Application", "ApplicationSet", "HelmChart")
     told = set()
     for key in old.keys() | new.keys():
-        (kind, namespace, name), path = key[0], key[1]  # type: ignore[misc]  # an object is always three names
+        (kind, namespace, name), path = key[0], key[1]
         if old.get(key) == new.get(key) or key in noise:
             continue
         if kind in carriers or (kind in PODS and "resources" in path):
