@@ -175,33 +175,17 @@ def _date(data: ChartData, day: float) -> str:
 
 
 def _draw_value_axis(panel: Panel, row: Row) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     panel.rules(row.scale.ticks, color=colors.grid)
     for tick, label in zip(row.scale.ticks, row.scale.labels, strict=True):
-        page.text(
-            _LEFT - 10,
-            panel.py(tick),
-            label,
-            size=SIZES.label,
-            color=colors.muted,
-            align="right",
-            valign="center_baseline",
-        )
+        panel.label_left(tick, label)
 
 
 def _draw_time_axis(panel: Panel, data: ChartData) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     ticks, labels = day_ticks(data.start, *panel.x, most=11)
-    bottom = panel.box[3]
     for tick, label in zip(ticks, labels, strict=True):
-        page.text(
-            panel.px(tick),
-            bottom + 22,
-            label,
-            size=SIZES.label,
-            color=colors.muted,
-            align="center",
-        )
+        panel.label_below(tick, label)
     height = panel.y[1] * 5 / ROW_HEIGHT
     panel.axes.add_collection(
         LineCollection(
