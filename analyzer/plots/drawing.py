@@ -342,6 +342,7 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
         "now": page.palette.now,
         "proposed": page.palette.proposed,
         "kept": page.palette.ink,
+        "need": page.palette.proposed,
     }
     levels = sorted(row.levels, key=lambda level: (level.value, level.limit))
     off = [level for level in levels if not row.scale.holds(level.value)]
@@ -370,13 +371,13 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
 
 
 def _draw_level(panel: Panel, level: Level, color: str) -> None:
-    panel.rules(
-        [level.value],
-        color=color,
-        width=1.7 if level.limit else 2.6,
-        style="dotted" if level.limit else "solid",
-        zorder=3.2 if level.limit else 3.1,
-    )
+    style, width = "solid", 2.6
+    if level.limit:
+        style, width = "dotted", 1.7
+    elif level.role == "need":
+        style, width = "dashed", 1.2
+    over = 3.2 if level.limit else 3.1
+    panel.rules([level.value], color=color, width=width, style=style, zorder=over)
 
 
 def _draw_footer(page: Page, data: ChartData) -> None:
@@ -426,6 +427,8 @@ def _key(data: ChartData, bucket: str, colors: Palette) -> Sequence[tuple[str, s
         entries.append(("area", colors.freed, "given back"))
     if any(new > now for now, new in changes):
         entries.append(("area", colors.added, "asked for in addition"))
+    if any(level.role == "need" for row in data.rows for level in row.levels):
+        entries.append(("thin", colors.proposed, "need now; the request follows in time"))
     curves = [row.days for row in data.rows if row.days is not None]
     if curves and data.horizon > 0:
         entries += _key_of_days(curves, colors)
