@@ -376,31 +376,15 @@ def _draw_risk_ticks(panel: Panel, *, across: bool) -> None:
         if across and panel.px(tick) - half < taken:
             continue  # it would run into the one before
         taken = panel.px(tick) + half + 8 if across else taken
-        page.text(
-            panel.px(tick) if across else panel.box[0] - 10,
-            panel.box[3] + 22 if across else panel.py(tick),
-            label,
-            size=SIZES.label,
-            color=colors.muted,
-            align="center" if across else "right",
-            valign="baseline" if across else "center_baseline",
-        )
+        (panel.label_below if across else panel.label_left)(tick, label)
 
 
 def _draw_size_ticks(panel: Panel) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     low, high = panel.y
     wide = high - low > 0.7
     for size in (0.5, 1, 2, 5, 10, 20, 50) if wide else (0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5):
         tick = float(np.log10(size))
         if low <= tick <= high:
             panel.rules([tick], color=colors.grid)
-            page.text(
-                panel.box[0] - 10,
-                panel.py(tick),
-                f"{size:g}×",
-                size=SIZES.label,
-                color=colors.muted,
-                align="right",
-                valign="center_baseline",
-            )
+            panel.label_left(tick, f"{size:g}×")
