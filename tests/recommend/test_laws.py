@@ -302,8 +302,8 @@ def test_every_recommendation_of_the_sample_keeps_the_laws(
             node=node,
             rooms=tuple(
                 Room(target, one.current.amount(target), "", step.name)
-                for target, steps in one.trail.items()
-                for step in steps
+                for target in TARGETS
+                for step in one.trail[target]
                 if step.name in ("nodes", "spare")
             ),
         )
