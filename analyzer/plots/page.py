@@ -81,6 +81,11 @@ class Page:
         self.figure.add_artist(line)
         return line
 
+    def heading(self, x: float, y: float, title: str, note: str) -> None:
+        """The title of a panel at `x`, `y`, with what it shows on the line below."""
+        self.text(x, y, title, size=SIZES.heading, bold=True)
+        self.text(x, y + 24, note, size=SIZES.label, color=self.palette.muted)
+
     def measure(self, text: str, size: float = SIZES.text, *, bold: bool = False) -> float:
         """The width of `text` in pixels."""
         return width_of(text, size, bold=bold)

@@ -13,7 +13,6 @@ from analyzer.plots.cluster.layout import (
     MIDDLE,
     Array,
     Facts,
-    draw_title,
     total_used,
 )
 from analyzer.plots.page import Page, Panel
@@ -25,7 +24,7 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def draw_busy_hours(page: Page, facts: Facts) -> None:
     """A cell per hour of the week (UTC), the darker the more of the requests is used."""
     note = "mean CPU used / CPU requested after the change, by hour of the week (UTC)"
-    draw_title(page, LEFT, LOWER, "When the cluster is busy", note)
+    page.heading(LEFT, LOWER, "When the cluster is busy", note)
     box = (LEFT + 48.0, LOWER + 44.0, MIDDLE - 176.0, LOWER + 456.0)
     panel = page.panel(box, (0, 24), (7, 0))
     for day, name in enumerate(_WEEKDAYS):

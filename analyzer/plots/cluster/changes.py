@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.cluster.layout import LEFT, MIDDLE, TITLES, UPPER, Facts, draw_title
+from analyzer.plots.cluster.layout import LEFT, MIDDLE, TITLES, UPPER, Facts
 from analyzer.plots.page import Page, Panel
 from analyzer.plots.style import SIZES
 from analyzer.plots.text import MINUS, plain
@@ -23,7 +23,7 @@ _UNITS = {"cpu": "cores", "memory": "GiB"}
 
 def draw_changes(page: Page, facts: Facts) -> None:
     """CPU and memory side by side, from now to proposed, one row per namespace, from zero."""
-    draw_title(page, LEFT, UPPER, "What changes, by namespace", "requests from now to proposed")
+    page.heading(LEFT, UPPER, "What changes, by namespace", "requests from now to proposed")
     changes = _changes(facts)
     rows = len(changes) + 2
     top, bottom = UPPER + 66, UPPER + 470

@@ -14,7 +14,6 @@ from analyzer.plots.cluster.layout import (
     RIGHT,
     TITLES,
     Facts,
-    draw_title,
     total_used,
 )
 from analyzer.plots.page import Page
@@ -35,7 +34,7 @@ def draw_headroom(page: Page, facts: Facts) -> None:
         if known
         else "nodes are unknown · share of what is requested now"
     )
-    draw_title(page, MIDDLE, LOWER, "Headroom", note)
+    page.heading(MIDDLE, LOWER, "Headroom", note)
     used = {r: _used_p95(facts, r) for r in RESOURCES}
     for block, resource in enumerate(RESOURCES):
         now, new = facts.requested(resource)

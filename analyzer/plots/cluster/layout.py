@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from analyzer.history import Histories, Skipped
 from analyzer.models.demand import Resource
-from analyzer.plots.page import Page
-from analyzer.plots.style import SIZES
 from analyzer.plots.text import plain, shorten
 from analyzer.recommend import Recommendation, totals
 from analyzer.report import tally
@@ -71,9 +69,3 @@ def total_used(facts: Facts, resource: Resource) -> tuple[Array, npt.NDArray[np.
         count += np.bincount(steps, minlength=usage.steps)
     usual = float(np.median(count[count > 0])) if (count > 0).any() else 0.0
     return total, count > 0.5 * usual
-
-
-def draw_title(page: Page, x: float, y: float, title: str, note: str) -> None:
-    """The heading of a panel at `x`, `y`, in pixels, with what it shows below it."""
-    page.text(x, y, title, size=SIZES.heading, bold=True)
-    page.text(x, y + 24, note, size=SIZES.label, color=page.palette.muted)

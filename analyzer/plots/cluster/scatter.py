@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analyzer.models.demand import RESOURCES, Resource
-from analyzer.plots.cluster.layout import MIDDLE, RIGHT, TITLES, UPPER, Array, Facts, draw_title
+from analyzer.plots.cluster.layout import MIDDLE, RIGHT, TITLES, UPPER, Array, Facts
 from analyzer.plots.page import Page
 from analyzer.plots.style import SIZES
 
@@ -14,7 +14,7 @@ def draw_scatters(page: Page, facts: Facts) -> None:
     """Requests against the 95th percentile of use, now and proposed, on logarithmic axes."""
     colors = page.palette
     note = "one dot per container; above the line: more than used"
-    draw_title(page, MIDDLE, UPPER, "Requests against use", note)
+    page.heading(MIDDLE, UPPER, "Requests against use", note)
     x = MIDDLE + page.measure(note, SIZES.label) + 26
     for label, color in (("now", colors.now), ("proposed", colors.proposed)):
         page.text(x, UPPER + 24, f"● {label}", size=SIZES.label, color=color)
