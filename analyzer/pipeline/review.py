@@ -153,7 +153,19 @@ def review_beforehand(
 ) -> Review:
     """As `review`, within the bounds that are known; what was not told is a warning."""
     found = review(known.histories, method_of(config), progress, ledger, known.bounds)
-    warnings = (*found.report.warnings, *known.missed)
-    notices = (*found.report.notices, *known.notes)
-    report = replace(found.report, warnings=warnings, notices=notices)
-    return replace(found, report=report)
+    told = with_told(found.report, known, no_ledger() if ledger is None else ledger)
+    return replace(found, report=told)
+
+
+def with_told(report: Report, known: Beforehand, ledger: Ledger) -> Report:
+    """`report` with what was missed and noted `known` beforehand, and what `ledger` lost.
+
+    A file of the ledger that is found damaged makes the run partial; one set aside is a notice.
+    """
+    lost = [str(one) for one in ledger.lost if not one.aside]
+    aside = [str(one) for one in ledger.lost if one.aside]
+    return replace(
+        report,
+        warnings=(*report.warnings, *known.missed, *lost),
+        notices=(*report.notices, *known.notes, *aside),
+    )

@@ -22,7 +22,7 @@ from analyzer.landing import (
     plan_on_index,
     with_plan,
 )
-from analyzer.ledger import append
+from analyzer.ledger import append, set_aside
 from analyzer.models import model_named
 from analyzer.output import claim, write_files
 from analyzer.pipeline.chart import draw, drawn_before, name_files
@@ -87,6 +87,7 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
             if drawn is not None:
                 draw(report, drawn, ledger.plus(rows), folder, progress)
         if config.ledger_folder is not None:
+            set_aside(ledger)  # not before what is missing has been told
             append(config.ledger_folder, rows, now)
     return Run(report, target, plan)
 
