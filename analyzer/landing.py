@@ -28,7 +28,8 @@ from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edit
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, Review, mails, proposals
-from analyzer.gitops.land.worktree import clone, parting_of, snapshot
+from analyzer.gitops.land.stand_in import snapshot
+from analyzer.gitops.land.worktree import clone, parting_of
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools

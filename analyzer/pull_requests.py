@@ -21,7 +21,7 @@ from analyzer.forge.remote import Remote
 from analyzer.gitops.index.trace import trace
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.gitops.land.proposal import Proposal, commit_body
-from analyzer.gitops.land.worktree import shadow
+from analyzer.gitops.land.stand_in import shadow
 from analyzer.landing import Grouped, live_of, propose
 from analyzer.ledger import Ledger, decided
 from analyzer.ledger.table import amounts_of, ref_of

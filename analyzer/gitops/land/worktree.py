@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -467,59 +467,6 @@ def _commit_of(root: Path, revision: str) -> str:
         with contextlib.suppress(GitOpsError):
             return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
     raise GitOpsError(f"the repository has no branch, tag or commit {revision!r}")
-
-
-@contextlib.contextmanager
-def snapshot(root: Path, revision: str) -> Iterator[Path]:
-    """The files of `revision` of the checkout at `root`, in a folder that is then gone.
-
-    The checkout stays as it is, its settings and filters have no say, and where `root` lies below
-    the top of its repository so does the folder. Raises `GitOpsError` where it has no such commit.
-    """
-    commit = commit_of(root, revision)
-    below = git(root, "rev-parse", "--show-prefix").strip()
-    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
-        top = Path(folder)
-        _borrow(root, top)
-        git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
-        # Of a blob that is not at hand git complains, and goes on.
-        if git(top, "ls-files", "--deleted", "-z"):
-            raise GitOpsError(
-                f"{root}: is a partial clone that lacks files of {revision[:80]!r}; "
-                "clone it without a filter"
-            )
-        yield top / below
-
-
-@contextlib.contextmanager
-def shadow(root: Path) -> Iterator[Path]:
-    """A stand-in for the checkout at `root` that is then gone: its commits, settings and remotes.
-
-    What is fetched or written there leaves no trace in the checkout. It has no files.
-    """
-    below = git(root, "rev-parse", "--show-prefix").strip()
-    head = commit_of(root, "HEAD")
-    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
-        top = Path(folder)
-        _borrow(root, top)
-        git(top, "config", "include.path", str(_git_path(root, "config")))
-        cut = _git_path(root, "shallow")
-        if cut.is_file():
-            shutil.copy(cut, top / ".git" / "shallow")
-        git(top, "update-ref", "--no-deref", "HEAD", head)
-        (top / below).mkdir(parents=True, exist_ok=True)
-        yield top / below
-
-
-def _borrow(root: Path, top: Path) -> None:
-    """Make a repository at `top` that has the objects of the one around `root`."""
-    git(top, "init", "--quiet")
-    borrowed = top / ".git" / "objects" / "info" / "alternates"
-    borrowed.write_text(f"{_git_path(root, 'objects')}\n", encoding="utf-8")
-
-
-def _git_path(root: Path, name: str) -> Path:
-    return (root / git(root, "rev-parse", "--git-path", name).strip()).resolve()
 
 
 def commit_of(root: Path, revision: str) -> str:
