@@ -512,7 +512,9 @@ def _landing(outcome: Outcome) -> Landing:
         )
     if isinstance(outcome, Edited):
         besides = tuple(
-            LandedBeside(one.title, one.file, shown_path(one.address), one.before, str(one.value))
+            LandedBeside(
+                one.title, one.file, shown_path(one.address), one.before, str(one.value), one.unit
+            )
             for one in outcome.besides
         )
         return replace(landing, status="edited", proven=outcome.proof, besides=besides)

@@ -207,7 +207,7 @@ def _wanted(
 
 
 def promise_of(recommendation: Recommendation) -> Promise:
-    """What is promised of one container: the amounts that change, and the risks stated for them."""
+    """What is promised of one container: amounts, the risks stated for them, predicted usage."""
     ref = recommendation.ref
     return Promise(
         namespace=ref.namespace,
@@ -217,6 +217,7 @@ def promise_of(recommendation: Recommendation) -> Promise:
         before=_amounts(recommendation.current),
         after=_amounts(recommendation.proposed),
         risk=dict(recommendation.stated_risk),
+        predicted={str(k): float(f"{v:.4g}") for k, v in recommendation.predicted.items()},
     )
 
 

@@ -47,6 +47,7 @@ def want(app: str, memory: str, *, urgency: float = 1.0, amount: int | None = No
             workload=app,
             container="app",
             after={"memory_request": mib},
+            predicted={"memory": 640.0 * 2**20},
         ),
     )
     digest = f"{app}-{memory}".ljust(32, "0")
@@ -575,6 +576,9 @@ def happened(app: str, mib: int, *, weeks: float, kills: int = 0) -> Happened:
         happened={"memory_request": 0.0},
         kills=kills,
         throttled=0.0,
+        cpu_cores=0.21,
+        memory_bytes=700.0 * 2**20,
+        restarts=3,
     )
 
 
@@ -591,6 +595,10 @@ def test_a_merged_one_is_told_what_came_of_it_once_a_time(
         assert len(comments) == said and not done.failed, weeks
     assert "After one week" in comments[0] and "After 4 weeks" in comments[1]
     assert "0.0% of the weeks, 10.0% stated" in comments[0]
+    (row,) = [line for line in comments[0].splitlines() if "sonarr" in line]
+    told = [cell.strip() for cell in row.replace("\\", "").strip("|").split("|")[1:]]
+    assert told[:2] == ["210m, nothing predicted", "700Mi, 640Mi predicted"]
+    assert told[4:] == ["0", "3", "0", "0%"]
 
 
 def test_harm_is_said_at_once(forge: Standin, checkout: Path) -> None:

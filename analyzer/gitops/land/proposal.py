@@ -374,8 +374,8 @@ def _together(changes: Sequence[Edited]) -> str:
     """What the same commit writes beside the amounts; merged without it they would be wrong."""
     besides = dict.fromkeys(one for change in changes for one in change.besides)
     lines = [
-        f"- {markdown(one.title)}: {markdown(one.before)} → **{markdown(str(one.value))}** "
-        f"({code(one.where)})"
+        f"- {markdown(one.title)}: {markdown(one.before + one.unit)} → "
+        f"**{markdown(f'{one.value}{one.unit}')}** ({code(one.where)})"
         for one in besides
     ]
     return "\n".join(
@@ -442,7 +442,10 @@ def commit_body(proposal: Proposal) -> str:
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
-        lines += [f"  {one_line(f'{b.title}: {b.before} -> {b.value}')}" for b in change.besides]
+        lines += [
+            f"  {one_line(f'{one.title}: {one.before}{one.unit} -> {one.value}{one.unit}')}"
+            for one in change.besides
+        ]
         why = proposal.reasons.get(change.ref, ())
         lines += [f"  {one_line(s)}" for s in (*why, change.proof.text, change.proof.rendering)]
     return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
