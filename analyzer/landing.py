@@ -16,6 +16,7 @@ from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
+from analyzer.forge.remote import Access
 from analyzer.forge.settings import Stage
 from analyzer.gitops.index.known_scaler import known_hpa
 from analyzer.gitops.index.place import Expectation, Finding, shown_path
@@ -346,17 +347,24 @@ def checkout(config: Config) -> Iterator[Path]:
     if not _ADDRESS.match(repo):
         yield Path(repo)
         return
-    access = access_of(
+    access = access_to(repo, config, dict(os.environ))
+    with TemporaryDirectory(prefix="rightsize-") as name:
+        folder = Path(name) / "repository"
+        with access.variables() as variables:
+            clone(repo, config.git.revision, folder, variables, access.time_limit)
+        yield folder
+
+
+def access_to(url: str, config: Config, environment: Mapping[str, str]) -> Access:
+    """How git gets to `url`, and how long it may take, as the settings have it."""
+    found = access_of(
         config.forge,
-        repo,
-        dict(os.environ),
+        url,
+        environment,
         ssh_key=config.git.ssh_key,
         known_hosts=config.git.known_hosts,
     )
-    with TemporaryDirectory(prefix="rightsize-") as folder:
-        with access.variables() as variables:
-            root = clone(repo, config.git.revision, Path(folder) / "repository", variables)
-        yield root
+    return replace(found, time_limit=config.git.time_limit.total_seconds())
 
 
 def trace_all(

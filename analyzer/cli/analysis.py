@@ -149,14 +149,13 @@ def _told(report: Report, config: Config, talk: Talk) -> list[str]:
 def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh pull requests for what the run found; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
+    from analyzer.pull_requests import Found
 
     if outcome.plan is None:
         raise AssertionError("--pr without a repository")
-    report, charts = outcome.report, outcome.folder / "charts"
+    found = Found(outcome.report, outcome.plan, outcome.folder / "charts")
     with talk:
-        return open_pull_requests(
-            report, outcome.plan, config, talk, charts=charts, dry_run=dry_run
-        )
+        return open_pull_requests(found, config, talk, dry_run=dry_run)
 
 
 @click.command()

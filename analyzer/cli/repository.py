@@ -245,11 +245,11 @@ def _write(folder: Path, report: Report, plan: ChangePlan, how: Grouped) -> None
 def _open(given: _Given, plan: ChangePlan, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh the proposals on the forge; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
+    from analyzer.pull_requests import Found
 
     charts = given.folder / "charts" if given.folder is not None else None
-    return open_pull_requests(
-        given.report, plan, given.config, talk, charts=charts, dry_run=dry_run
-    )
+    run = Found(given.report, plan, charts)
+    return open_pull_requests(run, given.config, talk, dry_run=dry_run)
 
 
 def _list(given: _Given, plan: ChangePlan, how: Grouped, talk: Talk | None) -> int:

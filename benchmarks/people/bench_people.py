@@ -39,7 +39,7 @@ from analyzer.landing import index_of, plan_on_index
 from analyzer.ledger import no_ledger
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review
-from analyzer.pull_requests import deliver_report, refusals
+from analyzer.pull_requests import Found, deliver_found, refusals
 from analyzer.quantity import TARGETS, Resources
 from analyzer.report import Report
 from analyzer.workload import ContainerRef
@@ -94,7 +94,7 @@ class Reviews:
                 self.config, git=msgspec.structs.replace(self.config.git, repo=str(root))
             )
             plan = plan_on_index(report, config, index_of(root, config))
-            done = deliver_report(report, plan, config, dict(os.environ)).delivery
+            done = deliver_found(Found(report, plan), config, dict(os.environ)).delivery
             due = {named(one.ref) for one in plan.edited}
         self.home.counts["edits due"] += len(due)
         self.home.counts["changes left to a person"] += len(plan.advice)

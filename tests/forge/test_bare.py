@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.forge.act import Desk
 from analyzer.forge.bare import Bare
-from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.delivery import Delivery, deliver
 from analyzer.forge.promise import Promise, promised
 from analyzer.forge.remote import Access, Remote
 from analyzer.forge.settings import ForgeSettings

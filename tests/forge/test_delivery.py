@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from analyzer.errors import GitOpsError
+from analyzer.forge.act import Desk
+from analyzer.forge.body import RETIRED, shortened
 from analyzer.forge.cycle import NOW as NOW_LABEL
-from analyzer.forge.cycle import RETIRED, STOP, Wanted
-from analyzer.forge.delivery import Delivery, Desk, Past, deliver, shortened
+from analyzer.forge.cycle import STOP, Wanted
+from analyzer.forge.delivery import Delivery, Past, deliver
 from analyzer.forge.forges import FORGES
 from analyzer.forge.promise import Promise, hidden, largest_move, promised
 from analyzer.forge.protocol import ForgeError, Text
