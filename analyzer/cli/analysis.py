@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.history import Histories
     from analyzer.models import Resource
+    from analyzer.pipeline.phase import Phases
     from analyzer.pipeline.run import Run
     from analyzer.report import Report
 
@@ -73,17 +75,23 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     dry_run = parameters.pop("dry_run")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --pr; without it nothing leaves this machine")
+    from analyzer.pipeline.phase import Phases
+
     config = settings_of(parameters).config
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with ExitStack() as kept:
         talk = Talk(quiet=parameters["quiet"], log_format=parameters["log_format"])
         with talk:
-            config, outcome = _run(config, parameters, talk, kept)
+            phases = Phases(time.monotonic, talk.phase)
+            config, outcome = _run(config, parameters, talk, kept, phases)
             _sum_up(outcome.report, talk)
         summary = outcome.folder / "summary.md"
         click.echo(str(summary if summary.exists() else outcome.folder))
-        left_over = _deliver(outcome, config, talk, dry_run=dry_run) if deliver else 0
+        left_over = 0
+        if deliver:
+            with phases("deliver"):
+                left_over = _deliver(outcome, config, talk, dry_run=dry_run)
     if not dry_run and _told(outcome.report, config, talk):
         left_over = left_over or PARTIAL
     if left_over:
@@ -106,7 +114,7 @@ def _sum_up(report: Report, talk: Talk) -> None:
 
 
 def _run(
-    config: Config, parameters: dict[str, Any], talk: Talk, kept: ExitStack
+    config: Config, parameters: dict[str, Any], talk: Talk, kept: ExitStack, phases: Phases
 ) -> tuple[Config, Run]:
     """Run the pipeline on the source, or on an earlier run; a failure is told to who waits.
 
@@ -127,7 +135,7 @@ def _run(
             config = settings_of(parameters, root).config
             config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
-            return config, run_pipeline(config, now(), talk.progress)
+            return config, run_pipeline(config, now(), talk.progress, phases)
         found = within_namespaces(earlier_run(run_json, config), config, talk)
         return config, rerun(found, config, folder_of(run_json), talk.progress)
     except AnalyzerError as error:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +38,8 @@ from analyzer.recommend import TARGETS
 from analyzer.workload import ContainerRef
 
 SCHEMA = 1
+ASIDE = "_damaged-"
+"""Before the name of a damaged file; what reads a folder of Parquet leaves such names out."""
 KEY = ["cluster", "namespace", "workload_kind", "workload", "container"]
 AMOUNTS = ("now", "proposed", "wanted", "before")
 RISKS = ("cpu_request", "memory_request", "memory_limit")
@@ -95,10 +98,29 @@ Row = Mapping[Hashable, Any]
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A file of the ledger whose bytes are not those that were written, and what is missing by it.
+
+    It is `aside` once a run has gone on without it and said so.
+    """
+
+    path: Path
+    aside: bool = False
+
+    def __str__(self) -> str:
+        name = self.path.name.removeprefix(ASIDE)
+        return (
+            f"{self.path}: is damaged, so that its proposals, refusals and kills are forgotten; "
+            f"put a good copy back as {name}, or delete it to go on without"
+        )
+
+
+@dataclass(frozen=True)
 class Ledger:
     """All rows, oldest first; of two reviews of one container at one time the later written."""
 
     rows: pd.DataFrame
+    lost: tuple[Lost, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -66,6 +66,9 @@ class _Gauges:
             statuses |= Counter(landing.status for landing in report.landings)
             text = "Containers by what became of their place in Git."
             self._by("landings", text, "status", statuses)
+        if report.seconds:
+            text = "How long each phase of the last run took, until its results were written."
+            self._by("phase_seconds", text, "phase", report.seconds)
         self._outcomes(report)
 
     def _requests(self, report: Report) -> None:

@@ -25,6 +25,7 @@ class _Node(TypedDict, total=False):
     gpus: _Amount
     labels: dict[str, str]
     taints: list[str]
+    roles: list[str]
     allocatable: dict[str, _Amount]
     unschedulable: bool
     first_seen: str

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import OutputError, RecordingError
+from analyzer.parquet import open_parquet, read_parquet, write_parquet
 from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.days import join_summaries, summarise_day
 from analyzer.sources.examine import examine_recording
@@ -188,7 +188,8 @@ def _derive_meta(path: Path) -> Meta:
 
 def _column(path: Path, name: str) -> pa.ChunkedArray:
     try:
-        return pq.read_table(path, columns=[name])[name]
+        with open_parquet(path) as file:
+            return file.read(columns=[name], use_threads=False)[name]
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RecordingError(f"cannot read {name} of {path}: {error}") from error
 
@@ -197,10 +198,7 @@ def _read_table(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        # Not read_table: what it loads and the threads it starts cost 40 MB for small tables.
-        with pq.ParquetFile(path) as file:
-            frame: pd.DataFrame = file.read(use_threads=False).to_pandas(use_threads=False)
-        return frame
+        return read_parquet(path)
     except MemoryError:
         raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:
@@ -232,8 +230,7 @@ def _write(recording: Recording, folder: Path) -> None:
     write_usage(recording.usage, folder / "usage.parquet")
     for name, frame in recording.tables.items():
         if name in ALWAYS or not frame.empty:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+            write_parquet(frame, folder / f"{name}.parquet")
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
