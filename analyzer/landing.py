@@ -18,6 +18,7 @@ from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
 from analyzer.forge.remote import Access
 from analyzer.forge.settings import Stage
+from analyzer.forge.verdict import harm_text
 from analyzer.gitops.index.known_scaler import known_hpa
 from analyzer.gitops.index.place import Expectation, Finding, shown_path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
@@ -37,6 +38,7 @@ from analyzer.gitops.render.program import Tools, find_tools
 from analyzer.gitops.text.resources import ROWS
 from analyzer.history import Histories
 from analyzer.kinds import kind_of
+from analyzer.ledger.outcome import Outcome as ChangeOutcome
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
@@ -273,7 +275,8 @@ def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
     A team is the one that the label of a workload names, else the owner of the file.
     """
     owners = code_owners(plan.index.root) if how.by == "team" else CodeOwners()
-    evidence = {r.ref: _evidence(r) for r in report.changed}
+    harm = {one.ref: _harm_text(one) for one in report.outcomes if one.harmed}
+    evidence = {r.ref: replace(_evidence(r), harm=harm.get(r.ref, "")) for r in report.changed}
     return proposals(
         plan,
         grouping=how.by,
@@ -282,6 +285,11 @@ def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
         team=lambda one: team_of(how.team_label, one.change.labels, owners.of(one.place.file)),
         stage=lambda one: _stage_of(one, how.stages),
     )
+
+
+def _harm_text(outcome: ChangeOutcome) -> str:
+    """What followed a merged change, to be read behind the container's name."""
+    return f"was {harm_text(outcome)} its change of {outcome.merged:%-d %b}"
 
 
 def _stage_of(edited: Edited, stages: Sequence[Stage]) -> str:

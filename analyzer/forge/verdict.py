@@ -91,7 +91,7 @@ def harm_text(one: Outcome) -> str:
     what = [f"OOM-killed {times}"] if one.kills else []
     what += [f"throttled {one.throttled:.0%} of the time"] if one.throttled else []
     what += ["evicted from a node that ran short"] if one.pressed else []
-    what += [f"runs take {one.run_hours:.1f} h"] if one.slower and one.run_hours else []
+    what += [f"running {one.run_hours:.1f} h at a time"] if one.slower and one.run_hours else []
     return f"{', '.join(what)} since"
 
 

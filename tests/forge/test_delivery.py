@@ -344,6 +344,29 @@ def test_one_that_fails_stops_no_other(forge: Standin, checkout: Path, kind: str
     assert forge.heads()[f"{PREFIX}media-radarr"] == tip
 
 
+def test_a_token_that_ends_half_way_is_taken_up_by_the_next_run(
+    forge: Standin, checkout: Path, kind: str
+) -> None:
+    """What was opened before stays, the rest is named; with a fresh token all is there, once."""
+    wanted = [want("plex", "4096Mi"), want("radarr", "500Mi"), want("sonarr", "900Mi")]
+    real = forge.open
+
+    def last(*arguments: str) -> Any:
+        forge.tokens.clear()
+        return real(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forge, "open", last)
+        done = deliver(wanted, "home", desk(forge, checkout, kind, dashboard=True))
+    assert len(forge.open_branches()) == 1
+    assert any("renew it" in problem for problem in done.failed), done.failed
+    assert all(TOKEN not in problem for problem in done.failed)
+    forge.tokens.add(TOKEN)
+    again = deliver(wanted, "home", desk(forge, checkout, kind, dashboard=True))
+    assert not again.failed and len(forge.open_branches()) == 3
+    assert sorted(verbs(again).values()) == ["keep", "open", "open"]
+
+
 def test_a_base_that_changed_elsewhere_costs_no_push(
     forge: Standin, checkout: Path, git: Git, tmp_path: Path
 ) -> None:
