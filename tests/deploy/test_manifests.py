@@ -304,6 +304,25 @@ def with_components(kubectl: Path, repository: Path, folder: Path, *names: str) 
     return build(kubectl, overlay)
 
 
+def test_an_openpgp_key_comes_as_a_file(kubectl: Path, repository: Path, tmp_path: Path) -> None:
+    """Key and settings are mounted where both containers look, and the keyring is their own."""
+    built = with_components(kubectl, repository, tmp_path, "git-token", "git-signing-gpg")
+    pod = pod_of(built)
+    (first,), run = pod["initContainers"], container_of(built)
+    assert (first["image"], first["securityContext"]) == (run["image"], run["securityContext"])
+    for container in (first, run):
+        names = {entry["name"]: entry["value"] for entry in container["env"]}
+        mounts = {m["mountPath"]: m.get("readOnly", False) for m in container["volumeMounts"]}
+        for name, fixed in (
+            ("SIGNING_KEY", True),
+            ("GIT_CONFIG_GLOBAL", True),
+            ("GNUPGHOME", False),
+        ):
+            assert mounts[str(Path(names[name]).parent)] is fixed, name
+    for manifest in built:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
 @pytest.mark.parametrize("way", ["git-token", "git-app"])
 def test_pull_requests_come_with_their_secrets_as_files(
     kubectl: Path, repository: Path, tmp_path: Path, way: str
