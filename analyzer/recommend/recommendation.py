@@ -72,6 +72,8 @@ class Recommendation:
     image: str | None = None
     companions: tuple[Companion, ...] = ()
     """What changes in Git with its amounts, or none of them does."""
+    restarts: tuple[Resource, ...] = ()
+    """The resources whose change in place restarts it, as far as its resizePolicy is known."""
 
     def __repr__(self) -> str:
         """The container and what changes; the trail is long, and `explain` tells it."""
