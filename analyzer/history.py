@@ -7,10 +7,11 @@ container that comes in leaves as recommended or as `Skipped`, never silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef, WorkloadRef
 
 Array = npt.NDArray[np.float64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,11 @@ class Histories:
         )
 
     @cached_property
+    def found(self) -> dict[str, Any]:
+        """What was `found_once` in these histories, by the name of what found it."""
+        return {}
+
+    @cached_property
     def daily(self) -> Daily:
         """Daily summaries of every container, computed once."""
         return summarise(self.usage) if self.known_daily is None else self.known_daily
@@ -233,6 +240,20 @@ class Histories:
             daily.cpu_peak[:, columns],
             daily.samples[:, columns],
         )
+
+
+def found_once(find: Callable[[Histories], T]) -> Callable[[Histories], T]:
+    """`find`, whose answer is kept with the histories it was asked of: many steps ask the same."""
+    name = f"{find.__module__}.{find.__qualname__}"
+
+    @wraps(find)
+    def asked(histories: Histories) -> T:
+        if name not in histories.found:
+            histories.found[name] = find(histories)
+        answer: T = histories.found[name]
+        return answer
+
+    return asked
 
 
 def build_histories(recording: Recording) -> Histories:

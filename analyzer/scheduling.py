@@ -18,6 +18,8 @@ HOSTNAME = "kubernetes_io_hostname"
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9_]")
 _BINDING = ("NoSchedule", "NoExecute")
 """Effects of taints that keep a pod away; the third is a preference."""
+_CONTROL_PLANE = ("control-plane", "master", "etcd")
+"""Roles of nodes that run the cluster itself, as kubeadm, Talos and K3s name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Node:
     taints: tuple[tuple[str, str, str], ...] = ()
     told: bool = False
     """Whether its taints are told at all: none told is not the same as none."""
+    control_plane: bool = False
+    """Whether it runs the cluster itself, be it in pods or in none that anybody sees."""
 
     @property
     def binding(self) -> frozenset[tuple[str, str, str]]:
@@ -104,7 +108,18 @@ def node_of(row: Mapping[str, Any]) -> Node:
     if row.get("unschedulable"):
         taints += (("node.kubernetes.io/unschedulable", "", "NoSchedule"),)
     told = row.get("taints") is not None
-    return Node({HOSTNAME: str(row.get("name", "")), **labels}, tuple(dict.fromkeys(taints)), told)
+    named = {*labels, *(metric_name(key) for key, _, _ in taints)}
+    named |= {_role_label(str(role)) for role in row.get("roles") or ()}
+    return Node(
+        {HOSTNAME: str(row.get("name", "")), **labels},
+        tuple(dict.fromkeys(taints)),
+        told,
+        not named.isdisjoint(map(_role_label, _CONTROL_PLANE)),
+    )
+
+
+def _role_label(role: str) -> str:
+    return metric_name(f"node-role.kubernetes.io/{role}")
 
 
 def _taint(text: str) -> tuple[str, str, str]:

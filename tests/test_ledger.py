@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from analyzer.ledger import (
     read_ledger,
     recall,
     score,
+    set_aside,
     tallies,
     update,
 )
@@ -78,8 +79,12 @@ def week(
     memory: float = 300.0,
     since: datetime | None = None,
     kills: int = 0,
+    befell: Sequence[str] = (),
 ) -> Histories:
-    """A week of one pod that uses the same all the time, killed in its last hours."""
+    """A week of one pod that uses the same all the time, killed in its last hours.
+
+    What `befell` it did so in the hours from the middle on.
+    """
     begin = MONDAY + number * WEEK
     meta = Meta("c", begin, begin + WEEK, STEP)
     times = pd.date_range(begin + STEP, begin + WEEK, freq="h")
@@ -102,6 +107,10 @@ def week(
     events = [
         NAMES | {"pod": "web-1", "timestamp": begin + WEEK - hour * STEP, "kind": "oom_kill"}
         for hour in range(kills)
+    ]
+    events += [
+        NAMES | {"pod": "web-1", "timestamp": begin + WEEK / 2 + hour * STEP, "kind": kind}
+        for hour, kind in enumerate(befell)
     ]
     columns = [*NAMES, "pod", "timestamp", "kind"]
     return build_histories(
@@ -223,6 +232,34 @@ def test_weeks_after_a_merge_add_up() -> None:
     assert not outcome.harmed
 
 
+def test_what_was_used_and_befell_it_since_is_told() -> None:
+    """Only of the time since the merge: usage, restarts and evictions, week by week.
+
+    CPU is the mean of weeks in which it stood at 100m and at 300m, memory the most of both.
+    """
+    ledger = review(no_ledger(), week(0, FIRST, cpu=0.9, memory=900, kills=1), FIRST, SMALLER)
+    for number, cpu, memory, kinds in ((1, 0.1, 400.0, ["restart"] * 2), (2, 0.3, 300.0, [])):
+        lived = week(number, SMALLER, cpu=cpu, memory=memory, since=MONDAY + WEEK, befell=kinds)
+        ledger = review(ledger, lived, SMALLER, SMALLER)
+    [outcome] = score(ledger)
+    assert outcome.cpu_cores == pytest.approx(0.2)
+    assert outcome.memory_bytes == 400 * 2**20
+    assert (outcome.kills, outcome.restarts, outcome.evictions) == (0, 2, 0)
+    assert outcome.harm is None
+
+
+@pytest.mark.parametrize(("memory", "harm"), [(600.0, "evicted"), (500.0, None)])
+def test_an_eviction_is_a_harm_of_what_used_more_than_it_asks_for(
+    memory: float, harm: str | None
+) -> None:
+    """Of 512Mi: above it, the amounts are why it had to go first; below, they are not."""
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    after = week(1, SMALLER, memory=memory, since=MONDAY + WEEK, befell=["eviction"])
+    [outcome] = score(review(ledger, after, SMALLER, SMALLER))
+    assert (outcome.evictions, outcome.harm) == (1, harm)
+    assert ("evicted from a node" in promises([outcome], {})) is (harm is not None)
+
+
 def with_runs(of: Histories, hours: float) -> Histories:
     """Five runs of so many hours each, of two pods that start and end with the run."""
     rows = [
@@ -340,7 +377,7 @@ def test_a_kill_while_writing_leaves_the_ledger_whole(tmp_path: Path) -> None:
     assert len(read_ledger(folder)) >= int(written[-1]) + 1
 
 
-def test_a_damaged_or_later_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_later_file_or_one_of_something_else_is_refused_by_name(tmp_path: Path) -> None:
     """Memory that cannot be read is said, never silently taken for none."""
     path = append(tmp_path, update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST)), MONDAY)
     assert path is not None
@@ -348,10 +385,37 @@ def test_a_damaged_or_later_file_is_refused_by_name(tmp_path: Path) -> None:
     path.rename(later)
     with pytest.raises(LedgerError, match="written by version '9'"):
         read_ledger(tmp_path)
-    later.rename(path)
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(LedgerError, match=f"{path.name}: is damaged"):
+    named_by_hand = later.rename(path.with_name("ledger-v1-mine.parquet"))
+    assert len(read_ledger(tmp_path)) == 1
+    named_by_hand.write_bytes(named_by_hand.read_bytes()[:-40])
+    with pytest.raises(LedgerError, match=f"{named_by_hand.name}: is no table of a ledger"):
         read_ledger(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["cut", "emptied", "one bit"])
+def test_a_damaged_file_is_left_out_and_told_until_it_is_gone(tmp_path: Path, way: str) -> None:
+    """Only where its digest proves it; set aside once, restored by a good copy, never deleted."""
+    for number in range(2):
+        rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(number, FIRST))
+        append(tmp_path, rows, MONDAY + number * WEEK)
+    whole = read_ledger(tmp_path)
+    path = sorted(tmp_path.iterdir())[0]
+    good = path.read_bytes()
+    bit = good[:200] + bytes([good[200] ^ 1]) + good[201:]
+    path.write_bytes({"cut": good[:-40], "emptied": b"", "one bit": bit}[way])
+
+    found = read_ledger(tmp_path)
+    assert (len(found), len(whole)) == (1, 2)
+    assert [(lost.path, lost.aside) for lost in found.lost] == [(path, False)]
+    set_aside(found)
+    (aside,) = read_ledger(tmp_path).lost
+    assert aside.aside and not path.exists() and path.name in str(aside)
+    assert len(pd.read_parquet(tmp_path)) == 1  # pandas leaves such a name out as well
+    path.write_bytes(good)
+    set_aside(found)  # what was mended meanwhile stays
+    aside.path.unlink()
+    pd.testing.assert_frame_equal(read_ledger(tmp_path).rows, whole.rows)
+    assert read_ledger(tmp_path).lost == ()
 
 
 def test_nothing_is_lost_where_containers_come_and_go() -> None:
@@ -498,11 +562,8 @@ def test_limits_that_killed_are_recalled_with_the_kill_that_filled_them() -> Non
 def test_a_ledger_without_the_later_columns_is_read(tmp_path: Path) -> None:
     """What the first version wrote stays good: what it did not know is null."""
     rows = update(no_ledger(), [advice(FIRST, SMALLER)], week(0, FIRST))
-    path = append(tmp_path, rows, MONDAY)
-    assert path is not None
-    pd.read_parquet(path).drop(columns=["killed_limit", "fills", "leaks", "run_hours"]).to_parquet(
-        path
-    )
+    early = rows.drop(columns=["killed_limit", "fills", "leaks", "run_hours"])
+    early.to_parquet(tmp_path / "ledger-v1-early.parquet")
     ledger = read_ledger(tmp_path)
     assert len(ledger) == 1
     assert ledger.rows["killed_limit"].isna().all()

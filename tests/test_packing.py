@@ -13,7 +13,7 @@ from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pack_groups, po
 from analyzer.placement import without_place as tried
 from analyzer.placement.nodes import group_of
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.scheduling import HOSTNAME, Node, Scheduling, Spread
+from analyzer.scheduling import HOSTNAME, Node, Scheduling, Spread, node_of
 from analyzer.tables import validate_pods
 from analyzer.workload import ContainerRef, WorkloadRef
 from tests.samples import START, histories, meta
@@ -254,6 +254,14 @@ def test_a_node_with_pods_that_nobody_makes_anew_stays() -> None:
         owned = replace(nodes, workloads=(nodes.workloads[0], WorkloadRef("lab", "s", kind, "b")))
         found = pack_groups(owned, Wanted(cores(1, 1), cores(1, 1)))
         assert [node.can_go for node in found.nodes] == [True, False]
+
+
+def test_a_node_of_the_control_plane_stays() -> None:
+    """The emptiest of three; what runs the cluster need not be a pod, K3s has it in a process."""
+    nodes = cluster([4.0, 4.0, 4.0], [("a", 0), ("b", 1), ("ds", 2)])
+    described = tuple(node_of({"name": "n", "roles": roles}) for roles in ([], [], ["etcd"]))
+    found = pack_groups(replace(nodes, described=described), Wanted(cores(1, 1, 0), cores(1, 1, 0)))
+    assert [node.can_go for node in found.nodes] == [True, True, False]
 
 
 def test_what_a_pod_declares_as_a_whole_counts_with_its_overhead() -> None:

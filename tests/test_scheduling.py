@@ -99,6 +99,24 @@ def test_a_preference_keeps_nobody_away_and_a_cordon_does() -> None:
     assert not bears(node_of({"name": "n", "unschedulable": True}), ())
 
 
+@pytest.mark.parametrize(
+    ("told", "is_one"),
+    [
+        ({"roles": ["control-plane"]}, True),
+        ({"labels": {"node_role_kubernetes_io_control_plane": "true"}}, True),
+        ({"labels": {"node-role.kubernetes.io/master": ""}}, True),
+        ({"taints": ["node-role.kubernetes.io/control-plane:NoSchedule"]}, True),
+        ({"roles": ["worker"], "labels": {"pool": "control-plane"}}, False),
+        ({"taints": ["dedicated=control-plane:NoSchedule"]}, False),
+    ],
+)
+def test_a_node_of_the_control_plane_is_known_by_role_label_or_taint(
+    told: dict[str, Any], is_one: bool
+) -> None:
+    """Prometheus drops labels without a value, so that kubeadm's label is never told there."""
+    assert node_of({"name": "n", **told}).control_plane is is_one
+
+
 def test_pods_of_a_known_description_may_go_wherever_it_lets_them() -> None:
     """Two groups, nothing asked for: the other group as well, but for its taint."""
     nodes = [node_of(row) for row in (PLAIN, GPU, {**PLAIN, "name": "q"})]

@@ -140,7 +140,7 @@ def drained(standing: Standing, members: Ints, spare: int = 0) -> tuple[list[int
 
     Their pods find room on the others, put there by the scheduler's own rule, and of the pods of
     the `spare` fullest nodes that are left none would be without room if those were lost. A node
-    with pods that nobody would make anew elsewhere stays.
+    with pods that nobody would make anew elsewhere stays, and so does one of the control plane.
     """
     gone = _emptied(standing, members)
     while gone:
@@ -161,6 +161,7 @@ def _emptied(standing: Standing, members: Ints) -> list[int]:
     used = 1 - (standing.free[members, :_SCORED] / standing.nodes.allocatable[members, :_SCORED])
     alone = standing.nodes.bound & ~standing.nodes.daemons
     kept = set(standing.where[alone[standing.nodes.pods]].tolist())
+    kept |= {n for n, node in enumerate(standing.nodes.described) if node.control_plane}
     for node in members[np.argsort(used.max(axis=1), kind="stable")].tolist():
         if node in kept:
             continue

@@ -2,7 +2,8 @@
 
 `HARD` runs before the restraints, so that these judge the amount that would be written, and once
 more at the very end. Where bounds contradict each other the later one wins: a ceiling yields to a
-heap that has to fit, and everything yields to the node.
+heap that has to fit, and everything yields to the node. A floor bounds what is proposed: where the
+nodes have no room for a raise to it, what holds stays, and the step says both.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ def within(code: str) -> PolicyStep:
         room = min(rooms, key=lambda room: room.most.units if room.most else 0, default=None)
         if room is None or amount == case.now or (room.most and amount <= room.most):
             return amount, ""
-        return room.most, room.reason
+        below = case.part == "request" and (room.most is None or room.most < case.floor)
+        missed = f", so that the floor of {case.floor.human()} is not reached" if below else ""
+        return room.most, f"{room.reason}{missed}"
 
     return PolicyStep(code, apply)
 

@@ -88,6 +88,8 @@ class Beside:
     routes: tuple[Route, ...] = field(hash=False)
     along: str = "request"
     """Of the amounts that it is written with, the one that it belongs to."""
+    unit: str = ""
+    """What stands behind its amounts where people read them."""
 
     @property
     def settled(self) -> bool:
