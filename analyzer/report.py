@@ -46,6 +46,8 @@ class LandedBeside:
     path: str
     before: str
     after: str
+    unit: str = ""
+    """What stands behind both where people read them."""
 
 
 @dataclass(frozen=True)

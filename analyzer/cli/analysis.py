@@ -19,6 +19,7 @@ from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
     Selection,
     earlier_run,
+    folder_of,
     model_options,
     namespace_option,
     now,
@@ -28,6 +29,7 @@ from analyzer.cli.options import (
     selection_options,
     settings_of,
     source_options,
+    within_namespaces,
 )
 from analyzer.errors import AnalyzerError, UsageError
 
@@ -134,9 +136,8 @@ def _run(
             config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
             return config, run_pipeline(config, now(), talk.progress, phases)
-        beside = run_json if run_json.is_dir() else run_json.parent
-        found = earlier_run(run_json, config, talk)
-        return config, rerun(found, config, beside, talk.progress)
+        found = within_namespaces(earlier_run(run_json, config), config, talk)
+        return config, rerun(found, config, folder_of(run_json), talk.progress)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")
@@ -156,14 +157,13 @@ def _told(report: Report, config: Config, talk: Talk) -> list[str]:
 def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh pull requests for what the run found; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
+    from analyzer.pull_requests import Found
 
     if outcome.plan is None:
         raise AssertionError("--pr without a repository")
-    report, charts = outcome.report, outcome.folder / "charts"
+    found = Found(outcome.report, outcome.plan, outcome.folder / "charts")
     with talk:
-        return open_pull_requests(
-            report, outcome.plan, config, talk, charts=charts, dry_run=dry_run
-        )
+        return open_pull_requests(found, config, talk, dry_run=dry_run)
 
 
 @click.command()
@@ -402,9 +402,7 @@ def report_of(
     """
     config = settings_of(parameters).config
     if parameters.get("run_json") is not None:
-        from analyzer.report import load_report
-
-        return selection.of(load_report(parameters["run_json"])), None
+        return selection.of(earlier_run(parameters["run_json"], config)), None
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories

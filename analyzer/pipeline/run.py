@@ -102,10 +102,11 @@ def run(
     return Run(report, target, plan)
 
 
-def rerun(report: Report, config: Config, beside: Path, progress: Progress = silent) -> Run:
+def rerun(report: Report, config: Config, beside: Path | None, progress: Progress = silent) -> Run:
     """Land an earlier `report` in Git and write it anew, in the formats that are wanted now.
 
-    Charts show usage, which a report does not hold: those that lie `beside` it are carried over.
+    Charts show usage, which a report does not hold: those that lie `beside` it, where it lies
+    anywhere, are carried over.
     """
     writers = [writer_named(name) for name in config.formats]
     if config.git.repo is not None:
@@ -116,8 +117,8 @@ def rerun(report: Report, config: Config, beside: Path, progress: Progress = sil
             progress(0, 1, "finding the places in Git")
             plan = plan_landing(report, config)
             report = with_plan(report, plan)
-        drawn = drawn_before(report, beside) if config.charts else {}
-        charts = {name: (beside / name).read_bytes() for name in drawn.values()}
+        drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
+        charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)
         report = replace(report, files=name_files(report, undrawn) | drawn)
         with claimed.publish() as folder:
