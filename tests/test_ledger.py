@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,8 +79,12 @@ def week(
     memory: float = 300.0,
     since: datetime | None = None,
     kills: int = 0,
+    befell: Sequence[str] = (),
 ) -> Histories:
-    """A week of one pod that uses the same all the time, killed in its last hours."""
+    """A week of one pod that uses the same all the time, killed in its last hours.
+
+    What `befell` it did so in the hours from the middle on.
+    """
     begin = MONDAY + number * WEEK
     meta = Meta("c", begin, begin + WEEK, STEP)
     times = pd.date_range(begin + STEP, begin + WEEK, freq="h")
@@ -103,6 +107,10 @@ def week(
     events = [
         NAMES | {"pod": "web-1", "timestamp": begin + WEEK - hour * STEP, "kind": "oom_kill"}
         for hour in range(kills)
+    ]
+    events += [
+        NAMES | {"pod": "web-1", "timestamp": begin + WEEK / 2 + hour * STEP, "kind": kind}
+        for hour, kind in enumerate(befell)
     ]
     columns = [*NAMES, "pod", "timestamp", "kind"]
     return build_histories(
@@ -222,6 +230,34 @@ def test_weeks_after_a_merge_add_up() -> None:
     assert outcome.weeks == 4
     assert outcome.happened["cpu_request"] == 0.25
     assert not outcome.harmed
+
+
+def test_what_was_used_and_befell_it_since_is_told() -> None:
+    """Only of the time since the merge: usage, restarts and evictions, week by week.
+
+    CPU is the mean of weeks in which it stood at 100m and at 300m, memory the most of both.
+    """
+    ledger = review(no_ledger(), week(0, FIRST, cpu=0.9, memory=900, kills=1), FIRST, SMALLER)
+    for number, cpu, memory, kinds in ((1, 0.1, 400.0, ["restart"] * 2), (2, 0.3, 300.0, [])):
+        lived = week(number, SMALLER, cpu=cpu, memory=memory, since=MONDAY + WEEK, befell=kinds)
+        ledger = review(ledger, lived, SMALLER, SMALLER)
+    [outcome] = score(ledger)
+    assert outcome.cpu_cores == pytest.approx(0.2)
+    assert outcome.memory_bytes == 400 * 2**20
+    assert (outcome.kills, outcome.restarts, outcome.evictions) == (0, 2, 0)
+    assert outcome.harm is None
+
+
+@pytest.mark.parametrize(("memory", "harm"), [(600.0, "evicted"), (500.0, None)])
+def test_an_eviction_is_a_harm_of_what_used_more_than_it_asks_for(
+    memory: float, harm: str | None
+) -> None:
+    """Of 512Mi: above it, the amounts are why it had to go first; below, they are not."""
+    ledger = review(no_ledger(), week(0, FIRST), FIRST, SMALLER)
+    after = week(1, SMALLER, memory=memory, since=MONDAY + WEEK, befell=["eviction"])
+    [outcome] = score(review(ledger, after, SMALLER, SMALLER))
+    assert (outcome.evictions, outcome.harm) == (1, harm)
+    assert ("evicted from a node" in promises([outcome], {})) is (harm is not None)
 
 
 def with_runs(of: Histories, hours: float) -> Histories:

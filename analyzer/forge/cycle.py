@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from analyzer.forge.body import RETIRED
 from analyzer.forge.promise import Key, Promise, key_of, largest_move, promised, same_start
 from analyzer.forge.protocol import PullRequest, Text
 from analyzer.forge.remote import Branch
@@ -19,9 +20,6 @@ from analyzer.gitops.land.diff import Edits
 
 STOP, NOW = "rightsize/stop", "rightsize/now"
 """Labels by which a person says: leave this alone; or, bring back what was closed."""
-
-RETIRED = "<!-- rightsize-retired -->"
-"""In the body of what a run closed by itself: nobody rejected it."""
 
 NO_NEWS = "nothing has changed"
 """Why what is open stays as it is."""

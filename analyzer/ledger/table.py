@@ -10,7 +10,8 @@ limit at which the window saw a kill, ``fills`` 1 where it was found to fill wha
 ``leaks`` 1 where memory climbed through each life and fell at its end, ``killed_elsewhere`` how
 many kills it saw far below the limit, ``starts`` 1 where it saw a start, and ``start_peak`` the
 bytes that starts took. ``run_hours`` is how long the runs of a job usually took while the amounts
-held.
+held. Of the time that ``hours`` counts are ``cpu_p95_since`` (cores, of the busiest pod),
+``memory_max_since`` (bytes), ``restarts`` (those after a kill too) and ``evictions``.
 
 A row of the kind ``judged`` is about all containers: what was stated for one ``resource`` at one
 ``risk`` a horizon ago was exceeded in ``exceeded`` of ``containers`` (of CPU: shares of the time in
@@ -56,6 +57,7 @@ _TIMES = ("reviewed", "since")
 _LATER = (
     "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "start_peak",
     "resource", "risk", "containers", "exceeded", "run_hours",
+    "cpu_p95_since", "memory_max_since", "restarts", "evictions",
 )  # fmt: skip
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
@@ -68,6 +70,8 @@ _COUNTS = (
     "killed_elsewhere",
     "starts",
     "containers",
+    "restarts",
+    "evictions",
 )
 _NUMBERS = (
     *(f"stated_{target}" for target in RISKS),
@@ -83,6 +87,8 @@ _NUMBERS = (
     "risk",
     "exceeded",
     "run_hours",
+    "cpu_p95_since",
+    "memory_max_since",
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
 

@@ -143,6 +143,8 @@ class Facts:
     """Per resource, what its history looks like."""
     node: Resources
     """What the largest node can give to pods, as requests."""
+    predicted: Mapping[Resource, float] = field(default_factory=dict)
+    """Usage until the next review, as `Recommendation.predicted` has it."""
     growth: Mapping[Resource, float] = field(default_factory=dict)
     """By how much usage clearly grows within the window, in logarithms per day."""
     right: Mapping[TargetName, tuple[float, float]] = field(default_factory=dict)

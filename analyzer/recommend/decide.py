@@ -52,6 +52,8 @@ _PLANS: tuple[tuple[TargetName, Callable[[Case], Plan]], ...] = (
     ("memory_limit", plan_memory_limit),
 )
 _REQUESTS: tuple[TargetName, ...] = ("cpu_request", "memory_request")
+_PREDICTED: Mapping[Resource, float] = {"cpu": 0.05, "memory": 0.5}
+"""The risks at which demand is what usage is predicted to be."""
 
 
 def recommend(
@@ -264,6 +266,7 @@ def _gather(
         {target: demand.at(_resource(target), risks[target] * share) for target in TARGETS}
         for share in (RISKIER, SAFER)
     )
+    predicted = {resource: demand.at(resource, risk) for resource, risk in _PREDICTED.items()}
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
     important = importances(histories)
@@ -279,6 +282,7 @@ def _gather(
             unknown=_unknown(histories, demand, index),
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
+            predicted={r: float(predicted[r][index]) for r in RESOURCES},
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
             right={t: (float(riskier[t][index]), float(safer[t][index])) for t in TARGETS},
             kills=kills.get(index, NO_KILLS),
@@ -317,6 +321,11 @@ def _recommend_one(
         labels=spec.labels,
         image=spec.image,
         restarts=restarting(histories, ref),
+        predicted={
+            resource: level
+            for resource, level in facts.predicted.items()
+            if not np.isnan(level) and not facts.cut_off(resource)
+        },
     )
     return _with_companions(found, companions)
 

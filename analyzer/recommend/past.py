@@ -137,9 +137,7 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
     if now is None or amount >= now:
         return amount, ""
     most = past.wanted.get(case.target)
-    reason = (
-        f"reviews of the last {_span(past.span)} wanted as much; lowered once they no longer do"
-    )
+    reason = f"not lower yet: reviews of the last {_span(past.span)} asked for as much"
     if case.target == "memory_limit" and past.peak is not None:
         room = round_up(past.peak.scale(case.policy.memory_limit_headroom))
         if most is None or room > most:

@@ -391,13 +391,13 @@ def _foresee(actor: Actor, week: int, plan: Plan) -> tuple[float, float]:
 
 
 def _ref(workload: Workload, week: int, run: int) -> ContainerRef:
-    name = workload.beside or workload.name
+    name = workload.shown
     if workload.generated:
         name = f"{name}-{1000 + run}"
     container = workload.container
     if workload.renamed is not None and week >= workload.renamed[0]:
         container = workload.renamed[1]
-    return ContainerRef("loop", "world", workload.kind, name, container)
+    return ContainerRef("loop", workload.namespace, workload.kind, name, container)
 
 
 def _show_week(
@@ -409,9 +409,7 @@ def _show_week(
         ref = _ref(actor.workload, week, pod.run)
         tables.owners[ref] = actor.workload.name
         # Runs with generated names may be told as one series.
-        tables.owners[replace(ref, workload=actor.workload.beside or actor.workload.name)] = (
-            actor.workload.name
-        )
+        tables.owners[replace(ref, workload=actor.workload.shown)] = actor.workload.name
         there = np.flatnonzero(~np.isnan(pod.cpu))
         part = slice(int(there[0]), int(there[-1]) + 1)
         tables.usage.setdefault((ref, pod.name), []).append(

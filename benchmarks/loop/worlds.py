@@ -63,10 +63,18 @@ class Workload:
     pods_at: tuple[tuple[int, int], ...] = ()
     """From which week on there are how many pods."""
     container: str = "app"
+    namespace: str = "world"
+    called: str = ""
+    """What the cluster calls it, where two namespaces have one of that name."""
     renamed: tuple[int, str] | None = None
     since: int = 0
     beside: str = ""
     """The workload whose pods this container shares."""
+
+    @property
+    def shown(self) -> str:
+        """The name of its object."""
+        return self.beside or self.called or self.name
 
 
 def level(value: float) -> Wish:

@@ -217,6 +217,7 @@ def metrics() -> set[str]:
         created=made.meta.end + timedelta(hours=1),
         outcomes=(harmed,),
         landings=(Landing(str(ref()), "edited", "it was"),),
+        seconds={"read": 1.0},
     )
     text = write_metrics(whole)["metrics.prom"].decode()
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))

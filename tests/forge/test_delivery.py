@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from analyzer.errors import GitOpsError
+from analyzer.forge.act import Desk
+from analyzer.forge.body import RETIRED, shortened
 from analyzer.forge.cycle import NOW as NOW_LABEL
-from analyzer.forge.cycle import RETIRED, STOP, Wanted
-from analyzer.forge.delivery import Delivery, Desk, Past, deliver, shortened
+from analyzer.forge.cycle import STOP, Wanted
+from analyzer.forge.delivery import Delivery, Past, deliver
 from analyzer.forge.forges import FORGES
 from analyzer.forge.promise import Promise, hidden, largest_move, promised
 from analyzer.forge.protocol import ForgeError, Text
@@ -47,6 +49,7 @@ def want(app: str, memory: str, *, urgency: float = 1.0, amount: int | None = No
             workload=app,
             container="app",
             after={"memory_request": mib},
+            predicted={"memory": 640.0 * 2**20},
         ),
     )
     digest = f"{app}-{memory}".ljust(32, "0")
@@ -341,6 +344,29 @@ def test_one_that_fails_stops_no_other(forge: Standin, checkout: Path, kind: str
     assert forge.heads()[f"{PREFIX}media-radarr"] == tip
 
 
+def test_a_token_that_ends_half_way_is_taken_up_by_the_next_run(
+    forge: Standin, checkout: Path, kind: str
+) -> None:
+    """What was opened before stays, the rest is named; with a fresh token all is there, once."""
+    wanted = [want("plex", "4096Mi"), want("radarr", "500Mi"), want("sonarr", "900Mi")]
+    real = forge.open
+
+    def last(*arguments: str) -> Any:
+        forge.tokens.clear()
+        return real(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forge, "open", last)
+        done = deliver(wanted, "home", desk(forge, checkout, kind, dashboard=True))
+    assert len(forge.open_branches()) == 1
+    assert any("renew it" in problem for problem in done.failed), done.failed
+    assert all(TOKEN not in problem for problem in done.failed)
+    forge.tokens.add(TOKEN)
+    again = deliver(wanted, "home", desk(forge, checkout, kind, dashboard=True))
+    assert not again.failed and len(forge.open_branches()) == 3
+    assert sorted(verbs(again).values()) == ["keep", "open", "open"]
+
+
 def test_a_base_that_changed_elsewhere_costs_no_push(
     forge: Standin, checkout: Path, git: Git, tmp_path: Path
 ) -> None:
@@ -575,6 +601,9 @@ def happened(app: str, mib: int, *, weeks: float, kills: int = 0) -> Happened:
         happened={"memory_request": 0.0},
         kills=kills,
         throttled=0.0,
+        cpu_cores=0.21,
+        memory_bytes=700.0 * 2**20,
+        restarts=3,
     )
 
 
@@ -591,6 +620,10 @@ def test_a_merged_one_is_told_what_came_of_it_once_a_time(
         assert len(comments) == said and not done.failed, weeks
     assert "After one week" in comments[0] and "After 4 weeks" in comments[1]
     assert "0.0% of the weeks, 10.0% stated" in comments[0]
+    (row,) = [line for line in comments[0].splitlines() if "sonarr" in line]
+    told = [cell.strip() for cell in row.replace("\\", "").strip("|").split("|")[1:]]
+    assert told[:2] == ["210m, nothing predicted", "700Mi, 640Mi predicted"]
+    assert told[4:] == ["0", "3", "0", "0%"]
 
 
 def test_harm_is_said_at_once(forge: Standin, checkout: Path) -> None:
