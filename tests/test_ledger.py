@@ -952,19 +952,14 @@ def test_page_cache_makes_no_cpu_too_much_and_no_memory_scarce() -> None:
     """
     cached = replace(seen(800.0 * MIB), resident_peak=200.0 * MIB)
     now = Resources(Cpu(500), None, Memory(1000 * MIB), Memory(1200 * MIB))
-    past = Past(accepted=True)
-    cpu, memory = (
-        replace(
-            case(past, target, now),
-            facts=replace(
-                case(past, target, now).facts, demand={target: level}, right=right, evidence=cached
-            ),
-        )
-        for target, level, right in (
-            ("cpu_request", 0.3, {"cpu_request": (0.25, 0.6)}),
-            ("memory_request", 900.0 * MIB, {"memory_request": (800.0 * MIB, 2000.0 * MIB)}),
-        )
-    )
+
+    def cached_case(target: TargetName, level: float, right: tuple[float, float]) -> Case:
+        one = case(Past(accepted=True), target, now)
+        facts = replace(one.facts, demand={target: level}, right={target: right}, evidence=cached)
+        return replace(one, facts=facts)
+
+    cpu = cached_case("cpu_request", 0.3, (0.25, 0.6))
+    memory = cached_case("memory_request", 900.0 * MIB, (800.0 * MIB, 2000.0 * MIB))
     assert still_right(cpu, Cpu(300))[0] == Cpu(500)
     assert still_right(memory, Memory(600 * MIB))[0] == Memory(600 * MIB)
 
