@@ -51,7 +51,7 @@ def at_least(code: str) -> PolicyStep:
         needed = max(bounds, key=lambda bound: bound.least.units, default=None)
         if needed is None or amount >= needed.least:
             return amount, ""
-        return round_up(needed.least), needed.reason
+        return case.rounded(needed.least), needed.reason
 
     return PolicyStep(code, apply)
 
@@ -137,6 +137,8 @@ HARD = (
     PolicyStep("ceiling", ceiling),
     at_least("at least"),
     at_least("scale point"),
+    at_least("probe"),
+    at_least("deadline"),
     PolicyStep("request", above_request),
     PolicyStep("limit", kept_limit),
     PolicyStep(LIMIT_RANGE, within_range),
