@@ -287,7 +287,7 @@ def build_histories(recording: Recording) -> Histories:
         meta=recording.meta,
         usage=usage,
         specs=tuple(tuple(sorted(periods, key=period)) for periods in specs),
-        events=_index_events(recording.events, cluster, position),
+        events=_index_events(recording.events, recording.meta, position),
         skipped=(
             *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
             *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
@@ -356,11 +356,15 @@ def _observed(usage: Usage, index: int) -> bool:
 
 
 def _index_events(
-    frame: pd.DataFrame, cluster: str, position: Mapping[ContainerRef, int]
+    frame: pd.DataFrame, meta: Meta, position: Mapping[ContainerRef, int]
 ) -> pd.DataFrame:
-    """Events with the index of their container, sorted by it; strangers are left out."""
+    """Events of the window with the index of their container, sorted by it; no strangers'."""
+    inside = (frame["timestamp"] > meta.start) & (frame["timestamp"] <= meta.end)
+    frame = frame[inside]
     refs = zip(*(frame[name] for name in NAMES), strict=True)
-    index = np.array([position.get(ContainerRef(cluster, *ref), -1) for ref in refs], dtype=int)
+    index = np.array(
+        [position.get(ContainerRef(meta.cluster, *ref), -1) for ref in refs], dtype=int
+    )
     columns = frame[["pod", "timestamp", "kind", "value"]].assign(index=index)
     columns = columns[columns["index"] >= 0]
     return columns.sort_values(["index", "timestamp"], kind="stable", ignore_index=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
 from analyzer.evidence import Evidence
 from analyzer.models.demand import Resource
-from analyzer.policy import Policy
+from analyzer.policy import Policy, round_up
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.spec import Spec
 
@@ -259,6 +259,14 @@ class Case:
     def ceiling(self) -> Quantity | None:
         """The policy's ceiling of the resource, if any."""
         return self.policy.cpu_ceiling if self.resource == "cpu" else self.policy.memory_ceiling
+
+    def rounded(self, amount: Quantity) -> Quantity:
+        """`amount` as a person would write it; what holds now where that lies between the two.
+
+        Rounding alone raises nothing that suffices.
+        """
+        rounded = round_up(amount)
+        return self.now if self.now is not None and amount <= self.now < rounded else rounded
 
     @property
     def node(self) -> Quantity | None:

@@ -17,9 +17,9 @@ MOST_AHEAD = 0.2
 """Growth is no promise: at most so much is added for what may come after the next review."""
 
 
-def round_to_people(_case: Case, amount: Quantity) -> Outcome:
-    """Up to an amount that a person would write."""
-    rounded = round_up(amount)
+def round_to_people(case: Case, amount: Quantity) -> Outcome:
+    """Up to an amount that a person would write, or to the one that somebody wrote below it."""
+    rounded = case.rounded(amount)
     return (rounded, "up to an amount a person would write") if rounded != amount else (amount, "")
 
 

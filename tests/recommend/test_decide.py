@@ -430,6 +430,35 @@ def test_no_request_exceeds_the_largest_node() -> None:
     assert step(found, "cpu_request", "node")
 
 
+@pytest.mark.parametrize("size", [0.0, 0.01])
+def test_nodes_that_usage_disproves_lower_nothing(size: float) -> None:
+    """Only nodes are known that are smaller than what was used: it runs elsewhere, and fits there.
+
+    With a hundredth of a core and 10Mi, or with nothing at all, 100Mi were used, and 120Mi is due.
+    """
+    node = {
+        "name": "n1", "cpu_allocatable_cores": size, "memory_allocatable_bytes": size * 1000 * MIB
+    }  # fmt: skip
+    of = histories(specs=[{**names(), **NOW}], events=[RESTART], window=meta(nodes=(node,)))
+    (found,), _ = recommend(of, demand(of), Policies())
+    elsewhere = histories(specs=[{**names(), **NOW}], events=[RESTART])
+    (known,), _ = recommend(elsewhere, demand(elsewhere), Policies())
+    assert found.proposed == known.proposed
+    assert found.proposed.memory_request == Memory(100 * MIB)
+
+
+def test_a_limit_range_of_nought_is_no_bound() -> None:
+    """It admits nothing at all, so nothing that it says can be meant."""
+    rows = [
+        {"namespace": "shop", "name": "none", "type": "Container", "constraint": "max",
+         "resource": resource, "value": 0.0}
+        for resource in ("cpu", "memory")
+    ]  # fmt: skip
+    of = histories(specs=[{**names(), **NOW}], window=replace(meta(), limit_ranges=tuple(rows)))
+    (found,), _ = recommend(of, demand(of), Policies())
+    assert all((amount := found.proposed.amount(t)) is None or amount.units > 0 for t in TARGETS)
+
+
 def test_what_one_resource_hides_the_other_still_gets() -> None:
     """CPU without samples is kept; memory is recommended."""
     of = histories(specs=[{**names(), **NOW}])
