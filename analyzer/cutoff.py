@@ -7,7 +7,7 @@ raises a limit for a kill that another part of the same report puts down to the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyzer.history import Histories
+from analyzer.history import Histories, found_once
 
 Array = npt.NDArray[np.float64]
 
@@ -99,7 +99,8 @@ class Kills:
 NO_KILLS = Kills()
 
 
-def find_kills(histories: Histories) -> dict[int, Kills]:
+@found_once
+def find_kills(histories: Histories) -> Mapping[int, Kills]:
     """What the OOM kills of each container say, by index; nothing where there was none.
 
     A kill is one at the limit, unless usage of the life that it ended stayed below 80 % of the

@@ -16,7 +16,9 @@ from analyzer.config import Config
 from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
+from analyzer.forge.remote import Access
 from analyzer.forge.settings import Stage
+from analyzer.forge.verdict import harm_text
 from analyzer.gitops.index.known_scaler import known_hpa
 from analyzer.gitops.index.place import Expectation, Finding, shown_path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
@@ -28,13 +30,15 @@ from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edit
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
 from analyzer.gitops.land.proposal import Grouping, Proposal, Review, mails, proposals
-from analyzer.gitops.land.worktree import clone, parting_of, snapshot
+from analyzer.gitops.land.stand_in import snapshot
+from analyzer.gitops.land.worktree import clone, parting_of
 from analyzer.gitops.reach.repository import expect_folder
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.render.program import Tools, find_tools
 from analyzer.gitops.text.resources import ROWS
 from analyzer.history import Histories
 from analyzer.kinds import kind_of
+from analyzer.ledger.outcome import Outcome as ChangeOutcome
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
 from analyzer.quantity import Resources
@@ -271,7 +275,8 @@ def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
     A team is the one that the label of a workload names, else the owner of the file.
     """
     owners = code_owners(plan.index.root) if how.by == "team" else CodeOwners()
-    evidence = {r.ref: _evidence(r) for r in report.changed}
+    harm = {one.ref: _harm_text(one) for one in report.outcomes if one.harmed}
+    evidence = {r.ref: replace(_evidence(r), harm=harm.get(r.ref, "")) for r in report.changed}
     return proposals(
         plan,
         grouping=how.by,
@@ -280,6 +285,11 @@ def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
         team=lambda one: team_of(how.team_label, one.change.labels, owners.of(one.place.file)),
         stage=lambda one: _stage_of(one, how.stages),
     )
+
+
+def _harm_text(outcome: ChangeOutcome) -> str:
+    """What followed a merged change, to be read behind the container's name."""
+    return f"was {harm_text(outcome)} its change of {outcome.merged:%-d %b}"
 
 
 def _stage_of(edited: Edited, stages: Sequence[Stage]) -> str:
@@ -345,17 +355,24 @@ def checkout(config: Config) -> Iterator[Path]:
     if not _ADDRESS.match(repo):
         yield Path(repo)
         return
-    access = access_of(
+    access = access_to(repo, config, dict(os.environ))
+    with TemporaryDirectory(prefix="rightsize-") as name:
+        folder = Path(name) / "repository"
+        with access.variables() as variables:
+            clone(repo, config.git.revision, folder, variables, access.time_limit)
+        yield folder
+
+
+def access_to(url: str, config: Config, environment: Mapping[str, str]) -> Access:
+    """How git gets to `url`, and how long it may take, as the settings have it."""
+    found = access_of(
         config.forge,
-        repo,
-        dict(os.environ),
+        url,
+        environment,
         ssh_key=config.git.ssh_key,
         known_hosts=config.git.known_hosts,
     )
-    with TemporaryDirectory(prefix="rightsize-") as folder:
-        with access.variables() as variables:
-            root = clone(repo, config.git.revision, Path(folder) / "repository", variables)
-        yield root
+    return replace(found, time_limit=config.git.time_limit.total_seconds())
 
 
 def trace_all(
@@ -511,7 +528,9 @@ def _landing(outcome: Outcome) -> Landing:
         )
     if isinstance(outcome, Edited):
         besides = tuple(
-            LandedBeside(one.title, one.file, shown_path(one.address), one.before, str(one.value))
+            LandedBeside(
+                one.title, one.file, shown_path(one.address), one.before, str(one.value), one.unit
+            )
             for one in outcome.besides
         )
         return replace(landing, status="edited", proven=outcome.proof, besides=besides)

@@ -8,14 +8,15 @@ the run of a cluster whose changes come after those of another one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from analyzer.config import Config
 from analyzer.errors import OutputError
-from analyzer.forge.forges import access_of
 from analyzer.forge.remote import Remote
 from analyzer.gitops.land.diff import Author
 from analyzer.gitops.land.proposal import cluster_part
+from analyzer.landing import access_to
 from analyzer.report import Report, dump_report, parse_report
 
 PREFIX = "published:"
@@ -30,14 +31,7 @@ def remote_of(root: Path, config: Config, environment: Mapping[str, str]) -> Rem
     settings = config.forge
     author = Author(settings.author_name, settings.author_email)
     remote = Remote(root, settings.remote, author)
-    access = access_of(
-        settings,
-        remote.url(),
-        environment,
-        ssh_key=config.git.ssh_key,
-        known_hosts=config.git.known_hosts,
-    )
-    return Remote(root, settings.remote, author, access)
+    return replace(remote, access=access_to(remote.url(), config, environment))
 
 
 def publish(report: Report, remote: Remote) -> None:

@@ -12,8 +12,9 @@ import pandas as pd
 
 from analyzer.config import Config
 from analyzer.errors import AnalyzerError
-from analyzer.forge.cycle import Wanted
-from analyzer.forge.delivery import Delivery, Desk, Past, deliver
+from analyzer.forge.act import Desk
+from analyzer.forge.cycle import Sight, Wanted
+from analyzer.forge.delivery import Delivery, Past, deliver
 from analyzer.forge.forges import kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden, key_of, promised
 from analyzer.forge.protocol import Request, Text, keep_comment
@@ -21,7 +22,7 @@ from analyzer.forge.remote import Remote
 from analyzer.gitops.index.trace import trace
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.gitops.land.proposal import Proposal, commit_body
-from analyzer.gitops.land.worktree import shadow
+from analyzer.gitops.land.stand_in import shadow
 from analyzer.landing import Grouped, live_of, propose
 from analyzer.ledger import Ledger, decided
 from analyzer.ledger.table import amounts_of, ref_of
@@ -30,6 +31,7 @@ from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.report import Report
 from analyzer.rollout import Known, held_back, know
+from analyzer.sources.window import Progress, silent
 from analyzer.workload import ContainerRef
 
 
@@ -41,29 +43,38 @@ class Delivered:
     requests: tuple[Request, ...] = ()
 
 
-def deliver_report(
-    report: Report,
-    plan: ChangePlan,
+@dataclass(frozen=True)
+class Found:
+    """What a run found: its report, the plan of what to change in Git, the folder of its charts."""
+
+    report: Report
+    plan: ChangePlan
+    charts: Path | None = None
+
+
+def deliver_found(
+    run: Found,
     config: Config,
     environment: Mapping[str, str],
     *,
-    charts: Path | None = None,
     dry_run: bool = False,
+    progress: Progress = silent,
 ) -> Delivered:
-    """Open, refresh and close pull requests for what `plan` changes, in its checkout's remote.
+    """Open, refresh and close pull requests for what a run would change, in its checkout's remote.
 
     A partial run, or one of some namespaces only, closes nothing. With `dry_run` nothing is pushed
     and nothing sent, the checkout gets no object and no ref, and `requests` holds what would be.
     """
-    settings = config.forge
+    report, plan, settings = run.report, run.plan, config.forge
     how = Grouped(settings.group, settings.split_directions, settings.team_label, settings.stages)
     proposals = propose(report, plan, how)
-    wanted = wanted_of(report, proposals, charts)
+    wanted = wanted_of(report, proposals, run.charts)
     partial = report.warnings or report.meta.warnings or config.namespaces
     past = Past(report.meta.end, report.outcomes, report.instead)
     root = plan.index.root
     with shadow(root) if dry_run else nullcontext(root) as place:
         desk = _desk(place, config, environment, dry_run=dry_run)
+        desk = replace(desk, progress=progress)
         if settings.stages:
             known = _known(report, plan, config, desk.remote)
             wanted = _staged(zip(proposals, wanted, strict=True), known)
@@ -72,8 +83,7 @@ def deliver_report(
             report.meta.cluster,
             desk,
             past,
-            complete=not partial,
-            settled=settled_by(report),
+            Sight(not partial, settled_by(report), _left_by(plan)),
         )
         if settings.publish and not dry_run:
             found = _published(report, desk, found)
@@ -109,6 +119,11 @@ def _published(report: Report, desk: Desk, delivery: Delivery) -> Delivery:
         problems = (*delivery.problems, f"the results are not published: {error}")
         return replace(delivery, problems=problems)
     return delivery
+
+
+def _left_by(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
+    """The containers whose change is for a person to make, and why; the same ones in one order."""
+    return tuple(sorted((str(advice.ref), advice.reason) for advice in plan.advice))
 
 
 def settled_by(report: Report) -> Callable[[Promise], bool]:
@@ -207,7 +222,7 @@ def _wanted(
 
 
 def promise_of(recommendation: Recommendation) -> Promise:
-    """What is promised of one container: the amounts that change, and the risks stated for them."""
+    """What is promised of one container: amounts, the risks stated for them, predicted usage."""
     ref = recommendation.ref
     return Promise(
         namespace=ref.namespace,
@@ -217,6 +232,7 @@ def promise_of(recommendation: Recommendation) -> Promise:
         before=_amounts(recommendation.current),
         after=_amounts(recommendation.proposed),
         risk=dict(recommendation.stated_risk),
+        predicted={str(k): float(f"{v:.4g}") for k, v in recommendation.predicted.items()},
     )
 
 

@@ -103,7 +103,7 @@ def _killed(recommendation: Recommendation) -> int:
 def _cpu(recommendation: Recommendation) -> str:
     seen = recommendation.evidence
     if seen.throttled >= 0.01:  # less than that hardly shows
-        return f"it was throttled at its limit in {seen.throttled:.0%} of the time"
+        return f"it was throttled at its limit for {seen.throttled:.0%} of the time"
     if seen.cpu.p95 is None or seen.cpu.max is None:
         return last_reason(recommendation, "cpu_request")
     usual, most = level_text("cpu", seen.cpu.p95), level_text("cpu", seen.cpu.max)

@@ -46,6 +46,8 @@ class LandedBeside:
     path: str
     before: str
     after: str
+    unit: str = ""
+    """What stands behind both where people read them."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Report:
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
     created: datetime | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each phase of the run took until this was written, where a clock was given."""
     version: str = ""
     schema: str = SCHEMA
 

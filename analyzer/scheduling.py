@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+from analyzer.lifecycle import Lifecycle, lifecycle_of
 
 HOSTNAME = "kubernetes_io_hostname"
 """The label by which a node is told from every other."""
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9_]")
 _BINDING = ("NoSchedule", "NoExecute")
 """Effects of taints that keep a pod away; the third is a preference."""
+_CONTROL_PLANE = ("control-plane", "master", "etcd")
+"""Roles of nodes that run the cluster itself, as kubeadm, Talos and K3s name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,14 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Other pods of its namespace, by their labels, that share no value of a label of nodes."""
+
+    key: str
+    selector: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduling:
     """What the pods of a workload ask of nodes.
 
@@ -63,12 +75,15 @@ class Scheduling:
     terms: tuple[tuple[Requirement, ...], ...] = ()
     tolerations: tuple[Toleration, ...] | None = None
     spreads: tuple[Spread, ...] = ()
+    away: tuple[Away, ...] = ()
     unread: tuple[str, ...] = ()
     whole: bool = False
     source: str = ""
     priority_class: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     """The labels that the pods carry."""
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    """How its containers start, change in place and end, where its description says so."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -85,6 +100,8 @@ class Node:
     taints: tuple[tuple[str, str, str], ...] = ()
     told: bool = False
     """Whether its taints are told at all: none told is not the same as none."""
+    control_plane: bool = False
+    """Whether it runs the cluster itself, be it in pods or in none that anybody sees."""
 
     @property
     def binding(self) -> frozenset[tuple[str, str, str]]:
@@ -104,7 +121,18 @@ def node_of(row: Mapping[str, Any]) -> Node:
     if row.get("unschedulable"):
         taints += (("node.kubernetes.io/unschedulable", "", "NoSchedule"),)
     told = row.get("taints") is not None
-    return Node({HOSTNAME: str(row.get("name", "")), **labels}, tuple(dict.fromkeys(taints)), told)
+    named = {*labels, *(metric_name(key) for key, _, _ in taints)}
+    named |= {_role_label(str(role)) for role in row.get("roles") or ()}
+    return Node(
+        {HOSTNAME: str(row.get("name", "")), **labels},
+        tuple(dict.fromkeys(taints)),
+        told,
+        not named.isdisjoint(map(_role_label, _CONTROL_PLANE)),
+    )
+
+
+def _role_label(role: str) -> str:
+    return metric_name(f"node-role.kubernetes.io/{role}")
 
 
 def _taint(text: str) -> tuple[str, str, str]:
@@ -173,7 +201,8 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
     affinity = _mapping(pod.get("affinity"))
     unread: list[str] = []
     terms = tuple(_terms(_mapping(affinity.get("nodeAffinity")), unread))
-    spreads = (*_apart(affinity, labels, unread), *_spreads(pod, labels, unread))
+    apart = list(_apart(affinity, labels, unread))
+    spreads = (*(s for s in apart if isinstance(s, Spread)), *_spreads(pod, labels, unread))
     if _required(affinity.get("podAffinity")):
         unread.append("podAffinity")
     if pod.get("nodeName"):
@@ -188,6 +217,7 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
         terms=terms,
         tolerations=tuple(map(toleration_of, _mappings(pod.get("tolerations")))),
         spreads=spreads,
+        away=tuple(one for one in apart if isinstance(one, Away)),
         unread=tuple(dict.fromkeys(unread)),
         whole=True,
         source=source,
@@ -217,8 +247,14 @@ def _required(value: Any) -> Any:
 
 
 def _terms(affinity: Mapping[str, Any], unread: list[str]) -> Iterator[tuple[Requirement, ...]]:
-    """The terms of a node affinity that is required, of which one has to hold."""
-    for term in _mappings(_mapping(_required(affinity)).get("nodeSelectorTerms")):
+    """The terms of a node affinity that is required, of which one has to hold.
+
+    A term without conditions matches no node, and neither does a list without terms.
+    """
+    rows = _mapping(_required(affinity)).get("nodeSelectorTerms")
+    if isinstance(rows, list) and not rows:
+        yield _NO_NODE
+    for term in _mappings(rows):
         if term.get("matchFields"):
             unread.append("matchFields")
         found = []
@@ -229,17 +265,27 @@ def _terms(affinity: Mapping[str, Any], unread: list[str]) -> Iterator[tuple[Req
             values = one.get("values")
             texts = tuple(map(str, values)) if isinstance(values, list | tuple) else ()
             found.append(Requirement(metric_name(str(one.get("key"))), operator, texts))
-        if found:  # an empty term matches no node
-            yield tuple(found)
+        yield tuple(found) or _NO_NODE
+
+
+_NO_NODE = (Requirement(HOSTNAME, "In"),)
+"""What no node grants: each has a name, and none of these."""
 
 
 def _apart(
     affinity: Mapping[str, Any], labels: Mapping[str, str], unread: list[str]
-) -> Iterator[Spread]:
-    """Where pods keep away from others of their own; keeping away from others is not understood."""
+) -> Iterator[Spread | Away]:
+    """Where pods keep away from others, of their own or of their namespace.
+
+    Keeping away from pods of other namespaces is not understood.
+    """
     for term in _mappings(_required(affinity.get("podAntiAffinity"))):
-        if _selects(term.get("labelSelector"), labels):
-            yield Spread(metric_name(str(term.get("topologyKey"))))
+        key, selector = metric_name(str(term.get("topologyKey"))), term.get("labelSelector")
+        elsewhere = term.get("namespaces") or term.get("namespaceSelector") is not None
+        if _selects(selector, labels):
+            yield Spread(key)
+        elif _mapping(selector) and not elsewhere:
+            yield Away(key, _mapping(selector))
         else:
             unread.append("podAntiAffinity to others")
 
@@ -345,8 +391,13 @@ class Candidates:
         return tuple(narrowed or near)
 
 
-def scheduling_of_template(template: Any, source: str) -> Scheduling:
-    """What the pods of a template (``metadata`` and ``spec``) ask of nodes."""
+def scheduling_of_template(template: Any, source: str, described: object = None) -> Scheduling:
+    """What the pods of a template (``metadata`` and ``spec``) ask of nodes, and how they live.
+
+    `described` is the object that the template stands in.
+    """
     metadata = _mapping(_mapping(template).get("metadata"))
     labels = {str(key): str(value) for key, value in _mapping(metadata.get("labels")).items()}
-    return scheduling_of(_mapping(_mapping(template).get("spec")), labels, source)
+    pod = _mapping(_mapping(template).get("spec"))
+    found = scheduling_of(pod, labels, source)
+    return replace(found, lifecycle=lifecycle_of(described, pod))

@@ -35,7 +35,7 @@ from analyzer.pipeline.decision import Decided, learn_demand, weigh
 from analyzer.pipeline.judgement import requested, score_policy, usual_train
 from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.reading import read_noting
-from analyzer.pipeline.review import remembered, reviewed
+from analyzer.pipeline.review import remembered, reviewed, with_told
 from analyzer.placement import place
 from analyzer.policy import Policies, Policy
 from analyzer.presets import PRESETS
@@ -115,9 +115,8 @@ class Basis:
         else:
             decided = weigh(histories, self.learnt, method, bounds, self.ledger)
         found = reviewed(decided, histories, method, progress, self.ledger, bounds).report
-        warnings = (*found.warnings, *self.known.missed)
-        notices = (*self.notices, *found.notices, *self.known.notes)
-        return replace(found, warnings=warnings, notices=notices)
+        found = replace(found, notices=(*self.notices, *found.notices))
+        return with_told(found, self.known, self.ledger)
 
 
 def _named_source(source: str | os.PathLike[str]) -> str:

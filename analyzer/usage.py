@@ -22,6 +22,7 @@ import pandas as pd
 
 from analyzer.errors import RecordingError
 from analyzer.room import IN_MEMORY, Room
+from analyzer.shard import ShardOf
 from analyzer.tables import (
     NAMES,
     TABLES,
@@ -85,6 +86,8 @@ class Meta:
     priority_classes: tuple[dict[str, Any], ...] = ()
     asked: timedelta | None = None
     """How long a window was asked for; None where nobody asked."""
+    shard: ShardOf | None = None
+    """Which part of the cluster's namespaces this is; None for all of them."""
 
     def __post_init__(self) -> None:
         for moment in (self.start, self.end):
@@ -403,6 +406,13 @@ class Usage:
         return pd.DataFrame(columns)
 
 
+def no_usage(meta: Meta) -> Usage:
+    """Usage of nothing over the window of `meta`."""
+    none, values = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+    offset = np.zeros(1, dtype=np.int64)
+    return Usage(meta.start, meta.step, meta.steps, (), none, (), none, offset, values, values)
+
+
 def concat(parts: Sequence[Usage]) -> Usage:
     """Join usage over the same window into one; the same pod of a container may come once only.
 
@@ -499,11 +509,15 @@ class Recording:
         return {name: getattr(self, name) for name in TABLES}
 
     def restrict(self, wanted: Callable[[str], bool]) -> Recording:
-        """Only the namespaces that are `wanted`, in everything that is known.
+        """As `part`, without where each pod runs.
 
-        Where each pod runs is left out: without the pods of the others, nobody can tell what a
-        node has left.
+        Without the pods of the others, nobody can tell what a node has left.
         """
+        part = self.part(wanted)
+        return replace(part, pods=part.pods.assign(node=None))
+
+    def part(self, wanted: Callable[[str], bool]) -> Recording:
+        """Only the namespaces that are `wanted`, in everything that is known."""
         chosen = {
             name: np.array([wanted(each) for each in table["namespace"]], dtype=np.bool_)
             for name, table in self.tables.items()
@@ -511,7 +525,6 @@ class Recording:
         kept = {
             name: self.tables[name][rows].reset_index(drop=True) for name, rows in chosen.items()
         }
-        kept["pods"] = kept["pods"].assign(node=None)
         usage = self.usage.select([wanted(ref.namespace) for ref in self.usage.containers])
         meta = replace(
             self.meta,

@@ -31,7 +31,7 @@ def test_kills_and_throttling_come_before_what_was_used() -> None:
     seen = replace(found.evidence, throttled=0.25, oom_kills=3, oom_elsewhere=1)
     seen = replace(seen, oom_limit=Memory.parse("1Gi"))
     cpu, memory = reasons(replace(found, evidence=seen))
-    assert cpu.endswith("throttled at its limit in 25% of the time")
+    assert cpu.endswith("throttled at its limit for 25% of the time")
     assert memory.endswith("it was OOM-killed 2 times at its limit of 1Gi")
     seen = replace(seen, oom_elsewhere=3, memory_since=datetime(2026, 11, 9, tzinfo=UTC))
     assert "since 9 Nov it used" in reasons(replace(found, evidence=seen))[1]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analyzer.scheduling import (
+    Away,
     Candidates,
     Node,
     Scheduling,
@@ -99,6 +100,24 @@ def test_a_preference_keeps_nobody_away_and_a_cordon_does() -> None:
     assert not bears(node_of({"name": "n", "unschedulable": True}), ())
 
 
+@pytest.mark.parametrize(
+    ("told", "is_one"),
+    [
+        ({"roles": ["control-plane"]}, True),
+        ({"labels": {"node_role_kubernetes_io_control_plane": "true"}}, True),
+        ({"labels": {"node-role.kubernetes.io/master": ""}}, True),
+        ({"taints": ["node-role.kubernetes.io/control-plane:NoSchedule"]}, True),
+        ({"roles": ["worker"], "labels": {"pool": "control-plane"}}, False),
+        ({"taints": ["dedicated=control-plane:NoSchedule"]}, False),
+    ],
+)
+def test_a_node_of_the_control_plane_is_known_by_role_label_or_taint(
+    told: dict[str, Any], is_one: bool
+) -> None:
+    """Prometheus drops labels without a value, so that kubeadm's label is never told there."""
+    assert node_of({"name": "n", **told}).control_plane is is_one
+
+
 def test_pods_of_a_known_description_may_go_wherever_it_lets_them() -> None:
     """Two groups, nothing asked for: the other group as well, but for its taint."""
     nodes = [node_of(row) for row in (PLAIN, GPU, {**PLAIN, "name": "q"})]
@@ -145,18 +164,32 @@ def test_metrics_only_narrow_where_a_pod_may_go() -> None:
 
 
 def test_pods_that_keep_apart_are_known_by_their_own_labels() -> None:
-    """Anti-affinity to itself is a spread of one; to others it is not understood."""
+    """Anti-affinity to itself is a spread of one; to others it is so within their namespace."""
     apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {}}}
     own = {**apart, "labelSelector": {"matchLabels": {"app": "web"}}}
     other = {**apart, "labelSelector": {"matchLabels": {"app": "db"}}}
     of = asked(affinity=required("podAntiAffinity", "", [own]))
     assert of.spreads == (Spread("kubernetes_io_hostname"),)
-    assert asked(affinity=required("podAntiAffinity", "", [other])).unread
+    of = asked(affinity=required("podAntiAffinity", "", [other]))
+    assert of.away == (Away("kubernetes_io_hostname", {"matchLabels": {"app": "db"}}),)
+    assert not of.unread
+    far = {**other, "namespaceSelector": {}}
+    assert asked(affinity=required("podAntiAffinity", "", [far])).unread
     skew = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
     selector = {"labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}
     assert asked(topologySpreadConstraints=[{**skew, **selector}]).spreads == (Spread("zone", 1),)
     soft = {**skew, **selector, "whenUnsatisfiable": "ScheduleAnyway"}
     assert asked(topologySpreadConstraints=[soft]).spreads == ()
+
+
+@pytest.mark.parametrize("rows", [[], [{}], [{"matchExpressions": []}]])
+def test_a_list_without_conditions_matches_no_node(rows: list[dict[str, Any]]) -> None:
+    """As in Kubernetes: no term is none that holds, and neither is an empty one."""
+    of = asked(affinity=required("nodeAffinity", "nodeSelectorTerms", rows))
+    assert not grants(node_of(PLAIN), of)
+    either = [*rows, {"matchExpressions": [{"key": "pool", "operator": "Exists"}]}]
+    both = asked(affinity=required("nodeAffinity", "nodeSelectorTerms", either))
+    assert grants(node_of(PLAIN), both)
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [7], {"requiredDuring": 7}])

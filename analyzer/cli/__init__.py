@@ -231,7 +231,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
         repository.index,
     ),
     "Look back": (history.history, analysis.backtest, serve.serve),
-    "Usage": (data.doctor, data.record, data.import_table),
+    "Usage": (data.doctor, data.record, data.merge, data.import_table),
     "Settings and shell": (
         settings.init,
         settings.config,

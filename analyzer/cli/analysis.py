@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +19,7 @@ from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
     Selection,
     earlier_run,
+    folder_of,
     model_options,
     namespace_option,
     now,
@@ -27,6 +29,7 @@ from analyzer.cli.options import (
     selection_options,
     settings_of,
     source_options,
+    within_namespaces,
 )
 from analyzer.errors import AnalyzerError, UsageError
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.history import Histories
     from analyzer.models import Resource
+    from analyzer.pipeline.phase import Phases
     from analyzer.pipeline.run import Run
     from analyzer.report import Report
 
@@ -71,17 +75,23 @@ def run(ctx: click.Context, /, exit_code: bool, deliver: bool, **parameters: Any
     dry_run = parameters.pop("dry_run")
     if dry_run and not deliver:
         raise UsageError("--dry-run goes with --pr; without it nothing leaves this machine")
+    from analyzer.pipeline.phase import Phases
+
     config = settings_of(parameters).config
     if deliver and config.git.repo is None:
         raise UsageError("--pr needs the repository to propose to; name it with --repo")
     with ExitStack() as kept:
         talk = Talk(quiet=parameters["quiet"], log_format=parameters["log_format"])
         with talk:
-            config, outcome = _run(config, parameters, talk, kept)
+            phases = Phases(time.monotonic, talk.phase)
+            config, outcome = _run(config, parameters, talk, kept, phases)
             _sum_up(outcome.report, talk)
         summary = outcome.folder / "summary.md"
         click.echo(str(summary if summary.exists() else outcome.folder))
-        left_over = _deliver(outcome, config, talk, dry_run=dry_run) if deliver else 0
+        left_over = 0
+        if deliver:
+            with phases("deliver"):
+                left_over = _deliver(outcome, config, talk, dry_run=dry_run)
     if not dry_run and _told(outcome.report, config, talk):
         left_over = left_over or PARTIAL
     if left_over:
@@ -104,7 +114,7 @@ def _sum_up(report: Report, talk: Talk) -> None:
 
 
 def _run(
-    config: Config, parameters: dict[str, Any], talk: Talk, kept: ExitStack
+    config: Config, parameters: dict[str, Any], talk: Talk, kept: ExitStack, phases: Phases
 ) -> tuple[Config, Run]:
     """Run the pipeline on the source, or on an earlier run; a failure is told to who waits.
 
@@ -125,10 +135,9 @@ def _run(
             config = settings_of(parameters, root).config
             config = with_settings(config, git=with_settings(config.git, repo=str(root)))
         if run_json is None:
-            return config, run_pipeline(config, now(), talk.progress)
-        beside = run_json if run_json.is_dir() else run_json.parent
-        found = earlier_run(run_json, config, talk)
-        return config, rerun(found, config, beside, talk.progress)
+            return config, run_pipeline(config, now(), talk.progress, phases)
+        found = within_namespaces(earlier_run(run_json, config), config, talk)
+        return config, rerun(found, config, folder_of(run_json), talk.progress)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")
@@ -148,14 +157,13 @@ def _told(report: Report, config: Config, talk: Talk) -> list[str]:
 def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Open and refresh pull requests for what the run found; the exit code that is due."""
     from analyzer.cli.delivery import open_pull_requests
+    from analyzer.pull_requests import Found
 
     if outcome.plan is None:
         raise AssertionError("--pr without a repository")
-    report, charts = outcome.report, outcome.folder / "charts"
+    found = Found(outcome.report, outcome.plan, outcome.folder / "charts")
     with talk:
-        return open_pull_requests(
-            report, outcome.plan, config, talk, charts=charts, dry_run=dry_run
-        )
+        return open_pull_requests(found, config, talk, dry_run=dry_run)
 
 
 @click.command()
@@ -394,9 +402,7 @@ def report_of(
     """
     config = settings_of(parameters).config
     if parameters.get("run_json") is not None:
-        from analyzer.report import load_report
-
-        return selection.of(load_report(parameters["run_json"])), None
+        return selection.of(earlier_run(parameters["run_json"], config)), None
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -57,13 +57,25 @@ class Talk:
             return
         self._stop()
         text = one_line(text, _LONGEST)
-        line = json.dumps({"level": level, "message": text}) if self.as_json else text
-        print(line, file=self.stream, flush=True)
+        if self.as_json:
+            self._print({"level": level, "message": text})
+        else:
+            print(text, file=self.stream, flush=True)
+
+    def _print(self, told: Mapping[str, str | float]) -> None:
+        print(json.dumps(told), file=self.stream, flush=True)
 
     def say_partial(self, warnings: Iterable[str]) -> None:
         """Say what could not be read, which is why the exit code is 3."""
         for warning in warnings:
             self.say(f"partial: {warning}", "warning")
+
+    def phase(self, name: str, seconds: float) -> None:
+        """A phase has ended: one JSON object on a line for programs; people see the next step."""
+        if self.quiet or not self.as_json:
+            return
+        told = {"level": "info", "message": f"{name} took {seconds:g} s"}
+        self._print({**told, "phase": name, "seconds": seconds})
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Step `what` has come to `done` of `total`."""

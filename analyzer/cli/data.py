@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,32 @@ PARTIAL = 3
 @source_options
 @namespace_option()
 @click.option("--anonymise", is_flag=True, help="Replace every name by a pseudonym.")
+@click.option(
+    "--shard", metavar="I/N", help="Only the namespaces of part I of N, from 0 on; then merge."
+)
 @click.argument("folder", type=Path)
 @click.pass_context
-def record(ctx: click.Context, /, folder: Path, anonymise: bool, **parameters: Any) -> None:
-    """Read usage from the source and keep it as a recording in FOLDER."""
+def record(
+    ctx: click.Context, /, folder: Path, anonymise: bool, shard: str | None, **parameters: Any
+) -> None:
+    """Read usage from the source and keep it as a recording in FOLDER.
+
+    With --shard, processes that know nothing of each other share the reading of one cluster, up to
+    the last midnight (UTC) unless --until says otherwise; `rightsize merge` puts it together.
+    """
     import secrets
 
     from analyzer.pipeline.reading import read
+    from analyzer.shard import parse_shard
     from analyzer.sources import anonymise as without_names
     from analyzer.sources import save_recording
 
+    part = None if shard is None else parse_shard(shard)
+    if part is not None and anonymise:
+        raise UsageError("--anonymise gives each shard other names; merge first, then record that")
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        recording = read(config, now(), talk.progress)
+        recording = read(config, now(), talk.progress, part)
         if anonymise:
             # A fresh key each time: pseudonyms of two recordings cannot be joined.
             recording = without_names(recording, secrets.token_bytes(32))
@@ -47,6 +61,34 @@ def record(ctx: click.Context, /, folder: Path, anonymise: bool, **parameters: A
         talk.say(f"{len(recording.usage.containers)} containers, {recording.meta.steps} steps")
     click.echo(str(folder))
     ctx.exit(PARTIAL if recording.meta.warnings else 0)
+
+
+@click.command()
+@click.option("-o", "--output", "folder", type=Path, required=True, help="The whole recording.")
+@click.option("--max-age", metavar="36h", help="Fail where the window ended longer ago.")
+@click.argument("shards", metavar="SHARD...", type=Path, nargs=-1, required=True)
+def merge(folder: Path, max_age: str | None, shards: Sequence[Path]) -> None:
+    """Put the shards of a cluster together into one recording.
+
+    SHARD is a folder that `record --shard` wrote, or one that holds them all. All have to be there,
+    once, of one window and one version; what follows is what reading the cluster at once gives.
+    What could not be read of a shard is told, and told again by whatever reads the whole.
+    """
+    from analyzer.config import parse_duration
+    from analyzer.pipeline.memory import allowed_memory, room_within
+    from analyzer.sources import save_recording
+    from analyzer.sources.recording.merging import merge_shards
+
+    try:
+        oldest = None if max_age is None else now() - parse_duration(max_age)
+    except ValueError as error:
+        raise UsageError(f"--max-age: {error}") from error
+    with Talk() as talk:
+        whole = merge_shards(shards, room_within(allowed_memory()), oldest)
+        save_recording(whole, folder)
+        talk.say_partial(whole.meta.warnings)
+        talk.say(f"{len(whole.usage.containers)} containers, {whole.meta.steps} steps")
+    click.echo(str(folder))
 
 
 @click.command("import")

@@ -15,27 +15,20 @@ from analyzer.escape import printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
-    from analyzer.forge.delivery import Delivery, Outcome
-    from analyzer.gitops.land.outcome import ChangePlan
+    from analyzer.forge.act import Outcome
+    from analyzer.forge.delivery import Delivery
+    from analyzer.pull_requests import Found
     from analyzer.report import Report
 
 PARTIAL = 3
 
 
-def open_pull_requests(
-    report: Report,
-    plan: ChangePlan,
-    config: Config,
-    talk: Talk,
-    *,
-    charts: Path | None = None,
-    dry_run: bool,
-) -> int:
+def open_pull_requests(run: Found, config: Config, talk: Talk, *, dry_run: bool) -> int:
     """Deliver, print a line for each pull request, and give the exit code that is due."""
-    from analyzer.pull_requests import deliver_report
+    from analyzer.pull_requests import deliver_found
 
     environment = dict(os.environ)
-    done = deliver_report(report, plan, config, environment, charts=charts, dry_run=dry_run)
+    done = deliver_found(run, config, environment, dry_run=dry_run, progress=talk.progress)
     for outcome in done.delivery.outcomes:
         click.echo(_line(outcome))
     if done.delivery.dashboard:
@@ -46,7 +39,7 @@ def open_pull_requests(
             click.echo(f"would send  {request.method} {printable(request.url)} {printable(body)}")
         talk.say("dry run: nothing was pushed or sent")
     elif config.ledger_folder is not None:
-        _remember(done.delivery, report, config.ledger_folder)
+        _remember(done.delivery, run.report, config.ledger_folder)
     for problem in done.delivery.failed:
         talk.say(f"not delivered: {problem}", "warning")
     return PARTIAL if done.delivery.failed else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.completion import complete_references
+from analyzer.cli.console import Talk
 from analyzer.cli.listing import LISTED, Listing, Record, listing_options, show_listing, view_of
 from analyzer.cli.options import namespace_option, selection_of, settings_of
 from analyzer.errors import UsageError
@@ -38,6 +39,8 @@ def history(references: tuple[str, ...], chart: Path | None, **parameters: Any) 
     view = view_of(parameters)
     selection = selection_of(references, parameters)
     ledger = read_ledger(_folder(parameters))
+    for lost in ledger.lost:
+        Talk().say(str(lost), "warning")
     known = sorted(ledger.last)  # whoever was reviewed, proposed to or not
     meant = find(selection.references, selection.namespaces, known) or [Selector()]
     chosen = [ref for ref in known if any(s.matches(ref) for s in meant)]

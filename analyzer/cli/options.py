@@ -137,7 +137,11 @@ def namespace_option(name: str = "namespaces") -> Callable[[Command], Command]:
 
 
 run_json_option = click.option(
-    "--from", "run_json", type=Path, metavar="run.json", help="Use an earlier run; read no usage."
+    "--from",
+    "run_json",
+    type=Path,
+    metavar="run.json",
+    help="Use an earlier run (published:NAME: the one in --repo).",
 )
 """An earlier run instead of a source."""
 
@@ -245,13 +249,24 @@ def _expect_reading(parameters: Mapping[str, Any]) -> None:
         )
 
 
-def earlier_run(run_json: Path, config: Config, talk: Talk) -> Report:
-    """The report that `run_json` holds, of the namespaces that are asked for."""
-    if published_name(run_json) is not None:
-        raise UsageError(f"--from {run_json} is for commands that look at a repository")
+def earlier_run(run_json: Path, config: Config) -> Report:
+    """The report of an earlier run: in the file or folder `run_json`, or published in Git."""
+    told = published_name(run_json)
+    if told is not None:
+        return _published(config, told)
     from analyzer.report import load_report
 
-    return within_namespaces(load_report(run_json), config, talk)
+    return load_report(run_json)
+
+
+def _published(config: Config, cluster: str) -> Report:
+    """What a run has published in the repository; the checkout keeps no trace of reading it."""
+    from analyzer.gitops.land.stand_in import shadow
+    from analyzer.landing import checkout
+    from analyzer.published import read_published, remote_of
+
+    with checkout(config) as root, shadow(root) as place:
+        return read_published(remote_of(place, config, dict(os.environ)), cluster)
 
 
 def within_namespaces(report: Report, config: Config, talk: Talk) -> Report:
@@ -266,6 +281,13 @@ def within_namespaces(report: Report, config: Config, talk: Talk) -> Report:
     for sentence in idle_namespaces("namespaces", config.namespaces, report.refs):
         talk.say(sentence, "warning")
     return chosen
+
+
+def folder_of(run_json: Path | None) -> Path | None:
+    """Where an earlier run lies with its charts; None for one that is published, or for none."""
+    if run_json is None or published_name(run_json) is not None:
+        return None
+    return run_json if run_json.is_dir() else run_json.parent
 
 
 def published_name(run_json: Path | None) -> str | None:

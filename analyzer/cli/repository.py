@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,6 +14,8 @@ from analyzer.cli.formats import columns
 from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import (
     Command,
+    earlier_run,
+    folder_of,
     model_options,
     namespace_option,
     now,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from analyzer.config import Config
     from analyzer.gitops.land.outcome import ChangePlan
     from analyzer.gitops.land.proposal import Grouping, Proposal
-    from analyzer.landing import ClusterLabels
+    from analyzer.landing import ClusterLabels, Grouped
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
@@ -180,85 +180,115 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
 @click.option("--open", "deliver", is_flag=True, help="Open and refresh them on the forge.")
 @click.option("--dry-run", is_flag=True, help="With --open: say what would be pushed and sent.")
 @click.pass_context
-def pr(
-    ctx: click.Context,
-    /,
-    folder: Path | None,
-    branches: bool,
-    deliver: bool,
-    group: Grouping | None,
-    **parameters: Any,
-) -> None:
+def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters: Any) -> None:
     """Prepare pull requests: one commit per application, with a description to review by.
 
     As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
     its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps,
     Bitbucket).
     """
-    from analyzer.cli.delivery import open_pull_requests
-    from analyzer.landing import Grouped, planned, propose, with_plan
-    from analyzer.output import publish, write_files
-    from analyzer.writers.gitdiff import write_gitdiff
+    from analyzer.landing import Grouped, planned
 
-    split, dry_run = parameters.pop("split"), parameters.pop("dry_run")
-    if folder is None and not branches and not deliver:
-        raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
-    if dry_run and not deliver:
-        raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
-    if dry_run and branches:
-        raise UsageError("--dry-run makes no branches; leave out --branches, or --dry-run")
+    ways = _Ways(*(parameters.pop(name) for name in ("folder", "branches", "deliver", "dry_run")))
+    ways.expect_some()
     given = given_by(parameters, judge=True)
-    config, report, code = given.config, given.report, given.code
-    if branches and not Path(config.git.repo or ".").is_dir():
-        raise UsageError("branches are made in a checkout; name its folder with --repo")
-    how = Grouped(group or "application", split, config.forge.team_label)
-    with planned(report, config, given.said) as plan:
+    ways.expect_checkout(given.config)
+    how = Grouped(group or "application", split, given.config.forge.team_label)
+    code = given.code
+    with planned(given.report, given.config, given.said) as plan:
         _tell_advice(plan, parameters)
-        if folder is not None:
-            with publish(folder) as fresh:
-                found = with_plan(report, plan, how)
-                write_files(fresh, write_gitdiff(found))
-        if not deliver or branches:
-            proposed = propose(report, plan, how)
-            with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-                made = _commit(proposed, plan, config, talk if branches else None)
-            code = code or made
-        if deliver:
-            chosen = _with_grouping(config, group, split)
-            run_json: Path | None = parameters["run_json"]
-            charts = run_json.parent / "charts" if run_json and not given.published else None
-            with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-                done = open_pull_requests(
-                    report, plan, chosen, talk, charts=charts, dry_run=dry_run
-                )
-            code = code or done
+        if ways.folder is not None:
+            _write(ways.folder, given.report, plan, how)
+        with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
+            if ways.branches or not ways.deliver:
+                code = _list(given, plan, how, talk if ways.branches else None) or code
+            if ways.deliver:
+                chosen = replace(given, config=_with_grouping(given.config, group, split))
+                code = _open(chosen, plan, talk, dry_run=ways.dry_run) or code
     ctx.exit(code)
 
 
-def _commit(found: Iterable[Proposal], plan: ChangePlan, config: Config, talk: Talk | None) -> int:
+@dataclass(frozen=True)
+class _Ways:
+    """What `pr` is asked to make of its proposals."""
+
+    folder: Path | None
+    branches: bool
+    deliver: bool
+    dry_run: bool
+
+    def expect_some(self) -> None:
+        """Raise `UsageError` where nothing is asked for, or two things that exclude each other."""
+        if self.folder is None and not self.branches and not self.deliver:
+            raise UsageError("say what to prepare: files with --output DIR, --branches, or --open")
+        if self.dry_run and not self.deliver:
+            raise UsageError("--dry-run goes with --open: nothing else leaves this machine")
+        if self.dry_run and self.branches:
+            raise UsageError("--dry-run makes no branches; leave out --branches, or --dry-run")
+
+    def expect_checkout(self, config: Config) -> None:
+        """Raise `UsageError` where branches are asked for and there is no checkout to have them."""
+        if self.branches and not Path(config.git.repo or ".").is_dir():
+            raise UsageError("branches are made in a checkout; name its folder with --repo")
+
+
+def _write(folder: Path, report: Report, plan: ChangePlan, how: Grouped) -> None:
+    """Write the proposals into `folder`, as files for `git am`."""
+    from analyzer.landing import with_plan
+    from analyzer.output import publish, write_files
+    from analyzer.writers.gitdiff import write_gitdiff
+
+    with publish(folder) as fresh:
+        write_files(fresh, write_gitdiff(with_plan(report, plan, how)))
+
+
+def _open(given: _Given, plan: ChangePlan, talk: Talk, *, dry_run: bool) -> int:
+    """Open and refresh the proposals on the forge; the exit code that is due."""
+    from analyzer.cli.delivery import open_pull_requests
+    from analyzer.pull_requests import Found
+
+    charts = given.folder / "charts" if given.folder is not None else None
+    run = Found(given.report, plan, charts)
+    return open_pull_requests(run, given.config, talk, dry_run=dry_run)
+
+
+def _list(given: _Given, plan: ChangePlan, how: Grouped, talk: Talk | None) -> int:
     """List the proposals, and commit each to its branch where `talk` is there to say what failed.
 
     One that cannot be committed ends nothing else; the exit code says that some are missing.
     """
+    from analyzer.landing import propose
+
+    code = 0
+    for proposal in propose(given.report, plan, how):
+        if talk is not None:
+            fate = _commit(proposal, plan, given.config, talk)
+            code = max(code, PARTIAL if fate == "failed" else 0)
+            if fate != "made":
+                continue
+        click.echo(f"{printable(proposal.branch)}  {printable(proposal.title)}")
+    return code
+
+
+def _commit(
+    proposal: Proposal, plan: ChangePlan, config: Config, talk: Talk
+) -> Literal["made", "left out", "failed"]:
+    """Commit a proposal to its branch, or say why that was not done."""
     from analyzer.gitops.land.diff import Author
     from analyzer.gitops.land.worktree import RejectedError, commit_to_branch
 
     author = Author(config.forge.author_name, config.forge.author_email)
-    root, code = plan.index.root, 0
-    for proposal in found:
-        if talk is not None:
-            message = f"{proposal.title}\n\n{proposal.body}"
-            try:
-                commit_to_branch(root, proposal.branch, message, proposal.edits, author=author)
-            except RejectedError as err:
-                talk.say(f"left out: {err}")
-                continue
-            except GitOpsError as err:
-                talk.say(f"left alone: {proposal.branch}: {err}", "warning")
-                code = PARTIAL
-                continue
-        click.echo(f"{printable(proposal.branch)}  {printable(proposal.title)}")
-    return code
+    message = f"{proposal.title}\n\n{proposal.body}"
+    root = plan.index.root
+    try:
+        commit_to_branch(root, proposal.branch, message, proposal.edits, author=author)
+    except RejectedError as err:
+        talk.say(f"left out: {err}")
+        return "left out"
+    except GitOpsError as err:
+        talk.say(f"left alone: {proposal.branch}: {err}", "warning")
+        return "failed"
+    return "made"
 
 
 def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:
@@ -296,8 +326,8 @@ class _Given:
     report: Report
     said: ClusterLabels | None
     code: int
-    published: bool = False
-    """Whether it starts from results that a run has published, of which there are no charts."""
+    folder: Path | None = None
+    """Where the files of the earlier run lie that it starts from."""
 
 
 def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
@@ -309,16 +339,13 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     from msgspec.structs import replace as with_settings
 
     from analyzer.landing import check_repository, cluster_labels
-    from analyzer.report import load_report
 
     config = settings_of(parameters).config
     check_repository(config)
     run_json: Path | None = parameters["run_json"]
-    told = published_name(run_json)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         if run_json is not None:
-            found = _published(config, told) if told is not None else load_report(run_json)
-            report = within_namespaces(found, config, talk)
+            report = within_namespaces(earlier_run(run_json, config), config, talk)
             said = cluster_labels(config)
             missed = [*said.missed]
         else:
@@ -332,14 +359,4 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
             report = recommend_now(build_histories(recording), config, talk.progress)
             missed = [*report.meta.warnings, *report.warnings]
         talk.say_partial(missed)
-    return _Given(config, report, said, PARTIAL if missed else 0, told is not None)
-
-
-def _published(config: Config, cluster: str) -> Report:
-    """What a run has published in the repository; the checkout keeps no trace of reading it."""
-    from analyzer.gitops.land.worktree import shadow
-    from analyzer.landing import checkout
-    from analyzer.published import read_published, remote_of
-
-    with checkout(config) as root, shadow(root) as place:
-        return read_published(remote_of(place, config, dict(os.environ)), cluster)
+    return _Given(config, report, said, PARTIAL if missed else 0, folder_of(run_json))

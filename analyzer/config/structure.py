@@ -36,6 +36,12 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """A file with the host keys that git over SSH accepts."""
     entry: str | None = None
     """The folder in which Flux or Argo CD starts, where a repository serves several clusters."""
+    time_limit: timedelta = timedelta(minutes=15)
+    """How long a clone, a fetch or a push may take."""
+
+    def __post_init__(self) -> None:
+        if not timedelta(seconds=1) <= self.time_limit <= timedelta(days=1):
+            raise ValueError("time_limit must lie between 1s and 1d")
 
 
 class KubernetesSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

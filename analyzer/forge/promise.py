@@ -1,7 +1,8 @@
 """What a pull request promises, in a form that a later run can read out of its body.
 
-A hidden comment holds the amounts and stated risks, as JSON in base64: no name from a cluster can
-end the comment or reach Markdown. Whoever edits the words around it does no harm.
+A hidden comment holds the amounts, the stated risks and the predicted usage, as JSON in base64: no
+name from a cluster can end the comment or reach Markdown. Whoever edits the words around it does no
+harm.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ _HIDDEN = re.compile(r"<!-- rightsize-promise:([A-Za-z0-9+/=]{1,1000000}) -->")
 
 
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
+_Level = Annotated[float, msgspec.Meta(ge=0, le=2**60)]
 """Whoever may edit a description may write what they like into it."""
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
-    """What is promised of one container: amounts in millicores and bytes, risks as fractions."""
+    """What is promised of one container: amounts in millicores and bytes, risks as fractions.
+
+    `predicted` is usage by resource: the cores that it stays at or below for 95 % of the time, and
+    the bytes that the highest memory until the next review exceeds as often as not.
+    """
 
     namespace: str
     kind: str
@@ -31,6 +37,7 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, _Amount] = {}
     after: dict[str, _Amount] = {}
     risk: dict[str, float] = {}
+    predicted: dict[str, _Level] = {}
 
 
 class _Promises(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from analyzer.errors import GitOpsError
 from analyzer.forge.protocol import ForgeError
 from analyzer.forge.rest import Secret
 from analyzer.gitops.land.diff import Author, Edits
-from analyzer.gitops.land.worktree import git, write_commit, write_tree
+from analyzer.gitops.land.worktree import NETWORK_TIMEOUT, git, write_commit, write_tree
 
 _MINE = "refs/rightsize"
 _TIP = f"{_MINE}/files"
@@ -66,6 +66,8 @@ class Access:
     ca_file: str | None = None
     ssh_key: str | None = None
     known_hosts: str | None = None
+    time_limit: float = NETWORK_TIMEOUT
+    """Seconds for each call that goes there."""
 
     @contextmanager
     def variables(self) -> Iterator[dict[str, str]]:
@@ -170,17 +172,15 @@ class Remote:
     def default_branch(self) -> str:
         """The branch that the remote's HEAD points to."""
         with self.access.variables() as variables:
-            said = git(self.root, "ls-remote", "--symref", "--", self.name, "HEAD", extra=variables)
+            said = self._there(variables, "ls-remote", "--symref", "--", self.name, "HEAD")
         for line in said.splitlines():
             if line.startswith("ref: refs/heads/"):
                 return line.removeprefix("ref: refs/heads/").partition("\t")[0]
         raise GitOpsError(f"the remote {self.name} names no default branch; set forge.base")
 
     def _heads(self, prefix: str, variables: Mapping[str, str]) -> dict[str, str]:
-        said = git(
-            self.root, "ls-remote", "--heads", "--", self.name, f"refs/heads/{prefix}*",
-            extra=variables,
-        )  # fmt: skip
+        what = f"refs/heads/{prefix}*"
+        said = self._there(variables, "ls-remote", "--heads", "--", self.name, what)
         pairs = (line.split("\t", 1) for line in said.splitlines() if "\t" in line)
         return {name.removeprefix("refs/heads/"): tip for tip, name in pairs}
 
@@ -188,7 +188,11 @@ class Remote:
         quiet = ["--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"]
         # Without a refmap refs/remotes would move too, and with it what a person's own
         # `push --force-with-lease` takes for what they have seen.
-        git(self.root, "fetch", *quiet, "--refmap=", *more, "--", self.name, what, extra=variables)
+        self._there(variables, "fetch", *quiet, "--refmap=", *more, "--", self.name, what)
+
+    def _there(self, variables: Mapping[str, str], *arguments: str) -> str:
+        """What git prints that asks the remote."""
+        return git(self.root, *arguments, extra=variables, limit=self.access.time_limit)
 
     def remember(self, branch: str, message: str) -> None:
         """Keep `message` about what `branch` proposes, on the remote and beside its branches."""
@@ -206,7 +210,7 @@ class Remote:
         """
         where = f"{_PROPOSED}{prefix}"
         with self.access.variables() as variables:
-            if not git(self.root, "ls-remote", "--", self.name, f"{where}*", extra=variables):
+            if not self._there(variables, "ls-remote", "--", self.name, f"{where}*"):
                 return {}
             depth = self._depth("HEAD", f"{_MINE}/base", needed=3)
             self._fetch(variables, f"+{where}*:{where}*", "--prune", *depth)
@@ -339,7 +343,7 @@ class Remote:
     def _pushed(self, variables: Mapping[str, str], failure: str, what: str, *more: str) -> None:
         quiet = ["--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no"]
         try:
-            git(self.root, "push", *quiet, *more, "--", self.name, what, extra=variables)
+            self._there(variables, "push", *quiet, *more, "--", self.name, what)
         except GitOpsError as error:
             raise ForgeError(f"{failure}: {_why(str(error))}") from error
 

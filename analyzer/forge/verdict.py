@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from analyzer.escape import markdown, markdown_table
 from analyzer.forge.promise import Key, Promise, key_of, promised
 from analyzer.forge.protocol import PullRequest
 from analyzer.ledger.outcome import Outcome
+from analyzer.quantity import Cpu, Memory, Quantity
 from analyzer.workload import ContainerRef
 
 WEEKS = (4, 1)
@@ -16,7 +17,12 @@ WEEKS = (4, 1)
 _LACKS = 0.15
 """A week that a run sees is rarely whole: a day may lack at either end."""
 
-_HEAD = ("Container", "CPU above its request", "memory above its request", "OOM kills", "throttled")
+_HEAD = (
+    "Container", "CPU, 95 % of the time", "memory at most", "CPU above its request",
+    "memory above its request", "OOM kills", "restarts", "evictions", "throttled",
+)  # fmt: skip
+
+_Pair = tuple[Promise, Outcome]
 
 
 def marker(occasion: str) -> str:
@@ -37,10 +43,11 @@ def verdict(
     found = _about(promised(request.text.body), outcomes)
     if not found:
         return None
-    harmed = [one for one in found if one.harmed]
+    outcomes = [outcome for _, outcome in found]
+    harmed = [one for one in outcomes if one.harmed]
     if harmed:
         return "harm", _text(_harm(harmed, instead), found)
-    weeks = min(one.weeks for one in found)
+    weeks = min(one.weeks for one in outcomes)
     due = next((week for week in WEEKS if weeks >= week - _LACKS), None)
     if due is None:
         return None
@@ -48,13 +55,13 @@ def verdict(
     return str(due), _text(f"**After {lived}**: no kill, and no heavy throttling.", found)
 
 
-def _about(promises: Sequence[Promise], outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """The outcomes of what a pull request promised, where its amounts are those that hold."""
+def _about(promises: Sequence[Promise], outcomes: Iterable[Outcome]) -> list[_Pair]:
+    """What a pull request promised with what came of it, where its amounts are those that hold."""
     known: Mapping[Key, Outcome] = {
         (o.ref.namespace, o.ref.kind, o.ref.workload, o.ref.container): o for o in outcomes
     }
     pairs = [(p, known.get(key_of(p))) for p in promises]
-    return [outcome for promise, outcome in pairs if outcome and _holds(promise, outcome)]
+    return [(promise, came) for promise, came in pairs if came and _holds(promise, came)]
 
 
 def _holds(promise: Promise, outcome: Outcome) -> bool:
@@ -83,7 +90,8 @@ def harm_text(one: Outcome) -> str:
     times = "once" if one.kills == 1 else f"{one.kills} times"
     what = [f"OOM-killed {times}"] if one.kills else []
     what += [f"throttled {one.throttled:.0%} of the time"] if one.throttled else []
-    what += [f"runs take {one.run_hours:.1f} h"] if one.slower and one.run_hours else []
+    what += ["evicted from a node that ran short"] if one.pressed else []
+    what += [f"running {one.run_hours:.1f} h at a time"] if one.slower and one.run_hours else []
     return f"{', '.join(what)} since"
 
 
@@ -92,18 +100,28 @@ def has_lived(one: Outcome, weeks: int) -> bool:
     return one.weeks >= weeks - _LACKS
 
 
-def _text(first: str, found: Sequence[Outcome]) -> str:
+def _text(first: str, found: Sequence[_Pair]) -> str:
     rows = [
         [
             markdown(str(one.ref)),
+            _used(one.cpu_cores, promise.predicted.get("cpu"), Cpu.from_cores),
+            _used(one.memory_bytes, promise.predicted.get("memory"), Memory.from_bytes),
             _pair(one, "cpu_request", "of the time"),
             _pair(one, "memory_request", "of the weeks"),
-            str(one.kills),
+            *(str(count) for count in (one.kills, one.restarts, one.evictions)),
             f"{one.throttled:.0%}",
         ]
-        for one in found
+        for promise, one in found
     ]
     return f"{first}\n\n{markdown_table(_HEAD, rows)}\n"
+
+
+def _used(came: float | None, predicted: float | None, amount: Callable[[float], Quantity]) -> str:
+    """What was used since, and what was predicted for the weeks between reviews."""
+    if came is None:
+        return "not told"
+    told = "nothing" if predicted is None else amount(predicted).human()
+    return f"{amount(came).human()}, {told} predicted"
 
 
 def _pair(one: Outcome, target: str, unit: str) -> str:

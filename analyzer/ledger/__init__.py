@@ -8,7 +8,7 @@ were changed by hand, and what stays as it was is open.
 from analyzer.ledger.judged import judged_rows, tallies
 from analyzer.ledger.outcome import Outcome, moves, overruns, score
 from analyzer.ledger.recall import recall
-from analyzer.ledger.store import append, read_ledger
+from analyzer.ledger.store import append, read_ledger, set_aside
 from analyzer.ledger.story import Episode, episodes
 from analyzer.ledger.table import Decision, Ledger, no_ledger
 from analyzer.ledger.update import decided, update
@@ -28,6 +28,7 @@ __all__ = [
     "read_ledger",
     "recall",
     "score",
+    "set_aside",
     "tallies",
     "update",
 ]

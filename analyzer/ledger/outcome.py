@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from analyzer.ledger.table import Ledger, Row, amounts_of, number
 from analyzer.quantity import TARGETS, Resources
@@ -23,8 +24,12 @@ _STATED = {"cpu_request": "cpu_above", "memory_request": "memory_above", "memory
 """What a risk is stated for, and the column of the ledger that counts its overruns."""
 _LIVED = (
     "since", "hours", "cpu_above", "memory_above", "kills", "throttled_since", "run_hours",
+    "cpu_p95_since", "memory_max_since", "restarts", "evictions",
     *(f"{target}_now" for target in TARGETS),
 )  # fmt: skip
+
+
+Harm = Literal["killed", "evicted", "slower", "throttled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,14 @@ class Outcome:
     """How long the runs of a job usually take since; None where that is not told."""
     run_hours_before: float | None = None
     """How long they took under the amounts before."""
+    cpu_cores: float | None = None
+    """What its busiest pod used or less for 95 % of the time since; None where that is not told."""
+    memory_bytes: float | None = None
+    """The most that any pod used since; None where that is not told."""
+    restarts: int = 0
+    """How often it started anew in its pod since, after kills too."""
+    evictions: int = 0
+    """How often its pod had to go since, by the need of its node."""
 
     @property
     def slower(self) -> bool:
@@ -58,9 +71,28 @@ class Outcome:
         return None not in (now, before) and (now or 0) > SLOWER * (before or 0) + _COARSE_HOURS
 
     @property
+    def pressed(self) -> bool:
+        """Whether it was evicted, and had used more memory than it asks for.
+
+        Such pods go first where a node runs short; of others it says nothing.
+        """
+        return self.evictions > 0 and self.happened.get("memory_request", 0.0) > 0
+
+    @property
+    def harm(self) -> Harm | None:
+        """The worst that followed; None where nothing did."""
+        followed: dict[Harm, bool] = {
+            "killed": self.kills > 0,
+            "evicted": self.pressed,
+            "slower": self.slower,
+            "throttled": self.throttled >= HEAVY_THROTTLING,
+        }
+        return next((harm for harm, came in followed.items() if came), None)
+
+    @property
     def harmed(self) -> bool:
-        """Whether a kill, heavy throttling or slower runs followed."""
-        return self.kills > 0 or self.throttled >= HEAVY_THROTTLING or self.slower
+        """Whether any harm followed."""
+        return self.harm is not None
 
     @property
     def way_back(self) -> str:
@@ -124,11 +156,32 @@ def _score_one(ref: ContainerRef, last: Row, rows: Sequence[Row]) -> Outcome:
         weeks=hours / WEEK_HOURS,
         promised=promised,
         happened=happened,
-        kills=sum(int(row["kills"] or 0) for row in lived),
+        kills=_count(lived, "kills"),
         throttled=_share(lived, "throttled_since", hours) if hours >= LEAST_HOURS else 0.0,
         run_hours=number(last["run_hours"]),
         run_hours_before=_run_hours_before(rows),
+        cpu_cores=_usual(lived, "cpu_p95_since"),
+        memory_bytes=max((value for value, _ in _told(lived, "memory_max_since")), default=None),
+        restarts=_count(lived, "restarts"),
+        evictions=_count(lived, "evictions"),
     )
+
+
+def _count(lived: Sequence[Row], column: str) -> int:
+    return sum(int(number(row[column]) or 0) for row in lived)
+
+
+def _told(lived: Sequence[Row], column: str) -> list[tuple[float, float]]:
+    """What reviews say with the hours that each is about, of those that say anything."""
+    pairs = ((number(row[column]), float(row["hours"])) for row in lived)
+    return [(value, hours) for value, hours in pairs if value is not None]
+
+
+def _usual(lived: Sequence[Row], column: str) -> float | None:
+    """The mean over the time of what reviews say; None where none says anything."""
+    told = _told(lived, column)
+    hours = sum(length for _, length in told)
+    return sum(value * length for value, length in told) / hours if hours else None
 
 
 def _run_hours_before(rows: Sequence[Row]) -> float | None:

@@ -10,7 +10,8 @@ limit at which the window saw a kill, ``fills`` 1 where it was found to fill wha
 ``leaks`` 1 where memory climbed through each life and fell at its end, ``killed_elsewhere`` how
 many kills it saw far below the limit, ``starts`` 1 where it saw a start, and ``start_peak`` the
 bytes that starts took. ``run_hours`` is how long the runs of a job usually took while the amounts
-held.
+held. Of the time that ``hours`` counts are ``cpu_p95_since`` (cores, of the busiest pod),
+``memory_max_since`` (bytes), ``restarts`` (those after a kill too) and ``evictions``.
 
 A row of the kind ``judged`` is about all containers: what was stated for one ``resource`` at one
 ``risk`` a horizon ago was exceeded in ``exceeded`` of ``containers`` (of CPU: shares of the time in
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +38,8 @@ from analyzer.recommend import TARGETS
 from analyzer.workload import ContainerRef
 
 SCHEMA = 1
+ASIDE = "_damaged-"
+"""Before the name of a damaged file; what reads a folder of Parquet leaves such names out."""
 KEY = ["cluster", "namespace", "workload_kind", "workload", "container"]
 AMOUNTS = ("now", "proposed", "wanted", "before")
 RISKS = ("cpu_request", "memory_request", "memory_limit")
@@ -53,6 +57,7 @@ _TIMES = ("reviewed", "since")
 _LATER = (
     "killed_limit", "fills", "leaks", "killed_elsewhere", "starts", "start_peak",
     "resource", "risk", "containers", "exceeded", "run_hours",
+    "cpu_p95_since", "memory_max_since", "restarts", "evictions",
 )  # fmt: skip
 """Columns that the first ledgers lack: null there."""
 _COUNTS = (
@@ -65,6 +70,8 @@ _COUNTS = (
     "killed_elsewhere",
     "starts",
     "containers",
+    "restarts",
+    "evictions",
 )
 _NUMBERS = (
     *(f"stated_{target}" for target in RISKS),
@@ -80,6 +87,8 @@ _NUMBERS = (
     "risk",
     "exceeded",
     "run_hours",
+    "cpu_p95_since",
+    "memory_max_since",
 )
 COLUMNS = (*_TEXTS, *_TIMES, *_COUNTS, *_NUMBERS)
 
@@ -89,10 +98,29 @@ Row = Mapping[Hashable, Any]
 
 
 @dataclass(frozen=True)
+class Lost:
+    """A file of the ledger whose bytes are not those that were written, and what is missing by it.
+
+    It is `aside` once a run has gone on without it and said so.
+    """
+
+    path: Path
+    aside: bool = False
+
+    def __str__(self) -> str:
+        name = self.path.name.removeprefix(ASIDE)
+        return (
+            f"{self.path}: is damaged, so that its proposals, refusals and kills are forgotten; "
+            f"put a good copy back as {name}, or delete it to go on without"
+        )
+
+
+@dataclass(frozen=True)
 class Ledger:
     """All rows, oldest first; of two reviews of one container at one time the later written."""
 
     rows: pd.DataFrame
+    lost: tuple[Lost, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,7 +131,19 @@ class Ledger:
 
     def plus(self, rows: pd.DataFrame) -> Ledger:
         """With `rows` added."""
-        return make_ledger([self.rows, rows])
+        return make_ledger([self.rows, rows]) if len(rows) else self
+
+    def inherited(self, names: Mapping[ContainerRef, ContainerRef]) -> pd.DataFrame:
+        """The rows of renamed containers under their names of now, where nothing is known of these.
+
+        `names` gives the new name of each old one.
+        """
+        parts = [
+            self.rows[_is_about(self.rows, old)].assign(**key_of(new))
+            for old, new in names.items()
+            if new not in self.last
+        ]
+        return typed(pd.concat(parts)) if parts else make_rows([])
 
     @cached_property
     def last(self) -> dict[ContainerRef, Row]:
@@ -141,6 +181,11 @@ class Ledger:
         reviews = np.flatnonzero(self.rows["entry"] == "review")
         groups = self.rows[KEY].iloc[reviews].groupby(KEY, observed=True, sort=False).indices
         return {named(key): reviews[where] for key, where in groups.items()}
+
+
+def _is_about(rows: pd.DataFrame, ref: ContainerRef) -> pd.Series[bool]:
+    names = key_of(ref)
+    return (rows[KEY] == [names[column] for column in KEY]).all(axis=1)
 
 
 def make_ledger(parts: list[pd.DataFrame]) -> Ledger:

@@ -46,6 +46,8 @@ def update(
     reviews under other settings apart.
     """
     past = ledger.before(histories.meta.end)
+    inherited = past.inherited(histories.renamed)
+    past = past.plus(inherited)
     kills = find_kills(histories)
     rows = []
     for r in recommendations:
@@ -73,7 +75,7 @@ def update(
             | held.columns()
             | _happened(histories, index, held)
         )
-    return make_rows(rows)
+    return pd.concat([inherited, make_rows(rows)]) if len(inherited) else make_rows(rows)
 
 
 def _wanted(r: Recommendation, demanded: Resources) -> Resources:
@@ -159,7 +161,7 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
         return {}
     usage, begin, end = histories.usage, held.judged_from, histories.meta.end
     step = (begin - usage.start) // usage.step
-    cpu, memory, samples = [], [], 0
+    cpu, memory, busiest, most, samples = [], [], [], [], 0
     for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
         part = slice(
             int(np.clip(usage.offset[series] + step - usage.first[series], *_ends(usage, series))),
@@ -167,6 +169,8 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
         )
         cpu.append(_share_above(usage.cpu_cores[part], held.now.cpu_request))
         memory.append(_share_above(usage.memory_bytes[part], held.now.memory_request))
+        busiest.append(_level(usage.cpu_cores[part], 0.95))
+        most.append(_level(usage.memory_bytes[part], 1.0))
         samples += part.stop - part.start
     if not samples:
         return {}
@@ -181,7 +185,11 @@ def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
         "hours": (end - begin) / timedelta(hours=1),
         "cpu_above": _worst(cpu),
         "memory_above": None if peak is None else float(peak > 0),
+        "cpu_p95_since": _worst(busiest),
+        "memory_max_since": _worst(most),
         "kills": int(counts.get("oom_kill", 0)),
+        "restarts": int(counts.get("restart", 0)),
+        "evictions": int(counts.get("eviction", 0)),
         "throttled_since": min(1.0, float(counts.get("throttled", 0)) / samples),
     }
 
@@ -235,6 +243,12 @@ def _share_above(values: np.ndarray, amount: Any) -> float | None:
         return None
     level = amount.units / 1000 if type(amount).__name__ == "Cpu" else float(amount.units)
     return float((seen > np.float32(level)).mean())
+
+
+def _level(values: np.ndarray, share: float) -> float | None:
+    """What `values` are at or below in `share` of the time; None where none was seen."""
+    seen = values[~np.isnan(values)]
+    return float(np.quantile(seen, share)) if len(seen) else None
 
 
 def _worst(shares: Sequence[float | None]) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,22 +68,19 @@ class Pattern:
     image: Ints
 
 
-def recognise(histories: Histories) -> dict[Resource, Pattern]:
-    """The pattern of every container, per resource."""
+def recognise(
+    histories: Histories, resources: Sequence[Resource] = RESOURCES
+) -> dict[Resource, Pattern]:
+    """The pattern of every container, per resource that is asked for."""
     daily = histories.daily
     values: dict[Resource, Array] = {"cpu": daily.cpu_mean, "memory": daily.memory_peak}
     floor = {"cpu": 1e-4, "memory": 2.0**16}
-    leaks, images = find_leaks(histories), _image_days(histories)
+    images, none = _image_days(histories), np.zeros(len(histories), dtype=bool)
     found: dict[Resource, Pattern] = {}
-    for resource in RESOURCES:
+    for resource in resources:
         logs = np.log(np.maximum(values[resource], floor[resource]))
-        found[resource] = _recognise_one(
-            histories,
-            resource,
-            logs,
-            leaks if resource == "memory" else np.zeros_like(leaks),
-            images,
-        )
+        leaks = find_leaks(histories) if resource == "memory" else none
+        found[resource] = _recognise_one(histories, resource, logs, leaks, images)
     return found
 
 

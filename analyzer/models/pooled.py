@@ -97,9 +97,7 @@ class Pooled:
         """
         jumps = learn_jumps(histories, horizon)
         recent = last(histories, self.window)
-        patterns = recognise(recent)
-        if recent is not histories:
-            patterns = {"cpu": patterns["cpu"], "memory": recognise(histories)["memory"]}
+        patterns = recognise(recent, ["cpu"]) | recognise(histories, ["memory"])
         why = reasons(recent)
         cpu = _cpu_levels(recent, patterns["cpu"], horizon)
         memory = _memory_levels(histories, patterns["memory"], horizon, jumps)

@@ -13,6 +13,7 @@ from analyzer.effect import idle_namespaces, idle_rules
 from analyzer.errors import UsageError
 from analyzer.pipeline.memory import allowed_memory, check_memory, room_within
 from analyzer.quantity import Memory
+from analyzer.shard import Shard
 from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording, utc
@@ -45,21 +46,32 @@ def source_of(config: Config, progress: Progress = silent) -> Source:
     return open_source(config.source, settings, progress)
 
 
-def read(config: Config, now: datetime | None, progress: Progress = silent) -> Recording:
+def read(
+    config: Config,
+    now: datetime | None,
+    progress: Progress = silent,
+    shard: Shard | None = None,
+) -> Recording:
     """Read the configured window up to `now`, None for the clock of the server that is read.
 
-    A recording is read up to its own end.
+    A recording is read up to its own end. Of a server, a `shard` is read up to the last midnight
+    (UTC) where no end is configured, so that shards read one after the other agree on it.
     """
-    return read_noting(config, now, progress)[0]
+    if shard is not None and now is not None:
+        now = utc(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    return read_noting(config, now, progress, shard)[0]
 
 
 def read_noting(
-    config: Config, now: datetime | None, progress: Progress = silent
+    config: Config,
+    now: datetime | None,
+    progress: Progress = silent,
+    shard: Shard | None = None,
 ) -> tuple[Recording, tuple[str, ...]]:
     """The same with what of the settings has no effect on it, in one sentence each."""
     budget = budget_of(config)
     check_memory(budget)
-    window = replace(window_of(config, now), room=room_within(budget))
+    window = replace(window_of(config, now), room=room_within(budget), shard=shard)
     recording = source_of(config, progress).read(window)
     check_memory(budget, len(recording.usage.containers))
     recording = replace(recording, meta=replace(recording.meta, asked=window.length))
@@ -67,13 +79,13 @@ def read_noting(
         recording = rename(recording, config.cluster)
     # Of a server only what is wanted is read: what else there is, is not known.
     recorded = str(config.source).startswith("recording:")
-    whole = recorded or not (config.namespaces or config.exclude_namespaces)
+    whole = shard is None and (recorded or not (config.namespaces or config.exclude_namespaces))
     notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
     asked = (config.prometheus.namespaces, config.prometheus.exclude_namespaces)
     only, never = ((), ()) if recorded else asked
     namespaces, excluded = config.namespaces or only, config.exclude_namespaces or never
     chosen = restrict(recording, namespaces, excluded)
-    if config.namespaces and not len(chosen.usage.containers):
+    if config.namespaces and shard is None and not len(chosen.usage.containers):
         refuse_nothing(config.namespaces, recording.usage.containers)
     return chosen, notices
 

@@ -28,6 +28,7 @@ from analyzer.pipeline.decision import Bounds, Decided, decide
 from analyzer.pipeline.judgement import judge, packing_of
 from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.method import Method, method_of
+from analyzer.pipeline.phase import Phases
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
 from analyzer.report import Report
@@ -149,11 +150,33 @@ def recommend_now(histories: Histories, config: Config, progress: Progress = sil
 
 
 def review_beforehand(
-    known: Beforehand, config: Config, progress: Progress, ledger: Ledger | None = None
+    known: Beforehand,
+    config: Config,
+    progress: Progress,
+    ledger: Ledger,
+    phases: Phases | None = None,
 ) -> Review:
     """As `review`, within the bounds that are known; what was not told is a warning."""
-    found = review(known.histories, method_of(config), progress, ledger, known.bounds)
-    warnings = (*found.report.warnings, *known.missed)
-    notices = (*found.report.notices, *known.notes)
-    report = replace(found.report, warnings=warnings, notices=notices)
-    return replace(found, report=report)
+    histories, method, bounds = known.histories, method_of(config), known.bounds
+    phases = phases or Phases()
+    with phases("learn"):
+        progress(0, 3, "learning demand")
+        decided = decide(histories, method, bounds, ledger)
+        give_back()
+    with phases("judge"):
+        found = reviewed(decided, histories, method, progress, ledger, bounds)
+    return replace(found, report=with_told(found.report, known, ledger))
+
+
+def with_told(report: Report, known: Beforehand, ledger: Ledger) -> Report:
+    """`report` with what was missed and noted `known` beforehand, and what `ledger` lost.
+
+    A file of the ledger that is found damaged makes the run partial; one set aside is a notice.
+    """
+    lost = [str(one) for one in ledger.lost if not one.aside]
+    aside = [str(one) for one in ledger.lost if one.aside]
+    return replace(
+        report,
+        warnings=(*report.warnings, *known.missed, *lost),
+        notices=(*report.notices, *known.notes, *aside),
+    )

@@ -22,11 +22,12 @@ from analyzer.landing import (
     plan_on_index,
     with_plan,
 )
-from analyzer.ledger import append
+from analyzer.ledger import append, set_aside
 from analyzer.models import model_named
 from analyzer.output import claim, write_files
 from analyzer.pipeline.chart import draw, drawn_before, name_files
 from analyzer.pipeline.memory import give_back
+from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
 from analyzer.report import Report, dump_report
@@ -47,11 +48,15 @@ class Run:
     plan: ChangePlan | None = None
 
 
-def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
+def run(
+    config: Config, now: datetime, progress: Progress = silent, phases: Phases | None = None
+) -> Run:
     """Read, analyse, land in Git, and write everything at once.
 
-    Nothing is written before the last step, and the previous output stays until then.
+    Nothing is written before the last step, and the previous output stays until then. How long
+    each of the `phases` took is part of the report.
     """
+    phases = phases or Phases()
     target = Path(config.output)
     writers = [writer_named(name) for name in config.formats]
     # What is wrong with the settings is said before anything is read.
@@ -61,16 +66,18 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
     with claim(target) as claimed, ExitStack() as stack:
         # A ledger that cannot be read is said before an hour of reading.
         ledger = remembered(config)
-        recording, notices = read_noting(config, now, progress)
-        histories = build_histories(recording)
-        del recording  # what of it was not believed is as large as what was
-        give_back()
+        with phases("read"):
+            recording, notices = read_noting(config, now, progress)
+            histories = build_histories(recording)
+            del recording  # what of it was not believed is as large as what was
+            give_back()
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
-            index = index_of(stack.enter_context(checkout(config)), config)
+            with phases("repository"):
+                index = index_of(stack.enter_context(checkout(config)), config)
         known = look_ahead(histories, config, index)
-        found = review_beforehand(known, config, progress, ledger)
+        found = review_beforehand(known, config, progress, ledger, phases)
         notices = (*notices, *found.report.notices)
         report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
         drawn = histories if config.charts else None
@@ -79,22 +86,27 @@ def run(config: Config, now: datetime, progress: Progress = silent) -> Run:
         give_back()
         if index is not None:
             progress(0, 1, "finding the places in Git")
-            plan = plan_on_index(report, config, index)
-            report = with_plan(report, plan)
+            with phases("land"):
+                plan = plan_on_index(report, config, index)
+                report = with_plan(report, plan)
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
-            write_all(folder, report, writers)
             if drawn is not None:
-                draw(report, drawn, ledger.plus(rows), folder, progress)
+                with phases("draw"):
+                    draw(report, drawn, ledger.plus(rows), folder, progress)
+            report = replace(report, seconds=dict(phases.seconds))
+            write_all(folder, report, writers)
         if config.ledger_folder is not None:
+            set_aside(ledger)  # not before what is missing has been told
             append(config.ledger_folder, rows, now)
     return Run(report, target, plan)
 
 
-def rerun(report: Report, config: Config, beside: Path, progress: Progress = silent) -> Run:
+def rerun(report: Report, config: Config, beside: Path | None, progress: Progress = silent) -> Run:
     """Land an earlier `report` in Git and write it anew, in the formats that are wanted now.
 
-    Charts show usage, which a report does not hold: those that lie `beside` it are carried over.
+    Charts show usage, which a report does not hold: those that lie `beside` it, where it lies
+    anywhere, are carried over.
     """
     writers = [writer_named(name) for name in config.formats]
     if config.git.repo is not None:
@@ -105,8 +117,8 @@ def rerun(report: Report, config: Config, beside: Path, progress: Progress = sil
             progress(0, 1, "finding the places in Git")
             plan = plan_landing(report, config)
             report = with_plan(report, plan)
-        drawn = drawn_before(report, beside) if config.charts else {}
-        charts = {name: (beside / name).read_bytes() for name in drawn.values()}
+        drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
+        charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)
         report = replace(report, files=name_files(report, undrawn) | drawn)
         with claimed.publish() as folder:

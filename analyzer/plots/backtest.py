@@ -128,11 +128,6 @@ def _cheapest(table: Array) -> Array:
     return table[table[:, 0] < before]
 
 
-def _draw_title(page: Page, x: float, top: float, title: str, note: str) -> None:
-    page.text(x, top, title, size=SIZES.heading, bold=True)
-    page.text(x, top + 24, note, size=SIZES.label, color=page.palette.muted)
-
-
 def _draw_cost(
     page: Page,
     resource: Resource,
@@ -142,7 +137,7 @@ def _draw_cost(
 ) -> None:
     """Footprint over risk, both logarithmic, every curve named at its end."""
     note = f"requested / used, against the {_RISK_WORDS[resource]}"
-    _draw_title(page, _LEFT, top, f"{_TITLES[resource]}: footprint", note)
+    page.heading(_LEFT, top, f"{_TITLES[resource]}: footprint", note)
     box = (_LEFT + 70.0, top + 48.0, _MIDDLE - 270.0, top + 48.0 + _PANEL)
     if not curves:
         _draw_absence(page, box)
@@ -300,7 +295,7 @@ def _draw_reliability(
 ) -> None:
     """Observed against stated risk: above the line a model promises more than it keeps."""
     note = "observed risk against stated; above the line: worse than promised"
-    _draw_title(page, _MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
+    page.heading(_MIDDLE, top, f"{_TITLES[resource]}: reliability", note)
     box = (_MIDDLE + 70.0, top + 48.0, _RIGHT - 130.0, top + 48.0 + _PANEL)
     stating = [c for c in curves if (c.stated > 0).any() and c.model not in _REFERENCES]
     if not stating:
@@ -376,31 +371,15 @@ def _draw_risk_ticks(panel: Panel, *, across: bool) -> None:
         if across and panel.px(tick) - half < taken:
             continue  # it would run into the one before
         taken = panel.px(tick) + half + 8 if across else taken
-        page.text(
-            panel.px(tick) if across else panel.box[0] - 10,
-            panel.box[3] + 22 if across else panel.py(tick),
-            label,
-            size=SIZES.label,
-            color=colors.muted,
-            align="center" if across else "right",
-            valign="baseline" if across else "center_baseline",
-        )
+        (panel.label_below if across else panel.label_left)(tick, label)
 
 
 def _draw_size_ticks(panel: Panel) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     low, high = panel.y
     wide = high - low > 0.7
     for size in (0.5, 1, 2, 5, 10, 20, 50) if wide else (0.6, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5):
         tick = float(np.log10(size))
         if low <= tick <= high:
             panel.rules([tick], color=colors.grid)
-            page.text(
-                panel.box[0] - 10,
-                panel.py(tick),
-                f"{size:g}×",
-                size=SIZES.label,
-                color=colors.muted,
-                align="right",
-                valign="center_baseline",
-            )
+            panel.label_left(tick, f"{size:g}×")

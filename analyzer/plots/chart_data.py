@@ -67,11 +67,14 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A horizontal line: a request or limit, `value` in cores or bytes."""
+    """A horizontal line: a request or limit, `value` in cores or bytes.
+
+    In the role of `need` it is what usage alone asks for, where a request is lowered only in time.
+    """
 
     value: float
     text: str
-    role: Literal["now", "proposed", "kept"]
+    role: Literal["now", "proposed", "kept", "need"]
     limit: bool
 
 

@@ -175,33 +175,17 @@ def _date(data: ChartData, day: float) -> str:
 
 
 def _draw_value_axis(panel: Panel, row: Row) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     panel.rules(row.scale.ticks, color=colors.grid)
     for tick, label in zip(row.scale.ticks, row.scale.labels, strict=True):
-        page.text(
-            _LEFT - 10,
-            panel.py(tick),
-            label,
-            size=SIZES.label,
-            color=colors.muted,
-            align="right",
-            valign="center_baseline",
-        )
+        panel.label_left(tick, label)
 
 
 def _draw_time_axis(panel: Panel, data: ChartData) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     ticks, labels = day_ticks(data.start, *panel.x, most=11)
-    bottom = panel.box[3]
     for tick, label in zip(ticks, labels, strict=True):
-        page.text(
-            panel.px(tick),
-            bottom + 22,
-            label,
-            size=SIZES.label,
-            color=colors.muted,
-            align="center",
-        )
+        panel.label_below(tick, label)
     height = panel.y[1] * 5 / ROW_HEIGHT
     panel.axes.add_collection(
         LineCollection(
@@ -358,6 +342,7 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
         "now": page.palette.now,
         "proposed": page.palette.proposed,
         "kept": page.palette.ink,
+        "need": page.palette.proposed,
     }
     levels = sorted(row.levels, key=lambda level: (level.value, level.limit))
     off = [level for level in levels if not row.scale.holds(level.value)]
@@ -386,13 +371,13 @@ def _draw_levels(over_time: Panel, shares: Panel, row: Row) -> None:
 
 
 def _draw_level(panel: Panel, level: Level, color: str) -> None:
-    panel.rules(
-        [level.value],
-        color=color,
-        width=1.7 if level.limit else 2.6,
-        style="dotted" if level.limit else "solid",
-        zorder=3.2 if level.limit else 3.1,
-    )
+    style, width = "solid", 2.6
+    if level.limit:
+        style, width = "dotted", 1.7
+    elif level.role == "need":
+        style, width = "dashed", 1.2
+    over = 3.2 if level.limit else 3.1
+    panel.rules([level.value], color=color, width=width, style=style, zorder=over)
 
 
 def _draw_footer(page: Page, data: ChartData) -> None:
@@ -442,6 +427,8 @@ def _key(data: ChartData, bucket: str, colors: Palette) -> Sequence[tuple[str, s
         entries.append(("area", colors.freed, "given back"))
     if any(new > now for now, new in changes):
         entries.append(("area", colors.added, "asked for in addition"))
+    if any(level.role == "need" for row in data.rows for level in row.levels):
+        entries.append(("thin", colors.proposed, "need now; the request follows in time"))
     curves = [row.days for row in data.rows if row.days is not None]
     if curves and data.horizon > 0:
         entries += _key_of_days(curves, colors)

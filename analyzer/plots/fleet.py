@@ -53,8 +53,7 @@ def fleet_figure(bars: Sequence[ClusterBar], *, dark: bool = False) -> Figure:
         _draw(panel, rows, resource)
         if column == 0:
             for place, name in enumerate(names):
-                page.text(left - 14, panel.py(place), name, size=SIZES.label, align="right",
-                          valign="center_baseline")  # fmt: skip
+                panel.label_left(place, name, gap=14, color=page.palette.ink)
     return page.figure
 
 
@@ -97,16 +96,9 @@ def _words(row: ClusterBar, resource: Resource) -> str:
 
 
 def _draw(panel: Panel, rows: Sequence[ClusterBar], resource: Resource) -> None:
-    page, colors = panel.page, panel.page.palette
+    colors = panel.page.palette
     for place, row in enumerate(rows):
         now, new = row.requests[resource]
         draw_pair(panel, place, now, new)
         tone = colors.muted if now == new else colors.proposed if new < now else colors.warning
-        page.text(
-            panel.box[2] + 10,
-            panel.py(place),
-            _words(row, resource),
-            size=SIZES.small,
-            color=tone,
-            valign="center_baseline",
-        )
+        panel.label_right(place, _words(row, resource), size=SIZES.small, color=tone)

@@ -175,8 +175,7 @@ def _draw_axes(panel: Panel, resource: Resource, start: datetime, height: float)
                   align="right", valign="center")  # fmt: skip
     ticks, labels = day_ticks(start, 0, panel.x[1], most=10)
     for tick, label in zip(ticks, labels, strict=True):
-        page.text(panel.px(tick), panel.box[3] + 22, label, size=SIZES.label,
-                  color=page.palette.muted, align="center")  # fmt: skip
+        panel.label_below(tick, label)
 
 
 def _draw_line(panel: Panel, days: Array, values: Array, color: str, style: str) -> None:

@@ -81,6 +81,11 @@ class Page:
         self.figure.add_artist(line)
         return line
 
+    def heading(self, x: float, y: float, title: str, note: str) -> None:
+        """The title of a panel at `x`, `y`, with what it shows on the line below."""
+        self.text(x, y, title, size=SIZES.heading, bold=True)
+        self.text(x, y + 24, note, size=SIZES.label, color=self.palette.muted)
+
     def measure(self, text: str, size: float = SIZES.text, *, bold: bool = False) -> float:
         """The width of `text` in pixels."""
         return width_of(text, size, bold=bold)
@@ -156,6 +161,62 @@ class Panel:
         """The vertical position of `value` on the page, from its upper edge."""
         _, top, _, bottom = self.box
         return bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)
+
+    def label_left(
+        self,
+        value: float,
+        text: str,
+        *,
+        size: float = SIZES.label,
+        gap: float = 10,
+        color: str | None = None,
+        bold: bool = False,
+    ) -> None:
+        """`text` to the left of the panel, level with `value`; muted where no color is given."""
+        self.page.text(
+            self.box[0] - gap,
+            self.py(value),
+            text,
+            size=size,
+            color=color or self.page.palette.muted,
+            bold=bold,
+            align="right",
+            valign="center_baseline",
+        )
+
+    def label_right(
+        self,
+        value: float,
+        text: str,
+        *,
+        size: float = SIZES.label,
+        gap: float = 10,
+        color: str | None = None,
+        bold: bool = False,
+    ) -> None:
+        """`text` to the right of the panel, level with `value`; muted where no color is given."""
+        self.page.text(
+            self.box[2] + gap,
+            self.py(value),
+            text,
+            size=size,
+            color=color or self.page.palette.muted,
+            bold=bold,
+            valign="center_baseline",
+        )
+
+    def label_below(
+        self, value: float, text: str, *, size: float = SIZES.label, drop: float = 22
+    ) -> None:
+        """`text` in the middle below `value`, muted."""
+        x, y, color = self.px(value), self.box[3] + drop, self.page.palette.muted
+        self.page.text(x, y, text, size=size, color=color, align="center")
+
+    def label_middle(self, text: str) -> None:
+        """`text` in the middle of the panel: why nothing is drawn in it."""
+        left, top, right, bottom = self.box
+        x, y, color = (left + right) / 2, (top + bottom) / 2, self.page.palette.muted
+        self.page.text(x, y, text, color=color, align="center")
 
     def rules(
         self,

@@ -300,7 +300,26 @@ def _levels(recommendation: Recommendation, resource: Resource) -> tuple[Level, 
             levels.append(Level(_value(now), f"{kind} now {amount(now)}{ending}", "now", limit))
         if new is not None:
             levels.append(Level(_value(new), f"{kind} new {amount(new)}", "proposed", limit))
-    return tuple(levels)
+    return (*levels, *_need(recommendation, resource))
+
+
+_IN_TIME = ("lasting", "gradual", "settling")
+"""Steps that keep a request above what usage asks for now, until it has stayed low for longer."""
+
+
+def _need(recommendation: Recommendation, resource: Resource) -> tuple[Level, ...]:
+    """What usage asks for, where the request is lowered to it only in time; else nothing."""
+    trail = recommendation.trail[f"{resource}_request"]
+    before = next((step.before for step in trail if step.name in _IN_TIME), "")
+    proposed = getattr(recommendation.proposed, f"{resource}_request")
+    if not before or proposed is None:
+        return ()
+    need = type(proposed).parse(before)
+    return (
+        (Level(_value(need), f"need {amount(need)}", "need", limit=False),)
+        if (need < proposed)
+        else ()
+    )
 
 
 def _change(recommendation: Recommendation, resource: Resource) -> tuple[float, float] | None:

@@ -2,7 +2,8 @@
 
 `HARD` runs before the restraints, so that these judge the amount that would be written, and once
 more at the very end. Where bounds contradict each other the later one wins: a ceiling yields to a
-heap that has to fit, and everything yields to the node.
+heap that has to fit, and everything yields to the node. A floor bounds what is proposed: where the
+nodes have no room for a raise to it, what holds stays, and the step says both.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def at_least(code: str) -> PolicyStep:
         needed = max(bounds, key=lambda bound: bound.least.units, default=None)
         if needed is None or amount >= needed.least:
             return amount, ""
-        return round_up(needed.least), needed.reason
+        return case.rounded(needed.least), needed.reason
 
     return PolicyStep(code, apply)
 
@@ -101,19 +102,33 @@ def within(code: str) -> PolicyStep:
         room = min(rooms, key=lambda room: room.most.units if room.most else 0, default=None)
         if room is None or amount == case.now or (room.most and amount <= room.most):
             return amount, ""
-        return room.most, room.reason
+        below = case.part == "request" and (room.most is None or room.most < case.floor)
+        missed = f", so that the floor of {case.floor.human()} is not reached" if below else ""
+        return room.most, f"{room.reason}{missed}"
 
     return PolicyStep(code, apply)
 
 
 def node(case: Case, amount: Quantity) -> Outcome:
-    """Nothing is set to more than the largest node has; what is declared already may stay."""
+    """Nothing is set to more than the largest node has; what is declared already may stay.
+
+    Where more was used than any known node has, it runs on one that is not known, as where nodes
+    are read in part: what is declared fits there, and so does whatever is less.
+    """
     most = case.node
     if most is None or amount <= most or amount == case.now:
         return amount, ""
+    if case.now is not None and _used_beyond(case, most):
+        most = max(most, case.now)
     if case.part == "limit" and case.request is not None:
         most = max(most, case.request)  # one that is declared already, on a node that is gone
     return (most, "the largest node has no more to give") if amount > most else (amount, "")
+
+
+def _used_beyond(case: Case, most: Quantity) -> bool:
+    seen = case.facts.evidence
+    peak = (seen.cpu if case.resource == "cpu" else seen.memory).max or 0.0
+    return peak * (1000 if case.resource == "cpu" else 1) > most.units
 
 
 HARD = (
@@ -122,6 +137,8 @@ HARD = (
     PolicyStep("ceiling", ceiling),
     at_least("at least"),
     at_least("scale point"),
+    at_least("probe"),
+    at_least("deadline"),
     PolicyStep("request", above_request),
     PolicyStep("limit", kept_limit),
     PolicyStep(LIMIT_RANGE, within_range),

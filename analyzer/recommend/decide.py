@@ -25,6 +25,8 @@ from analyzer.recommend.admission import (
 from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Importance, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.disruption import blocked
+from analyzer.recommend.in_place import restarting, restarts_told
+from analyzer.recommend.in_time import in_time, slowed
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.node_risk import node_floors
 from analyzer.recommend.notes import notes
@@ -51,6 +53,8 @@ _PLANS: tuple[tuple[TargetName, Callable[[Case], Plan]], ...] = (
     ("memory_limit", plan_memory_limit),
 )
 _REQUESTS: tuple[TargetName, ...] = ("cpu_request", "memory_request")
+_PREDICTED: Mapping[Resource, float] = {"cpu": 0.05, "memory": 0.5}
+"""The risks at which demand is what usage is predicted to be."""
 
 
 def recommend(
@@ -74,12 +78,12 @@ def recommend(
         skipped.append(Skipped(histories.containers[index], few))
     risks = _risks(chosen, len(histories), request_risks)
     facts = _gather(histories, demand, chosen, evidence, risks)
-    older = older_peaks(histories, facts)
+    older, timely = older_peaks(histories, facts), in_time(histories, facts)
     for index, one in facts.items():
         ref = histories.containers[index]
         own, past = (bounds or {}).get(ref, ()), (pasts or {}).get(ref, NO_PAST)
         kills = one.kills.after(past.killed_at, past.fills_since)
-        bounds_of = (*own, *older.get(index, ()))
+        bounds_of = (*own, *older.get(index, ()), *timely[index])
         facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
 
@@ -101,6 +105,8 @@ def recommend(
         splits(histories, facts),
         blocked(histories, found),
         changed_classes(histories, found),
+        slowed(histories, found),
+        restarts_told(found),
     ):
         for index, note in told.items():
             found[index] = replace(found[index], notes=(*found[index].notes, note))
@@ -269,6 +275,7 @@ def _gather(
         {target: demand.at(_resource(target), risks[target] * share) for target in TARGETS}
         for share in (RISKIER, SAFER)
     )
+    predicted = {resource: demand.at(resource, risk) for resource, risk in _PREDICTED.items()}
     kills, node = find_kills(histories), largest_node(histories)
     admissions = find_admissions(histories.meta.limit_ranges, histories.meta.quotas)
     important = importances(histories)
@@ -284,6 +291,7 @@ def _gather(
             unknown=_unknown(histories, demand, index),
             findings={r: demand.findings[r][index] for r in demand.findings},
             node=node,
+            predicted={r: float(predicted[r][index]) for r in RESOURCES},
             growth={r: float(demand.growth[r][index]) for r in demand.growth},
             right={t: (float(riskier[t][index]), float(safer[t][index])) for t in TARGETS},
             kills=kills.get(index, NO_KILLS),
@@ -321,6 +329,12 @@ def _recommend_one(
         notes=(*notes(facts, proposed), *histories.told_of(index)),
         labels=spec.labels,
         image=spec.image,
+        restarts=restarting(histories, ref),
+        predicted={
+            resource: level
+            for resource, level in facts.predicted.items()
+            if not np.isnan(level) and not facts.cut_off(resource)
+        },
     )
     return _with_companions(found, companions)
 

@@ -43,10 +43,14 @@ class Companion:
         return f"HPA {self.name}, target of {resource}"
 
     @property
+    def unit(self) -> str:
+        """What stands behind its amounts where they are read."""
+        return " %" if self.kind == "scale target" else ""
+
+    @property
     def change(self) -> str:
         """``60 % -> 86 %``, as it would be read aloud."""
-        unit = " %" if self.kind == "scale target" else ""
-        return f"{self.before}{unit} -> {self.after}{unit}"
+        return f"{self.before}{self.unit} -> {self.after}{self.unit}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,6 +76,12 @@ class Recommendation:
     image: str | None = None
     companions: tuple[Companion, ...] = ()
     """What changes in Git with its amounts, or none of them does."""
+    restarts: tuple[Resource, ...] = ()
+    """The resources whose change in place restarts it, as far as its resizePolicy is known."""
+    predicted: Mapping[Resource, float] = field(default_factory=dict)
+    """Usage until the next review: the cores that are exceeded in 5 % of the time, and the bytes
+    that the highest memory exceeds as often as not. Absent where the model cannot tell, and where
+    usage was cut off by a limit."""
 
     def __repr__(self) -> str:
         """The container and what changes; the trail is long, and `explain` tells it."""

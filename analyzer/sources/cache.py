@@ -22,9 +22,9 @@ from pathlib import Path
 import orjson
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analyzer.errors import OutputError, RecordingError, SourceError
+from analyzer.parquet import is_refusal, read_parquet, write_parquet
 from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.days import summarise_day
 from analyzer.sources.prometheus.ragged import Grid
@@ -88,8 +88,7 @@ class Cache:
             self.summary_home.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self.summary_home) as scratch:
                 new = Path(scratch) / path.name
-                table = pa.Table.from_pandas(days, preserve_index=False)
-                pq.write_table(table, new, compression="zstd", write_page_checksum=True)
+                write_parquet(days, new, write_page_checksum=True)
                 with new.open("rb") as file:
                     os.fsync(file.fileno())
                 new.rename(path)
@@ -145,8 +144,9 @@ class Cache:
     def summaries(self, before: datetime) -> pd.DataFrame:
         """The daily summaries of the year before `before`; older ones are removed.
 
-        One that cannot be read is left out and named in the log: the day it tells of is older than
-        all that amounts rest on, and holds a decrease at most.
+        One that is broken is left out and named in the log: the day it tells of is older than all
+        that amounts rest on, and holds a decrease at most. What cannot be read just now is an
+        error as in `load`.
         """
         tables = [no_days()]
         last, first = (f"{t.astimezone(UTC):%Y-%m-%d}" for t in (before, before - YEAR))
@@ -155,9 +155,11 @@ class Cache:
                 path.unlink(missing_ok=True)
             elif path.stem < last:
                 try:
-                    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                        tables.append(validate_days(file.read(use_threads=False).to_pandas()))
+                    days = read_parquet(path, page_checksum_verification=True)
+                    tables.append(validate_days(days))
                 except (OSError, pa.ArrowException, RecordingError) as error:
+                    if is_refusal(error):
+                        raise _unreadable(path, error) from error
                     _LOG.warning("the summary %s cannot be read: %s", path, error)
         known = [table for table in tables if not table.empty]
         return validate_days(pd.concat(known, ignore_index=True)) if known else no_days()

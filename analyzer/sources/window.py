@@ -10,6 +10,7 @@ from typing import Protocol
 from analyzer.check import Check
 from analyzer.errors import UsageError
 from analyzer.room import IN_MEMORY, Room
+from analyzer.shard import Shard
 from analyzer.usage import Recording
 
 Progress = Callable[[int, int, str], None]
@@ -37,6 +38,8 @@ class Window:
     step: timedelta | None = None
     room: Room = IN_MEMORY
     """Where what is read is kept."""
+    shard: Shard | None = None
+    """Which part of the namespaces to read; None for all."""
 
     def __post_init__(self) -> None:
         if self.end is not None and self.end.utcoffset() is None:

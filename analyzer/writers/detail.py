@@ -121,7 +121,8 @@ def _place(landing: Landing | None) -> list[Html]:
     if landing.file:
         lines.append(element("p", element("code", landing.file), f" at {landing.path}"))
     for one in landing.besides:
-        said = f" at {one.path}, in the same edit: {one.title} {one.before} → {one.after}"
+        change = f"{one.before}{one.unit} → {one.after}{one.unit}"
+        said = f" at {one.path}, in the same edit: {one.title} {change}"
         lines.append(element("p", element("code", one.file), said))
     return [element("h3", "In Git"), *lines]
 

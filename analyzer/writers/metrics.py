@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from analyzer.ledger.outcome import overruns
+from analyzer.ledger.outcome import Harm, overruns
 from analyzer.report import Report, held_back
 
 if TYPE_CHECKING:
@@ -66,6 +66,9 @@ class _Gauges:
             statuses |= Counter(landing.status for landing in report.landings)
             text = "Containers by what became of their place in Git."
             self._by("landings", text, "status", statuses)
+        if report.seconds:
+            text = "How long each phase of the last run took, until its results were written."
+            self._by("phase_seconds", text, "phase", report.seconds)
         self._outcomes(report)
 
     def _requests(self, report: Report) -> None:
@@ -78,12 +81,8 @@ class _Gauges:
 
     def _outcomes(self, report: Report) -> None:
         outcomes = report.outcomes
-        harmed = {
-            "killed": sum(o.kills > 0 for o in outcomes),
-            "throttled": sum(o.harmed and not o.kills and not o.slower for o in outcomes),
-            "slower": sum(o.slower and not o.kills for o in outcomes),
-            "well": sum(not o.harmed for o in outcomes),
-        }
+        harmed = {harm: sum(o.harm == harm for o in outcomes) for harm in get_args(Harm)}
+        harmed["well"] = sum(not o.harmed for o in outcomes)
         self._by("merged_changes", "Changes that hold, by what followed them.", "outcome", harmed)
         promised, happened = overruns(outcomes)
         if promised:

@@ -37,7 +37,9 @@ def promises(
     ]
     parts = ["## Promised and happened"]
     if harmed:
-        parts.append("Followed by kills, throttling or slower runs, first of all to be looked at:")
+        parts.append(
+            "Followed by kills, evictions, throttling or slower runs; look at these first:"
+        )
         parts.append("\n".join(harmed))
     parts.append(_in_sum(outcomes))
     return "\n\n".join(parts)
@@ -49,6 +51,7 @@ def _harm(outcome: Outcome, instead: str, chart: str | None) -> str:
         seen.append(f"killed {counted(outcome.kills, 'time')}")
     if outcome.throttled:
         seen.append(f"throttled for {percent(outcome.throttled)} of the time")
+    seen += ["evicted from a node that ran short"] if outcome.pressed else []
     seen += slower_text(outcome)
     name = markdown(str(outcome.ref))
     linked = name if chart is None else f"[{name}]({quote(chart)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from analyzer import parquet
 from analyzer.escape import csv_cell
 from analyzer.report import Report
 
@@ -22,5 +23,5 @@ def write_csv(report: Report) -> dict[str, bytes]:
 def write_parquet(report: Report) -> dict[str, bytes]:
     """``recommendations.parquet``: `Report.to_frame` with its types; names as they are."""
     content = io.BytesIO()
-    report.to_frame().to_parquet(content, index=False)
+    parquet.write_parquet(report.to_frame(), content)
     return {"recommendations.parquet": content.getvalue()}

@@ -3,8 +3,8 @@
     python benchmarks/soak/bench_soak.py --runs 200
 
 Every run of `rightsize run` meets one fault drawn by chance: it is killed at any moment or while it
-swaps the output, starved of descriptors, memory or disk, given a small budget of memory, its server
-breaks or answers nonsense, its cache or ledger is damaged.
+swaps the output, starved of descriptors, memory, threads or disk, given a small budget of memory,
+its server breaks or answers nonsense, its cache or ledger is damaged.
 After each, what counts is held against a run in fair weather:
 
 - exit code 0 means the very amounts of fair weather, whatever happened on the way;
@@ -191,6 +191,7 @@ def troubles(chance: random.Random, seconds: float) -> list[Trouble]:
         Trouble("stopped in swap", signal=signal.SIGTERM, after=shortly, once=".latest.new"),
         Trouble("few descriptors", ("prlimit", f"--nofile={chance.randint(8, 40)}")),
         Trouble("little memory", ("prlimit", f"--as={chance.randint(200, 1200) * 2**20}")),
+        Trouble("no threads", ("prlimit", f"--stack={2**33}", f"--as={2**32}")),
         Trouble("small budget", environment={"RIGHTSIZE_MEMORY_BUDGET": budget}),
         Trouble("full disk", ("prlimit", f"--fsize={chance.randint(0, 200_000)}")),
         Trouble("server", fault=chance.choice(answers), times=often, path=paths),

@@ -37,23 +37,70 @@ PATTERNS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
+class Taint:
+    """What keeps pods off a node that do not tolerate it."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+    def __str__(self) -> str:
+        return "=".join(filter(None, (self.key, self.value))) + f":{self.effect}"
+
+
+@dataclass(frozen=True)
 class Node:
-    """A machine: allocatable cores, bytes and GPUs."""
+    """A machine: allocatable cores, bytes and GPUs; `role` is what it is labelled to be."""
 
     name: str
     cores: float
     memory: int
     gpus: int = 0
+    role: str = ""
+    taints: tuple[Taint, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
+    def allocatable(self) -> dict[str, float]:
+        """What it can give to pods, by resource."""
+        amounts = {"cpu": self.cores, "memory": self.memory, "pods": 110}
+        return amounts | ({GPU: self.gpus} if self.gpus else {})
+
+    def all_labels(self) -> dict[str, str]:
+        """Its labels, with those that the kubelet gives it."""
+        usual = {"arch": "amd64", "hostname": self.name, "os": "linux"}
+        found = {f"kubernetes.io/{name}": value for name, value in usual.items()}
+        role = {f"node-role.kubernetes.io/{self.role}": ""} if self.role else {}
+        return found | role | dict(self.labels)
+
+
+GPU = "nvidia.com/gpu"
+CONTROL_PLANE = Taint("node-role.kubernetes.io/control-plane")
+Toleration = tuple[tuple[str, str], ...]
+"""The fields of a toleration."""
+ANY: Toleration = (("operator", "Exists"),)
+ANY_NO_SCHEDULE = (("effect", "NoSchedule"), ("operator", "Exists"))
+FOR_GPU = (("effect", "NoSchedule"), ("key", GPU), ("operator", "Exists"))
+FOR_CONTROL_PLANE = (
+    ("effect", "NoSchedule"),
+    ("key", CONTROL_PLANE.key),
+    ("operator", "Exists"),
+)
 
 NODES = (
-    Node("cp-1", 3.95, 16_217_186_304),
-    Node("cp-2", 3.95, 16_217_186_304),
-    Node("cp-3", 3.95, 16_217_186_304),
-    Node("worker-1", 15.95, 67_041_484_800),
-    Node("worker-2", 15.95, 67_041_484_800),
-    Node("worker-3", 15.95, 67_041_484_800),
-    Node("gpu-1", 23.95, 134_683_234_304, 2),
+    Node("cp-1", 3.95, 16_217_186_304, role="control-plane", taints=(CONTROL_PLANE,)),
+    Node("cp-2", 3.95, 16_217_186_304, role="control-plane", taints=(CONTROL_PLANE,)),
+    Node("cp-3", 3.95, 16_217_186_304, role="control-plane", taints=(CONTROL_PLANE,)),
+    Node("worker-1", 15.95, 33_285_996_544),
+    Node("worker-2", 15.95, 33_285_996_544),
+    Node("worker-3", 15.95, 33_285_996_544),
+    Node(
+        "gpu-1",
+        23.95,
+        134_683_234_304,
+        2,
+        taints=(Taint(GPU),),
+        labels=(("feature.example/gpu", "true"),),
+    ),
 )
 WORKERS = ("worker-1", "worker-2", "worker-3")
 
@@ -89,7 +136,7 @@ class Container:
             if limit:
                 block["limits"][resource] = limit
         if self.gpus:
-            block["limits"]["nvidia.com/gpu"] = str(self.gpus)
+            block["limits"][GPU] = str(self.gpus)
         return {key: value for key, value in block.items() if value}
 
     def effective(self) -> dict[str, dict[str, float]]:
@@ -115,7 +162,8 @@ class Workload:
 
     Days count from the start of the window. `rollouts` bring new pods with a new image,
     `redeploys` new pods with the same. `form` names the way it is declared (see `gitops`).
-    `release` and `controller` are app-template's names for it.
+    `release` and `controller` are app-template's names for it. `tolerations` are its own, and
+    `priority` the class that its pods have.
     """
 
     namespace: str
@@ -134,6 +182,8 @@ class Workload:
     release: str = ""
     controller: str = ""
     labels: tuple[tuple[str, str], ...] = field(default=())
+    tolerations: tuple[Toleration, ...] = ()
+    priority: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -408,6 +458,7 @@ HOME_AUTOMATION = (
             "ghcr.io/blakeblackshear/frigate:0.15.{}",
         ),
         nodes=GPU_NODES,
+        tolerations=(FOR_GPU,),
     ),
     app(
         "home-automation",
@@ -642,6 +693,7 @@ MONITORING = (
         ),
         kind="DaemonSet",
         nodes=ALL_NODES,
+        tolerations=(ANY_NO_SCHEDULE,),
     ),
     chart(
         "monitoring",
@@ -664,6 +716,7 @@ MONITORING = (
         ),
         kind="DaemonSet",
         nodes=ALL_NODES,
+        tolerations=(ANY_NO_SCHEDULE,),
     ),
     app(
         "monitoring",
@@ -876,6 +929,7 @@ AI = (
             gpus=1,
         ),
         nodes=GPU_NODES,
+        tolerations=(FOR_GPU,),
     ),
     app(
         "ai",
@@ -899,6 +953,7 @@ AI = (
             shift=0.5,
         ),
         nodes=GPU_NODES,
+        tolerations=(FOR_GPU,),
     ),
 )
 STORAGE = (
@@ -970,6 +1025,8 @@ KUBE_SYSTEM = (
         replicas=2,
         form="overlay",
         nodes=("cp-1", "cp-2", "cp-3"),
+        tolerations=(FOR_CONTROL_PLANE,),
+        priority="system-cluster-critical",
     ),
     chart(
         "kube-system",
@@ -979,6 +1036,8 @@ KUBE_SYSTEM = (
         C("cilium-agent", "steady", 0.09, 290, "100m/", "/1Gi", "quay.io/cilium/cilium:v1.16.{}"),
         kind="DaemonSet",
         nodes=ALL_NODES,
+        tolerations=(ANY,),
+        priority="system-node-critical",
     ),
     chart(
         "kube-system",
@@ -993,6 +1052,7 @@ KUBE_SYSTEM = (
             "200Mi/",
             "registry.k8s.io/metrics-server/metrics-server:v0.7.{}",
         ),
+        priority="system-cluster-critical",
     ),
     chart(
         "kube-system",
@@ -1022,6 +1082,7 @@ KUBE_SYSTEM = (
         ),
         kind="DaemonSet",
         nodes=GPU_NODES,
+        tolerations=(FOR_GPU,),
     ),
     plain(
         "kube-system",

@@ -262,12 +262,17 @@ def _app_extras(workload: Workload) -> Yaml:
     }
     if workload.nodes == ("gpu-1",):
         extras["defaultPodOptions"]["nodeSelector"] = {"feature.example/gpu": Raw('"true"')}
+        extras["defaultPodOptions"]["tolerations"] = _tolerations(workload)
     if workload.kind != "CronJob":
         extras["service"] = {
             "app": {"controller": workload.controller, "ports": {"http": {"port": port}}}
         }
     extras["persistence"] = {"tmp": {"type": "emptyDir"}}
     return extras
+
+
+def _tolerations(workload: Workload) -> list[Yaml]:
+    return [dict(toleration) for toleration in workload.tolerations]
 
 
 def _oci_repository(name: str) -> str:
@@ -406,7 +411,7 @@ CHART_EXTRAS: dict[str, Yaml] = {
         "prometheus": {"prometheusSpec": {"retention": "14d", "scrapeInterval": "1m"}},
         "kube-state-metrics": {
             "fullnameOverride": "kube-state-metrics",
-            "metricLabelsAllowlist": ["pods=[*]", "deployments=[*]"],
+            "metricLabelsAllowlist": ["pods=[*]", "deployments=[*]", "nodes=[*]"],
         },
         "prometheus-node-exporter": {"fullnameOverride": "node-exporter"},
     },
@@ -503,6 +508,7 @@ def _manifest(workload: Workload, declared: bool = True) -> Yaml:
     pod_spec: Yaml = {
         "containers": [_plain_container(workload, c, declared) for _, c in _numbered(workload)]
     }
+    pod_spec |= _placement(workload)
     template = {"metadata": {"labels": labels}, "spec": pod_spec}
     group = "batch/v1" if workload.kind == "CronJob" else "apps/v1"
     spec: Yaml = {"selector": {"matchLabels": labels}, "template": template}
@@ -524,6 +530,16 @@ def _manifest(workload: Workload, declared: bool = True) -> Yaml:
         "metadata": {"name": workload.name},
         "spec": spec,
     }
+
+
+def _placement(workload: Workload) -> Yaml:
+    """What a manifest says of where its pods go: how much they matter, and what they tolerate."""
+    asked: Yaml = {}
+    if workload.priority:
+        asked["priorityClassName"] = workload.priority
+    if workload.tolerations:
+        asked["tolerations"] = _tolerations(workload)
+    return asked
 
 
 def _plain_container(workload: Workload, container: Container, declared: bool = True) -> Yaml:

@@ -13,9 +13,9 @@ Reading them in steps of five minutes gives the recording again, on Prometheus 2
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,9 +23,9 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from homelab.catalog import NODES, Container, Workload
+from homelab.catalog import NODES, Container, Node, Workload
 from homelab.clock import EPOCH, OUTAGE, SAMPLE_STEPS, STEP_SECONDS, observed, second_of
-from homelab.recording import replicas, series_label, workload_labels
+from homelab.recording import replicas, series_label, tolerations, workload_labels
 from homelab.signals import PAGE
 from homelab.simulation import Pod, Run, replicas_over_time, uuid
 
@@ -43,6 +43,18 @@ DUPLICATE = KUBELET | {"job": "cadvisor"}
 STATE = {"instance": "10.42.1.9:8080", "job": "kube-state-metrics"}
 PAUSE = "registry.k8s.io/pause:3.10"
 PAUSE_BYTES = 73 * PAGE
+UNITS = {"cpu": "core", "memory": "byte"}
+YEAR_SECONDS = 365 * 86_400
+GIVEN_TO_ALL = tuple(
+    {
+        "effect": "NoExecute",
+        "key": f"node.kubernetes.io/{what}",
+        "operator": "Exists",
+        "toleration_seconds": "300",
+    }
+    for what in ("not-ready", "unreachable")
+)
+"""What every pod tolerates for five minutes."""
 
 
 @dataclass(frozen=True)
@@ -419,11 +431,26 @@ def _write_state(files: Files, runs: list[Run], grid: Grid, steps: Span) -> None
 def _write_nodes(state: State) -> None:
     state.files.family("kube_node_status_allocatable")
     for node in NODES:
-        amounts = [("cpu", "core", node.cores), ("memory", "byte", node.memory)]
-        amounts += [("nvidia_com_gpu", "integer", node.gpus)] if node.gpus else []
-        for resource, unit, value in amounts:
-            labels = {"node": node.name, "resource": resource, "unit": unit}
-            state.constant(labels, state.steps, value)
+        for resource, value in node.allocatable().items():
+            labels = {"resource": series_label(resource), "unit": UNITS.get(resource, "integer")}
+            state.constant({"node": node.name} | labels, state.steps, value)
+    for metric, told in _NODE_FACTS.items():
+        state.files.family(metric)
+        for node in NODES:
+            value = EPOCH - YEAR_SECONDS if metric == "kube_node_created" else 1
+            for labels in told(node):
+                state.constant({"node": node.name} | labels, state.steps, value)
+
+
+_NODE_FACTS: dict[str, Callable[[Node], list[dict[str, str]]]] = {
+    "kube_node_info": lambda _: [{"os_image": "Talos (v1.9.2)"}],
+    "kube_node_created": lambda _: [{}],
+    "kube_node_role": lambda node: [{"role": node.role}] if node.role else [],
+    "kube_node_labels": lambda node: [
+        {f"label_{series_label(key)}": text for key, text in node.all_labels().items()}
+    ],
+    "kube_node_spec_taint": lambda node: [asdict(taint) for taint in node.taints],
+}
 
 
 def _pod_names(pod: Pod) -> dict[str, str]:
@@ -440,6 +467,7 @@ def _write_pods(state: State, pods: list[Pod]) -> None:
     for pod in pods:
         kind, name = kind_and_name[pod.uid]
         place = {"node": pod.node, "pod_ip": pod.ip, "host_network": "false"}
+        place["priority_class"] = pod.workload.priority
         made = {"created_by_kind": kind, "created_by_name": name}
         state.constant(_pod_names(pod) | place | made, _life(pod))
     state.files.family("kube_pod_owner")
@@ -448,9 +476,14 @@ def _write_pods(state: State, pods: list[Pod]) -> None:
         owner = {"owner_kind": kind, "owner_name": name}
         owner["owner_is_controller"] = "true" if kind else ""
         state.constant(_pod_names(pod) | owner, _life(pod))
-    state.files.family("kube_pod_created")
+    for metric in ("kube_pod_created", "kube_pod_start_time"):
+        state.files.family(metric)
+        for pod in pods:
+            state.constant(_pod_names(pod), _life(pod), second_of(pod.begin))
+    state.files.family("kube_pod_tolerations")
     for pod in pods:
-        state.constant(_pod_names(pod), _life(pod), second_of(pod.begin))
+        for toleration in (*GIVEN_TO_ALL, *tolerations(pod.workload)):
+            state.constant(_pod_names(pod) | toleration, _life(pod))
     state.files.family("kube_pod_labels")
     for pod in pods:
         labels = {f"label_{series_label(key)}": text for key, text in pod.labels.items()}
@@ -529,13 +562,12 @@ def _write_container_info(state: State, pod: Pod, container: Container, run: Run
 
 
 def _write_amounts(state: State, pod: Pod, container: Container, side: str) -> None:
-    units = {"cpu": "core", "memory": "byte"}
     for resource, value in container.effective()[side].items():
         labels = _pod_names(pod) | {
             "container": container.name,
             "node": pod.node,
             "resource": series_label(resource),
-            "unit": units.get(resource, "integer"),
+            "unit": UNITS.get(resource, "integer"),
         }
         state.constant(labels, _life(pod), value if resource == "cpu" else int(value))
 

@@ -1,4 +1,4 @@
-"""The sample as a recording: usage, specs and events of the first three weeks.
+"""The sample as a recording: usage, specs, events and pods of the first three weeks.
 
 Every value is what a reader of the cluster's Prometheus series finds (see `openmetrics`): a sample
 carries the end of its step, a restart the moment it happened, an image change the first sample
@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from homelab.catalog import CLUSTER, NODES, Container, Workload
+from homelab.catalog import CLUSTER, GPU, NODES, Container, Node, Workload
 from homelab.clock import END, EPOCH, OUTAGE, SAMPLE_STEPS, START, STEP_SECONDS, second_of
 from homelab.simulation import Pod, Run, replicas_over_time
 
@@ -44,6 +44,13 @@ EVENTS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in [*NAMES, "pod"]]
     + [("timestamp", TIME), ("kind", pa.string()), ("value", pa.float64())]
 )
+PODS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("namespace", "pod", *NAMES[1:3], "node")]
+    + [("started", TIME), ("ended", TIME)]
+    + [(name, pa.string()) for name in ("owner", "priority_class")]
+    + [("overhead_cpu_cores", pa.float64()), ("overhead_memory_bytes", pa.float64())]
+    + [(name, pa.string()) for name in ("tolerations", "node_selector", "other_requests")]
+)
 
 
 def recording_files(runs: list[Run]) -> dict[str, bytes]:
@@ -53,6 +60,7 @@ def recording_files(runs: list[Run]) -> dict[str, bytes]:
         "usage.parquet": _parquet(usage_table(runs), USAGE_SCHEMA),
         "specs.parquet": _parquet(specs_table(runs), SPECS_SCHEMA),
         "events.parquet": _parquet(events_table(runs), EVENTS_SCHEMA),
+        "pods.parquet": _parquet(pods_table(runs), PODS_SCHEMA),
     }
 
 
@@ -67,15 +75,21 @@ def meta() -> dict[str, Any]:
         "source": "sample-data/generate.py",
         "queries": [],
         "warnings": [],
-        "nodes": [
-            {
-                "name": node.name,
-                "cpu_allocatable_cores": node.cores,
-                "memory_allocatable_bytes": node.memory,
-                "gpus": node.gpus,
-            }
-            for node in NODES
-        ],
+        "nodes": [_node(node) for node in NODES],
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    amounts = node.allocatable()
+    return {
+        "name": node.name,
+        "cpu_allocatable_cores": amounts.pop("cpu"),
+        "memory_allocatable_bytes": amounts.pop("memory"),
+        "gpus": node.gpus,
+        "allocatable": {series_label(name): value for name, value in amounts.items()},
+        "labels": {series_label(name): value for name, value in node.all_labels().items() if value},
+        **({"roles": [node.role]} if node.role else {}),
+        "taints": list(map(str, node.taints)),
     }
 
 
@@ -133,6 +147,62 @@ def events_table(runs: list[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values(order, ignore_index=True)
 
 
+def pods_table(runs: list[Run]) -> pd.DataFrame:
+    """One row per pod that was seen; of pods that had one name after another, the newest's."""
+    rows = {}
+    for pods in pods_by_workload(runs).values():
+        for pod in sorted(pods, key=lambda pod: pod.begin):
+            rows[pod.workload.namespace, pod.name] = _pod(pod)
+    return pd.DataFrame(rows.values()).sort_values(["namespace", "pod"], ignore_index=True)
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    namespace, kind, workload = pod.workload.key
+    there = pod.end > SAMPLE_STEPS
+    requests = further_requests(pod.workload)
+    return {
+        "namespace": namespace,
+        "pod": pod.name,
+        "workload_kind": kind,
+        "workload": workload,
+        "node": pod.node,
+        "started": moment(pod.begin),
+        "ended": None if there else moment(int(listed_steps(pod)[-1]) + 1),
+        "owner": "/".join(pod.owner) if pod.owner[0] else None,
+        "priority_class": pod.workload.priority or None,
+        "overhead_cpu_cores": None,
+        "overhead_memory_bytes": None,
+        "tolerations": _compact(tolerations(pod.workload)),
+        "node_selector": None,
+        "other_requests": _compact(requests) if requests and there else None,
+    }
+
+
+def tolerations(workload: Workload) -> list[dict[str, str]]:
+    """What its pods tolerate, beside what every pod does for a while.
+
+    The DaemonSets' controller adds that a node may be cordoned.
+    """
+    cordoned = {
+        "effect": "NoSchedule",
+        "key": "node.kubernetes.io/unschedulable",
+        "operator": "Exists",
+    }
+    own = [dict(toleration) for toleration in workload.tolerations]
+    every = [*own, *([cordoned] if workload.kind == "DaemonSet" else [])]
+    return sorted(every, key=_compact)
+
+
+def further_requests(workload: Workload) -> dict[str, float]:
+    """What its pods request beside CPU and memory."""
+    gpus = sum(container.gpus for container in workload.containers)
+    return {series_label(GPU): gpus} if gpus else {}
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
 def moments(steps: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
     """The times at which steps begin."""
     return pd.DatetimeIndex((steps * STEP_SECONDS + EPOCH).astype("datetime64[s]"), tz="UTC")
@@ -169,7 +239,7 @@ def workload_labels(workload: Workload) -> dict[str, str]:
 def known_labels(pod: Pod) -> dict[str, str]:
     """Labels that Prometheus holds for a pod: its own, and its workload's where it has them.
 
-    kube-state-metrics was told to export all labels of pods and Deployments, and no others.
+    kube-state-metrics was told to export all labels of pods, Deployments and nodes, and no others.
     """
     own = workload_labels(pod.workload) if pod.workload.kind == "Deployment" else {}
     return {series_label(key): text for key, text in sorted((own | pod.labels).items())}
@@ -293,7 +363,7 @@ def _json(value: Any) -> bytes:
 def _parquet(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     out = io.BytesIO()
-    packed = [name for name in ("timestamp",) if name in frame]
+    packed = [name for name in ("timestamp", "started", "ended") if name in frame]
     pq.write_table(
         table.replace_schema_metadata(None),
         out,

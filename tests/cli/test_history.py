@@ -20,10 +20,10 @@ def call(*words: str | Path, code: int = 0) -> Result:
     return result
 
 
-def run(until: str, ledger: Path | str, output: Path) -> None:
+def run(until: str, ledger: Path | str, output: Path, code: int = 0) -> None:
     """A run over the sample recording up to some day."""
     source = ["--source", f"recording:{SAMPLE}/recording", "--until", until]
-    call("run", *source, *FEW, "--ledger", ledger, "-o", output)
+    call("run", *source, *FEW, "--ledger", ledger, "-o", output, code=code)
 
 
 def test_two_runs_are_told_as_one_story(tmp_path: Path) -> None:
@@ -53,3 +53,20 @@ def test_without_a_ledger_nothing_is_written_beside_the_output(tmp_path: Path) -
     nothing = CliRunner().invoke(main, ["history", "--ledger", str(tmp_path / "none")])
     assert nothing.exit_code == 2
     assert "no run has kept a ledger there" in nothing.stderr
+
+
+def test_a_damaged_ledger_makes_one_run_partial_and_the_next_ones_say_so(tmp_path: Path) -> None:
+    """No run needs a person, and none forgets in silence; results are written all the same."""
+    ledger, output = tmp_path / "ledger", tmp_path / "out"
+    run("2026-11-16T00:00Z", ledger, output)
+    (kept,) = ledger.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1])
+    said = call("history", "--ledger", ledger).stderr
+    assert f"{kept}: is damaged" in said
+    run("2026-11-23T00:00Z", ledger, output, code=3)
+    assert f"{kept}: is damaged" in json.loads((output / "run.json").read_bytes())["warnings"][0]
+    run("2026-11-23T00:00Z", ledger, output)
+    value = json.loads((output / "run.json").read_bytes())
+    assert value["warnings"] == []
+    assert [f"_damaged-{kept.name}" in notice for notice in value["notices"]] == [True]
+    assert kept.name in {path.name.removeprefix("_damaged-") for path in ledger.iterdir()}

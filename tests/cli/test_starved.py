@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from analyzer.cli import main
+from analyzer.ledger import read_ledger
 from analyzer.sources import save_recording
 from analyzer.usage import Recording, Usage
 from tests.samples import meta, steady
@@ -98,3 +99,25 @@ def test_whatever_a_library_raises_for_a_shortage_is_one_sentence(
     assert done.exit_code == 1
     assert "memory" in done.stderr.splitlines()[-1]
     assert isinstance(done.exception, SystemExit)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no limit of addresses")
+def test_a_run_ends_well_where_no_thread_can_be_had(tmp_path: Path) -> None:
+    """Stacks larger than all addresses: each thread is refused, and nothing waits for one.
+
+    Arrow waits for ever for threads that never ran, where it is let to read with them. Recording
+    and ledger are read and written all the same.
+    """
+    window = meta(8)
+    recording = Recording(window, Usage.from_frame(steady(8), window))
+    save_recording(replace(recording, meta=window), tmp_path / "rec")
+    limits = ["prlimit", f"--stack={2**33}", f"--as={2**32}", sys.executable, "-m", "analyzer"]
+    words = ["run", "--source", f"recording:{tmp_path / 'rec'}", "-o", str(tmp_path / "out")]
+    words += ["--ledger", str(tmp_path / "ledger"), "--no-charts", "--format", "parquet"]
+    for _ in range(2):  # the second reads what the first remembers
+        done = subprocess.run(
+            [*limits, *words], capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(read_ledger(tmp_path / "ledger"))
+    assert (tmp_path / "out" / "recommendations.parquet").exists()

@@ -304,6 +304,22 @@ def with_components(kubectl: Path, repository: Path, folder: Path, *names: str) 
     return build(kubectl, overlay)
 
 
+def test_an_openpgp_key_comes_as_a_file(kubectl: Path, repository: Path, tmp_path: Path) -> None:
+    """Key and settings are mounted where both containers look, and the keyring is their own."""
+    built = with_components(kubectl, repository, tmp_path, "git-token", "git-signing-gpg")
+    pod = pod_of(built)
+    (first,), run = pod["initContainers"], container_of(built)
+    assert (first["image"], first["securityContext"]) == (run["image"], run["securityContext"])
+    for container in (first, run):
+        names = {entry["name"]: entry["value"] for entry in container["env"]}
+        mounts = {m["mountPath"]: m.get("readOnly", False) for m in container["volumeMounts"]}
+        assert mounts[str(Path(names.pop("GNUPGHOME")).parent)] is False
+        for name in names.keys() & {"SIGNING_KEY", "GIT_CONFIG_GLOBAL"}:
+            assert mounts[str(Path(names[name]).parent)] is True, name
+    for manifest in built:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
 @pytest.mark.parametrize("way", ["git-token", "git-app"])
 def test_pull_requests_come_with_their_secrets_as_files(
     kubectl: Path, repository: Path, tmp_path: Path, way: str
@@ -324,3 +340,35 @@ def test_pull_requests_come_with_their_secrets_as_files(
         assert any(mount in Path(str(file)).parents for mount in mounts), file
     for manifest in built:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_shards_are_read_by_an_indexed_job_and_put_together(
+    kubectl: Path, repository: Path, tmp_path: Path
+) -> None:
+    """Number, folders and settings of the two jobs belong together, and all of it validates."""
+    built = with_components(kubectl, repository, tmp_path, "shards", "prometheus-token")
+    for manifest in built:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    jobs = {
+        m["metadata"]["name"]: m["spec"]["jobTemplate"]["spec"] for m in built if "Job" in m["kind"]
+    }
+    pods = {name: job["template"]["spec"] for name, job in jobs.items()}
+    ((record,), (run,)) = (pods[name]["containers"] for name in ("rightsize-shards", "rightsize"))
+    (merge,) = pods["rightsize"]["initContainers"]
+    for container in (record, merge, run):
+        name, *words = container["args"]
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        command.make_context(name, list(words))
+        assert container["securityContext"] == run["securityContext"]
+        assert container["image"] == run["image"]
+    shard, folder = record["args"][-2:]
+    count = jobs["rightsize-shards"]["completions"]
+    assert shard == f"--shard=$(JOB_COMPLETION_INDEX)/{count}"
+    assert Path(folder).parent == Path(merge["args"][-1])
+    assert run["args"][-1] == f"--source=recording:{merge['args'][-2].partition('=')[2]}"
+    assert record["env"] == run["env"]  # the token reaches who asks the server
+    assert pods["rightsize-shards"]["volumes"] == pods["rightsize"]["volumes"]
+    assert only(built, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
+    label = jobs["rightsize-shards"]["template"]["metadata"]["labels"]
+    assert label == jobs["rightsize"]["template"]["metadata"]["labels"]  # for network policies

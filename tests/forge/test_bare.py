@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from analyzer.forge.act import Desk
 from analyzer.forge.bare import Bare
-from analyzer.forge.delivery import Delivery, Desk, deliver
+from analyzer.forge.delivery import Delivery, deliver
 from analyzer.forge.promise import Promise, promised
 from analyzer.forge.remote import Access, Remote
 from analyzer.forge.settings import ForgeSettings
@@ -22,6 +24,7 @@ from tests.forge.conftest import Git, clone
 from tests.forge.standin import Standin
 from tests.forge.test_delivery import MERGED, PREFIX, SECRET, verbs, want
 
+ROOT = Path(__file__).parents[2]
 SONARR, PLEX = f"{PREFIX}media-sonarr", f"{PREFIX}media-plex"
 
 
@@ -151,18 +154,31 @@ def test_commits_are_signed_where_git_is_set_up_to(
 def test_commits_are_signed_by_gpg_where_git_is_set_up_to(
     forge: Standin, checkout: Path, git: Git, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a key in a keyring of its own, as OpenPGP has it; its agent ends with the test."""
-    gpg = str(program_or_skip("gpg"))
+    """By a key that comes as a file, put into a keyring as the component for the cluster does it.
+
+    The agents of both keyrings end with the test.
+    """
+    gpg, component = str(program_or_skip("gpg")), "deploy/components/git-signing-gpg/cronjob.yaml"
+    pod = yaml.safe_load((ROOT / component).read_text("utf-8"))["spec"]["jobTemplate"]["spec"]
+    (step,) = pod["template"]["spec"]["initContainers"]
     # A longer path would not do for the agent's socket.
-    with tempfile.TemporaryDirectory(prefix="gpg-") as home:
-        monkeypatch.setenv("GNUPGHOME", home)
+    with tempfile.TemporaryDirectory(prefix="gpg-") as name:
+        made, given, key = (Path(name) / part for part in ("made", "given", "key.asc"))
+        made.mkdir(0o700)
+        monkeypatch.setenv("GNUPGHOME", str(made))
         who = ["--passphrase", "", "--quick-generate-key", f"rightsize <{Author().email}>"]
         subprocess.run([gpg, "--batch", "--quiet", *who, "ed25519", "sign"], check=True)
+        export = [gpg, "--batch", "--armor", "--output", str(key), "--export-secret-keys"]
+        subprocess.run(export, check=True)
+        subprocess.run(["gpgconf", "--kill", "all"], check=True)
+        monkeypatch.setenv("GNUPGHOME", str(given))
+        monkeypatch.setenv("SIGNING_KEY", str(key))
+        subprocess.run(step["command"], check=True, capture_output=True)
         git(checkout, "config", "commit.gpgSign", "true")
         git(checkout, "config", "user.signingKey", Author().email)
         run(forge, checkout)
         shown = ["log", "-1", "--format=%G? %s", SONARR]
         said = subprocess.check_output(["git", *shown], cwd=forge.bare, text=True)
         subprocess.run(["gpgconf", "--kill", "all"], check=True)
-    # Good, of a key that the keyring made itself and so trusts.
-    assert said.strip() == "G sonarr to 900Mi"
+    # Good, of a key that nobody has vouched for in this keyring.
+    assert said.strip() == "U sonarr to 900Mi"

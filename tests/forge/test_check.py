@@ -172,15 +172,17 @@ def test_the_gitlab_job_runs_it_on_a_merge_request(
     """Its script, as written, with the variables that GitLab sets; without a token no comment."""
     job = script("deploy/ci/gitlab.yml", "rightsize-check")
     assert job["image"]["name"] == f"rightsize:{__version__}"
-    (line,) = job["script"]
+    base, head = git(changed, "merge-base", "main", "change"), git(changed, "rev-parse", "change")
+    if os.geteuid() == 0:  # as in a job, whose checkout belongs to the user of another container
+        subprocess.run(["chown", "-R", "12345", str(changed)], check=True)
     done = subprocess.run(
-        ["bash", "-c", line],
+        ["bash", "-e", "-c", "\n".join(job["script"])],
         env={
             "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path),
             "MEASURED_RUN": str(run_json), "CHECK_FAILS_ON": "low",
-            "CI_MERGE_REQUEST_DIFF_BASE_SHA": git(changed, "merge-base", "main", "change"),
-            "CI_COMMIT_SHA": git(changed, "rev-parse", "change"), "CI_MERGE_REQUEST_IID": "7",
-            "RIGHTSIZE_FORGE__KIND": "gitlab",
+            "CI_MERGE_REQUEST_DIFF_BASE_SHA": base, "CI_COMMIT_SHA": head,
+            "CI_MERGE_REQUEST_IID": "7",
+            "RIGHTSIZE_FORGE__KIND": "gitlab", "CI_PROJECT_DIR": str(changed),
         },
         cwd=changed, check=False, capture_output=True, text=True,
     )  # fmt: skip

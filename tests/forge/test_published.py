@@ -168,3 +168,27 @@ def test_a_cluster_waits_for_what_another_one_has_published(
     content = tuple(replace(r, proposed=r.current) for r in moved)
     publish(replace(of(report, "canary-1"), recommendations=content), there)
     assert reason() is None
+
+
+def test_every_command_reads_what_was_published(
+    served: Standin, run_json: Path, tmp_path: Path, git: Git
+) -> None:
+    """Also from a remote that is named by a path from the checkout; without one it says so."""
+    whole = tmp_path / "whole"
+    git(tmp_path, "clone", "-q", str(served.bare), "whole")
+    git(whole, "remote", "set-url", "origin", "../served/team/cluster.git")
+    file = tmp_path / "rightsize.yaml"
+    file.write_text("forge: {kind: none, publish: true, most_open: 1}\n")
+    given = ["-q", "--repo", str(whole), "--config", str(file)]
+    done = pr("--from", run_json, *given[1:], "--open")
+    assert done.exit_code == 0, done.output
+    refs = git(whole, "for-each-ref")
+    told = ["--from", "published:", *given]
+    ref = str(load_report(run_json).changed[0].ref)
+    for command in (["explain", ref], ["recommend", ref], ["pr", "--open", "--dry-run"]):
+        found = CliRunner().invoke(main, [*command, *told])
+        assert found.exit_code in (0, 3) and found.output, found.output
+    assert "keep" in found.output
+    assert git(whole, "for-each-ref") == refs
+    lost = CliRunner().invoke(main, ["explain", ref, "--from", "published:"])
+    assert lost.exit_code == 2 and "no repository is given" in lost.output

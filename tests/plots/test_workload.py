@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analyzer.models.demand import Resource
+from analyzer.models.demand import Resource, Step
 from analyzer.models.forecast import Forecast
 from analyzer.plots import workload_figure
 from analyzer.plots.workload import summarise
@@ -85,6 +85,19 @@ def test_an_unchanged_container_says_so() -> None:
     shown = words(draw("unchanged"))
     assert "Nothing changes" in shown
     assert "request 400m stays" in shown
+
+
+def test_a_request_that_is_lowered_in_time_shows_what_usage_asks_for() -> None:
+    """Earlier reviews wanted 420m, usage asks for 300m by now: both lines are there, and named."""
+    of, recommended = SCENES["lowered"]()
+    held = Step("lasting", "300m", "420m", "earlier reviews wanted as much")
+    trail = {**recommended.trail, "cpu_request": (held,)}
+    figure = workload_figure(of, 0, replace(recommended, trail=trail))
+    assert {"need 300m", "request new 420m", "need now; the request follows in time"} <= {
+        *words(figure)
+    }
+    assert overlaps(figure) == []
+    assert "need 300m" not in words(draw("lowered"))
 
 
 def test_lines_off_the_scale_are_named_with_an_arrow() -> None:

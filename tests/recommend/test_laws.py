@@ -18,7 +18,7 @@ from analyzer.models import RESOURCES, Demand, Step, model_named
 from analyzer.policy import Policies, Policy, round_up
 from analyzer.quantity import TARGETS, Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.recommend import Bound, largest_node, recommend
-from analyzer.recommend.case import Facts
+from analyzer.recommend.case import Facts, Room
 from analyzer.recommend.decide import decide_amounts
 from analyzer.sources import Window, open_source
 from analyzer.spec import Hpa, Spec, Utilisation
@@ -109,8 +109,11 @@ def _crossed_by_request(
         found.append(f"{request} {amount} lies above the node's {node}")
     if ceiling is not None and amount > max([ceiling, *map(round_up, needed)]):
         found.append(f"{request} {amount} lies above the ceiling {ceiling}")
+    held = any(room.target == request for room in facts.rooms)
+    if held and (now is None or amount > now):
+        found.append(f"{request} is raised to {amount} where no node has room")
     for least in [floor, *needed]:
-        if amount < min([least, *most]):
+        if amount < min([least, *most]) and not (held and amount == now):
             found.append(f"{request} {amount} lies below {least}")
     repeated = facts.kills.repeated
     if not cpu and repeated is not None and now is not None:
@@ -182,7 +185,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Facts:
-    """A container in any state under any policy."""
+    """A container in any state under any policy, on nodes that may have no room for a raise."""
     limits = sorted(draw(st.sets(SIZES, max_size=3)))
     hits = tuple(float(limit * MIB) for limit in limits)
     kills = Kills(
@@ -201,10 +204,13 @@ def cases(draw: st.DrawFn) -> Facts:
     }
     heap = Bound(draw(st.sampled_from(["memory_request", "memory_limit"])), draw(MEMORY), "heap")
     node = draw(st.sampled_from([Resources(), Resources(Cpu(4000), None, Memory(2048 * MIB))]))
+    spec = Spec(resources=draw(resources()), hpa=draw(st.sampled_from([None, _HPA])))
+    now = spec.resources.effective()
+    full = draw(st.sampled_from([(), (), _REQUESTS[:1], _REQUESTS[1:], _REQUESTS]))
     return Facts(
         kind="Deployment",
         policy=draw(policies()),
-        spec=Spec(resources=draw(resources()), hpa=draw(st.sampled_from([None, _HPA]))),
+        spec=spec,
         evidence=draw(evidence()),
         demand=demand,
         risk=dict.fromkeys(TARGETS, 0.05),
@@ -213,10 +219,12 @@ def cases(draw: st.DrawFn) -> Facts:
         node=node,
         kills=kills,
         bounds=draw(st.sampled_from([(), (heap,)])),
+        rooms=tuple(Room(one, now.amount(one), "they are full", "nodes") for one in full),
     )
 
 
 _HPA = Hpa("web", 2, 5, (Utilisation("cpu", 80.0),))
+_REQUESTS: tuple[TargetName, ...] = ("cpu_request", "memory_request")
 
 
 @given(cases())
@@ -292,5 +300,29 @@ def test_every_recommendation_of_the_sample_keeps_the_laws(
             unknown={r: "unknown" for r in RESOURCES if index in demand.reasons[r]},
             findings=one.findings,
             node=node,
+            rooms=tuple(
+                Room(target, one.current.amount(target), "", step.name)
+                for target in TARGETS
+                for step in one.trail[target]
+                if step.name in ("nodes", "spare")
+            ),
         )
         assert crossed(facts, one.proposed) == [], one.ref
+
+
+def test_a_floor_that_the_nodes_have_no_room_for_is_told_and_nothing_changes(
+    sample: tuple[Histories, Demand],
+) -> None:
+    """Three workers of 31 GiB take no 2 GiB more for every container; some stay below it."""
+    histories, demand = sample
+    found, _ = recommend(histories, demand, Policies(Policy(memory_floor=Memory(2048 * MIB))))
+    low = [
+        one
+        for one in found
+        if (amount := one.proposed.memory_request) is not None and amount.bytes < 2048 * MIB
+    ]
+    assert low
+    for one in low:
+        assert one.proposed.memory_request == one.current.memory_request, one.ref
+        said = one.trail["memory_request"][-1]
+        assert said.name == "nodes" and "the floor of 2Gi is not reached" in said.reason, one.ref

@@ -36,6 +36,12 @@ def specs() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def pods() -> pd.DataFrame:
+    """The table of pods."""
+    return pd.read_parquet(SAMPLE_DATA / "recording" / "pods.parquet")
+
+
+@pytest.fixture(scope="session")
 def truth() -> pd.DataFrame:
     """What every container will need."""
     return truth_table()

@@ -6,10 +6,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from analyzer.tables import CONTAINER_TYPES, validate_events, validate_specs, validate_usage
+from analyzer.scheduling import bears, node_of, toleration_of
+from analyzer.tables import (
+    CONTAINER_TYPES,
+    validate_events,
+    validate_pods,
+    validate_specs,
+    validate_usage,
+)
 
 SAMPLE_DATA = Path(__file__).resolve().parents[2] / "sample-data"
 NAMES = ["namespace", "workload_kind", "workload", "container"]
@@ -98,10 +107,58 @@ def test_a_limit_without_a_request_is_a_request_in_the_specs(specs: pd.DataFrame
 
 def test_the_nodes_stand_in_the_meta_file() -> None:
     """Seven nodes with what pods may take of them."""
-    meta = json.loads((SAMPLE_DATA / "recording" / "meta.json").read_text())
+    meta = _meta()
     assert len(meta["nodes"]) == 7
     assert all(node["cpu_allocatable_cores"] > 0 for node in meta["nodes"])
     assert sum(node["gpus"] for node in meta["nodes"]) == 2
+    tainted = [node["name"] for node in meta["nodes"] if node["taints"]]
+    assert tainted == ["cp-1", "cp-2", "cp-3", "gpu-1"]
+
+
+def test_pods_fit_on_their_nodes_and_bear_their_taints(
+    usage: pd.DataFrame, pods: pd.DataFrame
+) -> None:
+    """At every moment what runs on a node asks for and uses no more than it has.
+
+    Every pod that was used has its row, and a DaemonSet a pod on each node that it tolerates.
+    """
+    from homelab.catalog import NODES
+    from homelab.clock import STEPS
+    from homelab.simulation import simulate
+
+    validate_pods(pods)
+    assert set(usage["pod"]) <= set(pods["pod"])
+    asked = {node.name: np.zeros((STEPS, 2)) for node in NODES}
+    used = {node.name: np.zeros((STEPS, 2)) for node in NODES}
+    for run in simulate():
+        requests = run.container.effective()["requests"]
+        alive = slice(run.begin, run.end)
+        asked[run.pod.node][alive] += [requests.get("cpu", 0), requests.get("memory", 0)]
+        used[run.pod.node][alive] += np.stack([run.cpu, run.memory], axis=1)
+    for node in NODES:
+        size = [node.cores, node.memory]
+        assert (asked[node.name] <= size).all() and (used[node.name] <= size).all(), node.name
+    described = {node["name"]: node_of(node) for node in _meta()["nodes"]}
+    there = pods[pods["ended"].isna()]
+    for pod in there.to_dict("records"):
+        borne = tuple(map(toleration_of, json.loads(pod["tolerations"])))
+        assert bears(described[pod["node"]], borne), pod["pod"]
+        if pod["workload_kind"] == "DaemonSet" and pod["workload"] != "nvidia-device-plugin":
+            same = there[there["workload"] == pod["workload"]]
+            granted = {name for name, node in described.items() if bears(node, borne)}
+            assert set(same["node"]) == granted, pod["workload"]
+
+
+def test_gpus_are_asked_for_where_they_are(pods: pd.DataFrame) -> None:
+    """Two pods ask for a GPU each, and the node with two has both."""
+    asking = pods[pods["other_requests"].notna()]
+    assert asking["other_requests"].tolist() == ['{"nvidia_com_gpu":1}'] * 2
+    assert set(asking["node"]) == {"gpu-1"}
+
+
+def _meta() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((SAMPLE_DATA / "recording" / "meta.json").read_text())
+    return found
 
 
 def test_deployments_alone_carry_the_labels_of_their_release(specs: pd.DataFrame) -> None:

@@ -233,6 +233,8 @@ def _scheduling(one: Callable[[str, dict[str, str], float, tuple[int, int]], Non
     one("kube_pod_info", {"pod": "db-0", "node": "n1", "priority_class": "vital"}, 1, whole)
     one("kube_node_spec_taint", {"node": "n1", **_TAINT}, 1, whole)
     one("kube_node_spec_unschedulable", {"node": "n1"}, 0, whole)
+    for role in ("worker", "etcd"):
+        one("kube_node_role", {"node": "n1", "role": role}, 1, whole)
     usual = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}
     one("kube_pod_tolerations", {"pod": "db-0", **usual}, 1, whole)
     one("kube_pod_tolerations", {"pod": "db-0", "operator": "Equal", **_TAINT}, 1, whole)

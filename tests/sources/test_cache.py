@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -404,6 +405,21 @@ def test_a_damaged_summary_is_left_out(
     assert cache.summaries(FIRST + DAY).empty
     assert "cannot be read" in caplog.text
     assert file.exists()
+
+
+@pytest.mark.parametrize("refused", [OSError(errno.EMFILE, "Too many open files"), MemoryError()])
+def test_a_shortage_is_no_damage_of_a_summary(
+    cache: Cache, day: Recording, monkeypatch: pytest.MonkeyPatch, refused: Exception
+) -> None:
+    """Without it a run would rest on less than it claims, and end well."""
+    cache.summarise(FIRST, day)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise refused
+
+    monkeypatch.setattr("analyzer.sources.cache.read_parquet", refuse)
+    with pytest.raises((SourceError, MemoryError)):
+        cache.summaries(FIRST + DAY)
 
 
 def test_a_day_is_closed_by_what_arrived(day: Recording) -> None:

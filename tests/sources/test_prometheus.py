@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +144,7 @@ def test_replicas_hpa_labels_and_nodes_are_known(small: Recording) -> None:
             "gpus": 1,
             "allocatable": {"nvidia_com_gpu": 1.0},
             "labels": {"karpenter_sh_nodepool": "general"},
+            "roles": ["etcd", "worker"],
             "taints": ["dedicated=db:NoSchedule"],
         },
     )
@@ -341,6 +344,7 @@ def test_the_sample_cluster_is_the_same_read_either_way(slice_server: str) -> No
         for recording in (got, want)
     )
     pd.testing.assert_frame_equal(left, right, check_dtype=False)
+    _same_pods_and_nodes(got, want)
     counts = [
         of_slice(recording.events).groupby(["workload", "kind"]).size().to_dict()
         for recording in (got, want)
@@ -348,6 +352,28 @@ def test_the_sample_cluster_is_the_same_read_either_way(slice_server: str) -> No
     assert counts[0] == counts[1]
     kinds = set(of_slice(got.events)["kind"])
     assert kinds == {"oom_kill", "restart", "throttled", "image_change"}
+
+
+def _same_pods_and_nodes(got: Recording, want: Recording) -> None:
+    """Where pods run, what they ask of nodes and what nodes are, down to taints and GPUs."""
+    assert [dict(node) for node in got.meta.nodes] == sorted(
+        want.meta.nodes, key=itemgetter("name")
+    )
+    left, right = (of_slice(recording.pods).set_index("pod") for recording in (got, want))
+    right = right.loc[left.index]
+    assert len(left) > 20
+    assert set(right.index[right["ended"].isna()]) == set(left.index[left["ended"].isna()])
+    columns = ["namespace", "workload_kind", "workload", "node", "owner", "priority_class"]
+    for column in (*columns, "ended"):
+        assert left[column].astype(str).tolist() == right[column].astype(str).tolist(), column
+    there = right["ended"].isna()
+    assert (left["started"] == right["started"])[there].all()
+    for column in ("tolerations", "other_requests"):
+        found, told = (
+            [json.loads(text) for text in frame.loc[there, column].dropna()]
+            for frame in (left, right)
+        )
+        assert found == told and any(told), column
 
 
 def of_slice(frame: pd.DataFrame) -> pd.DataFrame:

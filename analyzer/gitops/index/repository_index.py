@@ -18,7 +18,7 @@ from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Expectation, Finding, Place
 from analyzer.gitops.index.scaler import Scaler
-from analyzer.gitops.index.survey import Survey
+from analyzer.gitops.index.survey import Survey, generated_path
 from analyzer.gitops.index.values import Values
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.helm_release import find_releases
@@ -74,6 +74,10 @@ class RepositoryIndex:
     def texts(self) -> Mapping[str, str]:
         """Every file's text by its name."""
         return {file: source.text for file, source in self.repository.files.items()}
+
+    def generated(self, file: str) -> str:
+        """Why a file is not written by hand, by where it lies; empty where nothing says so."""
+        return generated_path(file, self.repository) or ""
 
     def naming(self, ref: ContainerRef) -> list[Expectation]:
         """Every expectation that may be about a container, in order: of its name, or an open one.

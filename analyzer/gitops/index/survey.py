@@ -70,7 +70,7 @@ class Survey:
             node is not None,
             route.reachable,
         )
-        generated = _generated_path(file, self.repository)
+        generated = generated_path(file, self.repository)
         refusal = generated or self._refusal(place)
         place = replace(place, refusal=refusal, generated=generated is not None)
         self.places[key] = place
@@ -85,7 +85,7 @@ class Survey:
 
     def generated(self, file: str) -> str:
         """Why a file is not written by hand; empty where nothing says so."""
-        return _generated_path(file, self.repository) or ""
+        return generated_path(file, self.repository) or ""
 
     def claims(self, file: str, address: Address) -> bool:
         """Whether a place is at that address, or around it, already."""
@@ -115,7 +115,7 @@ class Survey:
         return None
 
 
-def _generated_path(file: str, repository: Repository) -> str | None:
+def generated_path(file: str, repository: Repository) -> str | None:
     """Why a file is not written by hand, by where it lies; None where nothing says so."""
     path = PurePosixPath(file)
     if path.name.startswith("gotk-components"):

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 
 from analyzer.gitops.index.block import RESOURCES, TYPO, is_block
 from analyzer.gitops.index.manifests import Manifests
-from analyzer.gitops.index.place import Confidence, Expectation, Finding, Place
+from analyzer.gitops.index.place import Confidence, Expectation, Finding, Leaf, Place
 from analyzer.gitops.index.scaled_values import raw_scalers, rendered_scalers
 from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
@@ -23,6 +23,7 @@ from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.well_known import ChartRule, charts, is_another
 from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.resources import BY_FIELD, ROWS
 from analyzer.gitops.text.tree import Path, walk
 
 
@@ -132,6 +133,7 @@ class Values:
                     None,
                     container.controller,
                     floors=_beside(values, container.path, release.route),
+                    leaves=_leaves(release, path, place),
                 )
             )
         return known
@@ -190,6 +192,7 @@ class Values:
                         release.route,
                         pattern,
                         floors=_beside(values, path, release.route),
+                        leaves=_leaves(release, path, place),
                     )
                 )
         return known
@@ -227,6 +230,7 @@ class Values:
                     *_trusted(rule, chart, release, place),
                     release.route,
                     floors=_beside(values, rule.path, release.route),
+                    leaves=_leaves(release, rule.path, place),
                 )
             )
         return known
@@ -300,6 +304,21 @@ def _trusted(rule: ChartRule, chart: str, release: Release, place: Place) -> tup
         f"{version or 'the version in use'} was not tried, name a folder with it by --charts-dir"
     )
     return told, "likely" if place.declared else "unproven"
+
+
+def _leaves(release: Release, path: Path, place: Place) -> tuple[Leaf, ...] | None:
+    """Every amount below `path` and where it has the last word; None where all are in one place.
+
+    Values are merged key by key, so that stronger ones may state a part of the amounts.
+    """
+    found = []
+    for row in ROWS:
+        told = release.last_word((*path, *row.path))
+        if told is not None:
+            found.append(Leaf(row.field, *told))
+    here = [(leaf.file, leaf.address) for leaf in found]
+    at_home = [(place.file, place.address.below(*BY_FIELD[leaf.field].path)) for leaf in found]
+    return None if here == at_home else tuple(found)
 
 
 def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) -> bool:

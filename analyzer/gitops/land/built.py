@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.gitops.reach import overlay
@@ -39,9 +39,17 @@ class Build:
         return overlay.of_argo(node, self.folder)
 
 
-def build_of(route: Route) -> Build | None:
-    """The build that a route goes through; None where files are applied as they stand."""
-    return None if route.top is None else Build(route.top, route.steering)
+def build_of(route: Route, edited: Collection[str] = ()) -> Build | None:
+    """The build that a route goes through; None where files are applied as they stand.
+
+    Those that nothing was built of yet are, once the object that steers them is `edited`: what it
+    adds is put on top of them.
+    """
+    if route.top is not None:
+        return Build(route.top, route.steering)
+    steering = route.steering
+    steered = steering is not None and steering.file in edited
+    return Build(route.folder, steering) if steered else None
 
 
 Installed = tuple[Mapping[str, object], Sequence[str]]

@@ -100,6 +100,10 @@ def _judged(edited: Edited, verdict: Verdict, along: Sequence[Verdict]) -> Outco
         if one.holds is False:
             reason = f"the edit could not be proven: {one.reason}"
             return Advice(edited.change, edited.trace, reason)
+    apart = next((write.apart for write in edited.writes if write.apart is not None), None)
+    if apart is not None and not (verdict.holds or verdict.handed_on):
+        reason = f"{apart.why}; a patch of its own could not be proven: {verdict.reason}"
+        return Advice(edited.change, edited.trace, reason)
     proof = verdict.proof((*edited.proof.fields, *(one.title for one in edited.besides)))
     otherwise = tuple(
         f"{beside.title}: {one.reason}"

@@ -51,6 +51,7 @@ def beside_of(companion: Companion, ref: ContainerRef, index: RepositoryIndex) -
         target.leaf.path,
         scaler.owner,
         tuple(each.route for each, _ in pairs),
+        unit=companion.unit,
     )
     problem = _unwritable(found, index)
     return f"{title} changes with it: {problem}" if problem else found

@@ -5,18 +5,21 @@ Whoever else an amount decides for has a say, here or in another cluster of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.companion import beside_of, half_done, setting_beside
+from analyzer.gitops.land.layers import Layer, Layers
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
 from analyzer.gitops.land.proven import Proof
-from analyzer.gitops.land.writes import Beside, Write, written
+from analyzer.gitops.land.writes import Apart, Beside, Write, new_entries, written
 from analyzer.gitops.reach.custom import ANY
+from analyzer.gitops.reach.route import Route
 from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.patch_list import prove_appended
 from analyzer.gitops.text.refusal import EditRefusedError
 from analyzer.gitops.text.resources import (
     BY_FIELD,
@@ -27,6 +30,7 @@ from analyzer.gitops.text.resources import (
     Field,
     amounts,
 )
+from analyzer.gitops.text.spelling import spell
 from analyzer.gitops.text.tree import YamlError
 from analyzer.gitops.text.verify import prove_text
 from analyzer.gitops.text.witness import said
@@ -78,6 +82,11 @@ class _Intent:
     def place(self) -> Place:
         return self.expectation.place
 
+    @property
+    def all_apart(self) -> bool:
+        """Whether nothing is left to be written where others read it as well."""
+        return all(write.apart is not None for write in self.writes)
+
 
 class Planner:
     """Turns each change into an edit that is proven on the text, or into advice."""
@@ -88,6 +97,7 @@ class Planner:
         self._index = index
         self._live = None if live is None else {_identity(ref): ref for ref in live}
         self._wanted: dict[Target, list[tuple[_Intent, Write]]] = {}
+        self._layers = Layers(index)
 
     def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome]:
         """One outcome for each pair of a change and its trace, in order."""
@@ -135,11 +145,13 @@ class Planner:
         return beside_of(one, intent.change.ref, self._index)
 
     def _amounts_outcome(self, intent: _Intent) -> Outcome:
-        place, stated = intent.place, intent.expectation.stated
-        if place.refusal is not None and place.generated:
-            return intent.advice(place.refusal)
+        stated, generated = intent.expectation.stated, _generated(intent)
         if all(BY_FIELD[write.field].of(stated) == write.amount for write in intent.writes):
-            return Unchanged(intent.change, intent.trace)
+            unchanged = Unchanged(intent.change, intent.trace)
+            return intent.advice(generated) if generated else unchanged
+        intent = self._set_apart(intent)
+        if generated and not intent.all_apart:
+            return intent.advice(generated)
         problem = _standing_still(intent) or self._disagreement(intent) or _below_a_floor(intent)
         if problem is not None:
             return intent.advice(problem)
@@ -151,22 +163,62 @@ class Planner:
 
     def _disagreement(self, intent: _Intent) -> str | None:
         """Why one edit cannot serve all that its amounts decide for; None where it can."""
-        for write in intent.writes:
-            target = (write.file, write.address)
-            wanted = self._wanted[target]
-            if any(other.amount != write.amount for _, other in wanted):
-                names = ", ".join(str(each.change.ref) for each, _ in wanted[:3])
-                return (
-                    f"the place decides for {len(wanted)} containers that need different "
-                    f"amounts: {names}"
-                )
-            if intent.expectation.container == ANY and len(wanted) > 1:
-                return f"which of {len(wanted)} containers the place decides for is not known"
-            for other in self._index.fed_by.get(target, []):
+        problems = (self._shared(intent, w, _always) for w in intent.writes if w.apart is None)
+        return next((problem for problem in problems if problem is not None), None)
+
+    def _shared(
+        self, intent: _Intent, write: Write, carries: Callable[[Route], bool]
+    ) -> str | None:
+        """What those that an amount decides for by way of what `carries` have against it."""
+        target = (write.file, write.address)
+        asked = self._wanted[target]
+        wanted = [each for each in asked if carries(each[0].expectation.route)]
+        if any(other.amount != write.amount for _, other in wanted):
+            names = ", ".join(str(each.change.ref) for each, _ in wanted[:3])
+            return (
+                f"the place decides for {len(wanted)} containers that need different "
+                f"amounts: {names}"
+            )
+        if intent.expectation.container == ANY and len(wanted) > 1:
+            return f"which of {len(wanted)} containers the place decides for is not known"
+        for other in self._index.fed_by.get(target, []):
+            if carries(other.route):
                 problem = self._objection(intent, other, [each for each, _ in wanted])
                 if problem is not None:
                     return problem
         return None
+
+    def _set_apart(self, intent: _Intent) -> _Intent:
+        """The intent with what its place states for others as well moved to a layer of its own.
+
+        What stands in a file that is written anew by something else moves there, too.
+        """
+        return replace(intent, writes=tuple(self._moved(intent, w) for w in intent.writes))
+
+    def _moved(self, intent: _Intent, write: Write) -> Write:
+        """An amount on its way to the nearest layer where nobody objects; as it was without one."""
+        why = _generated(intent) or self._shared(intent, write, _always)
+        for layer in self._layers.of(intent.expectation, write.file) if why else ():
+            if self._shared(intent, write, layer.carries) is None and self._is_sure(
+                intent, write, layer
+            ):
+                return self._in_layer(write, layer, why or "")
+        return write
+
+    def _is_sure(self, intent: _Intent, write: Write, layer: Layer) -> bool:
+        """Whether the container that runs can only be the one whose layer this is."""
+        mine = intent.expectation.identity
+        return all(
+            other.identity != mine or not other.route.inside or layer.carries(other.route)
+            for other in self._index.fed_by.get((write.file, write.address), [])
+            if other.route.reachable is not False
+        )
+
+    def _in_layer(self, write: Write, layer: Layer, why: str) -> Write:
+        target = (write.file, write.address)
+        fed = tuple(e for e in self._index.fed_by.get(target, []) if layer.carries(e.route))
+        apart = Apart(target, why, fed, layer.patch)
+        return replace(write, file=layer.file, address=layer.leaf(write.field), apart=apart)
 
     def _objection(
         self, intent: _Intent, other: Expectation, wanted: Sequence[_Intent]
@@ -182,7 +234,8 @@ class Planner:
                 return (
                     f"the place also feeds {who} by way of {other.route.entry}, beside "
                     f"{mine.entry}: another cluster or stage, which nothing was measured of; "
-                    "change it in an overlay, or agree with those who share it"
+                    "change it in an overlay (--entry tells which is this cluster's), or agree "
+                    "with those who share it"
                 )
         proposed = any(other.is_for(each.change.ref) for each in wanted)
         if self._runs(other) and not proposed:
@@ -215,14 +268,9 @@ class Planner:
             return intent.advice(str(err))
         if after == files:
             return Unchanged(intent.change, intent.trace)
-        changed: list[Address] = []
-        for file, text in after.items():
-            wanted = [(write.address, write.amount) for write in writes if write.file == file]
-            proof = prove_text(files[file], text, wanted)
-            if not proof.holds:
-                return intent.advice(f"the edit could not be proven: {proof.problem}")
-            changed += proof.changed
-        names = tuple(write.field for write in writes if write.address in changed)
+        problem, names = _proven_text(files, after, writes)
+        if problem:
+            return intent.advice(f"the edit could not be proven: {problem}")
         return Edited(
             intent.change,
             intent.trace,
@@ -240,6 +288,31 @@ class Planner:
         if first.file == place.file and above == place.address.below(*BY_FIELD[first.field].path):
             return place
         return replace(place, file=first.file, address=above, present=True)
+
+
+def _proven_text(
+    files: Mapping[str, str], after: Mapping[str, str], writes: Sequence[Write]
+) -> tuple[str, tuple[Field, ...]]:
+    """What speaks against the texts after some writes, and which amounts changed there."""
+    changed: list[Address] = []
+    between = dict(files) | written(files, [write for write in writes if write.patch is None])
+    for file, text in between.items():
+        own = [w for w in writes if w.file == file and w.patch is None]
+        proof = prove_text(files[file], text, [(write.address, write.amount) for write in own])
+        if proof.problem is not None:
+            return proof.problem, ()
+        changed += proof.changed
+    for (file, patches), entries in new_entries(writes).items():
+        problem = prove_appended(between[file], after[file], patches, entries)
+        if problem:
+            return problem, ()
+    fields = (w.field for w in writes if w.patch is not None or w.address in changed)
+    return "", tuple(fields)
+
+
+def _always(route: Route) -> bool:
+    """Whether anything that arrives by a route is concerned: all of it is."""
+    return True
 
 
 def _lands_elsewhere(other: Expectation, mine: Expectation) -> bool:
@@ -262,6 +335,11 @@ def _unplaced(traced: Trace) -> str:
     return f"the place is not proven: {traced.reason}" if unproven else traced.reason
 
 
+def _generated(intent: _Intent) -> str:
+    """Why the place is in a file that nobody writes by hand; empty where it is not."""
+    return (intent.place.refusal or "") if intent.place.generated else ""
+
+
 def _standing_still(intent: _Intent) -> str | None:
     """What to say of an edit that nothing would apply at present."""
     told = intent.expectation.route.suspended
@@ -278,8 +356,9 @@ def _moved_since(intent: _Intent) -> str | None:
         row = BY_FIELD[write.field]
         text, ran = row.of(stated), row.of(current)
         if text is not None and text not in (ran, write.amount):
+            file = write.file if write.apart is None else write.apart.shared[0]
             return (
-                f"{write.file} states {write.field} {text}, while {ran or 'none'} ran when this "
+                f"{file} states {write.field} {text}, while {ran or 'none'} ran when this "
                 "was decided: somebody has changed it since, or something in the cluster does; "
                 "decide anew once both say the same"
             )
@@ -333,8 +412,10 @@ def _amounts_after(intent: _Intent, writes: Iterable[Write], texts: Mapping[str,
     declared = dict(intent.expectation.declared)
     for write in writes:
         declared.pop(write.field, None)
+        if write.patch is not None and write.amount is not None:
+            declared[write.field] = spell(write.amount)
     for file, text in texts.items():
-        here = {write.address: write.field for write in writes if write.file == file}
+        here = {w.address: w.field for w in writes if w.file == file and w.patch is None}
         found = said(text, list(here))
         declared |= {here[address]: stated for address, stated in found.items()}
     return amounts(declared)

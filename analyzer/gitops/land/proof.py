@@ -14,7 +14,7 @@ from analyzer.gitops.land.writes import Beside, Write, written
 from analyzer.gitops.reach.custom import ANY, workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Owner, Release
-from analyzer.gitops.reach.route import has_variable
+from analyzer.gitops.reach.route import Route, has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
 from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.rendering import Move, Rendering, Sink, moves
@@ -29,7 +29,8 @@ class Verdict:
     """What rendering said of one edit.
 
     `holds` is None where it could not be asked, and `reason` says why; where it is False, `reason`
-    is what speaks against the edit.
+    is what speaks against the edit. `handed_on` says that the values of a chart arrive as meant,
+    whatever the chart makes of them.
     """
 
     holds: bool | None
@@ -38,6 +39,7 @@ class Verdict:
     changed: int = 0
     containers: int = 0
     without: str = ""
+    handed_on: bool = False
 
     def proof(self, fields: Sequence[str]) -> Proof:
         """The proof of an edit of `fields` that this does not speak against."""
@@ -117,23 +119,33 @@ class Prover:
         owner = owner_of(claim)
         if owner.release is not None and owner.kind not in _CARRIERS:
             return
-        fed = () if isinstance(claim, Beside) else self._fed_by(claim)
-        routes = claim.routes if isinstance(claim, Beside) else [each.route for each in fed]
+        routes = claim.routes if isinstance(claim, Beside) else self._routes(claim)
         for route in routes:
-            build = build_of(route)
+            build = build_of(route, _files(claim))
             if build is not None and route.reachable is not False:
                 yield build
 
+    def _routes(self, claim: Claim) -> list[Route]:
+        """The ways of all that what the claim writes decides for, or would in a shared place."""
+        shared = [write.apart.shared for write in claim.writes if write.apart is not None]
+        others = [e for target in shared for e in self._index.fed_by.get(target, [])]
+        return [each.route for each in (*others, *self._fed_by(claim))]
+
     def _fed_by(self, claim: Claim) -> list[Expectation]:
         """The containers that what the claim writes decides for."""
-        targets = [(write.file, write.address) for write in claim.writes]
-        return [other for target in targets for other in self._index.fed_by.get(target, [])]
+        found: list[Expectation] = []
+        for write in claim.writes:
+            target = (write.file, write.address)
+            apart = write.apart
+            found += self._index.fed_by.get(target, []) if apart is None else apart.fed
+        return found
 
     def _aim_in(self, build: Build, claim: AnyClaim) -> _AnyAim:
         """What a claim means to move in a build."""
         if isinstance(claim, Beside):
             return _BesideAim(claim, claim.owner.release is not None)
-        fed = [other for other in self._fed_by(claim) if build_of(other.route) == build]
+        files = _files(claim)
+        fed = [each for each in self._fed_by(claim) if build_of(each.route, files) == build]
         return _Aim(claim, _is_handed_on(claim), fed)
 
     def _build(self, build: Build, claims: Sequence[AnyClaim]) -> list[Verdict]:
@@ -189,7 +201,7 @@ class Prover:
     def _installed(self, release: Release, texts: Mapping[str, str]) -> Installed:
         """The values of a release with some files edited, as kustomize hands them on."""
         edited = release.with_documents({file: parse(text) for file, text in texts.items()})
-        build = build_of(release.route)
+        build = build_of(release.route, texts)
         if build is None or self._builder.kustomize is None:
             return as_found(edited)
         try:
@@ -250,7 +262,8 @@ def _verdict(shown: _Shown, problem: str | None, carried: bool) -> Verdict:
     if problem is not None:
         return Verdict(False, f"rendered with {program}: {problem}")
     if carried:  # what a chart makes of its values is another matter
-        return Verdict(None, f"{program} hands the values on as intended")
+        told = f"{program} hands the values on as intended"
+        return Verdict(None, told, handed_on=True)
     return Verdict(True, "", program, shown.changed, shown.containers)
 
 
@@ -439,6 +452,11 @@ def owner_of(claim: AnyClaim) -> Owner:
     return claim.owner if isinstance(claim, Beside) else claim.place.owner
 
 
+def _files(claim: AnyClaim) -> set[str]:
+    """The files that a claim edits."""
+    return {claim.file} if isinstance(claim, Beside) else {write.file for write in claim.writes}
+
+
 def entry_of(claim: AnyClaim) -> str:
     """Where the way of what a claim edits begins."""
     return claim.routes[0].entry if isinstance(claim, Beside) else claim.expectation.route.entry
@@ -476,10 +494,13 @@ def _together(verdicts: Sequence[Verdict]) -> Verdict:
         return Verdict(None, "applied as it stands, with no kustomization in between")
     against = [verdict for verdict in verdicts if verdict.holds is False]
     rendered = [verdict for verdict in verdicts if verdict.holds]
-    if against or rendered:
-        return (against or rendered[-1:])[0]
+    if against:
+        return against[0]
+    if rendered:
+        return next((one for one in reversed(rendered) if one.changed), rendered[-1])
     reasons = dict.fromkeys(verdict.reason for verdict in reversed(verdicts))
-    return Verdict(None, "; ".join(reasons))
+    handed_on = any(verdict.handed_on for verdict in verdicts)
+    return Verdict(None, "; ".join(reasons), handed_on=handed_on)
 
 
 def sink_of(expectation: Expectation) -> Sink:

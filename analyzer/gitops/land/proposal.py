@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,13 +19,18 @@ from analyzer.gitops.land.diff import Author, mail_series, unified_diff
 from analyzer.gitops.land.outcome import ChangePlan, Edited
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.resources import ROWS
+from analyzer.kinds import kind_of
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef, slug
 
 Grouping = Literal["application", "workload", "namespace", "team", "all"]
 Direction = Literal["increase", "decrease", "mixed"]
 _LABELS = {"cpu_request": "cpu", "memory_request": "memory"}
-_WAYS: Mapping[Direction, str] = {"increase": " up", "decrease": " down", "mixed": ""}
+_WAYS: Mapping[Direction, str] = {
+    "increase": " up",
+    "decrease": " down",
+    "mixed": " up and down",
+}
 _MOST_QUERIED = 3
 _MOST_REASONED = 5
 _HASH = "<!-- rightsize:{digest} -->"
@@ -45,6 +50,8 @@ class Evidence:
     queries: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     """A plain sentence for every amount that changes."""
+    harm: str = ""
+    """What the last change of it was followed by, where that was harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +157,25 @@ def direction_of(changes: Iterable[Edited]) -> Direction:
     """
     found: set[Direction] = set()
     for edited in changes:
-        before, after = edited.before.effective(), edited.after.effective()
-        for row in ROWS:
-            name, old, new = row.attribute, row.of(before), row.of(after)
-            if old is not None and new is not None and old != new:
-                found.add("increase" if new > old else "decrease")
-            elif (old is None) != (new is None):
-                # A limit that goes is more room; a request that comes is a bigger claim.
-                gone = new is None
-                found.add("increase" if gone == name.endswith("limit") else "decrease")
+        found |= _directions(edited, [row.attribute for row in ROWS])
     return found.pop() if len(found) == 1 else "mixed"
+
+
+def _directions(edited: Edited, targets: Collection[str]) -> set[Direction]:
+    """Which ways the amounts of `targets` go."""
+    before, after = edited.before.effective(), edited.after.effective()
+    found: set[Direction] = set()
+    for row in ROWS:
+        name, old, new = row.attribute, row.of(before), row.of(after)
+        if name not in targets:
+            continue
+        if old is not None and new is not None and old != new:
+            found.add("increase" if new > old else "decrease")
+        elif (old is None) != (new is None):
+            # A limit that goes is more room; a request that comes is a bigger claim.
+            gone = new is None
+            found.add("increase" if gone == name.endswith("limit") else "decrease")
+    return found
 
 
 def mails(
@@ -281,7 +297,7 @@ def title_text(changes: Sequence[Edited], group: Sequence[str] = ()) -> str:
     if len(changes) == 1 and 1 <= len(steps) <= 2:
         return f"fix(resources): {application} {', '.join(steps)}"
     if len(changes) == 1:
-        return f"fix(resources): {application} cpu and memory{way}"
+        return f"fix(resources): {application} {_resource_ways(first)}"
     return f"fix(resources): {application}, {len(changes)} containers{way}"
 
 
@@ -298,6 +314,19 @@ def _steps(edited: Edited) -> list[str]:
     return steps
 
 
+def _resource_ways(edited: Edited) -> str:
+    """``cpu and memory down``, ``cpu up, memory down``: which way each resource goes."""
+    ways = {}
+    for resource in ("cpu", "memory"):
+        targets = [row.attribute for row in ROWS if row.attribute.startswith(resource)]
+        found = _directions(edited, targets)
+        if found:
+            ways[resource] = _WAYS[found.pop() if len(found) == 1 else "mixed"]
+    if len(set(ways.values())) == 1:
+        return " and ".join(ways) + next(iter(ways.values()))
+    return ", ".join(f"{resource}{way}" for resource, way in ways.items())
+
+
 def _shown(amount: Cpu | Memory | None) -> str:
     return "none" if amount is None else str(amount)
 
@@ -309,10 +338,11 @@ def body_text(changes: Sequence[Edited], review: Review, digest: str) -> str:
     """The description of a proposal, in Markdown: why and what first, the rest folded."""
     record = markdown(review.record) if review.record else ""
     sections = [
+        _harm(changes, review.evidence),
         _reasons(changes, review.evidence),
         _table(changes),
         _together(changes),
-        _consequences(),
+        _consequences(changes),
         _folded("What it rests on", _evidence(changes, review.evidence)),
         _folded("What this policy would have done before", record),
         _folded("See for yourself", _queries(changes, review.evidence)),
@@ -326,6 +356,17 @@ def _folded(heading: str, text: str) -> str:
     if not text:
         return ""
     return f"<details><summary>{heading}</summary>\n\n{text}\n\n</details>"
+
+
+def _harm(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
+    """What earlier changes were followed by; that this answers it is why it comes first."""
+    lines = [
+        f"**{markdown(str(change.ref))} {markdown(found.harm)}.** This answers it; reverting that "
+        "change would too."
+        for change in changes
+        if (found := evidence.get(change.ref)) is not None and found.harm
+    ]
+    return "\n\n".join(lines)
 
 
 def _reasons(changes: Sequence[Edited], evidence: Mapping[ContainerRef, Evidence]) -> str:
@@ -374,8 +415,8 @@ def _together(changes: Sequence[Edited]) -> str:
     """What the same commit writes beside the amounts; merged without it they would be wrong."""
     besides = dict.fromkeys(one for change in changes for one in change.besides)
     lines = [
-        f"- {markdown(one.title)}: {markdown(one.before)} → **{markdown(str(one.value))}** "
-        f"({code(one.where)})"
+        f"- {markdown(one.title)}: {markdown(one.before + one.unit)} → "
+        f"**{markdown(f'{one.value}{one.unit}')}** ({code(one.where)})"
         for one in besides
     ]
     return "\n".join(
@@ -430,11 +471,27 @@ def _proofs(changes: Sequence[Edited]) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
-def _consequences() -> str:
-    return (
-        "**Merging restarts the pods** of these workloads, one rollout each. "
-        "To roll back, revert the merge commit: nothing else was changed."
-    )
+def _consequences(changes: Sequence[Edited]) -> str:
+    """What merging does to the pods that run, by kind of workload, and the way back."""
+    fates = _fates(changes)
+    back = "To roll back, revert the merge commit: nothing else was changed."
+    if len(fates) == 1:
+        (fate,) = fates
+        each = "" if len(fates[fate]) == 1 else f" in each of {len(fates[fate])} workloads"
+        return f"**Once it is merged{each}, {markdown(fate)}.** {back}"
+    lines = [f"- {markdown(', '.join(names))}: {markdown(fate)}" for fate, names in fates.items()]
+    return "\n".join(["**Once it is merged:**", "", *lines, "", back])
+
+
+def _fates(changes: Sequence[Edited]) -> dict[str, list[str]]:
+    """What happens to the pods that run, with the workloads that it happens to."""
+    found: dict[str, list[str]] = {}
+    for workload in dict.fromkeys(change.ref.workload_ref for change in changes):
+        kind = kind_of(workload.kind)
+        fate = kind.on_change if kind is not None else "its pods start anew"
+        name = f"{workload.namespace}/{workload.kind}/{workload.name}"
+        found.setdefault(fate, []).append(name)
+    return found
 
 
 def commit_body(proposal: Proposal) -> str:
@@ -442,10 +499,14 @@ def commit_body(proposal: Proposal) -> str:
     lines = []
     for change in proposal.changes:
         lines.append(f"{one_line(str(change.ref))}: {', '.join(_steps(change)) or 'written out'}")
-        lines += [f"  {one_line(f'{b.title}: {b.before} -> {b.value}')}" for b in change.besides]
+        lines += [
+            f"  {one_line(f'{one.title}: {one.before}{one.unit} -> {one.value}{one.unit}')}"
+            for one in change.besides
+        ]
         why = proposal.reasons.get(change.ref, ())
         lines += [f"  {one_line(s)}" for s in (*why, change.proof.text, change.proof.rendering)]
-    return "\n".join([*lines, "", "Merging restarts the pods. To roll back, revert this commit."])
+    fates = ", or ".join(_fates(proposal.changes))
+    return "\n".join([*lines, "", f"Once merged, {fates}. To roll back, revert this commit."])
 
 
 def slug_of(title: str) -> str:

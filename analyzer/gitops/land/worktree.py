@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -20,9 +20,9 @@ from analyzer.gitops.reach.repository import inside
 _SHA256 = 64
 """Characters of a name in a repository that names by SHA-256."""
 _TIMEOUT = 60.0
-_NETWORK_TIMEOUT = 900.0
-"""As long a clone, a fetch or a push may take."""
-_NETWORK = frozenset({"clone", "fetch", "push"})
+"""Seconds for what asks nobody else."""
+NETWORK_TIMEOUT = 900.0
+"""Seconds for a clone, a fetch or a push, where nothing else is said."""
 _SAFE = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),
@@ -350,16 +350,19 @@ def _identity(author: Author) -> dict[str, str]:
 
 
 def git(
-    root: Path, *arguments: str, extra: Mapping[str, str] | None = None, given: str = ""
+    root: Path,
+    *arguments: str,
+    extra: Mapping[str, str] | None = None,
+    given: str = "",
+    limit: float = _TIMEOUT,
 ) -> str:
-    """What git prints when run in `root`, with `given` on its standard input.
+    """What git prints when run in `root` for at most `limit` seconds, with `given` on its input.
 
     No hook of the repository runs. Raises `GitOpsError` with the end of what git complained about.
     """
     program = shutil.which("git")
     if program is None:
         raise GitOpsError("git is needed for this and was not found on PATH; install it")
-    limit = _NETWORK_TIMEOUT if arguments[0] in _NETWORK else _TIMEOUT
     try:
         done = subprocess.run(
             [program, *_SAFE, *arguments],
@@ -371,7 +374,8 @@ def git(
             check=False,
         )
     except subprocess.TimeoutExpired as err:
-        raise GitOpsError(f"git {arguments[0]} did not finish in {limit:.0f} s") from err
+        more = "" if limit == _TIMEOUT else "; git.time_limit gives it longer"
+        raise GitOpsError(f"git {arguments[0]} did not finish in {limit:.0f} s{more}") from err
     if done.returncode != 0:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
         raise GitOpsError(f"git {arguments[0]} failed in {root}: {_reason(said)}")
@@ -410,6 +414,11 @@ _REFUSED = (
         "the token is refused, may not do this, or is missing; renew it, and name its file in "
         "forge.token_file",
     ),
+    (
+        r"detected dubious ownership",
+        "the checkout belongs to another user, so git leaves it alone; allow it with "
+        "`git config --global --add safe.directory`, and its folder behind that",
+    ),
     (r"Could not resolve host", "the name of the host leads nowhere; check the address"),
 )
 """What git and ssh say of being refused, and what there is to do."""
@@ -424,7 +433,11 @@ def _reason(said: str) -> str:
 
 
 def clone(
-    url: str, revision: str | None, folder: Path, variables: Mapping[str, str] | None = None
+    url: str,
+    revision: str | None,
+    folder: Path,
+    variables: Mapping[str, str] | None = None,
+    limit: float = NETWORK_TIMEOUT,
 ) -> Path:
     """Clone `url` at `revision` into `folder`, which must not exist; the folder.
 
@@ -455,6 +468,7 @@ def clone(
         url,
         folder.name,
         extra={**allowed, **(variables or {})},
+        limit=limit,
     )
     if revision is not None:
         git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
@@ -467,59 +481,6 @@ def _commit_of(root: Path, revision: str) -> str:
         with contextlib.suppress(GitOpsError):
             return git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
     raise GitOpsError(f"the repository has no branch, tag or commit {revision!r}")
-
-
-@contextlib.contextmanager
-def snapshot(root: Path, revision: str) -> Iterator[Path]:
-    """The files of `revision` of the checkout at `root`, in a folder that is then gone.
-
-    The checkout stays as it is, its settings and filters have no say, and where `root` lies below
-    the top of its repository so does the folder. Raises `GitOpsError` where it has no such commit.
-    """
-    commit = commit_of(root, revision)
-    below = git(root, "rev-parse", "--show-prefix").strip()
-    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
-        top = Path(folder)
-        _borrow(root, top)
-        git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
-        # Of a blob that is not at hand git complains, and goes on.
-        if git(top, "ls-files", "--deleted", "-z"):
-            raise GitOpsError(
-                f"{root}: is a partial clone that lacks files of {revision[:80]!r}; "
-                "clone it without a filter"
-            )
-        yield top / below
-
-
-@contextlib.contextmanager
-def shadow(root: Path) -> Iterator[Path]:
-    """A stand-in for the checkout at `root` that is then gone: its commits, settings and remotes.
-
-    What is fetched or written there leaves no trace in the checkout. It has no files.
-    """
-    below = git(root, "rev-parse", "--show-prefix").strip()
-    head = commit_of(root, "HEAD")
-    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
-        top = Path(folder)
-        _borrow(root, top)
-        git(top, "config", "include.path", str(_git_path(root, "config")))
-        cut = _git_path(root, "shallow")
-        if cut.is_file():
-            shutil.copy(cut, top / ".git" / "shallow")
-        git(top, "update-ref", "--no-deref", "HEAD", head)
-        (top / below).mkdir(parents=True, exist_ok=True)
-        yield top / below
-
-
-def _borrow(root: Path, top: Path) -> None:
-    """Make a repository at `top` that has the objects of the one around `root`."""
-    git(top, "init", "--quiet")
-    borrowed = top / ".git" / "objects" / "info" / "alternates"
-    borrowed.write_text(f"{_git_path(root, 'objects')}\n", encoding="utf-8")
-
-
-def _git_path(root: Path, name: str) -> Path:
-    return (root / git(root, "rev-parse", "--git-path", name).strip()).resolve()
 
 
 def commit_of(root: Path, revision: str) -> str:

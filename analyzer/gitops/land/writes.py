@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from analyzer.gitops.index.place import Expectation
 from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.edit import set_values
-from analyzer.gitops.text.resources import FIELDS, Amount, Field
-from analyzer.gitops.text.spelling import Value, says
+from analyzer.gitops.text.patch_list import Entry, append_patches
+from analyzer.gitops.text.resources import BY_FIELD, FIELDS, Amount, Field
+from analyzer.gitops.text.spelling import Value, says, spell
 from analyzer.gitops.text.tree import Path
+
+
+@dataclass(frozen=True, slots=True)
+class NewPatch:
+    """A patch that a cluster gets of its own: the list it goes into, and the object it is for.
+
+    `path` leads to the object's `resources` or, with a `container`, to the list that it is in.
+    """
+
+    patches: Address
+    version: str
+    kind: str
+    name: str
+    path: tuple[str, ...]
+    container: str | None = None
+
+    def leaf(self, found: Field) -> Address:
+        """A name for where an amount will stand; no text has anything there yet."""
+        named = () if self.container is None else (self.container, "resources")
+        keys = (*self.path, *named, *BY_FIELD[found].path)
+        return self.patches.below(f"{self.kind}/{self.name}", *keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Where an amount is stated for others as well, when it is written for its own cluster alone.
+
+    `why` is what the others have against an edit there, and `fed` are the containers that it
+    decides for where it is written. Without a `patch` it goes into one that is there.
+    """
+
+    shared: tuple[str, Address]
+    why: str
+    fed: tuple[Expectation, ...] = field(compare=False, repr=False)
+    patch: NewPatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +61,12 @@ class Write:
     address: Address
     amount: Amount | None
     exact: bool = False
+    apart: Apart | None = None
+
+    @property
+    def patch(self) -> NewPatch | None:
+        """The new patch that it goes into; None where its text is there already."""
+        return None if self.apart is None else self.apart.patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +88,8 @@ class Beside:
     routes: tuple[Route, ...] = field(hash=False)
     along: str = "request"
     """Of the amounts that it is written with, the one that it belongs to."""
+    unit: str = ""
+    """What stands behind its amounts where people read them."""
 
     @property
     def settled(self) -> bool:
@@ -62,11 +108,14 @@ def written(
     """The files that `writes` and `besides` touch, with these made and nothing else changed.
 
     Amounts are written in the order of their addresses, so that the same set of them always gives
-    the same texts. Raises `EditRefusedError` and `YamlError` as `set_values` does.
+    the same texts; new patches come last. Raises `EditRefusedError` and `YamlError` as
+    `set_values` does.
     """
+    made = list(writes)
     by_file: dict[str, dict[Address, Write]] = {}
-    for write in writes:
-        by_file.setdefault(write.file, {})[write.address] = write
+    for write in made:
+        if write.patch is None:
+            by_file.setdefault(write.file, {})[write.address] = write
     texts: dict[str, str] = {}
     for file, found in by_file.items():
         ordered = sorted(found.values(), key=_order)
@@ -75,8 +124,47 @@ def written(
     for one in sorted(besides, key=lambda beside: (beside.file, str(beside.address))):
         text = texts.get(one.file, files[one.file])
         texts[one.file] = set_values(text, [(one.address, one.value)])
+    for (file, patches), entries in new_entries(made).items():
+        texts[file] = append_patches(texts.get(file, files[file]), patches, entries)
     return texts
 
 
 def _order(write: Write) -> tuple[str, int]:
     return str(write.address).removesuffix(f".{write.field}"), FIELDS.index(write.field)
+
+
+def new_entries(writes: Iterable[Write]) -> dict[tuple[str, Address], Sequence[Entry]]:
+    """The patches that `writes` add, by file and list: one for each object, in order of names."""
+    lists: dict[tuple[str, Address], dict[tuple[str, str], dict[str, Any]]] = {}
+    for write in sorted(writes, key=_order):
+        patch = write.patch
+        if patch is not None:
+            bodies = lists.setdefault((write.file, patch.patches), {})
+            head = {
+                "apiVersion": patch.version,
+                "kind": patch.kind,
+                "metadata": {"name": patch.name},
+            }
+            _state(bodies.setdefault((patch.kind, patch.name), head), patch, write)
+    return {
+        key: [Entry(kind, name, body) for (kind, name), body in bodies.items()]
+        for key, bodies in lists.items()
+    }
+
+
+def _state(body: dict[str, Any], patch: NewPatch, write: Write) -> None:
+    """Put an amount into the body of a patch; None takes away what stands below."""
+    scope = body
+    way = patch.path if patch.container is None else patch.path[:-1]
+    for key in way:
+        scope = scope.setdefault(key, {})
+    if patch.container is not None:
+        listed = scope.setdefault(patch.path[-1], [])
+        named = next((each for each in listed if each["name"] == patch.container), None)
+        if named is None:
+            named = {"name": patch.container, "resources": {}}
+            listed.append(named)
+        scope = named["resources"]
+    group, resource = map(str, BY_FIELD[write.field].path)
+    amount = None if write.amount is None else spell(write.amount)
+    scope.setdefault(group, {})[resource] = amount

@@ -89,6 +89,15 @@ class Release:
         stronger = self.values[names.index((file, address)) + 1 :]
         return any(node.at(*self.prefix, *path) is not None for _, _, node in stronger)
 
+    def last_word(self, path: Path) -> tuple[str, Address, str] | None:
+        """Where the text at `path` is stated that counts: file, address, what it says; or None."""
+        full = (*self.prefix, *path)
+        for file, address, node in reversed(self.values):
+            text = node.text(*full)
+            if text is not None:
+                return file, address.below(*full), text
+        return None
+
     def locate(self, path: Path) -> tuple[str, Address, bool] | None:
         """Where `path` has the last word: file, address and whether it is there already.
 

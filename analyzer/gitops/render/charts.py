@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,45 @@ class Chart:
     name: str
     version: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """What a chart depends on: its entry, the chart's own defaults, and the chart if at hand."""
+
+    entry: Mapping[str, object]
+    defaults: Mapping[str, object]
+    chart: Chart | None
+
+    @property
+    def name(self) -> str:
+        """As it is called in the list of dependencies."""
+        return str(self.entry.get("name"))
+
+    def is_off(self, values: Mapping[str, object]) -> bool:
+        """Whether helm would leave it out: the first condition that says something, else its tags.
+
+        Helm lets any one tag that is on decide, and takes what nothing speaks of.
+        """
+        conditions = str(self.entry.get("condition") or "").split(",")
+        told = [self._flag(values, name.strip().split(".")) for name in conditions if name.strip()]
+        decided = next((flag for flag in told if flag is not None), None)
+        if decided is not None:
+            return not decided
+        listed = self.entry.get("tags")
+        tags = listed if isinstance(listed, list) else []
+        flags = [self._flag(values, ["tags", str(tag)]) for tag in tags]
+        return any(flag is False for flag in flags) and not any(flags)
+
+    def _flag(self, values: Mapping[str, object], path: Sequence[str]) -> bool | None:
+        """What the values say at a path, else the chart's defaults; None for nothing."""
+        for source in (values, self.defaults):
+            found: object = source
+            for key in path:
+                found = found.get(key) if isinstance(found, Mapping) else None
+            if isinstance(found, bool):
+                return found
+        return None
 
 
 def charts_in(folders: Iterable[Path]) -> list[Chart]:

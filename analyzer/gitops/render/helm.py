@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from analyzer.gitops.reach.objects import Object
-from analyzer.gitops.reach.release import Release
-from analyzer.gitops.render.charts import Chart, find_chart, unpacked
+from analyzer.gitops.reach.release import Release, mapping_of
+from analyzer.gitops.render.charts import Chart, Dependency, find_chart, unpacked
 from analyzer.gitops.render.post_renderer import PostRenderer
 from analyzer.gitops.render.program import as_json, helm_version, run
 from analyzer.gitops.render.rendering import Rendering, Sink, read_rendering
 from analyzer.gitops.text.address import dotted
-from analyzer.gitops.text.tree import Node, parse, walk
+from analyzer.gitops.text.tree import Node, YamlError, parse, walk
 from analyzer.gitops.text.tree import Path as KeyPath
 
 _RESOURCES = re.compile(r"\w*[rR]esources")
@@ -43,7 +43,8 @@ class Helm:
         self._post_renderer = PostRenderer(kubectl)
         self._charts = charts
         self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
-        self._prepared: dict[Path, Path] = {}
+        self._prepared: dict[tuple[Path, tuple[str, ...]], Path] = {}
+        self._depends: dict[Path, list[Dependency]] = {}
         self.program = helm_version(helm)
 
     def chart(self, name: str, version: str | None) -> Chart | None:
@@ -75,7 +76,7 @@ class Helm:
             home = Path(folder)
             file = home / "values.json"
             file.write_text(as_json(_renderable(values)), "utf-8")
-            command = [str(self._helm), "template", release, str(self._prepare(chart))]
+            command = [str(self._helm), "template", release, str(self._prepare(chart, values))]
             command += ["--namespace", namespace, "--values", str(file)]
             command += ["--skip-schema-validation", "--skip-tests", "--include-crds=false"]
             command += [part for api in _APIS for part in ("--api-versions", api)]
@@ -84,33 +85,52 @@ class Helm:
             installed = tuple(item for item in found.objects if not _is_for_removal(item))
             return replace(found, objects=installed)
 
-    def _prepare(self, chart: Chart) -> Path:
-        """The chart's path, as a copy with its dependencies where these lie beside it."""
-        if chart.path not in self._prepared:
-            self._prepared[chart.path] = self._with_dependencies(chart)
-        return self._prepared[chart.path]
+    def _prepare(self, chart: Chart, values: Mapping[str, object]) -> Path:
+        """The chart's path, as a copy with its dependencies where these lie beside it.
 
-    def _with_dependencies(self, chart: Chart) -> Path:
+        Dependencies that the values switch off need not be at hand.
+        """
         if chart.path.is_file():
             return chart.path
-        root = parse((chart.path / "Chart.yaml").read_text("utf-8"))[0].root
-        missing = [
-            find_chart(self._charts, entry.text("name") or "", entry.text("version"))
-            for entry in root.sequence("dependencies")
-            if not _vendored(chart.path, entry.text("name") or "")
-        ]
+        missing = [each for each in self._dependencies(chart) if each.chart is None]
+        off = tuple(each.name for each in missing if each.is_off(values))
+        key = (chart.path, off)
+        if key not in self._prepared:
+            self._prepared[key] = self._with_dependencies(chart, off)
+        return self._prepared[key]
+
+    def _dependencies(self, chart: Chart) -> list[Dependency]:
+        """What the chart depends on and does not contain."""
+        if chart.path not in self._depends:
+            about = _mapping_in(chart.path / "Chart.yaml")
+            entries = [
+                (entry, find_chart(self._charts, str(entry.get("name")), _text(entry, "version")))
+                for entry in _entries(about.get("dependencies"))
+                if not _vendored(chart.path, str(entry.get("name")))
+            ]
+            whole = all(found is not None for _, found in entries)
+            defaults = {} if whole else _mapping_in(chart.path / "values.yaml")
+            self._depends[chart.path] = [Dependency(e, defaults, found) for e, found in entries]
+        return self._depends[chart.path]
+
+    def _with_dependencies(self, chart: Chart, off: Sequence[str]) -> Path:
         target = Path(self._folder.name) / f"{len(self._prepared)}" / chart.name
         shutil.copytree(chart.path, target, ignore=_symbolic_links)
         (target / "Chart.lock").unlink(missing_ok=True)
         (target / "charts").mkdir(exist_ok=True)
-        for dependency in missing:
-            if dependency is None:
+        for dependency in self._dependencies(chart):
+            found = dependency.chart
+            if found is None:
                 continue
-            below = target / "charts" / dependency.path.name
-            if dependency.path.is_file():
-                shutil.copyfile(dependency.path, below)
+            below = target / "charts" / found.path.name
+            if found.path.is_file():
+                shutil.copyfile(found.path, below)
             else:
-                shutil.copytree(dependency.path, below, ignore=_symbolic_links)
+                shutil.copytree(found.path, below, ignore=_symbolic_links, dirs_exist_ok=True)
+        if off:
+            about = _mapping_in(target / "Chart.yaml")
+            kept = [e for e in _entries(about.get("dependencies")) if e.get("name") not in off]
+            (target / "Chart.yaml").write_text(as_json({**about, "dependencies": kept}), "utf-8")
         return target
 
     def sentinels(
@@ -190,6 +210,24 @@ def _symbolic_links(folder: str, names: list[str]) -> list[str]:
 def _vendored(chart: Path, name: str) -> bool:
     folder = chart / "charts"
     return (folder / name).is_dir() or any(folder.glob(f"{name}-*.tgz"))
+
+
+def _mapping_in(file: Path) -> dict[str, object]:
+    """The first document of a file as plain values; empty where helm will say what is wrong."""
+    try:
+        documents = parse(file.read_text("utf-8", "replace")) if file.is_file() else ()
+        return mapping_of(documents[0].root) if documents else {}
+    except YamlError:
+        return {}
+
+
+def _entries(value: object) -> list[dict[str, object]]:
+    listed = value if isinstance(value, list) else []
+    return [entry for entry in listed if isinstance(entry, dict)]
+
+
+def _text(entry: Mapping[str, object], key: str) -> str | None:
+    return None if entry.get(key) is None else str(entry[key])
 
 
 def _default_keys(folder: Path, prefix: KeyPath) -> Iterator[KeyPath]:

@@ -87,7 +87,8 @@ class Kustomize:
             texts[file] = self._local(file, texts[file])
         self._write(texts)
         try:
-            where = self._overlaid(folder, added) if added else self._copy / folder
+            whole = not added and self._repository.kustomization(folder) is not None
+            where = self._copy / folder if whole else self._overlaid(folder, added)
             return self._run(where)
         finally:
             self._write({file: self._texts[file] for file in texts if file in self._texts})

@@ -85,6 +85,12 @@ class Node:
         return self.target if self.target is not None else self
 
     @property
+    def name(self) -> str | None:
+        """What a key is called, also where it is an alias; None where it is no scalar."""
+        found = self.resolved
+        return found.value if found.kind == "scalar" else None
+
+    @property
     def is_null(self) -> bool:
         """Whether this is YAML's null, written or left out."""
         return self.kind == "scalar" and self.style is None and self.value in _NULLS
@@ -96,11 +102,7 @@ class Node:
 
     def pairs(self, key: Key) -> list[tuple[Node, Node]]:
         """Every own entry under `key`: none, one, or more where the file repeats it."""
-        return [
-            pair
-            for pair in self.entries
-            if pair[0].kind == "scalar" and pair[0].value == key and not pair[0].is_merge
-        ]
+        return [pair for pair in self.entries if pair[0].name == key and not pair[0].is_merge]
 
     def child(self, key: Key) -> Node | None:
         """What a reader finds under `key`, through aliases and merge keys; None without it.
@@ -164,7 +166,11 @@ class Node:
             return []
         found: dict[str, Node] = {}
         for layer in node.layers():
-            own = {key.value: value.resolved for key, value in layer.entries if not key.is_merge}
+            own = {
+                key.resolved.value: value.resolved
+                for key, value in layer.entries
+                if not key.is_merge
+            }
             found = {**found, **{key: value for key, value in own.items() if key not in found}}
         return list(found.items())
 
@@ -358,7 +364,7 @@ def walk(node: Node) -> Iterator[tuple[Path, Node]]:
         yield path, current
         if current.kind == "mapping":
             stack.extend(
-                ((*path, key.value if key.kind == "scalar" else f"?{number}"), value)
+                ((*path, f"?{number}" if key.name is None else key.name), value)
                 for number, (key, value) in reversed(list(enumerate(current.entries)))
             )
         elif current.kind == "sequence":

@@ -175,7 +175,7 @@ def _keys(path: Path, node: Node, passed: set[Path]) -> Signature:
     return tuple(
         (key.kind, key.value, key.style, key.anchor, key.tag)
         for key, _ in node.entries
-        if (*path, key.value) not in passed
+        if (*path, key.name or "") not in passed
     )
 
 

@@ -6,7 +6,7 @@ or the editor, so that a fault of theirs cannot hide itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -41,13 +41,16 @@ def _scalars(text: str) -> Iterator[tuple[tuple[int, _Path], str]]:
     """Every scalar value of a stream, with the number of its document and its path."""
     document = -1
     stack: list[_Level] = []
+    anchors: dict[str, str] = {}
     for event in yaml.parse(text, _LOADER):
         if isinstance(event, yaml.DocumentStartEvent):
             document += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             stack.pop()
         elif isinstance(event, yaml.NodeEvent):
-            is_key = bool(stack) and stack[-1].take(event)
+            if isinstance(event, yaml.ScalarEvent) and event.anchor is not None:
+                anchors[event.anchor] = event.value
+            is_key = bool(stack) and stack[-1].take(event, anchors)
             if isinstance(event, yaml.ScalarEvent) and not is_key:
                 yield (document, tuple(level.key for level in stack)), event.value
             if isinstance(event, yaml.CollectionStartEvent):
@@ -62,13 +65,15 @@ class _Level:
         self._mapping = mapping
         self._expects_key = mapping
 
-    def take(self, event: Any) -> bool:
+    def take(self, event: Any, anchors: Mapping[str, str]) -> bool:
         """Step on to the node that `event` begins; whether it is a key."""
         if not self._mapping:
             self.key = int(str(self.key)) + 1
             return False
         is_key, self._expects_key = self._expects_key, not self._expects_key
         if is_key:
+            named = isinstance(event, yaml.ScalarEvent)
+            told = event.value if named else anchors.get(event.anchor)
             # A key that is no scalar has no name that a path could hold.
-            self.key = event.value if isinstance(event, yaml.ScalarEvent) else object()
+            self.key = object() if told is None else told
         return is_key

@@ -79,7 +79,9 @@ def _days_before(
     known: Callable[[datetime], bool],
 ) -> Grid | None:
     """The whole UTC days from about the oldest that the server knows up to what is known."""
-    series = f"count({selector(dialect.memory_series, dialect.usage)})"
+    # How far back the server reaches is the same for every part of the cluster.
+    anyone = [matcher for matcher in dialect.usage if matcher.label != "namespace"]
+    series = f"count({selector(dialect.memory_series, anyone)})"
     stop = _midnight(grid.start)
     while grid.end - stop < timedelta(days=max(depths)) and known(stop - DAY):
         stop -= DAY

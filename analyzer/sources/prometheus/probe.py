@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.errors import SourceError
@@ -31,6 +31,14 @@ CPU_RULES = (
 )
 MEMORY_RULE = "node_namespace_pod_container:container_memory_working_set_bytes"
 _OLD_REQUESTS = "kube_pod_container_resource_requests_memory_bytes"
+_NAMESPACED = (
+    "kube_pod_owner",
+    "kube_pod_info",
+    "kube_resourcequota",
+    "kube_limitrange",
+    "kube_poddisruptionbudget_status_current_healthy",
+)
+"""Series that tell of a namespace in which nothing may run."""
 DEFAULT_STEP = timedelta(minutes=5)
 _REAL = (Matcher("container", "!=", ""), Matcher("container", "!=", "POD"))
 _UNNAMED = (Matcher("container", "=", ""), Matcher("pod", "!=", ""), Matcher("image", "!=", ""))
@@ -91,6 +99,27 @@ class Dialect:
         """Working set of each series in bytes, the largest within a step."""
         series = selector(self.memory_series, (*self.usage, *more))
         return over("max_over_time", series, left_open(max(step, 2 * self.interval)))
+
+
+def find_namespaces(
+    connection: Connection, dialect: Dialect, start: datetime, end: datetime
+) -> frozenset[str]:
+    """Every namespace of which anything is told between `start` and `end`, usage or not."""
+    asked = (selector(dialect.cpu_series, dialect.usage), any_of(_NAMESPACED, dialect.state))
+    times = start.timestamp(), end.timestamp()
+    found = (connection.label_values("namespace", series, *times) for series in asked)
+    return frozenset(name for names in found for name in names)
+
+
+def within(dialect: Dialect, namespaces: Collection[str]) -> Dialect:
+    """`dialect` for these `namespaces` alone."""
+    only = one_of("namespace", namespaces)
+    return replace(
+        dialect,
+        usage=(*dialect.usage, only),
+        state=(*dialect.state, only),
+        namespaces={name: dialect.namespaces.get(name, 1) for name in sorted(namespaces)},
+    )
 
 
 def common_matchers(settings: PrometheusSettings, cluster: str | None) -> Matchers:

@@ -148,7 +148,7 @@ def read_budgets(connection: Connection, dialect: Dialect, facts: Facts) -> None
 
 
 def describe_nodes(connection: Connection, dialect: Dialect, facts: Facts) -> None:
-    """The taints of the nodes, and which are cordoned.
+    """The roles and taints of the nodes, and which are cordoned.
 
     Without a single taint nobody can tell none from unexported, so that nothing is said of any.
     """
@@ -163,6 +163,11 @@ def describe_nodes(connection: Connection, dialect: Dialect, facts: Facts) -> No
     for name, _, value in latest("kube_node_spec_unschedulable"):
         if name in nodes and value == 1:
             nodes[name]["unschedulable"] = True
+    for name, labels, _ in latest("kube_node_role"):
+        roles = nodes[name].setdefault("roles", []) if name in nodes else []
+        if labels.get("role") and labels["role"] not in roles:
+            roles.append(labels["role"])
+            roles.sort()
     taints: dict[str, set[str]] = {}
     for name, labels, _ in latest("kube_node_spec_taint"):
         text = "=".join(filter(None, (labels.get("key"), labels.get("value"))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ import pandas as pd
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import AnalyzerError, SourceError
 from analyzer.room import IN_MEMORY, Room
+from analyzer.shard import Shard
 from analyzer.sources.cache import RAW, Cache, closed_days, uncovered
 from analyzer.sources.days import has_arrived, join_summaries
 from analyzer.sources.examine import examine_recording
@@ -42,7 +43,7 @@ from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.node_lives import read_node_lives
 from analyzer.sources.prometheus.owners import Owners, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
-from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, probe
+from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, find_namespaces, probe, within
 from analyzer.sources.prometheus.promql import equals, over, selector
 from analyzer.sources.prometheus.ragged import Grid, Lanes, Origin, Runs, assemble, cut
 from analyzer.sources.prometheus.reader import Question, Reader
@@ -59,10 +60,15 @@ from analyzer.sources.prometheus.short_runs import correct_short_runs
 from analyzer.sources.prometheus.specs import build_specs
 from analyzer.sources.prometheus.throttling import read_throttling
 from analyzer.sources.recording.joining import join_recordings
-from analyzer.sources.recording.recording import FORMAT, cut_recording
+from analyzer.sources.recording.recording import (
+    FORMAT,
+    cut_recording,
+    from_first_sample,
+    mark,
+)
 from analyzer.sources.window import DAY, Progress, Window, silent
 from analyzer.tables import no_days
-from analyzer.usage import Meta, Recording, Usage, utc
+from analyzer.usage import Meta, Recording, Usage, no_usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
@@ -132,22 +138,41 @@ class PrometheusSource:
         ahead = check_future(connection, dialect, now) if now - end < DAY else ()
         reader = Reader(connection, self.progress)
         span = _Span(reader, dialect, self.settings, cluster, fresh.newest, window.room)
+        known = frozenset[str]()
+        if window.shard is not None:
+            known = find_namespaces(connection, dialect, grid.start, grid.end)
+            span = span.of(window.shard, known)
+        joined = self._read_span(span, grid, now)
+        told = (*dialect.notes, *fresh.warnings, *ahead)
+        meta = replace(
+            joined.meta,
+            source=self.describe(),
+            queries=(dialect.cpu(grid.step), dialect.memory(grid.step)),
+            warnings=(*told, *connection.warnings, *reader.lost),
+        )
+        if window.shard is None:
+            return from_first_sample(replace(joined, meta=meta))
+        meta = replace(meta, shard=mark(window.shard, known))
+        return replace(joined, meta=meta)
+
+    def _read_span(self, span: _Span, grid: Grid, now: datetime) -> Recording:
+        """All that there is of `grid`, and daily summaries of the time before."""
         cache = self._cache(span, grid)
-        parts = self._read_parts(span, grid, now, cache)
+        idle = span.shard is not None and not span.dialect.namespaces
+        parts = [] if idle else self._read_parts(span, grid, now, cache)
+        meta = Meta(span.cluster, grid.start, grid.end, grid.step)
+        if not parts and span.shard is not None:
+            return Recording(meta, no_usage(meta))
         if not parts:
             raise SourceError(
-                f"{connection.url}: no usage of any container from {grid.start:%Y-%m-%d %H:%M} "
-                f"to {grid.end:%Y-%m-%d %H:%M} UTC; ask for another window"
+                f"{span.reader.connection.url}: no usage of any container from "
+                f"{grid.start:%Y-%m-%d %H:%M} to {grid.end:%Y-%m-%d %H:%M} UTC; "
+                "ask for another window"
             )
         for remark in span.remarks:
             _LOG.warning("%s", remark)
         summaries = self._summaries(span, grid, cache)
-        told = (*dialect.notes, *fresh.warnings, *ahead)
-        warnings = (*told, *connection.warnings, *reader.lost)
-        queries = (dialect.cpu(grid.step), dialect.memory(grid.step))
-        meta = Meta(cluster, grid.start, grid.end, grid.step, self.describe(), queries, warnings)
-        joined = join_recordings(parts, meta, window.room)
-        return _from_first_sample(replace(joined, days=summaries))
+        return replace(join_recordings(parts, meta, span.room), days=summaries)
 
     def _summaries(self, span: _Span, grid: Grid, cache: Cache | None) -> pd.DataFrame:
         """What is known of the days before `grid`: from a look at the server, and the cache."""
@@ -178,13 +203,14 @@ class PrometheusSource:
             *self._fingerprint(span, grid.end),
             span.cluster,
             self.settings.tenant or "",
-            selector("kube_pod_owner", span.dialect.state),
+            selector("kube_pod_owner", span.asked.state),
+            *([] if span.shard is None else [f"shard {span.shard}"]),
         )
         shape = (
             str(FORMAT),
             self.describe(),
-            span.dialect.cpu(grid.step),
-            span.dialect.memory(grid.step),
+            span.asked.cpu(grid.step),
+            span.asked.memory(grid.step),
             *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
         )
         return Cache(self.settings.cache, (*cluster, *shape), cluster)
@@ -233,15 +259,6 @@ def _hopeless(findings: Sequence[Check]) -> bool:
     return any(f.status == PROBLEM for f in findings)
 
 
-def _from_first_sample(recording: Recording) -> Recording:
-    """`recording` without the whole days before its first sample: the server held nothing then."""
-    usage = recording.usage
-    empty = int(usage.first.min(initial=usage.steps)) // usage.steps_per_day * usage.steps_per_day
-    if not 0 < empty < usage.steps:
-        return recording
-    return cut_recording(recording, Window(length=(usage.steps - empty) * usage.step))
-
-
 def _keep(cache: Cache, part: Recording, days: Sequence[datetime], now: datetime) -> None:
     """Keep the whole `days` of a part, as far as they have arrived."""
     for begin in days:
@@ -266,6 +283,19 @@ class _Span:
     room: Room = IN_MEMORY
     remarks: dict[str, None] = field(default_factory=dict)
     """What is worth saying and leaves the data whole."""
+    shard: Shard | None = None
+    whole: Dialect | None = None
+    """The dialect of the whole cluster, where `dialect` is that of a shard."""
+
+    @property
+    def asked(self) -> Dialect:
+        """What tells one way of asking from another, also as namespaces come and go."""
+        return self.whole or self.dialect
+
+    def of(self, shard: Shard, known: Collection[str]) -> _Span:
+        """The same for those of the `known` namespaces that `shard` owns."""
+        own = within(self.dialect, [name for name in known if shard.owns(name)])
+        return replace(self, dialect=own, shard=shard, whole=self.dialect)
 
     def read(self, grid: Grid) -> Recording | None:
         """Everything about `grid`; None where no usage is left of that time."""

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from analyzer.errors import RecordingError
 from analyzer.kinds import DEPLOYMENT
+from analyzer.parquet import is_refusal, read_parquet
 from analyzer.sources.window import DAY
 from analyzer.spec import read_hpa
 from analyzer.tables import (
@@ -195,10 +196,12 @@ def _read(path: Path) -> pd.DataFrame:
         raise RecordingError(f"there is no table {path}; give a CSV or Parquet file")
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            return read_parquet(path)
         _refuse_twins(path)
         return pd.read_csv(path, encoding="utf-8")
     except (OSError, ValueError, pa.ArrowException, UnicodeDecodeError) as error:
+        if is_refusal(error):
+            raise RecordingError(f"{path} cannot be read just now: {error}") from error
         raise RecordingError(f"{path} cannot be read as a table: {error}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Required, TypedDict
@@ -10,7 +11,8 @@ from typing import Annotated, Any, Required, TypedDict
 import msgspec
 import orjson
 
-from analyzer.errors import RecordingError
+from analyzer.errors import RecordingError, UsageError
+from analyzer.shard import Shard, ShardOf
 from analyzer.usage import MOST, Meta, utc
 
 FORMAT = 1
@@ -25,6 +27,7 @@ class _Node(TypedDict, total=False):
     gpus: _Amount
     labels: dict[str, str]
     taints: list[str]
+    roles: list[str]
     allocatable: dict[str, _Amount]
     unschedulable: bool
     first_seen: str
@@ -66,6 +69,13 @@ class _PriorityClass(TypedDict, total=False):
     value: Required[float]
 
 
+class _Shard(msgspec.Struct):
+    index: int
+    count: int
+    version: str
+    known: str
+
+
 class _File(msgspec.Struct):
     """The fields of the file; those of later versions are passed over."""
 
@@ -82,6 +92,7 @@ class _File(msgspec.Struct):
     limit_ranges: list[_LimitRange] | None = None
     budgets: list[_Budget] | None = None
     priority_classes: list[_PriorityClass] | None = None
+    shard: _Shard | None = None
 
 
 def read_meta(path: Path) -> Meta:
@@ -100,14 +111,14 @@ def read_meta(path: Path) -> Meta:
         )
     try:
         return _meta(msgspec.convert(data, _File))
-    except RecordingError as error:
+    except (RecordingError, UsageError) as error:
         raise RecordingError(f"{path}: {error}") from error
     except (ValueError, OverflowError) as error:
         raise RecordingError(f"{path} lacks or garbles a field: {error}") from error
 
 
 def _meta(file: _File) -> Meta:
-    queries = file.queries or []
+    queries, part = file.queries or [], file.shard
     return Meta(
         cluster=file.cluster,
         start=utc(datetime.fromisoformat(file.start)),
@@ -122,6 +133,9 @@ def _meta(file: _File) -> Meta:
         limit_ranges=_plain(file.limit_ranges),
         budgets=_plain(file.budgets),
         priority_classes=_plain(file.priority_classes),
+        shard=None
+        if part is None
+        else ShardOf(Shard(part.index, part.count), part.version, part.known),
     )
 
 
@@ -150,6 +164,9 @@ def write_meta(meta: Meta, path: Path) -> None:
         "priority_classes": list(meta.priority_classes),
     }
     data |= {name: rows for name, rows in rules.items() if rows}
+    if meta.shard is not None:
+        part = meta.shard
+        data["shard"] = asdict(part.shard) | {"version": part.version, "known": part.known}
     path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from analyzer import __version__
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import OutputError, RecordingError
+from analyzer.parquet import open_parquet, read_parquet, write_parquet
 from analyzer.room import IN_MEMORY, Room
+from analyzer.shard import Shard, ShardOf, digest_of
 from analyzer.sources.days import join_summaries, summarise_day
 from analyzer.sources.examine import examine_recording
 from analyzer.sources.recording.meta_file import FORMAT, read_meta, write_meta
@@ -56,9 +59,38 @@ class RecordingSource:
         recording has.
         """
         whole = load_recording(self.path, window.room)
+        if whole.meta.shard is not None:
+            raise RecordingError(
+                f"{self.path} is shard {whole.meta.shard.shard} of a cluster; put all of them "
+                "together with `rightsize merge`, and read that"
+            )
         part = cut_recording(whole, window)
         before = summarise_before(whole, part.meta.start)
-        return replace(part, days=join_summaries([*before, part.days])) if before else part
+        if before:
+            part = replace(part, days=join_summaries([*before, part.days]))
+        return part if window.shard is None else _shard_of(part, window.shard)
+
+
+def _shard_of(recording: Recording, shard: Shard) -> Recording:
+    """What of `recording` belongs to `shard`."""
+    known = {ref.namespace for ref in recording.usage.containers}
+    known |= {str(name) for table in recording.tables.values() for name in table["namespace"]}
+    part = recording.part(shard.owns)
+    return replace(part, meta=replace(part.meta, shard=mark(shard, known)))
+
+
+def mark(shard: Shard, known: Iterable[str]) -> ShardOf:
+    """What the recording of `shard` says of itself, with all namespaces that were `known`."""
+    return ShardOf(shard, __version__, digest_of(known))
+
+
+def from_first_sample(recording: Recording) -> Recording:
+    """`recording` without the whole days before its first sample: the server held nothing then."""
+    usage = recording.usage
+    empty = int(usage.first.min(initial=usage.steps)) // usage.steps_per_day * usage.steps_per_day
+    if not 0 < empty < usage.steps:
+        return recording
+    return cut_recording(recording, Window(length=(usage.steps - empty) * usage.step))
 
 
 def load_recording(path: str | os.PathLike[str], room: Room = IN_MEMORY) -> Recording:
@@ -188,7 +220,8 @@ def _derive_meta(path: Path) -> Meta:
 
 def _column(path: Path, name: str) -> pa.ChunkedArray:
     try:
-        return pq.read_table(path, columns=[name])[name]
+        with open_parquet(path) as file:
+            return file.read(columns=[name], use_threads=False)[name]
     except (OSError, pa.ArrowException, KeyError) as error:
         raise RecordingError(f"cannot read {name} of {path}: {error}") from error
 
@@ -197,10 +230,7 @@ def _read_table(path: Path) -> pd.DataFrame | None:
     if not path.exists():
         return None
     try:
-        # Not read_table: what it loads and the threads it starts cost 40 MB for small tables.
-        with pq.ParquetFile(path) as file:
-            frame: pd.DataFrame = file.read(use_threads=False).to_pandas(use_threads=False)
-        return frame
+        return read_parquet(path)
     except MemoryError:
         raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:
@@ -232,8 +262,7 @@ def _write(recording: Recording, folder: Path) -> None:
     write_usage(recording.usage, folder / "usage.parquet")
     for name, frame in recording.tables.items():
         if name in ALWAYS or not frame.empty:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+            write_parquet(frame, folder / f"{name}.parquet")
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())

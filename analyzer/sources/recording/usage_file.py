@@ -6,7 +6,6 @@ by group, so that ten thousand containers never stand in memory as rows.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analyzer.errors import RecordingError
+from analyzer.parquet import is_refusal, open_parquet, read_parquet
 from analyzer.room import IN_MEMORY, Room
 from analyzer.sources.prometheus.ragged import (
     Grid,
@@ -36,8 +36,7 @@ _KEYS = [*NAMES, "pod"]
 
 def unreadable(path: Path, error: Exception) -> RecordingError:
     """What is said of a file that could not be read: broken only where that is the file's fault."""
-    refused = getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-    if refused or type(error) is pa.ArrowException:  # by the system, such as another thread
+    if is_refusal(error):
         return RecordingError(f"{path} cannot be read just now: {error}")
     return RecordingError(f"{path} is broken: {error}; record or fetch it anew")
 
@@ -55,13 +54,13 @@ def read_usage(path: Path, meta: Meta, room: Room = IN_MEMORY) -> Usage:
         names = pq.read_schema(path).names
         _check_columns(names)
         runs: dict[str, list[Runs]] = {n: [] for n in VALUES if n in (*VALUES[:2], *names)}
-        with pq.ParquetFile(path, read_dictionary=_KEYS) as file:
+        with open_parquet(path, read_dictionary=_KEYS) as file:
             for number in range(file.num_row_groups):
                 table = file.read_row_group(number, use_threads=False)
                 for name, some in _runs(table, grid, lanes, list(runs)).items():
                     runs[name].append(some)
         if overlapping(runs["cpu_cores"]):
-            return Usage.from_frame(pq.read_table(path).to_pandas(), meta)
+            return Usage.from_frame(read_parquet(path), meta)
     except MemoryError:
         raise  # that nothing is left is no fault of the file
     except (OSError, pa.ArrowException) as error:

@@ -239,7 +239,7 @@ def test_request_and_target_change_in_one_edit(
     assert "HPA web, target of CPU" in outcome.proof.text
     (proposal,) = proposals(plan)
     assert "In the same commit" in proposal.body
-    assert "60 → **75**" in proposal.body
+    assert "60 % → **75 %**" in proposal.body
 
 
 def test_both_are_rendered(plant: Plant, tools: Tools) -> None:
@@ -347,7 +347,7 @@ def test_containers_that_share_a_target_share_its_fate(plant: Plant) -> None:
     plan = plan_changes(root, changes)
     assert all(isinstance(outcome, Edited) for outcome in plan.outcomes)
     (proposal,) = proposals(plan, split_directions=True, grouping="workload")
-    assert proposal.body.count("60 → **75**") == 1
+    assert proposal.body.count("60 % → **75 %**") == 1
 
 
 def test_what_kustomize_takes_from_elsewhere_is_found_out(plant: Plant, tools: Tools) -> None:

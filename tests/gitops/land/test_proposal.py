@@ -10,6 +10,7 @@ from analyzer.gitops.land.proposal import (
     Evidence,
     Review,
     branch_name,
+    commit_body,
     mails,
     proposals,
 )
@@ -44,7 +45,7 @@ def test_one_proposal_for_one_application(plant: Plant, flux: dict[str, str]) ->
     """Both containers of a release share a proposal, named after it."""
     (found,) = proposals(plan(plant(flux), DOWN, UP))
     assert found.branch == "rightsize/home/media--sonarr"
-    assert found.title == "fix(resources): media/sonarr, 2 containers"
+    assert found.title == "fix(resources): media/sonarr, 2 containers up and down"
     assert len(found.edits) == 1
 
 
@@ -53,7 +54,7 @@ def test_a_team_gets_one_proposal_by_label_or_file(plant: Plant, flux: dict[str,
     found = proposals(plan(plant(flux), DOWN, UP), grouping="team", team=lambda _one: "org/tv")
     (one,) = found
     assert one.branch.startswith("rightsize/home/team--org-tv-")
-    assert one.title == "fix(resources): media/sonarr, 2 containers"
+    assert one.title == "fix(resources): media/sonarr, 2 containers up and down"
     assert proposals(plan(plant(flux), DOWN), grouping="team")[0].branch == "rightsize/home/media"
     (alone,) = proposals(plan(plant(flux), DOWN, UP), grouping="workload")
     assert alone.branch == "rightsize/home/media--deployment--sonarr"
@@ -67,6 +68,58 @@ def test_a_title_without_amounts_says_up_or_down(plant: Plant, flux: dict[str, s
     limit = replace(lower, proposed=replace(lower.proposed, memory_limit=Memory.parse("1Gi")))
     (found,) = proposals(plan(plant(flux), limit))
     assert found.title == "fix(resources): media/sonarr cpu and memory down"
+
+
+def test_a_title_of_both_ways_says_which_goes_where(plant: Plant, flux: dict[str, str]) -> None:
+    """Each resource has its own; one whose request and limit part goes up and down."""
+    root, gib = plant(flux), Memory.parse("1Gi")
+    for proposed, title in (
+        (Resources(Cpu(500), None, gib, gib), "cpu up, memory down"),
+        (Resources(Cpu(500), Cpu(2000), gib, TWO), "cpu up and down, memory down"),
+    ):
+        (found,) = proposals(plan(root, replace(DOWN, proposed=proposed)))
+        assert found.title == f"fix(resources): media/sonarr {title}"
+
+
+JOB = """
+    apiVersion: batch/v1
+    kind: CronJob
+    metadata: {name: backup, namespace: media}
+    spec:
+      jobTemplate:
+        spec:
+          template:
+            spec:
+              containers:
+                - name: backup
+                  resources:
+                    requests: {memory: 1Gi}
+"""
+
+
+def test_what_merging_does_is_told_by_kind(plant: Plant, flux: dict[str, str]) -> None:
+    """A job restarts nothing: its next run takes the amounts. Of both, each is told."""
+    job = DesiredChange(
+        ContainerRef("home", "media", "CronJob", "backup", "backup"),
+        Resources(memory_request=Memory.parse("1Gi")),
+        Resources(memory_request=Memory.parse("900Mi")),
+    )
+    made = plan(plant({**flux, "jobs/backup.yaml": JOB}), DOWN, job)
+    both, *_ = proposals(made, grouping="namespace")
+    assert "- media/CronJob/backup: its next run takes it" in both.body
+    assert "- media/Deployment/sonarr: its pods are replaced one by one" in both.body
+    alone = next(one for one in proposals(made) if "backup" in one.title)
+    assert "**Once it is merged, its next run takes it.**" in alone.body
+    assert "Once merged, its next run takes it." in commit_body(alone)
+
+
+def test_what_answers_harm_says_so_first(plant: Plant, flux: dict[str, str]) -> None:
+    """Why it comes before all else, and that there is another way."""
+    one = Evidence(harm="was OOM-killed *twice* since its change of 3 Nov", reasons=("why",))
+    (found,) = proposals(plan(plant(flux), DOWN), review=Review({ref("app"): one}))
+    first, _, rest = found.body.partition("\n\n")
+    assert first.startswith("**media/Deployment/sonarr/app was OOM-killed \\*twice\\* since")
+    assert "reverting that change would too" in first and rest.startswith("- why")
 
 
 def test_the_title_of_a_single_change_says_it_all(plant: Plant, flux: dict[str, str]) -> None:
@@ -104,7 +157,7 @@ def test_the_body_holds_what_a_reviewer_needs(plant: Plant, flux: dict[str, str]
     table, _, notes = rests.partition("\n\n")
     assert [line[0] for line in table.splitlines()] == ["|", "|", "|"]
     assert notes.startswith("- media/Deployment/sonarr/app: ")
-    assert "Merging restarts the pods" in found.body
+    assert "**Once it is merged, its pods are replaced one by one.** To roll back" in found.body
     assert "roll back" in found.body
     assert digest_of(found.body) == found.digest
 

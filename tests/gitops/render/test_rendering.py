@@ -412,3 +412,43 @@ def test_an_umbrella_has_not_the_paths_of_the_chart_it_is_named_after(plant: Pla
     paths = {e.place.path for e in index_repository(root).expectations}
     assert paths
     assert all(path.startswith("cert-manager.") for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("entry", "values", "rendered"),
+    [
+        ("condition: cache.enabled", {}, True),
+        ("condition: cache.enabled", {"cache": {"enabled": True}}, False),
+        ("condition: 'cache.here,server.on'", {"server": {"on": False}}, True),
+        ("condition: 'cache.enabled,server.on'", {"server": {"on": True}}, True),
+        ("tags: [more, most]", {"tags": {"more": False}}, True),
+        ("tags: [more, most]", {"tags": {"more": False, "most": True}}, False),
+        ("condition: cache.none", {}, False),
+        ("alias: other", {}, False),
+    ],
+)
+def test_a_dependency_that_is_switched_off_need_not_be_at_hand(
+    helm: Path, plant: Plant, entry: str, values: dict[str, object], rendered: bool
+) -> None:
+    """Helm refuses a chart that lacks any; what the values leave out decides for no container."""
+    root = plant(
+        CHART
+        | {
+            "charts/small/Chart.yaml": f"""
+                apiVersion: v2
+                name: small
+                version: 1.2.3
+                dependencies:
+                  - {{name: cache, version: 1.0.0, repository: "https://x.example", {entry}}}
+                """,
+            "charts/small/values.yaml": "cache: {enabled: false}\nserver: {}\nshared: {}\n",
+        }
+    )
+    programs = Helm(helm, charts_in([root / "charts"]))
+    chart = programs.chart("small", "1.2.3")
+    assert chart is not None
+    if rendered:
+        assert len(programs.render(chart, "web", "apps", values).sinks()) == 3
+    else:
+        with pytest.raises(RenderError, match="cache"):
+            programs.render(chart, "web", "apps", values)

@@ -478,3 +478,19 @@ def test_a_mapping_with_question_marks_takes_no_entry(text: str) -> None:
     address = Address(0, ("spec", "values", "resources", "requests", "memory"))
     with pytest.raises(EditRefusedError, match="cannot be added in the way"):
         set_values(text, [(address, Memory.parse("64Mi"))])
+
+
+def test_a_key_may_be_an_alias() -> None:
+    """It is called what its anchor says; an edit below it is that key's alone."""
+    text = "name: &app web\napps:\n  *app :\n    memory: 1Gi # mine\n  other: {memory: 1Gi}\n"
+    here = Address(0, ("apps", "web", "memory"))
+    beside = Address(0, ("apps", "web", "cpu"))
+    assert said(text, [here]) == {here: "1Gi"}
+    wanted: list[Assignment] = [(here, Memory(300 * MI)), (beside, Cpu(35))]
+    after = set_values(text, wanted)
+    assert after == text.replace("1Gi # mine", "300Mi # mine").replace(
+        "    memory: 3", "    cpu: 35m\n    memory: 3"
+    )
+    assert prove_text(text, after, wanted).changed == (here, beside)
+    broken = after.replace("*app :", "web:")
+    assert not prove_text(text, broken, wanted).holds

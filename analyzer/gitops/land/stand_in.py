@@ -1,0 +1,140 @@
+"""Stand-ins for a checkout: its files at another commit, or its commits and settings without them.
+
+Each is a repository of its own in a folder that is then gone. It borrows the checkout's objects,
+and nothing that happens there leaves a trace in the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analyzer.errors import GitOpsError
+from analyzer.gitops.land.worktree import commit_of, git
+
+_OWN = re.compile(
+    r"(extensions|include|includeif)\..*|core\.(bare|worktree|repositoryformatversion)"
+)
+"""Settings that are about one repository's own folder, and those that have been followed."""
+_ADDRESS = re.compile(r"remote\..*\.(url|pushurl)")
+_FILE = re.compile(r".*\.(signingkey|sslcainfo|sslcapath|sslcert|sslkey|cookiefile|attributesfile)")
+"""Settings whose value may be a path, which git reads from the top of the checkout."""
+_ELSEWHERE = re.compile(r"[^/]*:|[~/%]")
+"""How an address with a scheme or a host starts, and an absolute path."""
+
+Setting = tuple[str, str | None]
+"""A name, and a value; None for a name alone, which means true."""
+
+
+@contextmanager
+def snapshot(root: Path, revision: str) -> Iterator[Path]:
+    """The files of `revision` of the checkout at `root`, in a folder that is then gone.
+
+    The checkout stays as it is, its settings and filters have no say, and where `root` lies below
+    the top of its repository so does the folder. Raises `GitOpsError` where it has no such commit.
+    """
+    commit = commit_of(root, revision)
+    below = git(root, "rev-parse", "--show-prefix").strip()
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        top = Path(folder)
+        _borrow(root, top)
+        git(top, "checkout", "--quiet", "--detach", commit, extra={"GIT_LFS_SKIP_SMUDGE": "1"})
+        # Of a blob that is not at hand git complains, and goes on.
+        if git(top, "ls-files", "--deleted", "-z"):
+            raise GitOpsError(
+                f"{root}: is a partial clone that lacks files of {revision[:80]!r}; "
+                "clone it without a filter"
+            )
+        yield top / below
+
+
+@contextmanager
+def shadow(root: Path) -> Iterator[Path]:
+    """A stand-in for the checkout at `root` that is then gone: its commits, settings and remotes.
+
+    Git finds there what it would find in the checkout, wherever that says so: in its own settings,
+    in those that a person's own include for this folder alone, by a path from its top. What is
+    fetched or written leaves no trace in the checkout. It has no files.
+    """
+    below = git(root, "rev-parse", "--show-prefix").strip()
+    head = commit_of(root, "HEAD")
+    with tempfile.TemporaryDirectory(prefix="rightsize-") as folder:
+        top = Path(folder)
+        _borrow(root, top)
+        with (top / ".git" / "config").open("a", encoding="utf-8", errors="surrogateescape") as own:
+            own.write(_written(_settings_of(root, _settings(top))))
+        cut = _git_path(root, "shallow")
+        if cut.is_file():
+            shutil.copy(cut, top / ".git" / "shallow")
+        git(top, "update-ref", "--no-deref", "HEAD", head)
+        (top / below).mkdir(parents=True, exist_ok=True)
+        yield top / below
+
+
+def _borrow(root: Path, top: Path) -> None:
+    """Make a repository at `top` that has the objects of the one around `root`."""
+    names = git(root, "rev-parse", "--show-object-format").strip()
+    git(top, "init", "--quiet", f"--object-format={names}")
+    borrowed = top / ".git" / "objects" / "info" / "alternates"
+    borrowed.write_text(f"{_git_path(root, 'objects')}\n", encoding="utf-8")
+
+
+def _git_path(root: Path, name: str) -> Path:
+    return (root / git(root, "rev-parse", "--git-path", name).strip()).resolve()
+
+
+def _settings(root: Path) -> list[Setting]:
+    """The settings that hold in the checkout at `root`, from wherever, in their order."""
+    found: list[Setting] = []
+    for entry in git(root, "config", "--list", "--includes", "-z").split("\0")[:-1]:
+        name, told, value = entry.partition("\n")
+        found.append((name, value if told else None))
+    return found
+
+
+def _settings_of(root: Path, known: Iterable[Setting]) -> Iterator[Setting]:
+    """What holds in the checkout at `root` beside what is `known`, with paths written out."""
+    top = Path(git(root, "rev-parse", "--show-toplevel").removesuffix("\n"))
+    there = set(known)
+    for name, value in _settings(root):
+        if _OWN.fullmatch(name) or (name, value) in there:
+            continue
+        yield name, _from_anywhere(name, value, top)
+
+
+def _from_anywhere(name: str, value: str | None, top: Path) -> str | None:
+    """The value of a setting, as a whole path where it is one from `top`.
+
+    An address need not be there as it is written: git also looks for it with ``.git`` behind.
+    """
+    if not value or _ELSEWHERE.match(value):
+        return value
+    is_path = _ADDRESS.fullmatch(name) or (_FILE.fullmatch(name) and (top / value).exists())
+    return os.path.normpath(top / value) if is_path else value
+
+
+def _written(settings: Iterable[Setting]) -> str:
+    """`settings` as a file of git's: as an argument each would be seen by every user."""
+    return "".join(f"{_section(name)}{_value(value)}\n" for name, value in settings)
+
+
+def _section(name: str) -> str:
+    section, _, rest = name.partition(".")
+    part, _, key = rest.rpartition(".")
+    told = f' "{_escaped(part)}"' if part else ""
+    return f"[{section}{told}]\n\t{key}"
+
+
+def _value(value: str | None) -> str:
+    if value is None:
+        return ""
+    return f' = "{_escaped(value)}"'.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,63 @@
+"""Shards: a cluster in parts by namespace, each to be read by a process that knows of no other."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from analyzer.errors import UsageError
+
+MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part `index` of `count`, from 0 on, as the pods of an Indexed Job are numbered.
+
+    A namespace belongs to a shard by its name alone, so that processes need not agree on anything
+    but their number; all of a workload lies in its namespace, and so in one shard.
+    """
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.count <= MOST and 0 <= self.index < self.count):
+            raise UsageError(
+                f"a shard is INDEX/COUNT with an index from 0 on below a count of at most {MOST}, "
+                f"such as 0/4 to 3/4; found {self}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def owns(self, namespace: str) -> bool:
+        """Whether `namespace` belongs to this shard."""
+        digest = hashlib.sha256(namespace.encode()).digest()
+        return int.from_bytes(digest[:8]) % self.count == self.index
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOf:
+    """What the recording of one shard says of how it was made, to be held against the others."""
+
+    shard: Shard
+    version: str
+    """The version of this package that recorded it."""
+    known: str
+    """A digest of all namespaces that were known: a shard that knew others may lack some."""
+
+
+def parse_shard(text: str) -> Shard:
+    """``1/4``. Raises `UsageError` for anything else."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+    if found is None:
+        raise UsageError(f"a shard is INDEX/COUNT, such as 0/4 to 3/4; found {text!r}")
+    return Shard(*map(int, found.groups()))
+
+
+def digest_of(namespaces: Iterable[str]) -> str:
+    """What tells one set of names from another."""
+    return hashlib.sha256("\n".join(sorted(namespaces)).encode()).hexdigest()[:16]
