@@ -64,6 +64,8 @@ class Histories:
     """What of the usage that was read is not believed."""
     gone: Mapping[ContainerRef, str] = field(default_factory=dict)
     """Containers that exist no more, and what became of them; they get no amounts."""
+    renamed: Mapping[ContainerRef, ContainerRef] = field(default_factory=dict)
+    """The name of now of containers that went on under another name within the window."""
     runs: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
     """The workloads that were united as runs of one series, by the series."""
     pods: pd.DataFrame = field(default_factory=no_pods)
@@ -264,7 +266,7 @@ def build_histories(recording: Recording) -> Histories:
     """
     recording, verdicts = gate(recording)
     recording, runs = unite(recording)
-    recording, gone = settle(recording, runs)
+    recording, gone, renamed = settle(recording, runs)
     usage = recording.usage
     cluster = recording.meta.cluster
     seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
@@ -287,13 +289,14 @@ def build_histories(recording: Recording) -> Histories:
         meta=recording.meta,
         usage=usage,
         specs=tuple(tuple(sorted(periods, key=period)) for periods in specs),
-        events=_index_events(recording.events, cluster, position),
+        events=_index_events(recording.events, recording.meta, position),
         skipped=(
             *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
             *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
         ),
         verdicts=verdicts,
         gone=gone,
+        renamed=renamed,
         runs=runs,
         pods=recording.pods,
         days=recording.days,
@@ -356,11 +359,15 @@ def _observed(usage: Usage, index: int) -> bool:
 
 
 def _index_events(
-    frame: pd.DataFrame, cluster: str, position: Mapping[ContainerRef, int]
+    frame: pd.DataFrame, meta: Meta, position: Mapping[ContainerRef, int]
 ) -> pd.DataFrame:
-    """Events with the index of their container, sorted by it; strangers are left out."""
+    """Events of the window with the index of their container, sorted by it; no strangers'."""
+    inside = (frame["timestamp"] > meta.start) & (frame["timestamp"] <= meta.end)
+    frame = frame[inside]
     refs = zip(*(frame[name] for name in NAMES), strict=True)
-    index = np.array([position.get(ContainerRef(cluster, *ref), -1) for ref in refs], dtype=int)
+    index = np.array(
+        [position.get(ContainerRef(meta.cluster, *ref), -1) for ref in refs], dtype=int
+    )
     columns = frame[["pod", "timestamp", "kind", "value"]].assign(index=index)
     columns = columns[columns["index"] >= 0]
     return columns.sort_values(["index", "timestamp"], kind="stable", ignore_index=True)

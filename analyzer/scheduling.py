@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+from analyzer.lifecycle import Lifecycle, lifecycle_of
 
 HOSTNAME = "kubernetes_io_hostname"
 """The label by which a node is told from every other."""
@@ -53,6 +55,14 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Other pods of its namespace, by their labels, that share no value of a label of nodes."""
+
+    key: str
+    selector: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduling:
     """What the pods of a workload ask of nodes.
 
@@ -65,12 +75,15 @@ class Scheduling:
     terms: tuple[tuple[Requirement, ...], ...] = ()
     tolerations: tuple[Toleration, ...] | None = None
     spreads: tuple[Spread, ...] = ()
+    away: tuple[Away, ...] = ()
     unread: tuple[str, ...] = ()
     whole: bool = False
     source: str = ""
     priority_class: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     """The labels that the pods carry."""
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    """How its containers start, change in place and end, where its description says so."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -188,7 +201,8 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
     affinity = _mapping(pod.get("affinity"))
     unread: list[str] = []
     terms = tuple(_terms(_mapping(affinity.get("nodeAffinity")), unread))
-    spreads = (*_apart(affinity, labels, unread), *_spreads(pod, labels, unread))
+    apart = list(_apart(affinity, labels, unread))
+    spreads = (*(s for s in apart if isinstance(s, Spread)), *_spreads(pod, labels, unread))
     if _required(affinity.get("podAffinity")):
         unread.append("podAffinity")
     if pod.get("nodeName"):
@@ -203,6 +217,7 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
         terms=terms,
         tolerations=tuple(map(toleration_of, _mappings(pod.get("tolerations")))),
         spreads=spreads,
+        away=tuple(one for one in apart if isinstance(one, Away)),
         unread=tuple(dict.fromkeys(unread)),
         whole=True,
         source=source,
@@ -232,8 +247,14 @@ def _required(value: Any) -> Any:
 
 
 def _terms(affinity: Mapping[str, Any], unread: list[str]) -> Iterator[tuple[Requirement, ...]]:
-    """The terms of a node affinity that is required, of which one has to hold."""
-    for term in _mappings(_mapping(_required(affinity)).get("nodeSelectorTerms")):
+    """The terms of a node affinity that is required, of which one has to hold.
+
+    A term without conditions matches no node, and neither does a list without terms.
+    """
+    rows = _mapping(_required(affinity)).get("nodeSelectorTerms")
+    if isinstance(rows, list) and not rows:
+        yield _NO_NODE
+    for term in _mappings(rows):
         if term.get("matchFields"):
             unread.append("matchFields")
         found = []
@@ -244,17 +265,27 @@ def _terms(affinity: Mapping[str, Any], unread: list[str]) -> Iterator[tuple[Req
             values = one.get("values")
             texts = tuple(map(str, values)) if isinstance(values, list | tuple) else ()
             found.append(Requirement(metric_name(str(one.get("key"))), operator, texts))
-        if found:  # an empty term matches no node
-            yield tuple(found)
+        yield tuple(found) or _NO_NODE
+
+
+_NO_NODE = (Requirement(HOSTNAME, "In"),)
+"""What no node grants: each has a name, and none of these."""
 
 
 def _apart(
     affinity: Mapping[str, Any], labels: Mapping[str, str], unread: list[str]
-) -> Iterator[Spread]:
-    """Where pods keep away from others of their own; keeping away from others is not understood."""
+) -> Iterator[Spread | Away]:
+    """Where pods keep away from others, of their own or of their namespace.
+
+    Keeping away from pods of other namespaces is not understood.
+    """
     for term in _mappings(_required(affinity.get("podAntiAffinity"))):
-        if _selects(term.get("labelSelector"), labels):
-            yield Spread(metric_name(str(term.get("topologyKey"))))
+        key, selector = metric_name(str(term.get("topologyKey"))), term.get("labelSelector")
+        elsewhere = term.get("namespaces") or term.get("namespaceSelector") is not None
+        if _selects(selector, labels):
+            yield Spread(key)
+        elif _mapping(selector) and not elsewhere:
+            yield Away(key, _mapping(selector))
         else:
             unread.append("podAntiAffinity to others")
 
@@ -360,8 +391,13 @@ class Candidates:
         return tuple(narrowed or near)
 
 
-def scheduling_of_template(template: Any, source: str) -> Scheduling:
-    """What the pods of a template (``metadata`` and ``spec``) ask of nodes."""
+def scheduling_of_template(template: Any, source: str, described: object = None) -> Scheduling:
+    """What the pods of a template (``metadata`` and ``spec``) ask of nodes, and how they live.
+
+    `described` is the object that the template stands in.
+    """
     metadata = _mapping(_mapping(template).get("metadata"))
     labels = {str(key): str(value) for key, value in _mapping(metadata.get("labels")).items()}
-    return scheduling_of(_mapping(_mapping(template).get("spec")), labels, source)
+    pod = _mapping(_mapping(template).get("spec"))
+    found = scheduling_of(pod, labels, source)
+    return replace(found, lifecycle=lifecycle_of(described, pod))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pytest
 from analyzer.errors import RecordingError
 from analyzer.history import build_histories, check_ledger
 from analyzer.quantity import Memory
-from analyzer.tables import validate_days, validate_pods, validate_specs
+from analyzer.tables import validate_days, validate_events, validate_pods, validate_specs
 from analyzer.usage import Recording, Usage
 from tests.samples import MIB, START, histories, meta, names, ref, steady
 
@@ -128,3 +128,17 @@ def test_what_was_not_yet_known_is_not_known_at_a_review() -> None:
     assert then.pods["pod"].tolist() == ["old"]
     assert then.pods["ended"].isna().all()
     assert then.days["day"].tolist() == [pd.Timestamp(earlier)]
+
+
+def test_events_outside_the_window_are_nobody_s() -> None:
+    """A kill of 1970, or of a clock that is years ahead, says nothing about this window."""
+    window = meta(8)
+    moments = [datetime(1970, 1, 1, tzinfo=UTC), window.start + timedelta(days=1), window.end]
+    moments.append(datetime(2100, 1, 1, tzinfo=UTC))
+    kills = [
+        {**names(), "pod": "web-1", "timestamp": at, "kind": "oom_kill", "value": 1.0}
+        for at in moments
+    ]
+    usage = Usage.from_frame(steady(8), window)
+    found = build_histories(Recording(window, usage, events=validate_events(pd.DataFrame(kills))))
+    assert list(found.events["timestamp"]) == [pd.Timestamp(at) for at in moments[1:3]]

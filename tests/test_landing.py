@@ -237,7 +237,10 @@ spec:
     metadata: {labels: {app: web}}
     spec:
       nodeSelector: {disk: ssd}
-      containers: [{name: app, resources: {requests: {cpu: 100m}}}]
+      containers:
+        - name: app
+          resources: {requests: {cpu: 100m}}
+          startupProbe: {failureThreshold: 30}
 """
 KUSTOMIZED = """
 kind: Kustomization
@@ -250,9 +253,17 @@ patches:
     patch: |
       - {op: replace, path: /spec/template/spec/nodeSelector, value: {disk: hdd}}
 """
+PROBED = """
+patches:
+  - patch: |
+      kind: Deployment
+      apiVersion: apps/v1
+      metadata: {name: web}
+      spec: {template: {spec: {containers: [{name: app, startupProbe: {failureThreshold: 60}}]}}}
+"""
 
 
-@pytest.mark.parametrize(("patches", "known"), [("", True), (PATCHED, False)])
+@pytest.mark.parametrize(("patches", "known"), [("", True), (PATCHED, False), (PROBED, True)])
 def test_what_the_repository_says_of_nodes_and_ranges_is_known(
     tmp_path: Path, patches: str, known: bool
 ) -> None:
@@ -267,4 +278,7 @@ def test_what_the_repository_says_of_nodes_and_ranges_is_known(
     asked = found.histories.scheduling.get(ref().workload_ref)
     assert (asked is not None) is known
     if asked is not None:
+        patience = timedelta(seconds=300) if "failureThreshold: 60" not in patches else None
+        probe = asked.lifecycle.containers["app"].probe if asked.lifecycle.containers else None
+        assert (probe.patience if probe else None) == patience
         assert asked.keys == {"disk"} and asked.labels == (("app", "web"),)

@@ -13,7 +13,7 @@ from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pack_groups, po
 from analyzer.placement import without_place as tried
 from analyzer.placement.nodes import group_of
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.scheduling import HOSTNAME, Node, Scheduling, Spread, node_of
+from analyzer.scheduling import HOSTNAME, Away, Node, Requirement, Scheduling, Spread, node_of
 from analyzer.tables import validate_pods
 from analyzer.workload import ContainerRef, WorkloadRef
 from tests.samples import START, histories, meta
@@ -232,6 +232,51 @@ def test_pods_that_keep_apart_take_a_node_each() -> None:
     wanted = Wanted(cores(1, 2), cores(3, 2))
     assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=1)}
     assert tried(replace(nodes, asked={}), wanted, [0]) == {}
+
+
+@pytest.mark.parametrize("asking", [0, 1])
+def test_pods_keep_away_from_those_that_either_side_names(asking: int) -> None:
+    """The second of two nodes has room, and a pod of the other workload; whoever names whom."""
+    labels = ({"app": "a"}, {"app": "b"}, {"app": "c"})
+    described = [Scheduling(tolerations=(), whole=True, labels=tuple(of.items())) for of in labels]
+    away = Away(HOSTNAME, {"matchLabels": labels[1 - asking]})
+    described[asking] = replace(described[asking], away=(away,))
+    nodes = replace(
+        cluster([2.0, 4.0], [("a", 0), ("b", 1), ("c", 0)]),
+        described=(Node(told=True),) * 2,
+        asked=dict(enumerate(described)),
+    )
+    wanted = Wanted(cores(0.5, 0.5, 1.5), cores(1.5, 0.5, 1.5))
+    assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=1)}
+    assert tried(replace(nodes, asked={}), wanted, [0]) == {}
+
+
+def test_what_goes_of_one_group_leaves_room_for_the_loss_in_another() -> None:
+    """Nodes of 4 cores in group a hold 2 and 1.9, so that either can be lost; three of 3 in b.
+
+    The 0.2 of b's emptiest node could go to a alone, which then had 4.1 for one node of 4.
+    """
+    described = tuple(
+        Node({"pool": pool, "for_y": y}, told=True)
+        for pool, y in [("a", "1"), ("a", "1"), ("b", "1"), ("b", "0"), ("b", "0")]
+    )
+    selectors = [("pool", "a"), ("pool", "a"), ("for_y", "1"), ("pool", "b"), ("pool", "b")]
+    nodes = replace(
+        cluster(
+            [4.0, 4.0, 3.0, 3.0, 3.0],
+            [("w", 0), ("x", 1), ("y", 2), ("z", 3), ("u", 4)],
+            [node.labels["pool"] for node in described],
+        ),
+        described=described,
+        asked={
+            number: Scheduling((Requirement(key, "In", (value,)),), tolerations=(), whole=True)
+            for number, (key, value) in enumerate(selectors)
+        },
+    )
+    for used, can_go in ((1.9, []), (1.7, ["n2"])):
+        amounts = cores(2, used, 0.2, 1, 1)
+        found = pack_groups(nodes, Wanted(amounts, amounts), spare=1)
+        assert [node.name for node in found.nodes if node.can_go] == can_go
 
 
 def test_pods_that_spread_over_zones_stay_within_their_skew() -> None:

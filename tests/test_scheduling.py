@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analyzer.scheduling import (
+    Away,
     Candidates,
     Node,
     Scheduling,
@@ -163,18 +164,32 @@ def test_metrics_only_narrow_where_a_pod_may_go() -> None:
 
 
 def test_pods_that_keep_apart_are_known_by_their_own_labels() -> None:
-    """Anti-affinity to itself is a spread of one; to others it is not understood."""
+    """Anti-affinity to itself is a spread of one; to others it is so within their namespace."""
     apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {}}}
     own = {**apart, "labelSelector": {"matchLabels": {"app": "web"}}}
     other = {**apart, "labelSelector": {"matchLabels": {"app": "db"}}}
     of = asked(affinity=required("podAntiAffinity", "", [own]))
     assert of.spreads == (Spread("kubernetes_io_hostname"),)
-    assert asked(affinity=required("podAntiAffinity", "", [other])).unread
+    of = asked(affinity=required("podAntiAffinity", "", [other]))
+    assert of.away == (Away("kubernetes_io_hostname", {"matchLabels": {"app": "db"}}),)
+    assert not of.unread
+    far = {**other, "namespaceSelector": {}}
+    assert asked(affinity=required("podAntiAffinity", "", [far])).unread
     skew = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
     selector = {"labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}
     assert asked(topologySpreadConstraints=[{**skew, **selector}]).spreads == (Spread("zone", 1),)
     soft = {**skew, **selector, "whenUnsatisfiable": "ScheduleAnyway"}
     assert asked(topologySpreadConstraints=[soft]).spreads == ()
+
+
+@pytest.mark.parametrize("rows", [[], [{}], [{"matchExpressions": []}]])
+def test_a_list_without_conditions_matches_no_node(rows: list[dict[str, Any]]) -> None:
+    """As in Kubernetes: no term is none that holds, and neither is an empty one."""
+    of = asked(affinity=required("nodeAffinity", "nodeSelectorTerms", rows))
+    assert not grants(node_of(PLAIN), of)
+    either = [*rows, {"matchExpressions": [{"key": "pool", "operator": "Exists"}]}]
+    both = asked(affinity=required("nodeAffinity", "nodeSelectorTerms", either))
+    assert grants(node_of(PLAIN), both)
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [7], {"requiredDuring": 7}])

@@ -1,7 +1,17 @@
 """Evidence: what was observed of each container, in the numbers a reviewer asks for."""
 
 from analyzer.evidence.hours import BusyHour
-from analyzer.evidence.observe import Evidence, Quantiles, observe
+from analyzer.evidence.observe import Evidence, Quantiles, observe, start_work
 from analyzer.evidence.pods import Spread
+from analyzer.evidence.runs import Run, finished_runs
 
-__all__ = ["BusyHour", "Evidence", "Quantiles", "Spread", "observe"]
+__all__ = [
+    "BusyHour",
+    "Evidence",
+    "Quantiles",
+    "Run",
+    "Spread",
+    "finished_runs",
+    "observe",
+    "start_work",
+]

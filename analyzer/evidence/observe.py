@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -225,12 +225,32 @@ def _started(histories: Histories, index: int) -> bool:
 
 
 def _start_cpu(histories: Histories, index: int) -> float | None:
-    """The most CPU in the first minutes of any pod that began in the window, or began anew."""
+    """The most CPU in the first minutes of any start."""
+    peaks = [float(np.nanmax(part)) for part in _starts(histories, index)]
+    return max(peaks, default=None)
+
+
+def start_work(histories: Histories, index: int) -> float | None:
+    """The core-seconds that the heaviest start took beyond usual use; None where none was seen.
+
+    Counted up to the first step that is as calm as half of all: what follows is no start.
+    """
+    usage = histories.usage
+    usual = np.nanmedian(usage.cpu_cores[usage.span(index)])
+    found = []
+    for part in _starts(histories, index):
+        calm = np.flatnonzero(np.nan_to_num(part) <= usual)
+        burst = part[: calm[0]] if len(calm) else part
+        found.append(float(np.nansum(burst - usual)) * usage.step.total_seconds())
+    return max(found, default=None)
+
+
+def _starts(histories: Histories, index: int) -> Iterator[npt.NDArray[np.float32]]:
+    """CPU in the first minutes of each pod that began in the window, or began anew."""
     usage = histories.usage
     seen_from = int(usage.first.min()) if len(usage.first) else 0
     length = max(1, round(START / usage.step))
     restarts = _restarts(histories, index)
-    found = []
     for series in range(*usage.bounds[index : index + 2]):
         first, cpu = int(usage.first[series]), usage.cpu_cores[usage.offset[series] :]
         cpu = cpu[: usage.offset[series + 1] - usage.offset[series]]
@@ -239,8 +259,8 @@ def _start_cpu(histories: Histories, index: int) -> float | None:
         begins += [0] if first > seen_from + _TARDY * usage.steps_per_day else []
         for begin in begins:
             part = cpu[max(0, begin) : max(0, begin + length)]
-            found += [float(np.nanmax(part))] if len(part) and not np.isnan(part).all() else []
-    return max(found, default=None)
+            if len(part) and not np.isnan(part).all():
+                yield part
 
 
 def _restarts(histories: Histories, index: int) -> dict[str, list[int]]:

@@ -1,10 +1,13 @@
-"""How long the runs took of what runs now and then."""
+"""How long the runs took of what runs now and then, and would with less CPU."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analyzer.history import Histories
@@ -19,16 +22,56 @@ def usual_run_hours(histories: Histories, index: int, since: datetime) -> float 
     A run is all pods of one owner, from the first that starts to the last that ends. None where the
     source does not say when pods start and end, and of fewer than `LEAST_RUNS`.
     """
+    lengths = [
+        (run["ended"].max() - run["started"].min()) / pd.Timedelta(hours=1)
+        for run in _over(histories, index)
+        if run["started"].min() >= pd.Timestamp(since)
+    ]
+    return float(np.median(lengths)) if len(lengths) >= LEAST_RUNS else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is over: how long it took, and the cores that each of its pods used, by step."""
+
+    length: timedelta
+    pods: tuple[npt.NDArray[np.float32], ...]
+
+    def length_at(self, cores: float) -> timedelta:
+        """How long it would have taken with no more than `cores` for each of its pods.
+
+        A step that used more takes as much longer; the slowest pod sets the pace of all.
+        """
+        slower = [float(np.maximum(1.0, cpu / max(cores, 1e-6)).mean()) for cpu in self.pods]
+        return self.length * max(slower, default=1.0)
+
+
+def finished_runs(histories: Histories, index: int) -> list[Run]:
+    """The runs within the window that are over, as far as CPU of them was seen."""
+    usage = histories.usage
+    low, high = usage.bounds[index : index + 2]
+    seen = {usage.pods[series]: series for series in range(low, high)}
+    found = []
+    for rows in _over(histories, index):
+        used = []
+        for pod in rows["pod"]:
+            if pod in seen:
+                cpu = usage.cpu_cores[usage.offset[seen[pod]] : usage.offset[seen[pod] + 1]]
+                used.append(cpu[~np.isnan(cpu)])
+        used = [cpu for cpu in used if len(cpu)]
+        if used:
+            length = rows["ended"].max() - rows["started"].min()
+            found.append(Run(length.to_pytimedelta(), tuple(used)))
+    return found
+
+
+def _over(histories: Histories, index: int) -> Iterator[pd.DataFrame]:
+    """The pods of each run that is over, pods of one owner being one run."""
     ref, pods = histories.containers[index], histories.pods
     own = (pods["namespace"] == ref.namespace) & (pods["workload"] == ref.workload)
     own &= pods["workload_kind"] == ref.kind
     table = pods[own & pods["started"].notna()]
-    if table.empty:
-        return None
-    owner = table["owner"].fillna(table["pod"])
-    lengths = []
-    for _, run in table.groupby(owner.astype(str)):
-        begin, over = run["started"].min(), run["ended"].notna().all()
-        if over and begin >= pd.Timestamp(since):
-            lengths.append((run["ended"].max() - begin) / pd.Timedelta(hours=1))
-    return float(np.median(lengths)) if len(lengths) >= LEAST_RUNS else None
+    owner = table["owner"].fillna(table["pod"]).astype(str)
+    for _, run in table.groupby(owner):
+        if run["ended"].notna().all():
+            yield run

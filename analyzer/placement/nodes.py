@@ -27,9 +27,9 @@ from analyzer.scheduling import (
     Node,
     Requirement,
     Scheduling,
-    Spread,
     metric_name,
     node_of,
+    selects,
     toleration_of,
 )
 from analyzer.workload import ContainerRef, WorkloadRef
@@ -139,15 +139,39 @@ class Nodes:
         """
         found = {}
         for workload, asked in self.asked.items():
-            known = [(self._values(one), one.skew) for one in asked.spreads]
+            known = [(self._values(one.key), one.skew) for one in asked.spreads]
             judged = tuple((values, skew) for values, skew in known if (values >= 0).any())
             if judged:
                 found[workload] = judged
         return found
 
-    def _values(self, of: Spread) -> Ints:
-        texts = [node.labels.get(of.key) for node in self.described]
-        if of.key == HOSTNAME:
+    @cached_property
+    def away(self) -> Mapping[int, tuple[tuple[Ints, Ints], ...]]:
+        """By workload that has any: the value's number at each node, and the pods kept off it.
+
+        Kubernetes keeps both sides apart, whichever asks for it. Workloads whose description is
+        not known are kept away from nobody.
+        """
+        found: dict[int, list[tuple[Ints, Ints]]] = {}
+        for workload, asked in self.asked.items():
+            for one in asked.away:
+                values = self._values(one.key)
+                for other in self._selected(workload, one.selector) if (values >= 0).any() else ():
+                    found.setdefault(workload, []).append((values, self.members[other]))
+                    found.setdefault(other, []).append((values, self.members[workload]))
+        return {workload: tuple(pairs) for workload, pairs in found.items()}
+
+    def _selected(self, workload: int, selector: Mapping[str, Any]) -> Iterator[int]:
+        """The other workloads of the same namespace whose labels are selected."""
+        namespace = self.workloads[workload].namespace
+        for other, asked in self.asked.items():
+            beside = other != workload and self.workloads[other].namespace == namespace
+            if beside and asked.labels and selects(selector, dict(asked.labels)):
+                yield other
+
+    def _values(self, key: str) -> Ints:
+        texts = [node.labels.get(key) for node in self.described]
+        if key == HOSTNAME:
             texts = list(self.names)
         number = {text: n for n, text in enumerate(dict.fromkeys(t for t in texts if t))}
         return np.array([number.get(text or "", -1) for text in texts], dtype=np.int64)
@@ -255,7 +279,8 @@ def _amounts(row: Mapping[str, Any], resources: Sequence[str]) -> list[float]:
 
 
 def _most_pods(row: Mapping[str, Any]) -> int:
-    return int((row.get("allocatable") or {}).get("pods") or MOST_PODS)
+    most = (row.get("allocatable") or {}).get("pods")
+    return MOST_PODS if most is None else int(most)
 
 
 def _newest(running: pd.DataFrame, pods: Sequence[int], count: int) -> list[Mapping[str, Any]]:

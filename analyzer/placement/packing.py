@@ -111,20 +111,22 @@ def pack_groups(
     for the pods of those that went before them, of whichever group. `growing` are the workloads
     for whose pods nodes would be added.
     """
-    found, gone = [], set[int]()
+    found, gone, gone_before = [], set[int](), set[int]()
     now, after = (Standing.of(nodes, of) for of in (wanted.now, wanted.new))
     full = after
     group_names = np.array(nodes.groups)
-    for name in sorted(set(nodes.groups)):
-        members = np.flatnonzero(group_names == name)
+    groups = {name: np.flatnonzero(group_names == name) for name in sorted(set(nodes.groups))}
+    for name, members in groups.items():
         homeless = len(after_loss(full, members)[1])
-        gone_now, now = drained(now, members, spare)
-        gone_after, after = drained(after, members, spare)
+        others = [of for other, of in groups.items() if other != name]
+        gone_now, now = drained(now, members, spare, [_left(of, gone_before) for of in others])
+        gone_after, after = drained(after, members, spare, [_left(of, gone) for of in others])
         price = prices.get(name, prices.get("*"))
         found.append(
             _group(nodes, wanted, (name, members), (gone_now, gone_after, homeless), price)
         )
         gone.update(gone_after)
+        gone_before.update(gone_now)
     silent = np.logical_not(wanted.now.any(axis=1) | wanted.new.any(axis=1))
     return Packing(
         tuple(found),
@@ -133,6 +135,11 @@ def pack_groups(
         tuple(_unplaced(nodes, wanted, growing)),
         spare,
     )
+
+
+def _left(members: Ints, gone: set[int]) -> Ints:
+    """The nodes of a group that have not gone."""
+    return np.setdiff1d(members, list(gone))
 
 
 def _group(

@@ -75,6 +75,10 @@ class Standing:
         fits &= self.held[allowed] < self.nodes.most_pods[allowed]
         if workload in self.nodes.spreads:
             fits &= self._apart(workload, allowed)
+        for values, others in self.nodes.away.get(workload, ()):
+            at = self.where[others]
+            taken = np.unique(values[at[at >= 0]])
+            fits &= (values[allowed] < 0) | ~np.isin(values[allowed], taken)
         if not fits.any():
             return False
         size = self.nodes.allocatable[allowed, :_SCORED]
@@ -135,21 +139,26 @@ def after_loss(standing: Standing, members: Ints, count: int = 1) -> tuple[list[
     return fullest, trial.settle(pods)
 
 
-def drained(standing: Standing, members: Ints, spare: int = 0) -> tuple[list[int], Standing]:
+def drained(
+    standing: Standing, members: Ints, spare: int = 0, beside: Sequence[Ints] = ()
+) -> tuple[list[int], Standing]:
     """The nodes among `members` that could go together, the emptiest first, and what stands then.
 
     Their pods find room on the others, put there by the scheduler's own rule, and of the pods of
-    the `spare` fullest nodes that are left none would be without room if those were lost. A node
-    with pods that nobody would make anew elsewhere stays, and so does one of the control plane.
+    the `spare` fullest nodes that are left none would be without room if those were lost; nor of
+    those of each group `beside`, where that held before. A node with pods that nobody would make
+    anew elsewhere stays, and so does one of the control plane.
     """
     gone = _emptied(standing, members)
+    held = [nodes for nodes in beside if spare and gone and not _short(standing, nodes, spare)]
     while gone:
         trial = standing.copy()
         pods = trial.movable(gone)
         trial.lift(pods)
         trial.close(gone)
         left = np.setdiff1d(members, gone)
-        if not trial.settle(pods) and not (spare and _short(trial, left, spare)):
+        kept = [left, *held] if spare else []
+        if not trial.settle(pods) and not any(_short(trial, nodes, spare) for nodes in kept):
             return gone, trial
         gone.pop()
     return gone, standing

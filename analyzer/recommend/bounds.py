@@ -51,7 +51,7 @@ def at_least(code: str) -> PolicyStep:
         needed = max(bounds, key=lambda bound: bound.least.units, default=None)
         if needed is None or amount >= needed.least:
             return amount, ""
-        return round_up(needed.least), needed.reason
+        return case.rounded(needed.least), needed.reason
 
     return PolicyStep(code, apply)
 
@@ -110,13 +110,25 @@ def within(code: str) -> PolicyStep:
 
 
 def node(case: Case, amount: Quantity) -> Outcome:
-    """Nothing is set to more than the largest node has; what is declared already may stay."""
+    """Nothing is set to more than the largest node has; what is declared already may stay.
+
+    Where more was used than any known node has, it runs on one that is not known, as where nodes
+    are read in part: what is declared fits there, and so does whatever is less.
+    """
     most = case.node
     if most is None or amount <= most or amount == case.now:
         return amount, ""
+    if case.now is not None and _used_beyond(case, most):
+        most = max(most, case.now)
     if case.part == "limit" and case.request is not None:
         most = max(most, case.request)  # one that is declared already, on a node that is gone
     return (most, "the largest node has no more to give") if amount > most else (amount, "")
+
+
+def _used_beyond(case: Case, most: Quantity) -> bool:
+    seen = case.facts.evidence
+    peak = (seen.cpu if case.resource == "cpu" else seen.memory).max or 0.0
+    return peak * (1000 if case.resource == "cpu" else 1) > most.units
 
 
 HARD = (
@@ -125,6 +137,8 @@ HARD = (
     PolicyStep("ceiling", ceiling),
     at_least("at least"),
     at_least("scale point"),
+    at_least("probe"),
+    at_least("deadline"),
     PolicyStep("request", above_request),
     PolicyStep("limit", kept_limit),
     PolicyStep(LIMIT_RANGE, within_range),

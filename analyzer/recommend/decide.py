@@ -25,6 +25,8 @@ from analyzer.recommend.admission import (
 from analyzer.recommend.case import NO_PAST, Bound, Case, Facts, Importance, Past
 from analyzer.recommend.cpu_limit import plan_cpu_limit
 from analyzer.recommend.disruption import blocked
+from analyzer.recommend.in_place import restarting, restarts_told
+from analyzer.recommend.in_time import in_time, slowed
 from analyzer.recommend.memory_limit import plan_memory_limit
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
@@ -75,12 +77,12 @@ def recommend(
         skipped.append(Skipped(histories.containers[index], few))
     risks = _risks(chosen, len(histories), request_risks)
     facts = _gather(histories, demand, chosen, evidence, risks)
-    older = older_peaks(histories, facts)
+    older, timely = older_peaks(histories, facts), in_time(histories, facts)
     for index, one in facts.items():
         ref = histories.containers[index]
         own, past = (bounds or {}).get(ref, ()), (pasts or {}).get(ref, NO_PAST)
         kills = one.kills.after(past.killed_at, past.fills_since)
-        bounds_of = (*own, *older.get(index, ()))
+        bounds_of = (*own, *older.get(index, ()), *timely[index])
         facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
     found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
 
@@ -102,6 +104,8 @@ def recommend(
         splits(histories, facts),
         blocked(histories, found),
         changed_classes(histories, found),
+        slowed(histories, found),
+        restarts_told(found),
     ):
         for index, note in told.items():
             found[index] = replace(found[index], notes=(*found[index].notes, note))
@@ -316,6 +320,7 @@ def _recommend_one(
         notes=(*notes(facts, proposed), *histories.told_of(index)),
         labels=spec.labels,
         image=spec.image,
+        restarts=restarting(histories, ref),
         predicted={
             resource: level
             for resource, level in facts.predicted.items()

@@ -37,11 +37,11 @@ def plan_memory_limit(case: Case) -> Plan:
         return Plan(Source("keep", _kept))
     if policy.memory_limit == "none":
         if equal_is_wanted(case):
-            return EQUAL_LIMIT
+            return Plan(EQUAL_LIMIT.source, LEARNED)
         due = due_limit(case)
         if due is not None:
             return Plan(due, HARD)
-        return Plan(Source("keep", _one_way), HARD) if policy.direction != "both" else _REMOVE
+        return _REMOVE if policy.direction == "both" else Plan(Source("keep", _one_way), LEARNED)
     if case.now is None and not policy.add_missing_limits:
         return Plan(Source("keep", _not_added))
     if policy.memory_limit == "request" and case.request is not None:

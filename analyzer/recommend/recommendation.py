@@ -76,6 +76,8 @@ class Recommendation:
     image: str | None = None
     companions: tuple[Companion, ...] = ()
     """What changes in Git with its amounts, or none of them does."""
+    restarts: tuple[Resource, ...] = ()
+    """The resources whose change in place restarts it, as far as its resizePolicy is known."""
     predicted: Mapping[Resource, float] = field(default_factory=dict)
     """Usage until the next review: the cores that are exceeded in 5 % of the time, and the bytes
     that the highest memory exceeds as often as not. Absent where the model cannot tell, and where

@@ -17,9 +17,9 @@ MOST_AHEAD = 0.2
 """Growth is no promise: at most so much is added for what may come after the next review."""
 
 
-def round_to_people(_case: Case, amount: Quantity) -> Outcome:
-    """Up to an amount that a person would write."""
-    rounded = round_up(amount)
+def round_to_people(case: Case, amount: Quantity) -> Outcome:
+    """Up to an amount that a person would write, or to the one that somebody wrote below it."""
+    rounded = case.rounded(amount)
     return (rounded, "up to an amount a person would write") if rounded != amount else (amount, "")
 
 
@@ -123,11 +123,13 @@ def gradual(case: Case, amount: Quantity) -> Outcome:
 def small(case: Case, amount: Quantity) -> Outcome:
     """A small change is not worth a restart.
 
-    Memory limits are raised by however little: below the step up lies a kill.
+    Memory limits are raised by however little: below the step up lies a kill. So are requests of
+    what grows, where it restarts anyway: the next review would ask for the rest.
     """
     now = case.now
-    raises_limit = case.target == "memory_limit" and now is not None and amount > now
-    if now is None or amount == now or raises_limit or worth_changing(now, amount, case.policy):
+    if now is None or amount == now or worth_changing(now, amount, case.policy):
+        return amount, ""
+    if amount > now and (case.target == "memory_limit" or case.grows_along):
         return amount, ""
     return now, f"a change from {text(now)} is too small to be worth a restart"
 

@@ -60,12 +60,15 @@ _FROM_NOW = (
 def walk(
     steps: tuple[PolicyStep, ...], case: Case, amount: Quantity | None, trail: list[Step]
 ) -> tuple[Quantity | None, list[Step]]:
-    """`amount` after all `steps`, with each one that has something to say in the trail."""
+    """`amount` after all `steps`, with each one that has something to say in the trail.
+
+    A step that leaves nothing at all, as by a node or a range of nought, rests on what cannot be.
+    """
     for step in steps:
         if amount is None:
             break
         after, reason = step.apply(case, amount)
-        if reason:
+        if reason and (after is None or after.units > 0):
             trail.append(Step(step.name, text(amount), text(after), reason))
             amount = after
     return amount, trail

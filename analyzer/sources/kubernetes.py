@@ -159,7 +159,7 @@ def _take(answer: Answer, of: Kind, item: object) -> None:
     answer.labels[(namespace, kind, name)] = found
     template = _below(item, (of.pod_path or ())[:-1])
     if isinstance(template, dict) and template.get("spec"):
-        told = scheduling_of_template(template, CLUSTER)
+        told = scheduling_of_template(template, CLUSTER, item)
         answer.scheduling[(namespace, kind, name)] = told
 
 

@@ -8,14 +8,14 @@ the pod cannot change, and a container that runs once before the others cannot b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from analyzer.escape import one_line, shell
 from analyzer.kinds import KINDS, POD, REPLICA_SET, runs_now_and_then
-from analyzer.quantity import Resources
+from analyzer.quantity import Quantity, Resources, TargetName
 from analyzer.recommend import TARGETS, Recommendation
 from analyzer.recommend.qos import qos_class
 from analyzer.report import Report
@@ -34,8 +34,9 @@ _HEADER = """#!/bin/sh
 # ownerReferences, or a ReplicaSet that names it. No label selector is guessed.
 # A resize lasts as long as its pod: new pods are made from the template of their workload, so
 # change that as well. Pods that give something back come first, so that there is room for those
-# that ask for more. Whether a container restarts is for its resizePolicy to say: by default none
-# does. A memory limit is never lowered here: a running container may be killed.
+# that ask for more, and of both those that do not restart. Whether a container restarts is for its
+# resizePolicy to say: by default none does, and those known to are named above their call. A memory
+# limit is lowered only where that restarts the container: a running one may be killed.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -121,7 +122,7 @@ def write_resize(report: Report) -> dict[str, bytes]:
     The script lists as comments what is left out, and why.
     """
     files: dict[str, bytes] = {}
-    calls: list[tuple[bool, str]] = []
+    calls: list[tuple[bool, bool, str]] = []
     left_out: list[str] = []
     for workload, found in _workloads(report):
         changed = [r for r in found if r.changed]
@@ -139,11 +140,28 @@ def write_resize(report: Report) -> dict[str, bytes]:
             name = f"{workload.slug()}.json"
             files[f"{FOLDER}/{name}"] = json.dumps(patch, indent=2).encode() + b"\n"
             words = ["resize", workload.namespace, workload.kind, workload.name, name]
-            calls.append((_asks_for_more(resizes), f'{shell(words)} "$@"\n'))
+            restarts = [name for resize in resizes for name in _restarted(resize)]
+            told = f"# restarts {one_line(', '.join(restarts), 1000)}\n" if restarts else ""
+            call = f'{told}{shell(words)} "$@"\n'
+            calls.append((_asks_for_more(resizes), bool(restarts), call))
     # What is given back comes first: a raise that its node has no room for is put off by the
     # kubelet, and nothing has to go for one that has.
-    ordered = [call for _, call in sorted(calls, key=lambda call: call[0])]
+    ordered = [call for *_, call in sorted(calls, key=lambda call: call[:2])]
     return {"patches/resize.sh": _script(ordered, left_out), **files}
+
+
+def _restarted(resize: Resize) -> Iterator[str]:
+    """Its container where the resize restarts it, and by which resource."""
+    one = resize.recommendation
+    for resource in one.restarts:
+        if any(getattr(resize.after, t) != getattr(resize.before, t) for t in _OF[resource]):
+            yield f"{one.ref.container} ({resource})"
+
+
+_OF: Mapping[str, Sequence[TargetName]] = {
+    "cpu": ("cpu_request", "cpu_limit"),
+    "memory": ("memory_request", "memory_limit"),
+}
 
 
 def _asks_for_more(resizes: Iterable[Resize]) -> bool:
@@ -162,7 +180,8 @@ def resize_of(recommendation: Recommendation) -> Resize:
     """The part of a change that a running container can take.
 
     Left out are: every amount of a container that runs once, an amount that would be taken away,
-    a lowered memory limit, and a request above the limit that stays for one of these reasons.
+    a lowered memory limit where that does not restart it, and a request above the limit that stays
+    for one of these reasons.
     """
     now, new = recommendation.current.effective(), recommendation.proposed.effective()
     if not recommendation.changed:
@@ -170,13 +189,14 @@ def resize_of(recommendation: Recommendation) -> Resize:
     if recommendation.container_type == "init":
         return Resize(recommendation, now, ("a container that runs once is not resized",))
     left_out = []
+    restarts = "memory" in recommendation.restarts
     for target in TARGETS:
         before, after = getattr(now, target), getattr(new, target)
         name = target.replace("_", " ")
         if before is not None and after is None:
             new = replace(new, **{target: before})
             left_out.append(f"its {name} of {before} cannot be taken away in place")
-        elif target == "memory_limit" and None not in (before, after) and after < before:
+        elif target == "memory_limit" and _falls(before, after) and not restarts:
             new = replace(new, memory_limit=before)
             left_out.append(f"its memory limit is not lowered in place (from {before} to {after})")
     for resource in ("cpu", "memory"):
@@ -185,6 +205,10 @@ def resize_of(recommendation: Recommendation) -> Resize:
             new = replace(new, **{f"{resource}_request": getattr(now, f"{resource}_request")})
             left_out.append(f"its {resource} request of {request} is above the limit that stays")
     return Resize(recommendation, new, tuple(left_out))
+
+
+def _falls(before: Quantity | None, after: Quantity | None) -> bool:
+    return before is not None and after is not None and after < before
 
 
 def _workloads(report: Report) -> Iterator[tuple[WorkloadRef, list[Recommendation]]]:

@@ -22,7 +22,7 @@ from analyzer.sources.recording.recording import save_recording
 from analyzer.writers.summary import write_summary
 from tests.samples import report
 from tests.scenarios import world
-from tests.scenarios.catalogue import nodes
+from tests.scenarios.parts import nodes
 
 GIB = 1024**3
 

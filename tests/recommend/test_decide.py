@@ -430,6 +430,35 @@ def test_no_request_exceeds_the_largest_node() -> None:
     assert step(found, "cpu_request", "node")
 
 
+@pytest.mark.parametrize("size", [0.0, 0.01])
+def test_nodes_that_usage_disproves_lower_nothing(size: float) -> None:
+    """Only nodes are known that are smaller than what was used: it runs elsewhere, and fits there.
+
+    With a hundredth of a core and 10Mi, or with nothing at all, 100Mi were used, and 120Mi is due.
+    """
+    node = {
+        "name": "n1", "cpu_allocatable_cores": size, "memory_allocatable_bytes": size * 1000 * MIB
+    }  # fmt: skip
+    of = histories(specs=[{**names(), **NOW}], events=[RESTART], window=meta(nodes=(node,)))
+    (found,), _ = recommend(of, demand(of), Policies())
+    elsewhere = histories(specs=[{**names(), **NOW}], events=[RESTART])
+    (known,), _ = recommend(elsewhere, demand(elsewhere), Policies())
+    assert found.proposed == known.proposed
+    assert found.proposed.memory_request == Memory(100 * MIB)
+
+
+def test_a_limit_range_of_nought_is_no_bound() -> None:
+    """It admits nothing at all, so nothing that it says can be meant."""
+    rows = [
+        {"namespace": "shop", "name": "none", "type": "Container", "constraint": "max",
+         "resource": resource, "value": 0.0}
+        for resource in ("cpu", "memory")
+    ]  # fmt: skip
+    of = histories(specs=[{**names(), **NOW}], window=replace(meta(), limit_ranges=tuple(rows)))
+    (found,), _ = recommend(of, demand(of), Policies())
+    assert all((amount := found.proposed.amount(t)) is None or amount.units > 0 for t in TARGETS)
+
+
 def test_what_one_resource_hides_the_other_still_gets() -> None:
     """CPU without samples is kept; memory is recommended."""
     of = histories(specs=[{**names(), **NOW}])
@@ -538,6 +567,21 @@ def test_page_cache_beyond_the_policys_share_asks_for_nothing() -> None:
     (found,), _ = recommend(of, demand(of, memory=400 * MIB), Policies())
     assert str(found.proposed.memory_request) == "256Mi"
     assert str(found.proposed.memory_limit) == "304Mi"
+
+
+def test_page_cache_is_left_out_of_what_the_limit_can_hold() -> None:
+    """3Gi feared under a limit of 2Gi: 62.5 % of 2Gi count, to 400Mi of which 100 are resident."""
+    of = histories(
+        steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB), [{**names(), **NOW}], [RESTART]
+    )
+    feared = demand(of, memory=3072 * MIB)
+    (wanted,) = wanted_amounts(of, feared, Policies()).values()
+    assert wanted.memory_request == Memory.parse("1280Mi")
+    (found,), _ = recommend(of, feared, Policies())
+    assert "held" in [step.name for step in found.trail["memory_request"]]
+    stripped = of.without_samples()
+    (earlier,) = wanted_amounts(stripped, feared, Policies(), of).values()
+    assert earlier.memory_request == wanted.memory_request
 
 
 def test_what_reviews_wanted_is_without_page_cache_too() -> None:

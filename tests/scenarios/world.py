@@ -34,7 +34,7 @@ from analyzer.quantity import TARGETS, Memory, Quantity, Resources, TargetName, 
 from analyzer.recommend import Bound, Recommendation
 from analyzer.recommend.case import RuntimeSetting
 from analyzer.report import Report
-from analyzer.scheduling import scheduling_of
+from analyzer.scheduling import scheduling_of_template
 from analyzer.surroundings import Told, surround
 from analyzer.tables import NAMES, validate_events, validate_pods, validate_specs, validate_usage
 from analyzer.usage import Meta, Recording, Usage
@@ -91,6 +91,8 @@ class Box:
     """What the metrics tell of its pods, by column of the pods table."""
     asks: Mapping[str, Any] | None = None
     """The description of its pods (`spec`), where a manifest is known, labelled `app: WORKLOAD`."""
+    object: Mapping[str, Any] = field(default_factory=dict)
+    """What the object that makes the pods says beside their template, such as a deadline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,8 +208,10 @@ def _told(scenarios: Sequence[Scenario]) -> Told:
     """What manifests say of pods, and a repository of LimitRanges."""
     declared = [row for s in scenarios for row in _range_rows(s, s.declared)]
     asked = {
-        (s.namespace, box.kind, box.workload): scheduling_of(
-            box.asks, {"app": box.workload}, "repository"
+        (s.namespace, box.kind, box.workload): scheduling_of_template(
+            {"metadata": {"labels": {"app": box.workload}}, "spec": dict(box.asks)},
+            "repository",
+            {"spec": dict(box.object)},
         )
         for s in scenarios
         for box in s.boxes

@@ -79,6 +79,26 @@ def test_a_pod_takes_the_patch_and_keeps_the_rest(kubectl: Path, tmp_path: Path)
     }
 
 
+def test_where_memory_restarts_it_its_limit_is_lowered_and_the_call_says_so() -> None:
+    """A container that begins anew is not killed for what it holds; it comes after the others."""
+    lower = recommendation(NOW, resources("1", "512Mi", "2", "768Mi"), of=ref(workload="a"))
+    calm = recommendation(NOW, resources("500m", "1Gi", "2", "2Gi"), of=ref(workload="b"))
+    files = write_resize(report(replace(lower, restarts=("memory",)), calm))
+    assert patches(files)["shop--deployment--a.json"]["spec"]["containers"] == [
+        {
+            "name": "app",
+            "resources": {"requests": {"memory": "512Mi"}, "limits": {"memory": "768Mi"}},
+        }
+    ]
+    script = files["patches/resize.sh"].decode()
+    calls = [line for line in script.splitlines() if line.startswith(("resize shop", "# restarts"))]
+    assert [line.split()[:4] for line in calls] == [
+        ["resize", "shop", "Deployment", "b"],
+        ["#", "restarts", "app", "(memory)"],
+        ["resize", "shop", "Deployment", "a"],
+    ]
+
+
 def test_a_lowered_memory_limit_is_left_out_and_said() -> None:
     """A running container above its new limit would be killed."""
     found = recommendation(NOW, resources("100m", "512Mi", "1", "768Mi"))

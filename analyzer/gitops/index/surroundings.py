@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from analyzer.gitops.reach.objects import POD_PATHS
 from analyzer.gitops.reach.route import Arrival, Patch
-from analyzer.gitops.text.tree import Path, YamlError, plain
+from analyzer.gitops.text.tree import Path, YamlError, plain, walk
+from analyzer.lifecycle import FIELDS, Lifecycle
 from analyzer.objects import REPOSITORY, RULES
 from analyzer.scheduling import Scheduling, scheduling_of_template
 
@@ -38,9 +40,21 @@ def scheduling(arrival: Arrival) -> Scheduling | None:
     template = arrival.node.at(*path[:-1])
     try:
         found = None if template is None else _expanded(plain(template), arrival)
+        described = _expanded(plain(arrival.node), arrival)
     except YamlError:
         return None
-    return None if found is None else scheduling_of_template(found, REPOSITORY)
+    if found is None:
+        return None
+    told = scheduling_of_template(found, REPOSITORY, described)
+    return replace(told, lifecycle=Lifecycle()) if any(map(_retimes, patches)) else told
+
+
+def _retimes(patch: Patch) -> bool:
+    """Whether a patch says anything of probes, deadlines or what restarts."""
+    if not patch.is_json:
+        return any(path and path[-1] in FIELDS for path, _ in walk(patch.node))
+    paths = [operation.resolved.text("path") or "" for operation in patch.node.items]
+    return any(name in path.split("/") for path in paths for name in FIELDS)
 
 
 def rules(arrival: Arrival) -> Iterator[dict[str, Any]]:
