@@ -9,7 +9,6 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Protocol
 
-from analyzer.cores import usable_cores
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
@@ -93,6 +92,7 @@ class Prover:
     def __init__(self, index: RepositoryIndex, tools: Tools) -> None:
         self._index = index
         self._builder = RepositoryBuilder(index.repository, tools)
+        self._at_once = tools.at_once
 
     def verdicts(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
         """One verdict for each claim."""
@@ -124,7 +124,7 @@ class Prover:
         Nearly all of the time goes to programs that are waited for.
         """
         kustomize = self._builder.kustomize
-        threads = min(usable_cores(), _MOST_AT_ONCE, 1 + len(works) // _WORTH_A_COPY)
+        threads = min(self._at_once, _MOST_AT_ONCE, 1 + len(works) // _WORTH_A_COPY)
         if threads == 1:
             return [work(kustomize) for work in works]
         free: SimpleQueue[Kustomize | None] = SimpleQueue()

@@ -41,6 +41,8 @@ class Tools:
     kubectl: Path | None = None
     helm: Path | None = None
     charts: tuple[Path, ...] = ()
+    at_once: int = 1
+    """So many programs may run at a time."""
 
 
 def find_tools(charts: Iterable[Path] = (), *, path: str | None = None) -> Tools:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from analyzer.gitops.land import proof
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import DesiredChange, Edited
 from analyzer.gitops.render.program import Tools
@@ -54,9 +51,7 @@ def repository() -> dict[str, str]:
     return files
 
 
-def test_proofs_made_side_by_side_are_those_made_in_turn(
-    plant: Plant, kubectl: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proofs_made_side_by_side_are_those_made_in_turn(plant: Plant, kubectl: Path) -> None:
     """Each build sees its own edits and no other's, though some are made at a time.
 
     The one that cannot be built says so either way, and spoils no other.
@@ -72,8 +67,8 @@ def test_proofs_made_side_by_side_are_those_made_in_turn(
     ]
     plans = []
     for cores in (1, 4):
-        monkeypatch.setattr(proof, "usable_cores", lambda cores=cores: cores)
-        plans.append(plan_changes(root, desired, tools=Tools(kubectl=kubectl)))
+        tools = Tools(kubectl=kubectl, at_once=cores)
+        plans.append(plan_changes(root, desired, tools=tools))
     assert list(map(repr, plans[0].outcomes)) == list(map(repr, plans[1].outcomes))
     assert plans[0].edits == plans[1].edits
     proven = [o.proof.changed for o in plans[1].outcomes if isinstance(o, Edited)]
