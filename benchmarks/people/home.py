@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from analyzer.forge.promise import Key, Promise, promised
+from analyzer.forge.promise import key_of as key_of_promise
 from analyzer.quantity import Cpu, Memory, Resources
 from benchmarks.loop.simulate import resources_of
 from benchmarks.loop.worlds import Given, Workload
@@ -43,8 +44,8 @@ def key_of(workload: Workload) -> Key:
 
 def manifest(workload: Workload, resources: Resources) -> str:
     """What declares a workload: a manifest of its own."""
-    container = {"name": workload.container, "image": "example.org/app:1"}
-    container |= {"resources": _amounts(resources)}
+    container = {"name": workload.container, "resources": _amounts(resources)}
+    container |= {"image": "example.org/app:1"}  # next to an amount: who changes both conflicts
     return _yaml(
         {
             "apiVersion": "apps/v1",
@@ -175,13 +176,19 @@ class Home:
                 self._renovate(*self.bots[pull.branch], again=pull.branch)
         self.refresh()
         for _ in range(3):
-            key = self.chance.choice(sorted(self.files))
+            among = self._proposed() if self.chance.random() < 0.5 else []
+            key = self.chance.choice(among or sorted(self.files))
             act = self.chance.choice(["rename", "bump", "bot", "bot", "move", "by hand"])
             self._somebody(act, key)
 
     def _open(self, prefix: str) -> Iterator[Pull]:
         found = [p for p in self.forge.pulls if p.state == "open" and p.branch.startswith(prefix)]
         return iter(found)
+
+    def _proposed(self) -> list[Key]:
+        """What our open pull requests are about: others change the same files."""
+        found = {key_of_promise(p) for pull in self._open(OURS) for p in promised(pull.body)}
+        return sorted(found)
 
     def _somebody(self, act: str, key: Key) -> None:
         """One thing that somebody does with a file."""

@@ -569,6 +569,21 @@ def test_page_cache_beyond_the_policys_share_asks_for_nothing() -> None:
     assert str(found.proposed.memory_limit) == "304Mi"
 
 
+def test_page_cache_is_left_out_of_what_the_limit_can_hold() -> None:
+    """3Gi feared under a limit of 2Gi: 62.5 % of 2Gi count, to 400Mi of which 100 are resident."""
+    of = histories(
+        steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB), [{**names(), **NOW}], [RESTART]
+    )
+    feared = demand(of, memory=3072 * MIB)
+    (wanted,) = wanted_amounts(of, feared, Policies()).values()
+    assert wanted.memory_request == Memory.parse("1280Mi")
+    (found,), _ = recommend(of, feared, Policies())
+    assert "held" in [step.name for step in found.trail["memory_request"]]
+    stripped = of.without_samples()
+    (earlier,) = wanted_amounts(stripped, feared, Policies(), of).values()
+    assert earlier.memory_request == wanted.memory_request
+
+
 def test_what_reviews_wanted_is_without_page_cache_too() -> None:
     """Or what was wanted with it would keep the request from falling for good.
 

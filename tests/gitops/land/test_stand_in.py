@@ -82,3 +82,17 @@ def test_a_repository_that_names_by_sha256_has_stand_ins(plant: Plant, git: Git)
     with shadow(root) as place, snapshot(root, "HEAD") as files:
         assert run_git(place, "log", "-1", "--format=%s").strip() == "base"
         assert (files / "a.yaml").read_text() == "a: 1\n"
+
+
+def test_what_a_partial_clone_lacks_is_got_for_its_shadow_alone(served: Path, git: Git) -> None:
+    """Read there, and as missing as before in the checkout."""
+    bare = served.parent / "served.git"
+    for name in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
+        git(bare, "config", name, "true")
+    given = ["clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{bare}", "../partial"]
+    assert git(served, *given).returncode == 0
+    partial = served.parent / "partial"
+    with shadow(partial) as place:
+        assert run_git(place, "cat-file", "-p", "HEAD:apps/a.yaml") == "a: 1\n"
+    missing = run_git(partial, "rev-list", "--objects", "--all", "--missing=print")
+    assert "\n?" in missing
