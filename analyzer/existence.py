@@ -51,8 +51,9 @@ class Life:
 
 def settle(
     recording: Recording, series: Collection[ContainerRef] = ()
-) -> tuple[Recording, dict[ContainerRef, str]]:
-    """`recording` with histories under the names of now, and why each container is gone that is.
+) -> tuple[Recording, dict[ContainerRef, str], dict[ContainerRef, ContainerRef]]:
+    """`recording` with histories under the names of now, why each container is gone that is, and
+    the name of now of those that were renamed.
 
     `series` run again and again under new names, so that silence is no sign of their end.
     A history moves to another name only where one container went, one came at the same time, and
@@ -61,7 +62,7 @@ def settle(
     """
     lives = _lives(recording)
     if not lives:
-        return recording, {}
+        return recording, {}, {}
     asof = min(recording.meta.end, max(life.last for life in lives.values()))
     resting = {ref.workload_ref for ref in series}
     gone = dict(_gone(lives, recording, asof, resting))
@@ -69,7 +70,7 @@ def settle(
     for old, new in heirs.items():
         where = new.container if old.workload_ref == new.workload_ref else str(new)
         gone[old] = f"it was renamed: its history goes on as {where}"
-    return _rename(recording, heirs), gone
+    return _rename(recording, heirs), gone, heirs
 
 
 def _lives(recording: Recording) -> dict[ContainerRef, Life]:

@@ -64,6 +64,8 @@ class Histories:
     """What of the usage that was read is not believed."""
     gone: Mapping[ContainerRef, str] = field(default_factory=dict)
     """Containers that exist no more, and what became of them; they get no amounts."""
+    renamed: Mapping[ContainerRef, ContainerRef] = field(default_factory=dict)
+    """The name of now of containers that went on under another name within the window."""
     runs: Mapping[ContainerRef, tuple[str, ...]] = field(default_factory=dict)
     """The workloads that were united as runs of one series, by the series."""
     pods: pd.DataFrame = field(default_factory=no_pods)
@@ -264,7 +266,7 @@ def build_histories(recording: Recording) -> Histories:
     """
     recording, verdicts = gate(recording)
     recording, runs = unite(recording)
-    recording, gone = settle(recording, runs)
+    recording, gone, renamed = settle(recording, runs)
     usage = recording.usage
     cluster = recording.meta.cluster
     seen = np.array([_observed(usage, i) for i in range(len(usage.containers))], dtype=bool)
@@ -294,6 +296,7 @@ def build_histories(recording: Recording) -> Histories:
         ),
         verdicts=verdicts,
         gone=gone,
+        renamed=renamed,
         runs=runs,
         pods=recording.pods,
         days=recording.days,

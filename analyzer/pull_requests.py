@@ -13,7 +13,7 @@ import pandas as pd
 from analyzer.config import Config
 from analyzer.errors import AnalyzerError
 from analyzer.forge.act import Desk
-from analyzer.forge.cycle import Wanted
+from analyzer.forge.cycle import Sight, Wanted
 from analyzer.forge.delivery import Delivery, Past, deliver
 from analyzer.forge.forges import kind_of, open_forge, token_of
 from analyzer.forge.promise import Promise, hidden, key_of, promised
@@ -83,8 +83,7 @@ def deliver_found(
             report.meta.cluster,
             desk,
             past,
-            complete=not partial,
-            settled=settled_by(report),
+            Sight(not partial, settled_by(report), _left_by(plan)),
         )
         if settings.publish and not dry_run:
             found = _published(report, desk, found)
@@ -120,6 +119,11 @@ def _published(report: Report, desk: Desk, delivery: Delivery) -> Delivery:
         problems = (*delivery.problems, f"the results are not published: {error}")
         return replace(delivery, problems=problems)
     return delivery
+
+
+def _left_by(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
+    """The containers whose change is for a person to make, and why; the same ones in one order."""
+    return tuple(sorted((str(advice.ref), advice.reason) for advice in plan.advice))
 
 
 def settled_by(report: Report) -> Callable[[Promise], bool]:

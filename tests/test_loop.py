@@ -14,7 +14,8 @@ from analyzer.quantity import Memory, Resources
 from analyzer.workload import ContainerRef
 from benchmarks.loop.advisers import Remembering, foresight, keep
 from benchmarks.loop.simulate import Actor, Adviser, Plan, Proposal, Score, Seen, simulate
-from benchmarks.loop.worlds import NODE_MIB, STATIONARY, WORLDS, Workload, level
+from benchmarks.loop.unseen import random_world
+from benchmarks.loop.worlds import NODE_MIB, STATIONARY, WORLDS, Workload, every, level
 
 HOURLY = timedelta(hours=1)
 
@@ -116,6 +117,62 @@ def test_what_exceeds_the_node_is_counted() -> None:
     assert simulate(STATIONARY[:2], absurd, small(4)).above_node == 4
 
 
+def test_footprints_are_compared_at_equal_risk() -> None:
+    """19 weeks need half of what is requested and one twice of it: one in twenty may need more.
+
+    Half of the request does for the 19, which is what they need: 1 x of it. The twentieth has a
+    quarter of its need then, so that the geometric mean over all is the twentieth root of that.
+    """
+    score = Score(memory=[(2.0, 1.0)] * 19 + [(1.0, 2.0)])
+    assert score.summary()["memory_at_equal_risk"] == pytest.approx(0.25 ** (1 / 20))
+
+
+def test_a_limit_lowered_below_a_kill_is_counted() -> None:
+    """Killed at 400 MiB and lowered to 300 at the first review; the second lowers nothing."""
+
+    def lower(seen: Seen) -> Mapping[ContainerRef, Proposal]:
+        return {ref: Proposal(Resources(memory_limit=Memory.parse("300Mi"))) for ref in seen.ahead}
+
+    killed = Workload("killed", level(0.1), level(500.0), (0.1, 256), (None, 400))
+    assert simulate((killed,), lower, small(4)).below_kill == 1
+
+
+def test_a_request_above_three_times_the_busiest_hour_is_unexplained() -> None:
+    """One core for an hour a day: two are above three times the p95, four above the hour's."""
+    for cores, (ever, hour) in ((2.0, (2, 0)), (4.0, (2, 2))):
+        peak = every(1, 0.9, 0.1, 1.0, 0)
+        of = Workload("daily", peak, level(100.0), (cores, 100), noise=(0.0, 0.0))
+        score = simulate((of,), keep, small(6))
+        assert (score.too_large_ever, score.unexplained) == (ever, hour)
+
+
+def test_a_random_world_is_drawn_by_its_seed() -> None:
+    """The same seed draws the same workloads, another one others; the names are all different."""
+    assert random_world(1)[0].request == random_world(1)[0].request
+    assert random_world(1)[0].request != random_world(2)[0].request
+    world = random_world(3)
+    assert len({workload.name for workload in world}) == len(world)
+    assert all(max(w.request[1], w.limit[1] or 0.0) <= NODE_MIB for w in world)
+
+
+def test_missing_scrapes_and_new_names_are_shown_as_such() -> None:
+    """Half of the scrapes are lost, and a container that is renamed runs in new pods."""
+    of = Workload(
+        "stained", level(0.1), level(100.0), (0.1, 128), missing=0.5, renamed=(1, "other")
+    )
+    shown: list[Seen] = []
+
+    def look(seen: Seen) -> Mapping[ContainerRef, Proposal]:
+        shown.append(seen)
+        return {}
+
+    simulate((of,), look, small(2))
+    usage = shown[-1].recording.usage
+    assert [ref.container for ref in usage.containers] == ["app", "other"]
+    assert len(set(usage.pods)) == 4
+    assert 0.4 < np.isnan(usage.memory_bytes).mean() < 0.6
+
+
 # Laws of the policy that ships, with its ledger
 
 CALM = ("steady", "noisy", "leader", "working-week", "weekly-peak", "nightly")
@@ -179,6 +236,13 @@ def test_no_proposed_limit_kills_what_the_first_one_let_live(year: Year) -> None
 def test_nothing_turns_around_more_than_once(year: Year) -> None:
     """One correction of a decision in a quarter is learning, two are flapping."""
     assert year.score.most_reversals <= 1
+
+
+def test_worlds_that_nobody_has_looked_at_keep_the_laws() -> None:
+    """Within the node, no limit below a kill, no more kills than stated, nothing to and fro."""
+    score = simulate(random_world(11, 14), Remembering(), small(7))
+    assert (score.above_node, score.below_kill, score.most_of_one <= 1) == (0, 0, True)
+    assert score.harm <= score.stated
 
 
 def test_a_month_that_ends_with_a_peak_is_survived() -> None:

@@ -102,6 +102,23 @@ def test_the_errors_that_are_explained_are_printed_by_the_code() -> None:
     assert missing == []
 
 
+def test_every_threat_names_the_tests_that_hold_it() -> None:
+    """A line without a test is a hope, and a name of no test is less."""
+    page = (DOCS / "threats.md").read_text("utf-8")
+    threats, _, held = page.partition("## What holds it")
+    numbers = re.findall(r"^\| (\d+) \|", threats, re.MULTILINE)
+    assert numbers == re.findall(r"^\| (\d+) \|", held, re.MULTILINE)
+    assert len(numbers) > 10
+    for row in re.findall(r"^\| \d+ \| (.+) \|$", held, re.MULTILINE):
+        named = re.findall(r"`(\S+?)(?:::(\w+))?`", row)
+        assert len(named) == row.count(" · ") + 1
+        for file, name in named:
+            defined = re.findall(
+                r"^def (test_\w+)\(", (ROOT / file).read_text("utf-8"), re.MULTILINE
+            )
+            assert defined and (not name or name in defined), (file, name)
+
+
 def in_order(parts: list[str], text: str) -> bool:
     """Whether `text` holds all `parts`, one behind the other."""
     at = 0

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from analyzer.forge.answers import Shape, moment_of, read
-from analyzer.forge.protocol import Comment, ForgeError, Issue, PullRequest, State, Text
+from analyzer.forge.protocol import Comment, ForgeError, Plain, PullRequest, State, Text
 from analyzer.forge.rest import Rest
 
 TOKENS = ("AZURE_DEVOPS_TOKEN", "SYSTEM_ACCESSTOKEN")
@@ -70,7 +70,7 @@ class _List(Shape):
     value: list[Any]
 
 
-class Azure:
+class Azure(Plain):
     """Pull requests of one repository on Azure DevOps."""
 
     name = "azure"
@@ -194,15 +194,6 @@ class Azure:
         thread, place = divmod(comment, _APART)
         where = f"{self._one(number)}/threads/{thread}/comments/{place}"
         self._send("PATCH", where, {"content": body})
-
-    def picture(self, commit: str, path: str) -> str | None:
-        return None
-
-    def find_issue(self, marker: str) -> Issue | None:
-        return None
-
-    def write_issue(self, number: int | None, text: Text) -> Issue:
-        return Issue(0, text)
 
     def _send(self, method: str, path: str, body: dict[str, object]) -> Any:
         return self.rest.send(method, f"{path}?api-version={_VERSION}", body)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from analyzer.forge.protocol import Comment, Issue, PullRequest, State, Text
+from analyzer.forge.protocol import Comment, Plain, PullRequest, State, Text
 from analyzer.forge.remote import Note, Remote
 
 
 @dataclass
-class Bare:
+class Bare(Plain):
     """Takes every branch of the remote for an open pull request, known by its place in a list."""
 
     remote: Remote
@@ -70,15 +70,6 @@ class Bare:
 
     def edit_comment(self, number: int, comment: int, body: str) -> None:
         """There is none."""
-
-    def picture(self, commit: str, path: str) -> str | None:
-        return None
-
-    def find_issue(self, marker: str) -> Issue | None:
-        return None
-
-    def write_issue(self, number: int | None, text: Text) -> Issue:
-        return Issue(0, text)
 
     def _number(self, branch: str) -> int:
         if branch not in self._branches:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from analyzer.forge.answers import Shape, moment_of, read
-from analyzer.forge.protocol import Comment, ForgeError, Issue, PullRequest, State, Text
+from analyzer.forge.protocol import Comment, ForgeError, Plain, PullRequest, State, Text
 from analyzer.forge.rest import Rest
 
 TOKENS = ("BITBUCKET_TOKEN",)
@@ -24,7 +24,7 @@ _ALL = "state=OPEN&state=MERGED&state=DECLINED&state=SUPERSEDED"
 _STATES: Mapping[str, State] = {"OPEN": "open", "MERGED": "merged"}
 _HIDDEN = re.compile(r"^<!-- (.*) -->$", re.MULTILINE)
 _LINK = re.compile(r"^\[//\]: # \((.*)\)$", re.MULTILINE)
-_LABEL = re.compile(r"\[(rightsize/\w+)\]")
+LABEL = re.compile(r"\[(rightsize/\w+)\]")
 _FOLD = re.compile(r"<details><summary>(.*?)</summary>")
 
 
@@ -76,7 +76,7 @@ class _Page(Shape):
     next: str | None = None
 
 
-class Bitbucket:
+class Bitbucket(Plain):
     """Pull requests of one repository on Bitbucket Cloud."""
 
     name = "bitbucket"
@@ -139,7 +139,7 @@ class Bitbucket:
     def open(self, branch: str, base: str, text: Text, labels: tuple[str, ...]) -> PullRequest:
         body: dict[str, object] = {
             "title": text.title,
-            "description": _written(text.body),
+            "description": written(text.body),
             "source": {"branch": {"name": branch}},
             "destination": {"branch": {"name": base}},
             "close_source_branch": True,
@@ -150,7 +150,7 @@ class Bitbucket:
         return _request(read(_Pull, made, "the new pull request"))
 
     def edit(self, number: int, text: Text) -> None:
-        body: dict[str, object] = {"title": text.title, "description": _written(text.body)}
+        body: dict[str, object] = {"title": text.title, "description": written(text.body)}
         self.rest.send("PUT", self._one(number), body)
 
     def close(self, number: int) -> None:
@@ -159,36 +159,27 @@ class Bitbucket:
     def comments(self, number: int) -> list[Comment]:
         found = self._pages(f"{self._one(number)}/comments", sort="created_on")
         said = [read(_Said, item, "a comment") for item in found]
-        return [Comment(one.id, _read(one.content.raw)) for one in said if not one.deleted]
+        return [Comment(one.id, read_back(one.content.raw)) for one in said if not one.deleted]
 
     def comment(self, number: int, body: str) -> None:
-        content: dict[str, object] = {"content": {"raw": _written(body)}}
+        content: dict[str, object] = {"content": {"raw": written(body)}}
         self.rest.send("POST", f"{self._one(number)}/comments", content)
 
     def edit_comment(self, number: int, comment: int, body: str) -> None:
-        content: dict[str, object] = {"content": {"raw": _written(body)}}
+        content: dict[str, object] = {"content": {"raw": written(body)}}
         self.rest.send("PUT", f"{self._one(number)}/comments/{comment}", content)
 
     def _one(self, number: int) -> str:
         return f"{self._root}/pullrequests/{number}"
 
-    def picture(self, commit: str, path: str) -> str | None:
-        return None
 
-    def find_issue(self, marker: str) -> Issue | None:
-        return None
-
-    def write_issue(self, number: int | None, text: Text) -> Issue:
-        return Issue(0, text)
-
-
-def _written(body: str) -> str:
-    """`body` as its Markdown hides what is hidden, with every part open."""
+def written(body: str) -> str:
+    """`body` as Bitbucket's Markdown hides what is hidden, with every part open."""
     hidden = _HIDDEN.sub(r"[//]: # (\1)", body)
     return _FOLD.sub(r"**\1**", hidden).replace("</details>", "")
 
 
-def _read(text: str) -> str:
+def read_back(text: str) -> str:
     """What is hidden, as every other part of this program looks for it."""
     return _LINK.sub(r"<!-- \1 -->", text.replace("\r\n", "\n"))
 
@@ -198,10 +189,10 @@ def _request(pull: _Pull) -> PullRequest:
     return PullRequest(
         number=pull.id,
         branch=pull.source.branch.name,
-        text=Text(pull.title, _read(pull.description or "")),
+        text=Text(pull.title, read_back(pull.description or "")),
         state=_STATES.get(pull.state, "closed"),
         url=str(web.get("href", "")) if isinstance(web, dict) else "",
-        labels=frozenset(_LABEL.findall(pull.title)),
+        labels=frozenset(LABEL.findall(pull.title)),
         # When it was touched last, which is told in place of when it ended.
         ended=None if pull.state == "OPEN" else moment_of(pull.updated_on),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from analyzer.errors import AnalyzerError
 from analyzer.forge.act import Desk, Outcome
 from analyzer.forge.body import fitted
-from analyzer.forge.cycle import Move
+from analyzer.forge.cycle import Move, Sight
 from analyzer.forge.dashboard import asked_for, dashboard, marker
 from analyzer.forge.protocol import Issue, Text
 
@@ -28,14 +28,12 @@ class Board:
         """The branches whose boxes a person has ticked."""
         return asked_for(self.issue.text.body) if self.issue else frozenset()
 
-    def tell(
-        self, outcomes: Iterable[Outcome], score: str, *, complete: bool
-    ) -> tuple[str, list[str]]:
+    def tell(self, outcomes: Iterable[Outcome], score: str, sight: Sight) -> tuple[str, list[str]]:
         """Let it say how everything stands; where it is, and what went wrong."""
         if not self.desk.settings.dashboard or self.unread:
             return "", [self.unread] if self.unread else []
         moves = [_as_it_stands(outcome) for outcome in outcomes]
-        text = dashboard(self.cluster, moves, score, complete=complete, asked=self.asked_for)
+        text = dashboard(self.cluster, moves, score, sight=sight, asked=self.asked_for)
         try:
             return self._write(fitted(text, self.desk.forge.longest_body)), []
         except AnalyzerError as error:

@@ -61,6 +61,22 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """What a run has seen of its cluster, beside what it wants."""
+
+    complete: bool = True
+    """Whether everything was looked at, so that what is not wanted any more is to be closed."""
+    settled: Callable[[Promise], bool] = lambda _promise: True
+    """Whether nothing is to change, as far as is known, in a container of an earlier promise."""
+    left: tuple[tuple[str, str], ...] = ()
+    """Containers whose change no pull request can make, and why."""
+
+
+ALL_SEEN = Sight()
+"""Everything was looked at, and what is not wanted needs nothing."""
+
+
+@dataclass(frozen=True)
 class Scene:
     """What there is: on the remote, and on the forge.
 
@@ -75,10 +91,7 @@ class Scene:
     last: Callable[[str], PullRequest | None]
     moved_under: Callable[[Branch, Wanted], bool]
     asked_for: frozenset[str] = frozenset()
-    complete: bool = True
-    """Whether everything was looked at, so that what is not wanted any more is to be closed."""
-    settled: Callable[[Promise], bool] = lambda _promise: True
-    """Whether this run knows that nothing is to change in a container of an earlier promise."""
+    sight: Sight = ALL_SEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +154,14 @@ def _of_open(one: Wanted, request: PullRequest, scene: Scene) -> Move:
 def _of_unwanted(request: PullRequest, scene: Scene, covered: Set[Key]) -> Move:
     """What to do about a pull request that nothing asks for any more."""
     branch = scene.branches.get(request.branch)
-    if not scene.complete:
+    if not scene.sight.complete:
         reason = "this run did not look at everything"
         return Move("keep", request.branch, reason, None, request)
     if STOP in request.labels or (branch is not None and not branch.ours):
         reason = "a person works on it"
         return Move("hands off", request.branch, reason, None, request)
     for promise in promised(request.text.body):
-        if key_of(promise) not in covered and not scene.settled(promise):
+        if key_of(promise) not in covered and not scene.sight.settled(promise):
             name = "/".join(key_of(promise))
             reason = f"this run cannot tell what becomes of {name}"
             return Move("keep", request.branch, reason, None, request)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence, Set
 
 from analyzer.escape import markdown
-from analyzer.forge.cycle import NO_NEWS, NOW, STOP, Move
+from analyzer.forge.cycle import ALL_SEEN, NO_NEWS, NOW, STOP, Move, Sight
 from analyzer.forge.protocol import Text
 from analyzer.workload import slug
 
 _TICKED = re.compile(r"^\s*[-*] \[[xX]\] <!-- rightsize-ask:(\S{1,300}) -->", re.MULTILINE)
+_MOST_LEFT = 100
 _PARTS = (
     ("Open", ("open", "refresh", "keep")),
     ("Waiting for a turn", ("wait",)),
@@ -33,7 +34,7 @@ def dashboard(
     moves: Sequence[Move],
     score: str = "",
     *,
-    complete: bool = True,
+    sight: Sight = ALL_SEEN,
     asked: Set[str] = frozenset(),
 ) -> Text:
     """Title and body; the same moves give the same text. `score` is one line on what came true.
@@ -41,7 +42,7 @@ def dashboard(
     What was `asked` for and still waits keeps its tick: it did not work this time.
     """
     lines = [marker(cluster), "", "What rightsize proposes here, and what it waits for."]
-    if not complete:
+    if not sight.complete:
         lines += ["", "The last run did not look at everything: more may wait than is listed."]
     if score:
         lines += ["", markdown(score)]
@@ -51,12 +52,26 @@ def dashboard(
             chosen.sort(key=lambda move: move.branch)
         if chosen:
             lines += ["", f"### {heading}", "", *(_item(move, asked) for move in chosen)]
+    lines += _left(sight.left)
     lines += [
         "",
         f"Tick a box to have it opened by the next run. The label `{STOP}` on a pull request "
         f"leaves it alone; `{NOW}` on a closed one brings it back.",
     ]
     return Text(f"Right-sizing of {_plain(cluster) or 'this cluster'}", "\n".join(lines) + "\n")
+
+
+def _left(left: Sequence[tuple[str, str]]) -> list[str]:
+    """What no pull request can change, folded; of very many the first."""
+    if not left:
+        return []
+    heading = "1 change that is left to you" if len(left) == 1 else (
+        f"{len(left)} changes that are left to you"
+    )  # fmt: skip
+    items = [f"- {markdown(name)}: {markdown(reason)}" for name, reason in left[:_MOST_LEFT]]
+    more = len(left) - _MOST_LEFT
+    items += [f"- … and {more} more"] if more > 0 else []
+    return ["", f"<details><summary>{heading}</summary>", "", *items, "", "</details>"]
 
 
 def _item(move: Move, asked: Set[str]) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from analyzer.errors import AnalyzerError
 from analyzer.forge.act import Desk, Outcome, carry_out
 from analyzer.forge.board import find_board
-from analyzer.forge.cycle import Limits, Move, Scene, Wanted, decide
-from analyzer.forge.promise import Promise
+from analyzer.forge.cycle import ALL_SEEN, Limits, Move, Scene, Sight, Wanted, decide
 from analyzer.forge.protocol import Forge
 from analyzer.forge.remote import Branch
 from analyzer.forge.verdict import marker as verdict_marker
@@ -57,16 +56,12 @@ def deliver(
     cluster: str,
     desk: Desk,
     past: Past | None = None,
-    *,
-    complete: bool = True,
-    settled: Callable[[Promise], bool] = lambda _promise: True,
+    sight: Sight = ALL_SEEN,
 ) -> Delivery:
     """Bring forge and remote to what is `wanted` of `cluster`.
 
     What fails is named and never stops the others; the next run takes it up where it was left.
-    `complete` says that everything was looked at, so that what is not wanted is closed, as long as
-    each container it promised something for is `settled`. Raises where nothing at all can be done:
-    no token, no remote, no such repository.
+    Raises where nothing at all can be done: no token, no remote, no such repository.
     """
     prefix, board = branch_prefix(cluster), find_board(cluster, desk)
     base = desk.settings.base or desk.forge.default_branch()
@@ -77,15 +72,14 @@ def deliver(
         last=desk.forge.latest,
         moved_under=lambda branch, one: desk.remote.moved_under(branch, commit, one.edits),
         asked_for=board.asked_for,
-        complete=complete,
-        settled=settled,
+        sight=sight,
     )
     limits = Limits(desk.settings.most_open, desk.settings.reopen_change)
     moves, unseen = _illustrated(decide(wanted, scene, limits), desk, cluster)
     outcomes = tuple(_carried_out(moves, desk, branches, (base, commit)))
     untold = _judge(past, prefix, desk.forge) if past and past.outcomes else []
     score = score_line(past.outcomes) if past else ""
-    where, unwritten = board.tell(outcomes, score, complete=complete)
+    where, unwritten = board.tell(outcomes, score, sight)
     return Delivery(outcomes, where, (*unseen, *untold, *unwritten))
 
 

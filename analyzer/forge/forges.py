@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from analyzer.errors import UsageError
-from analyzer.forge import azure, bitbucket, gitea, github, gitlab
+from analyzer.forge import azure, bitbucket, bitbucket_server, gitea, github, gitlab
 from analyzer.forge.bare import Bare
 from analyzer.forge.github_app import InstallationToken, Signature
 from analyzer.forge.protocol import Forge
@@ -74,6 +74,14 @@ FORGES: Mapping[str, Kind] = {
         bitbucket.TOKENS,
         "https://{host}/2.0",
         ("bitbucket.org", "altssh.bitbucket.org"),
+        "x-token-auth",
+    ),
+    "bitbucket-server": Kind(
+        bitbucket_server.BitbucketServer,
+        bitbucket_server.header,
+        bitbucket_server.TOKENS,
+        "https://{host}/rest/api/1.0",
+        (),
         "x-token-auth",
     ),
 }
@@ -193,6 +201,11 @@ def api_of(settings: ForgeSettings, kind: str, url: str) -> str:
     host, _ = split_address(url)
     if not host and settings.url is None:
         raise UsageError("the remote is a folder; set forge.url to the address of the API")
+    if kind == "bitbucket" and settings.url is None and host not in FORGES[kind].hosts:
+        raise UsageError(
+            f"{host} is no Bitbucket Cloud, and Bitbucket Data Center has another API; set "
+            "forge.kind to bitbucket-server"
+        )
     api = settings.url or _HOSTED_APIS.get(host, FORGES[kind].api.format(host=host))
     if urlsplit(api).scheme not in ("http", "https") or "@" in urlsplit(api).netloc:
         raise UsageError("forge.url must be an address like https://git.example.org/api/v3")

@@ -135,6 +135,22 @@ class Forge(Protocol):
         ...
 
 
+class Plain:
+    """What a forge can do that has no issues beside its pull requests, and shows no pictures."""
+
+    def picture(self, commit: str, path: str) -> str | None:
+        """None: nobody could be shown it."""
+        return None
+
+    def find_issue(self, marker: str) -> Issue | None:
+        """None: there are no issues."""
+        return None
+
+    def write_issue(self, number: int | None, text: Text) -> Issue:
+        """Nothing is written."""
+        return Issue(0, text)
+
+
 def keep_comment(forge: Forge, number: int, marker: str, body: str) -> None:
     """Let one comment that starts with `marker` say `body`: replaced where it is there, else added.
 

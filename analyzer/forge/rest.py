@@ -267,7 +267,8 @@ def _checked(answer: requests.Response) -> requests.Response:
     said = _said(answer)
     if status == 404:
         raise NotFoundError(
-            f"{where}: not found (HTTP 404); check forge.repository, and that the token may see it"
+            f"{where}: not found (HTTP 404){said}; check forge.repository, and that the token may "
+            "see it"
         )
     if status in (400, 403, 405, 409, 410, 422):
         raise RefusedError(f"{where}: refused (HTTP {status}){said}")
@@ -285,10 +286,18 @@ def _said(answer: requests.Response) -> str:
     error = body.get("error")
     if isinstance(error, dict):  # as Bitbucket says it
         error = error.get("message")
-    parts = [body.get("message"), error, body.get("errors")]
+    parts = [body.get("message"), error, _each(body.get("errors"))]
     text = "; ".join(str(part) for part in parts if part)
     plain = "".join(c if c.isprintable() else " " for c in text)
     return f": {plain[:300]}" if plain else ""
+
+
+def _each(errors: object) -> object:
+    """The messages of a list of errors, as Bitbucket Data Center has it; else all there is."""
+    if not isinstance(errors, list):
+        return errors
+    told = [one.get("message") for one in errors if isinstance(one, dict)]
+    return "; ".join(map(str, told)) if all(told) else errors
 
 
 def _decoded(answer: requests.Response) -> Any:

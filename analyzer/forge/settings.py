@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["auto", "github", "gitlab", "gitea", "azure", "bitbucket", "none"]
+Kind = Literal[
+    "auto", "github", "gitlab", "gitea", "azure", "bitbucket", "bitbucket-server", "none"
+]
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,8 +42,9 @@ class ForgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     kind: Kind = "auto"
     """Which forge: ``github`` (also Enterprise), ``gitlab``, ``gitea`` (also Forgejo), ``azure``
-    (Azure DevOps), ``bitbucket`` (Bitbucket Cloud), ``none`` (branches are pushed, titles and
-    bodies are files); by default what the remote's host says."""
+    (Azure DevOps), ``bitbucket`` (Bitbucket Cloud), ``bitbucket-server`` (Bitbucket Data Center),
+    ``none`` (branches are pushed, titles and bodies are files); by default what the remote's host
+    says."""
     url: str | None = None
     """The address of its API, such as ``https://git.example.org/api/v3``; by default from the
     remote's host."""

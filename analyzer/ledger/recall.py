@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,11 @@ SILENCE = timedelta(weeks=13)
 """How long a rejected change is left alone, unless its amount moves."""
 
 
+Amounts = Mapping[TargetName, Quantity]
+Refused = dict[TargetName, tuple[Quantity | None, ...]]
+"""By target, every amount that was refused."""
+
+
 def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[ContainerRef, Past]:
     """What earlier reviews say of each container of `histories`.
 
@@ -52,57 +58,89 @@ def recall(ledger: Ledger, histories: Histories, settings: str = "") -> dict[Con
     past = ledger.before(now)
     if not len(past):
         return {}
-    reviews = past.rows[past.rows["entry"] == "review"]
-    turned = _turned(reviews, now - TURNS)
-    most = _highest(_since(reviews, now, HOLD))
-    longer = _highest(_since(reviews, now, HOLD_LONGER))
-    growth, hits = _growth(reviews, now), _hits(_since(reviews, now, KILLS))
-    leaked = _last_time(_since(reviews, now, LEAKS), "leaks")
-    elsewhere = _last_time(_since(reviews, now, HOLD), "killed_elsewhere")
-    started = _last_time(_since(reviews, now, PEAKS), "starts")
-    lately = _since(reviews, now, PEAKS).groupby(KEY, observed=True)
-    peak = {named(key): value for key, value in lately["memory_max_bytes"].max().items()}
-    start = {named(key): value for key, value in lately["start_peak"].last().items()}
-    refusals = _refusals(past, now)
-    found = {}
+    past = past.plus(past.inherited(histories.renamed))
+    memory, found = _remember(past, now), {}
     for ref, last in past.last.items():
-        if ref not in histories.position:
-            continue
-        held = ref in turned or ref in leaked  # what leaks is low after each restart alone
-        current = histories.spec(histories.position[ref]).resources.effective()
-        rejected, reason = refusals.get(ref, ({}, ""))
-        limits, fills_since = hits.get(ref, ((), None))
-        found[ref] = Past(
-            wanted=(longer if held else most).get(ref, {}),
+        if ref in histories.position:
+            current = histories.spec(histories.position[ref]).resources.effective()
+            found[ref] = replace(
+                memory.of(ref),
+                wanted_last=demanded_of(amounts_of(last, "wanted")),
+                open=_open(last, current, settings),
+                accepted=_accepted(last, current),
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What all reviews together say, by container, and when they last saw it."""
+
+    most: Mapping[ContainerRef, Amounts]
+    longer: Mapping[ContainerRef, Amounts]
+    held: Set[ContainerRef]
+    """What is lowered late: it has turned around, or leaks and is low after restarts alone."""
+    growth: Mapping[ContainerRef, Mapping[Resource, float]]
+    hits: Mapping[ContainerRef, tuple[tuple[float, ...], datetime | None]]
+    refusals: Mapping[ContainerRef, tuple[Refused, str]]
+    leaked: Mapping[ContainerRef, datetime]
+    elsewhere: Mapping[ContainerRef, datetime]
+    started: Mapping[ContainerRef, datetime]
+    start_peak: Mapping[ContainerRef, float]
+    peak: Mapping[ContainerRef, float]
+
+    def of(self, ref: ContainerRef) -> Past:
+        """What is remembered of one container, whatever holds now."""
+        held = ref in self.held
+        limits, fills_since = self.hits.get(ref, ((), None))
+        rejected, reason = self.refusals.get(ref, ({}, ""))
+        return Past(
+            wanted=(self.longer if held else self.most).get(ref, {}),
             span=HOLD_LONGER if held else HOLD,
-            wanted_longer=longer.get(ref, {}),
+            wanted_longer=self.longer.get(ref, {}),
             longer_span=HOLD_LONGER,
-            wanted_last=demanded_of(amounts_of(last, "wanted")),
-            growth=growth.get(ref, {}),
+            growth=self.growth.get(ref, {}),
             killed_at=limits,
             fills_since=fills_since,
-            leaked=leaked.get(ref),
-            killed_elsewhere=elsewhere.get(ref),
-            started=started.get(ref),
-            start_peak=_bytes(start.get(ref)),
-            peak=_bytes(peak.get(ref)),
-            open=_open(last, current, settings),
-            accepted=_accepted(last, current),
+            leaked=self.leaked.get(ref),
+            killed_elsewhere=self.elsewhere.get(ref),
+            started=self.started.get(ref),
+            start_peak=_bytes(self.start_peak.get(ref)),
+            peak=_bytes(self.peak.get(ref)),
             rejected=rejected,
             refused=reason,
         )
-    return found
+
+
+def _remember(past: Ledger, now: datetime) -> _Memory:
+    reviews = past.rows[past.rows["entry"] == "review"]
+    leaked = _last_time(_since(reviews, now, LEAKS), "leaks")
+    lately = _since(reviews, now, PEAKS)
+    by_container = lately.groupby(KEY, observed=True)
+    return _Memory(
+        most=_highest(_since(reviews, now, HOLD)),
+        longer=_highest(_since(reviews, now, HOLD_LONGER)),
+        held=_turned(reviews, now - TURNS) | leaked.keys(),
+        growth=_growth(reviews, now),
+        hits=_hits(_since(reviews, now, KILLS)),
+        refusals=_refusals(past, now),
+        leaked=leaked,
+        elsewhere=_last_time(_since(reviews, now, HOLD), "killed_elsewhere"),
+        started=_last_time(lately, "starts"),
+        start_peak={named(k): v for k, v in by_container["start_peak"].max().items()},
+        peak={named(k): v for k, v in by_container["memory_max_bytes"].max().items()},
+    )
 
 
 def _since(reviews: pd.DataFrame, now: datetime, length: timedelta) -> pd.DataFrame:
     return reviews[reviews["reviewed"] >= pd.Timestamp(now - length)]
 
 
-def _highest(reviews: pd.DataFrame) -> dict[ContainerRef, Mapping[TargetName, Quantity]]:
+def _highest(reviews: pd.DataFrame) -> dict[ContainerRef, Amounts]:
     """The most that was wanted of each target."""
     columns = [f"{target}_wanted" for target in DEMANDED]
     most = reviews.groupby(KEY, observed=True)[columns].max()
-    found: dict[ContainerRef, Mapping[TargetName, Quantity]] = {}
+    found: dict[ContainerRef, Amounts] = {}
     for key, values in zip(most.index, most.itertuples(index=False), strict=True):
         amounts: dict[TargetName, Quantity] = {}
         for target, value in zip(DEMANDED, values, strict=True):
@@ -186,9 +224,6 @@ def _accepted(last: Row, current: Resources) -> bool:
     return amounts_of(last, "proposed").effective() == current
 
 
-Refused = dict[TargetName, Quantity | None]
-
-
 def _refusals(past: Ledger, now: datetime) -> dict[ContainerRef, tuple[Refused, str]]:
     """Changes that persons refused lately: by saying so, or by making something else of them."""
     found: dict[ContainerRef, tuple[Refused, str]] = {}
@@ -201,8 +236,12 @@ def _refusals(past: Ledger, now: datetime) -> dict[ContainerRef, tuple[Refused, 
         if row["decision"] == "rejected" and row["reviewed"] >= pd.Timestamp(now - SILENCE):
             reason = _reason(f"rejected ({row['by']})", row["reviewed"])
             earlier, _ = found.get(ref_of(row), ({}, ""))
-            found[ref_of(row)] = {**earlier, **_asked_for(past, row)}, reason
+            found[ref_of(row)] = _both(earlier, _asked_for(past, row)), reason
     return found
+
+
+def _both(one: Refused, other: Refused) -> Refused:
+    return {target: (*one.get(target, ()), *other.get(target, ())) for target in {**one, **other}}
 
 
 def _asked_for(past: Ledger, decision: Row) -> Refused:
@@ -210,11 +249,7 @@ def _asked_for(past: Ledger, decision: Row) -> Refused:
     rows = past.reviews_of(ref_of(decision))
     before = [row for row in rows if row["reviewed"] <= decision["reviewed"]]
     proposed = amounts_of(decision, "proposed")
-    wished: Refused = {target: proposed.amount(target) for target in TARGETS}
-    if not before:
-        return wished
-    now = amounts_of(before[-1], "now")
-    return {target: amount for target, amount in wished.items() if amount != now.amount(target)}
+    return _unlike(proposed, amounts_of(before[-1], "now")) if before else _unlike(proposed)
 
 
 def _overruled(rows: list[Row], last: Row) -> Refused:
@@ -226,9 +261,13 @@ def _overruled(rows: list[Row], last: Row) -> Refused:
     earlier = [row for row in rows if amounts_of(row, "now") != now]
     if not earlier or amounts_of(earlier[-1], "proposed") == amounts_of(earlier[-1], "now"):
         return {}
-    proposed = amounts_of(earlier[-1], "proposed")
+    return _unlike(amounts_of(earlier[-1], "proposed"), now)
+
+
+def _unlike(proposed: Resources, now: Resources | None = None) -> Refused:
+    """Those of the amounts of `proposed` that differ from `now`; all where that is not known."""
     wished = {target: proposed.amount(target) for target in TARGETS}
-    return {target: amount for target, amount in wished.items() if amount != now.amount(target)}
+    return {t: (a,) for t, a in wished.items() if now is None or a != now.amount(t)}
 
 
 def _reason(what: str, when: Any) -> str:

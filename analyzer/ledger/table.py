@@ -131,7 +131,19 @@ class Ledger:
 
     def plus(self, rows: pd.DataFrame) -> Ledger:
         """With `rows` added."""
-        return make_ledger([self.rows, rows])
+        return make_ledger([self.rows, rows]) if len(rows) else self
+
+    def inherited(self, names: Mapping[ContainerRef, ContainerRef]) -> pd.DataFrame:
+        """The rows of renamed containers under their names of now, where nothing is known of these.
+
+        `names` gives the new name of each old one.
+        """
+        parts = [
+            self.rows[_is_about(self.rows, old)].assign(**key_of(new))
+            for old, new in names.items()
+            if new not in self.last
+        ]
+        return typed(pd.concat(parts)) if parts else make_rows([])
 
     @cached_property
     def last(self) -> dict[ContainerRef, Row]:
@@ -169,6 +181,11 @@ class Ledger:
         reviews = np.flatnonzero(self.rows["entry"] == "review")
         groups = self.rows[KEY].iloc[reviews].groupby(KEY, observed=True, sort=False).indices
         return {named(key): reviews[where] for key, where in groups.items()}
+
+
+def _is_about(rows: pd.DataFrame, ref: ContainerRef) -> pd.Series[bool]:
+    names = key_of(ref)
+    return (rows[KEY] == [names[column] for column in KEY]).all(axis=1)
 
 
 def make_ledger(parts: list[pd.DataFrame]) -> Ledger:

@@ -46,6 +46,8 @@ def update(
     reviews under other settings apart.
     """
     past = ledger.before(histories.meta.end)
+    inherited = past.inherited(histories.renamed)
+    past = past.plus(inherited)
     kills = find_kills(histories)
     rows = []
     for r in recommendations:
@@ -73,7 +75,7 @@ def update(
             | held.columns()
             | _happened(histories, index, held)
         )
-    return make_rows(rows)
+    return pd.concat([inherited, make_rows(rows)]) if len(inherited) else make_rows(rows)
 
 
 def _wanted(r: Recommendation, demanded: Resources) -> Resources:

@@ -91,7 +91,7 @@ def _pasts(
     ledger: Ledger,
 ) -> dict[ContainerRef, Past]:
     """What earlier reviews said: as the ledger has it, else as they would have said it."""
-    said = [wanted_amounts(known, demand, method.policies) for known, demand in earlier]
+    said = [wanted_amounts(known, demand, method.policies, histories) for known, demand in earlier]
     span = len(earlier) * method.horizon
     return most_wanted(said, span) | recall(ledger, histories, method.digest)
 

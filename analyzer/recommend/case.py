@@ -9,7 +9,7 @@ from typing import Literal
 
 from analyzer.cutoff import NO_KILLS, NOTABLY_THROTTLED, Kills
 from analyzer.evidence import Evidence
-from analyzer.models.demand import Resource
+from analyzer.models.demand import RESOURCES, Resource
 from analyzer.policy import Policy, round_up
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
 from analyzer.spec import Spec
@@ -103,8 +103,8 @@ class Past:
     """What the last review proposed, where nobody has acted on it yet."""
     accepted: bool = False
     """Whether what holds was proposed by a review, or written by hand after one."""
-    rejected: Mapping[TargetName, Quantity | None] = field(default_factory=dict)
-    """What was proposed and refused, as long as it is to be left alone; None: to remove it."""
+    rejected: Mapping[TargetName, tuple[Quantity | None, ...]] = field(default_factory=dict)
+    """All that was proposed and refused, as long as it is to be left alone; None: to remove it."""
     refused: str = ""
     """By whom and when, as a reason."""
     growth: Mapping[Resource, float] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Past:
     started: datetime | None = None
     """When a review last saw it start, as long as its peak is remembered."""
     start_peak: Memory | None = None
-    """What the last starts that are remembered took."""
+    """The most that a start took of those that are remembered: scrapes miss the peaks of some."""
 
 
 NO_PAST = Past()
@@ -200,6 +200,15 @@ class Case:
     def restarts_anyway(self) -> bool:
         """Whether another amount changes, so that this one costs no restart of its own."""
         return self.along or self.settled != self.facts.current
+
+    @property
+    def grows_along(self) -> bool:
+        """Whether usage of either resource grows while another amount changes.
+
+        What grows in memory mostly grows in CPU too, whose noise hides it for longer; and the
+        restart is the same.
+        """
+        return self.restarts_anyway and any(self.facts.growth_of(r) > 0 for r in RESOURCES)
 
     @property
     def policy(self) -> Policy:

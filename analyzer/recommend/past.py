@@ -7,6 +7,7 @@ right is proposed again word for word; what was rejected is not said twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -36,32 +37,26 @@ MOVED = 0.2
 
 
 def wanted_amounts(
-    histories: Histories,
-    demand: Demand,
-    policies: Policies,
-    request_risks: Mapping[Resource, Array] | None = None,
+    histories: Histories, demand: Demand, policies: Policies, seen: Histories | None = None
 ) -> dict[ContainerRef, Resources]:
     """What `demand` alone speaks for, within the policy's floors and ceilings and rounded.
 
-    Nothing holds it back here, and page cache beyond the policy's share is no demand. Containers
-    without a usable policy are left out; a resource that the model cannot judge has no amount.
+    Nothing holds it back here, and page cache beyond the policy's share is no demand; `seen` is
+    where the samples are that tell of it, if not in `histories`. Containers without a usable policy
+    are left out; a resource that the model cannot judge has no amount.
     """
-    chosen: dict[int, Policy] = {}
-    for index, ref in enumerate(histories.containers):
-        try:
-            chosen[index] = policies.of(ref, histories.spec(index).annotations)
-        except ConfigError:
-            continue  # `recommend` skips it, with the reason
+    chosen = _usable(histories, policies)
     found = {index: Resources() for index in chosen}
-    shares = _shares_without_cache(histories, chosen)
+    cache = _without_cache(seen or histories, chosen)
     for target in DEMANDED:
         resource: Resource = "cpu" if target == "cpu_request" else "memory"
         risks = np.full(len(histories), 0.5)
         for index, policy in chosen.items():
             risks[index] = getattr(policy, f"{target}_risk")
-        if target.endswith("request") and request_risks is not None:
-            risks = np.asarray(request_risks[resource], dtype=np.float64)
-        levels = demand.at(resource, risks) * (shares if resource == "memory" else 1.0)
+        levels = demand.at(resource, risks)
+        if resource == "memory":
+            most = cache.most if target == "memory_request" else np.inf
+            levels = np.minimum(levels, most) * cache.shares
         for index in np.flatnonzero(~np.isnan(levels)).tolist():
             if index in chosen:
                 amount = _amount(chosen[index], resource, float(levels[index]))
@@ -69,17 +64,41 @@ def wanted_amounts(
     return {histories.containers[index]: amounts for index, amounts in found.items()}
 
 
-def _shares_without_cache(histories: Histories, policies: Mapping[int, Policy]) -> Array:
-    """The share of each container's memory that counts, as `firm_share` has it."""
+def _usable(histories: Histories, policies: Policies) -> dict[int, Policy]:
+    """The policy of every container that has a usable one."""
+    chosen: dict[int, Policy] = {}
+    for index, ref in enumerate(histories.containers):
+        try:
+            chosen[index] = policies.of(ref, histories.spec(index).annotations)
+        except ConfigError:
+            continue  # `recommend` skips it, with the reason
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """Per container the share of its memory that counts, as `firm_share` has it, and the most that
+    it can fill, in bytes: its limit, infinite where it holds no page cache.
+    """
+
+    shares: Array
+    most: Array
+
+
+def _without_cache(histories: Histories, policies: Mapping[int, Policy]) -> _Cache:
     usage, killed = histories.usage, find_kills(histories)
-    shares = np.ones(len(histories))
+    shares, most = np.ones(len(histories)), np.full(len(histories), np.inf)
     for index, policy in policies.items():
         where = usage.span(index)
-        if not killed.get(index, NO_KILLS).at_limit:
-            resident = firm_peak(usage, where)
-            peak = None if resident is None else float(np.nanmax(usage.memory_bytes[where]))
-            shares[index] = share_without_cache(resident, peak, policy)
-    return shares
+        if killed.get(index, NO_KILLS).at_limit:
+            continue
+        resident = firm_peak(usage, where)
+        peak = None if resident is None else float(np.nanmax(usage.memory_bytes[where]))
+        shares[index] = share_without_cache(resident, peak, policy)
+        limit = histories.spec(index).resources.memory_limit
+        if shares[index] < 1 and limit is not None:
+            most[index] = limit.bytes
+    return _Cache(shares, most)
 
 
 def most_wanted(reviews: list[dict[ContainerRef, Resources]], span: timedelta) -> dict[
@@ -145,7 +164,7 @@ def lasting(case: Case, amount: Quantity) -> Outcome:
     if case.target == "memory_request" and past.start_peak is not None:
         start = round_up(past.start_peak)
         if most is None or start > most:
-            most, reason = start, "its last start took as much, and the change makes it start again"
+            most, reason = start, "a start took as much, and the change makes it start again"
     if most is None or amount > most:
         most, reason = amount, ""
     longer = past.wanted_longer.get(case.target)
@@ -202,13 +221,12 @@ def _said(case: Case) -> tuple[Quantity | None, str]:
     """What was said last and stands: open as it was proposed, or accepted.
 
     A limit that was accepted is no anchor: below one that is a little too low lies a kill. Nor is a
-    request that growth has left behind, where the container restarts anyway.
+    request where the container grows and restarts anyway.
     """
     past = case.facts.past
     if past.open is not None:
         return past.open.amount(case.target), "as already proposed"
-    grows = case.facts.growth_of(case.resource) > 0
-    if past.accepted and case.part == "request" and not (grows and case.restarts_anyway):
+    if past.accepted and case.part == "request" and not case.grows_along:
         return case.now, "as accepted"
     return None, ""
 
@@ -220,36 +238,48 @@ def _too_little(case: Case, before: Quantity, amount: Quantity) -> bool:
     more = amount > before.scale(1 + LITTLE)
     if case.target == "memory_limit" or not more:
         return more
-    if case.demand.scale(firm_share(case.facts)) <= before:  # something else asks for more
+    if _counted(case, case.demand) <= before:  # something else asks for more
         return amount > before.scale(1 + OFF)
-    return case.still_right[0].scale(firm_share(case.facts)) > before
+    return _counted(case, case.still_right[0]) > before
 
 
 def _too_much(case: Case, before: Quantity, amount: Quantity) -> bool:
     """Whether `before` is far more than what any review of the last weeks wanted."""
     wanted = case.facts.past.wanted.get(case.target, amount)
-    return before > max(amount, wanted).scale(1 + OFF) and before > case.still_right[1].scale(
-        firm_share(case.facts)
-    )
+    safe = _counted(case, case.still_right[1])
+    return before > max(amount, wanted).scale(1 + OFF) and before > safe
+
+
+def _counted(case: Case, level: Quantity) -> Quantity:
+    """What of a `level` of demand counts: of memory no page cache beyond the policy's share."""
+    share, limit = firm_share(case.facts), case.facts.current.memory_limit
+    if case.resource == "cpu" or share == 1:
+        return level
+    return (level if limit is None else min(level, limit)).scale(share)
 
 
 def refused(case: Case, amount: Quantity) -> Outcome:
-    """What was rejected is not proposed again until its amount has moved."""
-    past, now = case.facts.past, case.now
-    before = past.rejected.get(case.target)
-    if now is None or before is None or now in (before, amount):
+    """What was rejected is not proposed again until its amount has moved away from all refusals."""
+    now, past = case.now, case.facts.past
+    if now is None or amount == now:
         return amount, ""
-    if (amount > now) != (before > now):
-        return amount, ""
-    if abs(amount.units / max(before.units, 1) - 1) > MOVED:
-        return amount, ""
-    return now, past.refused
+    for before in past.rejected.get(case.target, ()):
+        if before is not None and _same_wish(now, before, amount):
+            return now, past.refused
+    return amount, ""
+
+
+def _same_wish(now: Quantity, before: Quantity, amount: Quantity) -> bool:
+    """Whether to go from `now` to `amount` is about what going to `before` was."""
+    if now == before or (amount > now) != (before > now):
+        return False
+    return abs(amount.units / max(before.units, 1) - 1) <= MOVED
 
 
 def removal_refused(case: Case) -> str:
     """Why an amount is not to be taken away, where somebody refused just that; else empty."""
     past = case.facts.past
-    return past.refused if past.rejected.get(case.target, case.now) is None else ""
+    return past.refused if None in past.rejected.get(case.target, ()) else ""
 
 
 def _span(length: timedelta) -> str:

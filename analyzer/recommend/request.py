@@ -123,15 +123,19 @@ def _before(case: Case) -> Quantity | None:
     return None if level is None else Memory.from_bytes(level)
 
 
+HELD = PolicyStep("held", within_held_limit)
+"""Before page cache is left out, which is a share of no more than the limit, and behind growth."""
+
 REQUEST = Plan(
     Source("demand", demanded),
     (
         PolicyStep("worst pod", worst_pod),
+        HELD,
         PolicyStep("cache", without_cache),
         PolicyStep("no further", no_further),
         AHEAD_OF_GROWTH,
         ROUND,
-        PolicyStep("held", within_held_limit),
+        HELD,
         *HARD,
         COVERED,
         PolicyStep("settling", settling),

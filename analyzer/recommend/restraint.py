@@ -123,11 +123,13 @@ def gradual(case: Case, amount: Quantity) -> Outcome:
 def small(case: Case, amount: Quantity) -> Outcome:
     """A small change is not worth a restart.
 
-    Memory limits are raised by however little: below the step up lies a kill.
+    Memory limits are raised by however little: below the step up lies a kill. So are requests of
+    what grows, where it restarts anyway: the next review would ask for the rest.
     """
     now = case.now
-    raises_limit = case.target == "memory_limit" and now is not None and amount > now
-    if now is None or amount == now or raises_limit or worth_changing(now, amount, case.policy):
+    if now is None or amount == now or worth_changing(now, amount, case.policy):
+        return amount, ""
+    if amount > now and (case.target == "memory_limit" or case.grows_along):
         return amount, ""
     return now, f"a change from {text(now)} is too small to be worth a restart"
 

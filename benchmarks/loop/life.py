@@ -12,7 +12,6 @@ import numpy as np
 from benchmarks.loop.worlds import DAY, NODE_CORES, NODE_MIB, WEEK, Array, Given, Workload
 
 CACHE_SHARE, HEAP_SHARE = 0.95, 0.7
-FILLS_IN_HOURS = 60.0
 TARGET_USE = 0.7
 """What an autoscaler on CPU aims at, as a share of the request."""
 BASE_POD_CORES = 0.5
@@ -55,7 +54,8 @@ class Lived:
 def live(workload: Workload, given: Given, week: int, step: float) -> Lived:
     """Let `workload` live through `week` in steps of `step` hours; `given` keeps pods' ages."""
     released = bool(workload.release_every and week and week % workload.release_every == 0)
-    if released:
+    renamed = workload.renamed is not None and week == workload.renamed[0]
+    if released or renamed:  # either way there are new pods
         given.generation += 1
         given.age = {}
     lived = Lived(image=f"registry.example/{workload.name}:{_release(workload, week)}")
@@ -185,7 +185,7 @@ def _use_memory(
     limit = min(NODE_MIB if given.memory_limit is None else given.memory_limit, NODE_MIB)
     age, used = given.age.get(number, 0.0), np.full(len(wanted), np.nan)
     firm = used.copy()
-    pressed = rng.random(len(wanted)) < step / (10 * DAY)
+    pressed = rng.random(len(wanted)) < step / (workload.pressed_every_days * DAY)
     last = -1000
     for at in np.flatnonzero(there).tolist():
         need = wanted[at] * (workload.start[0] if age < workload.start[1] else 1.0)
@@ -216,7 +216,7 @@ def _answer(workload: Workload, need: float, limit: float, age: float) -> float:
         case "heap":
             return need + max(0.0, HEAP_SHARE * limit - need) * (1 - math.exp(-age / DAY))
         case "fills":
-            return need + limit * age / FILLS_IN_HOURS
+            return need + limit * age / workload.fills_in_hours
         case "leak":
             return need + workload.leak_per_day * age / DAY
         case _:

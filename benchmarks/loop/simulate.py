@@ -7,7 +7,8 @@ merges what a strategy merges, and goes on; `Score` says what came of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -32,6 +33,9 @@ HALF_YEAR = 26
 
 EARLY, TOO_LARGE = 4, 3.0
 """After so many weeks of a workload no request should exceed so many times its need."""
+
+EQUAL_RISK = 0.05
+"""Footprints are compared where so many container-weeks need more than is requested."""
 
 Merge = Literal["all", "late", "some", "none", "rejected", "edited"]
 MERGES: tuple[Merge, ...] = ("all", "late", "some", "none", "rejected", "edited")
@@ -70,18 +74,29 @@ class Actor:
     moved: dict[str, int] = field(default_factory=dict)
     """Which way each amount moved last."""
     open: Resources | None = None
-    turned: list[int] = field(default_factory=list)
-    """The weeks in which an amount moved the other way than before."""
+    turned: dict[str, list[int]] = field(default_factory=dict)
+    """The weeks in which each amount moved the other way than before."""
     most_need: tuple[float, float] = (0.0, 0.0)
     """The most that any week so far needed of CPU, and of memory or held of it."""
+    busiest: float = 0.0
+    """The most CPU that any pod has used in one step so far."""
+    killed_at: float = 0.0
+    """The highest memory limit at which it was killed."""
 
     @property
     def most_reversals(self) -> int:
-        """How often it turned around within half a year, at most."""
-        within = [
-            sum(0 <= week - since < HALF_YEAR for week in self.turned) for since in self.turned
-        ]
-        return max(within, default=0)
+        """How often it turned around within half a year, at most: whichever amounts did."""
+        return _most_within({week for weeks in self.turned.values() for week in weeks})
+
+    @property
+    def most_of_one(self) -> int:
+        """How often one of its amounts turned around within half a year, at most."""
+        return max(map(_most_within, self.turned.values()), default=0)
+
+
+def _most_within(weeks: Collection[int]) -> int:
+    counts = [sum(0 <= week - since < HALF_YEAR for week in weeks) for since in weeks]
+    return max(counts, default=0)
 
 
 @dataclass
@@ -103,20 +118,28 @@ class Score:
     reversals: int = 0
     most_reversals: int = 0
     """The most of one container within half a year."""
+    most_of_one: int = 0
+    """The most of one amount of one container within half a year."""
     most_over: float = 0.0
     most_requested_over: float = 0.0
     too_large: int = 0
     """Container-weeks with a request above three times what that week needed."""
     too_large_ever: int = 0
-    """Those of them above three times what any week so far needed."""
+    """Those of them above three times what any week so far needed or held."""
+    unexplained: int = 0
+    """Those of them above three times what was used in any hour, however short, as well."""
     too_large_by: dict[str, float] = field(default_factory=dict)
     """The largest request over the need of its week, of each container that has such a week."""
+    unexplained_by: dict[str, int] = field(default_factory=dict)
     above_node: int = 0
+    below_kill: int = 0
+    """Limits that were lowered below one at which the container had been killed."""
     open_weeks: int = 0
     open_changes: int = 0
     changed_by: dict[str, int] = field(default_factory=dict)
     turned_by: dict[str, int] = field(default_factory=dict)
     """The most reversals within half a year, of each container that has any."""
+    harmed_by: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, float]:
         """The figures as they are printed."""
@@ -130,15 +153,20 @@ class Score:
             "above_request": self.above / max(self.weeks, 1),
             "cpu_to_need": _ratio(self.cpu),
             "memory_to_need": _ratio(self.memory),
+            "cpu_at_equal_risk": _at_equal_risk(self.cpu),
+            "memory_at_equal_risk": _at_equal_risk(self.memory),
             "changes_a_month": self.changes / max(months, 1),
             "changes_settled": self.late_changes / max(self.late_weeks, 1),
             "reversals_a_month": self.reversals / max(months, 1),
             "most_reversals": self.most_reversals,
+            "most_of_one_amount": self.most_of_one,
             "largest_request_over_need": self.most_requested_over,
             "too_large_weeks": self.too_large,
             "too_large_for_any_week": self.too_large_ever,
+            "too_large_for_any_hour": self.unexplained,
             "largest_limit_over_need": self.most_over,
             "above_node": self.above_node,
+            "below_kill": self.below_kill,
             "open_changes": self.open_changes / max(self.open_weeks, 1),
         }
 
@@ -147,6 +175,14 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
     """The geometric mean over containers: a large one does not hide all others."""
     logs = [np.log(have / need) for have, need in pairs if have > 0 and need > 0]
     return float(np.exp(np.mean(logs))) if logs else float("nan")
+
+
+def _at_equal_risk(pairs: Sequence[tuple[float, float]]) -> float:
+    """The footprint once one factor for all lets `EQUAL_RISK` of the weeks need more."""
+    needed = [need / have for have, need in pairs if have > 0 and need > 0]
+    if not needed:
+        return float("nan")
+    return _ratio(pairs) * float(np.quantile(needed, 1 - EQUAL_RISK, method="inverted_cdf"))
 
 
 @dataclass
@@ -195,6 +231,7 @@ def simulate(
         waiting += _merge(score, actors, proposals, week, plan)
     turns = {name: actor.most_reversals for name, actor in actors.items()}
     score.most_reversals = max(turns.values(), default=0)
+    score.most_of_one = max((actor.most_of_one for actor in actors.values()), default=0)
     score.turned_by = {name: count for name, count in turns.items() if count}
     return score
 
@@ -204,7 +241,10 @@ def _live(actor: Actor, week: int, plan: Plan) -> None:
         actor.weeks.append(Lived())
         return
     actor.periods.append((week, Given(**{**vars(actor.given), "age": {}})))
-    actor.weeks.append(live(actor.workload, actor.given, week, plan.hours))
+    lived = live(actor.workload, actor.given, week, plan.hours)
+    actor.weeks.append(lived)
+    if lived.kills and actor.given.memory_limit is not None:
+        actor.killed_at = max(actor.killed_at, actor.given.memory_limit)
 
 
 def _judge(score: Score, actor: Actor) -> None:
@@ -213,8 +253,11 @@ def _judge(score: Score, actor: Actor) -> None:
     score.weeks += 1
     score.kills += int(lived.kills > 0)
     if actor.stated is not None:
-        score.harm += int(lived.kills > 0 and (first is None or lived.peak < first))
         score.stated += actor.stated
+        if lived.kills > 0 and (first is None or lived.peak < first):
+            name = actor.workload.name
+            score.harm += 1
+            score.harmed_by[name] = score.harmed_by.get(name, 0) + 1
     score.above += lived.above
     need_cpu, need_memory = lived.need
     if given.cpu_request is not None:
@@ -232,6 +275,8 @@ def _weigh(score: Score, actor: Actor, week: int) -> None:
     cpu, memory = actor.most_need
     held = max((float(np.nanmax(pod.memory)) for pod in lived.pods), default=0.0)
     actor.most_need = (max(cpu, lived.need[0]), max(memory, lived.need[1], held))
+    used = max((float(np.nanmax(pod.cpu)) for pod in lived.pods), default=0.0)
+    actor.busiest = max(actor.busiest, used)
     if week < actor.workload.since + EARLY:
         return
     requests = (given.cpu_request, given.memory_request)
@@ -240,6 +285,10 @@ def _weigh(score: Score, actor: Actor, week: int) -> None:
     if over > TOO_LARGE:
         score.too_large += 1
         score.too_large_ever += _over(requests, actor.most_need) > TOO_LARGE
+        cpu, memory = actor.most_need
+        if _over(requests, (max(cpu, actor.busiest), memory)) > TOO_LARGE:
+            score.unexplained += 1
+            score.unexplained_by[name] = score.unexplained_by.get(name, 0) + 1
         score.too_large_by[name] = max(score.too_large_by.get(name, 0.0), over)
 
 
@@ -308,12 +357,16 @@ def _apply(score: Score, actor: Actor, proposal: Proposal, week: int, plan: Plan
         if before is None or after is None or before == after:
             continue
         way = 1 if after > before else -1
-        turned |= actor.moved.get(target, way) != way
+        if actor.moved.get(target, way) != way:
+            actor.turned.setdefault(target, []).append(week)
+            turned = True
         actor.moved[target] = way
     score.reversals += turned
-    actor.turned += [week] * turned
     memory = [amount for amount in (new.memory_request, new.memory_limit) if amount is not None]
     score.above_node += max(memory, default=0) > NODE_MIB or (new.cpu_request or 0) > NODE_CORES
+    before, after = old.memory_limit, new.memory_limit
+    if before is not None and after is not None:
+        score.below_kill += after < min(actor.killed_at, before)
     new.since, new.generation = week, old.generation + 1
     actor.given, actor.stated = new, proposal.stated
 
@@ -412,12 +465,9 @@ def _show_week(
         tables.owners[replace(ref, workload=actor.workload.shown)] = actor.workload.name
         there = np.flatnonzero(~np.isnan(pod.cpu))
         part = slice(int(there[0]), int(there[-1]) + 1)
-        tables.usage.setdefault((ref, pod.name), []).append(
-            (
-                offset + int(there[0]),
-                np.stack([pod.cpu[part], pod.memory[part] * MIB, pod.firm[part] * MIB]),
-            )
-        )
+        kept = np.stack([pod.cpu[part], pod.memory[part] * MIB, pod.firm[part] * MIB])
+        kept[:, _lost(actor.workload, week, plan)[part]] = np.nan
+        tables.usage.setdefault((ref, pod.name), []).append((offset + int(there[0]), kept))
     for ref in {_ref(actor.workload, week, pod.run) for pod in lived.pods}:
         assert given is not None
         tables.specs.append(_spec(ref, actor.workload, given, lived, week))
@@ -427,6 +477,15 @@ def _show_week(
         moment = begin + (offset + step + 1) * plan.step
         row = {"pod": pod.name, "timestamp": moment, "kind": kind, "value": value * scale}
         tables.events.append(_names(ref) | row)
+
+
+def _lost(workload: Workload, week: int, plan: Plan) -> np.ndarray:
+    """At which steps of `week` nobody scraped, or kept what was scraped."""
+    rng = np.random.default_rng([zlib.crc32(workload.name.encode()), week, 1000])
+    steps, days = round(timedelta(weeks=1) / plan.step), 7
+    dark = rng.random(days) < (1 / workload.dark_every_days if workload.dark_every_days else 0)
+    lost: np.ndarray = (rng.random(steps) < workload.missing) | np.repeat(dark, steps // days)
+    return lost
 
 
 def _names(ref: ContainerRef) -> dict[str, object]:

@@ -26,7 +26,7 @@ Answer = Literal["need", "cache", "heap", "fills", "leak", "node", "child"]
 
 ``need``: wants what it wants, and is killed below it. ``cache``: fills 95 % of its limit with pages
 that the kernel takes back, and is killed only below its own need. ``heap``: grows to 70 % of its
-limit, and runs with its need. ``fills``: takes its limit, whatever it is, in 2.5 days. ``leak``:
+limit, and runs with its need. ``fills``: takes its limit, whatever it is, in some days. ``leak``:
 grows from each start on by its own rate. ``node``: is killed now and then for its node's sake, far
 below its limit. ``child``: a child process is killed at the limit, and the container lives on.
 """
@@ -50,6 +50,10 @@ class Workload:
     uneven: tuple[float, ...] = ()
     """What each pod wants as a multiple; the pods beyond take the last."""
     leak_per_day: float = 0.0
+    fills_in_hours: float = 60.0
+    """How long what takes its limit needs for it."""
+    pressed_every_days: float = 10.0
+    """How often one is killed for its node's sake."""
     start: tuple[float, float] = (1.0, 0.0)
     """What CPU and memory are multiplied by after a start, and for how many hours."""
     hpa: Literal["", "cpu", "rps", "keda"] = ""
@@ -67,6 +71,10 @@ class Workload:
     called: str = ""
     """What the cluster calls it, where two namespaces have one of that name."""
     renamed: tuple[int, str] | None = None
+    missing: float = 0.0
+    """The share of scrapes that nobody has kept."""
+    dark_every_days: float = 0.0
+    """How often a whole day of scrapes is missing; 0: never."""
     since: int = 0
     beside: str = ""
     """The workload whose pods this container shares."""

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from analyzer.forge.promise import Key, Promise, promised
+from analyzer.forge.promise import key_of as key_of_promise
 from analyzer.quantity import Cpu, Memory, Resources
 from benchmarks.loop.simulate import resources_of
 from benchmarks.loop.worlds import Given, Workload
@@ -42,10 +43,13 @@ def key_of(workload: Workload) -> Key:
 
 
 def manifest(workload: Workload, resources: Resources) -> str:
-    """What declares a workload: a manifest of its own."""
-    container = {"name": workload.container, "image": "example.org/app:1"}
-    container |= {"resources": _amounts(resources)}
-    return _yaml(
+    """What declares a workload: a manifest of its own.
+
+    All amounts are on one line, next to the image: who changes both meets a conflict.
+    """
+    line = yaml.safe_dump(_amounts(resources), default_flow_style=True, sort_keys=False, width=999)
+    container = {"name": workload.container, "resources": "HERE", "image": "example.org/app:1"}
+    text = _yaml(
         {
             "apiVersion": "apps/v1",
             "kind": workload.kind,
@@ -53,6 +57,7 @@ def manifest(workload: Workload, resources: Resources) -> str:
             "spec": {"template": {"spec": {"containers": [container]}}},
         }
     )
+    return text.replace("HERE", line.strip(), 1)
 
 
 def release(workload: Workload, resources: Resources) -> str:
@@ -175,13 +180,19 @@ class Home:
                 self._renovate(*self.bots[pull.branch], again=pull.branch)
         self.refresh()
         for _ in range(3):
-            key = self.chance.choice(sorted(self.files))
+            among = self._proposed() if self.chance.random() < 0.5 else []
+            key = self.chance.choice(among or sorted(self.files))
             act = self.chance.choice(["rename", "bump", "bot", "bot", "move", "by hand"])
             self._somebody(act, key)
 
     def _open(self, prefix: str) -> Iterator[Pull]:
         found = [p for p in self.forge.pulls if p.state == "open" and p.branch.startswith(prefix)]
         return iter(found)
+
+    def _proposed(self) -> list[Key]:
+        """What our open pull requests are about: others change the same files."""
+        found = {key_of_promise(p) for pull in self._open(OURS) for p in promised(pull.body)}
+        return sorted(found)
 
     def _somebody(self, act: str, key: Key) -> None:
         """One thing that somebody does with a file."""

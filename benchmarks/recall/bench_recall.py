@@ -41,6 +41,8 @@ COLUMNS = ("files", "blocks", "live", "right", "refused", "missed", "wrong", "cl
 Leaf = tuple[Any, ...]
 PARENT = re.compile(r"[ -]*[\w.\"'-]+:")
 RESOURCES = re.compile(r"cpu|memory|requests|limits|resources|^\W*$")
+PATCH = re.compile(r"[ -]*(?:apiVersion|kind|name|patch): \S+")
+"""A line of a new patch that says which object it is for."""
 ROUNDED = 1.1
 """How far above what was asked for a decimal unit of two digits may lie."""
 
@@ -247,7 +249,8 @@ def _strange(old: str, new: str) -> Iterator[str]:
     lines, fresh = Counter(old.splitlines()), Counter(new.splitlines())
     yield from (line for line in lines - fresh if not RESOURCES.search(line))
     for line in fresh - lines:
-        if not RESOURCES.search(line) and not PARENT.fullmatch(line):
+        known = (RESOURCES.search(line), PARENT.fullmatch(line), PATCH.fullmatch(line))
+        if not any(known):
             yield line
 
 

@@ -133,7 +133,7 @@ class _Controllers:
         for spec in sets:
             self._attempt("an ApplicationSet among values", partial(self._set, spec))
         if not seeds and not sets and not (where / "Chart.yaml").is_file():
-            self.take(self._folder(where), "")
+            self._attempt(str(where), lambda: self.take(self._folder(where), ""))
         for release in self.releases:
             self._attempt(f"HelmRelease {_name(release)}", partial(self._release, release))
         return self.cluster

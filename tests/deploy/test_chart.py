@@ -43,6 +43,7 @@ EVERYTHING = {
         "prometheusToken": "one",
         "gitToken": "two",
         "gitSsh": "four",
+        "gitSigning": "six",
         "notify": "five",
     },
     "pullRequests": True,
@@ -125,6 +126,22 @@ def test_what_is_switched_on_reaches_the_run(helm: Path, repository: Path, tmp_p
     }
 
 
+def test_component_and_chart_sign_by_the_same_key(
+    helm: Path, kubectl: Path, repository: Path, tmp_path: Path
+) -> None:
+    """The step before the run, and what the run is told, are one thing by either way."""
+    secret = {"gitSigningGpg": "rightsize-git-signing-gpg"}
+    chart = objects(template(helm, repository, {"secrets": secret}))
+    component = with_components(kubectl, repository, tmp_path, "git-signing-gpg")
+    (ours,), (theirs,) = (pod_of(built)["initContainers"] for built in (chart, component))
+    ours.pop("imagePullPolicy")
+    told = [{e["name"]: e["value"] for e in container_of(b)["env"]} for b in (chart, component)]
+    assert ours == theirs and told[0] == told[1]
+    assert pod_of(chart)["volumes"][-1] == pod_of(component)["volumes"][0]
+    for manifest in chart:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
@@ -133,6 +150,7 @@ def test_what_is_switched_on_reaches_the_run(helm: Path, repository: Path, tmp_p
         ({"settings": {"source": None}}, "source"),
         ({"pullRequests": True}, "settings.git.repo"),
         ({"networkPolicy": {"prometheus": {"port": 0}}}, "port"),
+        ({"secrets": {"gitSigning": "a", "gitSigningGpg": "b"}}, "set one of them"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(

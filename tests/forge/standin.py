@@ -48,6 +48,10 @@ class Pull:
     gone: bool = False
     labels: list[str] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    version: int = 0
+    """How often it was edited."""
+    revised: dict[int, int] = field(default_factory=dict)
+    """How often each comment was."""
 
 
 @dataclass
@@ -455,6 +459,102 @@ def _as_bitbucket(pull: Pull) -> dict[str, Any]:
     }
 
 
+def bitbucket_server(
+    forge: Standin, method: str, path: str, query: dict[str, str], body: Any
+) -> Reply:
+    """The REST API of Bitbucket Data Center: pages by start, and versions that have to be named."""
+    project, slug = REPOSITORY.split("/")
+    own = {"slug": slug, "project": {"key": project}}
+    if path in ("", "/default-branch"):
+        return 200, own if path == "" else {"id": f"refs/heads/{forge.default_branch}"}, {}
+    if path == "/pull-requests" and method == "GET":
+        state = {"OPEN": "open", "MERGED": "merged", "DECLINED": "closed"}.get(
+            query["state"], "all"
+        )
+        head = query.get("at", "").removeprefix("refs/heads/")
+        found = _listed(forge, {"state": state, "head": head})
+        return 200, _server_page([_as_server(pull, own) for pull in found], query), {}
+    if path == "/pull-requests":
+        assert body["fromRef"]["repository"] == body["toRef"]["repository"] == own
+        head, base = (body[e]["id"].removeprefix("refs/heads/") for e in ("fromRef", "toRef"))
+        made = forge.open(head, base, body["title"], body["description"])
+        if isinstance(made, str):
+            return 404 if "invalid" in made else 409, _server_error(made), {}
+        return 201, _as_server(made, own), {}
+    if match := re.fullmatch(r"/pull-requests/(\d+)(/.+)?", path):
+        pull, rest = forge.pull(int(match[1])), match[2] or ""
+        if rest.startswith("/comments") or rest == "/activities":
+            return _server_comments(pull, rest, (method, body, query))
+        return _server_one(pull, rest, (method, body, query), own)
+    return 404, _server_error("Not Found"), {}
+
+
+_STALE = "you are attempting to modify a pull request based on out-of-date information"
+
+
+def _server_one(
+    pull: Pull, path: str, asked: tuple[str, Any, dict[str, str]], own: dict[str, Any]
+) -> Reply:
+    method, body, query = asked
+    if method != "GET":
+        if int(query.get("version", body.get("version", -1))) != pull.version:
+            return 409, _server_error(_STALE), {}
+        if pull.state != "open":
+            return 409, _server_error("this pull request is not open"), {}
+        _edit(pull, {"state": "closed"} if path == "/decline" else body, "description")
+    return 200, _as_server(pull, own), {}
+
+
+def _server_comments(pull: Pull, path: str, asked: tuple[str, Any, dict[str, str]]) -> Reply:
+    method, body, query = asked
+    if method == "POST":
+        pull.comments.append(body["text"])
+    said = [
+        {"id": _comment_id(pull, n), "version": pull.revised.get(n, 0), "text": text}
+        for n, text in enumerate(pull.comments)
+    ]
+    if path == "/activities":
+        events = [{"action": "COMMENTED", "comment": one} for one in reversed(said)]
+        return 200, _server_page([*events, {"action": "OPENED"}], query), {}
+    if method == "POST":
+        return 201, said[-1], {}
+    place = int(path.rpartition("/")[2]) % _APART
+    if method == "PUT":
+        if body["version"] != pull.revised.get(place, 0):
+            return 409, _server_error(_STALE), {}
+        pull.comments[place] = body["text"]
+        pull.revised[place] = body["version"] + 1
+    return 200, said[place], {}
+
+
+def _server_page(found: list[Any], query: dict[str, str]) -> dict[str, Any]:
+    start = int(query.get("start", "0"))
+    last = start + PAGE >= len(found)
+    after = {} if last else {"nextPageStart": start + PAGE}
+    return {"values": found[start : start + PAGE], "isLastPage": last, "start": start, **after}
+
+
+def _server_error(message: str) -> dict[str, Any]:
+    return {"errors": [{"context": None, "message": message, "exceptionName": "com.example"}]}
+
+
+def _as_server(pull: Pull, own: dict[str, Any]) -> dict[str, Any]:
+    there = {"slug": own["slug"], "project": {"key": "~STRANGER"}} if pull.fork else own
+    ended = "MERGED" if pull.merged else "DECLINED"
+    shown = {
+        "id": pull.number,
+        "version": pull.version,
+        "title": pull.title,
+        "description": pull.body,
+        "state": "OPEN" if pull.state == "open" else ended,
+        "fromRef": {"id": f"refs/heads/{pull.branch}", "repository": there},
+        "toRef": {"id": f"refs/heads/{pull.base}", "repository": own},
+        "links": {"self": [{"href": f"https://forge.example/{pull.number}"}]},
+    }
+    moment = datetime.fromisoformat(NOW).timestamp() * 1000
+    return shown | ({} if pull.state == "open" else {"closedDate": int(moment)})
+
+
 def _listed(forge: Standin, query: dict[str, str]) -> list[Pull]:
     state, head = query.get("state", "open"), query.get("head", "").rpartition(":")[2]
     return [
@@ -469,6 +569,7 @@ def _edit(pull: Pull, body: dict[str, Any], text: str) -> None:
     pull.title = body.get("title", pull.title)
     pull.body = body.get(text, pull.body)
     pull.state = body.get("state", pull.state)
+    pull.version += 1
 
 
 def _attached(pull: Pull, what: str, method: str, body: Any) -> Reply:
@@ -521,6 +622,7 @@ _APIS = {
     "gitea": "/api/v1",
     "azure": "/tfs",
     "bitbucket": "/2.0",
+    "bitbucket-server": "/rest/api/1.0",
 }
 _ROOTS = {
     f"/api/v3/repos/{REPOSITORY}": github,
@@ -528,6 +630,7 @@ _ROOTS = {
     "/api/v4/projects/7": gitlab,
     f"/api/v1/repos/{REPOSITORY}": gitea,
     f"/2.0/repositories/{REPOSITORY}": bitbucket,
+    f"/rest/api/1.0/projects/{'/repos/'.join(REPOSITORY.split('/'))}": bitbucket_server,
     f"/tfs/{REPOSITORY}/_apis/git/repositories/{REPOSITORY.rpartition('/')[2]}": azure,
 }
 

@@ -8,7 +8,15 @@ from urllib.parse import unquote
 
 import pytest
 
-from analyzer.forge.forges import FORGES, access_of, kind_of, open_forge, split_address, token_of
+from analyzer.forge.forges import (
+    FORGES,
+    access_of,
+    api_of,
+    kind_of,
+    open_forge,
+    split_address,
+    token_of,
+)
 from analyzer.forge.protocol import Forge, ForgeError, RefusedError, Text, keep_comment
 from analyzer.forge.remote import Access, Remote
 from analyzer.forge.rest import Rest, Token
@@ -62,7 +70,7 @@ def test_a_pull_request_lives_from_opening_to_closing(
     assert made.text == Text("a title", "a body") and made.state == "open"
     (found,) = one.open_requests(PREFIX)
     # Bitbucket's pull requests have no labels.
-    labels = set() if kind == "bitbucket" else {"size", "infra"}
+    labels = set() if kind.startswith("bitbucket") else {"size", "infra"}
     assert found.number == made.number and found.labels == labels
     assert one.open_requests("rightsize/other/") == []
     one.edit(made.number, Text("new title", "new body"))
@@ -333,6 +341,29 @@ def test_bitbucket_hides_what_is_for_the_next_run(forge: Standin, checkout: Path
     assert found.text.body.endswith("<!-- rightsize:0a -->\n<!-- rightsize-promise:e30= -->\n")
 
 
+def test_bitbucket_server_overwrites_nothing_it_has_not_seen(
+    forge: Standin, checkout: Path, git: Git
+) -> None:
+    """Somebody edits between the look and the change: refused, and the next run looks again.
+
+    Addresses for HTTP begin with another step than those for SSH, and both lead there.
+    """
+    kind, name = FORGES["bitbucket-server"], f"{PREFIX}media-sonarr"
+    secret = Token(variables=("T",), environment={"T": TOKEN})
+    rest = Rest(forge.api("bitbucket-server"), secret, kind.header, wait=lambda _seconds: None)
+    one = kind.make(rest, split_address(f"https://b.example.org/scm/{REPOSITORY}.git")[1])
+    branch(git, checkout, forge, name)
+    number = one.open(name, "main", Text("t", "b"), ()).number
+
+    def meanwhile(method: str, _path: str) -> None:
+        forge.pull(number).version += method == "PUT"
+
+    forge.weather = meanwhile
+    with pytest.raises(RefusedError, match=r"out-of-date information$"):
+        one.edit(number, Text("mine", "b"))
+    assert forge.pull(number).title == "t"
+
+
 def test_the_host_tells_the_kind_and_else_one_is_asked_for(checkout: Path) -> None:
     """A host of one's own says nothing, and the settings win always."""
     assert kind_of(ForgeSettings(), "git@github.com:a/b.git") == "github"
@@ -342,6 +373,8 @@ def test_the_host_tells_the_kind_and_else_one_is_asked_for(checkout: Path) -> No
     assert kind_of(ForgeSettings(), "git@bitbucket.org:org/b.git") == "bitbucket"
     assert kind_of(ForgeSettings(), "git@ssh.dev.azure.com:v3/org/project/b") == "azure"
     assert kind_of(ForgeSettings(kind="gitea"), "https://github.com/a/b") == "gitea"
+    with pytest.raises(Exception, match="Bitbucket Data Center has another API"):
+        api_of(ForgeSettings(), "bitbucket", "https://bitbucket.example.org/scm/a/b.git")
     for host in ("git.example.org", "github.com.evil.example", "gitlab.example.org"):
         with pytest.raises(Exception, match=r"set forge\.kind"):
             kind_of(ForgeSettings(), f"https://{host}/a/b")

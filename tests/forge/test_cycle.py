@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from analyzer.forge.cycle import Limits, Move, Scene, Wanted, decide
+from analyzer.forge.cycle import Limits, Move, Scene, Sight, Wanted, decide
 from analyzer.forge.dashboard import dashboard
 from analyzer.forge.promise import hidden
 from analyzer.forge.protocol import PullRequest, Text
@@ -61,6 +61,16 @@ def test_what_waits_for_a_stage_takes_no_turn_and_can_be_asked_for() -> None:
     kept = decide(held, scene(held[0]), Limits(most_open=1))
     assert verbs(kept)["sonarr"] == "keep"
     assert "(#1): staging comes first" in dashboard("home", kept).body
+
+
+def test_what_no_pull_request_can_change_is_told_folded() -> None:
+    """Each with its reason, names from strangers inert; of very many the first, and how many."""
+    left = (("a/<b>/c", "declared *twice*"), *((f"x/{n}", "why") for n in range(120)))
+    body = dashboard("home", [], sight=Sight(left=left)).body
+    assert "<details><summary>121 changes that are left to you</summary>" in body
+    assert "<b>" not in body and "declared \\*twice\\*" in body
+    assert "- … and 21 more" in body and "x/99" not in body
+    assert "left to you" not in dashboard("home", []).body
 
 
 def test_of_a_long_queue_only_the_first_are_asked_about() -> None:

@@ -17,7 +17,7 @@ from analyzer.errors import GitOpsError
 from analyzer.forge.act import Desk
 from analyzer.forge.body import RETIRED, shortened
 from analyzer.forge.cycle import NOW as NOW_LABEL
-from analyzer.forge.cycle import STOP, Wanted
+from analyzer.forge.cycle import STOP, Sight, Wanted
 from analyzer.forge.delivery import Delivery, Past, deliver
 from analyzer.forge.forges import FORGES
 from analyzer.forge.promise import Promise, hidden, largest_move, promised
@@ -65,7 +65,7 @@ def want(app: str, memory: str, *, urgency: float = 1.0, amount: int | None = No
     )
 
 
-@pytest.fixture(params=["github", "gitlab", "gitea", "azure", "bitbucket"])
+@pytest.fixture(params=sorted(FORGES))
 def kind(request: pytest.FixtureRequest) -> str:
     """Each kind of forge in turn, for what must hold on all."""
     return str(request.param)
@@ -198,7 +198,7 @@ def test_nothing_left_closes_and_deletes_and_is_no_rejection(
 def test_a_partial_run_closes_nothing(forge: Standin, checkout: Path) -> None:
     """What was not looked at is not gone."""
     deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
-    done = deliver([], "home", desk(forge, checkout), complete=False)
+    done = deliver([], "home", desk(forge, checkout), sight=Sight(complete=False))
     assert verbs(done) == {"media-sonarr": "keep"} and forge.pulls[0].state == "open"
 
 
@@ -208,11 +208,12 @@ def test_what_cannot_be_told_is_not_closed(forge: Standin, checkout: Path) -> No
     Once another proposal covers it, or it is settled, the pull request goes.
     """
     deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout))
-    done = deliver([], "home", desk(forge, checkout), settled=lambda promise: False)
+    unsure = Sight(settled=lambda _promise: False)
+    done = deliver([], "home", desk(forge, checkout), sight=unsure)
     assert verbs(done) == {"media-sonarr": "keep"} and forge.pulls[0].state == "open"
     assert "media/Deployment/sonarr/app" in done.outcomes[0].move.reason
     elsewhere = replace(want("sonarr", "900Mi"), branch=f"{PREFIX}media")
-    done = deliver([elsewhere], "home", desk(forge, checkout), settled=lambda promise: False)
+    done = deliver([elsewhere], "home", desk(forge, checkout), sight=unsure)
     assert verbs(done) == {"media": "open", "media-sonarr": "retire"}
 
 
@@ -320,7 +321,7 @@ def test_the_stop_label_is_heeded(forge: Standin, checkout: Path, kind: str) -> 
     """Neither refreshed nor closed."""
     deliver([want("sonarr", "900Mi")], "home", desk(forge, checkout, kind))
     forge.pulls[0].labels.append(STOP)
-    if kind == "bitbucket":  # where a word in the title stands for a label
+    if kind.startswith("bitbucket"):  # where a word in the title stands for a label
         forge.pulls[0].title = f"[{STOP}] {forge.pulls[0].title}"
     tip = forge.heads()[f"{PREFIX}media-sonarr"]
     for wanted in ([want("sonarr", "600Mi")], []):

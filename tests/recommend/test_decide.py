@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyzer.models.demand import RESOURCES, RISKS
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Bound, Recommendation, TargetName, recommend
@@ -97,6 +98,20 @@ def test_a_request_that_covers_what_was_seen_is_not_raised() -> None:
     assert "covers the highest peak" in step(found, "memory_request", "covered")
 
 
+def test_predicted_usage_is_demand_at_even_chance() -> None:
+    """Cores exceeded in 5 % of the time, and memory that every second week exceeds.
+
+    What the model cannot tell is predicted by nobody.
+    """
+    of = histories(specs=[{**names(), **NOW}], events=[RESTART])
+    levels = {"cpu": 1.0 - RISKS, "memory": (2.0 - RISKS) * 100 * MIB}
+    stated = replace(demand(of), levels={r: np.tile(levels[r], (len(of), 1)) for r in RESOURCES})
+    (found,), _ = recommend(of, stated, Policies())
+    assert found.predicted == pytest.approx({"cpu": 0.95, "memory": 150 * MIB})
+    (found,), _ = recommend(of, demand(of, reasons={"memory": "too few"}), Policies())
+    assert set(found.predicted) == {"cpu"}
+
+
 def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
     """What a throttled container used says nothing about what it wanted."""
     waits = [
@@ -111,6 +126,7 @@ def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
     of = histories(specs=[{**names(), **NOW}], events=waits)
     (found,), _ = recommend(of, demand(of, rare_memory=900 * MIB), Policies())
     assert set(found.stated_risk) == {"memory_request", "memory_limit"}
+    assert set(found.predicted) == {"memory"}
     assert found.confidence == 0.5
 
 
@@ -567,6 +583,21 @@ def test_page_cache_beyond_the_policys_share_asks_for_nothing() -> None:
     (found,), _ = recommend(of, demand(of, memory=400 * MIB), Policies())
     assert str(found.proposed.memory_request) == "256Mi"
     assert str(found.proposed.memory_limit) == "304Mi"
+
+
+def test_page_cache_is_left_out_of_what_the_limit_can_hold() -> None:
+    """3Gi feared under a limit of 2Gi: 62.5 % of 2Gi count, to 400Mi of which 100 are resident."""
+    of = histories(
+        steady(memory=400 * MIB, memory_rss_bytes=100.0 * MIB), [{**names(), **NOW}], [RESTART]
+    )
+    feared = demand(of, memory=3072 * MIB)
+    (wanted,) = wanted_amounts(of, feared, Policies()).values()
+    assert wanted.memory_request == Memory.parse("1280Mi")
+    (found,), _ = recommend(of, feared, Policies())
+    assert "held" in [step.name for step in found.trail["memory_request"]]
+    stripped = of.without_samples()
+    (earlier,) = wanted_amounts(stripped, feared, Policies(), of).values()
+    assert earlier.memory_request == wanted.memory_request
 
 
 def test_what_reviews_wanted_is_without_page_cache_too() -> None:

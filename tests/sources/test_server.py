@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from analyzer.errors import SourceError, UsageError
 from analyzer.sources import PrometheusSettings
@@ -152,6 +154,20 @@ def test_an_answer_of_another_shape_is_one_sentence(body: str) -> None:
         read_clock(body.encode("latin-1"))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_an_answer_that_unpacks_to_a_flood_is_given_up(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few packed kilobytes may stand for gigabytes; what counts is what they take unpacked."""
+    monkeypatch.setattr("analyzer.sources.prometheus.server.MOST_BYTES", 2**20)
+    packed = gzip.compress(b" " * 2**24)
+    httpserver.expect_request("/api/v1/query").respond_with_data(
+        packed, headers={"Content-Encoding": "gzip"}
+    )
+    url = httpserver.url_for("").rstrip("/")
+    with pytest.raises(TooBigError, match="one answer is larger than 1 MiB"):
+        Server(url, PrometheusSettings()).now()
 
 
 @pytest.mark.parametrize("labels", [b"[1]", b'{"pod":1}', b"null", b'{"pod":', b'"pod"'])

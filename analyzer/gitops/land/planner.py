@@ -199,9 +199,20 @@ class Planner:
         """An amount on its way to the nearest layer where nobody objects; as it was without one."""
         why = _generated(intent) or self._shared(intent, write, _always)
         for layer in self._layers.of(intent.expectation, write.file) if why else ():
-            if self._shared(intent, write, layer.carries) is None:
+            if self._shared(intent, write, layer.carries) is None and self._is_sure(
+                intent, write, layer
+            ):
                 return self._in_layer(write, layer, why or "")
         return write
+
+    def _is_sure(self, intent: _Intent, write: Write, layer: Layer) -> bool:
+        """Whether the container that runs can only be the one whose layer this is."""
+        mine = intent.expectation.identity
+        return all(
+            other.identity != mine or not other.route.inside or layer.carries(other.route)
+            for other in self._index.fed_by.get((write.file, write.address), [])
+            if other.route.reachable is not False
+        )
 
     def _in_layer(self, write: Write, layer: Layer, why: str) -> Write:
         target = (write.file, write.address)
@@ -223,7 +234,8 @@ class Planner:
                 return (
                     f"the place also feeds {who} by way of {other.route.entry}, beside "
                     f"{mine.entry}: another cluster or stage, which nothing was measured of; "
-                    "change it in an overlay, or agree with those who share it"
+                    "change it in an overlay (--entry tells which is this cluster's), or agree "
+                    "with those who share it"
                 )
         proposed = any(other.is_for(each.change.ref) for each in wanted)
         if self._runs(other) and not proposed:

@@ -29,6 +29,7 @@ from analyzer.sources.prometheus.failure import (
     MalformedError,
     NotFoundError,
     TimedOutError,
+    TooBigError,
     classify,
     error_text,
 )
@@ -38,6 +39,8 @@ from analyzer.sources.prometheus.settings import PrometheusSettings
 
 _READ_SIZE = 1 << 20
 _REDIRECTS = 3
+MOST_BYTES = 256 * 2**20
+"""Of one answer, unpacked: many times what is asked for at once, and no flood."""
 
 T = TypeVar("T")
 Form = Mapping[str, str | Sequence[str]]
@@ -174,10 +177,10 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
         return mask(text, response.request.headers, self.settings.parameters.values())
 
     def _body(self, response: requests.Response) -> Iterator[bytes]:
-        """The body in pieces of about a megabyte, within the time for one request."""
+        """The body in pieces of about a megabyte, within the time and size for one request."""
         until = time.monotonic() + self._retries.request_seconds()
         parts: list[bytes] = []
-        size = 0
+        size = total = 0
         while True:
             with NamedFailures(self.url):
                 data = response.raw.read1(_READ_SIZE, decode_content=True)
@@ -187,6 +190,12 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
                 )
             parts.append(data)
             size += len(data)
+            total += len(data)
+            if total > MOST_BYTES:
+                raise TooBigError(
+                    f"{self.url}: one answer is larger than {MOST_BYTES // 2**20} MiB; read fewer "
+                    "namespaces with -n, or a shorter window"
+                )
             if size >= _READ_SIZE or not data:
                 with self._lock:
                     self._counts["bytes"] += size

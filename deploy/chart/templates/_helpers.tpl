@@ -39,6 +39,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
         "files" (dict "RIGHTSIZE_FORGE__APP_KEY_FILE" "key.pem"))
   (dict "volume" "git-ssh" "secret" .gitSsh "folder" "/run/secrets/git-ssh"
         "files" (dict "RIGHTSIZE_GIT__KNOWN_HOSTS" "known_hosts" "RIGHTSIZE_GIT__SSH_KEY" "identity"))
+  (dict "volume" "git-signing" "secret" .gitSigning "folder" "/run/secrets/git-signing"
+        "files" (dict "GIT_CONFIG_GLOBAL" "gitconfig"))
+  (dict "volume" "git-signing-gpg" "secret" .gitSigningGpg "folder" "/run/secrets/git-signing-gpg"
+        "files" (dict "GIT_CONFIG_GLOBAL" "gitconfig" "SIGNING_KEY" "key.asc"))
   (dict "volume" "notify" "secret" .notify "folder" "/run/secrets/notify"
         "files" (dict "RIGHTSIZE_NOTIFY__TARGETS_FILE" "targets")) }}
 {{- $wanted := list }}

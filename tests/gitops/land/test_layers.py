@@ -267,6 +267,14 @@ def test_without_a_build_a_shared_base_is_left_alone(plant: Plant) -> None:
     assert "could not be proven" in advice.reason
 
 
+def test_which_cluster_is_meant_has_to_be_known(plant: Plant, tools: Tools) -> None:
+    """Of two overlays that make the same container, neither is guessed; --entry names one."""
+    found = ask(plant(clusters()), tools, change(), entry=None)
+    (advice,) = found.advice
+    assert "--entry" in advice.reason
+    assert not found.edits
+
+
 def test_a_patch_that_something_overrules_is_refused(plant: Plant, tools: Tools) -> None:
     """The build is asked, and says that a later patch decides."""
     late = (
