@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
+from analyzer.cores import usable_cores
 from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
@@ -332,7 +333,8 @@ def plan_on_index(
 
 def tools_of(config: Config) -> Tools:
     """The programs and charts for rendering: those on PATH, and the configured folder."""
-    return find_tools([Path(config.git.charts)] if config.git.charts else [])
+    tools = find_tools([Path(config.git.charts)] if config.git.charts else [])
+    return replace(tools, at_once=usable_cores())
 
 
 def check_repository(config: Config) -> None:

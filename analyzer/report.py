@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 import pandas as pd
 
-from analyzer.errors import OutputError
+from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import html, json_text
 from analyzer.gitops.land.diff import diff_of, joined
 from analyzer.gitops.land.proven import Proof
@@ -34,6 +34,8 @@ from analyzer.workload import ContainerRef, Selector
 
 SCHEMA = "rightsize/v1"
 _SHOWN = 25
+_MOST: Mapping[Resource, Cpu | Memory] = {"cpu": Cpu(10**9), "memory": Memory(2**60)}
+"""A million cores and an exbibyte: the bounds of the settings too."""
 _PIECE = 1 << 20
 
 
@@ -335,11 +337,28 @@ def parse_report(text: bytes, where: str) -> Report:
     """
     try:
         report = msgspec.json.decode(text, type=Report, dec_hook=decode_quantity)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, AnalyzerError) as error:
         raise OutputError(f"{where}: not a run of this version ({error}); run it again") from error
     if report.schema != SCHEMA:
         raise OutputError(f"{where}: schema {report.schema!r}, expected {SCHEMA!r}; run it again")
+    for recommendation in report.recommendations:
+        _check_amounts(recommendation, where)
     return report
+
+
+def _check_amounts(recommendation: Recommendation, where: str) -> None:
+    """Raise `OutputError` for amounts that no run proposes, whoever wrote them down."""
+    for target in TARGETS:
+        now = recommendation.current.amount(target)
+        new = recommendation.proposed.amount(target)
+        least = 0 if new == now else 1
+        most = _MOST["cpu" if target.startswith("cpu") else "memory"]
+        for amount, floor in ((now, 0), (new, least)):
+            if amount is not None and not floor <= amount.units <= most.units:
+                raise OutputError(
+                    f"{where}: {recommendation.ref} has a {target.replace('_', ' ')} of "
+                    f"{amount}, which no run proposes; run it again"
+                )
 
 
 def to_plain(value: Any) -> Any:

@@ -40,7 +40,7 @@ MAY_REACH_OUT = {"sources", "gitops", "forge", "notify", "fleet", "cli"}
 # `report` is here for `load_report`: run.json is its own form.
 MAY_TOUCH_FILES = {
     "ledger", "plots", "sources", "gitops", "forge", "report", "output", "notify",
-    "config", "pipeline", "cli",
+    "config", "pipeline", "cli", "control_group", "cores",
 }  # fmt: skip
 
 EXCEPTIONS = {

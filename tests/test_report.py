@@ -1,5 +1,6 @@
 """The report and its lossless JSON."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -72,6 +73,27 @@ def test_a_run_of_another_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(dump_report(replace(whole(), schema="rightsize/v9")))
     with pytest.raises(OutputError, match="rightsize/v9"):
+        load_report(path)
+
+
+@pytest.mark.parametrize("amount", ["-5Gi", "0", "1e30", "2Ei"])
+def test_amounts_that_no_run_proposes_are_refused(tmp_path: Path, amount: str) -> None:
+    """A run handed over by others is edited into Git as it stands: nonsense ends here."""
+    path = tmp_path / "run.json"
+    text = dump_report(report(recommendation(resources("1", "1Gi"), resources("1", "777Mi"))))
+    path.write_bytes(text)
+    assert load_report(path).changed
+    path.write_bytes(text.replace(b"777Mi", amount.encode()))
+    with pytest.raises(OutputError, match=r"run.json: shop/\S+ has a memory request of .+ no run"):
+        load_report(path)
+
+
+def test_what_contradicts_itself_names_the_file(tmp_path: Path) -> None:
+    """Also where it is the window of a run that cannot be."""
+    path = tmp_path / "run.json"
+    text = re.sub(rb'"end":\s*"[^"]+"', b'"end":"1970-01-01T00:00:00Z"', dump_report(report()))
+    path.write_bytes(text)
+    with pytest.raises(OutputError, match=r"run.json: not a run of this version \(the window is"):
         load_report(path)
 
 

@@ -8,11 +8,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from analyzer.config import Config
+from analyzer.cores import usable_cores
 from analyzer.history import Histories
 from analyzer.ledger import Ledger
 from analyzer.models.forecast import forecasts
 from analyzer.output import write_files
-from analyzer.pipeline.cores import usable_cores
 from analyzer.recommend import Recommendation
 from analyzer.report import MONTHS, Report
 from analyzer.sources.window import Progress

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from analyzer.control_group import MEMBERSHIP, ROOT, control_groups, read_text
 from analyzer.errors import UsageError
-from analyzer.pipeline.control_group import MEMBERSHIP, ROOT, control_groups, read_text
 from analyzer.quantity import Memory
 from analyzer.room import IN_MEMORY, Room
 

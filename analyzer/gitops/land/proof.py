@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from queue import SimpleQueue
 from typing import Protocol
 
 from analyzer.gitops.index.place import Expectation, Place
@@ -16,6 +19,7 @@ from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Owner, Release
 from analyzer.gitops.reach.route import Route, has_variable
 from analyzer.gitops.render.builder import RepositoryBuilder
+from analyzer.gitops.render.kustomize import Kustomize
 from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.rendering import Move, Rendering, Sink, moves
 from analyzer.gitops.text.resources import BY_FIELD, Amount
@@ -69,7 +73,13 @@ _CARRIERS = frozenset({"HelmRelease", HELM_CHART})
 _ROUNDED = 1.1
 """How far above an amount its spelling in a decimal unit of two digits may lie."""
 
+_MOST_AT_ONCE = 4
+"""Programs that render at a time: each takes some 50 MB of what the whole run may take."""
+_WORTH_A_COPY = 8
+"""So many renderings are worth a thread, with a copy of the repository."""
+
 Render = Callable[[Sequence[AnyClaim]], Rendering]
+_Work = Callable[[Sequence[AnyClaim], Kustomize | None], list[Verdict]]
 
 
 class Prover:
@@ -82,25 +92,58 @@ class Prover:
     def __init__(self, index: RepositoryIndex, tools: Tools) -> None:
         self._index = index
         self._builder = RepositoryBuilder(index.repository, tools)
+        self._at_once = tools.at_once
 
     def verdicts(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
         """One verdict for each claim."""
+        jobs = list(self._jobs(claims))
+        works = [partial(work, [claims[n] for n in concerned]) for concerned, work in jobs]
         found: list[list[Verdict]] = [[] for _ in claims]
+        for (concerned, _), verdicts in zip(jobs, self._side_by_side(works), strict=True):
+            for n, verdict in zip(concerned, verdicts, strict=True):
+                found[n].append(verdict)
+        return [_together(each) for each in found]
+
+    def _jobs(self, claims: Sequence[AnyClaim]) -> Iterator[tuple[list[int], _Work]]:
+        """What is to be rendered, and which claims by number each of it concerns."""
         builds: dict[Build, list[int]] = {}
         for n, claim in enumerate(claims):
             for build in dict.fromkeys(self._builds(claim)):
                 builds.setdefault(build, []).append(n)
         for build, concerned in builds.items():
-            group = [claims[n] for n in concerned]
-            for n, verdict in zip(concerned, self._build(build, group), strict=True):
-                found[n].append(verdict)
+            yield concerned, partial(self._build, build)
         releases = [n for n, claim in enumerate(claims) if owner_of(claim).release is not None]
         for positions in _groups([_release_of(claims[n]) for n in releases]):
-            concerned = [releases[position] for position in positions]
-            group = [claims[n] for n in concerned]
-            for n, verdict in zip(concerned, self._release(group), strict=True):
-                found[n].append(verdict)
-        return [_together(each) for each in found]
+            yield [releases[position] for position in positions], self._release
+
+    def _side_by_side(
+        self, works: Sequence[Callable[[Kustomize | None], list[Verdict]]]
+    ) -> list[list[Verdict]]:
+        """What each of `works` finds, in their order: some at a time, each in a copy of its own.
+
+        Nearly all of the time goes to programs that are waited for.
+        """
+        kustomize = self._builder.kustomize
+        threads = min(self._at_once, _MOST_AT_ONCE, 1 + len(works) // _WORTH_A_COPY)
+        if threads == 1:
+            return [work(kustomize) for work in works]
+        free: SimpleQueue[Kustomize | None] = SimpleQueue()
+        for number in range(threads):
+            free.put(kustomize.copy() if number and kustomize is not None else kustomize)
+
+        def done(work: Callable[[Kustomize | None], list[Verdict]]) -> list[Verdict]:
+            own = free.get()
+            try:
+                return work(own)
+            finally:
+                free.put(own)
+
+        with ThreadPoolExecutor(threads, thread_name_prefix="prove") as pool:
+            try:
+                return list(pool.map(done, works))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)  # nothing that waits is begun
+                raise
 
     def _texts(self, claims: Sequence[AnyClaim]) -> Mapping[str, str]:
         """The files that some claims touch, with these made and no others."""
@@ -148,8 +191,9 @@ class Prover:
         fed = [each for each in self._fed_by(claim) if build_of(each.route, files) == build]
         return _Aim(claim, _is_handed_on(claim), fed)
 
-    def _build(self, build: Build, claims: Sequence[AnyClaim]) -> list[Verdict]:
-        kustomize = self._builder.kustomize
+    def _build(
+        self, build: Build, claims: Sequence[AnyClaim], kustomize: Kustomize | None
+    ) -> list[Verdict]:
         if kustomize is None:
             return [Verdict(None, "not rendered: there is no kubectl on PATH")] * len(claims)
         left_out = ", ".join(entry[:120] for entry in kustomize.left_out(build.folder))
@@ -169,7 +213,7 @@ class Prover:
 
     # --- helm ---
 
-    def _release(self, claims: Sequence[AnyClaim]) -> list[Verdict]:
+    def _release(self, claims: Sequence[AnyClaim], kustomize: Kustomize | None) -> list[Verdict]:
         owner = owner_of(claims[0])
         helm = self._builder.helm
         if helm is None:
@@ -184,7 +228,7 @@ class Prover:
             return [Verdict(None, f"not rendered: {shown} is not at hand")] * len(claims)
 
         def render(chosen: Sequence[AnyClaim]) -> Rendering:
-            values, post = self._installed(releases[0], self._texts(chosen))
+            values, post = _installed(releases[0], self._texts(chosen), kustomize)
             return helm.render(chart, owner.release or owner.name, owner.namespace, values, post)
 
         aims: list[_AnyAim] = [
@@ -198,17 +242,20 @@ class Prover:
         except RenderError as err:
             return [Verdict(None, f"not rendered: {err}")] * len(claims)
 
-    def _installed(self, release: Release, texts: Mapping[str, str]) -> Installed:
-        """The values of a release with some files edited, as kustomize hands them on."""
-        edited = release.with_documents({file: parse(text) for file, text in texts.items()})
-        build = build_of(release.route, texts)
-        if build is None or self._builder.kustomize is None:
-            return as_found(edited)
-        try:
-            rendering = build.made_by(self._builder.kustomize, texts)
-        except RenderError:
-            return as_found(edited)  # the verdict of the build itself says why
-        return as_built(edited, rendering)
+
+def _installed(
+    release: Release, texts: Mapping[str, str], kustomize: Kustomize | None
+) -> Installed:
+    """The values of a release with some files edited, as kustomize hands them on."""
+    edited = release.with_documents({file: parse(text) for file, text in texts.items()})
+    build = build_of(release.route)
+    if build is None or kustomize is None:
+        return as_found(edited)
+    try:
+        rendering = build.made_by(kustomize, texts)
+    except RenderError:
+        return as_found(edited)  # the verdict of the build itself says why
+    return as_built(edited, rendering)
 
 
 # --- judging what moved -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 from analyzer.gitops.reach.objects import Object
 from analyzer.gitops.reach.release import Release, mapping_of
@@ -45,6 +46,7 @@ class Helm:
         self._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
         self._prepared: dict[tuple[Path, tuple[str, ...]], Path] = {}
         self._depends: dict[Path, list[Dependency]] = {}
+        self._preparing = Lock()  # releases of one chart may be rendered side by side
         self.program = helm_version(helm)
 
     def chart(self, name: str, version: str | None) -> Chart | None:
@@ -92,12 +94,13 @@ class Helm:
         """
         if chart.path.is_file():
             return chart.path
-        missing = [each for each in self._dependencies(chart) if each.chart is None]
-        off = tuple(each.name for each in missing if each.is_off(values))
-        key = (chart.path, off)
-        if key not in self._prepared:
-            self._prepared[key] = self._with_dependencies(chart, off)
-        return self._prepared[key]
+        with self._preparing:
+            missing = [each for each in self._dependencies(chart) if each.chart is None]
+            off = tuple(each.name for each in missing if each.is_off(values))
+            key = (chart.path, off)
+            if key not in self._prepared:
+                self._prepared[key] = self._with_dependencies(chart, off)
+            return self._prepared[key]
 
     def _dependencies(self, chart: Chart) -> list[Dependency]:
         """What the chart depends on and does not contain."""

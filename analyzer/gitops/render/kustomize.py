@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import posixpath
 import shutil
@@ -49,6 +50,15 @@ class Kustomize:
         self._plugged = False
         """Whether a kustomization that was met has plug-ins of its own."""
         self.program = kustomize_version(kubectl)
+
+    def copy(self) -> Kustomize:
+        """One that builds the same in a folder of its own, for another thread."""
+        other = copy.copy(self)
+        other._folder = tempfile.TemporaryDirectory(prefix="rightsize-")
+        other._copy = Path(other._folder.name) / "repository"
+        shutil.copytree(self._copy, other._copy, symlinks=True)
+        other._texts, other._prepared = dict(self._texts), dict(self._prepared)
+        return other
 
     def build(self, folder: str, edits: Mapping[str, str], overlay: str = "{}") -> Rendering:
         """The objects of one folder, with some files replaced. Raises `RenderError`.

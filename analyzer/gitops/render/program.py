@@ -41,6 +41,8 @@ class Tools:
     kubectl: Path | None = None
     helm: Path | None = None
     charts: tuple[Path, ...] = ()
+    at_once: int = 1
+    """So many programs may run at a time."""
 
 
 def find_tools(charts: Iterable[Path] = (), *, path: str | None = None) -> Tools:
@@ -79,7 +81,10 @@ def run(command: Sequence[str], home: Path) -> str:
         output.seek(0)
         written = output.read().decode("utf-8", "replace")
     if process.returncode != 0:
-        words = " ".join(said.decode("utf-8", "replace").split())[-300:]
+        words = " ".join(said.decode("utf-8", "replace").split())
+        for place in (home.resolve(), home):  # its name is another one in every run
+            words = words.replace(f"{place}/", "")
+        words = words[-300:]
         ended = f"was ended by signal {-process.returncode}" if process.returncode < 0 else "failed"
         raise RenderError(f"{Path(command[0]).name} {ended}: {words}".rstrip(": "))
     return written

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analyzer.pipeline.cores import usable_cores
+from analyzer.cores import usable_cores
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from analyzer.pipeline.control_group import MEMBERSHIP, ROOT, control_groups, read_text
+from analyzer.control_group import MEMBERSHIP, ROOT, control_groups, read_text
 
 
 def usable_cores(root: Path = ROOT, member: Path = MEMBERSHIP) -> int:
