@@ -43,10 +43,13 @@ def key_of(workload: Workload) -> Key:
 
 
 def manifest(workload: Workload, resources: Resources) -> str:
-    """What declares a workload: a manifest of its own."""
-    container = {"name": workload.container, "resources": _amounts(resources)}
-    container |= {"image": "example.org/app:1"}  # next to an amount: who changes both conflicts
-    return _yaml(
+    """What declares a workload: a manifest of its own.
+
+    All amounts are on one line, next to the image: who changes both meets a conflict.
+    """
+    line = yaml.safe_dump(_amounts(resources), default_flow_style=True, sort_keys=False, width=999)
+    container = {"name": workload.container, "resources": "HERE", "image": "example.org/app:1"}
+    text = _yaml(
         {
             "apiVersion": "apps/v1",
             "kind": workload.kind,
@@ -54,6 +57,7 @@ def manifest(workload: Workload, resources: Resources) -> str:
             "spec": {"template": {"spec": {"containers": [container]}}},
         }
     )
+    return text.replace("HERE", line.strip(), 1)
 
 
 def release(workload: Workload, resources: Resources) -> str:

@@ -111,9 +111,13 @@ def test_from_a_finished_run_to_open_pull_requests(
         assert done.exit_code == 0, done.output
         assert len(forge.pulls) == 2 and len(forge.issues) == 1
         assert done.output.count("\nwait ") + done.output.startswith("wait ") > 3
+        recommended = load_report(run_json).recommendations
         for pull in forge.pulls:
             (promise, *_) = promised(pull.body)
             assert promise.namespace == "media" and promise.after != promise.before
+            (known,) = [r for r in recommended if r.ref.workload == promise.workload]
+            assert promise.predicted == pytest.approx(dict(known.predicted), rel=1e-3)
+        assert any(promised(pull.body)[0].predicted for pull in forge.pulls)
         heads = forge.heads()
         assert pr(*given, "--open").exit_code == 0
         assert forge.heads() == heads and len(forge.pulls) == 2

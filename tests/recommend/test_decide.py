@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analyzer.models.demand import RESOURCES, RISKS
 from analyzer.policy import Policies, Policy
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Bound, Recommendation, TargetName, recommend
@@ -97,6 +98,20 @@ def test_a_request_that_covers_what_was_seen_is_not_raised() -> None:
     assert "covers the highest peak" in step(found, "memory_request", "covered")
 
 
+def test_predicted_usage_is_demand_at_even_chance() -> None:
+    """Cores exceeded in 5 % of the time, and memory that every second week exceeds.
+
+    What the model cannot tell is predicted by nobody.
+    """
+    of = histories(specs=[{**names(), **NOW}], events=[RESTART])
+    levels = {"cpu": 1.0 - RISKS, "memory": (2.0 - RISKS) * 100 * MIB}
+    stated = replace(demand(of), levels={r: np.tile(levels[r], (len(of), 1)) for r in RESOURCES})
+    (found,), _ = recommend(of, stated, Policies())
+    assert found.predicted == pytest.approx({"cpu": 0.95, "memory": 150 * MIB})
+    (found,), _ = recommend(of, demand(of, reasons={"memory": "too few"}), Policies())
+    assert set(found.predicted) == {"cpu"}
+
+
 def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
     """What a throttled container used says nothing about what it wanted."""
     waits = [
@@ -111,6 +126,7 @@ def test_nobody_states_a_risk_where_usage_was_cut_off() -> None:
     of = histories(specs=[{**names(), **NOW}], events=waits)
     (found,), _ = recommend(of, demand(of, rare_memory=900 * MIB), Policies())
     assert set(found.stated_risk) == {"memory_request", "memory_limit"}
+    assert set(found.predicted) == {"memory"}
     assert found.confidence == 0.5
 
 

@@ -27,8 +27,8 @@ _FILE = re.compile(r".*\.(signingkey|sslcainfo|sslcapath|sslcert|sslkey|cookiefi
 _ELSEWHERE = re.compile(r"[^/]*:|[~/%]")
 """How an address with a scheme or a host starts, and an absolute path."""
 
-Setting = tuple[str, str | None]
-"""A name, and a value; None for a name alone, which means true."""
+Settings = dict[str, list[str | None]]
+"""The values of each name in their order; None for a name alone, which means true."""
 
 
 @contextmanager
@@ -88,23 +88,26 @@ def _git_path(root: Path, name: str) -> Path:
     return (root / git(root, "rev-parse", "--git-path", name).strip()).resolve()
 
 
-def _settings(root: Path) -> list[Setting]:
-    """The settings that hold in the checkout at `root`, from wherever, in their order."""
-    found: list[Setting] = []
+def _settings(root: Path) -> Settings:
+    """The settings that hold in the checkout at `root`, from wherever."""
+    found: Settings = {}
     for entry in git(root, "config", "--list", "--includes", "-z").split("\0")[:-1]:
         name, told, value = entry.partition("\n")
-        found.append((name, value if told else None))
+        found.setdefault(name, []).append(value if told else None)
     return found
 
 
-def _settings_of(root: Path, known: Iterable[Setting]) -> Iterator[Setting]:
-    """What holds in the checkout at `root` beside what is `known`, with paths written out."""
+def _settings_of(root: Path, known: Settings) -> Iterator[tuple[str, str | None]]:
+    """What holds in the checkout at `root` beside what is `known`, with paths written out.
+
+    Of a name with several values their order counts: an empty one takes those before it back.
+    """
     top = Path(git(root, "rev-parse", "--show-toplevel").removesuffix("\n"))
-    there = set(known)
-    for name, value in _settings(root):
-        if _OWN.fullmatch(name) or (name, value) in there:
-            continue
-        yield name, _from_anywhere(name, value, top)
+    for name, values in _settings(root).items():
+        there = known.get(name, [])
+        more = values[len(there) :] if values[: len(there)] == there else values
+        for value in more if not _OWN.fullmatch(name) else ():
+            yield name, _from_anywhere(name, value, top)
 
 
 def _from_anywhere(name: str, value: str | None, top: Path) -> str | None:
@@ -118,7 +121,7 @@ def _from_anywhere(name: str, value: str | None, top: Path) -> str | None:
     return os.path.normpath(top / value) if is_path else value
 
 
-def _written(settings: Iterable[Setting]) -> str:
+def _written(settings: Iterable[tuple[str, str | None]]) -> str:
     """`settings` as a file of git's: as an argument each would be seen by every user."""
     return "".join(f"{_section(name)}{_value(value)}\n" for name, value in settings)
 

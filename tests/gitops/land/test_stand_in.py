@@ -18,7 +18,7 @@ def settings(root: Path) -> list[str]:
     """What holds at `root`, without what is about one folder alone."""
     told = run_git(root, "config", "--list", "--includes", "-z").split("\0")
     own = ("core.bare", "core.worktree", "core.repositoryformatversion", "extensions.", "include")
-    return sorted({entry for entry in told if not entry.lower().startswith(own)})
+    return sorted(entry for entry in told if not entry.lower().startswith(own))
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_the_settings_of_a_shadow_are_those_of_its_checkout(
     for part, folder in (("work", f"{root}/"), ("other", "/nowhere/")):
         git(tmp_path, "config", "--file", "global", f"includeIf.gitdir:{folder}.path", part)
         git(tmp_path, "config", "--file", part, "user.name", f"Somebody at {part}")
+    git(tmp_path, "config", "--file", "global", "credential.helper", "store --file=here")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "global"))
     git(root, "config", "http.https://git.example.org/.extraHeader", ODD)
     git(root, "config", "url.https://git.example.org/.insteadOf", "short:")
@@ -60,8 +61,10 @@ def test_the_settings_of_a_shadow_are_those_of_its_checkout(
     (root / ".git" / "config").open("a").write("[gc]\n\tnothing\n")
     expected = settings(root)
     assert "user.name\nSomebody at work" in expected and "gc.nothing" in expected
+    helpers = ["config", "--get-all", "credential.helper"]
     with shadow(root) as place:
         assert settings(place) == expected
+        assert run_git(place, *helpers) == run_git(root, *helpers)
 
 
 def test_a_key_named_by_a_path_signs_in_a_shadow(committed: Plant, git: Git) -> None:
