@@ -106,6 +106,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Of how many nodes the loss is to do no harm: no request is raised that would leave the pods
     of the fullest nodes of a group, so many of them, without room on the others (N+1 is 1). What
     could go is counted likewise. A group of no more nodes than that cannot lose them."""
+    node_risk: float | None = None
+    """Share of node-time in which the CPU used may pass what a node has, and of nodes whose memory
+    it may pass within a week, once the scheduler packs pods by what is proposed (0.001 is 0.1 %).
+    Where more comes, requests near their mean use are raised. Nothing is done where the cluster
+    tells of no nodes. Unset, it is reported and not acted on."""
 
     def __post_init__(self) -> None:
         for name in ("cpu_request_risk", "memory_request_risk", "memory_limit_risk"):
@@ -118,6 +123,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _between("max_decrease", self.max_decrease, 0.0, 1.0)
         _between("min_change", self.min_change, 0.0, 10.0)
         _between("spare_nodes", self.spare_nodes, 0, 10)
+        if self.node_risk is not None:
+            _between("node_risk", self.node_risk, 0.0, 0.5)
         _between("priority", self.priority, -(10**9), 10**9)
         _between("min_samples", self.min_samples, 1, 10**9)
         _between("min_days_to_lower", self.min_days_to_lower, 0.0, 10_000.0)

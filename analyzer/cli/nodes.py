@@ -58,6 +58,8 @@ def nodes(ctx: click.Context, /, **parameters: Any) -> None:
     listing = _listing(report.packing, report.meta.cluster)
     if view.form in ("table", "wide", "markdown"):
         _show_sections(list(_sections(_ordered(report, listing, view), view.form)), view)
+        if view.form == "table":
+            _tell_going(report.packing)
     else:
         show_listing(listing, view)
     leave(ctx, report, False)
@@ -93,6 +95,16 @@ def _show_sections(sections: list[Section], view: View) -> None:
         for section in sections
     ]
     click.echo("\n\n".join(tables))
+
+
+def _tell_going(packing: Packing) -> None:
+    """Which nodes could go, below the table that only counts them."""
+    from analyzer.escape import one_line
+    from analyzer.writers.packing import which_could_go
+
+    going = which_could_go(packing)
+    if going:
+        click.echo(f"\n{one_line(going, 1000)}")
 
 
 def _listing(packing: Packing, cluster: str) -> Listing:

@@ -44,6 +44,25 @@ def smoothed(points: Array, weights: Array, grid: Array, spread: Array) -> Array
     return above
 
 
+def of_highest(points: Array, weights: Array, days: Array) -> Array:
+    """What each value counts as the highest of `days` independent draws from them.
+
+    `points` and `weights` as in `smoothed`, which makes of both the chance that the highest lies
+    above a level. What drifts from week to week moves all days of a week at once, so the highest
+    is spread, and not each day of its own: that would draw the drift anew for every day.
+    """
+    seen = ~np.isnan(points)
+    mass = np.where(seen, np.broadcast_to(weights, points.shape), 0.0)
+    mass = mass / np.maximum(mass.sum(axis=1, keepdims=True), 1e-300)
+    order = np.argsort(np.where(seen, -points, np.inf), axis=1)
+    reached = np.minimum(np.cumsum(np.take_along_axis(mass, order, axis=1), axis=1), 1.0)
+    none_above = (1.0 - reached) ** days[:, None]
+    falls = -np.diff(none_above, axis=1, prepend=1.0)
+    highest: Array = np.zeros_like(mass)
+    np.put_along_axis(highest, order, falls, axis=1)
+    return highest
+
+
 def levels_at(grid: Array, chance: Array) -> Array:
     """The logarithm of the level that is exceeded with each of `RISKS`.
 

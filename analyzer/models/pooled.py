@@ -1,15 +1,16 @@
 """The pooled model: every container by its own past, and by what its cluster has in common.
 
 CPU. The coming share of time above a level is the past one, smoothed: each quantile of the window
-counts as spread by the drift from week to week (3 %), and one part in fifty as spread widely.
-Where the containers of a cluster have alike tails, each is told from all of them.
+counts as spread by the drift from week to week (3 %), and one part in fifty as spread widely, both
+of what is used plus a tenth of what the cluster uses on average. Where the containers of a cluster
+have alike tails, each is told from all of them.
 
 Memory. The peak until the next review stays below a level where neither of two things happens.
-(1) A day like those seen: the chance that one day's peak lies above the level, from the daily
-peaks of the window smoothed by their drift (0.7 of how much they vary, 3 to 25 %), over the days of
-the horizon (half of them count, neighbours being alike). Where the days of the week differ, every
-day is taken as the busiest of the week, of which the horizon holds one. (2) A jump beyond anything
-seen, which no single history can tell of: see `jump`.
+(1) A day like those seen: the chance that the highest of the days of the horizon (half of them
+count, neighbours being alike) lies above the level, from the daily peaks of the window smoothed by
+their drift (0.7 of how much they vary, 3 to 25 %). Where the days of the week differ, every day is
+taken as the busiest of the week, of which the horizon holds one. (2) A jump beyond anything seen,
+which no single history can tell of: see `jump`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from analyzer.models.censoring import (
 )
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
-from analyzer.models.exceedance import levels_at, smoothed, without_cliffs
+from analyzer.models.exceedance import levels_at, of_highest, smoothed, without_cliffs
 from analyzer.models.jump import (
     LEAST_BYTES,
     Jumps,
@@ -48,6 +49,9 @@ CPU_SHARES = 1 - np.array(
 )
 """Quantiles that stand for a window of CPU samples, dense where it matters."""
 CPU_DRIFT, CPU_WIDE, CPU_WIDE_SHARE = 0.03, 0.5, 0.02
+CPU_ALIKE = 0.1
+"""Drift is a share of what is used plus this part of the cluster's mean: a probe or a batch is as
+many cores more for the small as for the large."""
 LEAST_CORES = 1e-4
 TAIL_NOISE = 0.15
 """How far the tail of a week, relative to its p95, strays by chance, in logarithms."""
@@ -140,6 +144,7 @@ def _memory_levels(
     independent = np.where(weekly, max(days / 7, 1.0), max(days * SHARE_OF_DAYS, 0.5))
     age = np.arange(logs.shape[1])[::-1]
     weights = np.exp2(-age / HALF_LIFE_DAYS) * weight_of_before(pattern, logs.shape[1])
+    weights = of_highest(ahead, weights, independent)
     known = shape_of(within_epochs(ahead, pattern))
     prior = outlook(known, days)
     chance = chance_of_jump(prior, jumps)
@@ -147,11 +152,10 @@ def _memory_levels(
     levels = np.full((len(logs), len(RISKS)), np.nan)
     for rows in _chunks(~np.isnan(known.top)):
         grid = known.top[rows, None] + _MEMORY_GRID
-        day = smoothed(ahead[rows], weights[rows], grid, spread[rows])
-        alike = np.log1p(-np.minimum(day, 1 - 1e-12)) * independent[rows, None]
+        alike = np.minimum(smoothed(ahead[rows], weights[rows], grid, spread[rows]), 1 - 1e-12)
         beyond = np.maximum(_MEMORY_GRID, 0)
         jump = chance[rows, None] * np.exp(-prior.steepness[rows, None] * beyond)
-        levels[rows] = levels_at(grid, -np.expm1(alike + np.log1p(-jump)))
+        levels[rows] = levels_at(grid, 1.0 - (1.0 - alike) * (1.0 - jump))
     levels = np.exp(without_cliffs(by_size(levels, known)))
     return raise_above_kills(levels, kill_floors(histories))
 
@@ -203,11 +207,12 @@ def _recent(pattern: Pattern, histories: Histories) -> Array:
 
 
 def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> Array:
-    points = np.log(np.maximum(cpu_points(histories, pattern.since), LEAST_CORES))
+    cores = np.maximum(cpu_points(histories, pattern.since), LEAST_CORES)
     # Growth moves the whole window to the middle of the horizon; a decline is no promise.
     days = histories.daily.samples.shape[1]
-    points += (np.maximum(pattern.slope, 0.0) * (days + horizon / timedelta(days=1)) / 2)[:, None]
-    points = share_tails(points)
+    grown = np.maximum(pattern.slope, 0.0) * (days + horizon / timedelta(days=1)) / 2
+    alike = CPU_ALIKE * _mean_cores(histories)
+    points = share_tails(np.log(cores * np.exp(grown)[:, None] + alike))
     base = points[:, _P95]
     weights = np.diff(np.concatenate([[0.0], CPU_SHARES]))
     levels = np.full((len(points), len(RISKS)), np.nan)
@@ -217,8 +222,14 @@ def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> A
         near = smoothed(points[rows], weights, grid, drift)
         far = smoothed(points[rows], weights, grid, wide)
         chance = (1 - CPU_WIDE_SHARE) * near + CPU_WIDE_SHARE * far
-        levels[rows] = np.exp(levels_at(grid, chance))
+        levels[rows] = np.maximum(np.exp(levels_at(grid, chance)) - alike, LEAST_CORES)
     return raise_above_throttling(levels, histories)
+
+
+def _mean_cores(histories: Histories) -> float:
+    """What a pod of the cluster uses on average; zero where none was seen."""
+    means = histories.daily.cpu_mean
+    return float(np.nanmean(means)) if not np.isnan(means).all() else 0.0
 
 
 def moved(logs: Array, pattern: Pattern, days: float) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -45,7 +45,8 @@ def judge(
         length = histories.usage.steps * histories.usage.step
         short = f"a history of {days_text(length)} is too short to judge it by"
         return replace(report, verdict=short)
-    report = replace(report, placement=_placement(report, histories))
+    asked = method.policies.default.node_risk
+    report = replace(report, placement=_placement(report, histories, asked))
     walk = Walk(train, method.horizon)
     result = score_policy(histories, method, walk, progress=progress, bounds=bounds)
     return replace(report, backtest=tuple(result.to_dicts()), verdict=in_words(result))
@@ -90,8 +91,11 @@ def requested(
     return _requests([proposed.get(i, histories.spec(i).resources.effective()) for i in count])
 
 
-def _placement(report: Report, histories: Histories) -> Placement | None:
-    """What today's requests, the proposed ones and those of the peers would do to nodes."""
+def _placement(report: Report, histories: Histories, node_risk: float | None) -> Placement | None:
+    """What today's requests, the proposed ones and those of the peers would do to nodes.
+
+    With a warning where the proposed ones bear more than the `node_risk` that is asked for.
+    """
     ways = {
         "today": requested(histories),
         "proposed": requested(histories, report.recommendations),
@@ -99,7 +103,25 @@ def _placement(report: Report, histories: Histories) -> Placement | None:
     for name in ("krr", "vpa"):
         levels = model_named(name).fit(histories, report.horizon).levels
         ways[name] = (levels["cpu"][:, 0], levels["memory"][:, 0])
-    return place(histories, ways)
+    placed = place(histories, ways)
+    if placed is None or node_risk is None:
+        return placed
+    return replace(placed, warnings=(*placed.warnings, *_not_met(placed, node_risk)))
+
+
+def _not_met(placed: Placement, node_risk: float) -> Iterator[str]:
+    """What there is to say where the node risk that is asked for is not what comes."""
+    if placed.assumed:
+        yield f"node_risk asks for {node_risk:.2%}, and nothing is done: no nodes are known"
+        return
+    way = next(way for way in placed.ways if way.name == "proposed")
+    if max(way.cpu_time, way.memory_weeks) > node_risk:
+        yield (
+            f"as proposed, CPU passes what a node has for {way.cpu_time:.2%} of node-time and "
+            f"memory on {way.memory_weeks:.1%} of nodes, and node_risk allows {node_risk:.2%}: "
+            "some requests are left to autoscalers, held back by quotas or nodes, or wait for the "
+            "next review"
+        )
 
 
 def _requests(

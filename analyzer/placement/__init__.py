@@ -9,11 +9,13 @@ from analyzer.placement.coming import Numbers, numbers_of
 from analyzer.placement.nodes import Nodes, Wanted, nodes_of, pod_requests, with_absent
 from analyzer.placement.packing import GroupUse, NodeUse, Packing, Unplaced, pack_groups
 from analyzer.placement.pressure import (
+    LATELY,
     Placement,
     Pressure,
     Slots,
     common_node,
     pack,
+    passed,
     place,
     pressure,
     slots_of,
@@ -21,6 +23,7 @@ from analyzer.placement.pressure import (
 from analyzer.placement.standing import Refusal, Standing, too_large, without_place
 
 __all__ = [
+    "LATELY",
     "GroupUse",
     "NodeUse",
     "Nodes",
@@ -38,6 +41,7 @@ __all__ = [
     "numbers_of",
     "pack",
     "pack_groups",
+    "passed",
     "place",
     "pod_requests",
     "pressure",

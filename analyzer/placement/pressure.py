@@ -177,10 +177,8 @@ def pressure(
     name: str, slots: Slots, requests: tuple[Array, Array], node: tuple[float, float]
 ) -> Pressure:
     """Pack the pods by these requests and hold the sums of their usage against the node."""
-    wanted, everywhere = _pod_requests(slots, requests)
-    capacity = np.array(node)
-    room = np.maximum(capacity - everywhere, 0.05 * capacity)
-    where = pack(wanted, room)
+    wanted, room = _wanted_and_room(slots, requests, node)
+    capacity, where = np.array(node), pack(wanted, room)
     cpu_time, memory_weeks = _passed(slots, where, capacity)
     tried: dict[float, tuple[int, float]] = {}
     some = np.sort(np.random.default_rng(_SEED).permutation(len(wanted))[:MOST_TRIED])
@@ -196,6 +194,22 @@ def pressure(
 
     needed = {f"{share:g}": _least_nodes(at, share) for share in SHARES}
     return Pressure(name, int(where.max()) + 1, cpu_time, memory_weeks, needed)
+
+
+def passed(
+    slots: Slots, requests: tuple[Array, Array], node: tuple[float, float]
+) -> tuple[float, float]:
+    """The `cpu_time` and the `memory_weeks` of the pods packed by these requests."""
+    return _passed(slots, pack(*_wanted_and_room(slots, requests, node)), np.array(node))
+
+
+def _wanted_and_room(
+    slots: Slots, requests: tuple[Array, Array], node: tuple[float, float]
+) -> tuple[Array, Array]:
+    """What each slot asks for, (slots, 2), and what DaemonSets leave of a node, (2,)."""
+    wanted, everywhere = _pod_requests(slots, requests)
+    capacity = np.array(node)
+    return wanted, np.maximum(capacity - everywhere, 0.05 * capacity)
 
 
 def _least_nodes(at: Callable[[float], tuple[int, float]], share: float) -> int | None:

@@ -35,6 +35,7 @@ CODES: Mapping[str, str] = {
     "limit range": "The namespace's LimitRange: its min, max, ratio or default.",
     "no further": "No raise beyond what kills and growth say of the need.",
     "node": "No more than the largest node has.",
+    "node risk": "Nodes would run short more often than the policy allows.",
     "nodes": "The nodes have no room for its pods, beside all that runs and the raises before it.",
     "open": "Already proposed, and still right.",
     "pod": "All containers of the pod together: the node, the pod's own amounts, a LimitRange.",

@@ -28,6 +28,7 @@ from analyzer.recommend.disruption import blocked
 from analyzer.recommend.in_place import restarting, restarts_told
 from analyzer.recommend.in_time import in_time, slowed
 from analyzer.recommend.memory_limit import plan_memory_limit
+from analyzer.recommend.node_risk import node_floors
 from analyzer.recommend.notes import notes
 from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
@@ -95,7 +96,7 @@ def recommend(
                 count += 1
         return count
 
-    narrowed(_on_scale, _in_pods, _in_quotas, _on_nodes)
+    narrowed(_on_scale, _at_node_risk, _in_pods, _in_quotas, _on_nodes)
     while narrowed(_on_scale):  # each round settles a workload for good
         narrowed(_in_quotas, _on_nodes)
     for index, companions in scale_points(histories, found, facts).companions.items():
@@ -170,6 +171,14 @@ def _on_nodes(
     """The facts of containers whose raise the nodes have no room for."""
     held = crowded_out(histories, found, facts)
     return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
+
+
+def _at_node_risk(
+    histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
+) -> dict[int, Facts]:
+    """The facts of containers whose requests would let nodes run short more often than allowed."""
+    floors = node_floors(histories, found, facts)
+    return {i: replace(facts[i], bounds=(*facts[i].bounds, *more)) for i, more in floors.items()}
 
 
 def due_risks(histories: Histories, policies: Policies) -> dict[Resource, Array]:

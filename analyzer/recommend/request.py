@@ -7,7 +7,7 @@ from datetime import timedelta
 from analyzer.evidence.pods import UNLIKE
 from analyzer.policy import round_up
 from analyzer.quantity import Cpu, Memory, Quantity
-from analyzer.recommend.bounds import HARD, no_further, without_cache
+from analyzer.recommend.bounds import HARD, at_least, no_further, without_cache
 from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, COVERED, RESTRAINTS, ROUND
@@ -140,6 +140,7 @@ REQUEST = Plan(
         COVERED,
         PolicyStep("settling", settling),
         PolicyStep("busy hour", busy_hour),
+        at_least("node risk"),
         *RESTRAINTS,
         *HARD,
     ),

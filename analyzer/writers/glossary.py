@@ -66,6 +66,7 @@ STEPS = {
     "limit range": "within the namespace's LimitRange",
     "no further": "not beyond what kills and growth say",
     "node": "not more than a node has",
+    "node risk": "so that nodes run short no more often than allowed",
     "nodes": "as far as the nodes have room",
     "open": "as it is proposed already",
     "outlook": "what next week may bring",

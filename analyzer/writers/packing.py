@@ -106,10 +106,14 @@ def _text(packing: Packing, priced: bool) -> str:
         text += " Freed is what is no longer asked for; saved are only whole nodes that can go."
     if packing.unknown:
         text += f" Of {counted(packing.unknown, 'pod')} no requests are known."
+    going = which_could_go(packing)
+    return f"{text} {going}" if going else text
+
+
+def which_could_go(packing: Packing) -> str:
+    """The nodes that could go, in a sentence; empty where none can."""
     going = [node.name for node in packing.nodes if node.can_go]
-    if going:
-        text += f" Could go once all is in force: {_listed(going)}."
-    return text
+    return f"Could go once all is in force: {_listed(going)}." if going else ""
 
 
 def _minds(packing: Packing) -> Iterator[str]:

@@ -243,6 +243,16 @@ def _live(actor: Actor, week: int, plan: Plan) -> None:
     actor.periods.append((week, Given(**{**vars(actor.given), "age": {}})))
     lived = live(actor.workload, actor.given, week, plan.hours)
     actor.weeks.append(lived)
+    _remember(actor, lived)
+
+
+def _remember(actor: Actor, lived: Lived) -> None:
+    """Keep the most that any week needed, held and used, and where it was killed."""
+    cpu, memory = actor.most_need
+    held = max((float(np.nanmax(pod.memory)) for pod in lived.pods), default=0.0)
+    used = max((float(np.nanmax(pod.cpu)) for pod in lived.pods), default=0.0)
+    actor.most_need = (max(cpu, lived.need[0]), max(memory, lived.need[1], held))
+    actor.busiest = max(actor.busiest, used)
     if lived.kills and actor.given.memory_limit is not None:
         actor.killed_at = max(actor.killed_at, actor.given.memory_limit)
 
@@ -272,11 +282,6 @@ def _judge(score: Score, actor: Actor) -> None:
 def _weigh(score: Score, actor: Actor, week: int) -> None:
     """Compare the requests of `actor` with what it needs, once it has been seen for a while."""
     lived, given, name = actor.weeks[-1], actor.given, actor.workload.name
-    cpu, memory = actor.most_need
-    held = max((float(np.nanmax(pod.memory)) for pod in lived.pods), default=0.0)
-    actor.most_need = (max(cpu, lived.need[0]), max(memory, lived.need[1], held))
-    used = max((float(np.nanmax(pod.cpu)) for pod in lived.pods), default=0.0)
-    actor.busiest = max(actor.busiest, used)
     if week < actor.workload.since + EARLY:
         return
     requests = (given.cpu_request, given.memory_request)

@@ -27,7 +27,7 @@ from bench_quality import CASES, load
 from scipy.optimize import minimize
 
 from analyzer.models import jump, pooled
-from analyzer.models.exceedance import smoothed
+from analyzer.models.exceedance import of_highest, smoothed
 
 Array = npt.NDArray[np.float64]
 LADDER = np.array(
@@ -103,12 +103,12 @@ def review(daily: Array, stop: int, days: tuple[int, int], weight: float) -> Ite
     of = jump.shape_of(past)
     age = np.arange(past.shape[1])[::-1]
     spread = np.clip(pooled.DRIFT * of.volatility, pooled.LEAST_DRIFT, pooled.MOST_DRIFT)
-    weights = np.broadcast_to(np.exp2(-age / pooled.HALF_LIFE_DAYS), past.shape)
-    day = smoothed(past, weights, of.top[:, None] + LADDER, spread)
-    independent = max(ahead * pooled.SHARE_OF_DAYS, 0.5)
+    independent = np.full(len(past), max(ahead * pooled.SHARE_OF_DAYS, 0.5))
+    weights = of_highest(past, np.exp2(-age / pooled.HALF_LIFE_DAYS), independent)
+    alike = smoothed(past, weights, of.top[:, None] + LADDER, spread)
     by_size = np.exp(BY_SIZE * np.clip(of.size, -3, 3))
     yield Trials(
-        calm=(1 - np.minimum(day, 1 - 1e-9)) ** independent,
+        calm=1 - np.minimum(alike, 1 - 1e-9),
         by_chance=of.by_chance(),
         by_length=of.by_length(),
         horizon=np.full(len(past), np.log(ahead / 7)),

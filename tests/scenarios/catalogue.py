@@ -1632,6 +1632,32 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
             why="a pod asks for the largest of its starts",
         ),
     ),
+    "Nodes: how often they run short": (
+        Scenario(
+            name="requests keep nodes from running short together",
+            given="two that use 2.5 cores in the same hour, else 100m; nodes of 4 cores",
+            boxes=[
+                Box(cpu=peaks(0.1, 2.5), cpu_request="200m"),
+                Box(cpu=peaks(0.1, 2.5), cpu_request="200m", name="other", workload="other"),
+            ],
+            policy={"node_risk": 0.001, "busy_hour_floor": 0.0},
+            nodes=nodes(4.0, 4.0),
+            expect={"cpu_request": "rises: node risk", "other cpu_request": ">= 2"},
+            why="the scheduler puts both on one node as long as their requests fit it",
+        ),
+        Scenario(
+            name="nodes that run short seldom enough change nothing",
+            given="the same two, and one part in twenty of node-time may be short",
+            boxes=[
+                Box(cpu=peaks(0.1, 2.5), cpu_request="200m"),
+                Box(cpu=peaks(0.1, 2.5), cpu_request="200m", name="other", workload="other"),
+            ],
+            policy={"node_risk": 0.05, "busy_hour_floor": 0.0},
+            nodes=nodes(4.0, 4.0),
+            expect={"cpu_request": "<= 1"},
+            why="an hour a day is 4 % of the time",
+        ),
+    ),
     "Nodes: one of them lost": (
         Scenario(
             name="raise that would not survive the loss of a node is not made",

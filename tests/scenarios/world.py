@@ -239,7 +239,7 @@ def _bounds(box: Box) -> list[Bound]:
     settings = {
         s.what: RuntimeSetting(s.name, s.amount, s.size, s.where, s.problem) for s in stated
     }
-    return list(bounds_of(floors, _resources(box), settings))
+    return list(bounds_of(floors, resources_of(box), settings))
 
 
 def _arrival(box: Box) -> Arrival:
@@ -338,7 +338,8 @@ def _daily_runs(table: pd.DataFrame, box: Box) -> pd.DataFrame:
     return kept.assign(pod=[f"{box.workload}-{day:.0f}" for day in days])
 
 
-def _resources(box: Box) -> Resources:
+def resources_of(box: Box) -> Resources:
+    """What a box declares, as amounts."""
     declared: dict[str, Any] = {}
     for target in TARGETS:
         text = getattr(box, target)
