@@ -93,6 +93,7 @@ def snippets() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), sorted(set(snippets())))
 def test_every_documented_import_works(page: str, line: str) -> None:
     """Whoever copies a snippet gets what it names."""
+    # Every line is such an import.
     module, names = re.fullmatch(r"from ([\w.]+) import (.*)", line).groups()  # type: ignore[union-attr]
     for name in names.split(","):
         assert hasattr(importlib.import_module(module), name.strip()), page

@@ -22,6 +22,7 @@ HOURLY = timedelta(hours=1)
 
 def small(weeks: int = 4, **more: object) -> Plan:
     """A plan of coarse steps."""
+    # Keywords of several types.
     return Plan(weeks=weeks, step=HOURLY, **more)  # type: ignore[arg-type]
 
 
@@ -47,7 +48,9 @@ def test_the_same_plan_gives_the_same_score() -> None:
 def test_a_pod_is_killed_below_its_need_and_not_above_it() -> None:
     """A need of 500 MiB dies under 400 and lives under 600, used up to the limit at most."""
     quiet = {"noise": (0.0, 0.0), "cpu": level(0.1), "memory": level(500.0)}
+    # Keywords of several types.
     below = lived(Workload("below", request=(0.1, 256), limit=(None, 400), **quiet))  # type: ignore[arg-type]
+    # Keywords of several types.
     above = lived(Workload("above", request=(0.1, 256), limit=(None, 600), **quiet))  # type: ignore[arg-type]
     assert [week.kills > 0 for week in below.weeks] == [True, True]
     assert [week.kills for week in above.weeks] == [0, 0]
@@ -69,7 +72,7 @@ def test_memory_follows_its_limit_where_it_fills_what_it_gets(answer: str, held:
             (0.1, 256),
             (None, 1010 if answer == "leak" else 1000),
             pods=1,
-            answer=answer,  # type: ignore[arg-type]
+            answer=answer,  # type: ignore[arg-type]  # keywords of several types
             noise=(0.0, 0.0),
             leak_per_day=50 if answer == "leak" else 0,
         )

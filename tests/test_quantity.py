@@ -149,6 +149,7 @@ def test_quantities_are_values() -> None:
     one = Cpu(250)
     with pytest.raises(AttributeError):
         one.units = 3
+    # What it has just made.
     assert {one, Cpu(250)} == {copy.deepcopy(one)} == {pickle.loads(pickle.dumps(one))}  # noqa: S301
 
 

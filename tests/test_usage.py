@@ -183,6 +183,7 @@ def test_restricting_a_recording_keeps_the_columns_of_empty_tables() -> None:
     usage = Usage.from_frame(table([("a", "p", 5, 1, 10)]), META)
     whole = Recording(META, usage)
     for wanted in (True, False):
+        # Called within the turn.
         kept = whole.restrict(lambda namespace: (namespace == "n") == wanted)  # noqa: B023
         for name, each in whole.tables.items():
             assert list(kept.tables[name].columns) == list(each.columns)

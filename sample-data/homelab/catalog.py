@@ -213,6 +213,7 @@ def app(namespace: str, name: str, *containers: Container, **more: object) -> Wo
     settings: dict[str, object] = {"kind": "Deployment", "form": "app-template"} | more
     settings.setdefault("release", name)
     settings.setdefault("controller", name)
+    # Keywords of several types.
     return Workload(namespace, name, containers=containers, **settings)  # type: ignore[arg-type]
 
 
@@ -221,12 +222,14 @@ def chart(
 ) -> Workload:
     """A workload that another chart's release brings."""
     settings: dict[str, object] = {"kind": "Deployment", "form": f"chart:{release}"} | more
+    # Keywords of several types.
     return Workload(namespace, name, containers=containers, release=release, **settings)  # type: ignore[arg-type]
 
 
 def plain(namespace: str, name: str, *containers: Container, **more: object) -> Workload:
     """A workload declared by a plain manifest."""
     settings: dict[str, object] = {"kind": "Deployment", "form": "plain"} | more
+    # Keywords of several types.
     return Workload(namespace, name, containers=containers, **settings)  # type: ignore[arg-type]
 
 

@@ -201,6 +201,7 @@ def test_reading_goes_on_after_bad_weather(
     forge.weather = lambda _method, _path: left.pop() if left else None
     waits: list[float] = []
     one = face(forge, kind)
+    # Every forge has it, the Protocol does not.
     one.rest.wait = waits.append  # type: ignore[attr-defined]
     assert one.default_branch() == "main"
     assert len(waits) == 1 and len(forge.calls) == tries
@@ -223,7 +224,7 @@ def test_html_and_odd_answers_are_one_sentence(forge: Standin, kind: str) -> Non
     """A login page, a list where an object belongs, a field of another type."""
     for odd in ("<html>sign in</html>", ["a"], {"default_branch": 3, "full_name": 4, "id": "x"}):
         answer: Reply = (200, odd, {})
-        forge.weather = lambda _method, _path, answer=answer: answer  # type: ignore[misc]
+        forge.weather = lambda _method, _path, answer=answer: answer  # type: ignore[misc]  # bound now
         with pytest.raises(ForgeError) as caught:
             face(forge, kind).default_branch()
         assert "\n" not in str(caught.value)
@@ -270,6 +271,7 @@ def test_a_renamed_repository_is_followed(forge: Standin, kind_with_issues: str)
 
     forge.weather = moved
     one = face(forge, kind)
+    # Every forge has it, the Protocol does not.
     found = FORGES[kind].make(one.rest, "team/old")  # type: ignore[attr-defined]
     if kind != "gitlab":
         assert found.open_requests(PREFIX) == []
@@ -418,6 +420,7 @@ def test_a_dry_run_says_each_call_and_sends_none(forge: Standin, checkout: Path)
     one = open_forge(settings, remote, token, dry_run=True)
     one.open("b", "main", Text("t", "x"), ("size",))
     one.comment(3, "hello")
+    # Every forge has it, the Protocol does not.
     sent = [(r.method, r.url.removeprefix(forge.root)) for r in one.rest.sent]  # type: ignore[attr-defined]
     assert sent == [
         ("POST", "/api/v3/repos/team/cluster/pulls"),

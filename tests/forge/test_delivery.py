@@ -766,6 +766,7 @@ def test_a_missing_remote_is_one_sentence(checkout: Path, forge: Standin) -> Non
 def test_an_unreachable_forge_is_one_sentence(forge: Standin, checkout: Path) -> None:
     """Nothing is pushed before the forge was asked."""
     some = desk(forge, checkout)
+    # Every forge has it, the Protocol does not.
     some.forge.rest.base = "http://127.0.0.1:9/"  # type: ignore[attr-defined]
     with pytest.raises(ForgeError, match="cannot be reached"):
         deliver([want("sonarr", "900Mi")], "home", some)

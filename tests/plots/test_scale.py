@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyzer.models.demand import Resource
 from analyzer.plots.scale import choose_top, day_ticks, make_scale, spread
 
 GIB, MIB = 2.0**30, 2.0**20
@@ -51,13 +52,15 @@ def test_no_usage_at_all_still_has_a_scale() -> None:
         ("memory", 300 * MIB, ("0", "64Mi", "128Mi", "192Mi", "256Mi")),
     ],
 )
-def test_ticks_are_round_in_the_units_of_manifests(resource, top: float, labels) -> None:  # type: ignore[no-untyped-def]
+def test_ticks_are_round_in_the_units_of_manifests(
+    resource: Resource, top: float, labels: tuple[str, ...]
+) -> None:
     """Decimal steps for CPU, powers of two for memory, three to seven of them."""
     assert make_scale(resource, top).labels == labels
 
 
 @given(st.sampled_from(["cpu", "memory"]), st.floats(1e-6, 1e15))
-def test_every_scale_has_few_distinct_ticks(resource, top: float) -> None:  # type: ignore[no-untyped-def]
+def test_every_scale_has_few_distinct_ticks(resource: Resource, top: float) -> None:
     """From a microcore to a petabyte: two to seven ticks, none with the label of another."""
     scale = make_scale(resource, top)
     assert 2 <= len(scale.ticks) <= 7

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyzer.models.demand import Resource
 from analyzer.plots.text import (
     change_percent,
     grouped,
@@ -76,7 +77,9 @@ def test_a_change_never_reads_as_none_or_as_everything(now: int, new: int, shown
         ("memory", 3.0 * 2**40, "3Ti"),
     ],
 )
-def test_levels_have_three_digits_and_their_unit(resource, value: float, shown: str) -> None:  # type: ignore[no-untyped-def]
+def test_levels_have_three_digits_and_their_unit(
+    resource: Resource, value: float, shown: str
+) -> None:
     """Measured levels are short and in the unit a manifest would use."""
     assert level_text(resource, value) == shown
 

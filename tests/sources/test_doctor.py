@@ -27,6 +27,7 @@ from tests.sources.weather import Answer, Weather, proxy, refuse, rewrite
 
 
 def examine(url: str, **settings: object) -> dict[str, Check]:
+    # Keywords of several types.
     source = PrometheusSource(url, PrometheusSettings(**settings))  # type: ignore[arg-type]
     return {finding.check: finding for finding in source.examine(Window(END, timedelta(days=2)))}
 

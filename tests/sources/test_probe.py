@@ -39,6 +39,7 @@ def store(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 
 def read(store: str, cluster: str, **settings: object) -> Recording:
+    # Keywords of several types.
     chosen = PrometheusSettings(cluster=cluster, **settings)  # type: ignore[arg-type]
     return PrometheusSource(store, chosen).read(WINDOW)
 

@@ -449,7 +449,7 @@ def test_a_window_cuts_a_recording() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Window(datetime(2026, 1, 1)),  # noqa: DTZ001
+        lambda: Window(datetime(2026, 1, 1)),  # noqa: DTZ001  # the naive time is the fault
         lambda: Window(length=timedelta(0)),
         lambda: Window(step=timedelta(0)),
         lambda: Window(step=timedelta(seconds=1.5)),

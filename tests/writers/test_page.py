@@ -248,6 +248,7 @@ def test_five_hundred_workloads_fit_into_five_megabytes() -> None:
     some = [replace(change(f"web-{k}"), notes=("a note " * 10,)) for k in range(500)]
     some = [replace(r, trail=dict.fromkeys(r.trail, (step,) * 8)) for r in some]
     days = {str(r.ref): {"cpu": (0.123,) * 21, "memory": (123.4 * MIB,) * 21} for r in some}
+    # A dict of plain text keys.
     content = write_page(replace(report(*some), days=days))["index.html"]  # type: ignore[arg-type]
     assert len(content) <= 5 * 2**20
     assert len(some) <= SHOWN

@@ -26,6 +26,7 @@ def change(
     ref = ContainerRef("home", "media", "Deployment", workload, container)
     two = memory("2Gi")
     now = current or Resources(Cpu(250), None, two, two)
+    # Keywords of several types.
     return DesiredChange(ref, now, Resources(**new))  # type: ignore[arg-type]
 
 

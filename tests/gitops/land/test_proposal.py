@@ -21,7 +21,7 @@ from tests.gitops.conftest import Git, Plant
 
 
 def plan(root: object, *changes: DesiredChange) -> ChangePlan:
-    return plan_changes(root, list(changes))  # type: ignore[arg-type]
+    return plan_changes(root, list(changes))  # type: ignore[arg-type]  # a path in every test
 
 
 def ref(container: str) -> ContainerRef:
