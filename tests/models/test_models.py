@@ -284,7 +284,7 @@ def test_cpu_drifts_by_cores_and_not_by_shares_alone() -> None:
     """
     course = 3e8 * np.exp(noise(0.9, 0.05, count=1))
     demand = Pooled().fit(containers(np.concatenate([course / 10, course, course * 10])), WEEK)
-    own = np.quantile(course / 1e10, 0.98) * np.array([0.1, 1.0, 10.0])
+    own = np.quantile(course / 1e9, 0.98) * np.array([0.1, 1.0, 10.0])
     margins = demand.at("cpu", 0.02) / own
     assert margins[0] > 1.2 > margins[1] > 1.05 > margins[2] > 1.03
 
