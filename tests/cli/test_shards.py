@@ -67,13 +67,13 @@ def described(folder: Path, change: Change) -> None:
 
 
 def told(folder: Path, out: Path) -> dict[str, object]:
-    """What a run on a recording finds, but for when it ran."""
+    """What a run on a recording finds, but for when it ran and how long it took."""
     source = f"recording:{folder}"
     words = ["--no-charts", "--no-backtest", "--window", "3d", "-q", "-o", out]
     result = call("run", "--source", source, *words)
     assert result.exit_code == 0, result.output
     found: dict[str, object] = json.loads((out / "run.json").read_text())
-    del found["created"]
+    del found["created"], found["seconds"]
     return found
 
 
