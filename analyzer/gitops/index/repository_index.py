@@ -105,10 +105,12 @@ class RepositoryIndex:
     def unreadable(self) -> Mapping[str, tuple[str, str]]:
         """The files that may declare workloads and cannot be read so: what each is, and its text.
 
-        Templates of charts are among them although many of them parse.
+        Templates of charts are among them although many of them parse. A symbolic link is not:
+        what it leads to is read by its own name, or lies elsewhere.
         """
         repository = self.repository
-        found = {file: why for file, why in repository.unread.items() if "template" in why}
+        unread = repository.unread.items()
+        found = {file: why for file, why in unread if not why.startswith("a symbolic link")}
         for file in repository.files:
             if "/templates/" in f"/{file}" and is_templated(file, repository):
                 found[file] = "a template of a Helm chart"
