@@ -96,6 +96,12 @@ class RepositoryIndex:
         return _by(unknown, lambda e: (e.namespace, f"{e.kind}/{e.workload}"))
 
     @cached_property
+    def of_others(self) -> Mapping[tuple[str, str], Sequence[Expectation]]:
+        """What is expected outside of the entry that was asked for: by namespace and container."""
+        others = [e for e in self.expectations if not e.route.inside]
+        return _by(others, lambda e: (e.namespace, e.container))
+
+    @cached_property
     def unreadable(self) -> Mapping[str, tuple[str, str]]:
         """The files that may declare workloads and cannot be read so: what each is, and its text.
 

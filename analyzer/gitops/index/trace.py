@@ -275,6 +275,13 @@ def _operated(container: LiveContainer, index: RepositoryIndex) -> Trace:
 
 def _undeclared(ref: ContainerRef, index: RepositoryIndex) -> str:
     """What to say where nothing that was read declares a container: who may all the same."""
+    elsewhere = index.of_others.get((ref.namespace, ref.container), ())
+    for other in elsewhere:
+        if other.fits(ref.kind, ref.workload) and other.route.reachable is not False:
+            return (
+                f"declared only for {other.route.entry}, which is none of what --entry asks for: "
+                f"{other.place.where}"
+            )
     naming = [
         (file, what)
         for file, (what, text) in index.unreadable.items()
