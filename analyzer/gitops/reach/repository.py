@@ -89,6 +89,14 @@ class Repository:
             return ""
         return path.read_bytes()[:MAX_BYTES].decode("utf-8", "replace")
 
+    def named(self, file: str) -> str:
+        """The text of a file that a kustomization names, of any language; "" where it is none."""
+        path = self.root / file
+        if path.is_symlink() or not inside(self.root, path) or not path.is_file():
+            return ""
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES).decode("utf-8", "replace")
+
     @cached_property
     def addresses(self) -> frozenset[str]:
         """Where this checkout comes from, as `bare_address` has it; empty where git says none."""

@@ -215,6 +215,8 @@ class Reach:
     helm: list[HelmSource] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
     generated: dict[tuple[str, str], list[Generated]] = field(default_factory=dict)
+    literals: dict[tuple[str, str | None], list[dict[str, str]]] = field(default_factory=dict)
+    """What kustomize puts into ConfigMaps, by their name and the build, beside whole files."""
     rooted: bool = False
     complete: bool = True
     governed: set[str] = field(default_factory=set)
