@@ -153,7 +153,7 @@ def bounds_of(
     """
     now = current.effective()
     for floor in floors:
-        setting = (settings or {}).get(floor.what)
+        setting = None if floor.source else (settings or {}).get(floor.what)
         request = floor.least_request(now.memory_request)
         limit = floor.least_limit(now.memory_limit)
         if request is not None:

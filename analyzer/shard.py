@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from analyzer.errors import UsageError
@@ -92,8 +92,14 @@ class ShardOf:
     version: str
     """The version of this package that recorded it."""
     known: str
-    """A digest of all namespaces that were known: a shard that knew others may lack some."""
+    """A digest of all namespaces that were known and of the choice among them: a shard that knew,
+    or was asked for, others may lack some."""
     strangers: tuple[Strangers, ...] = ()
+
+    def among(self, only: Iterable[str], never: Iterable[str]) -> ShardOf:
+        """The same where `only` these namespaces were asked for, and `never` those."""
+        choice = [*(f"only {name}" for name in only), *(f"never {name}" for name in never)]
+        return replace(self, known=digest_of([self.known, *choice])) if choice else self
 
 
 def parse_shard(text: str) -> Shard:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import sys
 import warnings
 from typing import Any
@@ -193,9 +194,27 @@ def main(debug: bool, quiet: bool) -> None:
     # A thread per core of the node, each with buffers of its own, buys nothing on arrays as small
     # as ours, and where the threads are refused the library interrupts the process.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if click.get_current_context().invoked_subcommand in _LEARNING:
+        _check_addresses()
     if not debug:
         # What libraries log is for those who develop. With no last resort at all, Python says so.
         logging.lastResort = logging.NullHandler()
+
+
+_LEARNING = ("run", "recommend", "explain", "backtest", "nodes", "fleet")
+_LEAST_ADDRESSES = 640 * 2**20
+"""No run got through with fewer bytes of addresses, as measured on a dozen containers."""
+
+
+def _check_addresses() -> None:
+    """Raise `AnalyzerError` where a library for linear algebra may wait for ever for addresses."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        raise AnalyzerError(
+            f"memory addresses are limited to {limit // 2**20} MiB (ulimit -v), and what learns "
+            f"needs {_LEAST_ADDRESSES // 2**20} MiB at the least; raise the limit, or limit memory "
+            "by a control group"
+        )
 
 
 def _talk_flags() -> list[click.Option]:

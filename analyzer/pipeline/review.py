@@ -31,6 +31,7 @@ from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.phase import Phases
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
+from analyzer.recommend.precedence import importances
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -105,7 +106,9 @@ def reviewed(
         outcomes=_outcomes(ledger, rows, histories),
         packing=packing,
         notices=tuple(idle_prices(method.prices, groups)),
-        quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
+        quotas=tuple(
+            quota_uses(decided.recommendations, histories.meta.quotas, importances(histories))
+        ),
         version=__version__,
     )
     if method.backtest and len(histories):

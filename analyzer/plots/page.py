@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -162,48 +163,18 @@ class Panel:
         _, top, _, bottom = self.box
         return bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (bottom - top)
 
-    def label_left(
-        self,
-        value: float,
-        text: str,
-        *,
-        size: float = SIZES.label,
-        gap: float = 10,
-        color: str | None = None,
-        bold: bool = False,
-    ) -> None:
-        """`text` to the left of the panel, level with `value`; muted where no color is given."""
-        self.page.text(
-            self.box[0] - gap,
-            self.py(value),
-            text,
-            size=size,
-            color=color or self.page.palette.muted,
-            bold=bold,
-            align="right",
-            valign="center_baseline",
-        )
+    def label_left(self, value: float, text: str, *, gap: float = 10, **look: Any) -> None:
+        """`text` to the left of the panel, level with `value`; `look` is that of `Page.text`."""
+        self._label(self.box[0] - gap, value, text, {"align": "right", **look})
 
-    def label_right(
-        self,
-        value: float,
-        text: str,
-        *,
-        size: float = SIZES.label,
-        gap: float = 10,
-        color: str | None = None,
-        bold: bool = False,
-    ) -> None:
-        """`text` to the right of the panel, level with `value`; muted where no color is given."""
-        self.page.text(
-            self.box[2] + gap,
-            self.py(value),
-            text,
-            size=size,
-            color=color or self.page.palette.muted,
-            bold=bold,
-            valign="center_baseline",
-        )
+    def label_right(self, value: float, text: str, *, gap: float = 10, **look: Any) -> None:
+        """`text` to the right of the panel, level with `value`; `look` is that of `Page.text`."""
+        self._label(self.box[2] + gap, value, text, look)
+
+    def _label(self, x: float, value: float, text: str, look: Mapping[str, Any]) -> None:
+        """Small and muted, unless `look` says otherwise."""
+        usual: dict[str, Any] = {"size": SIZES.label, "color": self.page.palette.muted}
+        self.page.text(x, self.py(value), text, valign="center_baseline", **(usual | {**look}))
 
     def label_below(
         self, value: float, text: str, *, size: float = SIZES.label, drop: float = 22

@@ -195,15 +195,25 @@ def troubles(chance: random.Random, seconds: float) -> list[Trouble]:
         Trouble("small budget", environment={"RIGHTSIZE_MEMORY_BUDGET": budget}),
         Trouble("full disk", ("prlimit", f"--fsize={chance.randint(0, 200_000)}")),
         Trouble("server", fault=chance.choice(answers), times=often, path=paths),
-        Trouble("damaged cache", damage=lambda folder: spoil(folder, chance)),
+        Trouble("damaged cache", damage=lambda cache: spoil(days(cache), chance)),
+        Trouble("damaged ledger", damage=lambda cache: spoil(remembered(cache), chance)),
     ]
 
 
-def spoil(folder: Path, chance: random.Random) -> None:
-    """Flip a byte of, shorten, or remove one kept file."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not files:
-        return
+def remembered(cache: Path) -> list[Path]:
+    """The files of the ledger, which lies within the cache."""
+    return sorted((cache / "ledger").iterdir())
+
+
+def days(cache: Path) -> list[Path]:
+    """The kept files that are not of the ledger."""
+    aside = cache / "ledger"
+    files = (path for path in cache.rglob("*") if path.is_file() and aside not in path.parents)
+    return sorted(files)
+
+
+def spoil(files: list[Path], chance: random.Random) -> None:
+    """Flip a byte of, shorten, or remove one of the kept files."""
     path = chance.choice(files)
     content = bytearray(path.read_bytes())
     way = chance.choice(["flip", "cut", "remove"])
@@ -308,6 +318,8 @@ def main() -> None:
     words.add_argument("--containers", type=int, default=12)
     words.add_argument("--seed", type=int, default=1)
     given = words.parse_args()
+    # A job in the background begins with interrupts ignored, and would hand that on to every run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         backfill(Cluster(containers=given.containers, days=6, scrape=120), folder / "data")

@@ -121,3 +121,16 @@ def test_a_run_ends_well_where_no_thread_can_be_had(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
     assert len(read_ledger(tmp_path / "ledger"))
     assert (tmp_path / "out" / "recommendations.parquet").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no limit of addresses")
+@pytest.mark.parametrize("command", ["run", "recommend"])
+def test_a_limit_of_addresses_that_libraries_hang_at_is_refused_at_once(command: str) -> None:
+    """At 350 MiB a library for linear algebra waits for ever while it is loaded."""
+    limits = ["prlimit", f"--as={350 * 2**20}", sys.executable, "-m", "analyzer"]
+    words = [command, "--source", "recording:anywhere"]
+    done = subprocess.run(
+        [*limits, *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "memory addresses are limited to 350 MiB" in done.stderr

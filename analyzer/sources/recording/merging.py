@@ -42,6 +42,13 @@ def merge_shards(
     return from_first_sample(_joined(parts, room))
 
 
+def expect_no_shard(folder: Path) -> None:
+    """Raise `RecordingError` where `folder` holds a shard, which the whole would replace."""
+    described = folder / "meta.json"
+    if described.is_file() and read_meta(described).shard is not None:
+        raise RecordingError(f"{folder} is a shard; give another folder for the whole recording")
+
+
 def _listed(folders: Sequence[Path]) -> Iterator[Path]:
     """The folders of shards: those given, and those within one that is none itself."""
     for folder in folders:
@@ -103,7 +110,8 @@ def _compared(
     yield "their steps are {} and {}", meta.step, other.step
     yield "they were read from {} and from {}", meta.source, other.source
     yield "they were asked for in two ways, as {} and as {}", meta.queries, other.queries
-    yield "they knew different namespaces (digests {} and {})", part.known, own.known
+    namespaces = "they knew or were asked for different namespaces (digests {} and {})"
+    yield namespaces, part.known, own.known
 
 
 def _moment(moment: datetime) -> str:

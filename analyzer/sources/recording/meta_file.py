@@ -34,12 +34,19 @@ class _Node(TypedDict, total=False):
     last_seen: str
 
 
+class _Scope(TypedDict):
+    name: str
+    operator: str
+    values: list[str]
+
+
 class _Quota(TypedDict, total=False):
     namespace: Required[str]
     name: Required[str]
     resource: str
     hard: _Amount
     used: _Amount
+    scopes: list[_Scope]
     source: str
 
 
