@@ -22,6 +22,8 @@ CLUSTER, REPOSITORY = "cluster", "repository"
 _CONSTRAINTS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 _NEVER_OURS = "BestEffort"
 """The scope of quotas that count pods without any request."""
+Scope = tuple[str, str, tuple[str, ...]]
+"""Of which pods a quota counts: the name of what is looked at, an operator, and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,30 @@ def limit_range(of: Object) -> Iterator[Row]:
 def quota(of: Object) -> Iterator[Row]:
     """A row for each resource that is counted; none where only pods without requests are."""
     spec = _mapping(of.get("spec"))
-    scopes = spec.get("scopes")
-    if isinstance(scopes, list) and _NEVER_OURS in scopes:
+    scopes = list(_scopes(spec))
+    if any((name, operator) == (_NEVER_OURS, "Exists") for name, operator, _ in scopes):
         return
     used = dict(_amounts(_mapping(of.get("status")).get("used")))
+    told = {"scopes": [_requirement(scope) for scope in scopes]} if scopes else {}
     for resource, hard in _amounts(spec.get("hard")):
-        yield {**_named(of), "resource": resource, "hard": hard, "used": used.get(resource)}
+        amounts = {"resource": resource, "hard": hard, "used": used.get(resource)}
+        yield {**_named(of), **amounts, **told}
+
+
+def _scopes(spec: Object) -> Iterator[Scope]:
+    """The scopes of a quota, by its short and its long list of them."""
+    names = spec.get("scopes")
+    for name in names if isinstance(names, list) else ():
+        yield str(name), "Exists", ()
+    for term in _items(_mapping(spec.get("scopeSelector")).get("matchExpressions")):
+        values = term.get("values")
+        listed = tuple(map(str, values)) if isinstance(values, list) else ()
+        yield str(term.get("scopeName")), str(term.get("operator")), listed
+
+
+def _requirement(scope: Scope) -> Row:
+    name, operator, values = scope
+    return {"name": name, "operator": operator, "values": list(values)}
 
 
 def budget(of: Object) -> Iterator[Row]:

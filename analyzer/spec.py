@@ -62,6 +62,11 @@ class Hpa:
     max_replicas: int | None = None
     targets: tuple[Utilisation, ...] = ()
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it can add and remove no pod, as its least and its most are one number."""
+        return self.min_replicas is not None and self.min_replicas == self.max_replicas
+
     def target_of(self, resource: str, container: str) -> Utilisation | None:
         """The first target that a container's request of a resource is part of, if any."""
         counting = (t for t in self.targets if t.resource == resource and t.counts(container))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.history import Histories
+from analyzer.objects import CLUSTER
 from analyzer.scheduling import Scheduling
 from analyzer.usage import Meta
 from analyzer.workload import WorkloadRef
@@ -89,6 +90,7 @@ def _with_rules(meta: Meta, kind: str, told: Told) -> tuple[Meta, list[str]]:
     if not value:
         known = _completed(known, declared)
     else:
+        known = _scoped(known, declared)
         more, said = _tightened(kind, known, declared)
         known, notes = [*known, *more], [*notes, *said]
     changed: dict[str, Any] = {name: tuple(map(dict, known))}
@@ -101,6 +103,17 @@ def _completed(known: Sequence[Row], declared: Sequence[Row]) -> list[Row]:
     for row in known:
         rows[_key(row, ())] = {**rows.get(_key(row, ()), {}), **_stated(row)}
     return list(rows.values())
+
+
+def _scoped(known: Sequence[Row], declared: Sequence[Row]) -> list[Row]:
+    """The known rows with the scopes of a quota, which its metrics leave out."""
+    scopes = {_key(row, ()): row["scopes"] for row in declared if row.get("scopes")}
+    return [
+        {**row, "scopes": scopes[_key(row, ())]}
+        if row.get("source") != CLUSTER and _key(row, ()) in scopes
+        else row
+        for row in known
+    ]
 
 
 def _tightened(

@@ -61,7 +61,8 @@ class Meta:
       (ISO 8601) where that is within the window
     - `past_nodes`: as `nodes`, of those that are gone, with ``last_seen``
     - `quotas`: ``namespace``, ``name``, ``resource`` (as ``requests.cpu``), ``hard``, ``used``
-      (cores, bytes or counts)
+      (cores, bytes or counts), ``scopes`` (``name``, ``operator``, ``values``) where a manifest or
+      the cluster itself tells that it counts some pods only
     - `limit_ranges`: ``namespace``, ``name``, ``type`` (Container, Pod), ``resource`` (cpu,
       memory), ``constraint`` (min, max, default, defaultRequest, maxLimitRequestRatio), ``value``
     - `budgets` (PodDisruptionBudgets): ``namespace``, ``name``, ``allowed``, ``expected``,

@@ -89,6 +89,20 @@ def test_a_quota_of_pods_without_requests_counts_none_of_ours() -> None:
     assert rows("ResourceQuota", quota({"pods": "3"}, scopes=["BestEffort"])) == []
 
 
+def test_a_quota_says_of_which_pods_it_is() -> None:
+    """By its short list of scopes and by its long one; metrics leave both out."""
+    term = {"scopeName": "PriorityClass", "operator": "In", "values": ["vital"]}
+    scoped = quota({"cpu": "2"}, scopes=["Terminating"], scopeSelector={"matchExpressions": [term]})
+    (row,) = rows("ResourceQuota", scoped)
+    assert row["scopes"] == [
+        {"name": "Terminating", "operator": "Exists", "values": []},
+        {"name": "PriorityClass", "operator": "In", "values": ["vital"]},
+    ]
+    metrics = {name: value for name, value in row.items() if name != "scopes"}
+    found, notes = told(Told(repository={"ResourceQuota": [row]}), quotas=(metrics,))
+    assert (found.quotas, notes) == ((row,), [])
+
+
 def test_the_cluster_counts_before_the_metrics() -> None:
     """They may be older; of namespaces that it was not asked for they stay."""
     metrics = ({"namespace": "shop", "name": "q", "resource": "requests.cpu", "hard": 9.0},)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer import __version__
+from analyzer.beforehand import Beforehand, ask_cluster
 from analyzer.config import Config
 from analyzer.effect import idle_prices
 from analyzer.history import Histories, build_histories, check_ledger
-from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import (
     Ledger,
     Outcome,
@@ -32,6 +32,7 @@ from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.phase import Phases
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
+from analyzer.recommend.precedence import importances
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -107,7 +108,9 @@ def reviewed(
         proposals_open=_open(ledger, rows, histories),
         packing=packing,
         notices=tuple(idle_prices(method.prices, groups)),
-        quotas=tuple(quota_uses(decided.recommendations, histories.meta.quotas)),
+        quotas=tuple(
+            quota_uses(decided.recommendations, histories.meta.quotas, importances(histories))
+        ),
         version=__version__,
     )
     if method.backtest and len(histories):
@@ -150,6 +153,18 @@ def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
 def remembered(config: Config) -> Ledger:
     """What earlier runs wrote into the ledger; nothing where none is kept."""
     return no_ledger() if config.ledger_folder is None else read_ledger(config.ledger_folder)
+
+
+def look_ahead(histories: Histories, config: Config) -> Beforehand:
+    """What the cluster and the repository say, as far as the settings name them.
+
+    What reads repositories is loaded where one is named: a tenth of what recommending takes.
+    """
+    if config.git.repo is None:
+        return ask_cluster(histories, config)
+    from analyzer import landing
+
+    return landing.look_ahead(histories, config)
 
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:

@@ -11,15 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analyzer.kinds import DAEMON_SET, DEPLOYMENT, POD, REPLICA_SET, STATEFUL_SET
 from analyzer.models.demand import RESOURCES, Resource
 from analyzer.quantity import Cpu, Memory, Quantity, Resources, TargetName
-from analyzer.recommend.case import Admission, Case, Facts, Room
+from analyzer.recommend.case import Admission, Case, Facts, Importance, Room
 from analyzer.recommend.precedence import precedence
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.step import Outcome, PolicyStep, Source
+from analyzer.workload import WorkloadRef
 
 LIMIT_RANGE = "limit range"
 QUOTA = "quota"
+_WITHOUT_DEADLINE = (DEPLOYMENT.name, STATEFUL_SET.name, DAEMON_SET.name, REPLICA_SET.name)
+"""Kinds whose pods the API server lets have no `activeDeadlineSeconds`."""
+_CONTAINER = "Container"
+_RATIO = "maxLimitRequestRatio"
+_POD_RATIO = POD.name, _RATIO
+"""Of a pod it bounds the sum of limits: containers that each keep to it keep their pod to it."""
 _COUNTED: Mapping[str, TargetName] = {
     "cpu": "cpu_request",
     "requests.cpu": "cpu_request",
@@ -39,22 +47,37 @@ def find_admissions(
     Several ranges of one namespace hold together, as the API server applies all of them.
     """
     ranges: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in limit_ranges:
-        if row.get("type") == "Container" and is_complete(row):
-            ranges.setdefault((str(row["namespace"]), str(row["resource"])), []).append(row)
-    counting: dict[tuple[str, str], list[str]] = {}
+    wanted: dict[tuple[str, str], list[_Wanted]] = {}
     for row in quotas:
         counts = str(row.get("resource"))
         of = counts.removeprefix("limits.")
         if of != counts:
-            counting.setdefault((str(row["namespace"]), of), []).append(str(row["name"]))
+            reason = f"the quota {row['name']} counts limits, and refuses pods without"
+            one = _Wanted(QUOTA, reason, each=not row.get("scopes"))
+            wanted.setdefault((str(row["namespace"]), of), []).append(one)
+    for row in filter(is_complete, limit_ranges):
+        key = str(row["namespace"]), str(row["resource"])
+        if row.get("type") == _CONTAINER or (row.get("type"), row["constraint"]) == _POD_RATIO:
+            ranges.setdefault(key, []).append(row)
+        if row.get("type") == POD.name and row["constraint"] in ("max", _RATIO):
+            reason = f"the LimitRange {row['name']} refuses pods without any"
+            wanted.setdefault(key, []).append(_Wanted(LIMIT_RANGE, reason, each=False))
     found: dict[str, dict[Resource, Admission]] = {}
-    for namespace, name in sorted({*ranges, *counting}):
+    for namespace, name in sorted({*ranges, *wanted}):
         if name in RESOURCES:
             key = namespace, name
-            admission = _admission(name, ranges.get(key, ()), counting.get(key, ()))
+            admission = _admission(name, ranges.get(key, ()), wanted.get(key, ()))
             found.setdefault(namespace, {})[name] = admission
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Who wants a limit declared, and why: of each container, or of some of them."""
+
+    code: str
+    reason: str
+    each: bool = True
 
 
 def is_complete(row: Mapping[str, Any]) -> bool:
@@ -63,7 +86,7 @@ def is_complete(row: Mapping[str, Any]) -> bool:
 
 
 def _admission(
-    resource: Resource, rows: Sequence[Mapping[str, Any]], quotas: Sequence[str]
+    resource: Resource, rows: Sequence[Mapping[str, Any]], wanted: Sequence[_Wanted]
 ) -> Admission:
     values: dict[str, list[float]] = {}
     for row in rows:
@@ -71,17 +94,15 @@ def _admission(
     name = ", ".join(sorted({str(row["name"]) for row in rows}))
     least = _amount(resource, max(values["min"])) if "min" in values else None
     most = _amount(resource, min(values["max"])) if "max" in values else None
-    ratio = min(values["maxLimitRequestRatio"]) if "maxLimitRequestRatio" in values else None
+    ratio = min(values[_RATIO]) if _RATIO in values else None
+    of_containers = any((r["type"], r["constraint"]) == (_CONTAINER, _RATIO) for r in rows)
     default = _amount(resource, min(values["default"])) if "default" in values else most
-    due = (
-        (QUOTA, f"the quota {quotas[0]} counts limits, and refuses pods without")
-        if quotas
-        else None
-    )
+    due = next(iter(sorted(wanted, key=lambda one: not one.each)), None)
     if default is not None:
-        due = LIMIT_RANGE, f"without one the LimitRange {name} would set it to {default.human()}"
-    elif most is not None or ratio is not None:
-        due = LIMIT_RANGE, f"the LimitRange {name} refuses pods without"
+        reason = f"without one the LimitRange {name} would set it to {default.human()}"
+        due = _Wanted(LIMIT_RANGE, reason)
+    elif of_containers:
+        due = _Wanted(LIMIT_RANGE, f"the LimitRange {name} refuses pods without")
     problem = ""
     if least is not None and most is not None and least > most:
         problem = f"its min of {least.human()} is above its max of {most.human()}"
@@ -89,7 +110,9 @@ def _admission(
         problem = f"its maxLimitRequestRatio of {ratio:g} allows no limit at all"
     if problem:
         problem = f"the LimitRange {name} contradicts itself: {problem}"
-    return Admission(name, least, most, ratio, default, due, problem)
+    told = None if due is None else (due.code, due.reason)
+    each = due is not None and due.each
+    return Admission(name, least, most, ratio, default, told, each, problem)
 
 
 def _amount(resource: Resource, value: float) -> Quantity:
@@ -165,7 +188,7 @@ def _pair(amounts: Resources, resource: Resource) -> tuple[Quantity | None, Quan
 def _broken(admission: Admission, request: Quantity | None, limit: Quantity | None) -> str:
     """What of an admission a container breaks, its default limit included."""
     who = f"the LimitRange {admission.name}"
-    if limit is None and admission.due is not None:
+    if limit is None and admission.due is not None and admission.each:
         return admission.due[1]
     for amount in (request, limit):
         if amount is None:
@@ -201,7 +224,9 @@ class QuotaUse:
 
 
 def quota_uses(
-    recommendations: Iterable[Recommendation], quotas: Sequence[Mapping[str, Any]]
+    recommendations: Iterable[Recommendation],
+    quotas: Sequence[Mapping[str, Any]],
+    classes: Mapping[WorkloadRef, Importance],
 ) -> list[QuotaUse]:
     """What each quota of CPU or memory holds before and after, in the order of `quotas`.
 
@@ -215,7 +240,8 @@ def quota_uses(
         target, hard = _COUNTED.get(str(row.get("resource"))), row.get("hard")
         if target is None or hard is None:
             continue
-        members = by_namespace.get(str(row["namespace"]), [])
+        known = by_namespace.get(str(row["namespace"]), [])
+        members = [r for r in known if counts(row, r, classes)]
         scale = 1000 if target.startswith("cpu") else 1
         used = row.get("used")
         if used is None:
@@ -226,10 +252,38 @@ def quota_uses(
     return uses
 
 
+def counts(
+    quota: Mapping[str, Any], one: Recommendation, classes: Mapping[WorkloadRef, Importance]
+) -> bool:
+    """Whether a quota counts the pods of a container, as far as anybody tells; else it does.
+
+    Only pods of Jobs may have a deadline of their own, which the scope Terminating looks at. Where
+    the PriorityClass of any pod is told, one that none is told of has none.
+    """
+    known = classes.get(one.ref.workload_ref, Importance())
+    for scope in quota.get("scopes") or ():
+        name, operator, values = scope["name"], scope["operator"], scope["values"]
+        if name == "Terminating" and operator == "Exists" and one.ref.kind in _WITHOUT_DEADLINE:
+            return False
+        if name == "PriorityClass" and classes and not _holds(operator, values, known.name):
+            return False
+    return True
+
+
+def _holds(operator: str, values: Sequence[str], name: str) -> bool:
+    """Whether a pod of a PriorityClass is one that an operator of Kubernetes selects."""
+    if operator == "In":
+        return name in values
+    if operator == "NotIn":
+        return name not in values
+    return bool(name) == (operator == "Exists")
+
+
 def without_room(
     found: Mapping[int, Recommendation],
     facts: Mapping[int, Facts],
     quotas: Sequence[Mapping[str, Any]],
+    classes: Mapping[WorkloadRef, Importance],
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that their namespace's quota has no room for, as rooms of what holds now.
 
@@ -240,12 +294,16 @@ def without_room(
     for index, one in found.items():
         members.setdefault(one.ref.namespace, []).append(index)
     rooms: dict[int, tuple[Room, ...]] = {}
-    for use in quota_uses(found.values(), quotas):
-        target = _COUNTED[use.resource]
-        if use.after <= use.hard * (1 + 1e-9):
+    for row in quotas:
+        inside = [
+            i for i in members.get(str(row["namespace"]), ()) if counts(row, found[i], classes)
+        ]
+        use = next(iter(quota_uses([found[i] for i in inside], [row], classes)), None)
+        if use is None or use.after <= use.hard * (1 + 1e-9):
             continue
+        target = _COUNTED[use.resource]
         resource: Resource = "cpu" if target.startswith("cpu") else "memory"
-        raises = [i for i in members.get(use.namespace, ()) if found[i].change(target) > 0]
+        raises = [i for i in inside if found[i].change(target) > 0]
         raises.sort(key=lambda i: (*precedence([facts[i]], [resource]), found[i].change(target), i))
         scale = 1000 if resource == "cpu" else 1
         free = use.hard - use.after + sum(found[i].change(target) for i in raises) / scale

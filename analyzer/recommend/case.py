@@ -65,7 +65,8 @@ class Admission:
 
     `ratio` is the most that a limit may be of its request, `default` the limit that is set where
     none is declared. `due` is the code and the reason why a limit has to be declared, None where it
-    need not be; `problem` says how the range contradicts itself.
+    need not be, and `each` whether every container has to, or only some of them; `problem`
+    says how the range contradicts itself.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Admission:
     ratio: float | None = None
     default: Quantity | None = None
     due: tuple[str, str] | None = None
+    each: bool = False
     problem: str = ""
 
 

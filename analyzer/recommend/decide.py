@@ -161,7 +161,7 @@ def _in_quotas(
     histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
 ) -> dict[int, Facts]:
     """The facts of containers whose raise their namespace's quota has no room for."""
-    held = without_room(found, facts, histories.meta.quotas)
+    held = without_room(found, facts, histories.meta.quotas, importances(histories))
     return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
 
 

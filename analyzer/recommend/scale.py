@@ -38,7 +38,7 @@ def why_scaled(case: Case) -> str:
     if case.policy.hpa == "together":
         return facts.held.get(case.resource, "")
     target = hpa.target_of(case.resource, facts.container) if hpa is not None else None
-    if hpa is None or target is None or case.policy.hpa == "ignore":
+    if hpa is None or target is None or hpa.is_fixed or case.policy.hpa == "ignore":
         return ""
     if case.now is None:
         return without_request(hpa, target, "")
@@ -237,12 +237,12 @@ class _Pod:
 
 
 def moved_points(facts: Facts, proposed: Resources) -> Iterator[str]:
-    """Where a request moves its scale point because the policy ignores the autoscaler."""
+    """Where a request moves its scale point, as its autoscaler is ignored or can scale nothing."""
     hpa = facts.spec.hpa
     for resource, name in _REQUESTS.items():
         now, new = facts.current.amount(name), proposed.amount(name)
         target = hpa.target_of(resource, facts.container) if hpa is not None else None
-        if hpa is None or target is None or facts.policy.hpa != "ignore":
+        if hpa is None or target is None or facts.policy.hpa == "together":
             continue
         if now is None or new is None or now == new:
             continue
@@ -258,6 +258,8 @@ def moved_points(facts: Facts, proposed: Resources) -> Iterator[str]:
 def _pods(hpa: Hpa, replicas: int | None, factor: float) -> str:
     """How many pods run under the same load where the scale point moves so far."""
     fewer = factor < 1
+    if hpa.is_fixed:
+        return f"which counts once it may run other than {hpa.min_replicas} pods"
     if replicas is None:
         return f"and it will run {'fewer' if fewer else 'more'} pods under the same load"
     wanted = -(-replicas * factor // 1)

@@ -31,7 +31,7 @@ def test_a_range_that_does_not_say_all_says_nothing(left_out: str) -> None:
 def test_a_quota_that_does_not_say_all_counts_nothing(left_out: str) -> None:
     """Nothing is held against an amount that is not told."""
     row = {name: value for name, value in QUOTA.items() if name != left_out}
-    assert quota_uses([], [row]) == []
+    assert quota_uses([], [row], {}) == []
 
 
 def test_several_ranges_hold_together() -> None:

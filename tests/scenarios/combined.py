@@ -32,6 +32,7 @@ def night_run(**more: Any) -> Box:
 
 
 NO_FLOOR = {"busy_hour_floor": 0.0}
+FULL = {"requests.cpu": (0.2, 0.2)}
 
 COMBINED: Mapping[str, Sequence[Scenario]] = {
     "Starts and runs in time, changes in place": (
@@ -549,6 +550,87 @@ COMBINED: Mapping[str, Sequence[Scenario]] = {
             boxes=[Box(cpu=peaks(0.02, 0.8, every=7, hours=120), cpu_request="1")],
             expect={"cpu_request": ">= 800m"},
             why="Monday comes",
+        ),
+    ),
+    "Namespaces, once more": (
+        Scenario(
+            name="quota of a priority class leaves other pods their raises",
+            given="a full quota that counts the class vital; a pod of the class plain uses 900m",
+            boxes=[Box(cpu=0.9, cpu_request="200m", pod={"priority_class": "plain"})],
+            quota=FULL,
+            scopes=[("PriorityClass", "In", ["vital"])],
+            expect={"cpu_request": ">= 900m"},
+            why="it is not counted there",
+        ),
+        Scenario(
+            name="quota of a priority class holds the raises of its own",
+            given="a full quota that counts the class vital; a pod of that class uses 900m",
+            boxes=[Box(cpu=0.9, cpu_request="200m", pod={"priority_class": "vital"})],
+            quota=FULL,
+            scopes=[("PriorityClass", "In", ["vital"])],
+            expect={"cpu_request": "stays: quota"},
+            why="a new pod would be refused",
+        ),
+        Scenario(
+            name="quota of all but a class does not count that class",
+            given="a full quota that counts what is not vital; a vital pod uses 900m",
+            boxes=[Box(cpu=0.9, cpu_request="200m", pod={"priority_class": "vital"})],
+            quota=FULL,
+            scopes=[("PriorityClass", "NotIn", ["vital"])],
+            expect={"cpu_request": ">= 900m"},
+            why="it is not counted there",
+        ),
+        Scenario(
+            name="quota of pods that end does not count a server",
+            given="a full quota of the scope Terminating",
+            boxes=[Box(cpu=0.9, cpu_request="200m")],
+            quota=FULL,
+            scopes=[("Terminating", "Exists", [])],
+            expect={"cpu_request": ">= 900m"},
+            why="the pods of a Deployment may have no deadline",
+        ),
+        Scenario(
+            name="ratio of pods keeps a request near its limit",
+            given="a LimitRange admits pods twice their requests as limits; uses 100m of 500m",
+            boxes=[Box(cpu_limit="1")],
+            policy={"cpu_limit": "keep"},
+            limit_range={"pod cpu maxLimitRequestRatio": 2},
+            expect={"cpu_request": "500m: limit range"},
+            why="with less, a new pod would be refused",
+        ),
+        Scenario(
+            name="max of pods keeps a limit declared",
+            given="a LimitRange with a max for pods; a limit of 1 core",
+            boxes=[Box(cpu_limit="1")],
+            limit_range={"pod cpu max": 4.0},
+            expect={"cpu_limit": "1: limit range", "cpu_request": "falls"},
+            why="a pod without any limit would be refused",
+        ),
+        Scenario(
+            name="request that falls makes room for its sidecar",
+            given="one node of 1.3 cores; the app uses 50m of 1 core, its sidecar 900m of 200m",
+            boxes=[
+                Box(cpu=0.05, cpu_request="1"),
+                Box(cpu=0.9, cpu_request="200m", name="mesh", type="sidecar"),
+            ],
+            nodes=nodes(1.3),
+            expect={"cpu_request": "falls", "mesh cpu_request": ">= 900m"},
+            why="a pod is placed by the sum of both",
+        ),
+        Scenario(
+            name="runtime's overhead takes from what a node has for a pod",
+            given="nodes of 2 cores; uses 1.9 cores of 500m in a sandbox that takes 250m",
+            boxes=[Box(cpu=1.9, cpu_request="500m", pod={"overhead_cpu_cores": 0.25})],
+            nodes=nodes(2.0, 2.0),
+            expect={"cpu_request": "<= 1750m: nodes"},
+            why="with more it could not be placed",
+        ),
+        Scenario(
+            name="HPA that may run one number of pods leaves the request free",
+            given="an HPA at 60 % of CPU with a min and a max of 3; uses 100m of 500m",
+            boxes=[Box(more=hpa(least=3, most=3), replicas=3, like=(1, 1, 1))],
+            expect={"cpu_request": "falls", "note": "once it may run other than 3 pods"},
+            why="it scales nothing; what a wider range would bring is told",
         ),
     ),
     "Runtimes, once more": (

@@ -11,7 +11,13 @@ from tests.scenarios.world import START
 
 
 def hpa(
-    resource: str = "cpu", target: float = 60, name: str = "web", container: str = ""
+    resource: str = "cpu",
+    target: float = 60,
+    name: str = "web",
+    container: str = "",
+    *,
+    least: int = 2,
+    most: int = 10,
 ) -> dict[str, str]:
     """A HorizontalPodAutoscaler on the utilisation of a resource."""
     metric = {
@@ -20,7 +26,7 @@ def hpa(
         "value": target,
         "container": container,
     }
-    return {"hpa": json.dumps({"name": name, "min": 2, "max": 10, "metrics": [metric]})}
+    return {"hpa": json.dumps({"name": name, "min": least, "max": most, "metrics": [metric]})}
 
 
 def nodes(*cores: float, memory: float = 16) -> tuple[dict[str, Any], ...]:

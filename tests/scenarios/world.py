@@ -117,6 +117,8 @@ class Scenario:
     """By ``cpu max`` or ``pod memory min``: cores, MiB or a ratio."""
     quota: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By resource, what is allowed and what is used: cores or MiB."""
+    scopes: Sequence[tuple[str, str, Sequence[str]]] = ()
+    """Of the quota: what is looked at, an operator, and values."""
     nodes: Sequence[Mapping[str, Any]] = NODES
     past_nodes: Sequence[Mapping[str, Any]] = ()
     classes: Mapping[str, int] = field(default_factory=dict)
@@ -449,6 +451,7 @@ def _range_rows(scenario: Scenario, ranges: Mapping[str, float]) -> list[dict[st
 
 
 def _quota_rows(scenario: Scenario) -> list[dict[str, Any]]:
+    scopes = scenario.scopes
     return [
         {
             "namespace": scenario.namespace,
@@ -456,6 +459,7 @@ def _quota_rows(scenario: Scenario) -> list[dict[str, Any]]:
             "resource": resource,
             "hard": hard * (MIB if resource.endswith("memory") else 1),
             "used": used * (MIB if resource.endswith("memory") else 1),
+            "scopes": [dict(zip(("name", "operator", "values"), s, strict=True)) for s in scopes],
         }
         for resource, (hard, used) in scenario.quota.items()
     ]

@@ -240,9 +240,12 @@ def test_what_pods_ask_of_nodes_loses_its_names(full: Recording) -> None:
         "first_seen": "2026-11-01",
     }
     budget = {"namespace": "acme", "name": "acme", "allowed": 1.0, "selector": {mine: "a"}}
+    scope = {"name": "PriorityClass", "operator": "In", "values": ["acme-first"]}
+    quota = {"namespace": "acme", "name": "acme", "resource": "requests.cpu", "scopes": [scope]}
     meta = replace(
         full.meta,
         past_nodes=(gone,),
+        quotas=(quota,),
         budgets=(budget,),
         priority_classes=({"name": "acme-first", "value": 7.0},),
     )
@@ -260,6 +263,7 @@ def test_what_pods_ask_of_nodes_loses_its_names(full: Recording) -> None:
         hidden.meta.past_nodes,
     )
     assert set(hidden.pods["priority_class"]) == {known["name"]}
+    assert hidden.meta.quotas[0]["scopes"] == [{**scope, "values": [known["name"]]}]
     assert (known["value"], limit["allowed"]) == (7, 1)
     assert ("roles" not in past, past["first_seen"]) == (True, "2026-11-01")
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analyzer.gitops.index.block import is_block
+from analyzer.gitops.index.config_maps import ConfigMaps
 from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.runtime_setting import runtime_settings
@@ -37,6 +38,7 @@ class Manifests:
 
     def __init__(self, survey: Survey) -> None:
         self.survey = survey
+        self._config_maps = ConfigMaps(survey.reach, survey.repository)
 
     def take(self, arrival: Arrival) -> None:
         """Find the places of one object."""
@@ -92,8 +94,9 @@ class Manifests:
         if found.gone:
             return
         place = self.survey.place(found.file, found.address, owner, container.name, arrival.route)
-        floors = self._floors(arrival, item.node.at(*container.path))
-        settings = runtime_settings(arrival, container.path, floors)
+        own = self._floors(arrival, item.node.at(*container.path))
+        floors = (*own, *self._config_maps.floors(arrival, container.path))
+        settings = runtime_settings(arrival, container.path, own)
         self.survey.expectations.append(
             Expectation(
                 (fed.rule.namespace if fed is not None else "") or arrival.namespace,

@@ -96,13 +96,21 @@ class RepositoryIndex:
         return _by(unknown, lambda e: (e.namespace, f"{e.kind}/{e.workload}"))
 
     @cached_property
+    def of_others(self) -> Mapping[tuple[str, str], Sequence[Expectation]]:
+        """What is expected outside of the entry that was asked for: by namespace and container."""
+        others = [e for e in self.expectations if not e.route.inside]
+        return _by(others, lambda e: (e.namespace, e.container))
+
+    @cached_property
     def unreadable(self) -> Mapping[str, tuple[str, str]]:
         """The files that may declare workloads and cannot be read so: what each is, and its text.
 
-        Templates of charts are among them although many of them parse.
+        Templates of charts are among them although many of them parse. A symbolic link is not:
+        what it leads to is read by its own name, or lies elsewhere.
         """
         repository = self.repository
-        found = {file: why for file, why in repository.unread.items() if "template" in why}
+        unread = repository.unread.items()
+        found = {file: why for file, why in unread if not why.startswith("a symbolic link")}
         for file in repository.files:
             if "/templates/" in f"/{file}" and is_templated(file, repository):
                 found[file] = "a template of a Helm chart"

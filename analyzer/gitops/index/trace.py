@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from analyzer.gitops.index.place import Confidence, Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.reach.release import Release
+from analyzer.gitops.reach.repository import kind_of
 from analyzer.quantity import Resources
 from analyzer.workload import CONTROLLED_BY, ContainerRef
 
@@ -275,6 +276,13 @@ def _operated(container: LiveContainer, index: RepositoryIndex) -> Trace:
 
 def _undeclared(ref: ContainerRef, index: RepositoryIndex) -> str:
     """What to say where nothing that was read declares a container: who may all the same."""
+    elsewhere = index.of_others.get((ref.namespace, ref.container), ())
+    for other in elsewhere:
+        if other.fits(ref.kind, ref.workload) and other.route.reachable is not False:
+            return (
+                f"declared only for {other.route.entry}, which is none of what --entry asks for: "
+                f"{other.place.where}"
+            )
     naming = [
         (file, what)
         for file, (what, text) in index.unreadable.items()
@@ -285,7 +293,7 @@ def _undeclared(ref: ContainerRef, index: RepositoryIndex) -> str:
         also = f" (and {more} more)" if more else ""
         return f"nothing that can be read declares it; {file}{also} names it: {what}"
     if index.unreadable:
-        kinds = dict.fromkeys(what.partition(",")[0] for what, _ in index.unreadable.values())
+        kinds = dict.fromkeys(kind_of(what) for what, _ in index.unreadable.values())
         return (
             "nothing that can be read here declares it; not read as manifests: "
             f"{_files(len(index.unreadable))} ({', '.join(kinds)})"

@@ -177,6 +177,22 @@ class Kustomizations:
                             Generated(data, file, route.top)
                         )
                         self.reach.files.add(file)
+                if kind == "ConfigMap":
+                    told = self.reach.literals.setdefault((name, route.top), [])
+                    told.append(dict(self._literals(folder, item)))
+
+    def _literals(self, folder: str, item: Node) -> Iterator[tuple[str, str]]:
+        """The variables that a generated ConfigMap is given one by one, or in files of them."""
+        lines = [entry.value for entry in item.sequence("literals")]
+        named = [entry.value for entry in item.sequence("envs")]
+        for name in (*named, item.text("env")):
+            file = None if name is None else join(folder, name)
+            if file is not None:
+                lines += self.repository.named(file).splitlines()
+        for line in lines:
+            key, equals, value = line.partition("=")
+            if equals and not key.lstrip().startswith("#"):
+                yield key.strip(), value.strip().strip("'\"")
 
     def _helm_charts(
         self, folder: str, file: str, address: Address, node: Node, route: Route

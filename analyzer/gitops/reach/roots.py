@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach import fleet, k3s
@@ -90,7 +91,8 @@ class _Roots:
 
     def _is_root(self, path: str) -> bool:
         """Whether a root that applies `path` is one of those that are asked for."""
-        return self.entry is None or self._within(path) or self.entry.startswith(path)
+        prefix = f"{path}/" if path else ""
+        return self.entry is None or self._within(path) or self.entry.startswith(prefix)
 
     def _is_here(self, path: str | None) -> bool:
         return path is not None and (path in self.folders or path in self.repository.files)
@@ -222,15 +224,38 @@ class _Roots:
         for item in [i for objects in self.objects.values() for i in objects]:
             if item.is_flux_kustomization and item.file not in reached:
                 self.flux.follow(Arrival(item, self._unmet(item.file, "nothing applied")), 0)
+        own = self._of_the_entry()
         for folder in self._top_kustomizations():
             file = self.repository.kustomization(folder) or folder
             route = self._unmet(file, f"kustomization {folder}")
+            if own and folder != self.entry and own & self._made_in(folder):
+                route = replace(route, inside=False)
             self.walker.kustomizations.take_folder(folder, route, 0)
         for file in self.repository.files:
             if file not in self.reach.files and not is_templated(file, self.repository):
                 self.walker.take_file(file, self._unmet(file, "a file of its own"), 0)
         if self.reach.rooted:
             self.reach.files = reached
+
+    def _of_the_entry(self) -> set[Hashable]:
+        """What the entry's own kustomization makes, where nothing else says what is applied.
+
+        A kustomization below the entry that makes the same is a variant of it, which somebody else
+        applies or a test; one that makes other things may well be applied beside it.
+        """
+        if self.reach.rooted or not self.entry or not self.repository.kustomization(self.entry):
+            return set()
+        return self._made_in(self.entry)
+
+    def _made_in(self, folder: str) -> set[Hashable]:
+        """What a kustomization makes that runs, by what it is called on the cluster."""
+        probe = Walker(self.repository, self.objects, NoBuilder(), follow=False)
+        probe.kustomizations.take_folder(folder, Route("probe"), 0)
+        return {
+            (arrival.object.kind, arrival.namespace, arrival.name)
+            for arrival in probe.reach.arrivals
+            if arrival.object.is_workload or arrival.object.is_helm_release
+        }
 
     def _unmet(self, file: str, root: str) -> Route:
         folder = str(PurePosixPath(file).parent)

@@ -117,6 +117,8 @@ class Floor:
     what: str
     size: Memory | None = None
     percent: float | None = None
+    source: str = ""
+    """What states it, where that is not the container itself."""
 
     @property
     def needs(self) -> Memory | None:
@@ -139,9 +141,11 @@ class Floor:
     @property
     def reason(self) -> str:
         """Why memory is held, fit to be shown."""
+        source = f" (by the {self.source})" if self.source else ""
         if self.size is None:
-            return f"{self.what}, so a lower limit would take it away"
-        return f"{self.what} is {self.size}, and it needs about {self.needs} with what comes on top"
+            return f"{self.what}{source}, so a lower limit would take it away"
+        needs = f"it needs about {self.needs} with what comes on top"
+        return f"{self.what} is {self.size}{source}, and {needs}"
 
 
 def _at_most(amount: Memory | None, now: Memory | None) -> Memory | None:

@@ -181,7 +181,11 @@ def _anonymous_rule(
         "namespace": name("namespace", rule["namespace"]),
         "name": name(kind, rule.get("name", "")),
     }
-    return rule | hidden | names
+    scopes = [
+        {**scope, "values": [name("priority", value) for value in scope["values"]]}
+        for scope in rule.get("scopes", ())
+    ]
+    return rule | hidden | names | ({"scopes": scopes} if scopes else {})
 
 
 def _anonymous_owner(value: Any, name: Callable[[str, Any], str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,63 @@ def test_which_cluster_is_meant_has_to_be_known(plant: Plant, tools: Tools) -> N
     (advice,) = found.advice
     assert "--entry" in advice.reason
     assert not found.edits
+
+
+def variants() -> dict[str, str]:
+    """A folder that is applied as it stands, a variant below it, and another application."""
+    return {
+        "deploy/kustomization.yaml": "namespace: shop\nresources: [base]\n",
+        "deploy/base/web.yaml": WEB,
+        "deploy/base/kustomization.yaml": "resources: [web.yaml]\n",
+        "deploy/tests/all/kustomization.yaml": "namespace: shop\nresources: [../../base]\n",
+        "deploy/api/kustomization.yaml": "namespace: shop\nresources: [api.yaml]\n",
+        "deploy/api/api.yaml": WEB.replace("name: web", "name: api"),
+    }
+
+
+def test_the_kustomization_of_the_entry_is_the_one_that_is_applied(
+    plant: Plant, tools: Tools
+) -> None:
+    """A variant below it makes the same and is another's: it keeps what the base states."""
+    found = ask(plant(variants()), tools, change(), entry="deploy")
+    assert list(found.edits) == ["deploy/kustomization.yaml"]
+    assert "memory: 300Mi" in written(found)
+    own = ask(plant(variants()), tools, change(), entry="deploy/tests/all")
+    assert list(own.edits) == ["deploy/tests/all/kustomization.yaml"]
+
+
+def test_what_only_a_variant_makes_is_said_to_be_its(plant: Plant, tools: Tools) -> None:
+    """Not a word of nothing declaring it."""
+    files = variants()
+    files["deploy/tests/all/kustomization.yaml"] = (
+        "namespace: shop\nresources: [../../base, ../extra]\n"
+    )
+    files["deploy/tests/extra/kustomization.yaml"] = "resources: [extra.yaml]\n"
+    files["deploy/tests/extra/extra.yaml"] = WEB.replace("name: web", "name: extra")
+    wanted = replace(change(), ref=ContainerRef("c", "shop", "Deployment", "extra", "app"))
+    (advice,) = ask(plant(files), tools, wanted, entry="deploy").advice
+    assert advice.reason.startswith("declared only for deploy/tests/all, which is none of what")
+
+
+def test_an_application_beside_the_kustomization_of_the_entry_is_its_own(
+    plant: Plant, tools: Tools
+) -> None:
+    """What makes other things below the entry may well be applied on its own, as before."""
+    wanted = replace(change(), ref=ContainerRef("c", "shop", "Deployment", "api", "app"))
+    found = ask(plant(variants()), tools, wanted, entry="deploy")
+    assert list(found.edits) == ["deploy/api/api.yaml"]
+
+
+def test_an_entry_is_a_folder_and_no_beginning_of_a_name(plant: Plant, tools: Tools) -> None:
+    """`clusters/prod` is no way to `clusters/prod-eu`."""
+    files = clusters()
+    for name, text in list(files.items()):
+        if name.startswith("clusters/staging/"):
+            new = name.replace("staging", "prod-eu")
+            files[new] = text.replace("clusters/staging", "clusters/prod-eu")
+            del files[name]
+    found = ask(plant(files), tools, change(), entry="clusters/prod-eu")
+    assert list(found.edits) == ["overlays/staging/kustomization.yaml"]
 
 
 def test_a_patch_that_something_overrules_is_refused(plant: Plant, tools: Tools) -> None:
