@@ -12,7 +12,7 @@ import pandas as pd
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import AnalyzerError, SourceError
 from analyzer.room import IN_MEMORY, Room
-from analyzer.shard import Shard
+from analyzer.shard import Shard, Strangers
 from analyzer.sources.cache import RAW, Cache, closed_days, uncovered
 from analyzer.sources.days import has_arrived, join_summaries
 from analyzer.sources.examine import examine_recording
@@ -72,8 +72,6 @@ from analyzer.usage import Meta, Recording, Usage, no_usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
-_FEW = 0.01
-"""A share of pods without owner that is no news: they lived between two scrapes."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,8 @@ class PrometheusSource:
         )
         if window.shard is None:
             return from_first_sample(replace(joined, meta=meta))
-        meta = replace(meta, shard=mark(window.shard, known))
+        part = replace(mark(window.shard, known), strangers=tuple(span.strangers))
+        meta = replace(meta, shard=part)
         return replace(joined, meta=meta)
 
     def _read_span(self, span: _Span, grid: Grid, now: datetime) -> Recording:
@@ -193,7 +192,13 @@ class PrometheusSource:
                 "remove them, unless it reads another cluster into the same cache",
                 path,
             )
-        return join_summaries([*([] if look is None else [look]), cache.summaries(grid.start)])
+        summaries = cache.summaries(grid.start)
+        for path in cache.unsummed(grid.start):
+            reader.lost.append(
+                f"the summary of {path.stem} is damaged: no peak of that day holds a decrease; the "
+                f"next run asks the server for it, or remove {path} to do without"
+            )
+        return join_summaries([*([] if look is None else [look]), summaries])
 
     def _cache(self, span: _Span, grid: Grid) -> Cache | None:
         """The cache of this source, asked in this way; None where none is wanted."""
@@ -248,7 +253,7 @@ class PrometheusSource:
             if part is None:
                 continue
             known[low] = part
-            if not (span.reader.lost or span.reader.connection.warnings):
+            if span.is_whole:
                 within = [begin for begin, first, last in days if low <= first and last <= high]
                 _keep(cache, part, within, now)
         return [known[low] for low in sorted(known)]
@@ -286,11 +291,19 @@ class _Span:
     shard: Shard | None = None
     whole: Dialect | None = None
     """The dialect of the whole cluster, where `dialect` is that of a shard."""
+    strangers: list[Strangers] = field(default_factory=list)
+    """The pods of a shard whose owners nobody told; whoever merges says whether they are many."""
 
     @property
     def asked(self) -> Dialect:
         """What tells one way of asking from another, also as namespaces come and go."""
         return self.whole or self.dialect
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was read so far may be kept: nothing of it was lost or left in doubt."""
+        doubted = any(each.owned for each in self.strangers)
+        return not (doubted or self.reader.lost or self.reader.connection.warnings)
 
     def of(self, shard: Shard, known: Collection[str]) -> _Span:
         """The same for those of the `known` namespaces that `shard` owns."""
@@ -305,7 +318,7 @@ class _Span:
         if not len(lanes):
             return None
         asof = min(grid.end, self.newest).timestamp()
-        facts = fact.Facts(fact.read_owners(connection, dialect, grid), asof)
+        facts = fact.Facts(self._read_owners(grid), asof)
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins, room=self.room)
         events: list[Event] = []
@@ -353,12 +366,7 @@ class _Span:
             self.reader.attempt(what, step)
         if not dialect.from_rules:
             usage = self._look_closer(grid, usage, facts)
-        strangers = facts.owners.unknown
-        if len(strangers) > _FEW * len(facts.owners.pods):
-            self.reader.lost.append(
-                f"{len(strangers)} pods have no owner series and stand for themselves, for example "
-                f"{'/'.join(min(strangers))}; let kube-state-metrics see all pods"
-            )
+        self._note_strangers(grid, facts.owners)
         self.remarks.update(dict.fromkeys(facts.exporters.notes()))
         specs, changes = build_specs(facts, usage, grid, self.cluster)
         meta = Meta(
@@ -374,6 +382,25 @@ class _Span:
         )
         pods = build_pods(facts, usage, grid)
         return Recording(meta, usage, specs, build_events(events, changes, facts), pods)
+
+    def _read_owners(self, grid: Grid) -> Owners:
+        """Who owned which pod; of a shard be it nobody, as long as some pod of the cluster has."""
+        connection = self.reader.connection
+        owners = fact.find_owners(connection, self.dialect, grid)
+        return owners if owners.pods else fact.read_owners(connection, self.asked, grid)
+
+    def _note_strangers(self, grid: Grid, owners: Owners) -> None:
+        """Tell of the pods whose owners nobody told where they are many, or let the merge tell."""
+        if not owners.unknown:
+            return
+        number, example = len(owners.unknown), min(owners.unknown)
+        found = Strangers(grid.start, number, example, len(owners.pods))
+        if self.whole is None:
+            if found.many:
+                self.reader.lost.append(str(found))
+            return
+        every = fact.find_owners(self.reader.connection, self.whole, grid) if found.many else None
+        self.strangers.append(replace(found, owned=0 if every is None else len(every.pods)))
 
     def _look_closer(self, grid: Grid, usage: Usage, facts: fact.Facts) -> Usage:
         """`usage` with what only some containers are asked for."""
