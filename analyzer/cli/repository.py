@@ -26,6 +26,7 @@ from analyzer.cli.options import (
     source_options,
     within_namespaces,
 )
+from analyzer.control_group import check_addresses
 from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
 
@@ -355,6 +356,7 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
             from analyzer.pipeline.reading import read
             from analyzer.pipeline.review import recommend_now
 
+            check_addresses()
             said = None
             config = with_settings(config, backtest=config.backtest and judge)
             recording = read(config, now(), talk.progress)

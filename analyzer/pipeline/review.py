@@ -17,6 +17,7 @@ from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.ledger import (
     Ledger,
     Outcome,
+    episodes,
     judged_rows,
     no_ledger,
     read_ledger,
@@ -104,6 +105,7 @@ def reviewed(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
+        proposals_open=_open(ledger, rows, histories),
         packing=packing,
         notices=tuple(idle_prices(method.prices, groups)),
         quotas=tuple(
@@ -122,6 +124,13 @@ def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple
     if not len(past):
         return ()
     return tuple(o for o in score(past.plus(rows)) if o.ref in histories.position)
+
+
+def _open(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> int:
+    """How many proposals are open at the end of `histories`, of the containers in it."""
+    told = ledger.before(histories.meta.end).plus(rows)
+    known = [ref for ref in histories.containers if ref in told.last]
+    return sum(episode.fate == "open" for episode in episodes(told, known))
 
 
 def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:

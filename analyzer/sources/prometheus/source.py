@@ -192,7 +192,13 @@ class PrometheusSource:
                 "remove them, unless it reads another cluster into the same cache",
                 path,
             )
-        return join_summaries([*([] if look is None else [look]), cache.summaries(grid.start)])
+        summaries = cache.summaries(grid.start)
+        for path in cache.unsummed(grid.start):
+            reader.lost.append(
+                f"the summary of {path.stem} is damaged: no peak of that day holds a decrease; the "
+                f"next run asks the server for it, or remove {path} to do without"
+            )
+        return join_summaries([*([] if look is None else [look]), summaries])
 
     def _cache(self, span: _Span, grid: Grid) -> Cache | None:
         """The cache of this source, asked in this way; None where none is wanted."""
