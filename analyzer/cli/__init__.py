@@ -201,7 +201,10 @@ def main(debug: bool, quiet: bool) -> None:
         logging.lastResort = logging.NullHandler()
 
 
-_LEARNING = ("run", "recommend", "explain", "backtest", "nodes", "fleet")
+_LEARNING = (
+    *("run", "recommend", "explain", "nodes", "fleet", "backtest"),
+    *("diff", "patch", "pr", "check", "trace"),
+)
 _LEAST_ADDRESSES = 640 * 2**20
 """No run got through with fewer bytes of addresses, as measured on a dozen containers."""
 
