@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from analyzer.cli import _LEARNING, main
+from analyzer.cli import main
 from analyzer.ledger import read_ledger
 from analyzer.sources import save_recording
 from analyzer.usage import Recording, Usage
@@ -124,23 +124,18 @@ def test_a_run_ends_well_where_no_thread_can_be_had(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no limit of addresses")
-@pytest.mark.parametrize("command", ["run", "diff"])
-def test_a_limit_of_addresses_that_libraries_hang_at_is_refused_at_once(command: str) -> None:
+@pytest.mark.parametrize("command", ["run", "recommend", "diff", "pr", "check"])
+def test_a_limit_of_addresses_that_libraries_hang_at_is_refused_at_once(
+    tmp_path: Path, command: str
+) -> None:
     """At 350 MiB a library for linear algebra waits for ever while it is loaded."""
     limits = ["prlimit", f"--as={350 * 2**20}", sys.executable, "-m", "analyzer"]
-    words = [command, "--source", "recording:anywhere"]
+    words = [command, "--source", "recording:anywhere", "--repo", str(tmp_path)]
+    words += {"pr": ["--branches"], "check": ["--base", "main"]}.get(command, [])
+    if command == "recommend":
+        words = words[:-2]
     done = subprocess.run(
         [*limits, *words], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 1
     assert "memory addresses are limited to 350 MiB" in done.stderr
-
-
-def test_every_command_that_learns_is_kept_from_too_few_addresses() -> None:
-    """Those that take a model, and the one of many clusters, which has it from the settings."""
-    learning = {
-        name
-        for name, command in main.commands.items()
-        if {"--model", "--models"} & {word for each in command.params for word in each.opts}
-    }
-    assert set(_LEARNING) == {*learning, "fleet"}

@@ -13,7 +13,7 @@ import pandas as pd
 from analyzer import __version__
 from analyzer.errors import RecordingError
 from analyzer.room import IN_MEMORY, Room
-from analyzer.shard import Shard, ShardOf
+from analyzer.shard import Shard, ShardOf, whole_of
 from analyzer.sources.recording.meta_file import read_meta
 from analyzer.sources.recording.recording import from_first_sample, load_recording
 from analyzer.tables import TABLES
@@ -132,10 +132,13 @@ def _moment(moment: datetime) -> str:
 
 def _joined(parts: Sequence[Recording], room: Room) -> Recording:
     metas = [part.meta for part in parts]
+    found = whole_of(s for each in metas if each.shard is not None for s in each.shard.strangers)
+    lost = [str(strangers) for strangers in found if strangers.owned and strangers.many]
+    warnings = [*(warning for each in metas for warning in each.warnings), *lost]
     meta = replace(
         metas[0],
         shard=None,
-        warnings=tuple(dict.fromkeys(warning for each in metas for warning in each.warnings)),
+        warnings=tuple(dict.fromkeys(warnings)),
         # Nodes and priority classes are no namespace's: whoever asked was told of all.
         nodes=_any_of(each.nodes for each in metas),
         past_nodes=_any_of(each.past_nodes for each in metas),
