@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, wraps
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +32,21 @@ Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 
 
+SkipCode = Literal[
+    "gone", "unobserved", "unbelieved", "few samples", "undecided", "off", "invalid", "untold"
+]  # fmt: skip
+"""What became of a container that is skipped: it runs no more, was not seen, was not to be
+believed, was seen too little, the model cannot tell, the policy is off, its annotations are wrong;
+and what earlier versions did not tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A container that gets no recommendation, and why."""
+    """A container that gets no recommendation, and why: in a sentence, and as what is counted."""
 
     ref: ContainerRef
     reason: str
+    code: SkipCode = "untold"
 
 
 @dataclass(frozen=True)
@@ -291,7 +300,7 @@ def build_histories(recording: Recording) -> Histories:
         specs=tuple(tuple(sorted(periods, key=period)) for periods in specs),
         events=_index_events(recording.events, recording.meta, position),
         skipped=(
-            *(Skipped(ref, gone[ref]) for ref in sorted(never.keys() & gone)),
+            *(Skipped(ref, gone[ref], "gone") for ref in sorted(never.keys() & gone)),
             *_skip_unseen(sorted(never.keys() - gone), recording, verdicts),
         ),
         verdicts=verdicts,
@@ -316,7 +325,7 @@ def _skip_unseen(
         key = (ref.namespace, ref.kind, ref.workload, ref.container)
         killed = int(count.get(key, 0))
         if doubts:
-            yield Skipped(ref, "; ".join(doubts))
+            yield Skipped(ref, "; ".join(doubts), "unbelieved")
         elif killed:
             at = limit[key]
             where = "" if pd.isna(at) else f" at {Memory.from_bytes(float(at)).human()}"
@@ -325,9 +334,10 @@ def _skip_unseen(
                 ref,
                 f"it was OOM-killed {times}{where} before any usage could be observed; "
                 "raise its memory limit by hand",
+                "unobserved",
             )
         else:
-            yield Skipped(ref, "no usage was observed in the window")
+            yield Skipped(ref, "no usage was observed in the window", "unobserved")
 
 
 def _pods_until(pods: pd.DataFrame, end: datetime) -> pd.DataFrame:

@@ -7,10 +7,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from analyzer.beforehand import (
+    Beforehand,
+    ClusterLabels,
+    ask_cluster,
+    cluster_answer,
+    labelled,
+)
 from analyzer.check import OK, WARNING, Check
 from analyzer.config import Config
 from analyzer.cores import usable_cores
@@ -47,17 +54,13 @@ from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.recommend.case import RuntimeSetting
 from analyzer.report import Change, LandedBeside, Landing, Report
-from analyzer.scheduling import Scheduling
 from analyzer.sources.kubernetes import (
     ClusterError,
-    Surroundings,
-    Workload,
     find_way,
     owners,
-    surroundings,
 )
 from analyzer.spec import Hpa, Spec
-from analyzer.surroundings import Told, surround
+from analyzer.surroundings import surround
 from analyzer.workload import ContainerRef
 from analyzer.writers.manifest import changed_targets
 
@@ -69,77 +72,20 @@ _ADDRESS = re.compile(r"[a-z+]+://|[\w.-]+@[\w.-]+:")
 """What git would clone: a URL, or user@host:path."""
 
 
-@dataclass(frozen=True)
-class Beforehand:
-    """What the cluster and the repository say before anything is recommended.
-
-    `histories` carry the labels that the cluster stated, `bounds` are what the settings of programs
-    in the repository ask of their memory, `missed` is in one sentence each what was not told.
-    """
-
-    histories: Histories
-    bounds: Mapping[ContainerRef, tuple[Bound, ...]] = field(default_factory=dict)
-    missed: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    """Who says what pods stand among, where that is not the metrics alone."""
-
-
-@dataclass(frozen=True)
-class ClusterLabels:
-    """The labels of workloads by namespace, kind and name, and what was not told of them.
-
-    `scheduling` is what their pods ask of nodes.
-    """
-
-    labels: Mapping[Workload, Mapping[str, str]] = field(default_factory=dict)
-    missed: tuple[str, ...] = ()
-    scheduling: Mapping[Workload, Scheduling] = field(default_factory=dict)
-
-    def of(self, ref: ContainerRef) -> Mapping[str, str]:
-        """What the cluster says of a container's workload; empty where it says nothing."""
-        return self.labels.get((ref.namespace, ref.kind, ref.workload), {})
-
-
-def cluster_labels(config: Config) -> ClusterLabels:
-    """What the cluster says of its workloads' owners, where the settings allow it to be asked.
-
-    The cluster's word counts more than that of the metrics, which may be older.
-    """
-    if not config.kubernetes.ask:
-        return ClusterLabels()
-    try:
-        way = find_way(config.asked_context, config.kubernetes.kubeconfig)
-    except ClusterError as err:
-        return ClusterLabels(missed=(str(err),))
-    answer = owners(way, config.namespaces)
-    return ClusterLabels(answer.labels, tuple(answer.problems), answer.scheduling)
-
-
-def cluster_surroundings(config: Config, said: ClusterLabels) -> Surroundings:
-    """What the cluster says of nodes, quotas and the like, where it may be asked and answers."""
-    if not config.kubernetes.ask or (said.missed and not said.labels):
-        return Surroundings()
-    way = find_way(config.asked_context, config.kubernetes.kubeconfig)
-    return surroundings(way, config.namespaces)
-
-
 def look_ahead(
     histories: Histories, config: Config, index: RepositoryIndex | None = None
 ) -> Beforehand:
     """Ask the cluster and the repository, as far as the settings name them, before recommending."""
-    said = cluster_labels(config)
-    around = cluster_surroundings(config, said)
-    histories = _labelled(histories, said)
-    told = Told(around.rows, {}, said.scheduling, around.missed, config.namespaces)
     if config.git.repo is None:
-        histories, notes = surround(histories, told)
-        return Beforehand(histories, missed=said.missed, notes=tuple(notes))
+        return ask_cluster(histories, config)
     if index is None:
         with checkout(config) as root:
             index = index_of(root, config)
+    said, told = cluster_answer(config)
     scheduling = {**index.scheduling, **said.scheduling}
     histories, notes = surround(
-        _scaled(histories, index), replace(told, repository=index.rules, scheduling=scheduling)
+        _scaled(labelled(histories, said), index),
+        replace(told, repository=index.rules, scheduling=scheduling),
     )
     return Beforehand(histories, _bounds(histories, index), said.missed, tuple(notes))
 
@@ -166,22 +112,6 @@ def _autoscaled(
     hpa = known_hpa(now.hpa, index.scalers_of.get(workload, ()))
     told = (vpa, hpa) == (now.vpa, now.hpa)
     return periods if told else (*earlier, replace(now, vpa=vpa, hpa=hpa))
-
-
-def _labelled(histories: Histories, said: ClusterLabels) -> Histories:
-    """The histories with what the cluster says of each container as it is set up now."""
-    if not said.labels:
-        return histories
-    pairs = zip(histories.containers, histories.specs, strict=True)
-    return replace(histories, specs=tuple(_told(said.of(ref), periods) for ref, periods in pairs))
-
-
-def _told(labels: Mapping[str, str], periods: tuple[Spec, ...]) -> tuple[Spec, ...]:
-    """The settings of a container with the labels of the last ones completed."""
-    if not labels:
-        return periods
-    *earlier, now = periods or (Spec(),)
-    return (*earlier, replace(now, labels={**now.labels, **labels}))
 
 
 def _bounds(histories: Histories, index: RepositoryIndex) -> dict[ContainerRef, tuple[Bound, ...]]:

@@ -1,7 +1,8 @@
 """Parquet files read and written by the calling thread alone.
 
 Arrow reads ahead, and decodes, in threads of its own. Where the system refuses them it waits for
-ever for a thread that never ran. On tables as small as ours they save nothing.
+ever for a thread that never ran. On tables as small as ours they save nothing. It is loaded by the
+first file: commands that read none are spared the wait.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.parquet as pq
 
 Source = Path | io.BytesIO
 _REFUSED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
@@ -27,13 +26,17 @@ def is_refusal(error: Exception) -> bool:
 
     It says nothing of the file then. Arrow has no narrower name for it than that of all its errors.
     """
-    if isinstance(error, MemoryError | ImportError) or type(error) is pa.ArrowException:
+    if isinstance(error, MemoryError | ImportError) or getattr(error, "errno", None) in _REFUSED:
         return True
-    return getattr(error, "errno", None) in _REFUSED
+    import pyarrow as pa
+
+    return type(error) is pa.ArrowException
 
 
 def open_parquet(source: Source, **options: Any) -> pq.ParquetFile:
     """The file at `source`, to be read in parts; each part with ``use_threads=False``."""
+    import pyarrow.parquet as pq
+
     return pq.ParquetFile(source, pre_buffer=False, **options)
 
 
@@ -49,5 +52,8 @@ def read_parquet(
 
 def write_parquet(frame: pd.DataFrame, target: Path | IO[bytes], **options: Any) -> None:
     """Write `frame`, without its index, compressed by zstd."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     pq.write_table(table, target, compression="zstd", **options)

@@ -137,6 +137,9 @@ class Report:
     by ``months`` and that name the one of its reviews, where a change of it was merged."""
     outcomes: tuple[Outcome, ...] = ()
     """What merged changes promised and what happened since, those that harmed first."""
+    proposals_open: int | None = None
+    """How many proposals, of this run or an earlier one, still wait for what declares the amounts
+    to change; None in reports of earlier versions."""
     created: datetime | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     """How long each phase of the run took until this was written, where a clock was given."""

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analyzer.backtest import BacktestResult, Walk
+from analyzer.beforehand import Beforehand
 from analyzer.calibration import Learnt
 from analyzer.config import load_config, parse_duration
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
-from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import Ledger
 from analyzer.models.forecast import Forecasts, forecasts
 from analyzer.output import write_files
@@ -35,7 +35,7 @@ from analyzer.pipeline.decision import Decided, learn_demand, weigh
 from analyzer.pipeline.judgement import requested, score_policy, usual_train
 from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.reading import read_noting
-from analyzer.pipeline.review import remembered, reviewed, with_told
+from analyzer.pipeline.review import look_ahead, remembered, reviewed, with_told
 from analyzer.placement import place
 from analyzer.policy import Policies, Policy
 from analyzer.presets import PRESETS

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import resource
 import sys
 import warnings
 from typing import Any
@@ -32,6 +31,7 @@ from analyzer.cli import (
 from analyzer.cli.deferred import defer
 from analyzer.cli.options import debug_in_group
 from analyzer.cli.stopping import INTERRUPTED, STOPPED, Stopped, stoppable
+from analyzer.control_group import check_addresses
 from analyzer.errors import AnalyzerError, OutputError
 from analyzer.escape import printable
 
@@ -195,26 +195,14 @@ def main(debug: bool, quiet: bool) -> None:
     # as ours, and where the threads are refused the library interrupts the process.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if click.get_current_context().invoked_subcommand in _LEARNING:
-        _check_addresses()
+        check_addresses()
     if not debug:
         # What libraries log is for those who develop. With no last resort at all, Python says so.
         logging.lastResort = logging.NullHandler()
 
 
 _LEARNING = ("run", "recommend", "explain", "backtest", "nodes", "fleet")
-_LEAST_ADDRESSES = 640 * 2**20
-"""No run got through with fewer bytes of addresses, as measured on a dozen containers."""
-
-
-def _check_addresses() -> None:
-    """Raise `AnalyzerError` where a library for linear algebra may wait for ever for addresses."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
-        raise AnalyzerError(
-            f"memory addresses are limited to {limit // 2**20} MiB (ulimit -v), and what learns "
-            f"needs {_LEAST_ADDRESSES // 2**20} MiB at the least; raise the limit, or limit memory "
-            "by a control group"
-        )
+"""Those that learn whatever they are given; the others look when they come to it."""
 
 
 def _talk_flags() -> list[click.Option]:

@@ -288,11 +288,11 @@ def backtest(
 
     from analyzer.backtest import Walk, in_words
     from analyzer.history import build_histories
-    from analyzer.landing import look_ahead
     from analyzer.models import MODELS
     from analyzer.pipeline.judgement import score_policy, usual_train
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
+    from analyzer.pipeline.review import look_ahead
 
     settings = settings_of(parameters)
     config = settings.config
@@ -406,12 +406,13 @@ def report_of(
     from msgspec.structs import replace as with_settings
 
     from analyzer.history import build_histories
-    from analyzer.landing import check_repository
     from analyzer.pipeline.reading import read_noting
     from analyzer.pipeline.review import recommend_now
 
     config = with_settings(config, backtest=config.backtest and judge)
     if config.git.repo is not None:
+        from analyzer.landing import check_repository
+
         check_repository(config)
     recording, notices = read_noting(config, now(), talk.progress)
     histories = build_histories(recording)

@@ -77,12 +77,13 @@ def merge(folder: Path, max_age: str | None, shards: Sequence[Path]) -> None:
     from analyzer.config import parse_duration
     from analyzer.pipeline.memory import allowed_memory, room_within
     from analyzer.sources import save_recording
-    from analyzer.sources.recording.merging import merge_shards
+    from analyzer.sources.recording.merging import expect_no_shard, merge_shards
 
     try:
         oldest = None if max_age is None else now() - parse_duration(max_age)
     except ValueError as error:
         raise UsageError(f"--max-age: {error}") from error
+    expect_no_shard(folder)
     with Talk() as talk:
         whole = merge_shards(shards, room_within(allowed_memory()), oldest)
         save_recording(whole, folder)

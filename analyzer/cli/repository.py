@@ -26,14 +26,16 @@ from analyzer.cli.options import (
     source_options,
     within_namespaces,
 )
+from analyzer.control_group import check_addresses
 from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
 
 if TYPE_CHECKING:
+    from analyzer.beforehand import ClusterLabels
     from analyzer.config import Config
     from analyzer.gitops.land.outcome import ChangePlan
     from analyzer.gitops.land.proposal import Grouping, Proposal
-    from analyzer.landing import ClusterLabels, Grouped
+    from analyzer.landing import Grouped
     from analyzer.report import Report
 
 PARTIAL, CHANGES = 3, 4
@@ -338,7 +340,8 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
     """
     from msgspec.structs import replace as with_settings
 
-    from analyzer.landing import check_repository, cluster_labels
+    from analyzer.beforehand import cluster_labels
+    from analyzer.landing import check_repository
 
     config = settings_of(parameters).config
     check_repository(config)
@@ -353,6 +356,7 @@ def given_by(parameters: dict[str, Any], *, judge: bool = False) -> _Given:
             from analyzer.pipeline.reading import read
             from analyzer.pipeline.review import recommend_now
 
+            check_addresses()
             said = None
             config = with_settings(config, backtest=config.backtest and judge)
             recording = read(config, now(), talk.progress)

@@ -128,7 +128,7 @@ class Remote:
             return git(self.root, "remote", "get-url", "--", self.name).strip()
         except GitOpsError as error:
             raise GitOpsError(
-                f"{self.root}: has no remote {self.name!r} to push to; add it, or set forge.remote"
+                f"{self.root}: has no remote {self.name!r}; add it, or set forge.remote"
             ) from error
 
     def fetch(self, base: str, prefix: str) -> tuple[str, dict[str, Branch]]:

@@ -85,6 +85,9 @@ def read_noting(
     only, never = ((), ()) if recorded else asked
     namespaces, excluded = config.namespaces or only, config.exclude_namespaces or never
     chosen = restrict(recording, namespaces, excluded)
+    if chosen.meta.shard is not None:
+        part = chosen.meta.shard.among(namespaces, excluded)
+        chosen = replace(chosen, meta=replace(chosen.meta, shard=part))
     if config.namespaces and shard is None and not len(chosen.usage.containers):
         refuse_nothing(config.namespaces, recording.usage.containers)
     return chosen, notices

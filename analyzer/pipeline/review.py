@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from analyzer import __version__
+from analyzer.beforehand import Beforehand, ask_cluster
 from analyzer.config import Config
 from analyzer.effect import idle_prices
 from analyzer.history import Histories, build_histories, check_ledger
-from analyzer.landing import Beforehand, look_ahead
 from analyzer.ledger import (
     Ledger,
     Outcome,
+    episodes,
     judged_rows,
     no_ledger,
     read_ledger,
@@ -104,6 +105,7 @@ def reviewed(
         days=days_of(histories),
         verdicts=histories.verdicts,
         outcomes=_outcomes(ledger, rows, histories),
+        proposals_open=_open(ledger, rows, histories),
         packing=packing,
         notices=tuple(idle_prices(method.prices, groups)),
         quotas=tuple(
@@ -122,6 +124,13 @@ def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple
     if not len(past):
         return ()
     return tuple(o for o in score(past.plus(rows)) if o.ref in histories.position)
+
+
+def _open(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> int:
+    """How many proposals are open at the end of `histories`, of the containers in it."""
+    told = ledger.before(histories.meta.end).plus(rows)
+    known = [ref for ref in histories.containers if ref in told.last]
+    return sum(episode.fate == "open" for episode in episodes(told, known))
 
 
 def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:
@@ -144,6 +153,18 @@ def _four_digits(values: npt.NDArray[np.float64]) -> tuple[float | None, ...]:
 def remembered(config: Config) -> Ledger:
     """What earlier runs wrote into the ledger; nothing where none is kept."""
     return no_ledger() if config.ledger_folder is None else read_ledger(config.ledger_folder)
+
+
+def look_ahead(histories: Histories, config: Config) -> Beforehand:
+    """What the cluster and the repository say, as far as the settings name them.
+
+    What reads repositories is loaded where one is named: a tenth of what recommending takes.
+    """
+    if config.git.repo is None:
+        return ask_cluster(histories, config)
+    from analyzer import landing
+
+    return landing.look_ahead(histories, config)
 
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -75,7 +75,7 @@ def recommend(
     evidence = observe(histories, chosen, demand.recent)
     for index in [i for i, policy in chosen.items() if evidence[i].samples < policy.min_samples]:
         few = _too_few(evidence[index], chosen.pop(index))
-        skipped.append(Skipped(histories.containers[index], few))
+        skipped.append(Skipped(histories.containers[index], few, "few samples"))
     risks = _risks(chosen, len(histories), request_risks)
     facts = _gather(histories, demand, chosen, evidence, risks)
     older, timely = older_peaks(histories, facts), in_time(histories, facts)
@@ -223,6 +223,13 @@ def _unknown(histories: Histories, demand: Demand, index: int) -> dict[Resource,
     }
 
 
+def _undecided(
+    ref: ContainerRef, unknown: Mapping[Resource, str], unbelieved: Collection[Resource]
+) -> Skipped:
+    why = "; ".join(dict.fromkeys(unknown.values()))
+    return Skipped(ref, why, "unbelieved" if len(unbelieved) == len(RESOURCES) else "undecided")
+
+
 def _choose_policies(
     histories: Histories, demand: Demand, policies: Policies
 ) -> tuple[dict[int, Policy], list[Skipped]]:
@@ -230,18 +237,18 @@ def _choose_policies(
     skipped = []
     for index, ref in enumerate(histories.containers):
         if ref in histories.gone:
-            skipped.append(Skipped(ref, histories.gone[ref]))
+            skipped.append(Skipped(ref, histories.gone[ref], "gone"))
             continue
         unknown = _unknown(histories, demand, index)
         try:
             policy = policies.of(ref, histories.spec(index).annotations)
         except ConfigError as error:
-            skipped.append(Skipped(ref, str(error)))
+            skipped.append(Skipped(ref, str(error), "invalid"))
             continue
         if policy.direction == "off":
-            skipped.append(Skipped(ref, "the policy switches it off"))
+            skipped.append(Skipped(ref, "the policy switches it off", "off"))
         elif len(unknown) == len(RESOURCES):
-            skipped.append(Skipped(ref, "; ".join(dict.fromkeys(unknown.values()))))
+            skipped.append(_undecided(ref, unknown, histories.unbelieved(index)))
         else:
             chosen[index] = policy
     return chosen, skipped

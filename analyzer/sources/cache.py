@@ -38,6 +38,8 @@ _SEAL = "seal.json"
 _ABOUT = "identity.json"
 _NAME_LENGTH = 20
 _SCRATCH = ".writing-"
+_ASIDE = ".damaged"
+"""How the name of a summary ends that is not what was written."""
 YEAR = timedelta(days=366)
 RAW = timedelta(days=100)
 """So long whole days are kept, for a backtest reads 13 weeks; then their summaries alone."""
@@ -144,9 +146,8 @@ class Cache:
     def summaries(self, before: datetime) -> pd.DataFrame:
         """The daily summaries of the year before `before`; older ones are removed.
 
-        One that is broken is left out and named in the log: the day it tells of is older than all
-        that amounts rest on, and holds a decrease at most. What cannot be read just now is an
-        error as in `load`.
+        One that is broken is set aside, so that the next look back asks for its day, and is
+        `unsummed` until it is known again. What cannot be read just now is an error as in `load`.
         """
         tables = [no_days()]
         last, first = (f"{t.astimezone(UTC):%Y-%m-%d}" for t in (before, before - YEAR))
@@ -161,8 +162,24 @@ class Cache:
                     if is_refusal(error):
                         raise _unreadable(path, error) from error
                     _LOG.warning("the summary %s cannot be read: %s", path, error)
+                    _set_aside(path)
         known = [table for table in tables if not table.empty]
         return validate_days(pd.concat(known, ignore_index=True)) if known else no_days()
+
+    def unsummed(self, before: datetime) -> list[Path]:
+        """The damaged summaries set aside, of days before `before` of which nothing else is known.
+
+        A decrease may rest on what such a day would have held. What is known anew, or older than a
+        year, is removed.
+        """
+        last, first = (f"{t.astimezone(UTC):%Y-%m-%d}" for t in (before, before - YEAR))
+        found = []
+        for path in sorted(self.summary_home.glob(f"????-??-??{_ASIDE}")):
+            if path.stem < first or path.with_suffix(".parquet").exists():
+                path.unlink(missing_ok=True)
+            elif path.stem < last:
+                found.append(path)
+        return found
 
     def load(self, day: datetime, room: Room = IN_MEMORY) -> Recording | None:
         """The day that begins at `day`, or None; a damaged one is removed and counts as none.
@@ -245,6 +262,19 @@ def _about(path: Path) -> list[str]:
 
 class DamageError(RecordingError):
     """What lies on disk is not what was written there."""
+
+
+def _set_aside(path: Path) -> None:
+    """Give a damaged summary a name under which no run takes it for one."""
+    try:
+        path.rename(path.with_suffix(_ASIDE))
+    except FileNotFoundError:
+        return  # another run was faster
+    except OSError as error:
+        raise SourceError(
+            f"{path}: is damaged and cannot be set aside ({error.strerror}); let it be renamed, or "
+            "move it away"
+        ) from error
 
 
 def _unreadable(path: Path, error: BaseException) -> SourceError:

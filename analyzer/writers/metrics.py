@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
+from analyzer.history import SkipCode
 from analyzer.ledger.outcome import Harm, overruns
 from analyzer.report import Report, held_back
 
@@ -60,6 +61,15 @@ class _Gauges:
             "result",
             dict.fromkeys(RESULTS, 0) | Counter(_results(report)),
         )
+        self._by(
+            "containers_skipped",
+            "Containers without a recommendation, by why they have none.",
+            "reason",
+            dict.fromkeys(get_args(SkipCode), 0) | Counter(one.code for one in report.skipped),
+        )
+        if report.proposals_open is not None:
+            text = "Proposals that wait for what declares the amounts to change."
+            self._one("proposals_open", text, report.proposals_open)
         self._requests(report)
         if report.landings:
             statuses = dict.fromkeys(("edited", "advice", "unchanged"), 0)

@@ -67,13 +67,13 @@ def described(folder: Path, change: Change) -> None:
 
 
 def told(folder: Path, out: Path) -> dict[str, object]:
-    """What a run on a recording finds, but for when it ran."""
+    """What a run on a recording finds, but for when it ran and how long it took."""
     source = f"recording:{folder}"
     words = ["--no-charts", "--no-backtest", "--window", "3d", "-q", "-o", out]
     result = call("run", "--source", source, *words)
     assert result.exit_code == 0, result.output
     found: dict[str, object] = json.loads((out / "run.json").read_text())
-    del found["created"]
+    del found["created"], found["seconds"]
     return found
 
 
@@ -155,7 +155,7 @@ def test_a_shard_that_comes_twice_is_named(shards: Path, tmp_path: Path) -> None
         (lambda m: m["shard"].update(count=4), "one is of 3 shards, the other of 4"),
         (lambda m: m.update(end="2026-11-22T00:00:00+00:00"), "the other at 2026-11-22 00:00"),
         (lambda m: m.update(cluster="other"), "of the clusters 'homelab' and 'other'"),
-        (lambda m: m["shard"].update(known="0"), "they knew different namespaces"),
+        (lambda m: m["shard"].update(known="0"), "different namespaces (digests"),
     ],
     ids=["version", "count", "window", "cluster", "namespaces"],
 )
@@ -219,3 +219,26 @@ def test_pseudonyms_of_shards_would_not_meet(tmp_path: Path) -> None:
     """Each shard would give its nodes and labels names of its own."""
     words = ["--source", "recording:x", "--anonymise", "--shard", "0/2"]
     assert "merge first" in refusal("record", *words, tmp_path / "x")
+
+
+def test_shards_of_two_choices_of_namespaces_are_refused(own: Path, tmp_path: Path) -> None:
+    """Of a recording as of a server: the namespaces that one was not asked for would be missing."""
+    source = ["--source", f"recording:{SAMPLE_DATA / 'recording'}", "--window", "2d", "-q"]
+    for index in (1, 2):
+        words = [*source, "-n", "media", "--shard", f"{index}/3", own / str(index)]
+        assert call("record", *words).exit_code == 0
+    said = refusal("merge", "-o", tmp_path / "all", own)
+    assert "they knew or were asked for different namespaces" in said
+    assert f"{own / '0'} and {own / '1'} do not go together" in said
+    words = [*source, "-n", "media", "--shard", "0/3", own / "0"]
+    assert call("record", *words).exit_code == 0
+    assert call("merge", "-o", tmp_path / "all", own).exit_code == 0
+    merged = load_recording(tmp_path / "all")
+    assert {ref.namespace for ref in merged.usage.containers} == {"media"}
+
+
+def test_the_whole_never_replaces_a_shard(own: Path) -> None:
+    """A folder of shards is easily taken for one of them; merging again would find none there."""
+    before = (own / "0" / "usage.parquet").read_bytes()
+    assert f"{own / '0'} is a shard; give another folder" in refusal("merge", "-o", own / "0", own)
+    assert (own / "0" / "usage.parquet").read_bytes() == before

@@ -17,11 +17,15 @@ from analyzer.cli.deferred import defer
 from analyzer.pipeline.review import analyze
 from analyzer.report import dump_report
 from analyzer.usage import Recording, Usage
+from tests.sample_server import SAMPLE_DATA
 from tests.samples import meta, steady
 from tests.sources.weather import Weather, cut_off, proxy
 
 HEAVY = ("pandas.core", "pyarrow", "scipy", "sklearn", "matplotlib", "urllib3.util")
 """A submodule tells that a library is loaded, and not only named in an import."""
+
+REPOSITORIES = ("analyzer.landing", "analyzer.forge.forges", "analyzer.gitops.index")
+"""What reads repositories and opens pull requests."""
 
 _TELL = f"""
 import sys
@@ -29,7 +33,7 @@ from analyzer.cli import main
 try:
     main(sys.argv[1:], standalone_mode=False)
 finally:
-    print("LOADED", *[name for name in {HEAVY!r} if name in sys.modules])
+    print("LOADED", *[name for name in {(*HEAVY, *REPOSITORIES)!r} if name in sys.modules])
 """
 
 
@@ -47,6 +51,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def loaded(folder: Path, words: list[str]) -> set[str]:
+    """Which of the modules above a command has loaded when it is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", _TELL, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -62,15 +79,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_what_reads_no_usage_loads_nothing_that_usage_needs(folder: Path, words: list[str]) -> None:
     """No table, no model, no chart and no HTTP client, whatever the modules above import."""
-    done = subprocess.run(
-        [sys.executable, "-c", _TELL, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "LOADED"
+    assert not {*HEAVY} & loaded(folder, words)
+
+
+def test_recommending_without_a_repository_loads_nothing_that_reads_one(folder: Path) -> None:
+    """A tenth of the time of a small cluster; with one, the same is loaded."""
+    source = f"recording:{SAMPLE_DATA / 'recording'}"
+    words = ["recommend", "--source", source, "--window", "1d", "-q"]
+    assert not {*REPOSITORIES} & loaded(folder, words)
+    assert {*REPOSITORIES} <= loaded(folder, [*words, "--repo", "repository"])
 
 
 @pytest.fixture

@@ -124,11 +124,16 @@ def test_a_run_ends_well_where_no_thread_can_be_had(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep no limit of addresses")
-@pytest.mark.parametrize("command", ["run", "recommend"])
-def test_a_limit_of_addresses_that_libraries_hang_at_is_refused_at_once(command: str) -> None:
+@pytest.mark.parametrize("command", ["run", "recommend", "diff", "pr", "check"])
+def test_a_limit_of_addresses_that_libraries_hang_at_is_refused_at_once(
+    tmp_path: Path, command: str
+) -> None:
     """At 350 MiB a library for linear algebra waits for ever while it is loaded."""
     limits = ["prlimit", f"--as={350 * 2**20}", sys.executable, "-m", "analyzer"]
-    words = [command, "--source", "recording:anywhere"]
+    words = [command, "--source", "recording:anywhere", "--repo", str(tmp_path)]
+    words += {"pr": ["--branches"], "check": ["--base", "main"]}.get(command, [])
+    if command == "recommend":
+        words = words[:-2]
     done = subprocess.run(
         [*limits, *words], capture_output=True, text=True, check=False, timeout=60
     )

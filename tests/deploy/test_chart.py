@@ -236,6 +236,7 @@ def metrics() -> set[str]:
         outcomes=(harmed,),
         landings=(Landing(str(ref()), "edited", "it was"),),
         seconds={"read": 1.0},
+        proposals_open=1,
     )
     text = write_metrics(whole)["metrics.prom"].decode()
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))

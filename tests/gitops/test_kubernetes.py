@@ -17,10 +17,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from analyzer.beforehand import cluster_labels
 from analyzer.config import Config, GitSettings, KubernetesSettings
 from analyzer.gitops.index.repository_index import index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace_one
-from analyzer.landing import cluster_labels
 from analyzer.sources.kubernetes import (
     ClusterError,
     by_kubectl,

@@ -393,10 +393,10 @@ def test_a_summary_is_the_cluster_s_however_it_was_asked(cache: Cache, day: Reco
     assert replace(one, cluster=("another",)).summaries(FIRST + DAY).empty
 
 
-def test_a_damaged_summary_is_left_out(
+def test_a_damaged_summary_is_set_aside_until_its_day_is_known_again(
     cache: Cache, day: Recording, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It holds a decrease at most, so the run goes on and says so; nothing is deleted."""
+    """A decrease may rest on it, so every run without it is told; its day is asked for anew."""
     cache.summarise(FIRST, day)
     (file,) = cache.summary_home.glob("*.parquet")
     data = bytearray(file.read_bytes())
@@ -404,7 +404,27 @@ def test_a_damaged_summary_is_left_out(
     file.write_bytes(data)
     assert cache.summaries(FIRST + DAY).empty
     assert "cannot be read" in caplog.text
-    assert file.exists()
+    assert not cache.knows(FIRST)
+    for _ in range(2):  # of each later run as well
+        assert cache.unsummed(FIRST + DAY) == [file.with_suffix(".damaged")]
+    assert cache.unsummed(FIRST) == []  # a window that begins before rests on the day itself
+    cache.summarise(FIRST, day)
+    assert cache.unsummed(FIRST + DAY) == []
+    assert [path.name for path in cache.summary_home.iterdir()] == [file.name]
+
+
+def test_a_run_without_a_damaged_summary_is_partial(small_server: str, tmp_path: Path) -> None:
+    """It is named for as long as neither the server nor the cache knows the day again."""
+    source = PrometheusSource(small_server, PrometheusSettings(cache=tmp_path))
+    window = Window(END, timedelta(days=1))
+    assert not source.read(window).meta.warnings
+    (home,) = tmp_path.glob("days-*")
+    (home / f"{END - timedelta(days=200):%Y-%m-%d}.parquet").write_bytes(b"no table")
+    for _ in range(2):
+        (told,) = source.read(window).meta.warnings
+        assert "is damaged" in told and ".damaged" in told
+    (home / f"{END - timedelta(days=200):%Y-%m-%d}.damaged").unlink()
+    assert not source.read(window).meta.warnings
 
 
 @pytest.mark.parametrize("refused", [OSError(errno.EMFILE, "Too many open files"), MemoryError()])

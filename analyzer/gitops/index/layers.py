@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from analyzer.gitops.index.place import Confidence, Leaf
+from analyzer.gitops.reach.objects import Object
 from analyzer.gitops.reach.route import Arrival, Patch
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import BY_FIELD, ROWS, Field, fields_of
@@ -49,6 +50,11 @@ class Decision:
         )
         self.layered = not at_home
 
+    @property
+    def words(self) -> tuple[object, ...]:
+        """All that is decided so far."""
+        return self.file, self.address, self.rule, dict(self.owners), self.gone
+
     def doubt(self, reason: str) -> None:
         """Something on the way cannot be edited or judged: the place is a hint from now on."""
         self.rule, self.confidence = reason, "unproven"
@@ -62,7 +68,9 @@ def decide(arrival: Arrival, path: Path, name: str) -> Decision:
     found.take(item.file, address, item.node.at(*path, "resources"), found.rule)
     for patch in arrival.route.patches:
         if patch.applies_to(item, arrival.namespace):
+            before = found.words
             _apply(found, patch, path, name)
+            _judge_selector(found, before, patch, item)
     for replacement in arrival.route.replacements:
         meant = _SELECTED.search(replacement.field)
         chosen = meant["one"] if meant is not None else ""
@@ -82,7 +90,9 @@ def decide_field(arrival: Arrival, path: Path) -> Decision:
     found.take(item.file, found.address, item.node.at(*path), f"declared at {dotted(path)}")
     for patch in arrival.route.patches:
         if patch.applies_to(item, arrival.namespace):
+            before = found.words
             _apply_to_field(found, patch, path)
+            _judge_selector(found, before, patch, item)
     for one in arrival.route.replacements:
         if f"{one.field}.".startswith(f"{dotted(path)}.") and one.applies_to(
             item, arrival.namespace
@@ -126,11 +136,21 @@ def _apply(found: Decision, patch: Patch, path: Path, name: str) -> None:
 
 def _judge_patch(found: Decision, patch: Patch, node: Node | None) -> None:
     """What speaks against a strategic-merge patch as the place of the amounts that it states."""
-    if "labelSelector" in patch.target or "annotationSelector" in patch.target:
-        found.confidence = "unproven"
     nulls = [key for key, below in ([] if node is None else node.mapping()) if below.is_null]
     if nulls or (node is not None and node.at("$patch") is not None):
         found.doubt(f"the patch in {patch.file} takes a part of its resources away")
+
+
+def _judge_selector(
+    found: Decision, before: tuple[object, ...], patch: Patch, item: Object
+) -> None:
+    """Doubt what a patch decided that selects by labels which the object does not state itself."""
+    if found.words == before or patch.surely_selects(item):
+        return
+    found.doubt(
+        f"the patch in {patch.file} selects by labels or annotations that the object does not "
+        "state in its own file, so that only a build tells whether it is for it"
+    )
 
 
 def stated_by(patch: Patch, path: Path, name: str) -> Decision | None:

@@ -16,7 +16,7 @@ from analyzer.errors import GitOpsError
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
-from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.place import Expectation, Finding, Identity, Place
 from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey, generated_path
 from analyzer.gitops.index.values import Values
@@ -60,6 +60,8 @@ class RepositoryIndex:
     """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
     scalers: tuple[Scaler, ...] = ()
     """Autoscalers on utilisation, those of other clusters among them."""
+    unoffered: Mapping[Identity, Owner] = field(default_factory=dict)
+    """Containers that a chart makes and offers no value for, each with its release."""
 
     @cached_property
     def scalers_of(self) -> Mapping[tuple[str, str, str], Sequence[Scaler]]:
@@ -105,10 +107,12 @@ class RepositoryIndex:
     def unreadable(self) -> Mapping[str, tuple[str, str]]:
         """The files that may declare workloads and cannot be read so: what each is, and its text.
 
-        Templates of charts are among them although many of them parse.
+        Templates of charts are among them although many of them parse. A symbolic link is not:
+        what it leads to is read by its own name, or lies elsewhere.
         """
         repository = self.repository
-        found = {file: why for file, why in repository.unread.items() if "template" in why}
+        unread = repository.unread.items()
+        found = {file: why for file, why in unread if not why.startswith("a symbolic link")}
         for file in repository.files:
             if "/templates/" in f"/{file}" and is_templated(file, repository):
                 found[file] = "a template of a Helm chart"
@@ -222,6 +226,7 @@ def index_repository(
         survey.scheduling,
         survey.rules,
         tuple(survey.scalers),
+        survey.unoffered,
     )
 
 

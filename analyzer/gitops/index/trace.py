@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from analyzer.gitops.index.place import Confidence, Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.reach.release import Release
+from analyzer.gitops.reach.repository import kind_of
 from analyzer.quantity import Resources
 from analyzer.workload import CONTROLLED_BY, ContainerRef
 
@@ -232,6 +233,16 @@ def _type_mismatch(container: LiveContainer, expectation: Expectation) -> str | 
 def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Trace:
     """The best hint for a container that no rule foretells."""
     ref = container.ref
+    owner = index.unoffered.get((ref.namespace, ref.kind, ref.workload, ref.container))
+    if owner is not None:
+        chart = " ".join(filter(None, (owner.chart, owner.version)))
+        return Trace(
+            ref,
+            None,
+            None,
+            f"the chart {chart} of the {owner} makes it, and no value that was found decides its "
+            "resources",
+        )
     release = _labelled_release(container, index)
     if release is None:
         return _operated(container, index)
@@ -292,7 +303,7 @@ def _undeclared(ref: ContainerRef, index: RepositoryIndex) -> str:
         also = f" (and {more} more)" if more else ""
         return f"nothing that can be read declares it; {file}{also} names it: {what}"
     if index.unreadable:
-        kinds = dict.fromkeys(what.partition(",")[0] for what, _ in index.unreadable.values())
+        kinds = dict.fromkeys(kind_of(what) for what, _ in index.unreadable.values())
         return (
             "nothing that can be read here declares it; not read as manifests: "
             f"{_files(len(index.unreadable))} ({', '.join(kinds)})"

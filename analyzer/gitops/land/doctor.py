@@ -12,6 +12,7 @@ from analyzer.errors import GitOpsError
 from analyzer.gitops.index.place import Finding, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.land.worktree import git_version, uncommitted
+from analyzer.gitops.reach.repository import kind_of
 from analyzer.gitops.render.charts import charts_in, find_chart
 from analyzer.gitops.render.program import RenderError, Tools, helm_version, kubectl_version
 
@@ -99,18 +100,11 @@ def _files(index: RepositoryIndex) -> Check:
     if not unread:
         return Check("files", OK, found)
     broken = [name for name, reason in unread.items() if reason.startswith("expected YAML")]
-    reasons = Counter(_kind(reason) for reason in unread.values())
+    reasons = Counter(kind_of(reason) for reason in unread.values())
     found += f", {len(unread)} left out: {_counted(reasons)}"
     if not broken:
         return Check("files", OK, found)
     return Check("files", WARNING, found, f"mend what does not parse: {_listed(broken)}")
-
-
-def _kind(reason: str) -> str:
-    """A reason without what is particular to one file."""
-    if reason.startswith("expected YAML"):
-        return "not YAML"
-    return "too large" if "bytes, more" in reason else reason.partition(",")[0]
 
 
 def _other_tools(index: RepositoryIndex) -> Iterator[Check]:

@@ -392,11 +392,31 @@ class _Aim:
     @property
     def keys(self) -> set[Hashable]:
         """By what the moves that it may account for are found."""
-        return {None, self.owner, self.sink, *self._fed}
+        steered = self.claim.expectation.route.kustomization
+        steering = () if steered is None else (("Kustomization", steered[1]),)
+        return {None, self.owner, self.sink, *self._fed, *steering}
 
     def meant(self, move: Move) -> bool:
         """Whether the claim accounts for a value that moved."""
+        if self._is_steering(move):
+            return True
         return self._in_carrier(move) if self._is_carried(move) else self._in_container(move)
+
+    def _is_steering(self, move: Move) -> bool:
+        """Whether a value is the very patch that is written, where Flux applies its own object."""
+        route = self.claim.expectation.route
+        steering, mine = route.steering, route.kustomization
+        if steering is None or mine is None or move.path[:2] != ("spec", "patches"):
+            return False
+        patches = steering.address.below("patches").full_path()
+        written = [w for w in self.claim.writes if w.file == steering.file]
+        kind, namespace, name = move.owner[:3]
+        own = (kind, name) == ("Kustomization", mine[1]) and namespace in ("", mine[0])
+        return own and any(
+            w.address.document == steering.address.document
+            and w.address.full_path()[: len(patches)] == patches
+            for w in written
+        )
 
     def _is_carried(self, move: Move) -> bool:
         """Whether the value stands in an object that hands amounts on, such as a HelmRelease."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from analyzer.errors import GitOpsError
+from analyzer.errors import AnalyzerError, GitOpsError
 from analyzer.gitops.land.worktree import commit_of, git
 
 _OWN = re.compile(
@@ -59,7 +59,8 @@ def shadow(root: Path) -> Iterator[Path]:
 
     Git finds there what it would find in the checkout, wherever that says so: in its own settings,
     in those that a person's own include for this folder alone, by a path from its top. What is
-    fetched or written leaves no trace in the checkout. It has no files.
+    fetched or written leaves no trace in the checkout. It has no files, and errors name the
+    checkout instead of it.
     """
     below = git(root, "rev-parse", "--show-prefix").strip()
     head = commit_of(root, "HEAD")
@@ -73,7 +74,15 @@ def shadow(root: Path) -> Iterator[Path]:
             shutil.copy(cut, top / ".git" / "shallow")
         git(top, "update-ref", "--no-deref", "HEAD", head)
         (top / below).mkdir(parents=True, exist_ok=True)
-        yield top / below
+        try:
+            yield top / below
+        except AnalyzerError as error:
+            error.args = tuple(str(told).replace(folder, str(_top(root))) for told in error.args)
+            raise
+
+
+def _top(root: Path) -> Path:
+    return Path(git(root, "rev-parse", "--show-toplevel").removesuffix("\n"))
 
 
 def _borrow(root: Path, top: Path) -> None:
@@ -102,7 +111,7 @@ def _settings_of(root: Path, known: Settings) -> Iterator[tuple[str, str | None]
 
     Of a name with several values their order counts: an empty one takes those before it back.
     """
-    top = Path(git(root, "rev-parse", "--show-toplevel").removesuffix("\n"))
+    top = _top(root)
     for name, values in _settings(root).items():
         there = known.get(name, [])
         more = values[len(there) :] if values[: len(there)] == there else values

@@ -17,6 +17,11 @@ _BY_NAME = {
     "skaffold.yaml": "skaffold", "devspace.yaml": "DevSpace",
 }  # fmt: skip
 _YTT = re.compile(r"^[ \t]*#@(?:[ \t]|overlay/|data/|ytt:|schema/|library/)|:[ \t]+#@[ \t]", re.M)
+_MARKER = re.compile(r"\{\{|\{%|<%|\[\[-?\s")
+"""How a template begins an instruction: Go's and jinja's, ERB's, Go's with square brackets.
+
+``${{ }}`` of CI and scaffolding is among them, ``${NAME}`` of Flux is none.
+"""
 _TERRAFORM = re.compile(r"\b(?:helm_release|kubernetes_\w+|kubectl_\w+)\b")
 
 
@@ -29,6 +34,11 @@ def tool_of(file: str) -> str | None:
 def concerns_clusters(tool: str, text: str) -> bool:
     """Whether a file of that tool says anything of a cluster; Terraform mostly does not."""
     return tool != "Terraform" or _TERRAFORM.search(text) is not None
+
+
+def has_marker(text: str) -> bool:
+    """Whether something in a text looks like an instruction of a template."""
+    return _MARKER.search(text) is not None
 
 
 def is_ytt(text: str) -> bool:

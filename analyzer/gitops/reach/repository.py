@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.reach.checkout import git_environment
-from analyzer.gitops.reach.foreign import TEMPLATE, concerns_clusters, is_ytt, tool_of
+from analyzer.gitops.reach.foreign import TEMPLATE, concerns_clusters, has_marker, is_ytt, tool_of
 from analyzer.gitops.text.tree import Document, Node, YamlError, parse, walk
 from analyzer.kinds import KINDS
 
@@ -60,10 +60,11 @@ class Repository:
     def without_kustomization(self, folder: str) -> tuple[list[str], list[str]]:
         """What kustomize-controller takes of a folder that has no kustomization of its own.
 
-        The files at and below it, and the outermost folders below that are kustomizations.
+        The YAML files at and below it, JSON being left out (`scan` in fluxcd/pkg/kustomize), and
+        the outermost folders below that are kustomizations.
         """
         prefix = f"{folder}/" if folder else ""
-        names = [name for name in self.files if name.startswith(prefix)]
+        names = [n for n in self.files if n.startswith(prefix) and not n.endswith(".json")]
         nested = sorted(
             str(PurePosixPath(name).parent)
             for name in names
@@ -222,6 +223,13 @@ def _read(root: Path, name: str) -> Source | str | None:
     return _parsed(name, text)
 
 
+def kind_of(reason: str) -> str:
+    """Why a file was left out, without what is particular to it."""
+    if reason.startswith("expected YAML"):
+        return "not YAML"
+    return "too large" if "bytes, more" in reason else reason.partition(",")[0]
+
+
 def _parsed(name: str, text: str) -> Source | str | None:
     if name.endswith(".json") and not all(word in text for word in _JSON_MANIFEST):
         return None
@@ -230,36 +238,43 @@ def _parsed(name: str, text: str) -> Source | str | None:
     except YamlError as err:
         if is_ytt(text):
             return "a template of ytt"
-        if "{{" in text or "{%" in text:
-            return TEMPLATE
-        return str(err)
+        return TEMPLATE if has_marker(text) else str(err)
     if is_ytt(text):
         return "a template of ytt"
-    if "{{" in text and any(_has_action(each) or _is_template(each.root) for each in documents):
+    marked = has_marker(text)
+    if marked and any(_has_action(each) or _is_template(each.root) for each in documents):
         return TEMPLATE
     return Source(name, text, documents)
 
 
 def _has_action(document: Document) -> bool:
-    """Whether a document holds a bare ``{{ ... }}``, which YAML takes for a mapping as a key."""
+    """Whether a document holds a bare ``{{ ... }}``, which YAML takes for a mapping as a key.
+
+    A line that is ``${{ ... }}:`` is a plain key to YAML.
+    """
     return any(
-        key.kind == "mapping"
+        (node.flow and key.kind == "mapping") or key.value.startswith("${{")
         for _, node in walk(document.root)
-        if node.kind == "mapping" and node.flow
+        if node.kind == "mapping"
         for key, _ in node.entries
     )
 
 
 def _is_template(node: Node) -> bool:
-    """Whether an object has ``{{ ... }}`` where the API takes none: in its name or an image."""
+    """Whether an object has a marker where the API takes none: in its name or an image.
+
+    A bare ``[[ ... ]]`` is a list in a list to YAML.
+    """
     kind = node.text("kind")
     if kind is None or node.text("apiVersion") is None:
         return False
-    texts = [node.text("metadata", key) for key in ("name", "namespace")]
+    found = [node.at("metadata", key) for key in ("name", "namespace")]
     for pod in (known.pod_path for known in KINDS if known.name == kind and known.pod_path):
         for group in ("containers", "initContainers"):
-            texts += [each.text("image") for each in node.sequence(*pod, group)]
-    return any("{{" in text for text in texts if text is not None)
+            found += [each.at("image") for each in node.sequence(*pod, group)]
+    return any(
+        each.kind == "sequence" or has_marker(each.value) for each in found if each is not None
+    )
 
 
 def is_templated(file: str, repository: Repository) -> bool:

@@ -43,6 +43,19 @@ class Patch:
         """
         return selects(self.target, found, namespace)
 
+    def surely_selects(self, found: Object) -> bool:
+        """Whether all that the patch asks of labels and annotations stands in `found` itself.
+
+        Nothing on the way takes labels away, while transformers may add what fits as well.
+        """
+        return all(
+            selector in (None, "") or _states_all(selector, found.node.at("metadata", key))
+            for selector, key in (
+                (self.target.get("labelSelector"), "labels"),
+                (self.target.get("annotationSelector"), "annotations"),
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
@@ -250,6 +263,16 @@ def selects(wanted: Mapping[str, str], found: Object, namespace: str | None) -> 
         and (own is None or _fits(wanted.get("namespace"), own))
         and ("group" not in wanted or wanted["group"] == found.group)
     )
+
+
+def _states_all(selector: str | None, stated: Node | None) -> bool:
+    """Whether a mapping states every ``key=value`` of a selector; no other form is judged."""
+    for part in (selector or "").split(","):
+        key, equals, value = part.replace("==", "=").partition("=")
+        told = None if stated is None else stated.text(key.strip())
+        if not equals or key.endswith("!") or told != value.strip():
+            return False
+    return True
 
 
 def _fits(pattern: str | None, value: str) -> bool:

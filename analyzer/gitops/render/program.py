@@ -86,6 +86,9 @@ def run(command: Sequence[str], home: Path) -> str:
             words = words.replace(f"{place}/", "")
         words = words[-300:]
         ended = f"was ended by signal {-process.returncode}" if process.returncode < 0 else "failed"
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if 0 <= most < _MEMORY:  # what is unlimited is below 0
+            ended += f" with {most // 2**20} MiB of memory addresses (ulimit -v)"
         raise RenderError(f"{Path(command[0]).name} {ended}: {words}".rstrip(": "))
     return written
 
@@ -109,7 +112,10 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _limit(pid: int) -> None:
-    """Hold a program that has just been started to its limits, where the system has such."""
+    """Hold a program that has just been started to its limits, where the system has such.
+
+    A limit that it has inherited is never raised, which takes privileges, but holds where tighter.
+    """
     prlimit = getattr(resource, "prlimit", None)
     if prlimit is None:
         return
@@ -119,7 +125,8 @@ def _limit(pid: int) -> None:
         (resource.RLIMIT_CPU, int(_TIMEOUT)),
     ):
         with suppress(ProcessLookupError):  # it is done already
-            prlimit(pid, kind, (most, most))
+            inherited = [limit for limit in prlimit(pid, kind) if limit != resource.RLIM_INFINITY]
+            prlimit(pid, kind, (min([most, *inherited]),) * 2)
 
 
 def _awaited(process: subprocess.Popen[bytes], name: str) -> bytes:

@@ -126,8 +126,13 @@ def _step(node: Node, key: Key, path: Path) -> Node | None:
             raise EditRefusedError(f"{dotted(path)} is past the end of its list")
         return node.items[key]
     if node.kind != "mapping":
-        found = "nothing (null)" if node.is_null else f"a {node.kind}"
-        raise EditRefusedError(f"expected a mapping above {dotted(path)}, found {found}")
+        if node.is_null:
+            above = dotted(path[:-1])
+            raise EditRefusedError(
+                f"{above or 'the document'} is null where a mapping belongs, and may be so to undo "
+                "a default; where nothing is meant by it, write {} there"
+            )
+        raise EditRefusedError(f"expected a mapping above {dotted(path)}, found a {node.kind}")
     pairs = node.pairs(key)
     if len(pairs) > 1:
         raise EditRefusedError(f"{dotted(path)} is written {len(pairs)} times; keep one")

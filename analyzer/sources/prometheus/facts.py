@@ -174,8 +174,7 @@ def read_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
 
     Raises `SourceError` where there is no such series at all.
     """
-    series = read_series(connection, dialect, grid, OWNER_METRICS)
-    owners = Owners.from_series(series)
+    owners = find_owners(connection, dialect, grid)
     if not owners.pods:
         raise SourceError(
             f"{connection.url}: no series of {selector('kube_pod_owner', dialect.state)}; "
@@ -183,6 +182,11 @@ def read_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
             "Prometheus scrape it"
         )
     return owners
+
+
+def find_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
+    """The same, be it of nobody."""
+    return Owners.from_series(read_series(connection, dialect, grid, OWNER_METRICS))
 
 
 def read_series(

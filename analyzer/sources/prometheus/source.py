@@ -12,7 +12,7 @@ import pandas as pd
 from analyzer.check import PROBLEM, Check
 from analyzer.errors import AnalyzerError, SourceError
 from analyzer.room import IN_MEMORY, Room
-from analyzer.shard import Shard
+from analyzer.shard import Shard, Strangers
 from analyzer.sources.cache import RAW, Cache, closed_days, uncovered
 from analyzer.sources.days import has_arrived, join_summaries
 from analyzer.sources.examine import examine_recording
@@ -41,7 +41,7 @@ from analyzer.sources.prometheus.existence import (
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.node_lives import read_node_lives
-from analyzer.sources.prometheus.owners import Owners, container_name
+from analyzer.sources.prometheus.owners import Owners, PodName, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, find_namespaces, probe, within
 from analyzer.sources.prometheus.promql import equals, over, selector
@@ -72,8 +72,6 @@ from analyzer.usage import Meta, Recording, Usage, no_usage, utc
 from analyzer.workload import ContainerRef
 
 _LOG = logging.getLogger(__name__)
-_FEW = 0.01
-"""A share of pods without owner that is no news: they lived between two scrapes."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,8 @@ class PrometheusSource:
         )
         if window.shard is None:
             return from_first_sample(replace(joined, meta=meta))
-        meta = replace(meta, shard=mark(window.shard, known))
+        part = replace(mark(window.shard, known), strangers=tuple(span.strangers))
+        meta = replace(meta, shard=part)
         return replace(joined, meta=meta)
 
     def _read_span(self, span: _Span, grid: Grid, now: datetime) -> Recording:
@@ -193,7 +192,13 @@ class PrometheusSource:
                 "remove them, unless it reads another cluster into the same cache",
                 path,
             )
-        return join_summaries([*([] if look is None else [look]), cache.summaries(grid.start)])
+        summaries = cache.summaries(grid.start)
+        for path in cache.unsummed(grid.start):
+            reader.lost.append(
+                f"the summary of {path.stem} is damaged: no peak of that day holds a decrease; the "
+                f"next run asks the server for it, or remove {path} to do without"
+            )
+        return join_summaries([*([] if look is None else [look]), summaries])
 
     def _cache(self, span: _Span, grid: Grid) -> Cache | None:
         """The cache of this source, asked in this way; None where none is wanted."""
@@ -248,7 +253,7 @@ class PrometheusSource:
             if part is None:
                 continue
             known[low] = part
-            if not (span.reader.lost or span.reader.connection.warnings):
+            if span.is_whole:
                 within = [begin for begin, first, last in days if low <= first and last <= high]
                 _keep(cache, part, within, now)
         return [known[low] for low in sorted(known)]
@@ -271,6 +276,20 @@ def _keep(cache: Cache, part: Recording, days: Sequence[datetime], now: datetime
 
 
 @dataclass(frozen=True)
+class _Found:
+    """What is known of one stretch of time so far; `facts` and `events` grow step by step."""
+
+    grid: Grid
+    usage: Usage
+    facts: fact.Facts
+    events: list[Event] = field(default_factory=list)
+
+
+_Steps = dict[str, Callable[[], object]]
+"""What to read, by what is said to be missing where that fails."""
+
+
+@dataclass(frozen=True)
 class _Span:
     """Reads stretches of time that were not read before."""
 
@@ -286,11 +305,19 @@ class _Span:
     shard: Shard | None = None
     whole: Dialect | None = None
     """The dialect of the whole cluster, where `dialect` is that of a shard."""
+    strangers: list[Strangers] = field(default_factory=list)
+    """The pods of a shard whose owners nobody told; whoever merges says whether they are many."""
 
     @property
     def asked(self) -> Dialect:
         """What tells one way of asking from another, also as namespaces come and go."""
         return self.whole or self.dialect
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was read so far may be kept: nothing of it was lost or left in doubt."""
+        doubted = any(each.owned for each in self.strangers)
+        return not (doubted or self.reader.lost or self.reader.connection.warnings)
 
     def of(self, shard: Shard, known: Collection[str]) -> _Span:
         """The same for those of the `known` namespaces that `shard` owns."""
@@ -299,67 +326,97 @@ class _Span:
 
     def read(self, grid: Grid) -> Recording | None:
         """Everything about `grid`; None where no usage is left of that time."""
-        connection, dialect = self.reader.connection, self.dialect
+        dialect = self.dialect
         lanes = Lanes()
         cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
         if not len(lanes):
             return None
         asof = min(grid.end, self.newest).timestamp()
-        facts = fact.Facts(fact.read_owners(connection, dialect, grid), asof)
+        facts = fact.Facts(self._read_owners(grid), asof)
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins, room=self.room)
-        events: list[Event] = []
-        steps: dict[str, Callable[[], object]] = {
+        found = _Found(grid, usage, facts)
+        steps = (
+            self._of_containers(found)
+            | self._of_kills(found, restarted_pods(lanes))
+            | self._of_surroundings(found)
+            | self._of_waiting(found)
+        )
+        for what, step in steps.items():
+            self.reader.attempt(what, step)
+        if not dialect.from_rules:
+            usage = self._look_closer(grid, usage, facts)
+        self._note_strangers(grid, facts.owners)
+        self.remarks.update(dict.fromkeys(facts.exporters.notes()))
+        return self._recording(replace(found, usage=usage))
+
+    # The steps, in the order in which they are taken: each needs what those before it noted, and
+    # what comes last is what a read that runs out of time does without.
+
+    def _of_containers(self, found: _Found) -> _Steps:
+        """What containers and pods declare."""
+        reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
+        connection = reader.connection
+        return {
             "the types of containers": lambda: fact.read_containers(
                 connection, dialect, grid, facts
             ),
-            "images, requests and limits": lambda: fact.read_settings(
-                self.reader, dialect, grid, facts
-            ),
+            "images, requests and limits": lambda: fact.read_settings(reader, dialect, grid, facts),
             "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
             "what pods declare as a whole": lambda: fact.read_pod_settings(
                 connection, dialect, facts
             ),
+        }
+
+    def _of_kills(self, found: _Found, suspects: set[PodName]) -> _Steps:
+        """Restarts, and which of them were kills; `suspects` show that they were restarted."""
+        reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
+        usage, events = found.usage, found.events
+        return {
             "restarts and OOM kills": lambda: events.extend(
-                read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
+                read_restarts(reader, dialect, grid, facts, suspects)
             ),
             "exit codes": lambda: events.extend(
-                read_killed_by_signal(self.reader, dialect, grid, facts, usage, events)
+                read_killed_by_signal(reader, dialect, grid, facts, usage, events)
             ),
-            "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
+        }
+
+    def _of_surroundings(self, found: _Found) -> _Steps:
+        """What exists, where it runs, and what rules hold there."""
+        reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
+        connection, events = reader.connection, found.events
+        return {
+            "replicas": lambda: fact.read_replicas(reader, dialect, grid, facts),
             "what still exists": lambda: self._read_living(facts),
-            "pods": lambda: read_pods(self.reader, dialect, grid, facts),
+            "pods": lambda: read_pods(reader, dialect, grid, facts),
             "pressure of nodes": lambda: events.extend(
-                read_node_pressure(self.reader, dialect, grid, facts, events)
+                read_node_pressure(reader, dialect, grid, facts, events)
             ),
-            "evictions": lambda: events.extend(read_evictions(self.reader, dialect, grid, facts)),
+            "evictions": lambda: events.extend(read_evictions(reader, dialect, grid, facts)),
             "quotas and limit ranges": lambda: read_rules(connection, dialect, facts),
             "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
             "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
             "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
             "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
             "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
-            "nodes that came and went": lambda: read_node_lives(self.reader, dialect, grid, facts),
+            "nodes that came and went": lambda: read_node_lives(reader, dialect, grid, facts),
             "disruption budgets": lambda: read_budgets(connection, dialect, facts),
         }
-        if not dialect.from_rules:
-            steps |= {
-                "throttling": lambda: events.extend(
-                    read_throttling(self.reader, dialect, grid, usage)
-                ),
-                "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
-            }
-        for what, step in steps.items():
-            self.reader.attempt(what, step)
-        if not dialect.from_rules:
-            usage = self._look_closer(grid, usage, facts)
-        strangers = facts.owners.unknown
-        if len(strangers) > _FEW * len(facts.owners.pods):
-            self.reader.lost.append(
-                f"{len(strangers)} pods have no owner series and stand for themselves, for example "
-                f"{'/'.join(min(strangers))}; let kube-state-metrics see all pods"
-            )
-        self.remarks.update(dict.fromkeys(facts.exporters.notes()))
+
+    def _of_waiting(self, found: _Found) -> _Steps:
+        """When containers waited for what they were not given; recording rules do not tell."""
+        reader, dialect, grid = self.reader, self.dialect, found.grid
+        usage, events = found.usage, found.events
+        if dialect.from_rules:
+            return {}
+        return {
+            "throttling": lambda: events.extend(read_throttling(reader, dialect, grid, usage)),
+            "pressure": lambda: events.extend(read_pressure(reader, dialect, grid)),
+        }
+
+    def _recording(self, found: _Found) -> Recording:
+        """All that was `found`, in tables."""
+        grid, usage, facts = found.grid, found.usage, found.facts
         specs, changes = build_specs(facts, usage, grid, self.cluster)
         meta = Meta(
             self.cluster,
@@ -373,7 +430,26 @@ class _Span:
             budgets=tuple(facts.budgets),
         )
         pods = build_pods(facts, usage, grid)
-        return Recording(meta, usage, specs, build_events(events, changes, facts), pods)
+        return Recording(meta, usage, specs, build_events(found.events, changes, facts), pods)
+
+    def _read_owners(self, grid: Grid) -> Owners:
+        """Who owned which pod; of a shard be it nobody, as long as some pod of the cluster has."""
+        connection = self.reader.connection
+        owners = fact.find_owners(connection, self.dialect, grid)
+        return owners if owners.pods else fact.read_owners(connection, self.asked, grid)
+
+    def _note_strangers(self, grid: Grid, owners: Owners) -> None:
+        """Tell of the pods whose owners nobody told where they are many, or let the merge tell."""
+        if not owners.unknown:
+            return
+        number, example = len(owners.unknown), min(owners.unknown)
+        found = Strangers(grid.start, number, example, len(owners.pods))
+        if self.whole is None:
+            if found.many:
+                self.reader.lost.append(str(found))
+            return
+        every = fact.find_owners(self.reader.connection, self.whole, grid) if found.many else None
+        self.strangers.append(replace(found, owned=0 if every is None else len(every.pods)))
 
     def _look_closer(self, grid: Grid, usage: Usage, facts: fact.Facts) -> Usage:
         """`usage` with what only some containers are asked for."""

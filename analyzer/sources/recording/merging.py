@@ -13,7 +13,7 @@ import pandas as pd
 from analyzer import __version__
 from analyzer.errors import RecordingError
 from analyzer.room import IN_MEMORY, Room
-from analyzer.shard import ShardOf
+from analyzer.shard import ShardOf, whole_of
 from analyzer.sources.recording.meta_file import read_meta
 from analyzer.sources.recording.recording import from_first_sample, load_recording
 from analyzer.tables import TABLES
@@ -40,6 +40,13 @@ def merge_shards(
         )
     parts = [load_recording(path, room.part(len(shards))) for path, _, _ in shards]
     return from_first_sample(_joined(parts, room))
+
+
+def expect_no_shard(folder: Path) -> None:
+    """Raise `RecordingError` where `folder` holds a shard, which the whole would replace."""
+    described = folder / "meta.json"
+    if described.is_file() and read_meta(described).shard is not None:
+        raise RecordingError(f"{folder} is a shard; give another folder for the whole recording")
 
 
 def _listed(folders: Sequence[Path]) -> Iterator[Path]:
@@ -103,7 +110,8 @@ def _compared(
     yield "their steps are {} and {}", meta.step, other.step
     yield "they were read from {} and from {}", meta.source, other.source
     yield "they were asked for in two ways, as {} and as {}", meta.queries, other.queries
-    yield "they knew different namespaces (digests {} and {})", part.known, own.known
+    namespaces = "they knew or were asked for different namespaces (digests {} and {})"
+    yield namespaces, part.known, own.known
 
 
 def _moment(moment: datetime) -> str:
@@ -112,10 +120,13 @@ def _moment(moment: datetime) -> str:
 
 def _joined(parts: Sequence[Recording], room: Room) -> Recording:
     metas = [part.meta for part in parts]
+    found = whole_of(s for each in metas if each.shard is not None for s in each.shard.strangers)
+    lost = [str(strangers) for strangers in found if strangers.owned and strangers.many]
+    warnings = [*(warning for each in metas for warning in each.warnings), *lost]
     meta = replace(
         metas[0],
         shard=None,
-        warnings=tuple(dict.fromkeys(warning for each in metas for warning in each.warnings)),
+        warnings=tuple(dict.fromkeys(warnings)),
         # Nodes and priority classes are no namespace's: whoever asked was told of all.
         nodes=_any_of(each.nodes for each in metas),
         past_nodes=_any_of(each.past_nodes for each in metas),

@@ -12,7 +12,7 @@ import msgspec
 import orjson
 
 from analyzer.errors import RecordingError, UsageError
-from analyzer.shard import Shard, ShardOf
+from analyzer.shard import Shard, ShardOf, Strangers
 from analyzer.usage import MOST, Meta, utc
 
 FORMAT = 1
@@ -76,11 +76,19 @@ class _PriorityClass(TypedDict, total=False):
     value: Required[float]
 
 
+class _Strangers(msgspec.Struct):
+    since: str
+    pods: int
+    example: tuple[str, str]
+    owned: int = 0
+
+
 class _Shard(msgspec.Struct):
     index: int
     count: int
     version: str
     known: str
+    strangers: list[_Strangers] = []
 
 
 class _File(msgspec.Struct):
@@ -140,10 +148,16 @@ def _meta(file: _File) -> Meta:
         limit_ranges=_plain(file.limit_ranges),
         budgets=_plain(file.budgets),
         priority_classes=_plain(file.priority_classes),
-        shard=None
-        if part is None
-        else ShardOf(Shard(part.index, part.count), part.version, part.known),
+        shard=None if part is None else _shard(part),
     )
+
+
+def _shard(part: _Shard) -> ShardOf:
+    strangers = tuple(
+        Strangers(utc(datetime.fromisoformat(each.since)), each.pods, each.example, each.owned)
+        for each in part.strangers
+    )
+    return ShardOf(Shard(part.index, part.count), part.version, part.known, strangers)
 
 
 def _plain(rows: Any) -> tuple[dict[str, Any], ...]:
@@ -172,9 +186,17 @@ def write_meta(meta: Meta, path: Path) -> None:
     }
     data |= {name: rows for name, rows in rules.items() if rows}
     if meta.shard is not None:
-        part = meta.shard
-        data["shard"] = asdict(part.shard) | {"version": part.version, "known": part.known}
+        data["shard"] = _described(meta.shard)
     path.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def _described(part: ShardOf) -> dict[str, Any]:
+    told: dict[str, Any] = {"version": part.version, "known": part.known}
+    if part.strangers:
+        told["strangers"] = [
+            asdict(each) | {"since": each.since.isoformat()} for each in part.strangers
+        ]
+    return asdict(part.shard) | told
 
 
 def _tidy(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -390,3 +390,65 @@ def test_what_is_suspended_is_told_and_left_alone(plant: Plant, suspended: str) 
     assert isinstance(outcome, Advice) and "nothing that is merged arrives" in outcome.reason
     told = outcome.reason.partition(":")[0]
     assert told in index_repository(root).notes
+
+
+def test_flux_leaves_json_out_unless_a_kustomization_names_it(plant: Plant) -> None:
+    """kustomize-controller takes .yaml and .yml of a folder that has no kustomization."""
+    text = (
+        '{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec":'
+        ' {"template": {"spec": {"containers": [{"name": "web", "image": "x"}]}}}}'
+    )
+    files = {"clusters/home/sync.yaml": SYNC, "clusters/home/web.json": text}
+    assert states(plant(files)) == {"clusters/home/web.json": False}
+    files["clusters/home/kustomization.yaml"] = "resources: [sync.yaml, web.json]\n"
+    assert states(plant(files)) == {"clusters/home/web.json": True}
+
+
+def selecting(patch: str, labels: str = "{app: web}") -> dict[str, str]:
+    """A Deployment with labels, and a Flux patch that selects `app=web`."""
+    spec = "patches:\n    - target: {kind: Deployment, labelSelector: app=web}\n      patch: |\n"
+    body = "".join(f"        {line}\n" for line in patch.splitlines())
+    head = (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
+        "metadata: {name: flux-system, namespace: flux-system}\n"
+    )
+    sync = f"{head}spec:\n  path: ./clusters/home\n  {spec}{body}"
+    named = f"{{name: web, namespace: shop, labels: {labels}}}"
+    return {
+        "clusters/home/sync.yaml": sync,
+        "clusters/home/web.yaml": DEPLOYMENT.replace("{name: web}", named),
+    }
+
+
+BY_LABEL = {
+    "merge": (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: any}\nspec: {template: {spec:"
+        " {containers: [{name: web, resources: {limits: {memory: 2Gi}}}]}}}"
+    ),
+    "json": (
+        "- op: replace\n  path: /spec/template/spec/containers/0/resources/limits/memory\n"
+        "  value: 2Gi"
+    ),
+}
+
+
+@pytest.mark.parametrize("manner", BY_LABEL)
+def test_a_patch_that_selects_labels_is_edited_where_the_object_states_them(
+    plant: Plant, kubectl: Path, manner: str
+) -> None:
+    """Labels that a file states are a match; of others only a build could tell."""
+    ref = ContainerRef("c", "shop", "Deployment", "web", "web")
+    runs, less = (Resources(memory_limit=Memory.parse(text)) for text in ("2Gi", "1536Mi"))
+    change, tools = DesiredChange(ref, runs, less), Tools(kubectl=kubectl)
+    root = plant(selecting(BY_LABEL[manner]))
+    plan = plan_changes(root, [change], tools=tools, live=[ref])
+    (outcome,) = plan.outcomes
+    assert isinstance(outcome, Edited), outcome
+    before, after = plan.edits["clusters/home/sync.yaml"]
+    assert "2Gi" in before
+    assert "2Gi" not in after
+    assert outcome.proof.rendered_with
+    root = plant(selecting(BY_LABEL[manner], "{app: other}"))
+    (outcome,) = plan_changes(root, [change], tools=tools, live=[ref]).outcomes
+    assert isinstance(outcome, Advice)
+    assert "selects by labels or annotations that the object does not state" in outcome.reason

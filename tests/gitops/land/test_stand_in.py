@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analyzer.errors import GitOpsError
 from analyzer.gitops.land.stand_in import shadow, snapshot
 from analyzer.gitops.land.worktree import git as run_git
 from tests.gitops.conftest import Git, Plant
@@ -40,6 +41,19 @@ def test_a_remote_named_by_a_path_is_found_from_a_shadow(served: Path, below: st
             served.parent / "served.git"
         )
     assert run_git(served, "remote", "get-url", "origin").strip() == "../served.git"
+
+
+@pytest.mark.parametrize("below", ["", "apps"])
+def test_errors_name_the_checkout_and_no_stand_in(served: Path, below: str) -> None:
+    """The stand-in is gone by the time they are read, and has another name in every run."""
+    run_git(served, "remote", "set-url", "origin", "nowhere.git")
+    with (
+        pytest.raises(GitOpsError, match="git ls-remote failed") as caught,
+        shadow(served / below) as place,
+    ):
+        run_git(place, "ls-remote", "origin")
+    assert f"failed in {served / below}:" in str(caught.value)
+    assert str(place) not in str(caught.value)
 
 
 def test_the_settings_of_a_shadow_are_those_of_its_checkout(

@@ -38,6 +38,58 @@ def test_a_file_that_cannot_be_read_is_named(plant: Plant, file: str) -> None:
     assert told.found == f"{what.partition(',')[0]}: 1 file ({file})"
 
 
+MARKERS = {
+    "go in brackets": ("[[ .image ]]", "x"),
+    "go in quoted brackets": ("'[[ .image ]]'", "x"),
+    "erb": ("<%= image %>", "x"),
+    "scaffolding": ("${{ values.image }}", "x"),
+    "jinja": ("'{% if beta %}x:2{% endif %}'", "x"),
+    "a condition of jinja": ("x", "{% if beta %}"),
+    "a condition in brackets": ("x", "[[- if .beta ]]"),
+    "a condition of erb": ("x", "<% if beta %>"),
+    "a condition of a pipeline": ("x", "${{ if eq(1, 1) }}:"),
+}
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_the_markers_of_a_template_are_known(plant: Plant, marker: str) -> None:
+    """Whatever it is filled in by, nobody applies it as it stands, and it is not edited."""
+    image, line = MARKERS[marker]
+    text = DEPLOYMENT.replace("name: web", "name: shop-api").replace("image: x", f"image: {image}")
+    tail = "" if line == "x" else f"{line}\n"
+    root = plant({"api.yaml": text})
+    (root / "api.yaml").write_text((root / "api.yaml").read_text() + tail, "utf-8")
+    index = index_repository(root)
+    assert index.repository.unread["api.yaml"] == "a template, not YAML until it is rendered"
+    reason = trace_one(LiveContainer(API), index).reason
+    assert reason.endswith("api.yaml names it: a template, not YAML until it is rendered")
+
+
+def test_what_only_looks_like_a_template_is_read(plant: Plant) -> None:
+    """Lists in lists, variables of Flux, and templates among an application's own settings."""
+    config = """
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: config}
+        data: {page: "<% title %> {% if x %} [[ y ]]", "${A}": "1"}
+        matrix: [[1, 2], [ [3]]]
+        """
+    files = {"config.yaml": config, "web.yaml": DEPLOYMENT.replace("image: x", 'image: "${IMG}"')}
+    assert index_repository(plant(files)).repository.unread == {}
+
+
+def test_a_file_that_does_not_parse_may_declare_it(plant: Plant) -> None:
+    """It is named, and nobody is told that nothing declares the container."""
+    root = plant(
+        {"api.yaml": "metadata: {name: shop-api}\nspec: @@spec@@\n", "web.yaml": DEPLOYMENT}
+    )
+    index = index_repository(root)
+    reason = trace_one(LiveContainer(API), index).reason
+    assert "api.yaml names it: expected YAML, found text that does not parse" in reason
+    other = ContainerRef("c", "shop", "Deployment", "other", "other")
+    assert trace_one(LiveContainer(other), index).reason.endswith("1 file (not YAML)")
+
+
 def test_a_template_of_a_chart_is_named_although_it_parses(plant: Plant) -> None:
     """It is read by helm alone."""
     chart = "name: api\nversion: 1.0.0\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -36,6 +37,25 @@ def test_a_program_is_held_to_its_limits(
     monkeypatch.setattr(program, "_TIMEOUT", 2.0)
     with pytest.raises(RenderError, match=told):
         run([sys.executable, "-c", code], tmp_path)
+
+
+_HELD = f"""
+import resource, sys
+from pathlib import Path
+from analyzer.gitops.render.program import RenderError, run
+resource.setrlimit(resource.RLIMIT_AS, ({2**30},) * 2)
+print(run([sys.executable, "-c", "print('done')"], Path(sys.argv[1])))
+run([sys.executable, "-c", "bytearray({2 * 2**30})"], Path(sys.argv[1]))
+"""
+
+
+@LINUX
+def test_a_tighter_limit_of_this_process_holds(tmp_path: Path) -> None:
+    """It is never raised, which the system may refuse, and is named where a program fails."""
+    words = [sys.executable, "-c", _HELD, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "done\n\n"
+    assert "failed with 1024 MiB of memory addresses" in done.stderr
 
 
 def test_no_build_asks_the_network(
