@@ -268,7 +268,8 @@ class Planner:
         try:
             writes, after = _fitted(intent, files)
         except (EditRefusedError, YamlError) as err:
-            return intent.advice(str(err))
+            listed = next((f"{w.file}: " for w in intent.writes if w.patch is not None), "")
+            return intent.advice(f"{listed}{err}")
         if after == files:
             return Unchanged(intent.change, intent.trace)
         problem, names = _proven_text(files, after, writes)

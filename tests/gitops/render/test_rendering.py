@@ -336,7 +336,7 @@ def test_what_else_changes_is_noticed(kustomize: Kustomize) -> None:
     )
     image, memory = moves(before, after)
     assert (image.sink, image.before, image.after) == (None, "x", "y")
-    assert str(image) == "Pod/a"
+    assert str(image) == "Pod/a, spec.containers[0].image"
     assert (memory.sink, memory.path) == (Sink("Pod", "a", "c"), ("limits", "memory"))
     assert (memory.before, memory.after) == ("1Gi", "2Gi")
     assert moves(before, kustomize.build("", {})) == []
