@@ -245,7 +245,8 @@ def landed(
         values: Values = json.loads(json.dumps(SWITCHES.get(name, {})))
         for rule in rules:
             switch_on(values, defaults, rule.path)
-        yield release, renderer.sentinels(Chart(name, "", chart), release, "spaced", values)
+        found = renderer.sentinels(Chart(name, "", chart), release, "spaced", values)
+        yield release, found.by_path
 
 
 def switch_on(values: Values, defaults: object, path: Sequence[str | int]) -> None:

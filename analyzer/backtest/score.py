@@ -145,12 +145,6 @@ class Row:
         total: Array = self.terms()[3].sum(axis=0)
         return total
 
-    @property
-    def by_review(self) -> tuple[float, ...]:
-        """The share of overruns at each review, oldest first."""
-        hits, of = (part.sum(axis=1) for part in self.terms()[:2])
-        return tuple((hits / np.maximum(of, 1e-300)).tolist())
-
     def changes(self) -> tuple[int, int]:
         """How often the level moved by more than a tenth, and how often back again."""
         changed = reversed_ = 0

@@ -190,6 +190,8 @@ def access_of(
 
 def repository_of(settings: ForgeSettings, url: str) -> str:
     """``owner/name`` of the remote at `url`, as set or as its address says."""
+    if settings.repository and "/" not in settings.repository:
+        raise UsageError(f"forge.repository is {settings.repository!r}; write it as owner/name")
     found = settings.repository or split_address(url)[1]
     if "/" not in found:
         raise UsageError("no owner/name can be told from the remote; set forge.repository")

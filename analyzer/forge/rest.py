@@ -110,13 +110,6 @@ class Rest:
         """The decoded answer."""
         return _decoded(self._call("GET", path, query=query))
 
-    def maybe(self, path: str, **query: object) -> Any | None:
-        """The decoded answer, or None where there is no such thing."""
-        try:
-            return self.get(path, **query)
-        except NotFoundError:
-            return None
-
     def pages(self, path: str, **query: object) -> Iterator[Any]:
         """The items of all pages, which the server links by ``rel="next"``."""
         where: str | None = path

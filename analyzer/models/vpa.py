@@ -33,7 +33,6 @@ SAFETY_MARGIN = 1.15
 LEAST_CPU, LEAST_MEMORY = 0.025, 250.0 * 1024**2
 """Per pod; each of its containers gets an equal part of it."""
 OOM_BUMP_RATIO, OOM_BUMP_BYTES = 1.2, 100.0 * 1024**2
-SAMPLES_PER_DAY = 1440
 _EPSILON = 1e-3
 """A bucket lighter than a thousandth of a sample counts as empty, as in the original."""
 

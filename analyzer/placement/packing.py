@@ -46,6 +46,13 @@ class GroupUse:
     saved: float | None = None
     numbers: Numbers | None = None
     """How many nodes it had over the window; None where none came or went."""
+    control_plane: int = 0
+    """How many of its nodes are of the control plane, which never go."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether all of it is control plane, so that it is not asked how few would do."""
+        return 0 < self.nodes == self.control_plane
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,9 @@ def _group(
         homeless=homeless,
         freed=freed,
         saved=saved,
+        control_plane=sum(
+            node.control_plane for number, node in enumerate(nodes.described) if number in members
+        ),
     )
 
 

@@ -67,6 +67,8 @@ def _together(packing: Packing) -> str:
 
 
 def _fewest(group: GroupUse) -> str:
+    if group.stays:
+        return "control plane"
     if group.needed_now == group.needed_after:
         return f"{group.needed_now} would do"
     return f"{group.needed_now} → {group.needed_after} would do"

@@ -104,8 +104,9 @@ def _of_node(node: Resources, beside: Sequence[Resources]) -> Iterator[Whole]:
 
 
 def _of_pod(declared: Resources) -> Iterator[Whole]:
+    """What a pod declares of its sums; its limit bounds requests too where it declares no other."""
     for target in TARGETS:
-        most = declared.amount(target)
+        most = declared.amount(target) or declared.effective().amount(target)
         if most is not None:
             said = f"the pod itself declares {most.human()}"
             yield Whole(target, most, said, alone=True, each=target.endswith("limit"))

@@ -27,7 +27,7 @@ def groups(report: Report) -> Section | None:
             _count(group),
             _filled(group.cpu_now, group.cpu_after, group.cpu_cores),
             _filled(group.memory_now, group.memory_after, group.memory_bytes),
-            f"{group.needed_now} → {group.needed_after}",
+            "all: control plane" if group.stays else f"{group.needed_now} → {group.needed_after}",
             _without(group.nodes, group.homeless),
             *([_money(group.freed), _money(group.saved)] if priced else []),
         ]

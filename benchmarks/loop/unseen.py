@@ -19,6 +19,7 @@ from benchmarks.loop.worlds import (
     WEEK,
     Answer,
     Array,
+    Scaler,
     Wish,
     Workload,
     compound,
@@ -160,8 +161,9 @@ def _job(name: str, rng: Rng) -> Workload:
 def _scaled(name: str, rng: Rng) -> Workload:
     low, high, memory = _draw(rng, 0.2, 0.6), _draw(rng, 1, 4), _draw(rng, 150, 1200)
     made = _made(name, rng, daily(low, high), level(memory), (0.6, memory))
-    hpa = ("cpu", "rps", "keda")[int(rng.integers(3))]
-    return replace(made, hpa=hpa, most_pods=12)  # type: ignore[arg-type]
+    scalers: tuple[Scaler, ...] = ("cpu", "rps", "keda")
+    hpa = scalers[int(rng.integers(len(scalers)))]
+    return replace(made, hpa=hpa, most_pods=12)
 
 
 def _answering(*answers: Answer) -> Callable[[str, Rng], Workload]:

@@ -32,6 +32,10 @@ below its limit. ``child``: a child process is killed at the limit, and the cont
 """
 
 
+Scaler = Literal["", "cpu", "rps", "keda"]
+"""What an HPA scales by; empty for none."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """One container of one workload, and what it was given in the beginning."""
@@ -56,7 +60,7 @@ class Workload:
     """How often one is killed for its node's sake."""
     start: tuple[float, float] = (1.0, 0.0)
     """What CPU and memory are multiplied by after a start, and for how many hours."""
-    hpa: Literal["", "cpu", "rps", "keda"] = ""
+    hpa: Scaler = ""
     most_pods: int = 10
     runs: tuple[float, float] | None = None
     """For jobs: one run every so many hours, for so many hours."""

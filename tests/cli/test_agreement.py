@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import yaml
 from click.testing import CliRunner
 
 from analyzer.cli import main
-from analyzer.quantity import TARGETS, Cpu
+from analyzer.forge.promise import promised
+from analyzer.quantity import TARGETS, Cpu, Memory
 from analyzer.sources.recording.recording import save_recording
+from tests.forge.standin import TOKEN, Standin, serve
 from tests.scenarios import world
 from tests.scenarios.parts import nodes
 
@@ -87,9 +90,40 @@ def added(diff: str) -> dict[str, set[str]]:
     return found
 
 
+def promises(folder: Path, repository: Path, words: list[str]) -> dict[str, Any]:
+    """By workload, what the pull requests of a dry run would promise, as amounts are spelt."""
+    bare = folder / "served" / "team" / "cluster.git"
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-qm", "base"],
+        ["clone", "-q", "--bare", str(repository), str(bare)],
+    ):
+        subprocess.run(["git", "-C", str(repository), *command], check=True)
+    settings = yaml.safe_load((folder / "settings.yaml").read_text("utf-8"))
+    with serve(Standin(bare)) as forge:
+        settings["forge"] = {"kind": "github", "url": forge.api("github"), "dashboard": False}
+        (folder / "forge.yaml").write_text(yaml.safe_dump(settings), "utf-8")
+        given = ["--config", str(folder / "forge.yaml"), *words[2:-1], forge.git_url]
+        sent = call("pr", *given, "--open", "--dry-run")
+    found = [p for line in sent.splitlines() if "/pulls {" in line for p in promised(line)]
+    return {p.workload: spelt(p.after) for p in found}
+
+
+def spelt(amounts: dict[str, int]) -> dict[str, str]:
+    """Amounts in millicores and bytes as manifests have them."""
+    return {
+        name: str((Cpu if name.startswith("cpu") else Memory)(amount))
+        for name, amount in amounts.items()
+    }
+
+
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: "-".join(policy) or "default")
-def test_every_command_says_the_same_of_a_container(tmp_path: Path, policy: dict[str, Any]) -> None:
+def test_every_command_says_the_same_of_a_container(
+    tmp_path: Path, policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """run.json, recommend, explain, the diff of Git and the sums on nodes, each made anew."""
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     save_recording(world.recording_of([SHOP]), tmp_path / "r")
     repository = tmp_path / "git"
     repository.mkdir()
@@ -109,6 +143,11 @@ def test_every_command_says_the_same_of_a_container(tmp_path: Path, policy: dict
     wanted = [heading for one in run["recommendations"] for heading in headings(one)]
     said = (line.strip() for line in explained.splitlines())
     assert sorted(line for line in said if line.startswith(HEADINGS)) == sorted(wanted)
+    assert promises(tmp_path, repository, words) == {
+        one["ref"]["workload"]: {t: amount for t, amount in one["proposed"].items() if amount}
+        for one in run["recommendations"]
+        if one["proposed"] != one["current"]
+    }
     edits = added(call("diff", *words))
     for one in run["recommendations"]:
         name, now = one["ref"]["workload"], one["current"]

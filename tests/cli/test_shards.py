@@ -242,3 +242,10 @@ def test_the_whole_never_replaces_a_shard(own: Path) -> None:
     before = (own / "0" / "usage.parquet").read_bytes()
     assert f"{own / '0'} is a shard; give another folder" in refusal("merge", "-o", own / "0", own)
     assert (own / "0" / "usage.parquet").read_bytes() == before
+
+
+def test_a_file_of_another_shard_is_noticed(own: Path, tmp_path: Path) -> None:
+    """Copied into the wrong folder it would count twice, and its place would stay empty."""
+    shutil.copy(own / "2" / "usage.parquet", own / "1" / "usage.parquet")
+    said = refusal("merge", "-o", tmp_path / "all", own)
+    assert f"{own / '1'} is shard 1/3 and holds usage of namespace" in said

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from analyzer.errors import UsageError
 from analyzer.forge.act import Desk
 from analyzer.forge.bare import Bare
 from analyzer.forge.delivery import Delivery, deliver
+from analyzer.forge.forges import repository_of
 from analyzer.forge.promise import Promise, promised
 from analyzer.forge.remote import Access, Remote
 from analyzer.forge.settings import ForgeSettings
@@ -182,3 +184,10 @@ def test_commits_are_signed_by_gpg_where_git_is_set_up_to(
         subprocess.run(["gpgconf", "--kill", "all"], check=True)
     # Good, of a key that nobody has vouched for in this keyring.
     assert said.strip() == "U sonarr to 900Mi"
+
+
+def test_a_repository_set_without_its_owner_is_named() -> None:
+    """What is set is what is wrong, not the remote's address."""
+    settings = ForgeSettings(repository="k8s")
+    with pytest.raises(UsageError, match=r"forge\.repository is 'k8s'; write it as owner/name"):
+        repository_of(settings, "https://git.example.org/ops/k8s.git")

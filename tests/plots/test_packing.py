@@ -32,6 +32,13 @@ def test_what_is_asked_for_stands_beside_what_there_is() -> None:
     assert not any("month" in line or "freed" in line for line in shown)
 
 
+def test_of_a_control_plane_it_is_not_said_how_few_would_do() -> None:
+    """Its nodes are never looked at for that; where others stand among them, those are."""
+    shown = words(replace(NODES, control_plane=4), replace(NODES, name="mixed", control_plane=1))
+    assert "4 nodes, control plane" in shown
+    assert sum(line.endswith("would do") for line in shown) == 1
+
+
 def test_money_is_told_where_a_price_is_set() -> None:
     """What is asked for in addition is no saving; a group without a price says so."""
     dear = replace(NODES, name="dear", freed=312.5, saved=120.0)

@@ -607,6 +607,13 @@ COMBINED: Mapping[str, Sequence[Scenario]] = {
             why="a pod without any limit would be refused",
         ),
         Scenario(
+            name="limit of the whole pod bounds requests too",
+            given="a pod with a limit of 500m, and no request, as a whole; uses 900m of 200m",
+            boxes=[Box(cpu=0.9, cpu_request="200m", more={"pod_cpu_limit_cores": 0.5})],
+            expect={"cpu_request": "<= 500m: pod"},
+            why="the API server refuses more",
+        ),
+        Scenario(
             name="request that falls makes room for its sidecar",
             given="one node of 1.3 cores; the app uses 50m of 1 core, its sidecar 900m of 200m",
             boxes=[
@@ -634,6 +641,32 @@ COMBINED: Mapping[str, Sequence[Scenario]] = {
         ),
     ),
     "Runtimes, once more": (
+        Scenario(
+            name="heap of .NET that is a share of the limit keeps the limit",
+            given="DOTNET_GCHeapHardLimitPercent=0x4B; uses 300Mi of 2Gi",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"env": [{"name": "DOTNET_GCHeapHardLimitPercent", "value": "0x4B"}]},
+                )
+            ],
+            expect={"memory_limit": "stays: at least", "memory_request": "falls"},
+            why="a lower limit would take heap away",
+        ),
+        Scenario(
+            name="watermark of a broker that is a share of the limit keeps the limit",
+            given="a RabbitMQ that blocks publishers at 0.6 of its memory",
+            boxes=[
+                Box(
+                    memory=300,
+                    memory_request="2Gi",
+                    settings={"args": ["vm_memory_high_watermark.relative = 0.6"]},
+                )
+            ],
+            expect={"memory_limit": "stays: at least", "memory_request": "falls"},
+            why="with a lower one publishers are blocked earlier",
+        ),
         Scenario(
             name="heap in JAVA_TOOL_OPTIONS keeps its limit",
             given="JAVA_TOOL_OPTIONS=-Xms256m -Xmx1g",

@@ -179,10 +179,12 @@ def test_a_link_opens_a_container(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "none"])
-@pytest.mark.parametrize("width", [360, 390, 768, 1400])
+@pytest.mark.parametrize("width", [360, 390, 768, 1089, 1200, 1441])
 def test_no_width_cuts_the_page(browser: Browser, tmp_path: Path, width: int, script: bool) -> None:
     """Neither the page nor its table has to be moved sideways, whatever the names."""
-    long = report(change("w" * 63, namespace="n" * 63), change("b"))
+    amounts = [resources(f"{n}2345m", f"{n}23456Mi", f"{n}2345m", f"{n}23456Mi") for n in (1, 2)]
+    wide = recommendation(*amounts, of=ref(workload="c"))
+    long = report(change("w" * 63, namespace="n" * 63), change("b"), wide)
     page = opened(browser, tmp_path, long, width=width, script=script)
     for part in ("document.documentElement", "document.querySelector('.scroll')"):
         assert page.run(f"{part}.scrollWidth - {part}.clientWidth") == 0

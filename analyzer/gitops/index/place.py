@@ -83,6 +83,10 @@ class Place:
         }
 
 
+Identity = tuple[str, str, str, str]
+"""Namespace, kind and name of a workload, and the name of a container of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """Where one amount of a container is stated, and how it is written there."""
@@ -155,7 +159,7 @@ class Expectation:
         )
 
     @property
-    def identity(self) -> tuple[str, str, str, str]:
+    def identity(self) -> Identity:
         workload = self.pattern.pattern if self.pattern is not None else self.workload or "?"
         return (self.namespace, self.kind, workload, self.container)
 

@@ -16,7 +16,7 @@ from analyzer.errors import GitOpsError
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.findings import oddities
 from analyzer.gitops.index.manifests import Manifests
-from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.place import Expectation, Finding, Identity, Place
 from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey, generated_path
 from analyzer.gitops.index.values import Values
@@ -60,6 +60,8 @@ class RepositoryIndex:
     """Rows of limit ranges, quotas, disruption budgets and priority classes, by kind."""
     scalers: tuple[Scaler, ...] = ()
     """Autoscalers on utilisation, those of other clusters among them."""
+    unoffered: Mapping[Identity, Owner] = field(default_factory=dict)
+    """Containers that a chart makes and offers no value for, each with its release."""
 
     @cached_property
     def scalers_of(self) -> Mapping[tuple[str, str, str], Sequence[Scaler]]:
@@ -224,6 +226,7 @@ def index_repository(
         survey.scheduling,
         survey.rules,
         tuple(survey.scalers),
+        survey.unoffered,
     )
 
 

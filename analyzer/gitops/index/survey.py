@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from analyzer.gitops.index.place import Expectation, Finding, Place
+from analyzer.gitops.index.place import Expectation, Finding, Identity, Place
 from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.reach.foreign import made_by
 from analyzer.gitops.reach.objects import node_at
@@ -39,6 +39,8 @@ class Survey:
     releases: list[Release] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
+    unoffered: dict[Identity, Owner] = field(default_factory=dict)
+    """Containers that a chart makes and offers no value for, each with its release."""
     vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
     scheduling: dict[tuple[str, str, str], Scheduling] = field(default_factory=dict)

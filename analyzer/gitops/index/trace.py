@@ -233,6 +233,16 @@ def _type_mismatch(container: LiveContainer, expectation: Expectation) -> str | 
 def _without_expectation(container: LiveContainer, index: RepositoryIndex) -> Trace:
     """The best hint for a container that no rule foretells."""
     ref = container.ref
+    owner = index.unoffered.get((ref.namespace, ref.kind, ref.workload, ref.container))
+    if owner is not None:
+        chart = " ".join(filter(None, (owner.chart, owner.version)))
+        return Trace(
+            ref,
+            None,
+            None,
+            f"the chart {chart} of the {owner} makes it, and no value that was found decides its "
+            "resources",
+        )
     release = _labelled_release(container, index)
     if release is None:
         return _operated(container, index)

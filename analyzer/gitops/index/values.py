@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -21,10 +22,14 @@ from analyzer.gitops.render.app_template import APP_TEMPLATE, Rendered, app_temp
 from analyzer.gitops.render.charts import charts_in
 from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import RenderError, Tools
+from analyzer.gitops.render.rendering import Sink
 from analyzer.gitops.render.well_known import ChartRule, charts, is_another
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import BY_FIELD, ROWS
 from analyzer.gitops.text.tree import Path, walk
+
+_CONTAINERS = ("containers", "sidecars")
+_NAMES = re.compile(r"\bname:\s*[\"']?([\w.-]+)")
 
 
 class Values:
@@ -161,8 +166,9 @@ class Values:
         except RenderError as err:
             self.survey.reach.notes.append(f"{release.owner}: {err}")
             return None
+        self._unoffered(release, values, landed.unreached)
         known: set[tuple[str, Address]] = set()
-        for path, sinks in landed.items():
+        for path, sinks in landed.by_path.items():
             found = release.locate(path) or self._insertion(release, path)
             if found is None:
                 continue
@@ -196,6 +202,24 @@ class Values:
                     )
                 )
         return known
+
+    def _unoffered(
+        self, release: Release, values: Mapping[str, object], sinks: Iterable[Sink]
+    ) -> None:
+        """Remember containers for whose resources the chart has no value.
+
+        One that the values name is theirs to declare, as extra containers are, and what a
+        post-renderer sets is declared there.
+        """
+        patched = touches_resources(release.post_renderers)
+        if release.route.reachable is False or not release.route.inside or patched:
+            return
+        named = set(_named(values))
+        for sink in sinks:
+            workload, pattern = read_workload(sink.workload)
+            if workload is not None and pattern is None and sink.container not in named:
+                identity = (release.owner.namespace, sink.kind, workload, sink.container)
+                self.survey.unoffered.setdefault(identity, release.owner)
 
     def _ignored_by(self, release: Release, file: str, address: Address, path: Path) -> None:
         place = self.survey.place(file, address, release.owner, None, release.route)
@@ -286,6 +310,22 @@ class Values:
         else:
             return
         self.survey.findings.append(Finding("ignored", place, message))
+
+
+def _named(values: object, *, keys: bool = False) -> Iterable[str]:
+    """What values may call a container: entries of lists, keys below `...ontainers`, and texts."""
+    if isinstance(values, Mapping):
+        for key, below in values.items():
+            if keys:
+                yield str(key)
+            if key == "name" and isinstance(below, str):
+                yield below
+            yield from _named(below, keys=str(key).lower().endswith(_CONTAINERS))
+    elif isinstance(values, list):
+        for below in values:
+            yield from _named(below)
+    elif isinstance(values, str) and "\n" in values:
+        yield from _NAMES.findall(values)
 
 
 def _trusted(rule: ChartRule, chart: str, release: Release, place: Place) -> tuple[str, Confidence]:

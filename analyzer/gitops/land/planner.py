@@ -14,6 +14,7 @@ from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.companion import beside_of, half_done, setting_beside
 from analyzer.gitops.land.layers import Layer, Layers
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
+from analyzer.gitops.land.post_rendered import post_renderer_for
 from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Apart, Beside, Write, new_entries, written
 from analyzer.gitops.reach.custom import ANY
@@ -114,7 +115,9 @@ class Planner:
     def _intent(self, change: DesiredChange, traced: Trace) -> _Intent | Advice:
         expectation = traced.expectation
         if traced.place is None or expectation is None:
-            return Advice(change, traced, _unplaced(traced))
+            owner = self._index.unoffered.get(_identity(change.ref))
+            around = "" if owner is None else post_renderer_for(change, owner)
+            return Advice(change, traced, f"{_unplaced(traced)}{around}")
         if traced.confidence == "unproven":
             return Advice(change, traced, f"the place is not proven: {traced.reason}")
         changes = changes_for(expectation.stated, change)
@@ -265,7 +268,8 @@ class Planner:
         try:
             writes, after = _fitted(intent, files)
         except (EditRefusedError, YamlError) as err:
-            return intent.advice(str(err))
+            listed = next((f"{w.file}: " for w in intent.writes if w.patch is not None), "")
+            return intent.advice(f"{listed}{err}")
         if after == files:
             return Unchanged(intent.change, intent.trace)
         problem, names = _proven_text(files, after, writes)

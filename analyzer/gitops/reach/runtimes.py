@@ -97,7 +97,27 @@ _SIZED_BY_LIMIT = (
         "its Node.js heap is filled in elsewhere",
         re.compile(rf"--max[-_]old[-_]space[-_]size{_OPEN}"),
     ),
+    (
+        "its Node.js heap is a share of the limit",
+        re.compile(r"--max[-_]old[-_]space[-_]size[-_]percentage[=\s]"),
+    ),
+    (
+        "its .NET heap is a share of the limit",
+        re.compile(rf"\b{_NET_HEAP}Percent=|System\.GC\.HeapHardLimitPercent"),
+    ),
+    (
+        "its memory watermark is a share of the limit",
+        re.compile(
+            r"\bvm_memory_high_watermark(?:\.relative)?\s*=\s*0?\.\d|"
+            r"\bRABBITMQ_VM_MEMORY_HIGH_WATERMARK=0?\.\d"
+        ),
+    ),
+    (
+        "its InnoDB buffer pool is a share of the limit",
+        re.compile(r"\binnodb[-_]dedicated[-_]server(?:\s*=\s*(?:1|ON|on|true)\b|(?!\S))"),
+    ),
 )
+"""What makes a setting follow the limit. Variables are searched as ``NAME=VALUE``."""
 _COLLECTS_EARLIER = frozenset({"GOMEMLIMIT"})
 """Derived from the limit without harm: a lower one makes the garbage collector work earlier."""
 
@@ -167,7 +187,7 @@ def memory_floors(
     derived = [
         Floor(what, percent=_percent([text for _, text in pairs], what))
         for what, pattern in _SIZED_BY_LIMIT
-        if any(pattern.search(text) for _, text in pairs)
+        if any(pattern.search(text) or pattern.search(f"{name}={text}") for name, text in pairs)
         and not any(what.startswith(fix) for fix in known)
     ]
     derived += [Floor(f"its {name} is taken from the limit") for name in _from_limit(settings)]

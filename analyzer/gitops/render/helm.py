@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -34,6 +34,14 @@ _DEEPEST = 12
 _SENTINEL = 7_340_033
 _ODD = 700_001
 _APIS = ("monitoring.coreos.com/v1", "policy/v1", "networking.k8s.io/v1", "cert-manager.io/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where odd amounts came out: for each path its containers, and those that none reaches."""
+
+    by_path: Mapping[KeyPath, frozenset[Sink]]
+    unreached: frozenset[Sink] = frozenset()
 
 
 class Helm:
@@ -143,7 +151,7 @@ class Helm:
         namespace: str,
         values: Mapping[str, object],
         post: Sequence[str] = (),
-    ) -> dict[KeyPath, frozenset[Sink]]:
+    ) -> Landed:
         """Which containers each candidate path among the values decides.
 
         Every candidate gets an odd amount of memory of its own, the chart is rendered once, and
@@ -159,7 +167,8 @@ class Helm:
         for number, path in enumerate(candidates):
             odd = str(_SENTINEL + number)
             landed[path] = frozenset(s for s, found in rendered.items() if odd in _amounts(found))
-        return landed
+        reached = frozenset().union(*landed.values())
+        return Landed(landed, frozenset(rendered) - reached)
 
     def marked(
         self,

@@ -118,7 +118,9 @@ class Move:
     def __str__(self) -> str:
         if self.sink is not None:
             return f"{self.sink}, {dotted(self.path)}"
-        return "/".join(filter(None, self.owner[:3]))
+        named = "/".join(filter(None, self.owner[:3]))
+        whole = self.before is None or self.after is None
+        return named if whole else f"{named}, {dotted(self.path)}"
 
 
 def moves(before: Rendering, after: Rendering) -> list[Move]:

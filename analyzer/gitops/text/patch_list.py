@@ -48,7 +48,10 @@ def append_patches(text: str, patches: Address, entries: Sequence[Entry]) -> str
         return _new_list(text, root, around, patches, entries)
     refuse_shared(found, patches.path)
     if found.kind != "sequence" or found.flow or not found.items:
-        raise EditRefusedError(f"{dotted(patches.path)} is no list written line by line")
+        raise EditRefusedError(
+            f"{dotted(patches.path)} is no list written line by line; write it so, with a patch "
+            "in it, or take it away"
+        )
     last = found.items[-1]
     dash = text.rindex("-", 0, last.start)
     lines = _lines(entries, column(text, dash), _style(text, found))

@@ -157,26 +157,12 @@ def assemble(
     `more` holds the runs of the values that not every usage has, by their names in `Usage`.
     """
     rest = dict(more or {})
-    every = [part for parts in (cpu, memory, *rest.values()) for part in parts]
-    samples = max(sum(len(p.values) for p in parts) for parts in (cpu, memory, *rest.values()))
-    rows = sorted({(origin.ref, origin.pod) for origin in origins.values()})
-    position = {row: index for index, row in enumerate(rows)}
-    size = max(origins, default=-1) + 1
-    row_of = np.full(max(size, _highest_lane(every) + 1), -1, dtype=np.int64)
-    for lane, origin in origins.items():
-        row_of[lane] = position[origin.ref, origin.pod]
-    first, stop = _extents(every, row_of, len(rows), grid.steps)
-    kept = np.flatnonzero(stop > first)
-    new_row = np.full(len(rows) + 1, -1, dtype=np.int64)
-    new_row[kept] = np.arange(len(kept))
-    row_of = new_row[row_of]
-    first, stop = first[kept], stop[kept]
-    del every  # it would keep alive what is let go below, run by run
-    refuse_sparse(int((stop - first).sum()), samples, grid.start, grid.end, grid.step)
-    offset = np.concatenate([[0], np.cumsum(stop - first)]).astype(np.int64)
-    layout = _Layout(first, offset, row_of, origins, -(-_LINGERING // grid.step), room)
-    refs = [rows[index][0] for index in kept]
-    containers = sorted(set(refs))
+    values = (cpu, memory, *rest.values())
+    samples = max(sum(len(part.values) for part in parts) for parts in values)
+    # Not under a name: a list of all parts would keep alive what is let go below, run by run.
+    rows, layout = _lay_out(grid, [part for parts in values for part in parts], origins, room)
+    refuse_sparse(int(layout.offset[-1]), samples, grid.start, grid.end, grid.step)
+    containers = sorted({ref for ref, _ in rows})
     number = {ref: index for index, ref in enumerate(containers)}
     optional: dict[str, Any] = {n: _fill(runs, layout, np.fmax) for n, runs in rest.items()}
     return Usage(
@@ -184,10 +170,10 @@ def assemble(
         step=grid.step,
         steps=grid.steps,
         containers=tuple(containers),
-        container=np.fromiter((number[ref] for ref in refs), np.int64, len(refs)),
-        pods=tuple(rows[index][1] for index in kept),
-        first=first,
-        offset=offset,
+        container=np.fromiter((number[ref] for ref, _ in rows), np.int64, len(rows)),
+        pods=tuple(pod for _, pod in rows),
+        first=layout.first,
+        offset=layout.offset,
         cpu_cores=_fill(cpu, layout, _add),
         memory_bytes=_fill(memory, layout, np.fmax),
         room=room,
@@ -241,6 +227,27 @@ class _Layout:
     lingering: int
     """Steps in which a dead cgroup may still be seen."""
     room: Room = IN_MEMORY
+
+
+def _lay_out(
+    grid: Grid, parts: Sequence[Runs], origins: Mapping[int, Origin], room: Room
+) -> tuple[list[tuple[ContainerRef, str]], _Layout]:
+    """The rows of which `parts` hold a sample, as container and pod, and where each lies."""
+    rows = sorted({(origin.ref, origin.pod) for origin in origins.values()})
+    position = {row: index for index, row in enumerate(rows)}
+    lanes = max(max(origins, default=-1), _highest_lane(parts)) + 1
+    row_of = np.full(lanes, -1, dtype=np.int64)
+    for lane, origin in origins.items():
+        row_of[lane] = position[origin.ref, origin.pod]
+    first, stop = _extents(parts, row_of, len(rows), grid.steps)
+    kept = np.flatnonzero(stop > first)
+    new_row = np.full(len(rows) + 1, -1, dtype=np.int64)  # the last is that of no row
+    new_row[kept] = np.arange(len(kept))
+    first, stop = first[kept], stop[kept]
+    offset = np.concatenate([[0], np.cumsum(stop - first)]).astype(np.int64)
+    lingering = -(-_LINGERING // grid.step)
+    layout = _Layout(first, offset, new_row[row_of], origins, lingering, room)
+    return [rows[index] for index in kept], layout
 
 
 def _add(left: Floats, right: Floats) -> Floats:

@@ -41,7 +41,7 @@ from analyzer.sources.prometheus.existence import (
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.node_lives import read_node_lives
-from analyzer.sources.prometheus.owners import Owners, container_name
+from analyzer.sources.prometheus.owners import Owners, PodName, container_name
 from analyzer.sources.prometheus.plan import Piece, most_points, plan
 from analyzer.sources.prometheus.probe import DEFAULT_STEP, Dialect, find_namespaces, probe, within
 from analyzer.sources.prometheus.promql import equals, over, selector
@@ -276,6 +276,20 @@ def _keep(cache: Cache, part: Recording, days: Sequence[datetime], now: datetime
 
 
 @dataclass(frozen=True)
+class _Found:
+    """What is known of one stretch of time so far; `facts` and `events` grow step by step."""
+
+    grid: Grid
+    usage: Usage
+    facts: fact.Facts
+    events: list[Event] = field(default_factory=list)
+
+
+_Steps = dict[str, Callable[[], object]]
+"""What to read, by what is said to be missing where that fails."""
+
+
+@dataclass(frozen=True)
 class _Span:
     """Reads stretches of time that were not read before."""
 
@@ -312,7 +326,7 @@ class _Span:
 
     def read(self, grid: Grid) -> Recording | None:
         """Everything about `grid`; None where no usage is left of that time."""
-        connection, dialect = self.reader.connection, self.dialect
+        dialect = self.dialect
         lanes = Lanes()
         cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
         if not len(lanes):
@@ -321,53 +335,88 @@ class _Span:
         facts = fact.Facts(self._read_owners(grid), asof)
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins, room=self.room)
-        events: list[Event] = []
-        steps: dict[str, Callable[[], object]] = {
-            "the types of containers": lambda: fact.read_containers(
-                connection, dialect, grid, facts
-            ),
-            "images, requests and limits": lambda: fact.read_settings(
-                self.reader, dialect, grid, facts
-            ),
-            "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
-            "what pods declare as a whole": lambda: fact.read_pod_settings(
-                connection, dialect, facts
-            ),
-            "restarts and OOM kills": lambda: events.extend(
-                read_restarts(self.reader, dialect, grid, facts, restarted_pods(lanes))
-            ),
-            "exit codes": lambda: events.extend(
-                read_killed_by_signal(self.reader, dialect, grid, facts, usage, events)
-            ),
-            "replicas": lambda: fact.read_replicas(self.reader, dialect, grid, facts),
-            "what still exists": lambda: self._read_living(facts),
-            "pods": lambda: read_pods(self.reader, dialect, grid, facts),
-            "pressure of nodes": lambda: events.extend(
-                read_node_pressure(self.reader, dialect, grid, facts, events)
-            ),
-            "evictions": lambda: events.extend(read_evictions(self.reader, dialect, grid, facts)),
-            "quotas and limit ranges": lambda: read_rules(connection, dialect, facts),
-            "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
-            "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
-            "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
-            "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
-            "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
-            "nodes that came and went": lambda: read_node_lives(self.reader, dialect, grid, facts),
-            "disruption budgets": lambda: read_budgets(connection, dialect, facts),
-        }
-        if not dialect.from_rules:
-            steps |= {
-                "throttling": lambda: events.extend(
-                    read_throttling(self.reader, dialect, grid, usage)
-                ),
-                "pressure": lambda: events.extend(read_pressure(self.reader, dialect, grid)),
-            }
+        found = _Found(grid, usage, facts)
+        steps = (
+            self._of_containers(found)
+            | self._of_kills(found, restarted_pods(lanes))
+            | self._of_surroundings(found)
+            | self._of_waiting(found)
+        )
         for what, step in steps.items():
             self.reader.attempt(what, step)
         if not dialect.from_rules:
             usage = self._look_closer(grid, usage, facts)
         self._note_strangers(grid, facts.owners)
         self.remarks.update(dict.fromkeys(facts.exporters.notes()))
+        return self._recording(replace(found, usage=usage))
+
+    # The steps, in the order in which they are taken: each needs what those before it noted, and
+    # what comes last is what a read that runs out of time does without.
+
+    def _of_containers(self, found: _Found) -> _Steps:
+        """What containers and pods declare."""
+        reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
+        connection = reader.connection
+        return {
+            "the types of containers": lambda: fact.read_containers(
+                connection, dialect, grid, facts
+            ),
+            "images, requests and limits": lambda: fact.read_settings(reader, dialect, grid, facts),
+            "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
+            "what pods declare as a whole": lambda: fact.read_pod_settings(
+                connection, dialect, facts
+            ),
+        }
+
+    def _of_kills(self, found: _Found, suspects: set[PodName]) -> _Steps:
+        """Restarts, and which of them were kills; `suspects` show that they were restarted."""
+        reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
+        usage, events = found.usage, found.events
+        return {
+            "restarts and OOM kills": lambda: events.extend(
+                read_restarts(reader, dialect, grid, facts, suspects)
+            ),
+            "exit codes": lambda: events.extend(
+                read_killed_by_signal(reader, dialect, grid, facts, usage, events)
+            ),
+        }
+
+    def _of_surroundings(self, found: _Found) -> _Steps:
+        """What exists, where it runs, and what rules hold there."""
+        reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
+        connection, events = reader.connection, found.events
+        return {
+            "replicas": lambda: fact.read_replicas(reader, dialect, grid, facts),
+            "what still exists": lambda: self._read_living(facts),
+            "pods": lambda: read_pods(reader, dialect, grid, facts),
+            "pressure of nodes": lambda: events.extend(
+                read_node_pressure(reader, dialect, grid, facts, events)
+            ),
+            "evictions": lambda: events.extend(read_evictions(reader, dialect, grid, facts)),
+            "quotas and limit ranges": lambda: read_rules(connection, dialect, facts),
+            "labels": lambda: fact.read_labels(connection, dialect, grid, facts),
+            "HPAs": lambda: fact.read_hpas(connection, dialect, grid, facts),
+            "VPAs": lambda: fact.read_vpas(connection, dialect, grid, facts),
+            "nodes": lambda: fact.read_nodes(connection, dialect, grid, facts),
+            "taints of nodes": lambda: describe_nodes(connection, dialect, facts),
+            "nodes that came and went": lambda: read_node_lives(reader, dialect, grid, facts),
+            "disruption budgets": lambda: read_budgets(connection, dialect, facts),
+        }
+
+    def _of_waiting(self, found: _Found) -> _Steps:
+        """When containers waited for what they were not given; recording rules do not tell."""
+        reader, dialect, grid = self.reader, self.dialect, found.grid
+        usage, events = found.usage, found.events
+        if dialect.from_rules:
+            return {}
+        return {
+            "throttling": lambda: events.extend(read_throttling(reader, dialect, grid, usage)),
+            "pressure": lambda: events.extend(read_pressure(reader, dialect, grid)),
+        }
+
+    def _recording(self, found: _Found) -> Recording:
+        """All that was `found`, in tables."""
+        grid, usage, facts = found.grid, found.usage, found.facts
         specs, changes = build_specs(facts, usage, grid, self.cluster)
         meta = Meta(
             self.cluster,
@@ -381,7 +430,7 @@ class _Span:
             budgets=tuple(facts.budgets),
         )
         pods = build_pods(facts, usage, grid)
-        return Recording(meta, usage, specs, build_events(events, changes, facts), pods)
+        return Recording(meta, usage, specs, build_events(found.events, changes, facts), pods)
 
     def _read_owners(self, grid: Grid) -> Owners:
         """Who owned which pod; of a shard be it nobody, as long as some pod of the cluster has."""

@@ -13,7 +13,7 @@ import pandas as pd
 from analyzer import __version__
 from analyzer.errors import RecordingError
 from analyzer.room import IN_MEMORY, Room
-from analyzer.shard import ShardOf, whole_of
+from analyzer.shard import Shard, ShardOf, whole_of
 from analyzer.sources.recording.meta_file import read_meta
 from analyzer.sources.recording.recording import from_first_sample, load_recording
 from analyzer.tables import TABLES
@@ -38,7 +38,7 @@ def merge_shards(
             f"{path} and the others end at {_moment(meta.end)}, longer ago than is allowed; "
             "see why they were not recorded anew"
         )
-    parts = [load_recording(path, room.part(len(shards))) for path, _, _ in shards]
+    parts = [_loaded(path, own.shard, room.part(len(shards))) for path, _, own in shards]
     return from_first_sample(_joined(parts, room))
 
 
@@ -96,6 +96,18 @@ def _check(shards: Shards) -> None:
             f"shard {missing[0]}/{count} is missing; record it with --shard {missing[0]}/{count} "
             f"and --until {meta.end:%Y-%m-%dT%H:%M:%SZ}, then merge again"
         )
+
+
+def _loaded(path: Path, shard: Shard, room: Room) -> Recording:
+    """The recording of a shard. Raises `RecordingError` where it holds what is another's."""
+    part = load_recording(path, room)
+    for ref in part.usage.containers:
+        if not shard.owns(ref.namespace):
+            raise RecordingError(
+                f"{path} is shard {shard} and holds usage of namespace {ref.namespace}, which "
+                "belongs to another; record it anew"
+            )
+    return part
 
 
 def _compared(

@@ -182,7 +182,8 @@ def test_a_patch_is_written_as_its_list_is(
     found = ask(root, tools, change(), entry="clusters/staging")
     if not style:
         (advice,) = found.advice
-        assert "no list written line by line" in advice.reason
+        said = "overlays/staging/kustomization.yaml: patches is no list written line by line; write"
+        assert advice.reason.startswith(said)
         return
     assert style in found.edits["overlays/staging/kustomization.yaml"][1]
     assert "memory: 300Mi" in written(found)

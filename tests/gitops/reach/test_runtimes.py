@@ -54,10 +54,33 @@ def sizes(settings: object) -> dict[str, int | None]:
             {"config": "vm_memory_high_watermark.absolute = 2GB"},
             {"its memory watermark": 2 * GI},
         ),
-        ({"config": "vm_memory_high_watermark.relative = 0.4"}, {}),
+        (
+            {"config": "vm_memory_high_watermark.relative = 0.4"},
+            {"its memory watermark is a share of the limit": None},
+        ),
+        (
+            {"env": {"RABBITMQ_VM_MEMORY_HIGH_WATERMARK": "0.6"}},
+            {"its memory watermark is a share of the limit": None},
+        ),
+        (
+            {"args": ["--innodb-dedicated-server=ON"]},
+            {"its InnoDB buffer pool is a share of the limit": None},
+        ),
+        ({"args": ["--innodb-dedicated-server=OFF"]}, {}),
+        (
+            {"args": ["node", "--max-old-space-size-percentage=75"]},
+            {"its Node.js heap is a share of the limit": None},
+        ),
         ({"env": {"DOTNET_GCHeapHardLimit": "C800000"}}, {"its .NET heap": 200 * MI}),
         ({"env": {"COMPlus_GCHeapHardLimit": "0xC800000"}}, {"its .NET heap": 200 * MI}),
-        ({"env": {"DOTNET_GCHeapHardLimitPercent": "75"}}, {}),
+        (
+            {"env": {"DOTNET_GCHeapHardLimitPercent": "4B"}},
+            {"its .NET heap is a share of the limit": None},
+        ),
+        (
+            {"env": {"DOTNET_GCHeapHardLimitPercent": "4B", "DOTNET_GCHeapHardLimit": "C800000"}},
+            {"its .NET heap": 200 * MI},
+        ),
         ({"env": {"GOMEMLIMIT": "750MiB"}}, {"its GOMEMLIMIT": 750 * MI}),
         (
             {"env": {"JAVA_OPTS": "-XX:MaxRAMPercentage=75.0"}},

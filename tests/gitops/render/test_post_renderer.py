@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome
+from analyzer.gitops.reach.objects import objects_of
+from analyzer.gitops.reach.release import post_renderers
+from analyzer.gitops.reach.repository import load_repository
+from analyzer.gitops.render.charts import charts_in
+from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import Tools
-from analyzer.quantity import Memory, Resources
+from analyzer.gitops.render.rendering import Sink
+from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
 
@@ -108,3 +115,56 @@ def test_a_post_renderer_that_cannot_be_built_leaves_it_to_a_person(plant: Plant
     (outcome,) = plan_changes(root, [change], tools=Tools()).outcomes
     assert isinstance(outcome, Advice)
     assert "a post-renderer of the release changes resources as well" in outcome.reason
+
+
+def chart(release: str) -> dict[str, str]:
+    """A repository of the release and its chart."""
+    return {
+        "apps/web.yaml": release,
+        "charts/two/Chart.yaml": "apiVersion: v2\nname: two\nversion: 1.0.0\n",
+        "charts/two/values.yaml": "resources: {}\n",
+        "charts/two/templates/web.yaml": TEMPLATE,
+    }
+
+
+def test_what_a_chart_offers_no_value_for_gets_a_post_renderer_to_add(
+    plant: Plant, helm: Path, kubectl: Path
+) -> None:
+    """The reason names chart and release, and what it says to add does what was asked for."""
+    tools = Tools(helm=helm, kubectl=kubectl)
+    ref = replace(WEB, container="proxy")
+    wanted = Resources(cpu_request=Cpu(50), memory_request=Memory.parse("96Mi"))
+    change = DesiredChange(ref, Resources(), wanted)
+    root = plant(chart(RELEASE))
+    (advice,) = plan_changes(root, [change], tools=tools).advice
+    told, _, addition = advice.reason.partition("; a post-renderer does: add to its spec ")
+    assert told == (
+        "the chart two 1.0.0 of the HelmRelease shop/web makes it, and no value that was found "
+        "decides its resources"
+    )
+    (root / "apps/web.yaml").write_text((root / "apps/web.yaml").read_text() + f"  {addition}\n")
+    found = load_repository(root)
+    made = next(objects_of(found.files["apps/web.yaml"]))
+    (there,) = charts_in([root])
+    rendered = Helm(helm, [there], kubectl).render(
+        there, "web", "shop", {}, post_renderers(made.node)
+    )
+    assert rendered.sinks()[Sink("Deployment", "web", "proxy")] == {
+        "requests": {"cpu": "50m", "memory": "96Mi"}
+    }
+
+
+def test_a_container_that_the_values_bring_along_is_not_the_charts(
+    plant: Plant, helm: Path, kubectl: Path
+) -> None:
+    """Extra containers, and what a post-renderer sets already, are declared in the repository."""
+    named = RELEASE.replace("      values:", "      values:\n        extra: [{name: proxy}]")
+    keyed = RELEASE.replace("      values:", "      values:\n        extraContainers: {proxy: {}}")
+    text = RELEASE.replace(
+        "      values:", "      values:\n        extra: |\n          - name: proxy"
+    )
+    change = DesiredChange(replace(WEB, container="proxy"), Resources(), Resources(Cpu(50)))
+    tools = Tools(helm=helm, kubectl=kubectl)
+    for release in (named, keyed, text, patched("proxy")):
+        (advice,) = plan_changes(plant(chart(release)), [change], tools=tools).advice
+        assert "postRenderers" not in advice.reason

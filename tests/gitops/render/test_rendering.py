@@ -102,7 +102,8 @@ def test_odd_amounts_show_where_values_land(helm: Path, charts: Path) -> None:
     found = charts_in([charts])
     landed = Helm(helm, found).sentinels(found[0], "web", "apps", {})
     server, one, two = (Sink("Deployment", "web-server", n) for n in ("server", "one", "two"))
-    assert landed == {
+    assert landed.unreached == frozenset()
+    assert landed.by_path == {
         ("server", "resources"): frozenset({server}),
         ("forgotten", "resources"): frozenset(),
         ("shared", "resources"): frozenset({one, two}),
@@ -141,7 +142,7 @@ def test_one_resources_key_may_hold_a_block_for_each_container(helm: Path, plant
     root = plant({**chart, "apps/web.yaml": release})
     found = charts_in([root])
     server, other = (Sink("Deployment", "web-server", n) for n in ("server", "other"))
-    assert Helm(helm, found).sentinels(found[0], "web", "apps", {}) == {
+    assert Helm(helm, found).sentinels(found[0], "web", "apps", {}).by_path == {
         ("resources", "server"): frozenset({server}),
         ("resources", "other"): frozenset({other}),
         ("resources", "ignored"): frozenset(),
@@ -335,7 +336,7 @@ def test_what_else_changes_is_noticed(kustomize: Kustomize) -> None:
     )
     image, memory = moves(before, after)
     assert (image.sink, image.before, image.after) == (None, "x", "y")
-    assert str(image) == "Pod/a"
+    assert str(image) == "Pod/a, spec.containers[0].image"
     assert (memory.sink, memory.path) == (Sink("Pod", "a", "c"), ("limits", "memory"))
     assert (memory.before, memory.after) == ("1Gi", "2Gi")
     assert moves(before, kustomize.build("", {})) == []
