@@ -131,8 +131,8 @@ def test_the_wheel_is_complete_and_the_same_twice(repository: Path, tmp_path: Pa
         content = wheel.namelist()
         info = f"rightsize-{__version__}.dist-info"
         commands = wheel.read(f"{info}/entry_points.txt").decode()
-    assert "rightsize = analyzer.cli:main" in commands
-    assert "kubectl-rightsize = analyzer.cli:main" in commands
+    assert "rightsize = analyzer.__main__:main" in commands
+    assert "kubectl-rightsize = analyzer.__main__:main" in commands
     assert {
         "analyzer/py.typed",
         "analyzer/writers/assets/page.css",

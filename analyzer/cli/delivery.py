@@ -11,7 +11,7 @@ import orjson
 
 from analyzer.cli.console import Talk
 from analyzer.cli.options import now
-from analyzer.escape import printable
+from analyzer.escape import json_text, printable
 
 if TYPE_CHECKING:
     from analyzer.config import Config
@@ -35,8 +35,8 @@ def open_pull_requests(run: Found, config: Config, talk: Talk, *, dry_run: bool)
         click.echo(f"{'dashboard':10}{printable(done.delivery.dashboard)}")
     if dry_run:
         for request in done.requests:
-            body = orjson.dumps(request.body).decode("ascii", "backslashreplace")
-            click.echo(f"would send  {request.method} {printable(request.url)} {printable(body)}")
+            body = json_text(orjson.dumps(request.body).decode("utf-8"))
+            click.echo(f"would send  {request.method} {printable(request.url)} {body}")
         talk.say("dry run: nothing was pushed or sent")
     elif config.ledger_folder is not None:
         _remember(done.delivery, run.report, config.ledger_folder)

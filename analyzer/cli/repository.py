@@ -33,7 +33,8 @@ from analyzer.escape import printable
 if TYPE_CHECKING:
     from analyzer.beforehand import ClusterLabels
     from analyzer.config import Config
-    from analyzer.gitops.land.outcome import ChangePlan
+    from analyzer.gitops.index.repository_index import RepositoryIndex
+    from analyzer.gitops.land.outcome import ChangePlan, Outcome
     from analyzer.gitops.land.proposal import Grouping, Proposal
     from analyzer.landing import Grouped
     from analyzer.report import Report
@@ -307,7 +308,7 @@ def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Confi
 
 def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
     """Say what is left to a person, or that this repository declares nothing of the cluster."""
-    if plan.outcomes and not any(outcome.place for outcome in plan.outcomes):
+    if plan.outcomes and not any(_declared(outcome, plan.index) for outcome in plan.outcomes):
         raise UsageError(
             f"{plan.index.root}: nothing here declares any of the {len(plan.outcomes)} containers "
             "to change; name the root of the repository that does with --repo"
@@ -315,6 +316,13 @@ def _tell_advice(plan: ChangePlan, parameters: dict[str, Any]) -> None:
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         for advice in plan.advice:
             talk.say(f"left to you: {advice.ref}: {advice.reason}")
+
+
+def _declared(outcome: Outcome, index: RepositoryIndex) -> bool:
+    """Whether the repository declares the container, be it where nothing can be edited."""
+    ref = outcome.ref
+    fitting = (one for one in index.naming(ref) if one.fits(ref.kind, ref.workload))
+    return outcome.place is not None or any(fitting)
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def remembered(config: Config) -> Ledger:
 def look_ahead(histories: Histories, config: Config) -> Beforehand:
     """What the cluster and the repository say, as far as the settings name them.
 
-    What reads repositories is loaded where one is named: a tenth of what recommending takes.
+    What reads repositories is loaded where one is named: a twelfth of what a small cluster takes.
     """
     if config.git.repo is None:
         return ask_cluster(histories, config)

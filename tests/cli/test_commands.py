@@ -96,6 +96,24 @@ def test_a_namespace_is_chosen_in_any_source(tmp_path: Path) -> None:
     assert {r["ref"]["namespace"] for r in value["recommendations"]} == {"media"}
 
 
+def test_what_is_declared_twice_is_named_with_both_places(tmp_path: Path) -> None:
+    """It is declared, so nothing is said of another repository; a person decides."""
+    manifest = (
+        "apiVersion: apps/v1\nkind: Deployment\n"
+        "metadata: {name: flaresolverr, namespace: downloads}\n"
+        "spec: {template: {spec: {containers: [{name: app, image: f:1}]}}}\n"
+    )
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "one.yaml").write_text(manifest)
+    done = CliRunner().invoke(
+        main, ["diff", *RECORDING, "-n", "downloads", "--repo", str(tmp_path)]
+    )
+    assert done.exit_code == 0 and not done.stdout
+    assert "2 places fit" in done.stderr
+    assert "a/one.yaml" in done.stderr and "b/one.yaml" in done.stderr
+
+
 def test_a_repository_of_something_else_is_one_sentence(tmp_path: Path) -> None:
     """An empty diff would look like nothing to do."""
     (tmp_path / "x.yaml").write_text("a: 1\n")

@@ -83,7 +83,7 @@ def test_what_reads_no_usage_loads_nothing_that_usage_needs(folder: Path, words:
 
 
 def test_recommending_without_a_repository_loads_nothing_that_reads_one(folder: Path) -> None:
-    """A tenth of the time of a small cluster; with one, the same is loaded."""
+    """A twelfth of the CPU of a small cluster; with one, the same is loaded."""
     source = f"recording:{SAMPLE_DATA / 'recording'}"
     words = ["recommend", "--source", source, "--window", "1d", "-q"]
     assert not {*REPOSITORIES} & loaded(folder, words)

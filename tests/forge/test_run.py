@@ -106,7 +106,9 @@ def test_from_a_finished_run_to_open_pull_requests(
         (checkout / "mine.txt").unlink()
         assert dry.exit_code == 0, dry.output
         assert list(forge.heads()) == ["main"] and forge.pulls == [] and TOKEN not in dry.output
-        assert dry.output.count("would send  POST") == 3
+        sent = [line.split(" ", 5)[3:] for line in dry.output.splitlines() if "would send" in line]
+        bodies = [json.loads(body)["body"] for method, _, body in sent if method == "POST"]
+        assert len(bodies) == 3 and any("→" in body for body in bodies)
         done = pr(*given, "--open")
         assert done.exit_code == 0, done.output
         assert len(forge.pulls) == 2 and len(forge.issues) == 1

@@ -517,6 +517,21 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         import_usage(tmp_path / "t.csv")
 
 
+def test_rows_that_contradict_each_other_are_no_mean() -> None:
+    """The mean of a peak and of nothing is no peak; the same row twice contradicts nothing."""
+    frame = steady(2)
+    once = import_frame(frame, cluster="c").usage
+    shuffled = pd.concat([frame, frame.tail(9)]).sample(frac=1, random_state=1)
+    assert np.array_equal(import_frame(shuffled, cluster="c").usage.cpu_cores, once.cpu_cores)
+    halves = [frame.assign(cpu_cores=np.nan), frame.assign(memory_bytes=np.nan)]
+    told = import_frame(pd.concat(halves), cluster="c").usage
+    assert np.array_equal(told.cpu_cores, once.cpu_cores)
+    for column, value in (("cpu_cores", 5.0), ("memory_bytes", 1.0)):
+        twice = pd.concat([frame, frame.tail(1).assign(**{column: value})])
+        with pytest.raises(RecordingError, match=f"{column} of shop.*web-1 at .* told twice"):
+            import_frame(twice, cluster="c")
+
+
 def test_a_few_stray_rows_cost_no_import(caplog: pytest.LogCaptureFixture) -> None:
     """One sample of 1970, one without a time, one below zero among 300: all else is kept."""
     table = frame(300)

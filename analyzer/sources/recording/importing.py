@@ -19,12 +19,14 @@ import pandas as pd
 import pyarrow as pa
 
 from analyzer.errors import RecordingError
+from analyzer.escape import printable
 from analyzer.kinds import DEPLOYMENT
 from analyzer.parquet import is_refusal, read_parquet
 from analyzer.sources.window import DAY
 from analyzer.spec import read_hpa
 from analyzer.tables import (
     NAMES,
+    VALUES,
     validate_days,
     validate_events,
     validate_pods,
@@ -87,6 +89,7 @@ def import_frame(
     usage = usage[_of_one_time(usage["timestamp"])]
     if usage.empty:
         raise RecordingError("the table holds no rows")
+    _refuse_contradictions(usage)
     length = step or _usual_gap(usage)
     seconds = length.total_seconds()
     times = (
@@ -104,6 +107,27 @@ def import_frame(
     specs = _specs(frame)
     built = Usage.from_frame(usage, meta)
     return Recording(meta, built) if specs is None else Recording(meta, built, specs)
+
+
+def _refuse_contradictions(usage: pd.DataFrame) -> None:
+    """Raise `RecordingError` where two rows tell other amounts of one pod at one time.
+
+    They may be pods that lack a name, parts to be summed, or a mistake: any one number would be a
+    guess, and the mean hides a peak.
+    """
+    keys = [*NAMES, "pod", "timestamp"]
+    twins = usage[usage.duplicated(keys, keep=False)]
+    for column in VALUES[:2]:
+        told = twins[twins[column].notna()].drop_duplicates([*keys, column])
+        second = told[told.duplicated(keys)]
+        if len(second):
+            row = second.iloc[0]
+            where = "/".join(printable(str(row[name])) for name in (*NAMES, "pod"))
+            raise RecordingError(
+                f"{column} of {where} at {row['timestamp']:%Y-%m-%d %H:%M:%S} UTC is told twice, "
+                "with two values; name the pod of each row, sum up what belongs together, or drop "
+                "one"
+            )
 
 
 def anonymise(recording: Recording, key: bytes) -> Recording:
