@@ -392,6 +392,13 @@ def test_a_later_file_or_one_of_something_else_is_refused_by_name(tmp_path: Path
         read_ledger(tmp_path)
 
 
+def test_what_cannot_be_read_now_says_what_to_do(tmp_path: Path) -> None:
+    """It is not proven to be damaged, so it is neither left out nor set aside."""
+    (tmp_path / "ledger-v1-20260101T000000Z-0123456789ab.parquet").mkdir()
+    with pytest.raises(LedgerError, match="; let it be read, or move it away"):
+        read_ledger(tmp_path)
+
+
 @pytest.mark.parametrize("way", ["cut", "emptied", "one bit"])
 def test_a_damaged_file_is_left_out_and_told_until_it_is_gone(tmp_path: Path, way: str) -> None:
     """Only where its digest proves it; set aside once, restored by a good copy, never deleted."""

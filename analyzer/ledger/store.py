@@ -111,7 +111,9 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise LedgerError(f"{path}: cannot be read ({error.strerror})") from error
+        raise LedgerError(
+            f"{path}: cannot be read ({error.strerror}); let it be read, or move it away"
+        ) from error
 
 
 def _digest(content: bytes) -> str:

@@ -294,7 +294,7 @@ def _weigh(score: Score, actor: Actor, week: int) -> None:
         if _over(requests, (max(cpu, actor.busiest), memory)) > TOO_LARGE:
             score.unexplained += 1
             score.unexplained_by[name] = score.unexplained_by.get(name, 0) + 1
-        score.too_large_by[name] = max(score.too_large_by.get(name, 0.0), over)
+        score.too_large_by[name] = max(score.too_large_by.get(name, 0.0), float(over))
 
 
 def _over(requests: tuple[float | None, float | None], need: tuple[float, float]) -> float:
