@@ -95,8 +95,10 @@ def _probe(container: Mapping[str, Any]) -> Probe | None:
             )
             if not (_is_count(period) and _is_count(failures)):
                 return None
-            seconds = (delay if _is_count(delay) else 0) + period * failures
-            return Probe(name, timedelta(seconds=seconds))
+            # The first look is due with the delay, and the last failure acts at once: one period
+            # less than periods times failures, which is what is commonly counted.
+            seconds = (delay if _is_count(delay) else 0) + period * (failures - 1)
+            return Probe(name, timedelta(seconds=max(1, seconds)))
     return None
 
 

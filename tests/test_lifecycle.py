@@ -20,14 +20,18 @@ def container(**settings: Any) -> Container:
     [
         ({}, None),
         ({"readinessProbe": {"periodSeconds": 5}}, None),
-        ({"livenessProbe": {"httpGet": {}}}, Probe("livenessProbe", timedelta(seconds=30))),
+        ({"livenessProbe": {"httpGet": {}}}, Probe("livenessProbe", timedelta(seconds=20))),
         (
             {"livenessProbe": {"initialDelaySeconds": 60, "periodSeconds": 5}},
-            Probe("livenessProbe", timedelta(seconds=75)),
+            Probe("livenessProbe", timedelta(seconds=70)),
         ),
         (
             {"startupProbe": {"failureThreshold": 30}, "livenessProbe": {"periodSeconds": 1}},
-            Probe("startupProbe", timedelta(seconds=300)),
+            Probe("startupProbe", timedelta(seconds=290)),
+        ),
+        (
+            {"startupProbe": {"failureThreshold": 1}},
+            Probe("startupProbe", timedelta(seconds=1)),
         ),
         ({"startupProbe": {"periodSeconds": "10"}}, None),
         ({"startupProbe": {"failureThreshold": 0}}, None),
@@ -38,7 +42,7 @@ def container(**settings: Any) -> Container:
 def test_a_start_may_take_what_its_probe_waits(
     probes: dict[str, Any], expected: Probe | None
 ) -> None:
-    """Delay, and period x failures: by default every 10 s, three times."""
+    """The delay, and the periods between its looks: by default three looks, 10 s apart."""
     assert container(**probes).probe == expected
 
 
