@@ -140,7 +140,7 @@ SCENES: dict[str, Callable[[], tuple[Histories, Recommendation]]] = {
         resources("1", "320Mi", "1", "384Mi"),
         resources("400m", "512Mi", "1", "640Mi"),
         events=[
-            *(event("oom_kill", day / 3, 384.0 * MIB) for day in range(30)),
+            *(event("oom_kill", day / 3, 384.0 * MIB) for day in range(1, 31)),
             *(event("restart", day / 3 + 0.001) for day in range(30)),
             event("restart", 12.5),
             event("image_change", 6),
