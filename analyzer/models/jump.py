@@ -29,7 +29,6 @@ import numpy as np
 
 from analyzer.history import Histories
 from analyzer.models.demand import Array
-from analyzer.models.regression import logistic_regression
 
 LEAST_BYTES = 2.0**16
 """Peaks below this (64 KiB) count as this: a ratio to nothing says nothing."""
@@ -142,11 +141,13 @@ def learn_jumps(histories: Histories, horizon: timedelta) -> Jumps:
     peak. A logistic regression learns from them and from as many made-up
     trials as `PRIOR_WEEKS` say, which turn out exactly as the prior states.
     """
+    from sklearn.linear_model import LogisticRegression  # loaded where it is used: it is heavy
+
     stated, jumped, weights = _trials(histories, horizon)
     if not len(stated):
         return Jumps()
     prior, made_up = probability(stated), PRIOR_WEEKS / len(stated)
-    regression = logistic_regression()(C=1.0, max_iter=200).fit(
+    regression = LogisticRegression(C=1.0, max_iter=200).fit(
         np.concatenate([stated] * 3)[:, None],
         np.concatenate([jumped, np.ones(len(prior)), np.zeros(len(prior))]),
         np.concatenate([weights, made_up * prior, made_up * (1 - prior)]),
