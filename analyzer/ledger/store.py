@@ -64,6 +64,8 @@ def set_aside(ledger: Ledger) -> None:
             continue
         try:
             lost.path.rename(lost.path.with_name(f"{ASIDE}{lost.path.name}"))
+        except FileNotFoundError:
+            continue  # another run has just set it aside
         except OSError as error:
             raise LedgerError(
                 f"{lost.path}: is damaged and cannot be set aside ({error.strerror}); "

@@ -107,25 +107,21 @@ class Nodes:
         return tuple(np.split(order, ends[:-1]))
 
     @cached_property
-    def _candidates(self) -> tuple[tuple[Ints, str], ...]:
+    def _candidates(self) -> tuple[Ints, ...]:
         choice = Candidates(self.described or (Node(),) * len(self.names), self.groups)
         arrays: dict[Sequence[int], Ints] = {}
         every = []
         for workload, pods in enumerate(self.members):
-            found, source = choice.of(self.asked.get(workload), set(self.where[pods].tolist()))
+            found, _ = choice.of(self.asked.get(workload), set(self.where[pods].tolist()))
             numbers = tuple(found)
             if numbers not in arrays:
                 arrays[numbers] = np.array(numbers, dtype=np.int64)
-            every.append((arrays[numbers], source))
+            every.append(arrays[numbers])
         return tuple(every)
 
     def usable(self, workload: int) -> Ints:
         """The nodes that a pod of the workload may be put on."""
-        return self._candidates[workload][0]
-
-    def usable_by(self, workload: int) -> str:
-        """Who says so: the cluster, the repository, or nothing but where its pods run."""
-        return self._candidates[workload][1]
+        return self._candidates[workload]
 
     def told_groups(self, workload: int) -> str:
         """The groups of the nodes that a workload may use, for people."""
