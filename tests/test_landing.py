@@ -278,7 +278,7 @@ def test_what_the_repository_says_of_nodes_and_ranges_is_known(
     asked = found.histories.scheduling.get(ref().workload_ref)
     assert (asked is not None) is known
     if asked is not None:
-        patience = timedelta(seconds=300) if "failureThreshold: 60" not in patches else None
+        patience = timedelta(seconds=290) if "failureThreshold: 60" not in patches else None
         probe = asked.lifecycle.containers["app"].probe if asked.lifecycle.containers else None
         assert (probe.patience if probe else None) == patience
         assert asked.keys == {"disk"} and asked.labels == (("app", "web"),)
