@@ -15,7 +15,7 @@ from analyzer.workload import ContainerRef
 from benchmarks.loop.advisers import Remembering, foresight, keep
 from benchmarks.loop.simulate import Actor, Adviser, Plan, Proposal, Score, Seen, simulate
 from benchmarks.loop.unseen import random_world
-from benchmarks.loop.worlds import NODE_MIB, STATIONARY, WORLDS, Workload, every, level
+from benchmarks.loop.worlds import NODE_MIB, STATIONARY, WORLDS, Answer, Workload, every, level
 
 HOURLY = timedelta(hours=1)
 
@@ -59,7 +59,7 @@ def test_a_pod_is_killed_below_its_need_and_not_above_it() -> None:
 
 
 @pytest.mark.parametrize(("answer", "held"), [("cache", 950), ("heap", 700), ("leak", 1000)])
-def test_memory_follows_its_limit_where_it_fills_what_it_gets(answer: str, held: float) -> None:
+def test_memory_follows_its_limit_where_it_fills_what_it_gets(answer: Answer, held: float) -> None:
     """Under 1000 MiB a cache holds 95 % and a heap nearly 70 %; nobody is killed.
 
     A leak of 50 a day holds 300 + 14 x 50 after two weeks, under a limit of 1010.
@@ -72,7 +72,7 @@ def test_memory_follows_its_limit_where_it_fills_what_it_gets(answer: str, held:
             (0.1, 256),
             (None, 1010 if answer == "leak" else 1000),
             pods=1,
-            answer=answer,  # type: ignore[arg-type]  # keywords of several types
+            answer=answer,
             noise=(0.0, 0.0),
             leak_per_day=50 if answer == "leak" else 0,
         )

@@ -21,7 +21,7 @@ KERNEL = {"explore"}
 
 
 def cells_of(path: Path) -> list[Any]:
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # untyped library
+    notebook = nbformat.read(path, as_version=4)
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
@@ -53,7 +53,7 @@ def test_no_notebook_holds_outputs(path: Path) -> None:
 def test_a_kernel_runs_a_notebook_and_shows_charts() -> None:
     """As a reader runs it: no cell fails, and the run shows itself with a chart."""
     path = next(path for path in NOTEBOOKS if path.stem in KERNEL)
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # untyped library
+    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
     )

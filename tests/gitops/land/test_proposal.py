@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import ChangePlan, DesiredChange
@@ -20,8 +21,8 @@ from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Git, Plant
 
 
-def plan(root: object, *changes: DesiredChange) -> ChangePlan:
-    return plan_changes(root, list(changes))  # type: ignore[arg-type]  # a path in every test
+def plan(root: Path, *changes: DesiredChange) -> ChangePlan:
+    return plan_changes(root, list(changes))
 
 
 def ref(container: str) -> ContainerRef:
