@@ -9,6 +9,7 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,10 @@ def test_ranges_hold_every_container_once_and_in_order(costs: list[int], number:
 @given(st.integers(0, 6), st.integers(0, 6))
 def test_parts_joined_are_the_whole(size: int, at: int) -> None:
     """Of arrays and lists, and of records of such, wherever they are cut."""
-    whole = {"a": np.arange(2 * size).reshape(size, 2), "b": ([*"abcdef"][:size], np.ones(size))}
+    whole: dict[str, Any] = {
+        "a": np.arange(2 * size).reshape(size, 2),
+        "b": ([*"abcdef"][:size], np.ones(size)),
+    }
     joined = join([part(whole, slice(0, at)), part(whole, slice(at, size))])
     assert joined["a"].tolist() == whole["a"].tolist()
     assert joined["b"][0] == whole["b"][0]
