@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from analyzer.gitops.index.place import Confidence, Leaf
 from analyzer.gitops.reach.objects import Object
-from analyzer.gitops.reach.route import Arrival, Patch
+from analyzer.gitops.reach.patch import Patch
+from analyzer.gitops.reach.route import Arrival
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import BY_FIELD, ROWS, Field, fields_of
 from analyzer.gitops.text.tree import Node, Path

@@ -20,9 +20,11 @@ from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.custom import Fed
 from analyzer.gitops.reach.objects import POD_PATHS
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.release import Owner
-from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
+from analyzer.gitops.reach.route import Arrival, Route
 from analyzer.gitops.reach.runtimes import Floor
+from analyzer.gitops.reach.selection import name_pattern
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain, walk
 from analyzer.kinds import DEPLOYMENT

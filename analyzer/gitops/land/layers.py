@@ -17,8 +17,9 @@ from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.writes import NewPatch
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.objects import POD_PATHS, Object, all_objects
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.repository import join
-from analyzer.gitops.reach.route import Patch, Route, has_variable
+from analyzer.gitops.reach.route import Route, has_variable
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.resources import BY_FIELD, Field
 from analyzer.gitops.text.tree import walk
