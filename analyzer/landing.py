@@ -258,6 +258,7 @@ def plan_on_index(
         [_desired(r, labels) for r in report.changed],
         tools=tools_of(config),
         live=report.refs,
+        post_renderers=config.git.post_renderers,
     )
 
 

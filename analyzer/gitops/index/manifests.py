@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.config_maps import ConfigMaps
-from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
+from analyzer.gitops.index.layers import Decision, decide, decide_built, decide_field
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.runtime_setting import runtime_settings
 from analyzer.gitops.index.scaler import is_scaler, read_scaler
@@ -299,8 +299,8 @@ class Manifests:
         self, patch: Patch, pattern: re.Pattern[str], owner: Owner, route: Route
     ) -> None:
         path = (*POD_PATHS[DEPLOYMENT.name], "containers", 0)
-        found = stated_by(patch, path, "manager")
-        if found is None:
+        found = decide_built([patch], path, "manager")
+        if found is None or not found.file or found.confidence != "certain":
             return
         # Flux may apply its own controllers by another Kustomization than the one that patches.
         route = replace(route, kustomization=None)
