@@ -211,7 +211,7 @@ def test_other_pods_are_meant_in_the_namespaces_of_a_term(
     for kind in ("podAntiAffinity", "podAffinity"):
         read = asked(affinity=required(kind, "", [term]))
         assert not read.unread
-        (found,) = (*read.away, *read.near)
+        found: Away = next(iter((*read.away, *read.near)))
         assert (found.key, found.selector) == (HOSTNAME, DB["labelSelector"])
         meant = [found.means("web", namespace) for namespace in ("web", "data", "x")]
         assert meant == [own, named, other]

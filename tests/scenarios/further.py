@@ -33,7 +33,7 @@ def variables(**values: str) -> dict[str, Any]:
 
 def guaranteed(cores: str, **more: Any) -> Box:
     """A container whose requests equal its limits."""
-    equal = {"cpu_request": cores, "cpu_limit": cores}
+    equal: dict[str, Any] = {"cpu_request": cores, "cpu_limit": cores}
     return Box(memory=900, memory_request="1Gi", memory_limit="1Gi", **equal, **more)
 
 
@@ -88,7 +88,11 @@ def share(resource: str, value: float, container: str = "") -> dict[str, Any]:
 
 
 BY_CONTAINER = scaled(share("cpu", 60, "app"), share("memory", 70, "proxy"))
-KILLED = {"memory": peaks(200, 480), "memory_request": "256Mi", "memory_limit": "512Mi"}
+KILLED: Mapping[str, Any] = {
+    "memory": peaks(200, 480),
+    "memory_request": "256Mi",
+    "memory_limit": "512Mi",
+}
 
 FURTHER: Mapping[str, Sequence[Scenario]] = {
     "What programs take from their amounts": (
