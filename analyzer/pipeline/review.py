@@ -33,7 +33,7 @@ from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.workers import with_workers
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
-from analyzer.recommend.precedence import importances
+from analyzer.recommend.precedence import endless, importances
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -110,7 +110,12 @@ def reviewed(
         packing=packing,
         notices=tuple(idle_prices(method.prices, groups)),
         quotas=tuple(
-            quota_uses(decided.recommendations, histories.meta.quotas, importances(histories))
+            quota_uses(
+                decided.recommendations,
+                histories.meta.quotas,
+                importances(histories),
+                endless(histories),
+            )
         ),
         version=__version__,
     )
