@@ -58,6 +58,6 @@ def summarise(usage: Usage) -> Daily:
 def _peaks(values: npt.NDArray[np.float32], day: npt.NDArray[np.int64], out: Array) -> None:
     seen = ~np.isnan(values)
     filled = np.full(len(out), -np.inf)
-    np.maximum.at(filled, day[seen], values[seen])
+    np.maximum.at(filled, day[seen], values[seen].astype(np.float64))  # of one type, it is fast
     found = np.isfinite(filled)
     out[found] = filled[found]

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.forked import shared_out
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
 from analyzer.placement.nodes import MOST_PODS
@@ -95,7 +96,8 @@ class Slots:
     @cached_property
     def used(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Cores and bytes of all series, zero where nothing was seen: copies, as they are summed
-        up once for each way of placing them."""
+        up once for each way of placing them.
+        """
         usage = self.histories.usage
         copies = usage.room.copy(usage.cpu_cores), usage.room.copy(usage.memory_bytes)
         for values in copies:
@@ -132,7 +134,14 @@ def place(
     if not slots.owner:
         return None
     node, assumed = common_node(histories)
-    found = tuple(pressure(name, slots, requests, node) for name, requests in ways.items())
+    names = list(ways)
+
+    def answer(rows: slice) -> list[Pressure]:
+        return [pressure(name, slots, ways[name], node) for name in names[rows]]
+
+    _ = slots.used  # before it is shared out, or each process would copy it
+    alike = np.ones(len(names), dtype=np.int64)
+    found = tuple(shared_out(answer, alike, histories.processes))
     return Placement(
         cpu=Cpu.from_cores(node[0]),
         memory=Memory.from_bytes(node[1]),
@@ -284,10 +293,10 @@ def _pod_requests(slots: Slots, requests: tuple[Array, Array]) -> tuple[Array, A
     """What each slot asks for, (slots, 2), and what the DaemonSets ask for on every node, (2,)."""
     histories = slots.histories
     of: dict[WorkloadRef, Array] = {}
+    amounts = np.nan_to_num(np.stack(requests, axis=1))
     for index, ref in enumerate(histories.containers):
         if histories.spec(index).container_type != "init":
-            asked = np.nan_to_num([requests[0][index], requests[1][index]])
-            of[ref.workload_ref] = of.get(ref.workload_ref, np.zeros(2)) + asked
+            of[ref.workload_ref] = of.get(ref.workload_ref, np.zeros(2)) + amounts[index]
     everywhere = sum((of[owner] for owner in slots.daemon), np.zeros(2))
     return np.array([of[owner] for owner in slots.owner]), np.asarray(everywhere)
 
