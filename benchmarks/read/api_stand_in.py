@@ -65,7 +65,7 @@ def kubernetes_api(cluster: Cluster, folder: Path) -> Iterator[Path]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802  # the name that the library calls
+        def do_GET(self) -> None:
             answer = lists.get(urlsplit(self.path).path)
             body = answer or b'{"kind": "Status", "code": 404, "reason": "NotFound"}'
             self.send_response(200 if answer else 404)

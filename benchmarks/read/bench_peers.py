@@ -136,16 +136,23 @@ def main() -> None:
     parser.add_argument("--containers", type=int, default=600)
     parser.add_argument("--pods", type=float, default=7.9, help="Pods a container over two weeks.")
     parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--end", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     # KRR cannot be told another time than now.
-    end = (int(time.time()) + _AHEAD) // 60 * 60
+    end = given.end or (int(time.time()) + _AHEAD) // 60 * 60
     cluster = Cluster(given.containers, DAYS, end=end, pods_per_container=given.pods)
+    if given.fill:
+        print(f"{backfill(cluster, given.fill):,} samples backfilled")
+        return
     commands = {name: lambda url, w=COMMANDS[name]: ours(w, url) for name in given.only}
     if given.krr:
         commands = {"KRR": lambda url: krr(given.krr.resolve(), url), **commands}
     costs = {}
     with tempfile.TemporaryDirectory() as room, kubernetes_api(cluster, Path(room)) as kubeconfig:
-        print(f"{backfill(cluster, Path(room) / 'data'):,} samples backfilled")
+        # Elsewhere: a process starts with the peak of the one that it was forked from.
+        fill = [sys.executable, *sys.argv, "--fill", f"{room}/data", "--end", str(end)]
+        subprocess.run(fill, check=True)
         for number, (name, command) in enumerate(commands.items()):
             inside = Path(room) / str(number)
             inside.mkdir()
@@ -153,7 +160,9 @@ def main() -> None:
                 costs[name] = measure(inside, command(server.url), kubeconfig, server)
             print(f"{name}: {costs[name]}", file=sys.stderr)
     count = sum(1 for _ in pods(cluster))
-    print(f"{given.containers} containers, {count} pods, {DAYS} days; load {os.getloadavg()[0]:.1f}")
+    print(
+        f"{given.containers} containers, {count} pods, {DAYS} days; load {os.getloadavg()[0]:.1f}"
+    )
     print(table(costs))
 
 

@@ -186,9 +186,7 @@ def encode(starts: np.ndarray, steps: np.ndarray, values: list[np.ndarray]) -> l
     return _framed(*bits.bytes())
 
 
-def _put_value(
-    bits: _Bits, xor: np.ndarray, leading: np.ndarray, trailing: np.ndarray
-) -> None:
+def _put_value(bits: _Bits, xor: np.ndarray, leading: np.ndarray, trailing: np.ndarray) -> None:
     """Gorilla's code of a value (Pelkonen et al. 2015, 4.1.2), as Prometheus writes it."""
     same = xor == 0
     zeros = np.minimum(_leading_zeros(xor), 31)
