@@ -49,7 +49,7 @@ from analyzer.kinds import kind_of
 from analyzer.ledger.outcome import Outcome as ChangeOutcome
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
-from analyzer.quantity import Resources
+from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.recommend.case import RuntimeSetting
@@ -160,8 +160,16 @@ def bounds_of(
             yield Bound("memory_request", request, floor.reason, setting=setting)
         if limit is not None:
             yield Bound(
-                "memory_limit", limit, floor.reason, heap_percent=floor.percent, setting=setting
+                "memory_limit",
+                limit,
+                floor.reason,
+                heap_percent=floor.percent,
+                setting=setting,
+                follows=floor.size is None,
             )
+        if floor.lowers:
+            nothing = Memory(0) if floor.of == "memory_limit" else Cpu(0)
+            yield Bound(floor.of, nothing, floor.reason, follows=True)
 
 
 def index_of(root: Path, config: Config) -> RepositoryIndex:
@@ -259,6 +267,7 @@ def plan_on_index(
         [_desired(r, labels) for r in report.changed],
         tools=tools_of(config),
         live=report.refs,
+        post_renderers=config.git.post_renderers,
     )
 
 

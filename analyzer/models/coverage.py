@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.kinds import runs_now_and_then
 from analyzer.models.demand import RESOURCES, Array, Resource
@@ -17,13 +18,18 @@ _FULL_DAYS = 14.0
 
 def reasons(histories: Histories) -> dict[Resource, dict[int, str]]:
     """Why a resource of a container cannot be judged, by index; nothing where it can."""
-    found: dict[Resource, dict[int, str]] = {resource: {} for resource in RESOURCES}
-    for index in range(len(histories)):
-        for resource in RESOURCES:
-            why = _reason(histories, index, resource)
-            if why:
-                found[resource][index] = why
-    return found
+    return {
+        resource: {index: why for index, why in enumerate(whys) if why}
+        for resource, whys in _reasons_of_each(histories).items()
+    }
+
+
+@by_container
+def _reasons_of_each(histories: Histories) -> dict[Resource, list[str]]:
+    return {
+        resource: [_reason(histories, index, resource) for index in range(len(histories))]
+        for resource in RESOURCES
+    }
 
 
 def _reason(histories: Histories, index: int, resource: Resource) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, Array, Resource
 from analyzer.usage import Usage
@@ -60,7 +61,7 @@ class Pattern:
     level after a shift to the one before (1 without one).
     """
 
-    findings: tuple[str, ...]
+    findings: list[str]
     slope: Array
     p_value: Array
     since: Ints
@@ -72,16 +73,7 @@ def recognise(
     histories: Histories, resources: Sequence[Resource] = RESOURCES
 ) -> dict[Resource, Pattern]:
     """The pattern of every container, per resource that is asked for."""
-    daily = histories.daily
-    values: dict[Resource, Array] = {"cpu": daily.cpu_mean, "memory": daily.memory_peak}
-    floor = {"cpu": 1e-4, "memory": 2.0**16}
-    images, none = _image_days(histories), np.zeros(len(histories), dtype=bool)
-    found: dict[Resource, Pattern] = {}
-    for resource in resources:
-        logs = np.log(np.maximum(values[resource], floor[resource]))
-        leaks = find_leaks(histories) if resource == "memory" else none
-        found[resource] = _recognise_one(histories, resource, logs, leaks, images)
-    return found
+    return {resource: _recognise_one(histories, resource=resource) for resource in resources}
 
 
 def _image_days(histories: Histories) -> Ints:
@@ -117,9 +109,13 @@ def _epochs(logs: Array, images: Ints) -> Ints:
     return epochs
 
 
-def _recognise_one(
-    histories: Histories, resource: Resource, logs: Array, leaks: Bools, images: Ints
-) -> Pattern:
+@by_container
+def _recognise_one(histories: Histories, *, resource: Resource) -> Pattern:
+    daily = histories.daily
+    values, floor = (daily.cpu_mean, 1e-4) if resource == "cpu" else (daily.memory_peak, 2.0**16)
+    logs, images = np.log(np.maximum(values, floor)), _image_days(histories)
+    none = np.zeros(len(histories), dtype=bool)
+    leaks = find_leaks(histories) if resource == "memory" else none
     slope, p_value = trend(logs)
     since, shift = last_shift(logs)
     epochs = _epochs(logs, images)
@@ -138,7 +134,7 @@ def _recognise_one(
     words[_young(logs)] = "young"
     moving = grows & ~leaks
     return Pattern(
-        findings=tuple(str(word) for word in words),
+        findings=[str(word) for word in words],
         slope=np.where(moving, slope, 0.0),
         p_value=p_value,
         since=np.where(proven, np.maximum(epochs, since), np.where(leaks, 0, since)),

@@ -40,7 +40,7 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
     unoffered: dict[Identity, Owner] = field(default_factory=dict)
-    """Containers that a chart makes and offers no value for, each with its release."""
+    """Containers that a chart makes and that nothing can be stated for, each with its release."""
     vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
     scheduling: dict[tuple[str, str, str], Scheduling] = field(default_factory=dict)
