@@ -282,9 +282,11 @@ class _Chain:
     def entry(self, path: Path) -> _Entry | None:
         """The entry at `path` as the last step of plain mappings and lists; None without it."""
         if path not in self._known:
-            above = self.entry(path[:-1]) if len(path) > 1 else None
-            node = self._root if len(path) == 1 else above and above.value
-            self._known[path] = _step(node, path[-1]) if node is not None else None
+            if len(path) == 1:
+                self._known[path] = _step(self._root, path[0])
+            else:
+                above = self.entry(path[:-1])
+                self._known[path] = None if above is None else _step(above.value, path[-1])
         return self._known[path]
 
     def scalar(self, path: Path) -> Cut:
