@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analyzer.history import Histories, found_once
+from analyzer.by_container import by_container
+from analyzer.history import Histories
 
 Array = npt.NDArray[np.float64]
 
@@ -99,7 +100,6 @@ class Kills:
 NO_KILLS = Kills()
 
 
-@found_once
 def find_kills(histories: Histories) -> Mapping[int, Kills]:
     """What the OOM kills of each container say, by index; nothing where there was none.
 
@@ -110,8 +110,16 @@ def find_kills(histories: Histories) -> Mapping[int, Kills]:
     needs more to start is killed again and again. Where the node was short of memory
     as well, page cache does not count as usage: the kernel takes it back before a limit kills.
     """
+    return {index: kills for index, kills in enumerate(_kills_of_each(histories)) if kills}
+
+
+@by_container
+def _kills_of_each(histories: Histories) -> list[Kills | None]:
     killed = histories.events.loc[histories.events["kind"] == "oom_kill", "index"].unique()
-    return {index: _judge(histories, index) for index in map(int, killed)}
+    found: list[Kills | None] = [None] * len(histories)
+    for index in map(int, killed):
+        found[index] = _judge(histories, index)
+    return found
 
 
 def throttled_shares(histories: Histories) -> Array:

@@ -7,16 +7,17 @@ container that comes in leaves as recommended or as `Skipped`, never silently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, wraps
-from typing import Any, Literal, TypeVar
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyzer.by_container import Workers, by_container, name_of, part
 from analyzer.daily import Daily, summarise
 from analyzer.existence import settle
 from analyzer.quantity import Memory
@@ -29,7 +30,6 @@ from analyzer.usage import Meta, Recording, Usage
 from analyzer.workload import ContainerRef, WorkloadRef
 
 Array = npt.NDArray[np.float64]
-T = TypeVar("T")
 
 
 SkipCode = Literal[
@@ -47,6 +47,9 @@ class Skipped:
     ref: ContainerRef
     reason: str
     code: SkipCode = "untold"
+
+
+_SAMPLES_AS_DEAR_AS_A_CONTAINER = 2000
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,10 @@ class Histories:
     """How containers are set up that exist and were never observed, such as short starts."""
     scheduling: Mapping[WorkloadRef, Scheduling] = field(default_factory=dict)
     """All that the pods of a workload ask of nodes, where its description is known."""
-    known_daily: Daily | None = field(default=None, compare=False, repr=False)
-    """Daily summaries where a longer window has them already; else `daily` computes them."""
+    workers: Workers | None = field(default=None, compare=False)
+    """Who works on the samples container by container; None for the process that asks."""
+    found: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
+    """What is known `by_container` already, by the name of what found it."""
 
     def __repr__(self) -> str:
         return f"<Histories of {self.meta.cluster}: {self.usage!r}, {len(self.skipped)} skipped>"
@@ -190,15 +195,16 @@ class Histories:
             }
         )
 
-    @cached_property
-    def found(self) -> dict[str, Any]:
-        """What was `found_once` in these histories, by the name of what found it."""
-        return {}
+    @property
+    def costs(self) -> npt.NDArray[np.int64]:
+        """What work on each container costs, about: its samples, and what any container takes."""
+        ends = self.usage.offset[self.usage.bounds]
+        return np.diff(ends) + _SAMPLES_AS_DEAR_AS_A_CONTAINER
 
-    @cached_property
+    @property
     def daily(self) -> Daily:
         """Daily summaries of every container, computed once."""
-        return summarise(self.usage) if self.known_daily is None else self.known_daily
+        return _daily(self)
 
     def between(self, begin: int, stop: int) -> Histories:
         """What was known at the end of step `stop`, from step `begin` on.
@@ -213,7 +219,8 @@ class Histories:
         since = pd.Timestamp(usage.start)
         moments = self.events["timestamp"]
         events = self.events[(moments > since) & (moments <= pd.Timestamp(end))]
-        return Histories(
+        view = replace(
+            self,
             meta=replace(self.meta, start=usage.start, end=end),
             usage=usage,
             specs=tuple(
@@ -221,19 +228,38 @@ class Histories:
                 for periods in self.specs
             ),
             events=events.reset_index(drop=True),
-            skipped=self.skipped,
-            verdicts=self.verdicts,
-            runs=self.runs,
+            gone={},
+            renamed={},
             pods=_pods_until(self.pods, end),
             days=self.days[self.days["day"] + pd.Timedelta(days=1) <= end].reset_index(drop=True),
-            silent=self.silent,
-            scheduling=self.scheduling,
-            known_daily=self._daily_between(max(0, begin), min(stop, self.usage.steps)),
+            workers=self.workers and self.workers.between(begin, stop),
         )
+        daily = self._daily_between(max(0, begin), min(stop, self.usage.steps))
+        if daily is not None:
+            view.found[_DAILY] = daily
+        return view
+
+    def part(self, rows: slice) -> Histories:
+        """Only the containers in `rows`, which lie side by side; nothing of theirs is copied.
+
+        What is kept by name (pods, verdicts and the like) is still that of all of them.
+        """
+        low, high, _ = rows.indices(len(self))
+        first, last = np.searchsorted(self.events["index"], [low, high])
+        events = self.events.iloc[first:last].reset_index(drop=True)
+        only = replace(
+            self,
+            usage=self.usage.part(rows),
+            specs=self.specs[rows],
+            events=events.assign(index=events["index"] - low),
+            workers=None,
+        )
+        only.found.update({name: part(value, rows) for name, value in self.found.items()})
+        return only
 
     def without_samples(self) -> Histories:
         """The same containers with their settings and events, and nothing of what they used."""
-        return replace(self, usage=self.usage.without_samples(), known_daily=None)
+        return replace(self, usage=self.usage.without_samples(), workers=None)
 
     def _daily_between(self, begin: int, stop: int) -> Daily | None:
         """The columns of `daily` that make up the steps, where both ends are ends of days."""
@@ -253,18 +279,12 @@ class Histories:
         )
 
 
-def found_once(find: Callable[[Histories], T]) -> Callable[[Histories], T]:
-    """`find`, whose answer is kept with the histories it was asked of: many steps ask the same."""
-    name = f"{find.__module__}.{find.__qualname__}"
+@by_container
+def _daily(histories: Histories) -> Daily:
+    return summarise(histories.usage)
 
-    @wraps(find)
-    def asked(histories: Histories) -> T:
-        if name not in histories.found:
-            histories.found[name] = find(histories)
-        answer: T = histories.found[name]
-        return answer
 
-    return asked
+_DAILY = name_of(_daily)
 
 
 def build_histories(recording: Recording) -> Histories:

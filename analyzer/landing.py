@@ -37,7 +37,7 @@ from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
-from analyzer.gitops.land.proposal import Grouping, Proposal, Review, mails, proposals
+from analyzer.gitops.land.proposal import Grouping, Proposal, Review, apart, mails, proposals
 from analyzer.gitops.land.stand_in import snapshot
 from analyzer.gitops.land.worktree import clone, parting_of
 from analyzer.gitops.reach.repository import expect_folder
@@ -49,7 +49,7 @@ from analyzer.kinds import kind_of
 from analyzer.ledger.outcome import Outcome as ChangeOutcome
 from analyzer.models.demand import Resource
 from analyzer.plots.text import level_text
-from analyzer.quantity import Resources
+from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.reason import reasons
 from analyzer.recommend import Bound, Recommendation
 from analyzer.recommend.case import RuntimeSetting
@@ -160,8 +160,16 @@ def bounds_of(
             yield Bound("memory_request", request, floor.reason, setting=setting)
         if limit is not None:
             yield Bound(
-                "memory_limit", limit, floor.reason, heap_percent=floor.percent, setting=setting
+                "memory_limit",
+                limit,
+                floor.reason,
+                heap_percent=floor.percent,
+                setting=setting,
+                follows=floor.size is None,
             )
+        if floor.lowers:
+            nothing = Memory(0) if floor.of == "memory_limit" else Cpu(0)
+            yield Bound(floor.of, nothing, floor.reason, follows=True)
 
 
 def index_of(root: Path, config: Config) -> RepositoryIndex:
@@ -184,8 +192,10 @@ def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> R
     found = propose(report, plan, how or Grouped())
     commits = mails(found, plan)
     changes = tuple(
-        _change(proposal, name, commit)
-        for proposal, (name, commit) in zip(found, commits.items(), strict=True)
+        _change(proposal, name, commit, alone)
+        for proposal, (name, commit), alone in zip(
+            found, commits.items(), apart(found), strict=True
+        )
     )
     landings = tuple(_landing(outcome) for outcome in plan.outcomes)
     report = replace(report, landings=landings, changes=changes, together="")
@@ -193,11 +203,10 @@ def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> R
     return report if report.diff == whole else replace(report, together=whole)
 
 
-def _change(proposal: Proposal, name: str, commit: str) -> Change:
-    """A proposal as the report holds it: its edit once, in its commit."""
+def _change(proposal: Proposal, name: str, commit: str, alone: bool) -> Change:
+    """A proposal as the report holds it: its edit once, in its commit, which may stand alone."""
     change = Change(name, proposal.branch, proposal.title, proposal.body, commit)
-    alone = proposal.diff()
-    return change if change.diff == alone else replace(change, alone=alone)
+    return change if alone else replace(change, alone=proposal.diff())
 
 
 def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:
@@ -258,6 +267,7 @@ def plan_on_index(
         [_desired(r, labels) for r in report.changed],
         tools=tools_of(config),
         live=report.refs,
+        post_renderers=config.git.post_renderers,
     )
 
 

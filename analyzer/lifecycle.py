@@ -45,6 +45,8 @@ class Lifecycle:
     containers: Mapping[str, Container] = field(default_factory=dict)
     deadline: timedelta | None = None
     """A run that takes longer is ended, all its pods at once."""
+    pods_end: bool = False
+    """Whether each pod has a deadline of its own, which some quotas look at."""
 
 
 def lifecycle_of(described: object, pod: object) -> Lifecycle:
@@ -60,6 +62,7 @@ def lifecycle_of(described: object, pod: object) -> Lifecycle:
     return Lifecycle(
         containers=dict(_containers(spec)),
         deadline=timedelta(seconds=min(seconds)) if seconds else None,
+        pods_end=_is_count(spec.get(_DEADLINE)),
     )
 
 

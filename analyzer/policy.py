@@ -86,6 +86,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A smaller change of memory is not worth a restart, likewise."""
     keep_qos: bool = False
     """Keep requests equal to limits where they are equal now (Guaranteed pods)."""
+    whole_cores: bool = False
+    """With `keep_qos`, keep whole cores whole: where a node's CPU manager is static, a container of
+    a Guaranteed pod has them to itself, and shares what is left with all others otherwise."""
     hpa: Literal["hands-off", "together", "ignore"] = "hands-off"
     """What happens to a request that a HorizontalPodAutoscaler scales on a share of: it is left,
     the target in Git changes with it in one commit so that the scale point stays, or it is changed

@@ -56,10 +56,28 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """Other pods of its namespace, by their labels, that share no value of a label of nodes."""
+    """Other pods, by their labels, that share no value of a label of nodes.
+
+    They are of its own namespace, or of one that the patterns of `namespaces` name.
+    """
 
     key: str
     selector: Mapping[str, Any]
+    namespaces: tuple[str, ...] = ()
+
+    def means(self, own: str, namespace: str) -> bool:
+        """Whether pods of `namespace` are meant by a pod of the namespace `own`."""
+        if not self.namespaces:
+            return namespace == own
+        return ANY_NAMESPACE in self.namespaces or namespace in self.namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class Near(Away):
+    """Pods, its own among them, one of which at least shares a value of a label of nodes."""
+
+
+ANY_NAMESPACE = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +94,7 @@ class Scheduling:
     tolerations: tuple[Toleration, ...] | None = None
     spreads: tuple[Spread, ...] = ()
     away: tuple[Away, ...] = ()
+    near: tuple[Near, ...] = ()
     unread: tuple[str, ...] = ()
     whole: bool = False
     source: str = ""
@@ -89,7 +108,7 @@ class Scheduling:
     def keys(self) -> frozenset[str]:
         """The labels of nodes that decide."""
         every = (*self.selector, *(one for term in self.terms for one in term))
-        return frozenset(one.key for one in every)
+        return frozenset((*(one.key for one in every), *(one.key for one in self.near)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +222,7 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
     terms = tuple(_terms(_mapping(affinity.get("nodeAffinity")), unread))
     apart = list(_apart(affinity, labels, unread))
     spreads = (*(s for s in apart if isinstance(s, Spread)), *_spreads(pod, labels, unread))
-    if _required(affinity.get("podAffinity")):
-        unread.append("podAffinity")
+    near = tuple(_near(affinity, unread))
     if pod.get("nodeName"):
         unread.append("nodeName")
     if pod.get("schedulerName") not in (None, "", "default-scheduler"):
@@ -218,6 +236,7 @@ def scheduling_of(pod: Mapping[str, Any], labels: Mapping[str, str], source: str
         tolerations=tuple(map(toleration_of, _mappings(pod.get("tolerations")))),
         spreads=spreads,
         away=tuple(one for one in apart if isinstance(one, Away)),
+        near=near,
         unread=tuple(dict.fromkeys(unread)),
         whole=True,
         source=source,
@@ -277,17 +296,60 @@ def _apart(
 ) -> Iterator[Spread | Away]:
     """Where pods keep away from others, of their own or of their namespace.
 
-    Keeping away from pods of other namespaces is not understood.
+    Namespaces that are selected by labels of theirs are not understood.
     """
     for term in _mappings(_required(affinity.get("podAntiAffinity"))):
-        key, selector = metric_name(str(term.get("topologyKey"))), term.get("labelSelector")
-        elsewhere = term.get("namespaces") or term.get("namespaceSelector") is not None
-        if _selects(selector, labels):
-            yield Spread(key)
-        elif _mapping(selector) and not elsewhere:
-            yield Away(key, _mapping(selector))
-        else:
+        read = _read_term(term)
+        if read is None:
             unread.append("podAntiAffinity to others")
+            continue
+        key, selector, namespaces = read
+        if not namespaces and selects(selector, labels):
+            yield Spread(key)
+        yield Away(key, selector, namespaces)
+
+
+def _near(affinity: Mapping[str, Any], unread: list[str]) -> Iterator[Near]:
+    """Beside which pods its own have to stand."""
+    for term in _mappings(_required(affinity.get("podAffinity"))):
+        read = _read_term(term)
+        if read is None:
+            unread.append("podAffinity")
+        else:
+            yield Near(*read)
+
+
+def _read_term(term: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], tuple[str, ...]] | None:
+    """The label of nodes, the pods and the namespaces of a term; None where one is not read."""
+    selector, namespaces = _mapping(term.get("labelSelector")), _namespaces(term)
+    if not selector or namespaces is None or any(term.get(key) for key in _BY_REVISION):
+        return None
+    return metric_name(str(term.get("topologyKey"))), selector, namespaces
+
+
+_BY_REVISION = ("matchLabelKeys", "mismatchLabelKeys")
+
+
+def _namespaces(term: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The namespaces that a term names, none for its own; None where it goes by their labels.
+
+    The label that has the name of each is the one that is known of all.
+    """
+    rows = term.get("namespaces")
+    named = tuple(map(str, rows)) if isinstance(rows, list | tuple) else ()
+    chosen = term.get("namespaceSelector")
+    if chosen is None:
+        return named
+    wanted, more = _mapping(chosen).get("matchLabels"), _mapping(chosen).get("matchExpressions")
+    if not wanted and not more:
+        return (ANY_NAMESPACE,)
+    labels = _mapping(wanted)
+    if more or set(labels) != {_NAME_OF_NAMESPACE}:
+        return None
+    return (*named, str(labels[_NAME_OF_NAMESPACE]))
+
+
+_NAME_OF_NAMESPACE = "kubernetes.io/metadata.name"
 
 
 def _spreads(

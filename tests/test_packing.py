@@ -13,7 +13,7 @@ from analyzer.placement import Nodes, Refusal, Wanted, nodes_of, pack_groups, po
 from analyzer.placement import without_place as tried
 from analyzer.placement.nodes import group_of
 from analyzer.quantity import Cpu, Memory, Resources
-from analyzer.scheduling import HOSTNAME, Away, Node, Requirement, Scheduling, Spread, node_of
+from analyzer.scheduling import HOSTNAME, Away, Near, Node, Requirement, Scheduling, Spread, node_of
 from analyzer.tables import validate_pods
 from analyzer.workload import ContainerRef, WorkloadRef
 from tests.samples import START, histories, meta
@@ -249,6 +249,68 @@ def test_pods_keep_away_from_those_that_either_side_names(asking: int) -> None:
     wanted = Wanted(cores(0.5, 0.5, 1.5), cores(1.5, 0.5, 1.5))
     assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=1)}
     assert tried(replace(nodes, asked={}), wanted, [0]) == {}
+
+
+@pytest.mark.parametrize(
+    ("zones", "named", "refused"),
+    [("ab", "db", True), ("aa", "db", False), ("ab", "unknown", True), ("ab", "web", False)],
+    ids=["in its zone", "zone with room", "pods that nobody knows", "its own alone"],
+)
+def test_pods_stand_beside_those_that_they_ask_for(zones: str, named: str, refused: bool) -> None:
+    """A pod on n0 beside db wants 1.5 of what db leaves of 2; n1 has 16, in zone b or a.
+
+    Where no pod is known that is meant, it stays where it stands; the first of its own goes
+    anywhere.
+    """
+    near = Near("zone", {"matchLabels": {"app": named}})
+    described = [
+        Scheduling(tolerations=(), whole=True, near=(near,), labels=(("app", "web"),)),
+        Scheduling(tolerations=(), whole=True, labels=(("app", "db"),)),
+    ]
+    nodes = replace(
+        cluster([2.0, 16.0], [("a", 0), ("b", 0)]),
+        described=tuple(Node({"zone": zone}, told=True) for zone in zones),
+        asked=dict(enumerate(described)),
+    )
+    wanted = Wanted(cores(0.5, 1.4), cores(1.5, 1.4))
+    assert tried(nodes, wanted, [0]) == ({0: Refusal("all", homeless=1)} if refused else {})
+
+
+def test_pods_that_stand_beside_others_move_along_with_them() -> None:
+    """A node goes: the larger pod needs the smaller one, which finds its place first."""
+    near = Near(HOSTNAME, {"matchLabels": {"app": "db"}})
+    nodes = replace(
+        cluster([4.0, 4.0], [("a", 0), ("b", 0), ("c", 1)]),
+        described=(Node(told=True),) * 2,
+        asked={
+            0: Scheduling(tolerations=(), whole=True, near=(near,)),
+            1: Scheduling(tolerations=(), whole=True, labels=(("app", "db"),)),
+        },
+    )
+    amounts = cores(1, 0.5, 0.1)
+    (group,) = pack_groups(nodes, Wanted(amounts, amounts)).groups
+    assert group.needed_now == 1
+
+
+def test_namespaces_of_a_term_keep_pods_of_others_away() -> None:
+    """The second node has room, and a pod of another namespace that is to be kept away from."""
+    away = Away(HOSTNAME, {"matchLabels": {"app": "db"}}, ("data",))
+    labels = (("app", "db"),)
+    plain = cluster([2.0, 4.0], [("a", 0), ("b", 1), ("c", 0)])
+    far = replace(plain.workloads[1], namespace="data")
+    nodes = replace(
+        plain,
+        workloads=(plain.workloads[0], far, plain.workloads[2]),
+        described=(Node(told=True),) * 2,
+        asked={
+            0: Scheduling(tolerations=(), whole=True, away=(away,)),
+            1: Scheduling(tolerations=(), whole=True, labels=labels),
+        },
+    )
+    wanted = Wanted(cores(0.5, 0.5, 1.5), cores(1.5, 0.5, 1.5))
+    assert tried(nodes, wanted, [0]) == {0: Refusal("all", homeless=1)}
+    near_by = replace(nodes, workloads=plain.workloads)
+    assert tried(near_by, wanted, [0]) == {}
 
 
 def test_what_goes_of_one_group_leaves_room_for_the_loss_in_another() -> None:

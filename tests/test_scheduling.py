@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analyzer.scheduling import (
+    HOSTNAME,
     Away,
     Candidates,
     Node,
@@ -21,6 +22,8 @@ from analyzer.scheduling import (
 
 GPU = {"name": "g", "labels": {"pool": "gpu", "zone": "a"}, "taints": ["gpu=yes:NoSchedule"]}
 PLAIN = {"name": "p", "labels": {"pool": "plain", "zone": "b"}, "taints": []}
+DB = {"labelSelector": {"matchLabels": {"app": "db"}}}
+NAMED = {"matchLabels": {"kubernetes.io/metadata.name": "data"}}
 BEARS = [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}]
 
 
@@ -133,11 +136,19 @@ def test_pods_of_a_known_description_may_go_wherever_it_lets_them() -> None:
     [
         {"nodeSelector": {"kubernetes.io/os": "linux"}},
         {"affinity": required("podAffinity", "", [{"topologyKey": "zone"}])},
+        {"affinity": required("podAffinity", "", [{"topologyKey": "rack", **DB}])},
         {"schedulerName": "volcano"},
         {"affinity": terms({"key": "pool", "operator": "Near", "values": []})},
         {"nodeSelector": {"pool": "gpu"}},
     ],
-    ids=["label not exported", "near others", "another scheduler", "garbled", "stands elsewhere"],
+    ids=[
+        "label not exported",
+        "near all",
+        "near by a label",
+        "another scheduler",
+        "garbled",
+        "stands elsewhere",
+    ],
 )
 def test_what_cannot_be_judged_keeps_pods_where_they_run(pod: dict[str, Any]) -> None:
     """A label that is not exported, pods of others, a description that the cluster contradicts."""
@@ -173,13 +184,39 @@ def test_pods_that_keep_apart_are_known_by_their_own_labels() -> None:
     of = asked(affinity=required("podAntiAffinity", "", [other]))
     assert of.away == (Away("kubernetes_io_hostname", {"matchLabels": {"app": "db"}}),)
     assert not of.unread
-    far = {**other, "namespaceSelector": {}}
+    far = {**other, "namespaceSelector": {"matchLabels": {"team": "a"}}}
     assert asked(affinity=required("podAntiAffinity", "", [far])).unread
     skew = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
     selector = {"labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}
     assert asked(topologySpreadConstraints=[{**skew, **selector}]).spreads == (Spread("zone", 1),)
     soft = {**skew, **selector, "whenUnsatisfiable": "ScheduleAnyway"}
     assert asked(topologySpreadConstraints=[soft]).spreads == ()
+
+
+@pytest.mark.parametrize(
+    ("of", "own", "named", "other"),
+    [
+        ({}, True, False, False),
+        ({"namespaces": ["data"]}, False, True, False),
+        ({"namespaceSelector": {}}, True, True, True),
+        ({"namespaceSelector": NAMED, "namespaces": ["web"]}, True, True, False),
+    ],
+    ids=["own", "named", "all", "by the label of its name"],
+)
+def test_other_pods_are_meant_in_the_namespaces_of_a_term(
+    of: dict[str, Any], own: bool, named: bool, other: bool
+) -> None:
+    """Kubernetes' rule: without a word its own, an empty selector all, else the named ones."""
+    term = {"topologyKey": "kubernetes.io/hostname", **DB, **of}
+    for kind in ("podAntiAffinity", "podAffinity"):
+        read = asked(affinity=required(kind, "", [term]))
+        assert not read.unread
+        found: Away = next(iter((*read.away, *read.near)))
+        assert (found.key, found.selector) == (HOSTNAME, DB["labelSelector"])
+        meant = [found.means("web", namespace) for namespace in ("web", "data", "x")]
+        assert meant == [own, named, other]
+    by_revision = {**term, "matchLabelKeys": ["pod-template-hash"]}
+    assert asked(affinity=required("podAffinity", "", [by_revision])).unread
 
 
 @pytest.mark.parametrize("rows", [[], [{}], [{"matchExpressions": []}]])

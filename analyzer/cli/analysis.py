@@ -298,6 +298,7 @@ def backtest(
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
     from analyzer.pipeline.review import look_ahead
+    from analyzer.pipeline.workers import with_workers
 
     settings = settings_of(parameters)
     config = settings.config
@@ -307,7 +308,7 @@ def backtest(
     method, before = method_of(config), _train(train)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         recording = read(config, now(), talk.progress)
-        known = look_ahead(build_histories(recording), config)
+        known = look_ahead(with_workers(build_histories(recording), config), config)
         before = before or usual_train(known.histories, method.horizon)
         walk = Walk(before, method.horizon, daily="vpa" in names)
         result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)

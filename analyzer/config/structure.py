@@ -31,6 +31,9 @@ class GitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The branch, tag or commit to clone; by default what the address offers first."""
     charts: str | None = None
     """A folder with charts, for proving HelmRelease edits by rendering."""
+    post_renderers: bool = True
+    """Patch what a chart makes where it offers no value for the amounts, by a post-renderer of the
+    HelmRelease; only where rendering proves it."""
     ssh_key: str | None = None
     """A private key for git over SSH, such as a deploy key."""
     known_hosts: str | None = None

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from analyzer.by_container import by_container
 from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.evidence.hours import BusyHour, busiest_hour
 from analyzer.evidence.pods import Spread, spread_of
+from analyzer.evidence.starts import Starts, first_step
 from analyzer.history import Histories
 from analyzer.kinds import runs_now_and_then
-from analyzer.models.demand import Resource
+from analyzer.models.demand import RESOURCES, Resource
 from analyzer.quantity import Memory
 from analyzer.tables import EVENT_KINDS
 from analyzer.usage import Usage
 
 Array = npt.NDArray[np.float64]
-
-START = timedelta(minutes=15)
-"""So long after it began, what a container uses counts as its start."""
-_TARDY = 1 / 24
-"""Days after the first sample of the window from which on a pod is taken to have started in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +103,35 @@ def observe(
     `recent` says per resource and container how many days back still count (NaN: all); what was
     before is summed up beside it.
     """
+    wanted = np.zeros(len(histories), dtype=bool)
+    wanted[list(indices)] = True
+    back = {r: (recent or {}).get(r, np.full(len(histories), np.nan)) for r in RESOURCES}
+    known = [histories.last_starts.get(ref) for ref in histories.containers]
+    found = _observe_each(histories, wanted, back, known, since=first_step(histories))
+    return {index: seen for index, seen in enumerate(found) if seen is not None}
+
+
+@by_container
+def _observe_each(
+    histories: Histories,
+    wanted: npt.NDArray[np.bool_],
+    recent: dict[Resource, Array],
+    last_starts: list[float | None],
+    *,
+    since: int,
+) -> list[Evidence | None]:
+    """The evidence of those that are `wanted`; usage of the cluster begins at step `since`."""
     counts, kills = _count_events(histories), find_kills(histories)
-    found = {}
-    for index in indices:
-        seen = _observe_one(histories, index, counts)
-        seen = replace(seen, oom_elsewhere=kills.get(index, NO_KILLS).elsewhere)
-        for resource, days in (recent or {}).items():
+    starts = Starts(histories, since)
+    found: list[Evidence | None] = [None] * len(histories)
+    for index in np.flatnonzero(wanted).tolist():
+        seen = _observe_one(histories, index, counts, starts)
+        last = None if seen.starts else last_starts[index]
+        elsewhere = kills.get(index, NO_KILLS).elsewhere
+        seen = replace(
+            seen, oom_elsewhere=elsewhere, start_peak=last, starts=seen.starts or last is not None
+        )
+        for resource, days in recent.items():
             if not np.isnan(days[index]):
                 seen = _split(histories, index, seen, resource, float(days[index]))
         found[index] = seen
@@ -155,7 +174,7 @@ def _count_events(histories: Histories) -> _Counts:
     return _Counts(counts, limit)
 
 
-def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
+def _observe_one(histories: Histories, index: int, counts: _Counts, starts: Starts) -> Evidence:
     usage, where = histories.usage, histories.usage.span(index)
     cpu, memory = usage.cpu_cores[where], usage.memory_bytes[where]
     seen = ~(np.isnan(cpu) & np.isnan(memory))
@@ -163,8 +182,6 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
     span = int(steps[-1]) - int(steps[0]) + 1
     limit = counts.oom_limit[index]
     restarts = counts.events["restart"][index] + counts.events["oom_kill"][index]
-    started = bool(restarts > 0) or _started(histories, index)
-    start_peak = None if started else histories.last_starts.get(histories.containers[index])
     hours = seen.sum() * (usage.step / timedelta(hours=1))
     return Evidence(
         cpu=_quantiles(cpu),
@@ -180,9 +197,8 @@ def _observe_one(histories: Histories, index: int, counts: _Counts) -> Evidence:
         restarts=int(counts.events["restart"][index]),
         image_changes=int(counts.events["image_change"][index]),
         throttled=float(counts.events["throttled"][index]) / max(1, int(seen.sum())),
-        starts=started or start_peak is not None,
-        start_peak=start_peak,
-        start_cpu=_start_cpu(histories, index),
+        starts=bool(restarts > 0) or starts.any(index),
+        start_cpu=max((float(np.nanmax(part)) for part in starts.of(index)), default=None),
         cpu_pressure=min(1.0, float(counts.events["cpu_pressure"][index] / hours)),
         memory_pressure=min(1.0, float(counts.events["memory_pressure"][index] / hours)),
         resident_peak=firm_peak(usage, where),
@@ -214,64 +230,6 @@ def firm_peak(usage: Usage, where: slice) -> float | None:
     parts = (usage.memory_rss_bytes, usage.memory_cache_bytes)
     told = any(part is not None and not np.isnan(part[where]).all() for part in parts)
     return float(np.nanmax(usage.firm_bytes[where])) if told else None
-
-
-def _started(histories: Histories, index: int) -> bool:
-    """Whether a pod began within the window, and not with it; init containers begin every pod."""
-    usage, series = histories.usage, slice(*histories.usage.bounds[index : index + 2])
-    seen_from = int(usage.first.min()) if len(usage.first) else 0
-    late = usage.first[series] > seen_from + _TARDY * usage.steps_per_day
-    return bool(late.any()) or histories.spec(index).container_type == "init"
-
-
-def _start_cpu(histories: Histories, index: int) -> float | None:
-    """The most CPU in the first minutes of any start."""
-    peaks = [float(np.nanmax(part)) for part in _starts(histories, index)]
-    return max(peaks, default=None)
-
-
-def start_work(histories: Histories, index: int) -> float | None:
-    """The core-seconds that the heaviest start took beyond usual use; None where none was seen.
-
-    Counted up to the first step that is as calm as half of all: what follows is no start.
-    """
-    usage = histories.usage
-    usual = np.nanmedian(usage.cpu_cores[usage.span(index)])
-    found = []
-    for part in _starts(histories, index):
-        calm = np.flatnonzero(np.nan_to_num(part) <= usual)
-        burst = part[: calm[0]] if len(calm) else part
-        found.append(float(np.nansum(burst - usual)) * usage.step.total_seconds())
-    return max(found, default=None)
-
-
-def _starts(histories: Histories, index: int) -> Iterator[npt.NDArray[np.float32]]:
-    """CPU in the first minutes of each pod that began in the window, or began anew."""
-    usage = histories.usage
-    seen_from = int(usage.first.min()) if len(usage.first) else 0
-    length = max(1, round(START / usage.step))
-    restarts = _restarts(histories, index)
-    for series in range(*usage.bounds[index : index + 2]):
-        first, cpu = int(usage.first[series]), usage.cpu_cores[usage.offset[series] :]
-        cpu = cpu[: usage.offset[series + 1] - usage.offset[series]]
-        again = (*restarts.get(usage.pods[series], ()), *restarts.get("", ()))
-        begins = [step - first for step in again if step >= first]
-        begins += [0] if first > seen_from + _TARDY * usage.steps_per_day else []
-        for begin in begins:
-            part = cpu[max(0, begin) : max(0, begin + length)]
-            if len(part) and not np.isnan(part).all():
-                yield part
-
-
-def _restarts(histories: Histories, index: int) -> dict[str, list[int]]:
-    """The steps in which containers began anew, by pod; by ``""`` where the pod is not told."""
-    usage, events = histories.usage, histories.events_of(index)
-    again = events[events["kind"].isin(("restart", "oom_kill"))]
-    steps = (again["timestamp"] - pd.Timestamp(usage.start)) // usage.step
-    found: dict[str, list[int]] = {}
-    for pod, step in zip(again["pod"].fillna(""), steps, strict=True):
-        found.setdefault(str(pod), []).append(int(step))
-    return found
 
 
 def _quantiles(values: npt.NDArray[np.float32]) -> Quantiles:

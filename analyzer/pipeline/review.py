@@ -17,7 +17,7 @@ from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.ledger import (
     Ledger,
     Outcome,
-    episodes,
+    count_open,
     judged_rows,
     no_ledger,
     read_ledger,
@@ -30,9 +30,10 @@ from analyzer.pipeline.judgement import judge, packing_of
 from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.phase import Phases
+from analyzer.pipeline.workers import with_workers
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
-from analyzer.recommend.precedence import importances
+from analyzer.recommend.precedence import endless, importances
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -109,7 +110,12 @@ def reviewed(
         packing=packing,
         notices=tuple(idle_prices(method.prices, groups)),
         quotas=tuple(
-            quota_uses(decided.recommendations, histories.meta.quotas, importances(histories))
+            quota_uses(
+                decided.recommendations,
+                histories.meta.quotas,
+                importances(histories),
+                endless(histories),
+            )
         ),
         version=__version__,
     )
@@ -129,8 +135,7 @@ def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple
 def _open(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> int:
     """How many proposals are open at the end of `histories`, of the containers in it."""
     told = ledger.before(histories.meta.end).plus(rows)
-    known = [ref for ref in histories.containers if ref in told.last]
-    return sum(episode.fate == "open" for episode in episodes(told, known))
+    return count_open(told, histories.containers)
 
 
 def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:
@@ -169,7 +174,7 @@ def look_ahead(histories: Histories, config: Config) -> Beforehand:
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:
     """Recommend with all that the cluster and the repository of the settings say beforehand."""
-    known = look_ahead(histories, config)
+    known = look_ahead(with_workers(histories, config), config)
     return review_beforehand(known, config, progress, remembered(config)).report
 
 

@@ -30,6 +30,7 @@ from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
+from analyzer.pipeline.workers import with_workers
 from analyzer.report import Report, dump_report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import utc
@@ -68,7 +69,7 @@ def run(
         ledger = remembered(config)
         with phases("read"):
             recording, notices = read_noting(config, now, progress)
-            histories = build_histories(recording)
+            histories = with_workers(build_histories(recording), config)
             del recording  # what of it was not believed is as large as what was
             give_back()
         index, plan = None, None

@@ -23,6 +23,7 @@ from analyzer.kinds import DAEMON_SET, POD
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.scheduling import (
     HOSTNAME,
+    Away,
     Candidates,
     Node,
     Requirement,
@@ -53,6 +54,31 @@ _GROUPS = (
 _NEARLY = 1e-9
 _STANDING = frozenset({DAEMON_SET.name, POD.name, "Node"})
 """Owners whose pods no scheduler moves to another node: static pods belong to their node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Pods one of which has to share a value of a label of nodes with those of a workload.
+
+    `values` has the number of the value at each node, -1 without. With `own`, the pods of the
+    workload are meant as well, so that the first of all may stand anywhere. `stood` are the values
+    where they stand now.
+    """
+
+    values: Ints
+    pods: Ints
+    own: bool
+    stood: Ints
+
+    def grants(self, allowed: Ints, where: Ints) -> npt.NDArray[np.bool_]:
+        """Which of the `allowed` nodes have such a pod near, by `where` all pods stand."""
+        here = self.values[allowed]
+        at = where[self.pods]
+        found = self.values[at[at >= 0]] if len(self.pods) else self.stood
+        if self.own and not len(found):
+            granted: npt.NDArray[np.bool_] = here >= 0
+            return granted
+        return (here >= 0) & np.isin(here, found)
 
 
 @dataclass(frozen=True)
@@ -152,18 +178,46 @@ class Nodes:
         for workload, asked in self.asked.items():
             for one in asked.away:
                 values = self._values(one.key)
-                for other in self._selected(workload, one.selector) if (values >= 0).any() else ():
+                if not (values >= 0).any():
+                    continue
+                if one.namespaces and self._means(workload, one, workload):
+                    found.setdefault(workload, []).append((values, self.members[workload]))
+                for other in self._selected(workload, one):
                     found.setdefault(workload, []).append((values, self.members[other]))
                     found.setdefault(other, []).append((values, self.members[workload]))
         return {workload: tuple(pairs) for workload, pairs in found.items()}
 
-    def _selected(self, workload: int, selector: Mapping[str, Any]) -> Iterator[int]:
-        """The other workloads of the same namespace whose labels are selected."""
-        namespace = self.workloads[workload].namespace
-        for other, asked in self.asked.items():
-            beside = other != workload and self.workloads[other].namespace == namespace
-            if beside and asked.labels and selects(selector, dict(asked.labels)):
+    @cached_property
+    def near(self) -> Mapping[int, tuple[Company, ...]]:
+        """By workload that has any: the pods that its own have to stand beside.
+
+        Where no pod is known that is meant, they stay where they stand.
+        """
+        found: dict[int, list[Company]] = {}
+        for workload, asked in self.asked.items():
+            for one in asked.near:
+                values = self._values(one.key)
+                if not (values >= 0).any():
+                    continue
+                others = list(self._selected(workload, one))
+                own = self._means(workload, one, workload)
+                pods = [self.members[n] for n in (*others, *([workload] if own else ()))]
+                stood = values[self.where[self.members[workload]]]
+                joined = np.concatenate(pods) if pods else np.zeros(0, dtype=np.int64)
+                found.setdefault(workload, []).append(Company(values, joined, own, stood))
+        return {workload: tuple(companies) for workload, companies in found.items()}
+
+    def _selected(self, workload: int, term: Away) -> Iterator[int]:
+        """The other workloads that a term of a workload means, as far as labels are known."""
+        for other in self.asked:
+            if other != workload and self._means(workload, term, other):
                 yield other
+
+    def _means(self, workload: int, term: Away, other: int) -> bool:
+        """Whether a term of a workload means the pods of another, or of itself."""
+        own, namespace = (self.workloads[number].namespace for number in (workload, other))
+        labels = dict(self.asked[other].labels)
+        return bool(labels) and term.means(own, namespace) and selects(term.selector, labels)
 
     def _values(self, key: str) -> Ints:
         texts = [node.labels.get(key) for node in self.described]

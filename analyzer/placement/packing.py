@@ -104,6 +104,21 @@ class Packing:
     unplaced: tuple[Unplaced, ...] = ()
     spare: int = 0
 
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return sum(group.nodes for group in self.groups)
+
+    @property
+    def needed_now(self) -> int:
+        """How few of them hold what is requested now."""
+        return sum(group.needed_now for group in self.groups)
+
+    @property
+    def needed_after(self) -> int:
+        """How few of them hold what is proposed."""
+        return sum(group.needed_after for group in self.groups)
+
 
 def pack_groups(
     nodes: Nodes,

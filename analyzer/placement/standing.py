@@ -79,6 +79,8 @@ class Standing:
             at = self.where[others]
             taken = np.unique(values[at[at >= 0]])
             fits &= (values[allowed] < 0) | ~np.isin(values[allowed], taken)
+        for company in self.nodes.near.get(workload, ()):
+            fits &= company.grants(allowed, self.where)
         if not fits.any():
             return False
         size = self.nodes.allocatable[allowed, :_SCORED]
@@ -110,7 +112,13 @@ class Standing:
         size = self.nodes.allocatable[:, :_SCORED].max(axis=0)
         share = (self.need[self.nodes.pods[pods], :_SCORED] / size).max(axis=1)
         ordered = pods[np.argsort(-share, kind="stable")]
-        return [pod for pod in ordered.tolist() if not self.put(pod, tightly=tightly)]
+        left = [pod for pod in ordered.tolist() if not self.put(pod, tightly=tightly)]
+        while self.nodes.near and left:  # those that wait for the pods they have to stand beside
+            still = [pod for pod in left if not self.put(pod, tightly=tightly)]
+            if len(still) == len(left):
+                break
+            left = still
+        return left
 
     def movable(self, nodes: Sequence[int]) -> Ints:
         """The pods on these nodes that go elsewhere when the nodes go."""

@@ -20,8 +20,8 @@ from analyzer.plots.chart_data import ChartData
 from analyzer.plots.drawing import workload_png
 from analyzer.plots.png import image_html
 from analyzer.plots.verdict import describe
-from analyzer.plots.worker import leave_with_parent
 from analyzer.plots.workload import summarise
+from analyzer.processes import held, leave_with_parent
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 
@@ -112,7 +112,7 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
 
         def hand_out(count: int) -> None:
             for order in islice(orders, count):
-                with _interrupts_held(), _caller_hidden():
+                with held(signal.SIGINT), _caller_hidden():
                     content = pool.submit(workload_png, order.data, order.description, dark=dark)
                 waiting.append((order, content))
 
@@ -122,20 +122,6 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
             chart = order.finished(content.result())
             hand_out(1)
             yield chart
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block ends; a process that starts in it never hears one.
-
-    A terminal interrupts every process at once, and each worker would print where it was. The one
-    that started them is told, and ends them.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -58,12 +58,10 @@ def describe_packing(packing: Packing) -> str:
 
 
 def _together(packing: Packing) -> str:
-    nodes = sum(group.nodes for group in packing.groups)
-    needed = [
-        sum(getattr(g, f"needed_{when}") for g in packing.groups) for when in ("now", "after")
-    ]
-    said = f"{counted(nodes, 'node')}; {needed[0]} would hold what is requested now"
-    return f"{said}, {needed[1]} what is proposed"
+    said = (
+        f"{counted(packing.count, 'node')}; {packing.needed_now} would hold what is requested now"
+    )
+    return f"{said}, {packing.needed_after} what is proposed"
 
 
 def _fewest(group: GroupUse) -> str:

@@ -7,7 +7,7 @@ quota has no room for are not made. Where a range contradicts itself nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,10 +227,12 @@ def quota_uses(
     recommendations: Iterable[Recommendation],
     quotas: Sequence[Mapping[str, Any]],
     classes: Mapping[WorkloadRef, Importance],
+    endless: Collection[WorkloadRef] = (),
 ) -> list[QuotaUse]:
     """What each quota of CPU or memory holds before and after, in the order of `quotas`.
 
-    Pods that are not known here (of containers that were skipped) are in what is used.
+    Pods that are not known here (of containers that were skipped) are in what is used; those of
+    `endless` workloads are known to have no deadline of their own.
     """
     by_namespace: dict[str, list[Recommendation]] = {}
     for found in recommendations:
@@ -241,7 +243,7 @@ def quota_uses(
         if target is None or hard is None:
             continue
         known = by_namespace.get(str(row["namespace"]), [])
-        members = [r for r in known if counts(row, r, classes)]
+        members = [r for r in known if counts(row, r, classes, endless)]
         scale = 1000 if target.startswith("cpu") else 1
         used = row.get("used")
         if used is None:
@@ -253,17 +255,22 @@ def quota_uses(
 
 
 def counts(
-    quota: Mapping[str, Any], one: Recommendation, classes: Mapping[WorkloadRef, Importance]
+    quota: Mapping[str, Any],
+    one: Recommendation,
+    classes: Mapping[WorkloadRef, Importance],
+    endless: Collection[WorkloadRef] = (),
 ) -> bool:
     """Whether a quota counts the pods of a container, as far as anybody tells; else it does.
 
-    Only pods of Jobs may have a deadline of their own, which the scope Terminating looks at. Where
+    Only pods of Jobs may have a deadline of their own, which the scope Terminating looks at, and
+    which the deadline of their Job is not. Where
     the PriorityClass of any pod is told, one that none is told of has none.
     """
     known = classes.get(one.ref.workload_ref, Importance())
     for scope in quota.get("scopes") or ():
         name, operator, values = scope["name"], scope["operator"], scope["values"]
-        if name == "Terminating" and operator == "Exists" and one.ref.kind in _WITHOUT_DEADLINE:
+        ends = one.ref.kind not in _WITHOUT_DEADLINE and one.ref.workload_ref not in endless
+        if name == "Terminating" and operator == "Exists" and not ends:
             return False
         if name == "PriorityClass" and classes and not _holds(operator, values, known.name):
             return False
@@ -284,6 +291,7 @@ def without_room(
     facts: Mapping[int, Facts],
     quotas: Sequence[Mapping[str, Any]],
     classes: Mapping[WorkloadRef, Importance],
+    endless: Collection[WorkloadRef] = (),
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that their namespace's quota has no room for, as rooms of what holds now.
 
@@ -296,9 +304,12 @@ def without_room(
     rooms: dict[int, tuple[Room, ...]] = {}
     for row in quotas:
         inside = [
-            i for i in members.get(str(row["namespace"]), ()) if counts(row, found[i], classes)
+            i
+            for i in members.get(str(row["namespace"]), ())
+            if counts(row, found[i], classes, endless)
         ]
-        use = next(iter(quota_uses([found[i] for i in inside], [row], classes)), None)
+        uses = quota_uses([found[i] for i in inside], [row], classes, endless)
+        use = uses[0] if uses else None
         if use is None or use.after <= use.hard * (1 + 1e-9):
             continue
         target = _COUNTED[use.resource]

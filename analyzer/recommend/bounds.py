@@ -13,8 +13,9 @@ from analyzer.policy import Policy, round_up
 from analyzer.quantity import Memory, Quantity
 from analyzer.recommend.admission import LIMIT_RANGE, QUOTA, within_range
 from analyzer.recommend.case import Case, Facts
-from analyzer.recommend.step import Outcome, PolicyStep, text
+from analyzer.recommend.step import Outcome, PolicyStep, Source, text
 
+AT_LEAST = "at least"
 MOST_AFTER_SURPRISE = 2.0
 """Where usage jumped to its limit and was killed, the need is unknown: at most so much more."""
 
@@ -54,6 +55,14 @@ def at_least(code: str) -> PolicyStep:
         return case.rounded(needed.least), needed.reason
 
     return PolicyStep(code, apply)
+
+
+def followed(case: Case) -> Source | None:
+    """Where a limit comes from that the program takes for a setting of its own; None without."""
+    reasons = [b.reason for b in case.facts.bounds if b.target == case.target and b.follows]
+    if case.now is None or not reasons:
+        return None
+    return Source(AT_LEAST, lambda of: (of.now, reasons[0]))
 
 
 def killed(case: Case, amount: Quantity) -> Outcome:
@@ -135,7 +144,7 @@ HARD = (
     PolicyStep("floor", floor),
     PolicyStep("killed", killed),
     PolicyStep("ceiling", ceiling),
-    at_least("at least"),
+    at_least(AT_LEAST),
     at_least("scale point"),
     at_least("probe"),
     at_least("deadline"),

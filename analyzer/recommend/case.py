@@ -35,6 +35,8 @@ class Bound:
 
     `reason` is shown as it is, by the step called `code`. `heap_percent` is the share of the limit
     that a heap takes by itself, where one does; `setting` what could be edited with the limit.
+    `follows` says that the program takes the amount for its own setting: where none is declared, it
+    would take what the node has.
     """
 
     target: TargetName
@@ -43,6 +45,7 @@ class Bound:
     code: str = "at least"
     heap_percent: float | None = None
     setting: RuntimeSetting | None = None
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

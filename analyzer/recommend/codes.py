@@ -54,6 +54,7 @@ CODES: Mapping[str, str] = {
     "start": "No start was seen and the change causes one, or a start or a run needs as much CPU.",
     "throttled": "What a throttled container used is not what it needs.",
     "unknown": "The model cannot tell, and says why.",
+    "whole cores": "Cores of its own stay whole, as the policy wants it.",
     "worst pod": "No less than every single pod uses half of its time.",
 }
 """What each code means, in one sentence."""

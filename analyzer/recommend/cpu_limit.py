@@ -6,10 +6,10 @@ from analyzer.kinds import runs_now_and_then
 from analyzer.policy import round_up
 from analyzer.quantity import Cpu, Quantity
 from analyzer.recommend.admission import due_limit
-from analyzer.recommend.bounds import HARD
+from analyzer.recommend.bounds import HARD, followed
 from analyzer.recommend.case import Case
 from analyzer.recommend.past import removal_refused
-from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
+from analyzer.recommend.qos import EQUAL_LIMIT, WHOLE_CORES, equal_is_wanted
 from analyzer.recommend.restraint import RESTRAINTS, ROUND
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
 from analyzer.recommend.vpa import left_to_vpa
@@ -23,8 +23,8 @@ def plan_cpu_limit(case: Case) -> Plan:
     if policy.cpu_limit == "keep" or (case.now is None and not policy.add_missing_limits):
         return Plan(Source("keep", _kept))
     if equal_is_wanted(case):
-        return Plan(EQUAL_LIMIT.source, (UNSLOWED, *EQUAL_LIMIT.steps))
-    due = due_limit(case) if policy.cpu_limit == "none" else None
+        return Plan(EQUAL_LIMIT.source, (UNSLOWED, WHOLE_CORES, *EQUAL_LIMIT.steps))
+    due = (due_limit(case) or followed(case)) if policy.cpu_limit == "none" else None
     if due is not None:
         return Plan(due, HARD)
     if policy.cpu_limit == "none" and removal_refused(case):

@@ -34,7 +34,7 @@ from analyzer.recommend.older import older_peaks
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
 from analyzer.recommend.past import RISKIER, SAFER
 from analyzer.recommend.pods import find_floors, find_rooms
-from analyzer.recommend.precedence import importances
+from analyzer.recommend.precedence import endless, importances
 from analyzer.recommend.qos import changed_classes, steps_to_equal
 from analyzer.recommend.recommendation import Companion, Recommendation
 from analyzer.recommend.request import is_untouchable, plan_request
@@ -161,7 +161,9 @@ def _in_quotas(
     histories: Histories, found: Mapping[int, Recommendation], facts: Mapping[int, Facts]
 ) -> dict[int, Facts]:
     """The facts of containers whose raise their namespace's quota has no room for."""
-    held = without_room(found, facts, histories.meta.quotas, importances(histories))
+    held = without_room(
+        found, facts, histories.meta.quotas, importances(histories), endless(histories)
+    )
     return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from analyzer.evidence import Run, finished_runs, start_work
+import numpy as np
+
+from analyzer.evidence import Run, finished_runs, first_step, start_works
 from analyzer.history import Histories
 from analyzer.kinds import runs_now_and_then
 from analyzer.lifecycle import Probe
@@ -26,21 +28,30 @@ _TARGETS: tuple[TargetName, ...] = ("cpu_request", "cpu_limit")
 
 def in_time(histories: Histories, facts: Mapping[int, Facts]) -> dict[int, tuple[Bound, ...]]:
     """The least CPU with which the starts and runs of containers are over in time."""
-    return {index: tuple(_bounds(histories, index, one)) for index, one in facts.items()}
+    found: dict[int, tuple[Bound, ...]] = dict.fromkeys(facts, ())
+    ends = {i: end for i, one in facts.items() if (end := _end_of(histories, i, one)) is not None}
+    probed = np.zeros(len(histories), dtype=bool)
+    probed[[index for index, end in ends.items() if isinstance(end, Probe)]] = True
+    works = start_works(histories, probed, since=first_step(histories)) if probed.any() else []
+    for index, end in ends.items():
+        if isinstance(end, Probe):
+            bounds = _of_start(works[index], end, facts[index])
+        else:
+            bounds = _of_runs(finished_runs(histories, index), end, facts[index])
+        found[index] = tuple(bounds)
+    return found
 
 
-def _bounds(histories: Histories, index: int, facts: Facts) -> Iterator[Bound]:
+def _end_of(histories: Histories, index: int, facts: Facts) -> Probe | timedelta | None:
+    """What ends a start or a run of a container that is late: its probe, or its deadline."""
     ref = histories.containers[index]
     asked = histories.scheduling.get(ref.workload_ref)
     if asked is None or "cpu" in facts.unknown or facts.spec.container_type == "init":
-        return
-    lifecycle = asked.lifecycle
-    container = lifecycle.containers.get(ref.container)
+        return None
     if runs_now_and_then(ref.kind):
-        if lifecycle.deadline is not None:
-            yield from _of_runs(finished_runs(histories, index), lifecycle.deadline, facts)
-    elif container is not None and container.probe is not None:
-        yield from _of_start(start_work(histories, index), container.probe, facts)
+        return asked.lifecycle.deadline
+    container = asked.lifecycle.containers.get(ref.container)
+    return None if container is None else container.probe
 
 
 def _of_start(work: float | None, probe: Probe, facts: Facts) -> Iterator[Bound]:

@@ -12,7 +12,7 @@ import math
 from analyzer.cutoff import Kills
 from analyzer.quantity import Quantity
 from analyzer.recommend.admission import due_limit
-from analyzer.recommend.bounds import HARD, no_further, room_above_peak, without_cache
+from analyzer.recommend.bounds import HARD, followed, no_further, room_above_peak, without_cache
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, RESTRAINTS, ROUND
@@ -36,17 +36,24 @@ def plan_memory_limit(case: Case) -> Plan:
     if policy.memory_limit == "keep" or "memory" in case.facts.unknown:
         return Plan(Source("keep", _kept))
     if policy.memory_limit == "none":
-        if equal_is_wanted(case):
-            return Plan(EQUAL_LIMIT.source, LEARNED)
-        due = due_limit(case)
-        if due is not None:
-            return Plan(due, HARD)
-        return _REMOVE if policy.direction == "both" else Plan(Source("keep", _one_way), LEARNED)
+        return _without(case)
     if case.now is None and not policy.add_missing_limits:
         return Plan(Source("keep", _not_added))
     if policy.memory_limit == "request" and case.request is not None:
         return Plan(Source("request", _as_request), LEARNED)
     return Plan(Source("demand", _demand), LEARNED)
+
+
+def _without(case: Case) -> Plan:
+    """The way of a limit where the policy wants none: what speaks for one all the same."""
+    if equal_is_wanted(case):
+        return Plan(EQUAL_LIMIT.source, LEARNED)
+    due, taken = due_limit(case), followed(case)
+    if due is not None:
+        return Plan(due, HARD)
+    if taken is not None:
+        return Plan(taken, LEARNED)
+    return _REMOVE if case.policy.direction == "both" else Plan(Source("keep", _one_way), LEARNED)
 
 
 def why_limit_stays(facts: Facts) -> str:

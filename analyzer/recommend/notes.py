@@ -21,6 +21,7 @@ def notes(facts: Facts, proposed: Resources) -> tuple[str, ...]:
         *_busy_hour(facts, proposed),
         *_start(facts, proposed),
         *_heap(facts, proposed),
+        *_taken(facts, proposed),
         *_kills(facts),
         *moved_points(facts, proposed),
         *_importance(facts),
@@ -84,6 +85,16 @@ def _heap(facts: Facts, proposed: Resources) -> Iterator[str]:
         f"its Java heap moves with the limit by itself: MaxRAMPercentage={percents[0]:g} makes it "
         f"{heap.human()} of {limit}"
     )
+
+
+def _taken(facts: Facts, proposed: Resources) -> Iterator[str]:
+    """A setting of the program that is its CPU request goes with it."""
+    now, new = facts.current.cpu_request, proposed.cpu_request
+    if now is None or new is None or now == new:
+        return
+    for bound in facts.bounds:
+        if bound.target == "cpu_request" and bound.follows:
+            yield f"{bound.reason}; it goes with it from {now.human()} to {new.human()}"
 
 
 def _start(facts: Facts, proposed: Resources) -> Iterator[str]:

@@ -22,6 +22,12 @@ def precedence(
     return -policy, -max((one.importance.value or 0 for one in facts), default=0), not cut_off
 
 
+def endless(histories: Histories) -> frozenset[WorkloadRef]:
+    """The workloads whose pods are known to have no deadline of their own."""
+    told = histories.scheduling.items()
+    return frozenset(ref for ref, one in told if one.whole and not one.lifecycle.pods_end)
+
+
 def importances(histories: Histories) -> dict[WorkloadRef, Importance]:
     """The PriorityClass of each workload's pods, by its description, else by its newest pod.
 

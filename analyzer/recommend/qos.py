@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzer.history import Histories
-from analyzer.quantity import TARGETS, Quantity, Resources
+from analyzer.quantity import TARGETS, Cpu, Quantity, Resources
 from analyzer.recommend.bounds import HARD
 from analyzer.recommend.case import Case
 from analyzer.recommend.recommendation import Recommendation
@@ -54,9 +54,21 @@ def changed_classes(histories: Histories, found: Mapping[int, Recommendation]) -
     for index, one in found.items():
         owner = one.ref.workload_ref
         old, new = (qos_class(of.get(owner, ()), wholes[owner]) for of in (before, after))
+        own = old == GUARANTEED and are_whole(one.current.cpu_request)
+        shared = own and not (new == GUARANTEED and are_whole(one.proposed.cpu_request))
         if one.changed and old != new:
-            notes[index] = _moved(old, new)
+            notes[index] = _moved(old, new) + (f"; {_SHARED}" if shared else "")
+        elif one.changed and shared:
+            notes[index] = f"{_SHARED}; whole_cores: true keeps them whole"
     return notes
+
+
+_SHARED = "where a node's CPU manager is static, it loses the whole cores that it has to itself"
+
+
+def are_whole(amount: Quantity | None) -> bool:
+    """Whether an amount of CPU is one or more whole cores, which one container can have alone."""
+    return amount is not None and amount.units >= 1000 and amount.units % 1000 == 0
 
 
 def _moved(old: str, new: str) -> str:
@@ -73,6 +85,18 @@ def equal_is_wanted(case: Case) -> bool:
     else:
         pair = (current.memory_request, current.memory_limit)
     return case.policy.keep_qos and pair[0] is not None and pair[0] == pair[1]
+
+
+def whole_cores(case: Case, amount: Quantity) -> Outcome:
+    """Whole cores where the container may have cores of its own, and has them now."""
+    wanted = case.policy.whole_cores and case.resource == "cpu" and equal_is_wanted(case)
+    if not wanted or not are_whole(case.now) or are_whole(amount):
+        return amount, ""
+    whole = Cpu(-(-amount.units // 1000) * 1000)
+    return whole, "a CPU manager that is static gives whole cores alone to one container"
+
+
+WHOLE_CORES = PolicyStep("whole cores", whole_cores)
 
 
 def steps_to_equal(case: Case) -> tuple[PolicyStep, ...]:

@@ -52,7 +52,7 @@ def follow(
 
 
 _FROM_NOW = (
-    "keep", "unknown", "hands off", "rejected", "remove", "limit range", "quota",
+    "keep", "unknown", "hands off", "rejected", "remove", "limit range", "quota", "at least",
 )  # fmt: skip
 """Sources that begin at what holds now, whatever the model has learned."""
 

@@ -93,6 +93,7 @@ STEPS = {
     "throttled": "above where it was slowed down",
     "unknown": "the model cannot tell",
     "weekly": "how it moves",
+    "whole cores": "whole cores, as the policy wants",
     "worst pod": "not below what a single pod needs",
 }
 """The steps of a trail in plain words; a step that is not here goes by its own name."""

@@ -94,9 +94,9 @@ def _count(group: GroupUse) -> str:
 
 def _text(packing: Packing, priced: bool) -> str:
     text = (
-        "Requests of the pods where they run, as a share of what the nodes have, now and with "
-        "everything proposed in force. Fewest: without the nodes whose pods find room on the "
-        "others that they may use, the emptiest taken away first."
+        f"{_verdict(packing)} Below are the requests of the pods where they run, as a share of "
+        "what the nodes have, now and with everything proposed in force. Fewest: without the nodes "
+        "whose pods find room on the others that they may use, the emptiest taken away first."
     )
     if packing.spare:
         text += f" Room for the loss of {counted(packing.spare, 'node')} is kept (spare_nodes)."
@@ -106,8 +106,16 @@ def _text(packing: Packing, priced: bool) -> str:
         text += " Freed is what is no longer asked for; saved are only whole nodes that can go."
     if packing.unknown:
         text += f" Of {counted(packing.unknown, 'pod')} no requests are known."
-    going = which_could_go(packing)
-    return f"{text} {going}" if going else text
+    return text
+
+
+def _verdict(packing: Packing) -> str:
+    """How few nodes would do, and which could go, in a sentence or two."""
+    now, after = packing.needed_now, packing.needed_after
+    held = f"{now} hold" if now > 1 else "1 holds"
+    told = f"Of {counted(packing.count, 'node')}, {held} all pods by what is requested now, "
+    told += "and as many" if after == now else f"and {after}"
+    return " ".join(filter(None, (f"{told} by what is proposed.", which_could_go(packing))))
 
 
 def which_could_go(packing: Packing) -> str:

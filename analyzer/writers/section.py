@@ -41,16 +41,16 @@ def as_markdown(section: Section | None) -> str:
 
 
 def pressure(report: Report) -> Section | None:
-    """What requests do to nodes: how many it takes, and how often usage passes what one has."""
+    """How close requests sail to the wind, beside those of others: usage against a node's size."""
     placed = report.placement
     if placed is None:
         return None
     shares = list(placed.ways[0].needed)
-    head = ["Requests", "Nodes", "CPU above the node's", "Nodes with memory above"]
+    head = ["Requests", "Packed onto", "CPU above the node's", "Nodes with memory above"]
     rows = [
         [
             way.name,
-            str(way.nodes),
+            counted(way.nodes, "node"),
             f"{way.cpu_time:.2%} of node-time",
             f"{way.memory_weeks:.1%}",
             *(str(way.needed[share] or "–") for share in shares),
@@ -59,13 +59,14 @@ def pressure(report: Report) -> Section | None:
     ]
     node = "assumed, as the cluster tells of none" if placed.assumed else "the most common"
     text = (
-        f"{counted(placed.pods, 'pod')} packed onto nodes of {placed.cpu.human()} CPU and "
-        f"{placed.memory.human()} ({node}) by the scheduler's rules, against the sum of what they "
-        f"used at each moment of the last {placed.days:.3g} days. Nodes needed: all requests "
+        "A comparison of ways to request, on nodes of one size, and no plan for the nodes there "
+        f"are. {counted(placed.pods, 'pod')} packed anew onto nodes of {placed.cpu.human()} CPU "
+        f"and {placed.memory.human()} ({node}) by the scheduler's rules, against the sum of what "
+        f"they used at each moment of the last {placed.days:.3g} days. Nodes needed: all requests "
         "scaled by one factor, until CPU passes the node's no longer than that."
     )
     head += [f"Nodes needed at {float(share):.1%} of node-time" for share in shares]
-    return Section("On nodes", text, head, rows, placed.warnings)
+    return Section("Usage against node size, beside the peers", text, head, rows, placed.warnings)
 
 
 def quotas(report: Report) -> Section | None:

@@ -92,13 +92,16 @@ def test_headroom_without_nodes_compares_with_requests() -> None:
     """Unknown nodes are said, not guessed."""
     shown = words(draw(*cluster(2, nodes=())))
     assert "nodes are unknown · share of what is requested now" in shown
-    assert not any("By sum alone" in text for text in shown)
+    assert not any("whole nodes" in text for text in shown)
 
 
-def test_nodes_that_tell_only_half_are_counted_with_that_half() -> None:
-    """A node without memory facts gives none; two cores and 2Gi fit on one of the others."""
-    shown = words(draw(*cluster(2, nodes=(*NODES, {"name": "odd", "cpu_allocatable_cores": 4.0}))))
-    assert "By sum alone, requests fill 1 of 4 nodes, now and after." in shown
+def test_nodes_that_tell_only_half_count_with_that_half() -> None:
+    """Two cores are half of what three nodes give, and three eighths with a fourth one."""
+    shares = [
+        next(text for text in words(draw(*cluster(2, nodes=nodes))) if text.startswith("CPU ·"))
+        for nodes in (NODES, (*NODES, {"name": "odd", "cpu_allocatable_cores": 4.0}))
+    ]
+    assert shares == ["CPU · 12 cores", "CPU · 16 cores"]
 
 
 def test_an_empty_cluster_is_drawn() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from analyzer.presets import PRESETS
 from tests.scenarios.combined import COMBINED
+from tests.scenarios.further import FURTHER
 from tests.scenarios.parts import affinity, gives, hpa, lived, nodes, pool, pools
 from tests.scenarios.world import Box, Scenario, climbs, grows, moves, peaks, starts
 
@@ -2383,6 +2384,7 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
         ),
     ),
     **COMBINED,
+    **FURTHER,
 }
 
 ALL = [scenario for group in SCENARIOS.values() for scenario in group]

@@ -8,11 +8,13 @@ copies them from elsewhere, is no place that an edit could go to.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from analyzer.gitops.index.place import Confidence, Leaf
 from analyzer.gitops.reach.objects import Object
-from analyzer.gitops.reach.route import Arrival, Patch
+from analyzer.gitops.reach.patch import Patch
+from analyzer.gitops.reach.route import Arrival
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import BY_FIELD, ROWS, Field, fields_of
 from analyzer.gitops.text.tree import Node, Path
@@ -101,6 +103,18 @@ def decide_field(arrival: Arrival, path: Path) -> Decision:
     return found
 
 
+def decide_built(patches: Iterable[Patch], path: Path, name: str) -> Decision | None:
+    """What patches that are for an object decide for a container at `path` that no file declares.
+
+    None where they state nothing of it.
+    """
+    found = Decision("", Address(0, ()))
+    for patch in patches:
+        _apply(found, patch, path, name)
+    said = found.file or found.owners or found.confidence != "certain"
+    return found if said else None
+
+
 def _apply_to_field(found: Decision, patch: Patch, path: Path) -> None:
     if patch.is_json:
         for index, operation in enumerate(patch.node.items):
@@ -151,13 +165,6 @@ def _judge_selector(
         f"the patch in {patch.file} selects by labels or annotations that the object does not "
         "state in its own file, so that only a build tells whether it is for it"
     )
-
-
-def stated_by(patch: Patch, path: Path, name: str) -> Decision | None:
-    """What a patch alone decides for a container that stands nowhere else; None for nothing."""
-    found = Decision("", patch.address)
-    _apply(found, patch, path, name)
-    return found if found.file and found.confidence == "certain" else None
 
 
 def _deletes(patch: Patch, path: Path, name: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from analyzer.gitops.index.block import is_block
 from analyzer.gitops.index.config_maps import ConfigMaps
-from analyzer.gitops.index.layers import Decision, decide, decide_field, stated_by
+from analyzer.gitops.index.layers import Decision, decide, decide_built, decide_field
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.runtime_setting import runtime_settings
 from analyzer.gitops.index.scaler import is_scaler, read_scaler
@@ -20,9 +20,11 @@ from analyzer.gitops.index.survey import Survey
 from analyzer.gitops.reach import custom
 from analyzer.gitops.reach.custom import Fed
 from analyzer.gitops.reach.objects import POD_PATHS
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.release import Owner
-from analyzer.gitops.reach.route import Arrival, Patch, Route, name_pattern
+from analyzer.gitops.reach.route import Arrival, Route
 from analyzer.gitops.reach.runtimes import Floor
+from analyzer.gitops.reach.selection import name_pattern
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain, walk
 from analyzer.kinds import DEPLOYMENT
@@ -297,8 +299,8 @@ class Manifests:
         self, patch: Patch, pattern: re.Pattern[str], owner: Owner, route: Route
     ) -> None:
         path = (*POD_PATHS[DEPLOYMENT.name], "containers", 0)
-        found = stated_by(patch, path, "manager")
-        if found is None:
+        found = decide_built([patch], path, "manager")
+        if found is None or not found.file or found.confidence != "certain":
             return
         # Flux may apply its own controllers by another Kustomization than the one that patches.
         route = replace(route, kustomization=None)

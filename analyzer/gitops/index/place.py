@@ -12,6 +12,7 @@ from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor
 from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.patch_list import NewPatch
 from analyzer.gitops.text.resources import BY_FIELD, Field, amounts
 from analyzer.quantity import Resources
 from analyzer.workload import ContainerRef
@@ -105,7 +106,8 @@ class Expectation:
     last word; what is stated nowhere would go to `place`. `container` is `ANY` where a kind that is
     not known here states amounts, and only what runs tells for whom. `floors` are what its own
     settings, as the repository states them, ask of its memory, and `settings` those of them that
-    stand as plain text in its manifest.
+    stand as plain text in its manifest. `patch` is what would state its amounts where nothing does
+    but the chart that makes it.
     """
 
     namespace: str
@@ -122,6 +124,7 @@ class Expectation:
     floors: tuple[Floor, ...] = ()
     leaves: tuple[Leaf, ...] | None = None
     settings: tuple[RuntimeSetting, ...] = ()
+    patch: NewPatch | None = None
 
     @property
     def declared(self) -> dict[Field, str]:
@@ -141,6 +144,12 @@ class Expectation:
             if leaf.field == field:
                 return leaf.file, leaf.address
         return self.place.file, self.place.address.below(*BY_FIELD[field].path)
+
+    def patch_for(self, field: Field) -> NewPatch | None:
+        """The new patch that an amount would go into; None where it has a place already."""
+        if self.patch is None or self.leaf(field)[1] != self.patch.leaf(field):
+            return None
+        return self.patch
 
     def fits(self, kind: str, workload: str) -> bool:
         """Whether a workload of that kind and name is the expected one."""

@@ -61,7 +61,7 @@ class RepositoryIndex:
     scalers: tuple[Scaler, ...] = ()
     """Autoscalers on utilisation, those of other clusters among them."""
     unoffered: Mapping[Identity, Owner] = field(default_factory=dict)
-    """Containers that a chart makes and offers no value for, each with its release."""
+    """Containers that a chart makes and that nothing can be stated for, each with its release."""
 
     @cached_property
     def scalers_of(self) -> Mapping[tuple[str, str, str], Sequence[Scaler]]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.release import Owner
-from analyzer.gitops.reach.route import Arrival, Patch, Route
+from analyzer.gitops.reach.route import Arrival, Route
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.tree import Node, Path
 from analyzer.kinds import DEPLOYMENT

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from analyzer.gitops.reach.objects import POD_PATHS
-from analyzer.gitops.reach.route import Arrival, Patch
+from analyzer.gitops.reach.patch import Patch
+from analyzer.gitops.reach.route import Arrival
 from analyzer.gitops.text.tree import Path, YamlError, plain, walk
 from analyzer.lifecycle import FIELDS, Lifecycle
 from analyzer.objects import REPOSITORY, RULES

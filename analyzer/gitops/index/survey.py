@@ -40,7 +40,7 @@ class Survey:
     findings: list[Finding] = field(default_factory=list)
     scalers: list[Scaler] = field(default_factory=list)
     unoffered: dict[Identity, Owner] = field(default_factory=dict)
-    """Containers that a chart makes and offers no value for, each with its release."""
+    """Containers that a chart makes and that nothing can be stated for, each with its release."""
     vpas: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """Modes of VerticalPodAutoscalers by namespace, kind and name of what they scale."""
     scheduling: dict[tuple[str, str, str], Scheduling] = field(default_factory=dict)
@@ -91,13 +91,8 @@ class Survey:
 
     def claims(self, file: str, address: Address) -> bool:
         """Whether a place is at that address, or around it, already."""
-        return any(
-            file == other
-            and address.document == place.document
-            and address.path[: len(place.path)] == place.path
-            and place.inner is None
-            for other, place in self.places
-        )
+        above = (address.path[:length] for length in range(len(address.path) + 1))
+        return any((file, Address(address.document, path)) in self.places for path in above)
 
     def leave_unproven(self, place: Place, reason: str) -> None:
         """Mark a place as one of which it is not known for whom it decides."""

@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 from analyzer.gitops.index.block import RESOURCES, TYPO, is_block
 from analyzer.gitops.index.manifests import Manifests
 from analyzer.gitops.index.place import Confidence, Expectation, Finding, Leaf, Place
+from analyzer.gitops.index.post_rendered import PostRendered
 from analyzer.gitops.index.scaled_values import raw_scalers, rendered_scalers
 from analyzer.gitops.index.scaler import Scaler
 from analyzer.gitops.index.survey import Survey
@@ -19,10 +20,10 @@ from analyzer.gitops.reach.release import Release, touches_resources
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.reach.runtimes import Floor, memory_floors
 from analyzer.gitops.render.app_template import APP_TEMPLATE, Rendered, app_template, naming_rule
-from analyzer.gitops.render.charts import charts_in
+from analyzer.gitops.render.charts import Chart, charts_in
 from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import RenderError, Tools
-from analyzer.gitops.render.rendering import Sink
+from analyzer.gitops.render.rendering import Rendering, Sink
 from analyzer.gitops.render.well_known import ChartRule, charts, is_another
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.resources import BY_FIELD, ROWS
@@ -154,72 +155,80 @@ class Values:
         self, release: Release, values: Mapping[str, object]
     ) -> set[tuple[str, Address]] | None:
         """What rendering with odd amounts shows; None where the chart cannot be rendered."""
-        if self._helm is None or release.owner.chart is None:
+        chart = None if self._helm is None else self._helm.chart_of(release, self._root)
+        if self._helm is None or chart is None:
             return None
-        chart = self._helm.chart_of(release, self._root)
-        if chart is None:
-            return None
+        names, post = (release.name, release.owner.namespace), release.post_renderers
         try:
-            landed = self._helm.sentinels(
-                chart, release.name, release.owner.namespace, values, release.post_renderers
-            )
+            landed = self._helm.sentinels(chart, *names, values, post)
+            unoffered = _unoffered(values, landed.unreached)
+            if unoffered:
+                rendering = self._helm.render(chart, *names, values, post)
+                self._post_rendered(release, rendering, unoffered)
         except RenderError as err:
             self.survey.reach.notes.append(f"{release.owner}: {err}")
             return None
-        self._unoffered(release, values, landed.unreached)
-        known: set[tuple[str, Address]] = set()
-        for path, sinks in landed.by_path.items():
-            found = release.locate(path) or self._insertion(release, path)
-            if found is None:
-                continue
-            file, address, present = found
-            if not sinks:
-                if present:
-                    self._ignored_by(release, file, address, path)
-                    known.add((file, address))
-                continue
-            known.add((file, address))
-            for sink in sorted(sinks):
-                place = self.survey.place(
-                    file, address, release.owner, sink.container, release.route
-                )
-                workload, pattern = read_workload(sink.workload)
-                self.survey.expectations.append(
-                    Expectation(
-                        release.owner.namespace,
-                        sink.kind,
-                        workload,
-                        sink.container,
-                        None,
-                        place,
-                        f"an odd amount at {dotted(path)} landed there when {chart.name} "
-                        f"{chart.version} was rendered",
-                        "certain",
-                        release.route,
-                        pattern,
-                        floors=_beside(values, path, release.route),
-                        leaves=_leaves(release, path, place),
-                    )
-                )
-        return known
+        known = (self._landed(release, chart, values, *each) for each in landed.by_path.items())
+        return {place for place in known if place is not None}
 
-    def _unoffered(
-        self, release: Release, values: Mapping[str, object], sinks: Iterable[Sink]
-    ) -> None:
-        """Remember containers for whose resources the chart has no value.
-
-        One that the values name is theirs to declare, as extra containers are, and what a
-        post-renderer sets is declared there.
-        """
-        patched = touches_resources(release.post_renderers)
-        if release.route.reachable is False or not release.route.inside or patched:
-            return
-        named = set(_named(values))
-        for sink in sinks:
+    def _landed(
+        self,
+        release: Release,
+        chart: Chart,
+        values: Mapping[str, object],
+        path: Path,
+        sinks: Iterable[Sink],
+    ) -> tuple[str, Address] | None:
+        """What the values at `path` decide for: the containers where an odd amount came out."""
+        found = release.locate(path) or self._insertion(release, path)
+        if found is None:
+            return None
+        file, address, present = found
+        if not sinks:
+            if present:
+                self._ignored_by(release, file, address, path)
+            return (file, address) if present else None
+        rule = (
+            f"an odd amount at {dotted(path)} landed there when {chart.name} {chart.version} "
+            "was rendered"
+        )
+        floors = _beside(values, path, release.route)
+        for sink in sorted(sinks):
+            place = self.survey.place(file, address, release.owner, sink.container, release.route)
             workload, pattern = read_workload(sink.workload)
-            if workload is not None and pattern is None and sink.container not in named:
-                identity = (release.owner.namespace, sink.kind, workload, sink.container)
-                self.survey.unoffered.setdefault(identity, release.owner)
+            self.survey.expectations.append(
+                Expectation(
+                    release.owner.namespace,
+                    sink.kind,
+                    workload,
+                    sink.container,
+                    None,
+                    place,
+                    rule,
+                    "certain",
+                    release.route,
+                    pattern,
+                    floors=floors,
+                    leaves=_leaves(release, path, place),
+                )
+            )
+        return file, address
+
+    def _post_rendered(
+        self, release: Release, rendering: Rendering, sinks: frozenset[Sink]
+    ) -> None:
+        """Take down containers that no value decides for, with the patches that do or could.
+
+        The others are remembered, with the release that makes them.
+        """
+        made = list(PostRendered(self.survey, release, rendering).expectations(sinks))
+        self.survey.expectations += made
+        here = release.route.inside and release.route.reachable is not False
+        patched = touches_resources(release.post_renderers)
+        left = sinks - {Sink(e.kind, e.workload or "", e.container) for e in made}
+        for sink in left if here and not patched else ():
+            identity = (release.owner.namespace, sink.kind, sink.workload, sink.container)
+            self.survey.unoffered.setdefault(identity, release.owner)
 
     def _ignored_by(self, release: Release, file: str, address: Address, path: Path) -> None:
         place = self.survey.place(file, address, release.owner, None, release.route)
@@ -310,6 +319,19 @@ class Values:
         else:
             return
         self.survey.findings.append(Finding("ignored", place, message))
+
+
+def _unoffered(values: Mapping[str, object], unreached: Iterable[Sink]) -> frozenset[Sink]:
+    """The containers for whose resources a chart has no value.
+
+    One that the values name is theirs to declare, as extra containers are.
+    """
+    named = set(_named(values))
+    return frozenset(
+        sink
+        for sink in unreached
+        if sink.container not in named and read_workload(sink.workload) == (sink.workload, None)
+    )
 
 
 def _named(values: object, *, keys: bool = False) -> Iterable[str]:

@@ -73,5 +73,5 @@ def as_built(release: Release, rendering: Rendering) -> Installed:
         if item.is_helm_release and owner.kind == item.kind and name == owner.name:
             given = release.referenced().merged()
             values = merge(dict(given), mapping_of(item.node.at("spec", "values")))
-            return values, post_renderers(item.node)
+            return values, post_renderers(item.node.at("spec"))
     return as_found(release)

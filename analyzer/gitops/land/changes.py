@@ -28,6 +28,7 @@ def plan_changes(
     tools: Tools | None = None,
     entry: str | None = None,
     live: Collection[ContainerRef] | None = None,
+    post_renderers: bool = True,
 ) -> ChangePlan:
     """Trace, edit and prove every desired change in the repository at `root`, in memory.
 
@@ -35,13 +36,14 @@ def plan_changes(
     rests on the text and on what is known of the charts. `entry` is the cluster's folder where a
     repository holds several clusters. `live` are all containers that run, those without a desired
     change included: a place that also decides for one of these is not edited. Where it is not
-    given, every container that the repository foretells counts as running.
+    given, every container that the repository foretells counts as running. `post_renderers` says
+    whether a container that its chart offers no value for may get a patch of what the chart makes.
 
     Every change has one outcome, in the order given. Raises `GitOpsError` when the repository
     cannot be read; everything else that stands in the way of an edit becomes `Advice`.
     """
     index = index_repository(root, entry=entry, tools=tools)
-    return plan_on(index, desired, tools=tools, live=live)
+    return plan_on(index, desired, tools=tools, live=live, post_renderers=post_renderers)
 
 
 def plan_on(
@@ -50,10 +52,13 @@ def plan_on(
     *,
     tools: Tools | None = None,
     live: Collection[ContainerRef] | None = None,
+    post_renderers: bool = True,
 ) -> ChangePlan:
     """As `plan_changes`, on an index that is there already."""
     traces = trace([_live(change) for change in desired], index)
-    outcomes = Planner(index, live).outcomes(list(zip(desired, traces, strict=True)))
+    outcomes = Planner(index, live, post_renderers).outcomes(
+        list(zip(desired, traces, strict=True))
+    )
     outcomes = both_or_none(_proven(index, both_or_none(outcomes), tools or Tools()))
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
     files = index.repository.files
@@ -103,6 +108,9 @@ def _judged(edited: Edited, verdict: Verdict, along: Sequence[Verdict]) -> Outco
     apart = next((write.apart for write in edited.writes if write.apart is not None), None)
     if apart is not None and not (verdict.holds or verdict.handed_on):
         reason = f"{apart.why}; a patch of its own could not be proven: {verdict.reason}"
+        return Advice(edited.change, edited.trace, reason)
+    if not verdict.holds and any(write.in_post_renderer for write in edited.writes):
+        reason = f"{edited.trace.reason}, and that could not be proven: {verdict.reason}"
         return Advice(edited.change, edited.trace, reason)
     proof = verdict.proof((*edited.proof.fields, *(one.title for one in edited.besides)))
     otherwise = tuple(

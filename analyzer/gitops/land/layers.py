@@ -14,12 +14,13 @@ from functools import cached_property
 
 from analyzer.gitops.index.place import Expectation
 from analyzer.gitops.index.repository_index import RepositoryIndex
-from analyzer.gitops.land.writes import NewPatch
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.objects import POD_PATHS, Object, all_objects
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.repository import join
-from analyzer.gitops.reach.route import Patch, Route, has_variable
+from analyzer.gitops.reach.route import Route, has_variable
 from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.patch_list import NewPatch
 from analyzer.gitops.text.resources import BY_FIELD, Field
 from analyzer.gitops.text.tree import walk
 
@@ -66,6 +67,12 @@ class _Spot:
     object: Object
     path: tuple[str, ...]
     container: str | None = None
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """The containers that stand before it in its list."""
+        names = [one.text("name") or "" for one in self.object.node.sequence(*self.path)]
+        return tuple(names[: names.index(self.container)]) if self.container in names else ()
 
 
 class Layers:
@@ -221,7 +228,8 @@ class Layers:
 
 def _new(patches: Address, spot: _Spot) -> NewPatch:
     version = spot.object.node.text("apiVersion") or ""
-    return NewPatch(patches, version, spot.object.kind, spot.object.name, spot.path, spot.container)
+    kind, name = spot.object.kind, spot.object.name
+    return NewPatch(patches, version, kind, name, spot.path, spot.container, spot.ahead)
 
 
 def _within(found: Object, expectation: Expectation) -> tuple[str | int, ...] | None:

@@ -14,7 +14,6 @@ from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.companion import beside_of, half_done, setting_beside
 from analyzer.gitops.land.layers import Layer, Layers
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
-from analyzer.gitops.land.post_rendered import post_renderer_for
 from analyzer.gitops.land.proven import Proof
 from analyzer.gitops.land.writes import Apart, Beside, Write, new_entries, written
 from analyzer.gitops.reach.custom import ANY
@@ -93,9 +92,13 @@ class Planner:
     """Turns each change into an edit that is proven on the text, or into advice."""
 
     def __init__(
-        self, index: RepositoryIndex, live: Collection[ContainerRef] | None = None
+        self,
+        index: RepositoryIndex,
+        live: Collection[ContainerRef] | None = None,
+        post_renderers: bool = True,
     ) -> None:
         self._index = index
+        self._post_renderers = post_renderers
         self._live = None if live is None else {_identity(ref): ref for ref in live}
         self._wanted: dict[Target, list[tuple[_Intent, Write]]] = {}
         self._layers = Layers(index)
@@ -115,15 +118,17 @@ class Planner:
     def _intent(self, change: DesiredChange, traced: Trace) -> _Intent | Advice:
         expectation = traced.expectation
         if traced.place is None or expectation is None:
-            owner = self._index.unoffered.get(_identity(change.ref))
-            around = "" if owner is None else post_renderer_for(change, owner)
-            return Advice(change, traced, f"{_unplaced(traced)}{around}")
+            return Advice(change, traced, _unplaced(traced))
         if traced.confidence == "unproven":
             return Advice(change, traced, f"the place is not proven: {traced.reason}")
         changes = changes_for(expectation.stated, change)
         writes = tuple(
-            Write(field, *expectation.leaf(field), amount) for field, amount in changes.items()
+            Write(field, *expectation.leaf(field), amount, patch=expectation.patch_for(field))
+            for field, amount in changes.items()
         )
+        if not self._post_renderers and any(write.in_post_renderer for write in writes):
+            told = f"{traced.reason}, which git.post_renderers switches off"
+            return Advice(change, traced, told)
         return _Intent(change, traced, expectation, writes)
 
     def _outcome(self, intent: _Intent) -> Outcome:
@@ -220,8 +225,9 @@ class Planner:
     def _in_layer(self, write: Write, layer: Layer, why: str) -> Write:
         target = (write.file, write.address)
         fed = tuple(e for e in self._index.fed_by.get(target, []) if layer.carries(e.route))
-        apart = Apart(target, why, fed, layer.patch)
-        return replace(write, file=layer.file, address=layer.leaf(write.field), apart=apart)
+        apart = Apart(target, why, fed)
+        address = layer.leaf(write.field)
+        return replace(write, file=layer.file, address=address, apart=apart, patch=layer.patch)
 
     def _objection(
         self, intent: _Intent, other: Expectation, wanted: Sequence[_Intent]
@@ -299,9 +305,11 @@ def _proven_text(
 ) -> tuple[str, tuple[Field, ...]]:
     """What speaks against the texts after some writes, and which amounts changed there."""
     changed: list[Address] = []
-    between = dict(files) | written(files, [write for write in writes if write.patch is None])
+    plain = [write for write in writes if write.patch is None]
+    # Without new patches nothing lies between the texts as they were and as they are to be.
+    between = after if len(plain) == len(writes) else dict(files) | written(files, plain)
     for file, text in between.items():
-        own = [w for w in writes if w.file == file and w.patch is None]
+        own = [write for write in plain if write.file == file]
         proof = prove_text(files[file], text, [(write.address, write.amount) for write in own])
         if proof.problem is not None:
             return proof.problem, ()
@@ -361,8 +369,10 @@ def _moved_since(intent: _Intent) -> str | None:
         text, ran = row.of(stated), row.of(current)
         if text is not None and text not in (ran, write.amount):
             file = write.file if write.apart is None else write.apart.shared[0]
+            chart = intent.expectation.place.owner.chart
+            where = f"the chart {chart}" if write.in_post_renderer else file
             return (
-                f"{file} states {write.field} {text}, while {ran or 'none'} ran when this "
+                f"{where} states {write.field} {text}, while {ran or 'none'} ran when this "
                 "was decided: somebody has changed it since, or something in the cluster does; "
                 "decide anew once both say the same"
             )

@@ -356,6 +356,7 @@ class _Shown:
         return [move for move in self._moved if id(move) not in meant]
 
 
+_POST_RENDERERS = ("spec", "postRenderers")
 _CONFIGS = ("ConfigMap", "Secret")
 """Kinds that hand on the values of a chart."""
 
@@ -424,6 +425,8 @@ class _Aim:
 
     def _in_carrier(self, move: Move) -> bool:
         if self._is_own(move):
+            if move.path[:2] == _POST_RENDERERS:
+                return any(write.in_post_renderer for write in self.claim.writes)
             ends = [BY_FIELD[field].path for field in self._wanted]
             whole = "\n" in str(move.before) or "\n" in str(move.after)
             return whole or any(move.path[-2:] == end for end in ends) or "valuesFrom" in move.path

@@ -11,31 +11,10 @@ from analyzer.gitops.reach.release import Owner
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.edit import set_values
-from analyzer.gitops.text.patch_list import Entry, append_patches
+from analyzer.gitops.text.patch_list import Entry, NewPatch, append_patches
 from analyzer.gitops.text.resources import BY_FIELD, FIELDS, Amount, Field
 from analyzer.gitops.text.spelling import Value, says, spell
 from analyzer.gitops.text.tree import Path
-
-
-@dataclass(frozen=True, slots=True)
-class NewPatch:
-    """A patch that a cluster gets of its own: the list it goes into, and the object it is for.
-
-    `path` leads to the object's `resources` or, with a `container`, to the list that it is in.
-    """
-
-    patches: Address
-    version: str
-    kind: str
-    name: str
-    path: tuple[str, ...]
-    container: str | None = None
-
-    def leaf(self, found: Field) -> Address:
-        """A name for where an amount will stand; no text has anything there yet."""
-        named = () if self.container is None else (self.container, "resources")
-        keys = (*self.path, *named, *BY_FIELD[found].path)
-        return self.patches.below(f"{self.kind}/{self.name}", *keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +22,20 @@ class Apart:
     """Where an amount is stated for others as well, when it is written for its own cluster alone.
 
     `why` is what the others have against an edit there, and `fed` are the containers that it
-    decides for where it is written. Without a `patch` it goes into one that is there.
+    decides for where it is written.
     """
 
     shared: tuple[str, Address]
     why: str
     fed: tuple[Expectation, ...] = field(compare=False, repr=False)
-    patch: NewPatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One amount to be written: where, what, and whether it may be rounded to the old unit."""
+    """One amount to be written: where, what, and whether it may be rounded to the old unit.
+
+    `patch` is the new one that it goes into; None where its text is there already.
+    """
 
     field: Field
     file: str
@@ -62,11 +43,12 @@ class Write:
     amount: Amount | None
     exact: bool = False
     apart: Apart | None = None
+    patch: NewPatch | None = None
 
     @property
-    def patch(self) -> NewPatch | None:
-        """The new patch that it goes into; None where its text is there already."""
-        return None if self.apart is None else self.apart.patch
+    def in_post_renderer(self) -> bool:
+        """Whether it goes into a patch of what a chart makes, so that only that can prove it."""
+        return self.patch is not None and self.apart is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +142,11 @@ def _state(body: dict[str, Any], patch: NewPatch, write: Write) -> None:
         scope = scope.setdefault(key, {})
     if patch.container is not None:
         listed = scope.setdefault(patch.path[-1], [])
-        named = next((each for each in listed if each["name"] == patch.container), None)
-        if named is None:
-            named = {"name": patch.container, "resources": {}}
-            listed.append(named)
-        scope = named["resources"]
+        there = {each["name"] for each in listed}
+        names = dict.fromkeys((*patch.ahead, patch.container))
+        listed += [{"name": name} for name in names if name not in there]
+        named = next(each for each in listed if each["name"] == patch.container)
+        scope = named.setdefault("resources", {})
     group, resource = map(str, BY_FIELD[write.field].path)
     amount = None if write.amount is None else spell(write.amount)
     scope.setdefault(group, {})[resource] = amount

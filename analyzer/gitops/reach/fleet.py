@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from analyzer.gitops.reach.kustomization import Kustomizations
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.repository import join
-from analyzer.gitops.reach.route import HelmSource, Patch, Route
+from analyzer.gitops.reach.route import HelmSource, Route
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node
 

@@ -10,8 +10,9 @@ from functools import cached_property
 from analyzer.gitops.reach import overlay
 from analyzer.gitops.reach.kustomization import Kustomizations
 from analyzer.gitops.reach.objects import Object
+from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.repository import join
-from analyzer.gitops.reach.route import Arrival, Patch, Route, Steering, told_suspended
+from analyzer.gitops.reach.route import Arrival, Route, Steering, told_suspended
 from analyzer.gitops.text.tree import Node
 
 _MAX_DEPTH = 20

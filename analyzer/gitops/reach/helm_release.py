@@ -53,6 +53,7 @@ class _Releases:
             values.append((item.file, item.address.below("spec", "values"), inline))
         values += self._values_patches(arrival)
         overruled = _overwritten(arrival)
+        post_rendered = post_renderers(arrival.node.at("spec"))
         told = told_suspended(arrival, self._reach)
         self.releases.append(
             Release(
@@ -65,7 +66,8 @@ class _Releases:
                 references,
                 (item.file, item.address.below("spec", "values")),
                 self._source_of(arrival),
-                post_renderers(arrival.node),
+                post_rendered,
+                post_rendered != post_renderers(node.at("spec")),
             )
         )
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from analyzer.gitops.reach.patch import Patch, Replacement, inline_patches, own_target
 from analyzer.gitops.reach.repository import Repository, join
-from analyzer.gitops.reach.route import Generated, HelmSource, Patch, Reach, Replacement, Route
+from analyzer.gitops.reach.route import Generated, HelmSource, Reach, Route
 from analyzer.gitops.text.address import Address
-from analyzer.gitops.text.tree import Node, YamlError, parse
+from analyzer.gitops.text.tree import Node
 
 _MAX_ARRIVALS = 20_000
 _MAX_DEPTH = 40
@@ -124,7 +125,7 @@ class Kustomizations:
                 inline = item.at("patch")
                 if inline is not None and inline.kind == "scalar":
                     here = address.below(*at, key, number, "patch")
-                    found += self._inline(file, here, inline, target)
+                    found += inline_patches(file, here, inline, target)
                 elif item.text("path") is not None:
                     path = join(folder, item.text("path") or "")
                     found += self._patch_file(path, target)
@@ -134,32 +135,15 @@ class Kustomizations:
         self, file: str, address: Address, item: Node, folder: str, target: Mapping[str, str]
     ) -> list[Patch]:
         if "\n" in item.value:
-            return self._inline(file, address, item, target)
+            return inline_patches(file, address, item, target)
         return self._patch_file(join(folder, item.value), target)
-
-    def _inline(
-        self, file: str, address: Address, scalar: Node, target: Mapping[str, str]
-    ) -> list[Patch]:
-        try:
-            documents = parse(scalar.value)
-        except YamlError:
-            return []
-        return [
-            Patch(
-                file,
-                Address(address.document, address.path, Address(number, ())),
-                document.root,
-                target or _own_target(document.root),
-            )
-            for number, document in enumerate(documents)
-        ]
 
     def _patch_file(self, file: str | None, target: Mapping[str, str]) -> list[Patch]:
         if file is None or file not in self.repository.files:
             return []
         self.reach.files.add(file)
         return [
-            Patch(file, Address(number, ()), document.root, target or _own_target(document.root))
+            Patch(file, Address(number, ()), document.root, target or own_target(document.root))
             for number, document in enumerate(self.repository.files[file].documents)
         ]
 
@@ -248,13 +232,3 @@ def _renames(patch: Patch) -> bool:
         return True
     paths = [operation.resolved.text("path") or "" for operation in patch.node.items]
     return any(path.startswith(_NAMING) for path in paths)
-
-
-def _own_target(node: Node) -> dict[str, str]:
-    """What a strategic-merge patch is for, by its own kind and name."""
-    fields = {
-        "kind": node.text("kind"),
-        "name": node.text("metadata", "name"),
-        "namespace": node.text("metadata", "namespace"),
-    }
-    return {key: re.escape(value) for key, value in fields.items() if value is not None}

@@ -48,6 +48,8 @@ class Release:
     """Where the chart comes from, as written: an address, or the name of a repository."""
     post_renderers: tuple[str, ...] = ()
     """What kustomize makes of what helm rendered: fields of kustomizations, as JSON."""
+    post_rendered_elsewhere: bool = False
+    """Whether something on the way changes the post-renderers that stand in the object's file."""
 
     def referenced(self) -> Release:
         """The release with the values from other objects alone."""
@@ -56,6 +58,14 @@ class Release:
     @property
     def name(self) -> str:
         return self.owner.release or self.owner.name
+
+    @property
+    def spec(self) -> tuple[str, Address] | None:
+        """Where the `spec` of a HelmRelease stands; None for other releases."""
+        file, values = self.home or ("", None)
+        if self.owner.kind != "HelmRelease" or values is None or values.inner is not None:
+            return None
+        return file, Address(values.document, values.path[:-1])
 
     def merged(self) -> dict[str, object]:
         """All values as Helm would merge them, under this release's prefix."""
@@ -81,7 +91,17 @@ class Release:
             file, address = self.home
             own = node_at(documents[file], address) if file in documents else None
             values += [] if own is None else [(file, address, own)]
-        return replace(self, values=tuple(values))
+        return replace(
+            self, values=tuple(values), post_renderers=self._post_renderers_in(documents)
+        )
+
+    def _post_renderers_in(self, documents: Mapping[str, Sequence[Document]]) -> tuple[str, ...]:
+        """The post-renderers with the release's own file in another state."""
+        file, spec = self.spec or ("", None)
+        own = None
+        if spec is not None and file in documents and not self.post_rendered_elsewhere:
+            own = node_at(documents[file], spec)
+        return self.post_renderers if own is None else post_renderers(own)
 
     def shadowed(self, file: str, address: Address, path: Path) -> bool:
         """Whether stronger values state `path` (without the prefix) as well."""
@@ -111,10 +131,10 @@ class Release:
         return None
 
 
-def post_renderers(release: Node) -> tuple[str, ...]:
-    """The post-renderers of a HelmRelease, each as fields of a kustomization, in JSON."""
+def post_renderers(spec: Node | None) -> tuple[str, ...]:
+    """The post-renderers of a HelmRelease's `spec`, each as fields of a kustomization, in JSON."""
     found = []
-    for renderer in release.sequence("spec", "postRenderers"):
+    for renderer in [] if spec is None else spec.sequence("postRenderers"):
         fields = mapping_of(renderer.at("kustomize"))
         kept = {key: _inline(fields[key]) for key in _POST_RENDERED if fields.get(key)}
         found.append(json.dumps(kept, sort_keys=True))

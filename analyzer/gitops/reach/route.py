@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analyzer.gitops.reach.objects import Object
+from analyzer.gitops.reach.patch import Patch, Replacement
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.tree import Node
 
-_REPEATED_GROUP = re.compile(r"\)[*+?{]|\\\d|\(\?")
-_MAX_REPETITIONS = 3
-_MAX_PATTERN = 500
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?::?[-=](?P<default>[^}]*))?\}", re.ASCII)
 _INPUT = re.compile(r"<<-?\s*(?P<name>inputs\.[\w.-]+)\s*(?:\|\s*quote\s*)?-?>>", re.ASCII)
 
@@ -20,57 +17,6 @@ _INPUT = re.compile(r"<<-?\s*(?P<name>inputs\.[\w.-]+)\s*(?:\|\s*quote\s*)?-?>>"
 def has_variable(text: str) -> bool:
     """Whether `Route.expand` could make something else of `text`."""
     return bool(_VARIABLE.search(text) or _INPUT.search(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A kustomize patch: which objects it is for, and its body with its place in the file."""
-
-    file: str
-    address: Address
-    node: Node
-    target: Mapping[str, str]
-
-    @property
-    def is_json(self) -> bool:
-        """Whether this is a list of JSON 6902 operations and not a piece of manifest."""
-        return self.node.kind == "sequence"
-
-    def applies_to(self, found: Object, namespace: str | None) -> bool:
-        """Whether the patch is meant for `found`, by kind, name and namespace.
-
-        A label selector cannot be judged without rendering and counts as a match.
-        """
-        return selects(self.target, found, namespace)
-
-    def surely_selects(self, found: Object) -> bool:
-        """Whether all that the patch asks of labels and annotations stands in `found` itself.
-
-        Nothing on the way takes labels away, while transformers may add what fits as well.
-        """
-        return all(
-            selector in (None, "") or _states_all(selector, found.node.at("metadata", key))
-            for selector, key in (
-                (self.target.get("labelSelector"), "labels"),
-                (self.target.get("annotationSelector"), "annotations"),
-            )
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """What one target of kustomize's `replacements` writes into: which objects, which field."""
-
-    file: str
-    target: Mapping[str, str]
-    field: str
-    rejected: tuple[Mapping[str, str], ...] = ()
-    """Which of these objects are left out; a target that says nothing leaves out none."""
-
-    def applies_to(self, found: Object, namespace: str | None) -> bool:
-        """Whether the field is overwritten in `found`."""
-        rejected = any(one and selects(one, found, namespace) for one in self.rejected)
-        return selects(self.target, found, namespace) and not rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,50 +198,3 @@ def told_suspended(arrival: Arrival, reach: Reach) -> str:
     if told not in reach.notes:
         reach.notes.append(told)
     return told
-
-
-def selects(wanted: Mapping[str, str], found: Object, namespace: str | None) -> bool:
-    """Whether a target of kustomize means `found`, by kind, name, namespace and group."""
-    own = found.namespace or namespace
-    return (
-        _fits(wanted.get("kind"), found.kind)
-        and _fits(wanted.get("name"), found.name)
-        and (own is None or _fits(wanted.get("namespace"), own))
-        and ("group" not in wanted or wanted["group"] == found.group)
-    )
-
-
-def _states_all(selector: str | None, stated: Node | None) -> bool:
-    """Whether a mapping states every ``key=value`` of a selector; no other form is judged."""
-    for part in (selector or "").split(","):
-        key, equals, value = part.replace("==", "=").partition("=")
-        told = None if stated is None else stated.text(key.strip())
-        if not equals or key.endswith("!") or told != value.strip():
-            return False
-    return True
-
-
-def _fits(pattern: str | None, value: str) -> bool:
-    """Whether a target's field, an anchored regular expression to kustomize, fits `value`.
-
-    What cannot be judged counts as fitting, as a label selector does.
-    """
-    if not pattern or pattern == value:
-        return True
-    compiled = name_pattern(pattern)
-    return compiled is None or compiled.fullmatch(value) is not None
-
-
-def name_pattern(text: str) -> re.Pattern[str] | None:
-    """A pattern for names out of a file; None where it is none, or could take forever to match.
-
-    Patterns come from strangers. A repeated group can make matching exponential, so only plain
-    ones are taken: alternatives, classes and a few repetitions of single characters.
-    """
-    repetitions = len(re.findall(r"[*+{]", text))
-    if _REPEATED_GROUP.search(text) or repetitions > _MAX_REPETITIONS or len(text) > _MAX_PATTERN:
-        return None
-    try:
-        return re.compile(text)
-    except re.error:
-        return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from analyzer.policy import round_up
-from analyzer.quantity import Memory
+from analyzer.quantity import Memory, TargetName
 
 OVERHEAD = 4
 """A program needs its heap or cache and a quarter (1/4) of that for everything else: threads, code
@@ -38,21 +38,36 @@ class _Kind:
     """What a number without a unit counts, in bytes."""
     base: int = 10
     """The base that the number is written in."""
+    program: re.Pattern[str] | None = None
+    """What names the program whose option it is, where others have one of that name."""
 
 
 _KINDS = (
     _Kind(
         "its Java heap",
         re.compile(rf"(?:-Xmx|-XX:MaxHeapSize=){_SIZE}"),
-        re.compile(r"-Xmx|(?:(?:JVM|JAVA)_)?(?:MAX_?HEAP(?:_SIZE)?|XMX)"),
+        re.compile(
+            r"-Xmx|(?:(?:JVM|JAVA)_)?(?:MAX_?HEAP(?:_SIZE)?|XMX)|SOLR_HEAP|"
+            r"SPARK_(?:DAEMON|DRIVER|EXECUTOR|WORKER)_MEMORY|"
+            r"NEO4J_(?:server|dbms)_memory_heap_max__size|"
+            r"(?:server|dbms)\.memory\.heap\.max_size"
+        ),
+    ),
+    _Kind("its direct memory", re.compile(rf"-XX:MaxDirectMemorySize={_SIZE}")),
+    _Kind(
+        "its page cache",
+        re.compile(rf"\b(?:server|dbms)\.memory\.pagecache\.size\s*=\s*{_SIZE}"),
+        re.compile(
+            r"NEO4J_(?:server|dbms)_memory_pagecache_size|(?:server|dbms)\.memory\.pagecache\.size"
+        ),
     ),
     _Kind(
         "its Node.js heap", re.compile(rf"--max[-_]old[-_]space[-_]size[=\s]{_SIZE}"), None, 2**20
     ),
     _Kind(
         "its shared_buffers",
-        re.compile(rf"\bshared_buffers\s*=\s*'?{_SIZE}"),
-        re.compile("shared_buffers"),
+        re.compile(rf"\bshared[-_]buffers\s*=\s*'?{_SIZE}"),
+        re.compile("shared[-_]buffers"),
         8192,
     ),
     _Kind(
@@ -84,6 +99,28 @@ _KINDS = (
         re.compile(_NET_HEAP),
         base=16,
     ),
+    _Kind(
+        "its item memory",
+        re.compile(rf"(?:^|\s)(?:-m|--memory-limit)[=\s]*{_SIZE}"),
+        unit=2**20,
+        program=re.compile(r"\bmemcached\b(?!-)"),
+    ),
+    _Kind(
+        "its caches",
+        re.compile(rf"\bmemory\.allowedBytes[=\s]{_SIZE}"),
+        re.compile(r"memory\.allowedBytes"),
+    ),
+    _Kind(
+        "its server memory",
+        re.compile(rf"\bmax_server_memory_usage\s*[=>]\s*{_SIZE}"),
+        re.compile("max_server_memory_usage"),
+    ),
+    _Kind(
+        "its server memory",
+        re.compile(rf"\bMSSQL_MEMORY_LIMIT_MB={_SIZE}"),
+        re.compile("MSSQL_MEMORY_LIMIT_MB"),
+        2**20,
+    ),
     _Kind("its GOMEMLIMIT", re.compile(rf"\bGOMEMLIMIT={_SIZE}"), re.compile("GOMEMLIMIT")),
 )
 _SIZED_BY_LIMIT = (
@@ -113,6 +150,14 @@ _SIZED_BY_LIMIT = (
         ),
     ),
     (
+        "its caches are a share of the limit",
+        re.compile(r"\bmemory\.allowedPercent[=\s]"),
+    ),
+    (
+        "its server memory is a share of the limit",
+        re.compile(r"\bmax_server_memory_usage_to_ram_ratio\s*[=>]"),
+    ),
+    (
         "its InnoDB buffer pool is a share of the limit",
         re.compile(r"\binnodb[-_]dedicated[-_]server(?:\s*=\s*(?:1|ON|on|true)\b|(?!\S))"),
     ),
@@ -120,6 +165,17 @@ _SIZED_BY_LIMIT = (
 """What makes a setting follow the limit. Variables are searched as ``NAME=VALUE``."""
 _COLLECTS_EARLIER = frozenset({"GOMEMLIMIT"})
 """Derived from the limit without harm: a lower one makes the garbage collector work earlier."""
+_BESIDE_THE_HEAP = ("its direct memory", "its page cache")
+"""What a JVM takes outside of its heap, and as well as it."""
+_AMOUNTS: Mapping[object, TargetName] = {
+    "limits.memory": "memory_limit",
+    "requests.memory": "memory_request",
+    "limits.cpu": "cpu_limit",
+    "requests.cpu": "cpu_request",
+}
+"""The amounts of a container by the names that a `resourceFieldRef` has for them."""
+_PROGRAM_IN = ("image", "repository", "name", "command", "args")
+"""Settings that say which program it is."""
 
 
 _ALONE = re.compile(rf"\A{_SIZE}\Z")
@@ -130,8 +186,8 @@ _HEXADECIMAL = re.compile(r"\A(?:0[xX])?(?P<amount>[\da-fA-F]{1,15})(?P<unit>)\Z
 class Floor:
     """One setting that memory must make room for.
 
-    `size` is what the setting states, None where it follows from the limit or is not to be read;
-    `percent` is the share of the limit that it then is, where that is stated.
+    `size` is what the setting states, None where it follows from an amount of the container (`of`)
+    or is not to be read; `percent` is the share of the limit that it then is, where that is stated.
     """
 
     what: str
@@ -139,6 +195,10 @@ class Floor:
     percent: float | None = None
     source: str = ""
     """What states it, where that is not the container itself."""
+    of: TargetName = "memory_limit"
+    """The amount that it follows, where it has no size."""
+    lowers: bool = False
+    """Whether it may follow a lower amount; without any it would be what the node has."""
 
     @property
     def needs(self) -> Memory | None:
@@ -152,16 +212,24 @@ class Floor:
 
         A request reserves and never kills. Nothing is asked above what is in force `now`.
         """
-        return _at_most(self.size, now)
+        return now if self._keeps("memory_request") else _at_most(self.size, now)
 
     def least_limit(self, now: Memory | None) -> Memory | None:
         """What leaves room beside the size, or what is in force `now` where the size follows it."""
-        return _at_most(self.needs, now) if self.size is not None else now
+        return now if self._keeps("memory_limit") else _at_most(self.needs, now)
+
+    def _keeps(self, target: TargetName) -> bool:
+        """Whether an amount is itself the setting, so that a lower one takes something away."""
+        return self.size is None and self.of == target and not self.lowers
 
     @property
     def reason(self) -> str:
         """Why memory is held, fit to be shown."""
         source = f" (by the {self.source})" if self.source else ""
+        if self.lowers:
+            return f"{self.what}{source}, and without one it would be what the node has"
+        if self._keeps("memory_request"):
+            return f"{self.what}{source}, so a lower request would take it away"
         if self.size is None:
             return f"{self.what}{source}, so a lower limit would take it away"
         needs = f"it needs about {self.needs} with what comes on top"
@@ -182,7 +250,9 @@ def memory_floors(
     puts in the variables that are known.
     """
     pairs = [(name, expand(text)) for name, text in _texts("", settings)]
-    fixed = [floor for name, text in pairs for floor in _fixed(name, text)]
+    program = " ".join(text for name, text in pairs if name in _PROGRAM_IN)
+    fixed = [floor for name, text in pairs for floor in _fixed(name, text, program)]
+    fixed += _heap_and_more(fixed)
     known = {floor.what for floor in fixed}
     derived = [
         Floor(what, percent=_percent([text for _, text in pairs], what))
@@ -190,8 +260,31 @@ def memory_floors(
         if any(pattern.search(text) or pattern.search(f"{name}={text}") for name, text in pairs)
         and not any(what.startswith(fix) for fix in known)
     ]
-    derived += [Floor(f"its {name} is taken from the limit") for name in _from_limit(settings)]
+    derived += [_taken(name, of) for name, of in _references(settings)]
     return tuple(dict.fromkeys([*fixed, *derived]))
+
+
+def _heap_and_more(fixed: Sequence[Floor]) -> list[Floor]:
+    """A heap with what its JVM takes beside it: they add up."""
+    largest: dict[str, int] = {}
+    for floor in fixed:
+        if floor.size is not None:
+            largest[floor.what] = max(largest.get(floor.what, 0), floor.size.bytes)
+    heap, beside = largest.get(_HEAP), [w for w in _BESIDE_THE_HEAP if w in largest]
+    if heap is None or not beside:
+        return []
+    whole = Memory(heap + sum(largest[what] for what in beside))
+    return [Floor(" and ".join((_HEAP, *(w.removeprefix("its ") for w in beside))), whole)]
+
+
+def _taken(name: str, of: TargetName) -> Floor:
+    """What a variable asks that Kubernetes fills in from an amount of the container itself."""
+    lowers = of.startswith("cpu") or (of == "memory_limit" and name in _COLLECTS_EARLIER)
+    amount = "limit" if of == "memory_limit" else of.replace("_", " ").replace("cpu", "CPU")
+    return Floor(f"its {name} is taken from the {amount}", of=of, lowers=lowers)
+
+
+_HEAP = "its Java heap"
 
 
 _SHARE = "its Java heap is a share of the limit"
@@ -235,8 +328,10 @@ def _of_another(key: str, value: object) -> bool:
     return key == "resources" or (isinstance(value, Mapping) and "resources" in value)
 
 
-def _fixed(name: str, text: str) -> Iterator[Floor]:
+def _fixed(name: str, text: str, program: str) -> Iterator[Floor]:
     for kind in _KINDS:
+        if kind.program is not None and not kind.program.search(program):
+            continue
         # Of an option given twice the last one counts, or the larger: the larger one is safe.
         found = list(kind.in_text.finditer(text))
         if not found and kind.names is not None and kind.names.fullmatch(name):
@@ -255,17 +350,24 @@ def _size_of(found: re.Match[str], kind: _Kind) -> int:
     return math.ceil(Fraction(found["amount"]) * unit)
 
 
-def _from_limit(settings: object, name: str = "size") -> Iterator[str]:
-    """The names of variables that Kubernetes fills in from the container's own memory limit."""
+def _references(settings: object, name: str = "size") -> Iterator[tuple[str, TargetName]]:
+    """The variables that Kubernetes fills in from amounts of the container itself, and which."""
+    own = settings.get("name") if isinstance(settings, Mapping) else None
+    for variable, reference in _field_references(settings, name):
+        of = _AMOUNTS.get(reference.get("resource"))
+        if of is not None and reference.get("containerName") in (None, "", own):
+            yield variable, of
+
+
+def _field_references(settings: object, name: str) -> Iterator[tuple[str, Mapping[str, object]]]:
     if isinstance(settings, list):
         for below in settings:
-            yield from _from_limit(below, name)
+            yield from _field_references(below, name)
     elif isinstance(settings, Mapping):
         reference = settings.get("resourceFieldRef")
-        source = reference.get("resource") if isinstance(reference, Mapping) else None
-        if source == "limits.memory" and name not in _COLLECTS_EARLIER:
-            yield name
+        if isinstance(reference, Mapping):
+            yield name, reference
         for key, below in settings.items():
             if not _of_another(str(key), below):
                 own = settings.get("name", name) if key == "valueFrom" else key
-                yield from _from_limit(below, str(own))
+                yield from _field_references(below, str(own))

@@ -18,7 +18,7 @@ from threading import Lock
 from analyzer.gitops.reach.objects import Object
 from analyzer.gitops.reach.release import Release, mapping_of
 from analyzer.gitops.render.charts import Chart, Dependency, find_chart, unpacked
-from analyzer.gitops.render.post_renderer import PostRenderer
+from analyzer.gitops.render.post_renderer import HOOK, PostRenderer
 from analyzer.gitops.render.program import as_json, helm_version, run
 from analyzer.gitops.render.rendering import Rendering, Sink, read_rendering
 from analyzer.gitops.text.address import dotted
@@ -210,7 +210,7 @@ class Helm:
 
 def _is_for_removal(item: Object) -> bool:
     """Whether an object is made only when its release is removed, when no amount matters."""
-    hooks = item.node.text("metadata", "annotations", "helm.sh/hook") or ""
+    hooks = item.node.text(*HOOK) or ""
     return bool(hooks) and _REMOVAL.issuperset(hook.strip() for hook in hooks.split(","))
 
 

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from analyzer.gitops.render.program import RenderError, as_json, run
+from analyzer.gitops.text.tree import YamlError, parse
+
+_MARKER = re.compile(r"^---[ \t]*\r?\n", re.MULTILINE)
+HOOK = ("metadata", "annotations", "helm.sh/hook")
+"""Marks an object that is applied at some moments alone, past the post-renderers."""
+
+
+def _is_hook(manifest: str) -> bool:
+    """Whether one document of a rendering is a hook. What is no YAML is left to kustomize."""
+    if HOOK[-1] not in manifest:
+        return False
+    try:
+        return any(document.root.text(*HOOK) is not None for document in parse(manifest))
+    except YamlError:
+        return False
 
 
 class PostRenderer:
@@ -19,11 +35,17 @@ class PostRenderer:
     def apply(self, text: str, renderers: Sequence[str]) -> str:
         """The manifests in `text` after each of `renderers`, fields of kustomizations as JSON.
 
-        Raises `RenderError` with what kustomize said.
+        Helm applies hooks by itself: these stay as they are. Raises `RenderError` with what
+        kustomize said.
         """
+        if not renderers:
+            return text
+        pieces = [piece for piece in _MARKER.split(text) if piece.strip()]
+        hooks = [piece for piece in pieces if _is_hook(piece)]
+        text = "---\n".join(piece for piece in pieces if piece not in hooks)
         for renderer in renderers:
             text = self._applied(text, renderer)
-        return text
+        return "\n---\n".join([text, *hooks])
 
     def _applied(self, text: str, renderer: str) -> str:
         if self._kubectl is None:

@@ -15,7 +15,8 @@ import yaml
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.lines import column, entry_end, last_leaf, newline_of, splice
 from analyzer.gitops.text.refusal import EditRefusedError, refuse_file, refuse_merge, refuse_shared
-from analyzer.gitops.text.tree import Node, YamlError, parse, plain
+from analyzer.gitops.text.resources import BY_FIELD, Field
+from analyzer.gitops.text.tree import Node, Path, YamlError, parse, plain
 
 _STEP = 2
 _LITERAL = re.compile(r"[|][-+]?")
@@ -35,18 +36,40 @@ class Entry:
         return {"kind": self.kind, "name": self.name}
 
 
+@dataclass(frozen=True, slots=True)
+class NewPatch:
+    """A patch that is new: the list it goes into, and the object it is for.
+
+    `path` leads to the object's `resources` or, with a `container`, to the list that it is in.
+    """
+
+    patches: Address
+    version: str
+    kind: str
+    name: str
+    path: tuple[str, ...]
+    container: str | None = None
+    ahead: tuple[str, ...] = ()
+    """The containers before it: kustomize moves those that a patch names to the front."""
+
+    def leaf(self, found: Field) -> Address:
+        """A name for where an amount will stand; no text has anything there yet."""
+        named = () if self.container is None else (self.container, "resources")
+        keys = (*self.path, *named, *BY_FIELD[found].path)
+        return self.patches.below(f"{self.kind}/{self.name}", *keys)
+
+
 def append_patches(text: str, patches: Address, entries: Sequence[Entry]) -> str:
-    """`text` with `entries` at the end of the list at `patches`, which may not be there yet.
+    """`text` with `entries` at the end of the list at `patches`, made where it is not there yet.
 
     Raises `EditRefusedError` where the list is not written line by line, or is shared.
     """
     refuse_file(text)
     root = _document(text, patches)
-    around = _around(root, patches)
-    found = around.child(str(patches.path[-1]))
-    if found is None:
-        return _new_list(text, root, around, patches, entries)
-    refuse_shared(found, patches.path)
+    around, missing = _around(root, patches)
+    if missing:
+        return _new_list(text, root, around, missing, entries)
+    found = around
     if found.kind != "sequence" or found.flow or not found.items:
         raise EditRefusedError(
             f"{dotted(patches.path)} is no list written line by line; write it so, with a patch "
@@ -65,29 +88,38 @@ def _document(text: str, patches: Address) -> Node:
     return documents[patches.document].root
 
 
-def _around(root: Node, patches: Address) -> Node:
-    """The mapping that holds the list."""
-    node: Node | None = root
+def _around(root: Node, patches: Address) -> tuple[Node, Path]:
+    """The list, or the mapping around the first key on the way to it that is missing; the rest."""
+    node = root
     refuse_shared(root, ())
-    for depth, key in enumerate(patches.path[:-1], start=1):
-        node = node.at(key) if node is not None else None
-        if node is not None:
-            refuse_shared(node, patches.path[:depth])
-    if node is None or node.kind != "mapping" or node.flow or not node.entries:
-        raise EditRefusedError(f"expected lines of keys around {dotted(patches.path)}")
-    if len(node.pairs(patches.path[-1])) > 1:
-        raise EditRefusedError(f"{dotted(patches.path)} is written twice; keep one")
-    if not node.pairs(patches.path[-1]):
-        refuse_merge(node, patches.path)
-    return node
+    for depth, key in enumerate(patches.path):
+        here = patches.path[: depth + 1]
+        if len(node.pairs(key)) > 1:
+            raise EditRefusedError(f"{dotted(here)} is written twice; keep one")
+        if node.kind == "mapping" and not node.pairs(key):
+            refuse_merge(node, here)
+        below = node.at(key)
+        if below is None:
+            if node.kind != "mapping" or node.flow or not node.entries:
+                raise EditRefusedError(f"expected lines of keys around {dotted(here)}")
+            return node, patches.path[depth:]
+        refuse_shared(below, here)
+        node = below
+    return node, ()
 
 
-def _new_list(
-    text: str, root: Node, around: Node, patches: Address, entries: Sequence[Entry]
-) -> str:
-    indent = column(text, around.entries[0][0].start)
-    lines = [f"{' ' * indent}{patches.path[-1]}:"]
-    lines += _lines(entries, indent + _list_indent(text, root), _Style())
+def _new_list(text: str, root: Node, around: Node, missing: Path, entries: Sequence[Entry]) -> str:
+    """`text` with a list at the end of a mapping, and with the keys that lead to it."""
+    indent, inset = column(text, around.entries[0][0].start), _list_indent(text, root)
+    lead, lines = " " * indent, []
+    for key, following in zip(missing, (*missing[1:], None), strict=True):
+        if isinstance(key, int):
+            continue  # its dash stands before the key that follows
+        lines.append(f"{lead}{key}:")
+        in_list = isinstance(following, int)
+        lead = " " * (indent + inset) + "- " if in_list else " " * (indent + _STEP)
+        indent = len(lead) if following is not None else indent
+    lines += _lines(entries, indent + inset, _Style())
     return _after(text, around.entries[-1][1], lines)
 
 
@@ -209,19 +241,25 @@ def _only_inserted(before: str, after: str) -> bool:
 
 
 def _take_off(documents: list[Any], patches: Address, count: int) -> list[Any] | None:
-    """The last entries of the list, taken out of the documents, and the list when it is empty."""
+    """The last entries of the list, taken out of the documents, with what is empty without them."""
     if len(documents) <= patches.document:
         return None
-    scope = documents[patches.document]
-    for key in patches.path[:-1]:
-        scope = scope.get(key) if isinstance(scope, dict) else None
-    listed = scope.get(patches.path[-1]) if isinstance(scope, dict) else None
+    way = [documents[patches.document]]
+    for key in patches.path:
+        scope = way[-1]
+        is_there = key in scope if isinstance(scope, dict) else isinstance(scope, list) and scope
+        way.append(scope[key] if is_there else None)
+    listed = way.pop()
     if not isinstance(listed, list) or len(listed) < count:
         return None
     taken = listed[len(listed) - count :]
     del listed[len(listed) - count :]
-    if not listed:
-        del scope[patches.path[-1]]
+    below: Any = listed
+    for scope, key in zip(reversed(way), reversed(patches.path), strict=True):
+        if below:
+            break
+        del scope[key]
+        below = scope
     return taken
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,7 +44,9 @@ def draw_headroom(page: Page, facts: Facts) -> None:
             ("used (p95 over time)", used[resource], colors.usage),
         ]
         _draw_bars(page, resource, LOWER + 56 + block * 200, whole, bars)
-    _draw_fit(page, facts, nodes if known else ())
+    if known:
+        told = "Becomes money only when whole nodes go."
+        page.text(MIDDLE, LOWER + 462, told, size=SIZES.label, color=colors.muted)
 
 
 def _used_p95(facts: Facts, resource: Resource) -> float:
@@ -78,37 +79,3 @@ def _draw_bars(
     for row, (name, value, color) in enumerate(bars):
         panel.label_left(row, name, gap=12, color=colors.ink)
         panel.label_right(row, f"{value / whole:.0%}", size=SIZES.heading, bold=True, color=color)
-
-
-def _draw_fit(page: Page, facts: Facts, nodes: Sequence[Mapping[str, Any]]) -> None:
-    """How many nodes the requests fill, by sum alone."""
-    if not nodes:
-        return
-    now, new = (
-        _fewest_nodes(nodes, {r: float(facts.requested(r)[k]) for r in RESOURCES}) for k in (0, 1)
-    )
-    before, after = _nodes(now, len(nodes)), _nodes(new, len(nodes))
-    amounts = f"{before}, now and after" if now == new else f"{before} now and {after} after"
-    text = f"By sum alone, requests fill {amounts}."
-    page.text(MIDDLE, LOWER + 462, text, size=SIZES.label)
-    told = "Becomes money only when nodes go; placement and spares not counted."
-    page.text(MIDDLE, LOWER + 486, told, size=SIZES.label, color=page.palette.muted)
-
-
-def _nodes(count: int | None, known: int) -> str:
-    return f"more than all {known}" if count is None else f"{count} of {known} nodes"
-
-
-def _fewest_nodes(
-    nodes: Sequence[Mapping[str, Any]], requested: Mapping[Resource, float]
-) -> int | None:
-    """How many of the largest nodes hold `requested` by sum; None where all together do not."""
-    cpu, memory = (
-        sorted((float(node.get(key) or 0) * unit for node in nodes), reverse=True)
-        for key, unit in (("cpu_allocatable_cores", 1000), ("memory_allocatable_bytes", 1))
-    )
-    for count in range(1, len(nodes) + 1):
-        enough = sum(memory[:count]) >= requested["memory"]
-        if sum(cpu[:count]) >= requested["cpu"] and enough:
-            return count
-    return None

@@ -20,6 +20,7 @@ from analyzer.sources.prometheus import facts as fact
 from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.answer import parse_labels
 from analyzer.sources.prometheus.connection import Connection
+from analyzer.sources.prometheus.declared import read_settings
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.events import (
     Event,
@@ -57,8 +58,9 @@ from analyzer.sources.prometheus.scheduling import (
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
-from analyzer.sources.prometheus.specs import build_specs
+from analyzer.sources.prometheus.specs import build_specs, observed
 from analyzer.sources.prometheus.throttling import read_throttling
+from analyzer.sources.prometheus.visits import lives_of_pods
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import (
     FORMAT,
@@ -332,13 +334,14 @@ class _Span:
         if not len(lanes):
             return None
         asof = min(grid.end, self.newest).timestamp()
-        facts = fact.Facts(self._read_owners(grid), asof)
+        restarted = restarted_pods(lanes)
+        facts = fact.Facts(self._read_owners(grid), asof, remade=set(restarted))
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins, room=self.room)
         found = _Found(grid, usage, facts)
         steps = (
             self._of_containers(found)
-            | self._of_kills(found, restarted_pods(lanes))
+            | self._of_kills(found, restarted)
             | self._of_surroundings(found)
             | self._of_waiting(found)
         )
@@ -361,7 +364,9 @@ class _Span:
             "the types of containers": lambda: fact.read_containers(
                 connection, dialect, grid, facts
             ),
-            "images, requests and limits": lambda: fact.read_settings(reader, dialect, grid, facts),
+            "images, requests and limits": lambda: read_settings(
+                reader, dialect, grid, facts, lives_of_pods(observed(found.usage, grid))
+            ),
             "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
             "what pods declare as a whole": lambda: fact.read_pod_settings(
                 connection, dialect, facts
@@ -386,8 +391,8 @@ class _Span:
         reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
         connection, events = reader.connection, found.events
         return {
-            "replicas": lambda: fact.read_replicas(reader, dialect, grid, facts),
             "what still exists": lambda: self._read_living(facts),
+            "replicas": lambda: fact.read_replicas(reader, dialect, grid, facts),
             "pods": lambda: read_pods(reader, dialect, grid, facts),
             "pressure of nodes": lambda: events.extend(
                 read_node_pressure(reader, dialect, grid, facts, events)

@@ -448,7 +448,18 @@ def test_a_patch_that_selects_labels_is_edited_where_the_object_states_them(
     assert "2Gi" in before
     assert "2Gi" not in after
     assert outcome.proof.rendered_with
-    root = plant(selecting(BY_LABEL[manner], "{app: other}"))
+    root = plant(selecting(BY_LABEL[manner], "{tier: web}"))
     (outcome,) = plan_changes(root, [change], tools=tools, live=[ref]).outcomes
     assert isinstance(outcome, Advice)
     assert "selects by labels or annotations that the object does not state" in outcome.reason
+
+
+def test_a_patch_that_selects_other_labels_is_no_obstacle(plant: Plant, kubectl: Path) -> None:
+    """It was meant for a neighbour, which the object's own label tells."""
+    ref = ContainerRef("c", "shop", "Deployment", "web", "web")
+    runs, less = (Resources(memory_limit=Memory.parse(text)) for text in ("1Gi", "768Mi"))
+    root = plant(selecting(BY_LABEL["merge"], "{app: other}"))
+    change = DesiredChange(ref, runs, less)
+    plan = plan_changes(root, [change], tools=Tools(kubectl=kubectl), live=[ref])
+    assert list(plan.edits) == ["clusters/home/web.yaml"]
+    assert plan.edited[0].proof.rendered_with

@@ -144,6 +144,14 @@ def test_a_shared_base_is_patched_in_the_overlay_of_its_own_cluster(
     assert found.edited[0].place.where.startswith("overlays/staging/kustomization.yaml: patches.")
 
 
+def test_a_patch_keeps_the_order_of_containers(plant: Plant, tools: Tools) -> None:
+    """Kustomize moves the containers that a patch names to the front, so those before are named."""
+    root = plant(clusters())
+    found = ask(root, tools, change("proxy", "200Mi"), entry="clusters/staging")
+    assert "- name: app\n              - name: proxy\n                resources:" in written(found)
+    assert found.edited[0].proof.changed == 1
+
+
 def test_the_next_run_finds_what_the_last_one_added(plant: Plant, tools: Tools) -> None:
     """The same amounts are no change, others go into the patch; the base is the other cluster's."""
     root = plant(clusters())

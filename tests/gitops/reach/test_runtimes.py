@@ -110,6 +110,46 @@ def sizes(settings: object) -> dict[str, int | None]:
             {"env": {"CAP": {"valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}}},
             {"its CAP is taken from the limit": None},
         ),
+        (
+            {"env": {"CAP": {"valueFrom": {"resourceFieldRef": {"resource": "requests.memory"}}}}},
+            {"its CAP is taken from the memory request": None},
+        ),
+        (
+            {"args": ["-Xmx1g", "-XX:MaxDirectMemorySize=512m"]},
+            {
+                "its Java heap": GI,
+                "its direct memory": 512 * MI,
+                "its Java heap and direct memory": GI + 512 * MI,
+            },
+        ),
+        (
+            {
+                "env": {
+                    "NEO4J_server_memory_heap_max__size": "1G",
+                    "NEO4J_server_memory_pagecache_size": "512M",
+                }
+            },
+            {
+                "its Java heap": GI,
+                "its page cache": 512 * MI,
+                "its Java heap and page cache": GI + 512 * MI,
+            },
+        ),
+        ({"env": {"SOLR_HEAP": "1g"}}, {"its Java heap": GI}),
+        ({"env": {"SPARK_DAEMON_MEMORY": "1g"}}, {"its Java heap": GI}),
+        ({"args": ["--shared-buffers=1GB"]}, {"its shared_buffers": GI}),
+        ({"args": ["memcached", "-m", "512"]}, {"its item memory": 512 * MI}),
+        ({"image": "docker.io/memcached:1.6", "args": ["-m 512"]}, {"its item memory": 512 * MI}),
+        ({"args": ["-memory.allowedBytes=1GiB"]}, {"its caches": GI}),
+        (
+            {"extraArgs": {"memory.allowedPercent": 40}},
+            {"its caches are a share of the limit": None},
+        ),
+        (
+            {"config.xml": "<max_server_memory_usage>1073741824</max_server_memory_usage>"},
+            {"its server memory": GI},
+        ),
+        ({"env": {"MSSQL_MEMORY_LIMIT_MB": "512"}}, {"its server memory": 512 * MI}),
     ],
 )
 def test_sizes_are_read_as_the_programs_read_them(
@@ -128,13 +168,17 @@ def test_sizes_are_read_as_the_programs_read_them(
         {"args": ["--maxmemory-policy", "allkeys-lru", "--maxmemory-samples", "5"]},
         {"args": ["--maxmemory=0"]},
         {"env": {"GOMEMLIMIT": "off", "HEAP": "words", "MAXMEMORY_POLICY": "x"}},
+        {"args": ["gunicorn", "-m", "512"], "env": {"CACHE": "memcached:11211"}},
+        {"image": "prom/memcached-exporter", "args": ["-m", "512"]},
         {
-            "env": [
-                {
-                    "name": "GOMEMLIMIT",
-                    "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}},
+            "name": "app",
+            "env": {
+                "CAP": {
+                    "valueFrom": {
+                        "resourceFieldRef": {"containerName": "db", "resource": "limits.memory"}
+                    }
                 }
-            ]
+            },
         },
         {"resources": {"limits": {"memory": "-Xmx2g"}}},
         {"sidecar": {"resources": {}, "env": {"JAVA_OPTS": "-Xmx8g"}}},
@@ -145,6 +189,25 @@ def test_sizes_are_read_as_the_programs_read_them(
 def test_other_settings_say_nothing(settings: object) -> None:
     """Neighbours with resources of their own, look-alikes and Go's soft limit are no floors."""
     assert memory_floors(settings) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "resource", "of"),
+    [
+        ("GOMEMLIMIT", "limits.memory", "memory_limit"),
+        ("GOMAXPROCS", "limits.cpu", "cpu_limit"),
+        ("GOMAXPROCS", "requests.cpu", "cpu_request"),
+    ],
+)
+def test_what_may_follow_an_amount_downwards_holds_none_up(
+    name: str, resource: str, of: str
+) -> None:
+    """Go collects earlier and runs fewer threads; without the amount it takes the node's."""
+    settings = {"env": [{"name": name, "valueFrom": {"resourceFieldRef": {"resource": resource}}}]}
+    (floor,) = memory_floors(settings)
+    assert (floor.of, floor.lowers) == (of, True)
+    assert floor.least_limit(memory("2Gi")) is floor.least_request(memory("1Gi")) is None
+    assert "what the node has" in floor.reason
 
 
 def memory(text: str) -> Memory:

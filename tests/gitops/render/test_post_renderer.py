@@ -9,13 +9,7 @@ import pytest
 
 from analyzer.gitops.land.changes import plan_changes
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome
-from analyzer.gitops.reach.objects import objects_of
-from analyzer.gitops.reach.release import post_renderers
-from analyzer.gitops.reach.repository import load_repository
-from analyzer.gitops.render.charts import charts_in
-from analyzer.gitops.render.helm import Helm
 from analyzer.gitops.render.program import Tools
-from analyzer.gitops.render.rendering import Sink
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.workload import ContainerRef
 from tests.gitops.conftest import Plant
@@ -127,44 +121,130 @@ def chart(release: str) -> dict[str, str]:
     }
 
 
-def test_what_a_chart_offers_no_value_for_gets_a_post_renderer_to_add(
+PROXY = replace(WEB, container="proxy")
+NO_VALUE = "the chart two 1.0.0 of the HelmRelease shop/web offers no value for it"
+
+
+def raised(memory: str) -> DesiredChange:
+    """More CPU and memory for the container that the chart has no value for."""
+    then = Resources(cpu_request=Cpu(50), memory_request=Memory.parse(memory))
+    return DesiredChange(PROXY, Resources(), then)
+
+
+def added(root: Path, tools: Tools, change: DesiredChange) -> str:
+    """What the one proven edit adds to the release; nothing else of the file may change."""
+    plan = plan_changes(root, [change], tools=tools)
+    (outcome,) = plan.outcomes
+    assert isinstance(outcome, Edited), outcome
+    assert outcome.proof.rendered_with.startswith("helm")
+    assert outcome.proof.changed == 1
+    before, after = plan.edits["apps/web.yaml"]
+    assert after.startswith(before)
+    return after.removeprefix(before)
+
+
+def test_what_a_chart_offers_no_value_for_is_patched_behind_it(
     plant: Plant, helm: Path, kubectl: Path
 ) -> None:
-    """The reason names chart and release, and what it says to add does what was asked for."""
+    """The containers before it are named, for kustomize would put it in front of them."""
     tools = Tools(helm=helm, kubectl=kubectl)
-    ref = replace(WEB, container="proxy")
-    wanted = Resources(cpu_request=Cpu(50), memory_request=Memory.parse("96Mi"))
-    change = DesiredChange(ref, Resources(), wanted)
+    assert added(plant(chart(RELEASE)), tools, raised("96Mi")) == (
+        """\
+  postRenderers:
+    - kustomize:
+        patches:
+          - target:
+              kind: Deployment
+              name: web
+            patch: |-
+              apiVersion: apps/v1
+              kind: Deployment
+              metadata:
+                name: web
+              spec:
+                template:
+                  spec:
+                    containers:
+                      - name: web
+                      - name: proxy
+                        resources:
+                          requests:
+                            cpu: 50m
+                            memory: 96Mi
+"""
+    )
+
+
+def test_post_renderers_that_are_there_get_it_in_their_list(
+    plant: Plant, helm: Path, kubectl: Path
+) -> None:
+    """In the style of the patches before it, and with what they make of other containers."""
+    text = added(plant(chart(patched("web"))), Tools(helm=helm, kubectl=kubectl), raised("96Mi"))
+    assert text.startswith("          - target:\n              kind: Deployment\n")
+    assert "postRenderers" not in text
+
+
+def test_a_patch_that_states_it_already_is_edited(plant: Plant, helm: Path, kubectl: Path) -> None:
+    """What the file says of the container is its declaration, like a value."""
+    root = plant(chart(patched("proxy")))
+    change = DesiredChange(
+        PROXY,
+        Resources(memory_request=Memory.parse("1Gi")),
+        Resources(memory_request=Memory.parse("1536Mi")),
+    )
+    plan = plan_changes(root, [change], tools=Tools(helm=helm, kubectl=kubectl))
+    before, after = plan.edits["apps/web.yaml"]
+    assert after == before.replace("1Gi", "1536Mi")
+    assert plan.edited[0].proof.rendered_with.startswith("helm")
+
+
+def test_without_the_setting_or_kubectl_nothing_is_patched_behind_a_chart(
+    plant: Plant, helm: Path, kubectl: Path
+) -> None:
+    """The reason is told, and which setting would change it."""
     root = plant(chart(RELEASE))
-    (advice,) = plan_changes(root, [change], tools=tools).advice
-    told, _, addition = advice.reason.partition("; a post-renderer does: add to its spec ")
-    assert told == (
-        "the chart two 1.0.0 of the HelmRelease shop/web makes it, and no value that was found "
-        "decides its resources"
+    whole = Tools(helm=helm, kubectl=kubectl)
+    (off,) = plan_changes(root, [raised("96Mi")], tools=whole, post_renderers=False).advice
+    assert off.reason.startswith(NO_VALUE)
+    assert off.reason.endswith("which git.post_renderers switches off")
+    (bare,) = plan_changes(root, [raised("96Mi")], tools=Tools(helm=helm)).advice
+    assert bare.reason.startswith(NO_VALUE)
+    assert "could not be proven: not rendered" in bare.reason
+
+
+def test_an_amount_that_the_chart_states_counts(plant: Plant, helm: Path, kubectl: Path) -> None:
+    """A request above a limit that the chart's template has is not written."""
+    files = chart(RELEASE)
+    stated = "image: y\n          resources: {limits: {memory: 64Mi, ephemeral-storage: 1Gi}}"
+    files["charts/two/templates/web.yaml"] = TEMPLATE.replace("image: y", stated)
+    tools = Tools(helm=helm, kubectl=kubectl)
+    (advice,) = plan_changes(plant(files), [raised("96Mi")], tools=tools).advice
+    assert "above the limit of 64Mi" in advice.reason
+    assert "memory: 48Mi" in added(plant(files), tools, raised("48Mi"))
+
+
+def test_a_hook_is_not_patched(plant: Plant, helm: Path, kubectl: Path) -> None:
+    """Helm applies hooks by itself, so that no post-renderer sees them."""
+    files = chart(RELEASE)
+    hooked = 'metadata: {name: {{ .Release.Name }}, annotations: {"helm.sh/hook": post-install}}'
+    files["charts/two/templates/web.yaml"] = TEMPLATE.replace(
+        "metadata: {name: {{ .Release.Name }}}", hooked
     )
-    (root / "apps/web.yaml").write_text((root / "apps/web.yaml").read_text() + f"  {addition}\n")
-    found = load_repository(root)
-    made = next(objects_of(found.files["apps/web.yaml"]))
-    (there,) = charts_in([root])
-    rendered = Helm(helm, [there], kubectl).render(
-        there, "web", "shop", {}, post_renderers(made.node)
-    )
-    assert rendered.sinks()[Sink("Deployment", "web", "proxy")] == {
-        "requests": {"cpu": "50m", "memory": "96Mi"}
-    }
+    tools = Tools(helm=helm, kubectl=kubectl)
+    (advice,) = plan_changes(plant(files), [raised("96Mi")], tools=tools).advice
+    assert "no value that was found decides its resources" in advice.reason
 
 
 def test_a_container_that_the_values_bring_along_is_not_the_charts(
     plant: Plant, helm: Path, kubectl: Path
 ) -> None:
-    """Extra containers, and what a post-renderer sets already, are declared in the repository."""
+    """Extra containers are declared among the values."""
     named = RELEASE.replace("      values:", "      values:\n        extra: [{name: proxy}]")
     keyed = RELEASE.replace("      values:", "      values:\n        extraContainers: {proxy: {}}")
     text = RELEASE.replace(
         "      values:", "      values:\n        extra: |\n          - name: proxy"
     )
-    change = DesiredChange(replace(WEB, container="proxy"), Resources(), Resources(Cpu(50)))
     tools = Tools(helm=helm, kubectl=kubectl)
-    for release in (named, keyed, text, patched("proxy")):
-        (advice,) = plan_changes(plant(chart(release)), [change], tools=tools).advice
-        assert "postRenderers" not in advice.reason
+    for release in (named, keyed, text):
+        (advice,) = plan_changes(plant(chart(release)), [raised("96Mi")], tools=tools).advice
+        assert "offers no value" not in advice.reason

@@ -89,3 +89,39 @@ def test_other_ways_of_writing_are_refused(text: str) -> None:
     """A list in brackets, one that is shared, and files that nobody writes are left alone."""
     with pytest.raises(EditRefusedError):
         append_patches(text, HERE, [ENTRY])
+
+
+BELOW = Address(0, ("spec", "postRenderers", 0, "kustomize", "patches"))
+AROUND = {
+    "nothing": "spec:\n  interval: 1h  # often\n# end\n",
+    "in a list of its own": "spec:\n    interval: 1h\n    rest:\n    - a\nlast: 1\n",
+    "a renderer": "spec:\n  postRenderers:\n  - kustomize:\n      images:\n      - {name: a}\n",
+    "a patch": "spec:\n  postRenderers:\n  - kustomize:\n      patches:\n      - {patch: a}\n",
+}
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("around", AROUND)
+def test_a_list_is_made_with_all_that_leads_to_it(around: str, newline: str) -> None:
+    """Whatever of the way is there already stays as it is."""
+    text = AROUND[around].replace("\n", newline)
+    after = append_patches(text, BELOW, [ENTRY, ENTRY])
+    assert prove_appended(text, after, BELOW, [ENTRY, ENTRY]) == ""
+    spec = yaml.safe_load(after)["spec"]
+    assert spec["postRenderers"][0]["kustomize"]["patches"][-1]["target"]["name"] == "web"
+    assert len(spec["postRenderers"]) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "spec: {interval: 1h}\n",
+        "spec:\n  postRenderers: []\n",
+        "spec:\n  postRenderers:\n    - kustomize: {images: [{name: a}]}\n",
+        "base: &a\n  b: c\nspec:\n  <<: *a\n",
+    ],
+)
+def test_what_leads_to_a_list_is_not_rewritten(text: str) -> None:
+    """Flow style, an empty list and a merged mapping stay as they are."""
+    with pytest.raises(EditRefusedError):
+        append_patches(text, BELOW, [ENTRY])

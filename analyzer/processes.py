@@ -1,10 +1,13 @@
-"""What a process that only draws does besides drawing: leave when nobody waits for it."""
+"""What a process that works for another one does besides: never outlive it, never answer for it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def leave_with_parent() -> None:
@@ -22,3 +25,17 @@ def leave_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+@contextmanager
+def held(*signals: signal.Signals) -> Iterator[None]:
+    """Hold `signals` back until the block ends; a process that starts in it never hears one.
+
+    A terminal interrupts every process at once, and each worker would print where it was. The one
+    that started them is told, and ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
