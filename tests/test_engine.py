@@ -84,10 +84,11 @@ def bare_worker(address: str, folder: Path) -> list[str]:
         if not found.name.startswith(("rightsize", "_rightsize", "__editable__")):
             (folder / found.name).symlink_to(found)
     code = (
-        f"import sys; sys.path.append({str(folder)!r}); import distributed.cli.dask_worker as w; "
+        f"import sys; sys.path.append({str(folder)!r})\n"
+        "from distributed.cli.dask_worker import main\nmain()"
     )
     # -I and -S: neither the current folder nor where Python keeps what is installed.
-    return [sys.executable, "-I", "-S", "-c", code + "w.main()", "--no-dashboard", address]
+    return [sys.executable, "-I", "-S", "-c", code, "--no-dashboard", address]
 
 
 def until(happened: Callable[[], bool]) -> None:
