@@ -65,6 +65,9 @@ class PrometheusSettings:
     """Requests at a time; more made measured servers slower, not faster."""
     compression: bool = False
     """Ask for gzip; worth it on slow links only, it costs the server two to four times the CPU."""
+    read: Literal["query", "remote"] = "query"
+    """How usage is read: evaluated by the server (``query``), or as raw samples, evaluated here
+    (``remote``), for a server that is short of CPU or memory; the results are the same."""
     max_points: int | None = None
     """Points to ask for in one request; by default the server's own limits decide."""
 
