@@ -116,11 +116,13 @@ def _runs(
         from analyzer.fleet.run import run_all
 
         return lambda say: run_all(path, folders, flags, jobs, say)
-    from analyzer.fleet.elsewhere import run_by, with_ledger
+    from analyzer.config.layers import setting_variables
+    from analyzer.fleet.elsewhere import Sent, run_by, with_ledger
 
     each = {name: [*flags, *with_ledger(config, folder)] for name, config in configs.items()}
     (engine,) = engines
-    return lambda say: run_by(engine, path, folders, each, say)
+    sent = Sent(path.read_text(encoding="utf-8"), setting_variables(os.environ))
+    return lambda say: run_by(engine, sent, folders, each, say)
 
 
 def _follow(runs: Callable[[Say], Iterator[Ended]], talk: Talk) -> tuple[dict[str, str], bool]:

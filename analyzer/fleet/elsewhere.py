@@ -7,7 +7,6 @@ that they name, such as those with tokens, and all else of the environment are t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -15,16 +14,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analyzer.config import Config
-from analyzer.config.layers import setting_variables
+from analyzer.config.layers import DEFAULT_FILE, environment_with
 from analyzer.engine.settings import EngineSettings
 from analyzer.engine.task import Done, Task
 from analyzer.engine.workers import Workers, workers_of
 from analyzer.errors import OutputError, UsageError
 from analyzer.fleet.run import Ended, Say, run_of, run_one, stopping
-from analyzer.output import SUMS, Claim, claim, write_files
+from analyzer.output import Claim, claim, read_files, write_files
 
 _HERE = "--scheduler=none"
 """What runs a cluster hands out nothing of it: its worker would wait for others to be free."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Settings on their way: the text of the file, and the variables that are settings."""
+
+    text: str
+    variables: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -54,29 +61,28 @@ def with_ledger(config: Config, output: Path) -> list[str]:
 
 def run_by(
     engine: EngineSettings,
-    settings: Path,
+    sent: Sent,
     folders: Mapping[str, Path],
     flags: Mapping[str, Sequence[str]],
     say: Say,
 ) -> Iterator[Ended]:
     """As `run_on`, by the workers of a scheduler. Raises `EngineError` where it has none fit."""
     with workers_of(engine) as workers:
-        yield from run_on(workers, settings, folders, flags, say)
+        yield from run_on(workers, sent, folders, flags, say)
 
 
 def run_on(
     workers: Workers,
-    settings: Path,
+    sent: Sent,
     folders: Mapping[str, Path],
     flags: Mapping[str, Sequence[str]],
     say: Say,
 ) -> Iterator[Ended]:
-    """Run the clusters of the file `settings` on `workers`, and put their results into `folders`.
+    """Run the clusters of the settings `sent` on `workers`, and put their results into `folders`.
 
     `flags` are those of ``rightsize run``, by cluster. How each ended is given as it ends, and a
     folder is replaced as a whole or stays as it was.
     """
-    text, variables = settings.read_text(encoding="utf-8"), setting_variables(os.environ)
     with ExitStack() as stack:
         claims, tasks = {}, []
         for name, folder in folders.items():
@@ -85,7 +91,7 @@ def run_on(
             except OutputError as error:
                 yield Ended(name, error.exit_code, str(error))
                 continue
-            given = (text, variables, name, folder, tuple(flags.get(name, ())))
+            given = (sent, name, folder, tuple(flags.get(name, ())))
             tasks.append(Task(name, _run_cluster, given))
         # A run may open pull requests, or write a ledger: one at a time of a cluster.
         for task, done in workers.results(tasks, repeatable=False):
@@ -109,32 +115,21 @@ def _landed(cluster: str, done: Done, claimed: Claim, say: Say) -> Ended:
     return found.ended
 
 
-def _run_cluster(
-    text: str, variables: Mapping[str, str], cluster: str, to: Path, flags: Sequence[str]
-) -> Found:
-    """Run `cluster` of the settings `text` in a process of its own, where this runs.
+def _run_cluster(sent: Sent, cluster: str, to: Path, flags: Sequence[str]) -> Found:
+    """Run `cluster` of the settings that were `sent` in a process of its own, where this runs.
 
     What it says of the folder of its results, it says of the one that they go `to`.
     """
     said: list[tuple[str, str]] = []
-    own = setting_variables(os.environ)
-    environment = {k: v for k, v in os.environ.items() if k not in own} | dict(variables)
     with TemporaryDirectory(prefix="rightsize-") as scratch, stopping() as children:
-        settings, folder = Path(scratch) / "rightsize.yaml", Path(scratch) / cluster
-        settings.write_text(text, encoding="utf-8")
+        folder = Path(scratch) / cluster
+        write_files(Path(scratch), {DEFAULT_FILE: sent.text.encode()})
         ended = run_one(
             children,
             cluster,
-            [*run_of(settings, cluster, folder), _HERE, *flags],
+            [*run_of(Path(scratch) / DEFAULT_FILE, cluster, folder), _HERE, *flags],
             lambda _, what, level: said.append((what.replace(str(folder), str(to)), level)),
-            environment,
+            environment_with(sent.variables),
         )
         ended = replace(ended, problem=ended.problem.replace(str(folder), str(to)))
-        return Found(ended, tuple(said), {} if ended.problem else dict(_files(folder)))
-
-
-def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below `folder`, but for their sums, which are made anew where they land."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path != folder / SUMS:
-            yield path.relative_to(folder).as_posix(), path.read_bytes()
+        return Found(ended, tuple(said), {} if ended.problem else read_files(folder))

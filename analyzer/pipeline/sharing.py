@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from analyzer.config import Config
 from analyzer.engine.task import Task
 from analyzer.engine.workers import workers_of
-from analyzer.output import write_files
+from analyzer.output import read_files, write_files
 from analyzer.pipeline.memory import give_back
 from analyzer.room import Room
 from analyzer.shard import Shard
@@ -52,4 +52,4 @@ def _recorded(read: Read, config: Config, now: datetime | None, shard: Shard) ->
         folder = Path(scratch) / "shard"
         save_recording(read(config, now, shard), folder)
         give_back()  # a worker goes on to other work
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
+        return read_files(folder)
