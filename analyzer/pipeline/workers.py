@@ -23,10 +23,11 @@ LEAST_SAMPLES = 400_000
 
 def with_workers(histories: Histories, config: Config) -> Histories:
     """The same histories, worked on by as many processes as pay and as there is memory for."""
-    return replace(histories, workers=Forked(_processes(histories, config)))
+    return replace(histories, workers=Forked(processes_for(histories, config)))
 
 
-def _processes(histories: Histories, config: Config) -> int:
+def processes_for(histories: Histories, config: Config) -> int:
+    """How many processes work on `histories`, this one included."""
     if len(histories.usage.cpu_cores) < LEAST_SAMPLES:
         return 1
     most = min(usable_cores(), MOST_PROCESSES)
