@@ -298,7 +298,7 @@ def backtest(
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
     from analyzer.pipeline.review import look_ahead
-    from analyzer.pipeline.workers import with_workers
+    from analyzer.pipeline.workers import workers_for
 
     settings = settings_of(parameters)
     config = settings.config
@@ -308,10 +308,12 @@ def backtest(
     method, before = method_of(config), _train(train)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         recording = read(config, now(), talk.progress)
-        known = look_ahead(with_workers(build_histories(recording), config), config)
-        before = before or usual_train(known.histories, method.horizon)
-        walk = Walk(before, method.horizon, daily="vpa" in names)
-        result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
+        histories = build_histories(recording)
+        with workers_for(histories, config) as workers:
+            known = look_ahead(replace(histories, workers=workers), config)
+            before = before or usual_train(histories, method.horizon)
+            walk = Walk(before, method.horizon, daily="vpa" in names)
+            result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
         talk.say(in_words(result))
         talk.say_partial((*recording.meta.warnings, *known.missed))
     if chart is not None:
