@@ -179,11 +179,13 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     type=click.Choice(["application", "workload", "namespace", "team", "all"]),
     help="What shares a pull request [application].",
 )
-@click.option("--split", is_flag=True, help="Never mix raises and reductions.")
+@click.option("--split/--no-split", default=None, help="Never mix raises and reductions [on].")
 @click.option("--open", "deliver", is_flag=True, help="Open and refresh them on the forge.")
 @click.option("--dry-run", is_flag=True, help="With --open: say what would be pushed and sent.")
 @click.pass_context
-def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters: Any) -> None:
+def pr(
+    ctx: click.Context, /, group: Grouping | None, split: bool | None, **parameters: Any
+) -> None:
     """Prepare pull requests: one commit per application, with a description to review by.
 
     As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
@@ -196,8 +198,8 @@ def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters:
     ways.expect_some()
     given = given_by(parameters, judge=True)
     ways.expect_checkout(given.config)
-    how = Grouped(group or "application", split, given.config.forge.team_label)
-    code = given.code
+    given = replace(given, config=_with_grouping(given.config, group, split))
+    how, code = Grouped.of(given.config.forge), given.code
     with planned(given.report, given.config, given.said) as plan:
         _tell_advice(plan, parameters)
         if ways.folder is not None:
@@ -206,8 +208,7 @@ def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters:
             if ways.branches or not ways.deliver:
                 code = _list(given, plan, how, talk if ways.branches else None) or code
             if ways.deliver:
-                chosen = replace(given, config=_with_grouping(given.config, group, split))
-                code = _open(chosen, plan, talk, dry_run=ways.dry_run) or code
+                code = _open(given, plan, talk, dry_run=ways.dry_run) or code
     ctx.exit(code)
 
 
@@ -294,14 +295,14 @@ def _commit(
     return "made"
 
 
-def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:
+def _with_grouping(config: Config, group: Grouping | None, split: bool | None) -> Config:
     """The settings, with what the flags say of how pull requests are made up."""
     from msgspec.structs import replace as with_settings
 
     forge = with_settings(
         config.forge,
         group=group or config.forge.group,
-        split_directions=split or config.forge.split_directions,
+        split_directions=config.forge.split_directions if split is None else split,
     )
     return with_settings(config, forge=forge)
 
