@@ -31,6 +31,7 @@ from analyzer.cli.options import (
     source_options,
     within_namespaces,
 )
+from analyzer.cli.sections import command
 from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _QUARTER = "91d"
 _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 
 
-@click.command()
+@command()
 @source_options
 @run_json_option
 @model_options
@@ -166,7 +167,7 @@ def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
         return open_pull_requests(found, config, talk, dry_run=dry_run)
 
 
-@click.command()
+@command()
 @source_options
 @run_json_option
 @model_options
@@ -212,7 +213,7 @@ def recommend(
     leave(ctx, report, exit_code)
 
 
-@click.command()
+@command()
 @source_options
 @run_json_option
 @model_options
@@ -251,7 +252,7 @@ def explain(
     leave(ctx, report, False)
 
 
-@click.command()
+@command()
 @source_options
 @namespace_option()
 @click.option("--train", metavar="14d", help="History before each review; as a run, if left out.")

@@ -13,6 +13,7 @@ from analyzer.cli.console import Talk
 from analyzer.cli.formats import View
 from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.repository import CHANGES, PARTIAL, given_by, report_options
+from analyzer.cli.sections import command
 from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _FAILING: dict[str, tuple[Fit, ...]] = {"low": ("low",), "tight": ("low", "tight"), "never": ()}
 
 
-@click.command()
+@command()
 @report_options
 @click.option("--base", metavar="REV", required=True, help="What the change is made on.")
 @click.option("--head", metavar="REV", default="HEAD", help="The change [HEAD].")

@@ -26,6 +26,7 @@ from analyzer.cli.options import (
     source_options,
     within_namespaces,
 )
+from analyzer.cli.sections import command
 from analyzer.control_group import check_addresses
 from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
@@ -48,7 +49,7 @@ def report_options(command: Command) -> Command:
     return source_options(run_json_option(model_options(chosen)))
 
 
-@click.command()
+@command()
 @listing_options(LISTED)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
@@ -80,7 +81,7 @@ def index(**parameters: Any) -> None:
     show_listing(listing, view)
 
 
-@click.command()
+@command()
 @report_options
 @listing_options(LISTED)
 @click.pass_context
@@ -107,7 +108,7 @@ def trace(ctx: click.Context, /, **parameters: Any) -> None:
     ctx.exit(code)
 
 
-@click.command()
+@command()
 @report_options
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when there is a difference.")
 @click.pass_context
@@ -148,7 +149,7 @@ def _known_diff(parameters: dict[str, Any]) -> str | None:
     return report.diff if report.landings else None
 
 
-@click.command()
+@command()
 @report_options
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
 @click.pass_context
@@ -170,7 +171,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     ctx.exit(code)
 
 
-@click.command()
+@command()
 @report_options
 @click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
 @click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")

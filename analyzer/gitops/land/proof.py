@@ -13,7 +13,7 @@ from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.built import Build, Installed, as_built, as_found, build_of
 from analyzer.gitops.land.proven import Proof
-from analyzer.gitops.land.writes import Beside, Write, written
+from analyzer.gitops.land.writes import Beside, Kept, Write, written
 from analyzer.gitops.reach.custom import ANY, workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Owner, Release
@@ -24,8 +24,11 @@ from analyzer.gitops.render.program import RenderError, Tools
 from analyzer.gitops.render.rendering import Move, Rendering, Sink, moves
 from analyzer.gitops.text.resources import BY_FIELD, Amount
 from analyzer.gitops.text.spelling import read_cpu, read_memory
-from analyzer.gitops.text.tree import parse
+from analyzer.gitops.text.tree import Path, parse
 from analyzer.quantity import Cpu
+
+Lost = tuple[Path, str]
+"""The path of an amount below a container's resources, and what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Verdict:
     """What rendering said of one edit.
 
     `holds` is None where it could not be asked, and `reason` says why; where it is False, `reason`
-    is what speaks against the edit. `handed_on` says that the values of a chart arrive as meant,
+    is what speaks against the edit, and `lost` what the edit's own containers would lose by it
+    that was not asked for. `handed_on` says that the values of a chart arrive as meant,
     whatever the chart makes of them.
     """
 
@@ -44,6 +48,7 @@ class Verdict:
     containers: int = 0
     without: str = ""
     handed_on: bool = False
+    lost: tuple[Lost, ...] = ()
 
     def proof(self, fields: Sequence[str]) -> Proof:
         """The proof of an edit of `fields` that this does not speak against."""
@@ -63,6 +68,9 @@ class Claim(Protocol):
 
     @property
     def writes(self) -> Sequence[Write]: ...
+
+    @property
+    def keeps(self) -> Sequence[Kept]: ...
 
 
 AnyClaim = Claim | Beside
@@ -150,7 +158,8 @@ class Prover:
         besides = [claim for claim in claims if isinstance(claim, Beside)]
         amounts = [claim for claim in claims if not isinstance(claim, Beside)]
         writes = [write for claim in amounts for write in claim.writes]
-        return written(self._index.texts, writes, besides)
+        keeps = [kept for claim in amounts for kept in claim.keeps]
+        return written(self._index.texts, writes, besides, keeps)
 
     # --- kustomize ---
 
@@ -275,7 +284,10 @@ def _judged(aims: Sequence[_AnyAim], render: Render, *, in_values: bool) -> list
     stray = shown.stray(aims)
     blamed = _blamed(aims, stray, before, render) if stray else {}
     problems = (aim.problem(shown) or blamed.get(id(aim)) for aim in aims)
-    return [_verdict(shown, found, aim.carried) for aim, found in zip(aims, problems, strict=True)]
+    return [
+        replace(_verdict(shown, found, aim.carried), lost=aim.lost(shown) if found else ())
+        for aim, found in zip(aims, problems, strict=True)
+    ]
 
 
 def _is_handed_on(claim: Claim) -> bool:
@@ -428,6 +440,7 @@ class _Aim:
             if move.path[:2] == _POST_RENDERERS:
                 return any(write.in_post_renderer for write in self.claim.writes)
             ends = [BY_FIELD[field].path for field in self._wanted]
+            ends += [kept.tail for kept in self.claim.keeps]
             whole = "\n" in str(move.before) or "\n" in str(move.after)
             return whole or any(move.path[-2:] == end for end in ends) or "valuesFrom" in move.path
         return move.owner[0] in _CONFIGS
@@ -442,6 +455,19 @@ class _Aim:
         if move.sink is None or ".".join(map(str, move.path)) not in self._wanted:
             return False
         return any(_stands_in(move, each) for each in self._meant(move.sink))
+
+    def lost(self, shown: _Shown) -> tuple[Lost, ...]:
+        """What the containers that the claim decides for would lose that it does not mean."""
+        return tuple(
+            dict.fromkeys(
+                (move.path, str(move.before))
+                for move in shown.moves(self)
+                if move.sink is not None
+                and move.after is None
+                and any(_stands_in(move, each) for each in self._meant(move.sink))
+                and not self._in_container(move)
+            )
+        )
 
     def _meant(self, sink: Sink) -> Iterable[Expectation]:
         """The containers fed by the claim that a rendered one may be."""
@@ -501,6 +527,10 @@ class _BesideAim:
     def _is_object(self, move: Move) -> bool:
         kind, name = _carrier(move), move.owner[2]
         return any((kind, route.expand(name)) == self.owner for route in self.claim.routes)
+
+    def lost(self, shown: _Shown) -> tuple[Lost, ...]:
+        """Nothing: it is about no container."""
+        return ()
 
     def problem(self, shown: _Shown) -> str | None:
         """What speaks against the edit; None where it came out as meant."""
