@@ -187,7 +187,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
 def pr(
     ctx: click.Context, /, group: Grouping | None, split: bool | None, **parameters: Any
 ) -> None:
-    """Prepare pull requests: one commit per application, with a description to review by.
+    """Prepare pull requests: a commit per application, raises apart, described for review.
 
     As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
     its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps,

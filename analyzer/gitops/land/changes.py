@@ -13,10 +13,11 @@ from pathlib import Path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace
 from analyzer.gitops.land.companion import both_or_none
+from analyzer.gitops.land.judgement import Verdict
 from analyzer.gitops.land.keep import keeping
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.planner import Planner
-from analyzer.gitops.land.proof import Prover, Verdict
+from analyzer.gitops.land.proof import Prover
 from analyzer.gitops.land.writes import written
 from analyzer.gitops.render.program import Tools
 from analyzer.workload import ContainerRef

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from analyzer.gitops.land.aim import Lost
 from analyzer.gitops.land.outcome import Edited
-from analyzer.gitops.land.proof import Lost
 from analyzer.gitops.land.writes import Kept, written
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.edit import Assignment
