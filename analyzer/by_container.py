@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import wraps
 from itertools import chain, pairwise
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ class Parted(Protocol):
     def found(self) -> dict[str, Any]:
         """What is known by container already, by the name of what found it."""
         ...
+
+    def __len__(self) -> int: ...
 
     def part(self, rows: slice) -> Any:
         """The containers in `rows` alone, worked on by the process that asks."""
@@ -107,24 +109,34 @@ def ask_part(
     shared: Mapping[str, Any],
 ) -> Any:
     """What `work` answers about the containers in `rows`."""
+    for each in given:
+        _check_length(each, len(histories))
     return work(histories.part(rows), *(part(each, rows) for each in given), **shared)
 
 
-def part(value: Any, rows: slice) -> Any:
+def _check_length(value: Any, length: int) -> None:
+    if isinstance(value, np.ndarray | list):
+        if len(value) != length:
+            raise ValueError(f"expected an entry for each of {length}, found {len(value)}")
+    else:
+        _each(lambda field: _check_length(field, length), value)
+
+
+def part(value: T, rows: slice) -> T:
     """The entries in `rows` of what has one a container."""
     if isinstance(value, np.ndarray | list):
-        return value[rows]
-    return _each(lambda field: part(field, rows), value)
+        return cast("T", value[rows])
+    return cast("T", _each(lambda field: part(field, rows), value))
 
 
-def join(parts: Sequence[Any]) -> Any:
+def join(parts: Sequence[T]) -> T:
     """What has one entry a container, from parts of the containers in their order."""
-    head = parts[0]
-    if isinstance(head, np.ndarray):
-        return np.concatenate(parts)
-    if isinstance(head, list):
-        return list(chain.from_iterable(parts))
-    return _each(lambda *several: join(several), *parts)
+    several: Sequence[Any] = parts
+    if isinstance(several[0], np.ndarray):
+        return cast("T", np.concatenate([*several]))
+    if isinstance(several[0], list):
+        return cast("T", [*chain.from_iterable(several)])
+    return cast("T", _each(lambda *fields: join(fields), *several))
 
 
 def _each(make: Callable[..., Any], *records: Any) -> Any:

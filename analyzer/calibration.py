@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from analyzer.by_container import by_container, join, part
 from analyzer.history import Histories
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Model, Resource, Step
 from analyzer.quantity import Cpu, Memory
@@ -51,13 +52,22 @@ class Calibration:
     containers: int
 
 
-def judge(demand: Demand, future: Histories) -> Judged:
-    """What came of `demand` in `future`, the time after it was stated."""
-    return judge_levels(demand.levels, future.usage)
+def judge(demand: Demand, histories: Histories, begin: int) -> Judged:
+    """What came of `demand` in the horizon after the step `begin`, as `histories` show it."""
+    stop = begin + round(demand.horizon / histories.usage.step)
+    return _judge(histories, dict(demand.levels), begin=begin, stop=stop)
 
 
-def judge_levels(levels: Mapping[Resource, Array], usage: Usage) -> Judged:
-    """What came of `levels`, (containers, len(RISKS)) each, in the `usage` after them."""
+@by_container
+def _judge(
+    histories: Histories, levels: dict[Resource, Array], *, begin: int, stop: int
+) -> dict[Resource, Array]:
+    """What came of `levels`, (containers, len(RISKS)) each, between two steps."""
+    pieces = histories.usage.pieces(begin, stop)
+    return join([_judge_piece(part(levels, rows), usage) for rows, usage in pieces])
+
+
+def _judge_piece(levels: Mapping[Resource, Array], usage: Usage) -> dict[Resource, Array]:
     cpu, memory = (np.full(levels[resource].shape, np.nan) for resource in RESOURCES)
     for index in range(len(usage.containers)):
         where = usage.span(index)
@@ -111,11 +121,7 @@ def fit_past(
 
 def judge_past(reviews: Sequence[PastReview], histories: Histories) -> list[Judged]:
     """What came of each of `reviews` in the horizon after it, as `histories` show it."""
-    found = []
-    for review in reviews:
-        ahead = round(review.demand.horizon / histories.usage.step)
-        found.append(judge(review.demand, histories.between(review.stop, review.stop + ahead)))
-    return found
+    return [judge(review.demand, histories, review.stop) for review in reviews]
 
 
 @dataclass(frozen=True)

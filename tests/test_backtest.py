@@ -26,7 +26,6 @@ from analyzer.backtest import (
     measure,
     review_stops,
 )
-from analyzer.backtest.walk import _After
 from analyzer.calibration import Learnt
 from analyzer.errors import UsageError
 from analyzer.history import Histories, build_histories
@@ -124,7 +123,7 @@ def test_it_does_not_matter_how_many_containers_are_looked_at_at_once(
     """Batches of 3, 3 and 1 give what all seven together give, to the last bit."""
     known, week = containers(wandering(7)), Walk(WEEK, daily=True)
     whole = backtest(known, ["pooled", "vpa"], week)
-    monkeypatch.setattr("analyzer.backtest.walk._AT_ONCE", 3)
+    monkeypatch.setattr("analyzer.usage._PIECE_OF_CONTAINERS", 3)
     monkeypatch.setattr("analyzer.models.vpa._AT_ONCE", 3 * 21 * 288)
     parts = backtest(known, ["pooled", "vpa"], week)
     assert whole.reviews == 2
@@ -142,13 +141,13 @@ def test_neither_what_came_nor_a_histogram_copies_the_cluster() -> None:
     known = containers(np.ones((1500, 14 * 288)))
     half = sum(array.nbytes for array in known.usage.values.values()) / 2
     assert half == 4 * 1500 * 14 * 288
-    after = _After(known.usage, 7 * 288, 14 * 288)
+    after = known.usage.pieces(7 * 288, 14 * 288)
     tracemalloc.start()
     try:
         seen = sum(len(part.cpu_cores) for _, part in after)
         looked = tracemalloc.get_traced_memory()[1]
         tracemalloc.reset_peak()
-        histogram = mass(known, "cpu", 1.0)
+        histogram = mass(known, resource="cpu", half_life=1.0)
         filled = tracemalloc.get_traced_memory()[1] - histogram.nbytes
     finally:
         tracemalloc.stop()

@@ -56,7 +56,7 @@ def test_judging_holds_a_peak_against_each_level() -> None:
     """A constant 100 MiB and 0.1 cores: over every level below, within every level above."""
     below, above = (stated(np.full((1, len(RISKS)), x)) for x in (1e-3, 1e12))
     for demand, share in ((below, 1.0), (above, 0.0)):
-        found = judge(demand, histories())
+        found = judge(demand, histories(), 0)
         assert (found["memory"] == share).all()
         assert (found["cpu"] == share).all()
 

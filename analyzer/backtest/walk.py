@@ -8,12 +8,13 @@ review.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
 
+from analyzer.backtest.outcome import outcome
 from analyzer.backtest.score import (
     AS_IT_COMES,
     CURRENT,
@@ -26,10 +27,8 @@ from analyzer.backtest.score import (
 )
 from analyzer.backtest.sweep import (
     Review,
-    Samples,
     Stated,
     as_declared,
-    by_hindsight,
     foresight_of,
     of_demand,
     of_peer,
@@ -42,46 +41,23 @@ from analyzer.calibration import (
     PastReview,
     calibrated,
     fit_past,
-    judge_levels,
+    judge,
     judge_past,
 )
 from analyzer.errors import UsageError
 from analyzer.history import Histories
 from analyzer.models import MODELS, RESOURCES, Model, Resource, model_named
-from analyzer.models.demand import Demand, Learner
+from analyzer.models.demand import Learner
 from analyzer.models.rule import Peer
-from analyzer.usage import Usage
-
-_AT_ONCE = 125
-"""Containers whose future is looked at in one go."""
 
 Progress = Callable[[int, int, str], None]
 Recommender = Callable[[Histories, Mapping[str, Learnt]], Mapping[str, Array]]
 """A whole policy: what was known and what each model that states risks has learnt of it make
 levels by ``cpu_request``, ``memory_request`` and ``memory_limit``; NaN: none."""
 
-CPU_ORACLE = 0.95
 LEAST_TRAIN = timedelta(days=3)
 DAILY = "vpa, daily"
 _DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class _After:
-    """The time after a review, as `usage` shows it from step `begin` up to `stop`.
-
-    Iterating gives some containers at a time, whose they are and what they used: a copy of what
-    the whole cluster did in a week is larger than most of what is learnt of it.
-    """
-
-    usage: Usage
-    begin: int
-    stop: int
-
-    def __iter__(self) -> Iterator[tuple[slice, Usage]]:
-        for low in range(0, len(self.usage.containers), _AT_ONCE):
-            rows = slice(low, low + _AT_ONCE)
-            yield rows, self.usage.part(rows).between(self.begin, self.stop)
 
 
 @dataclass(frozen=True)
@@ -119,6 +95,11 @@ class _Past:
 
     reviews: list[PastReview] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
+
+    def judge(self, histories: Histories, stop: int) -> None:
+        """Note what came after the newest review, held at `stop`, for those that follow it."""
+        self.judged.insert(0, judge(self.reviews[0].demand, histories, stop))
+        del self.judged[LOOK_BACK:]
 
 
 @dataclass(frozen=True)
@@ -167,12 +148,14 @@ def backtest(
         stated = _state(_review(histories, stop, walk), made, past, recommenders or {}, tell)
         points = book.note(number, stated)
         tell("what came")
-        after = _After(histories.usage, stop, stop + _steps(histories, walk.horizon))
-        _hold(book, number, points, after, past)
+        end = stop + _steps(histories, walk.horizon)
+        _hold(book, number, points, histories, (stop, end))
+        for each in past.values():
+            each.judge(histories, stop)
         if walk.daily:
             tell("day by day")
             begin = max(0, stop - _steps(histories, walk.train))
-            _pace(book, number, histories.between(begin, after.stop), walk, made.get("vpa"))
+            _pace(book, number, histories.between(begin, end), walk, made.get("vpa"))
     if progress is not None:
         progress(len(stops), len(stops), "backtest")
     rows = _rows(book)
@@ -237,23 +220,31 @@ def _state(
 
 
 def _hold(
-    book: _Book, number: int, points: Sequence[Point], after: _After, past: Mapping[str, _Past]
+    book: _Book,
+    number: int,
+    points: Sequence[Point],
+    histories: Histories,
+    after: tuple[int, int],
 ) -> None:
-    """Hold what came against all that was stated at a review, some containers at a time."""
+    """Hold what came between two steps against all `points` that were stated at a review.
+
+    All of a resource at once, and beside them whoever knew what comes.
+    """
+    begin, stop = after
     for resource in RESOURCES:
-        for point in foresight_of(resource):
+        of = [point for point in points if point.resource == resource]
+        stated = tuple(book.levels[point][number] for point in of)
+        found = outcome(histories, stated, resource=resource, begin=begin, stop=stop)
+        for name, values in found.came.items():
+            getattr(book.came[resource], name)[number] = values
+        foresight = foresight_of(resource)
+        for column, point in enumerate(foresight):
             book.begin(point)
-    for each in past.values():
-        # For the reviews that follow this one.
-        each.judged.insert(0, _judged(each.reviews[0].demand, after))
-        del each.judged[LOOK_BACK:]
-    for rows, usage in after:
-        for resource in RESOURCES:
-            samples = _sorted(usage, resource)
-            for name, values in _look(usage, resource, samples).items():
-                getattr(book.came[resource], name)[number, rows] = values
-            of = [point for point in points if point.resource == resource]
-            _score(book, (number, rows), of, resource, samples)
+            book.levels[point][number] = found.hindsight[:, column]
+        every = [*of, *foresight]
+        for column, point in enumerate(every):
+            book.above[point][number] = found.above[:, column]
+        _silence(book, number, every)
 
 
 def _learn(review: Review, model: Model, past: _Past) -> Learnt:
@@ -272,16 +263,6 @@ def _learn(review: Review, model: Model, past: _Past) -> Learnt:
     return found
 
 
-def _judged(demand: Demand, after: _After) -> Judged:
-    """What came of `demand`."""
-    found = {resource: np.full(demand.levels[resource].shape, np.nan) for resource in RESOURCES}
-    for rows, usage in after:
-        levels = {resource: demand.levels[resource][rows] for resource in RESOURCES}
-        for resource, came in judge_levels(levels, usage).items():
-            found[resource][rows] = came
-    return found
-
-
 def _proposed(name: str, levels: Mapping[str, Array]) -> Stated:
     """What a whole policy would have declared: requests by its name, limits beside them."""
     for target, values in levels.items():
@@ -295,70 +276,17 @@ def limits_of(name: str) -> str:
     return f"{name}, limits"
 
 
-def _look(usage: Usage, resource: Resource, samples: Samples) -> dict[str, Array]:
-    """What came of each container, by the fields of `Came`; `samples` are its own, sorted."""
-    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
-    mean, oracle, pods = (np.full(len(samples), np.nan) for _ in range(3))
-    for index, seen in enumerate(samples):
-        if len(seen):
-            mean[index] = seen.mean(dtype=np.float64)
-            rank = int(np.ceil(CPU_ORACLE * len(seen))) - 1 if resource == "cpu" else -1
-            oracle[index] = seen[rank]
-            present = ~np.isnan(values[usage.span(index)])
-            pods[index] = len(seen) / len(usage.seen_steps(index, present))
-    number = np.array([len(values) for values in samples], dtype=np.float64)
-    return {"samples": number, "mean": mean, "oracle": oracle, "pods": pods}
-
-
-def _sorted(usage: Usage, resource: Resource) -> Samples:
-    """All that was seen of each container, in rising order."""
-    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
-    each = (values[usage.span(index)] for index in range(len(usage.containers)))
-    return [np.sort(samples[~np.isnan(samples)]) for samples in each]
-
-
-def _score(
-    book: _Book,
-    where: tuple[int, slice],
-    points: Sequence[Point],
-    resource: Resource,
-    samples: Samples,
-) -> None:
-    """Note what came of all `points` of a resource; they are looked up at once.
-
-    `where` are the review and the containers whose sorted `samples` came.
-    """
-    foresight = foresight_of(resource)
-    stated = [book.levels[point][where] for point in points]
-    levels = np.concatenate([np.stack(stated, axis=1), by_hindsight(samples, resource)], 1)
-    every = [*points, *foresight]
-    _silence(levels, every)
-    above = _above(levels, samples)
-    for column, point in enumerate(every):
-        book.levels[point][where] = levels[:, column]
-        book.above[point][where] = above[:, column]
-
-
-def _silence(levels: Floats, points: Sequence[Point]) -> None:
+def _silence(book: _Book, number: int, points: Sequence[Point]) -> None:
     """Leave out containers that some model says nothing about, alike for all models.
 
     A limit is not stated about, it is there or not, and is scored wherever it is; so is what is
     declared now.
     """
-    alike = np.array([p.model != CURRENT and not p.model.endswith(", limits") for p in points])
-    silent = np.isnan(levels[:, alike]).any(axis=1)
-    levels[np.ix_(silent, alike)] = np.nan
-
-
-def _above(levels: Array | Floats, samples: Samples) -> Array:
-    """How many samples lay above each of `levels` (containers, points); NaN where none came."""
-    above = np.full(levels.shape, np.nan)
-    for index, values in enumerate(samples):
-        if len(values):
-            # Compared in the samples' own precision, or a level equal to a peak falls below.
-            cut = np.searchsorted(values, levels[index].astype(np.float32), side="right")
-            above[index] = len(values) - cut
-    return np.where(np.isnan(levels), np.nan, above)
+    alike = [p for p in points if p.model != CURRENT and not p.model.endswith(", limits")]
+    silent = np.any([np.isnan(book.levels[point][number]) for point in alike], axis=0)
+    for point in alike:
+        book.levels[point][number, silent] = np.nan
+        book.above[point][number, silent] = np.nan
 
 
 def _pace(book: _Book, number: int, whole: Histories, walk: Walk, peer: Model | None) -> None:
@@ -376,15 +304,14 @@ def _pace(book: _Book, number: int, whole: Histories, walk: Walk, peer: Model | 
     for day in range(days):
         begin, stop = day * per_day, start + day * per_day
         seen = whole.between(begin, stop)
-        rest = whole.usage.between(stop, stop + per_day)
         levels = dict(of_peer(peer, Review(seen, seen, walk.train, walk.horizon)))
         for resource in RESOURCES:
             points = [point for point in levels if point.resource == resource]
-            stacked = np.stack([levels[point] for point in points], axis=1)
-            above = _above(stacked, _sorted(rest, resource))
+            stated = tuple(levels[point] for point in points)
+            came = outcome(whole, stated, resource=resource, begin=stop, stop=stop + per_day)
             for column, point in enumerate(points):
-                total.setdefault(point, []).append(stacked[:, column])
-                total[point].append(above[:, column])
+                total.setdefault(point, []).append(stated[column])
+                total[point].append(came.above[:, column].astype(np.float64))
     for point, parts in total.items():
         if point.model.endswith(AS_IT_COMES):
             continue

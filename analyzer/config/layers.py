@@ -30,6 +30,8 @@ from analyzer.writers import WRITERS
 
 DEFAULT_FILE = "rightsize.yaml"
 ENVIRONMENT_PREFIX = "RIGHTSIZE_"
+_MOST_SAID = 600
+"""So many characters of a sentence that quotes what was written."""
 
 # Kubernetes sets such names in every pod of a namespace with a Service called rightsize.
 _OF_A_SERVICE = re.compile(
@@ -135,7 +137,9 @@ class _Layer:
         return self._problems
 
     def where(self, place: Place, what: str) -> str:
-        """The sentence that says `what` is wrong at `place`."""
+        """The sentence that says `what` is wrong at `place`, however long what stands there is."""
+        if len(what) > _MOST_SAID:
+            what = f"{what[:_MOST_SAID]}..."
         if self.file is None:
             return f"{self.label or self.origin}: {what.removeprefix(_named(place))}"
         line = self.file.line_of((*self.within, *place))

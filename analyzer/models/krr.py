@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.models.demand import Array, Demand, Resource
 from analyzer.models.rule import Rule
@@ -36,7 +37,7 @@ class Krr:
 
     def fit(self, histories: Histories, horizon: timedelta) -> Demand:
         """State KRR's requests for each container; `horizon` does not matter to it."""
-        cpu, memory = _statistics(histories, (CPU_PERCENTILE,))
+        cpu, memory = _statistics(histories, percentiles=(CPU_PERCENTILE,))
         memory = np.fmax(memory * MEMORY_BUFFER, _after_kills(histories))
         # Up to a millicore, but for the last bits of single precision.
         busiest = np.ceil(np.maximum(cpu[:, 0], LEAST_CPU) * 1000 - 1e-3) / 1000
@@ -45,10 +46,10 @@ class Krr:
 
     def rules(self, histories: Histories, known: Histories) -> dict[Resource, list[Rule]]:
         """Every percentile, and the maximum of its window and of all that is known."""
-        cpu, memory = _statistics(histories, PERCENTILES)
+        cpu, memory = _statistics(histories, percentiles=PERCENTILES)
         least, ever = _after_kills(histories), memory
         if known.usage.steps > histories.usage.steps:
-            ever = np.fmax(_statistics(known, ())[1], memory)
+            ever = np.fmax(_statistics(known, percentiles=())[1], memory)
         return {
             "cpu": [Rule(f"p{share:g}", cpu[:, n]) for n, share in enumerate(PERCENTILES)],
             "memory": [
@@ -58,7 +59,8 @@ class Krr:
         }
 
 
-def _statistics(histories: Histories, percentiles: tuple[float, ...]) -> tuple[Array, Array]:
+@by_container
+def _statistics(histories: Histories, *, percentiles: tuple[float, ...]) -> tuple[Array, Array]:
     """The largest over pods of their percentiles, (containers, percentiles), and of their peaks."""
     cpu = np.full((len(histories), len(percentiles)), np.nan)
     memory = np.full(len(histories), np.nan)

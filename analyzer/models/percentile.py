@@ -16,7 +16,9 @@ import warnings
 from datetime import timedelta
 
 import numpy as np
+import numpy.typing as npt
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.models.censoring import (
     kill_floors,
@@ -46,11 +48,9 @@ class Percentile:
         """State demand from each container's own samples."""
         why = reasons(histories)
         levels: dict[Resource, Array] = {
-            "cpu": np.full((len(histories), len(RISKS)), np.nan),
+            "cpu": cpu_levels(histories, np.full(len(histories), histories.usage.steps)),
             "memory": peak_levels(histories.daily.memory_peak, horizon),
         }
-        for index in range(len(histories)):
-            levels["cpu"][index] = cpu_levels(histories, index)
         levels["cpu"] = raise_above_throttling(levels["cpu"], histories)
         levels["memory"] = raise_above_kills(levels["memory"], kill_floors(histories))
         for resource in RESOURCES:
@@ -65,21 +65,28 @@ class Percentile:
                 "memory": _memory_trails(levels["memory"], histories),
             },
             reasons=why,
-            findings={resource: patterns[resource].findings for resource in RESOURCES},
+            findings={resource: tuple(patterns[resource].findings) for resource in RESOURCES},
             confidence=confidence(histories),
         )
 
 
-def cpu_levels(histories: Histories, index: int, newest: int | None = None) -> Array:
-    """Cores that usage of container `index` exceeds in `RISKS` of the time.
+@by_container
+def cpu_levels(histories: Histories, newest: npt.NDArray[np.int64]) -> Array:
+    """Cores that usage exceeds in `RISKS` of the time, (containers, len(RISKS)).
 
-    Decayed quantiles of its samples, of the `newest` steps only where given; NaN without any.
+    Decayed quantiles of the samples of as many of the `newest` steps as are told for each
+    container; NaN without any.
     """
+    levels = np.full((len(histories), len(RISKS)), np.nan)
+    for index in np.flatnonzero(newest).tolist():
+        levels[index] = _cpu_levels_of(histories, index, int(newest[index]))
+    return levels
+
+
+def _cpu_levels_of(histories: Histories, index: int, newest: int) -> Array:
     usage, where = histories.usage, histories.usage.span(index)
     values = usage.cpu_cores[where]
-    seen = ~np.isnan(values)
-    if newest is not None:
-        seen &= usage.sample_steps(index) >= usage.steps - newest
+    seen = ~np.isnan(values) & (usage.sample_steps(index) >= usage.steps - newest)
     age = (usage.steps - 1 - usage.sample_steps(index)[seen]) / usage.steps_per_day
     values, weights = values[seen], decay(age, HALF_LIFE_DAYS)
     if not len(values):

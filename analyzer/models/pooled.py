@@ -19,6 +19,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from analyzer.by_container import by_container
 from analyzer.cutoff import NOTABLY_THROTTLED, throttled_shares
 from analyzer.history import Histories
 from analyzer.models.censoring import (
@@ -115,7 +116,7 @@ class Pooled:
                 ),
             },
             reasons=why,
-            findings={resource: patterns[resource].findings for resource in RESOURCES},
+            findings={resource: tuple(patterns[resource].findings) for resource in RESOURCES},
             growth={resource: np.maximum(patterns[resource].slope, 0.0) for resource in RESOURCES},
             recent={
                 "cpu": _recent(patterns["cpu"], recent),
@@ -207,7 +208,7 @@ def _recent(pattern: Pattern, histories: Histories) -> Array:
 
 
 def _cpu_levels(histories: Histories, pattern: Pattern, horizon: timedelta) -> Array:
-    cores = np.maximum(cpu_points(histories, pattern.since), LEAST_CORES)
+    cores = np.maximum(_cpu_points(histories, pattern.since), LEAST_CORES)
     # Growth moves the whole window to the middle of the horizon; a decline is no promise.
     days = histories.daily.samples.shape[1]
     grown = np.maximum(pattern.slope, 0.0) * (days + horizon / timedelta(days=1)) / 2
@@ -275,7 +276,8 @@ def share_tails(points: Array) -> Array:
     return shared
 
 
-def cpu_points(histories: Histories, since: np.ndarray) -> Array:
+@by_container
+def _cpu_points(histories: Histories, since: np.ndarray) -> Array:
     """Quantiles of all samples at `CPU_SHARES` in cores, from the day column `since` on."""
     usage = histories.usage
     days = histories.daily.samples.shape[1]

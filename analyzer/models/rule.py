@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.models.demand import RISKS, Array, Model, Resource
 
@@ -47,8 +48,8 @@ class Peer(Model, Protocol):
 def plain_rules(histories: Histories, known: Histories) -> dict[str, dict[Resource, list[Rule]]]:
     """The plain rules by name, from the window `histories` and from all that is `known`."""
     shares = np.array([0.95, 0.99, *OWN_SHARES])
-    cpu = own_quantiles(histories, shares)
-    lately = own_quantiles(_last_days(histories), np.array([0.95, 0.99, 1.0]))
+    cpu = own_quantiles(histories, shares=shares)
+    lately = own_quantiles(_last_days(histories), shares=np.array([0.95, 0.99, 1.0]))
     peak, ever = _peak(histories), _peak(known)
     return {
         "own quantile": {
@@ -74,7 +75,8 @@ def plain_rules(histories: Histories, known: Histories) -> dict[str, dict[Resour
     }
 
 
-def own_quantiles(histories: Histories, shares: Array) -> Array:
+@by_container
+def own_quantiles(histories: Histories, *, shares: Array) -> Array:
     """Quantiles of all CPU samples of each container, (containers, shares), in cores."""
     usage = histories.usage
     found = np.full((len(histories), len(shares)), np.nan)

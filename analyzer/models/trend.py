@@ -65,11 +65,10 @@ def _forget(
     if len(shifted):
         kept = np.where(np.arange(days) < since[:, None], np.nan, peaks)
         levels["memory"][shifted] = peak_levels(kept[shifted], horizon)
-    for index in np.flatnonzero(patterns["cpu"].since > 0):
-        known = ~np.isnan(levels["cpu"][index]).any()
-        if known:
-            age = (days - int(patterns["cpu"].since[index])) * histories.usage.steps_per_day
-            levels["cpu"][index] = cpu_levels(histories, int(index), newest=age)
+    since = patterns["cpu"].since
+    moved = (since > 0) & ~np.isnan(levels["cpu"]).any(axis=1)
+    newest = np.where(moved, (days - since) * histories.usage.steps_per_day, 0)
+    levels["cpu"][moved] = cpu_levels(histories, newest)[moved]
 
 
 def _rise(daily: Daily, pattern: Pattern, horizon: timedelta) -> Array:

@@ -17,6 +17,7 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.models.coverage import confidence, reasons
 from analyzer.models.demand import RESOURCES, RISKS, Array, Demand, Resource, Step
@@ -54,8 +55,9 @@ class Vpa:
 
     def fit(self, histories: Histories, horizon: timedelta) -> Demand:
         """State the VPA's target for each container; `horizon` does not matter to it."""
-        cpu = percentiles(mass(histories, "cpu", HALF_LIFE_DAYS), TARGET, FIRST_CPU)
-        memory = percentiles(mass(histories, "memory", HALF_LIFE_DAYS), TARGET, FIRST_MEMORY)
+        worked, held = (mass(histories, resource=r, half_life=HALF_LIFE_DAYS) for r in RESOURCES)
+        cpu = percentiles(worked, TARGET, FIRST_CPU)
+        memory = percentiles(held, TARGET, FIRST_MEMORY)
         share = 1 / containers_per_pod(histories)
         cpu = np.maximum(cpu * SAFETY_MARGIN, LEAST_CPU * share)
         memory = np.maximum(memory * SAFETY_MARGIN, LEAST_MEMORY * share)
@@ -67,7 +69,7 @@ class Vpa:
         for resource in RESOURCES:
             first = FIRST_CPU if resource == "cpu" else FIRST_MEMORY
             for half_life in HALF_LIVES_DAYS:
-                filled = mass(histories, resource, half_life)
+                filled = mass(histories, resource=resource, half_life=half_life)
                 for share in TARGETS[resource]:
                     setting = f"p{100 * share:g}, half-life {half_life:g} d"
                     found[resource].append(Rule(setting, percentiles(filled, share, first)))
@@ -130,10 +132,12 @@ def percentiles(filled: Array, share: float, first: float) -> Array:
     return np.where(heavy.any(axis=1), ends, np.nan)
 
 
-def mass(histories: Histories, resource: Resource, half_life_days: float) -> Array:
+@by_container
+def mass(histories: Histories, *, resource: Resource, half_life: float) -> Array:
     """The histogram of every container, (containers, `BUCKETS`): weights of all its samples.
 
-    Weights matter relative to each other only: the newest sample of a container weighs one.
+    They halve every `half_life` days, and matter relative to each other only: the newest sample of
+    a container weighs one.
     """
     filled = np.zeros((len(histories), BUCKETS))
     first = FIRST_CPU if resource == "cpu" else FIRST_MEMORY
@@ -145,7 +149,7 @@ def mass(histories: Histories, resource: Resource, half_life_days: float) -> Arr
         own, rows = container - low, filled[low:high]
         newest = np.full(high - low, np.inf)
         np.minimum.at(newest, own, age_days)
-        weights = np.exp2(-(age_days - newest[own]) / half_life_days)
+        weights = np.exp2(-(age_days - newest[own]) / half_life)
         cell = own * BUCKETS + bucket_of(values, first)
         rows += np.bincount(cell, weights, minlength=rows.size).reshape(rows.shape)
     return filled

@@ -164,7 +164,7 @@ def test_few_days_make_cpu_quantiles_careful() -> None:
     of = histories(steady(cpu=np.where((steps >= 2100) & (steps < 2260), 1.0, 0.1)))
     weights = decay((steps[-1] - steps) / 288, HALF_LIFE_DAYS)
     assert weighted_quantiles(of.usage.cpu_cores, weights, np.array([0.95]))[0] < 0.11
-    levels = cpu_levels(of, 0)
+    levels = cpu_levels(of, np.array([of.usage.steps]))[0]
     assert levels[np.searchsorted(RISKS, 0.05)] == pytest.approx(1.0)
     assert levels[np.searchsorted(RISKS, 0.2)] == pytest.approx(0.1)
 

@@ -167,7 +167,7 @@ def test_growth_is_seen_with_and_without_noise(rate: float, noisy: float, straig
     course = np.log1p(rate * days) if straight else rate * days
     memory = 3e8 * np.exp(course + noise(0.9, noisy, count=10))
     pattern = recognise(containers(memory))["memory"]
-    assert pattern.findings == ("growth",) * 10
+    assert pattern.findings == ["growth"] * 10
 
 
 def test_a_new_image_begins_an_epoch_where_usage_changed_with_it() -> None:

@@ -70,7 +70,7 @@ def test_vpa_counts_every_pod_in_one_histogram() -> None:
     pods = [
         steady(memory=2048 * MIB if n == 0 else 100 * MIB).assign(pod=f"web-{n}") for n in range(10)
     ]
-    of = mass(histories(pd.concat(pods)), "memory", 1.0)
+    of = mass(histories(pd.concat(pods)), resource="memory", half_life=1.0)
     assert percentiles(of, 0.9, 1e7)[0] == pytest.approx(1.10266e8, rel=1e-4)
     assert percentiles(of, 0.95, 1e7)[0] > 2048 * MIB
 

@@ -19,7 +19,7 @@ from analyzer.sources.prometheus.facts import (
     Facts,
     Rows,
     even_grids,
-    looks,
+    glimpses,
     question_of_rows,
 )
 from analyzer.sources.prometheus.owners import ContainerName, PodName, container_name, own
@@ -30,6 +30,7 @@ from analyzer.sources.prometheus.promql import (
     any_of,
     equals,
     left_open,
+    narrowed,
     one_of,
     over,
     selector,
@@ -90,9 +91,9 @@ def read_restarts(
     calls an error (exit code 137) and of those that a container survived, because a child of its
     first process died; but it ends with its cgroup, so that most kills never show in it.
     """
-    suspects |= _raised(reader, dialect, grid, any_of(_RESTARTS, dialect.state))
+    suspects |= _raised(reader, grid, any_of(_RESTARTS, dialect.state))
     if not dialect.from_rules:
-        suspects |= _raised(reader, dialect, grid, selector(_OOM_COUNTER, dialect.usage))
+        suspects |= _raised(reader, grid, selector(_OOM_COUNTER, dialect.usage))
     finished = _first_seen(reader, dialect, grid, _REASON)
     if not suspects and not finished:
         return
@@ -119,13 +120,8 @@ def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -
     evicted = selector(_STATUS_REASON, (*dialect.state, equals("reason", "Evicted")))
     pods: set[PodName] = set()
     for part in even_grids(grid.start, grid.end):
-        series = {"": 10}  # few of the many series are above zero
-        question = question_of_rows(
-            "evictions", part, lambda _: f"{evicted} == 1", plan(part, series, 200_000)
-        )
-        reader.ask(question)
-        for rows in question.answers:
-            pods.update(container_name(labels)[:2] for labels, _ in rows)
+        found = glimpses(reader, part, "evictions", lambda more: f"{narrowed(evicted, more)} == 1")
+        pods.update(container_name(labels)[:2] for labels, _ in found)
     for name, samples in sorted(raw_by_container(reader, grid, evicted, pods, thin=True).items()):
         times = [time for time, value in samples if value == 1]
         for container in facts.types if times and times[0] > grid.start.timestamp() else ():
@@ -290,18 +286,19 @@ def _rises(samples: Series) -> Iterator[float]:
         before = value
 
 
-def _raised(reader: Reader, dialect: Dialect, grid: Grid, series: str) -> set[PodName]:
+def _raised(reader: Reader, grid: Grid, series: str) -> set[PodName]:
     """Pods of which a counter changes from one day to the next, or from before the window.
 
     Many pods carry a restart of long ago; these are not asked about any further.
     """
-    begin = grid.start.timestamp()
     values: dict[ContainerName, set[float]] = {}
-    before: set[ContainerName] = set()
-    for labels, samples in looks(reader, dialect, grid, "restarts", series):
-        name = container_name(labels)
-        values.setdefault(name, set()).update(value for _, value in samples)
-        before.update(name for time, _ in samples if time == begin)
+    for sample in reader.connection.instant(f"{series} > 0", grid.start.timestamp()):
+        values.setdefault(container_name(sample.labels), set()).add(sample.value)
+    before = set(values)
+    for part in even_grids(grid.start, grid.end):
+        found = glimpses(reader, part, "restarts", lambda more: f"{narrowed(series, more)} > 0")
+        for labels, samples in found:
+            values.setdefault(container_name(labels), set()).update(v for _, v in samples)
     # What was not there at the start of the window began at zero.
     return {name[:2] for name, known in values.items() if len(known) > 1 or name not in before}
 

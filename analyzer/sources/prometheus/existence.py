@@ -6,7 +6,7 @@ to zero left samples behind, and one whose node fell silent leaves none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +19,7 @@ from analyzer.sources.prometheus.facts import (
     CONTAINER_METRICS,
     REPLICAS,
     Facts,
-    answers,
-    daily,
+    note_replicas,
     read_series,
 )
 from analyzer.sources.prometheus.owners import PodName, container_name, own
@@ -29,6 +28,7 @@ from analyzer.sources.prometheus.promql import any_of, left_open, one_of, over, 
 from analyzer.sources.prometheus.ragged import Grid
 from analyzer.sources.prometheus.reader import Reader
 from analyzer.sources.prometheus.specs import observed
+from analyzer.sources.prometheus.visits import lives_of_pods
 from analyzer.tables import validate_pods
 from analyzer.usage import Usage
 
@@ -64,10 +64,14 @@ def read_living(connection: Connection, dialect: Dialect, facts: Facts) -> bool:
         container_name(sample.labels)[:2]
         for sample in latest(selector("kube_pod_status_phase", phase), " == 1")
     }
-    facts.present = {
-        (own(sample.labels, "namespace"), *_workload(sample.labels))
-        for sample in latest(any_of(REPLICAS, dialect.state))
-    }
+    note_replicas(
+        facts,
+        (
+            (sample.labels, [(sample.time, sample.value)])
+            for sample in latest(any_of(REPLICAS, dialect.state))
+        ),
+    )
+    facts.present = set(facts.replicas)
     names = {container_name(sample.labels) for sample in there}
     facts.living = {name for name in names if name[:2] not in finished}
     for sample in latest(selector("kube_cronjob_spec_suspend", dialect.state)):
@@ -75,12 +79,6 @@ def read_living(connection: Connection, dialect: Dialect, facts: Facts) -> bool:
         facts.suspended[key] = sample.value == 1
     facts.exits = dict(_exits(latest, dialect))
     return True
-
-
-def _workload(labels: Mapping[str, str]) -> tuple[str, str]:
-    """Kind and name of the workload whose number of replicas a series tells."""
-    kind, label = REPLICAS[labels["__name__"]]
-    return kind, own(labels, label)
 
 
 def _exits(latest: Any, dialect: Dialect) -> Iterator[tuple[tuple[str, str, str], str]]:
@@ -97,17 +95,12 @@ def _exits(latest: Any, dialect: Dialect) -> Iterator[tuple[tuple[str, str, str]
 
 
 def read_pods(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """Where each pod ran and since when."""
+    """Where each pod ran."""
     for labels in read_series(reader.connection, dialect, grid, ("kube_pod_info",)):
         _note_node(facts, labels)
     info = selector("kube_pod_info", dialect.state)
     for sample in reader.connection.instant(info, facts.asof):
         _note_node(facts, sample.labels)  # a StatefulSet's pod moves and keeps its name
-    start = selector("kube_pod_start_time", dialect.state)
-    for labels, line in answers(reader, daily(dialect, grid, start, "starts of pods")):
-        name = container_name(labels)[:2]
-        for _, value in line:
-            facts.started[name] = max(value, facts.started.get(name, value))
 
 
 def _note_node(facts: Facts, labels: dict[str, str]) -> None:
@@ -121,10 +114,7 @@ def _note_node(facts: Facts, labels: dict[str, str]) -> None:
 
 def build_pods(facts: Facts, usage: Usage, grid: Grid) -> pd.DataFrame:
     """The pods table: every pod that was known or observed in the window."""
-    seen: dict[PodName, tuple[float, float]] = {}
-    for name, (first, last) in observed(usage, grid).items():
-        begin, end = seen.get(name[:2], (first, last))
-        seen[name[:2]] = min(begin, first), max(end, last)
+    seen = lives_of_pods(observed(usage, grid))
     for name, line in facts.images.items():
         if name[:2] not in seen and line:
             seen[name[:2]] = line[0][0], line[-1][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -36,7 +36,6 @@ from analyzer.sources.prometheus.promql import (
     Matchers,
     largest_by,
     left_open,
-    narrowed,
     one_of,
     over,
     selector,
@@ -53,7 +52,7 @@ Rows = list[tuple[dict[str, str], Timeline]]
 K = TypeVar("K")
 T = TypeVar("T")
 
-_FIELDS = {
+FIELDS = {
     ("requests", "cpu"): "cpu_request_cores",
     ("requests", "memory"): "memory_request_bytes",
     ("limits", "cpu"): "cpu_limit_cores",
@@ -65,13 +64,10 @@ _OVERHEADS = frozenset(_OVERHEAD.values())
 _LEAST = {"cpu": 0.0005, "memory": 1.0}
 """What is less than this of cores or bytes is nothing."""
 _TOGETHER = 200
-_POINTS = 200_000
-_INIT = ("", "init_")
-_IMAGE = ("image", "image_spec")
-_RESOURCES = ("cpu", "memory")
-_OLD_UNITS = (("cpu", "cpu_cores"), ("memory", "memory_bytes"))
+POINTS = 200_000
+RESOURCES = ("cpu", "memory")
 _CONTAINER = ("namespace", "pod", "container")
-_IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
+IDENTITY = (*_CONTAINER, *(f"exported_{name}" for name in _CONTAINER))
 OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 CONTAINER_METRICS = ("kube_pod_container_info", "kube_pod_init_container_info")
 TOLD_BY_STATE = (*OWNER_METRICS, *CONTAINER_METRICS)
@@ -118,6 +114,8 @@ class Facts:
     exits: dict[ContainerName, str] = field(default_factory=dict)
     """Why containers ended last."""
     started: dict[PodName, float] = field(default_factory=dict)
+    remade: set[PodName] = field(default_factory=set)
+    """Pods that were made or started anew under their name."""
     nodes_of: dict[PodName, str] = field(default_factory=dict)
     scheduling: dict[PodName, dict[str, Any]] = field(default_factory=dict)
     """What pods ask of nodes besides their containers' CPU and memory, by column."""
@@ -167,6 +165,18 @@ def even_grids(start: datetime, end: datetime, step: timedelta = DAY) -> list[Gr
     if rest:
         grids.append(Grid(start, rest, 1))
     return grids
+
+
+def moments(grid: Grid) -> list[Grid]:
+    """The ends of the days up to that of `grid`, in order of time, each as a grid of one step."""
+    return sorted(
+        (
+            Grid(part.start + step * part.step, part.step, 1)
+            for part in even_grids(grid.start, grid.end)
+            for step in range(part.steps)
+        ),
+        key=lambda moment: moment.start,
+    )
 
 
 def read_owners(connection: Connection, dialect: Dialect, grid: Grid) -> Owners:
@@ -219,6 +229,7 @@ def _series_by_query(
 
 def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """Which containers there were, and of which type."""
+    uids: dict[PodName, str] = {}
     for labels in read_series(connection, dialect, grid, CONTAINER_METRICS):
         facts.exporters.meet(labels)
         name = container_name(labels)
@@ -226,24 +237,9 @@ def read_containers(connection: Connection, dialect: Dialect, grid: Grid, facts:
         if labels["__name__"] == "kube_pod_init_container_info":
             kind = "sidecar" if labels.get("restart_policy") == "Always" else "init"
         facts.types[name] = kind
-
-
-def read_settings(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """Images, requests and limits of every container over time.
-
-    A pod keeps these for life, nearly always. So they are read once a day as they stand; over
-    the whole day for pods that were never met that way; and step by step for the few containers
-    that show more than one value under the same pod name.
-    """
-    parts = even_grids(grid.start, grid.end)
-    for part in parts:
-        _read_settings(reader, dialect, part, facts, _standing)
-    unmet = {name[:2] for name in facts.types} - {name[:2] for name in facts.images}
-    for names in batches(unmet):
-        for part in parts:
-            _read_settings(reader, dialect, part, facts, _lasting(part.step), names)
-    for names in batches(_changing(facts)):
-        _read_settings(reader, dialect, grid, facts, _standing, names)
+        uid = labels.get("uid", "")
+        if uids.setdefault(name[:2], uid) != uid:
+            facts.remade.add(name[:2])
 
 
 def batches(pods: Iterable[PodName]) -> Iterator[list[str]]:
@@ -251,74 +247,6 @@ def batches(pods: Iterable[PodName]) -> Iterator[list[str]]:
     names = sorted({name for _, name in pods})
     for low in range(0, len(names), _TOGETHER):
         yield names[low : low + _TOGETHER]
-
-
-def _standing(series: str) -> str:
-    return series
-
-
-def _lasting(length: timedelta) -> Callable[[str], str]:
-    return lambda series: over("last_over_time", series, left_open(length))
-
-
-def _changing(facts: Facts) -> set[PodName]:
-    """Pods of which some container has shown several images or settings."""
-    several = {name[:2] for name, line in facts.images.items() if len({v for _, v in line}) > 1}
-    for name, columns in facts.settings.items():
-        if any(len({value for _, value in line}) > 1 for line in columns.values()):
-            several.add(name[:2])
-    return several
-
-
-def _read_settings(
-    reader: Reader,
-    dialect: Dialect,
-    grid: Grid,
-    facts: Facts,
-    at: Callable[[str], str],
-    pods: Sequence[str] = (),
-) -> None:
-    only = (one_of("pod", pods),) if pods else ()
-    series = {"": len(pods)} if pods else dialect.namespaces
-    pieces = plan(grid, {name: 3 * count for name, count in series.items()}, _POINTS)
-
-    def ask(metric: str, more: Matchers, keep: Sequence[str], what: str) -> Question[Rows]:
-        def expression(shard: Matchers) -> str:
-            matchers = (*dialect.state, *more, *only, *shard)
-            return largest_by((*_IDENTITY, "job", *keep), at(selector(metric, matchers)))
-
-        return Question(what, expression, grid, pieces, _rows)
-
-    # One question at a time, so that the answers of one only stand in memory as objects.
-    for kind in _INIT:
-        question = ask(f"kube_pod_{kind}container_info", (), _IMAGE, "images")
-        for labels, line in answers(reader, question):
-            image = labels.get("image_spec") or labels.get("image") or ""
-            facts.note(facts.images, container_name(labels), [(time, image) for time, _ in line])
-    wanted = (one_of("resource", _RESOURCES),)
-    for which in ("requests", "limits"):
-        for kind in _INIT:
-            metric = f"kube_pod_{kind}container_resource_{which}"
-            question = ask(metric, wanted, ("resource",), which)
-            _note_settings(facts, which, answers(reader, question))
-        for resource, unit in _OLD_UNITS if dialect.old_state else ():
-            question = ask(f"kube_pod_container_resource_{which}_{unit}", (), (), which)
-            named = (
-                (labels | {"resource": resource}, line)
-                for labels, line in answers(reader, question)
-            )
-            _note_settings(facts, which, named)
-
-
-def daily(dialect: Dialect, grid: Grid, series: str, what: str) -> Question[Rows]:
-    """A question for `series` as they stand once a day, by pod, and at the end of `grid`."""
-    days = Grid(grid.end - max(1, (grid.end - grid.start) // DAY) * DAY, DAY, 1)
-    days = replace(days, steps=max(1, (grid.end - grid.start) // DAY))
-
-    def expression(shard: Matchers) -> str:
-        return largest_by(_IDENTITY, narrowed(series, shard))
-
-    return Question(what, expression, days, plan(days, dialect.namespaces, _POINTS), _rows)
 
 
 def question_of_rows(
@@ -335,43 +263,20 @@ def answers(reader: Reader, question: Question[Rows]) -> Iterator[tuple[dict[str
         yield from rows
 
 
-def looks(
-    reader: Reader, dialect: Dialect, grid: Grid, what: str, counters: str
+def glimpses(
+    reader: Reader, grid: Grid, what: str, expression: Callable[[Matchers], str]
 ) -> Iterator[tuple[dict[str, str], Timeline]]:
-    """Counters above zero as the start of `grid` shows them, then as each of its days does.
+    """What an expression that few series fulfil tells at each step of a coarse `grid`.
 
-    One sample a day costs the server a tenth of what all of them would.
+    Each step is a request of its own: over several the server would decode every sample that lies
+    between them, nine tenths of which nobody asked for.
     """
-    begin = grid.start.timestamp()
-    for sample in reader.connection.instant(f"{counters} > 0", begin):
-        yield sample.labels, [(begin, sample.value)]
-    for part in even_grids(grid.start, grid.end):
-        question = question_of_rows(
-            what,
-            part,
-            lambda more: f"{narrowed(counters, more)} > 0",
-            plan(part, dialect.namespaces, 200_000),
-        )
-        yield from answers(reader, question)
+    pieces = [Piece(step, step + 1) for step in reversed(range(grid.steps))]
+    yield from answers(reader, question_of_rows(what, grid, expression, pieces))
 
 
 def _rows(batch: Batch, piece: Piece) -> Rows:
     return list(timelines(batch))
-
-
-def _note_settings(
-    facts: Facts, which: str, answers: Iterable[tuple[dict[str, str], Timeline]]
-) -> None:
-    """Put requests or limits into the facts, those of the exporter that is believed."""
-    told: dict[tuple[ContainerName, str], dict[str, Timeline]] = {}
-    for labels, line in answers:
-        key = container_name(labels), _FIELDS[which, labels["resource"]]
-        by_exporter = told.setdefault(key, {})
-        who = exporter(labels)
-        by_exporter[who] = (*by_exporter.get(who, ()), *line)
-    for (name, column), lines in told.items():
-        columns = facts.settings.setdefault(name, {})
-        facts.note(columns, column, facts.exporters.merge((name, column), lines).items())
 
 
 def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
@@ -385,10 +290,15 @@ def timelines(batch: Batch) -> Iterable[tuple[dict[str, str], Timeline]]:
 
 
 def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -> None:
-    """How many replicas each workload is set to, at its latest within the window."""
+    """How many replicas workloads were set to last, of kinds of which nothing is told at the end.
+
+    Of the other kinds `note_replicas` knows already, and what it does not know exists no more.
+    """
+    known = {kind for _, kind, _ in facts.present}
+    metrics = {metric: of for metric, of in REPLICAS.items() if of[0] not in known}
     for part in even_grids(grid.start, grid.end):
-        pieces = plan(part, dialect.namespaces, _POINTS)
-        for metric, (kind, label) in REPLICAS.items():
+        pieces = plan(part, dialect.namespaces, POINTS)
+        for metric, (_, label) in metrics.items():
             names = ("namespace", "exported_namespace", label, f"exported_{label}", "job")
 
             def expression(
@@ -396,17 +306,24 @@ def read_replicas(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) ->
             ) -> str:
                 return largest_by(names, selector(metric, (*dialect.state, *more)))
 
-            question = Question("replicas", expression, part, pieces, _rows)
-            told: dict[WorkloadName, dict[str, Timeline]] = {}
-            for labels, line in answers(reader, question):
-                key = (own(labels, "namespace"), kind, own(labels, label))
-                by_exporter = told.setdefault(key, {})
-                by_exporter[exporter(labels)] = (*by_exporter.get(exporter(labels), ()), *line)
-            for key, lines in told.items():
-                known = facts.exporters.merge(key, lines)
-                if not known or key in facts.replicas:
-                    continue
-                facts.replicas[key] = int(known[max(known)])
+            question = question_of_rows("replicas", part, expression, pieces)
+            rows = answers(reader, question)
+            note_replicas(facts, ((labels | {"__name__": metric}, line) for labels, line in rows))
+
+
+def note_replicas(facts: Facts, rows: Iterable[tuple[Mapping[str, str], Timeline]]) -> None:
+    """Put the latest number of replicas of each workload into the facts, unless it is known."""
+    told: dict[WorkloadName, dict[str, Timeline]] = {}
+    for labels, line in rows:
+        kind, label = REPLICAS[labels["__name__"]]
+        by_exporter = told.setdefault((own(labels, "namespace"), kind, own(labels, label)), {})
+        who = exporter(labels)
+        # Of two that tell of one moment the larger counts.
+        by_exporter[who] = sorted((*by_exporter.get(who, ()), *line))
+    for key, lines in told.items():
+        known = facts.exporters.merge(key, lines)
+        if known and key not in facts.replicas:
+            facts.replicas[key] = int(known[max(known)])
 
 
 def read_pod_settings(connection: Connection, dialect: Dialect, facts: Facts) -> None:
@@ -419,13 +336,13 @@ def read_pod_settings(connection: Connection, dialect: Dialect, facts: Facts) ->
     state = tuple(m for m in dialect.state if m.label not in ("job", "instance"))
     foreign = _unknown_runtimes(connection, dialect, facts)
     for which in ("request", "limit"):
-        series = selector(f"kube_pod_resource_{which}", (*state, one_of("resource", _RESOURCES)))
+        series = selector(f"kube_pod_resource_{which}", (*state, one_of("resource", RESOURCES)))
         query = largest_by(
-            (*_IDENTITY, "resource"), over("last_over_time", series, left_open(_RECENT))
+            (*IDENTITY, "resource"), over("last_over_time", series, left_open(_RECENT))
         )
         for sample in connection.instant(query, facts.asof):
             pod, resource = container_name(sample.labels)[:2], sample.labels["resource"]
-            column = _FIELDS[f"{which}s", resource]
+            column = FIELDS[f"{which}s", resource]
             overhead = facts.scheduling.get(pod, {}).get(_OVERHEAD[resource], 0.0)
             left = sample.value - overhead
             # Sums of floats are off by a hair, and nobody declares less than a millicore.

@@ -20,6 +20,7 @@ from analyzer.sources.prometheus import facts as fact
 from analyzer.sources.prometheus.address import redact, split_urls
 from analyzer.sources.prometheus.answer import parse_labels
 from analyzer.sources.prometheus.connection import Connection
+from analyzer.sources.prometheus.declared import read_settings
 from analyzer.sources.prometheus.decode import Batch
 from analyzer.sources.prometheus.events import (
     Event,
@@ -38,6 +39,7 @@ from analyzer.sources.prometheus.existence import (
     read_pods,
     read_rules,
 )
+from analyzer.sources.prometheus.failure import NoRemoteReadError
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.node_lives import read_node_lives
@@ -57,8 +59,9 @@ from analyzer.sources.prometheus.scheduling import (
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 from analyzer.sources.prometheus.short_runs import correct_short_runs
-from analyzer.sources.prometheus.specs import build_specs
+from analyzer.sources.prometheus.specs import build_specs, observed
 from analyzer.sources.prometheus.throttling import read_throttling
+from analyzer.sources.prometheus.visits import lives_of_pods
 from analyzer.sources.recording.joining import join_recordings
 from analyzer.sources.recording.recording import (
     FORMAT,
@@ -145,7 +148,7 @@ class PrometheusSource:
         meta = replace(
             joined.meta,
             source=self.describe(),
-            queries=(dialect.cpu(grid.step), dialect.memory(grid.step)),
+            queries=(str(dialect.cpu(grid.step)), str(dialect.memory(grid.step))),
             warnings=(*told, *connection.warnings, *reader.lost),
         )
         if window.shard is None:
@@ -214,8 +217,8 @@ class PrometheusSource:
         shape = (
             str(FORMAT),
             self.describe(),
-            span.asked.cpu(grid.step),
-            span.asked.memory(grid.step),
+            str(span.asked.cpu(grid.step)),
+            str(span.asked.memory(grid.step)),
             *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
         )
         return Cache(self.settings.cache, (*cluster, *shape), cluster)
@@ -328,17 +331,18 @@ class _Span:
         """Everything about `grid`; None where no usage is left of that time."""
         dialect = self.dialect
         lanes = Lanes()
-        cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
+        cpu, memory = self._read_runs(grid, lanes)
         if not len(lanes):
             return None
         asof = min(grid.end, self.newest).timestamp()
-        facts = fact.Facts(self._read_owners(grid), asof)
+        restarted = restarted_pods(lanes)
+        facts = fact.Facts(self._read_owners(grid), asof, remade=set(restarted))
         origins = dict(_origins(lanes, facts.owners, self.cluster))
         usage = assemble(grid, cpu, memory, origins, room=self.room)
         found = _Found(grid, usage, facts)
         steps = (
             self._of_containers(found)
-            | self._of_kills(found, restarted_pods(lanes))
+            | self._of_kills(found, restarted)
             | self._of_surroundings(found)
             | self._of_waiting(found)
         )
@@ -349,6 +353,17 @@ class _Span:
         self._note_strangers(grid, facts.owners)
         self.remarks.update(dict.fromkeys(facts.exporters.notes()))
         return self._recording(replace(found, usage=usage))
+
+    def _read_runs(self, grid: Grid, lanes: Lanes) -> tuple[list[Runs], list[Runs]]:
+        """The runs of CPU and of memory, by queries where remote read is wanted and not offered."""
+        try:
+            return read_runs(self.reader, self.dialect, grid, lanes, self.settings)
+        except NoRemoteReadError as error:
+            self.remarks[f"{error}; usage is read by queries, as `prometheus.read: query` asks"] = (
+                None
+            )
+            settings = replace(self.settings, read="query")
+            return read_runs(self.reader, self.dialect, grid, lanes, settings)
 
     # The steps, in the order in which they are taken: each needs what those before it noted, and
     # what comes last is what a read that runs out of time does without.
@@ -361,7 +376,9 @@ class _Span:
             "the types of containers": lambda: fact.read_containers(
                 connection, dialect, grid, facts
             ),
-            "images, requests and limits": lambda: fact.read_settings(reader, dialect, grid, facts),
+            "images, requests and limits": lambda: read_settings(
+                reader, dialect, grid, facts, lives_of_pods(observed(found.usage, grid))
+            ),
             "what pods ask of nodes": lambda: read_scheduling(connection, dialect, facts),
             "what pods declare as a whole": lambda: fact.read_pod_settings(
                 connection, dialect, facts
@@ -386,8 +403,8 @@ class _Span:
         reader, dialect, grid, facts = self.reader, self.dialect, found.grid, found.facts
         connection, events = reader.connection, found.events
         return {
-            "replicas": lambda: fact.read_replicas(reader, dialect, grid, facts),
             "what still exists": lambda: self._read_living(facts),
+            "replicas": lambda: fact.read_replicas(reader, dialect, grid, facts),
             "pods": lambda: read_pods(reader, dialect, grid, facts),
             "pressure of nodes": lambda: events.extend(
                 read_node_pressure(reader, dialect, grid, facts, events)
@@ -496,15 +513,21 @@ def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:
 def read_runs(
     reader: Reader, dialect: Dialect, grid: Grid, lanes: Lanes, settings: PrometheusSettings
 ) -> tuple[list[Runs], list[Runs]]:
-    """The runs of CPU and of memory, whoever they belong to."""
+    """The runs of CPU and of memory, whoever they belong to.
+
+    Raises `NoRemoteReadError` where `settings` want it and the server does not offer it.
+    """
+    ask = (lambda text: text) if settings.read == "remote" and not dialect.from_rules else str
     points = most_points(dialect.max_samples, settings.max_points)
     pieces = plan(grid, dialect.namespaces, points)
 
     def convert(batch: Batch, piece: Piece) -> Runs:
         return cut(batch, lanes, grid, (piece.low, piece.high))
 
-    cpu = Question("CPU", lambda more: dialect.cpu(grid.step, more), grid, pieces, convert)
-    memory = Question("memory", lambda more: dialect.memory(grid.step, more), grid, pieces, convert)
+    cpu = Question("CPU", lambda more: ask(dialect.cpu(grid.step, more)), grid, pieces, convert)
+    memory = Question(
+        "memory", lambda more: ask(dialect.memory(grid.step, more)), grid, pieces, convert
+    )
     reader.ask(cpu, memory)
     return cpu.answers, memory.answers
 

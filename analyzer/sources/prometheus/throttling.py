@@ -19,7 +19,6 @@ from analyzer.sources.prometheus.facts import (
     answers,
     batches,
     even_grids,
-    looks,
     question_of_rows,
 )
 from analyzer.sources.prometheus.owners import PodName, container_name
@@ -55,7 +54,8 @@ def read_throttling(reader: Reader, dialect: Dialect, grid: Grid, usage: Usage) 
         matchers = (*dialect.usage, one_of("pod", names), *more)
         waited = over("increase", selector(_THROTTLED, matchers), window)
         whole = over("increase", selector(_PERIODS, matchers), window)
-        return f"({waited} / ({whole} > 0)) >= {THROTTLED_SHARE}"
+        # Few steps have waited at all: to divide only those takes the server half of the time.
+        return f"({waited} > 0) / {whole} >= {THROTTLED_SHARE}"
 
     questions = (
         question_of_rows(
@@ -70,10 +70,19 @@ def read_throttling(reader: Reader, dialect: Dialect, grid: Grid, usage: Usage) 
 def _throttled_pods(reader: Reader, dialect: Dialect, grid: Grid) -> set[PodName]:
     """Pods whose counter of throttled periods is higher on one day than on the day before."""
     counts: dict[bytes, tuple[PodName, Series]] = {}
-    found = looks(reader, dialect, grid, "throttling", selector(_THROTTLED, dialect.usage))
-    for labels, samples in found:
-        _note_count(counts, labels, samples)
+    counters = selector(_THROTTLED, dialect.usage)
     begin = grid.start.timestamp()
+    for sample in reader.connection.instant(f"{counters} > 0", begin):
+        _note_count(counts, sample.labels, [(begin, sample.value)])
+    for part in even_grids(grid.start, grid.end):
+        question = question_of_rows(
+            "throttling",
+            part,
+            lambda more: f"{narrowed(counters, more)} > 0",
+            plan(part, dialect.namespaces, 200_000),
+        )
+        for labels, samples in answers(reader, question):
+            _note_count(counts, labels, samples)
     return {pod for pod, line in counts.values() if _grew(line, begin)}
 
 
