@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from analyzer.forked import shared_out
 from analyzer.history import Histories, Skipped
 from analyzer.models.demand import RESOURCES, Demand, Resource, Step
 from analyzer.policy import Policies
@@ -75,7 +76,7 @@ class _Proposals:
         self._histories = histories
         self._demand = demand
         self._facts = facts
-        self.found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
+        self.found = _recommend_each(histories, demand, facts)
 
     def narrow(self, *narrows: Narrow) -> int:
         """Decide anew what each of `narrows` has more to say of, one after the other; how many."""
@@ -107,6 +108,20 @@ def _with_companions(found: Recommendation, companions: tuple[Companion, ...]) -
     """A recommendation with what changes in Git along with it, which is told first."""
     told = (*(one.reason for one in companions), *found.notes)
     return replace(found, companions=(*found.companions, *companions), notes=told)
+
+
+def _recommend_each(
+    histories: Histories, demand: Demand, facts: Mapping[int, Facts]
+) -> dict[int, Recommendation]:
+    """A recommendation for each of the containers, each by itself, in several processes."""
+    indices = list(facts)
+
+    def answer(rows: slice) -> list[Recommendation]:
+        return [_recommend_one(histories, demand, i, facts[i]) for i in indices[rows]]
+
+    alike = np.ones(len(indices), dtype=np.int64)
+    found = shared_out(answer, alike, histories.processes)
+    return dict(zip(indices, found, strict=True))
 
 
 def _recommend_one(
