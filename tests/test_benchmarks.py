@@ -13,13 +13,13 @@ import pytest
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-def run(name: str, *words: str, path: Path | None = None) -> str:
+def run(name: str, *words: str, path: Path | None = None, script: str = "") -> str:
     """Run a benchmark in a process of its own; what it prints."""
     environment = dict(os.environ)
     if path is not None:
         environment["PATH"] = f"{path}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / name / f"bench_{name}.py"), *words],
+        [sys.executable, str(BENCHMARKS / name / f"bench_{script or name}.py"), *words],
         capture_output=True,
         text=True,
         check=False,
@@ -113,10 +113,13 @@ def test_loop() -> None:
 
 
 def test_read(prometheus: Path, promtool: Path, tmp_path: Path) -> None:
-    """A line per way of reading, from a real server."""
+    """A line per way of reading, from a real server, and one per question of what it kept."""
     assert promtool.parent == prometheus.parent
     words = ["--containers", "4", "--days", "0.5", "--data", str(tmp_path)]
     assert "stock" in run("read", *words, path=prometheus.parent)
+    words = ["--days", "0.5", "--data", str(tmp_path / "4-0.5d")]
+    told = run("read", *words, path=prometheus.parent, script="questions")
+    assert "container_cpu_usage_seconds_total" in told
 
 
 @pytest.mark.slow

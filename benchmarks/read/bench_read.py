@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "bench-read")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--state-interval", type=int, default=120)
+    parser.add_argument("--old-kubelet", action="store_true")
     parser.add_argument("--way", choices=[*WAYS, "last-week"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--points", type=int, help="points in one request")
@@ -195,10 +196,14 @@ def main() -> None:
     results: dict[int, dict[str, dict[str, Any]]] = {}
     for containers in arguments.containers:
         cluster = Cluster(
-            containers=containers, days=arguments.days, state_scrape=arguments.state_interval
+            containers=containers,
+            days=arguments.days,
+            state_scrape=arguments.state_interval,
+            old_kubelet=arguments.old_kubelet,
         )
         port = free_port()
-        folder = arguments.data / f"{containers}-{arguments.days:g}d"
+        suffix = "-old" if arguments.old_kubelet else ""
+        folder = arguments.data / f"{containers}-{arguments.days:g}d{suffix}"
         if not (folder / "done").exists():
             begin = time.monotonic()
             samples = backfill(cluster, folder)

@@ -37,6 +37,8 @@ class Cluster:
     state_scrape: int = 120
     duplicated: bool = False
     pods_per_container: float = 1.95
+    old_kubelet: bool = False
+    """Whether the active part of the page cache is not told by itself."""
     seed: int = 1
 
     @property
@@ -138,7 +140,10 @@ def _write_usage(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
         written += _series(out, "container_oom_events_total", labels, times, none, here, "%d")
         if memory.max() > 0.75 * pod.memory_limit:
             # Further from the limit nobody asks for these.
-            for name, share in (("rss", 0.7), ("cache", 0.4)):
+            shares = {"rss": 0.7, "cache": 0.4, "total_active_file_bytes": 0.2}
+            if cluster.old_kubelet:
+                del shares["total_active_file_bytes"]
+            for name, share in shares.items():
                 metric = f"container_memory_{name}"
                 written += _series(out, metric, labels, times, share * memory, here, "%d")
         if pod.limited:
