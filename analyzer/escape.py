@@ -21,7 +21,7 @@ _NOT_PLAIN = re.compile(r"[^\x20-\x7e\n]")
 
 def printable(text: str) -> str:
     """`text` for a terminal: every character that would act and not show becomes ``?``."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "?" for c in text)
 
@@ -31,7 +31,8 @@ def one_line(text: str, limit: int = 200) -> str:
 
     Fit for a comment in a script or in YAML, a subject, a log.
     """
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:limit]
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(shown.split())[:limit]
 
 
 def markdown(text: str) -> str:

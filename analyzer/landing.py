@@ -37,7 +37,7 @@ from analyzer.gitops.land.doctor import examine_repository
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.owners import CodeOwners, code_owners, team_of
 from analyzer.gitops.land.proposal import Evidence as ProposalEvidence
-from analyzer.gitops.land.proposal import Grouping, Proposal, Review, mails, proposals
+from analyzer.gitops.land.proposal import Grouping, Proposal, Review, apart, mails, proposals
 from analyzer.gitops.land.stand_in import snapshot
 from analyzer.gitops.land.worktree import clone, parting_of
 from analyzer.gitops.reach.repository import expect_folder
@@ -192,8 +192,10 @@ def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> R
     found = propose(report, plan, how or Grouped())
     commits = mails(found, plan)
     changes = tuple(
-        _change(proposal, name, commit)
-        for proposal, (name, commit) in zip(found, commits.items(), strict=True)
+        _change(proposal, name, commit, alone)
+        for proposal, (name, commit), alone in zip(
+            found, commits.items(), apart(found), strict=True
+        )
     )
     landings = tuple(_landing(outcome) for outcome in plan.outcomes)
     report = replace(report, landings=landings, changes=changes, together="")
@@ -201,11 +203,10 @@ def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> R
     return report if report.diff == whole else replace(report, together=whole)
 
 
-def _change(proposal: Proposal, name: str, commit: str) -> Change:
-    """A proposal as the report holds it: its edit once, in its commit."""
+def _change(proposal: Proposal, name: str, commit: str, alone: bool) -> Change:
+    """A proposal as the report holds it: its edit once, in its commit, which may stand alone."""
     change = Change(name, proposal.branch, proposal.title, proposal.body, commit)
-    alone = proposal.diff()
-    return change if change.diff == alone else replace(change, alone=alone)
+    return change if alone else replace(change, alone=proposal.diff())
 
 
 def propose(report: Report, plan: ChangePlan, how: Grouped) -> list[Proposal]:

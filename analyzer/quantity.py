@@ -15,7 +15,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from typing import Any, ClassVar, Literal, Self
 
 from analyzer.errors import UsageError
@@ -43,6 +43,7 @@ _SHORT = 6
 _LARGE_DECIMAL = [(suffix, 1000**power) for power, suffix in enumerate(("", *"kMGTPE"))]
 
 
+@lru_cache(maxsize=1024)  # a cluster states the same few amounts again and again
 def parse_quantity(text: str) -> Fraction:
     """The exact value of a Kubernetes quantity, in its base unit (cores, bytes).
 

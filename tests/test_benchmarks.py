@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -117,7 +118,7 @@ def test_read(prometheus: Path, promtool: Path, tmp_path: Path) -> None:
     assert promtool.parent == prometheus.parent
     words = ["--containers", "4", "--days", "0.5", "--data", str(tmp_path)]
     assert "stock" in run("read", *words, path=prometheus.parent)
-    words = ["--days", "0.5", "--data", str(tmp_path / "4-0.5d")]
+    words = ["--days", "0.5", "--data", str(tmp_path / "4-0.5d-60s")]
     told = run("read", *words, path=prometheus.parent, script="questions")
     assert "container_cpu_usage_seconds_total" in told
 
@@ -133,3 +134,61 @@ def test_soak(promtool: Path) -> None:
     """The breaches last, of which a run without any fault has none."""
     said = run("soak", "--runs", "1", "--containers", "3", path=promtool.parent)
     assert "1 faulted runs, 0 breaches" in said
+
+
+def test_peers(prometheus: Path, promtool: Path) -> None:
+    """A row per command, for a peer that is not there none; every container is answered."""
+    assert promtool.parent == prometheus.parent
+    words = ["--containers", "2", "--pods", "1.5", "--only", "recommend"]
+    told = run("read", *words, path=prometheus.parent, script="peers")
+    assert told.splitlines()[-1].startswith("| recommend | 2 |")
+
+
+def test_blocks_hold_what_they_were_given(
+    promtool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks written side by side are read back as Prometheus reads them, sample by sample.
+
+    Values that repeat, that differ in every bit and that change sign; a series in two parts, and
+    one that goes on in a second block.
+    """
+    monkeypatch.syspath_prepend(BENCHMARKS / "read")
+    blocks = importlib.import_module("blocks")
+    times = np.arange(30, 7200, 30)
+    random = np.random.default_rng(1)
+    given = {
+        'flat{pod="a"}': (times, np.full(len(times), 7.5)),
+        'rising{pod="a"}': (times, np.cumsum(random.gamma(2, 1, len(times)))),
+        'odd{pod="b"}': (
+            times[:121],
+            random.standard_normal(121) * 10.0 ** random.integers(-300, 300, 121),
+        ),
+        'single{pod="c"}': (times[:1], np.array([-0.0])),
+    }
+    made = [blocks.Block(tmp_path, low, low + 3600) for low in (0, 3600)]
+    for text, (when, values) in given.items():
+        for half in (slice(None, 50), slice(50, None)):  # as of a pod, and of the next one
+            for block in made:
+                block.add(blocks.read_labels(text), when[half], values[half])
+    for block in made:
+        block.close()
+    (tmp_path / "wal").mkdir()
+    dump = [str(promtool), "tsdb", "dump", str(tmp_path)]
+    lines = subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines()
+    found: dict[str, dict[int, float]] = {}
+    for line in lines:
+        labels, value, moment = line.rsplit(" ", 2)
+        found.setdefault(labels, {})[int(moment) // 1000] = float(value)
+    for text, (when, values) in given.items():
+        name, _, label = text.partition("{")
+        assert found[f'{{__name__="{name}", {label}'] == dict(
+            zip(when.tolist(), values.tolist(), strict=True)
+        )
+
+
+def test_fleet() -> None:
+    """A row per way of running; what the report of all costs grows no faster than the fleet."""
+    words = ["--containers", "10", "--days", "9"]
+    assert "| 1 x 10 | --jobs 1 |" in run("fleet", "--clusters", "1", "--jobs", "1", *words)
+    counted = ["--count", "--clusters", "10", "20", "--most", "1.2"]
+    assert run("fleet", *counted, *words).startswith("gather")

@@ -5,7 +5,9 @@
 
 Makes a cluster and its repository (one file per application of five containers) and runs
 ``rightsize run`` on them, in a process of its own per size. Prints seconds of processor (this
-process and the programs it calls) and of the clock, and the peak of resident memory, by stage.
+process and the programs it calls) and of the clock by stage, the peak of resident memory of this
+process, and that of all processes, shared pages once. With `--limit` all of them have no more than
+that (as root, where control groups of the first version are mounted).
 
 With `--count` it prints the calls of functions instead, Python's and C's. They are the same on
 every machine and at every load, so the exponent of that work can be judged: with `--most` the
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -25,13 +28,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from meter import Memory
 from power import exponent, too_steep
 from world import make_world
 
@@ -59,9 +65,18 @@ class Cost:
     cpu: float = 0.0
     wall: float = 0.0
     peak_mib: float = 0.0
+    all_mib: float = 0.0
+    began: float = 0.0
+    """By the monotonic clock, which all processes share."""
 
 
-UNITS = {"calls": "calls", "cpu": "CPU s", "wall": "wall s", "peak_mib": "peak MiB"}
+UNITS = {
+    "calls": "calls",
+    "cpu": "CPU s",
+    "wall": "wall s",
+    "peak_mib": "peak MiB",
+    "all_mib": "all MiB",
+}
 
 
 @contextmanager
@@ -75,9 +90,10 @@ def metered(costs: dict[str, Cost], name: str, count: bool) -> Iterator[None]:
         costs[name] = Cost(calls=sum(entry.callcount for entry in profile.getstats()))
         return
     forget_peak()
-    cpu, wall = cpu_seconds(), time.perf_counter()
+    cpu, began = cpu_seconds(), time.monotonic()
     yield
-    costs[name] = Cost(0, cpu_seconds() - cpu, time.perf_counter() - wall, peak_mib())
+    wall = time.monotonic() - began
+    costs[name] = Cost(0, cpu_seconds() - cpu, wall, peak_mib(), began=began)
 
 
 def cpu_seconds() -> float:
@@ -120,7 +136,7 @@ def measure(folder: Path, count: bool, charts: int) -> dict[str, Cost]:
         with metered(costs, "all of it", count):
             run(config, datetime(2026, 2, 1, tzinfo=UTC))
         highest = max(cost.peak_mib for cost in costs.values())
-        costs["all of it"] = Cost(0, costs["all of it"].cpu, costs["all of it"].wall, highest)
+        costs["all of it"] = replace(costs["all of it"], peak_mib=highest)
     return costs
 
 
@@ -144,15 +160,51 @@ def show(sizes: Sequence[int], found: Sequence[dict[str, Cost]], unit: str) -> N
         print(f"{name:<14}{numbers}{exponent(sizes, costs):>12.2f}")
 
 
-def in_process(size: int, days: int, count: bool, charts: int) -> dict[str, Cost]:
+def in_process(size: int, given: argparse.Namespace) -> dict[str, Cost]:
     """Measure one size in a process of its own, on a world that is then gone."""
-    with tempfile.TemporaryDirectory(prefix="growth-") as folder:
-        words = [sys.executable, __file__, "--measure", folder, "--charts", str(charts)]
-        words += ["--count"] if count else []
+    with tempfile.TemporaryDirectory(prefix="growth-") as folder, limited(given.limit) as group:
+        words = [sys.executable, __file__, "--measure", folder, "--charts", str(given.charts)]
+        words += ["--count"] if given.count else []
         make = [sys.executable, __file__, "--make", folder, "--sizes", str(size)]
-        subprocess.run([*make, "--days", str(days)], check=True)
-        done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
-    return {name: Cost(**cost) for name, cost in json.loads(done.stdout).items()}
+        subprocess.run([*make, "--days", str(given.days)], check=True)
+        # The shell joins the group before it becomes what is measured.
+        join = (
+            [] if group is None else ["sh", "-c", f'echo 0 > {group}/cgroup.procs; exec "$@"', "-"]
+        )
+        child = subprocess.Popen([*join, *words], stdout=subprocess.PIPE, text=True)
+        with Memory(child.pid) as memory:
+            told, _ = child.communicate()
+        if child.returncode:
+            raise SystemExit(f"{size:,} containers: ended with {child.returncode}")
+        if group is not None:
+            most, failed = (
+                int((group / f"memory.{name}").read_text())
+                for name in ("max_usage_in_bytes", "failcnt")
+            )
+            print(
+                f"{size:,} containers within {given.limit} MiB: {most / 2**20:,.0f} used at most, "
+                f"pages of files included; given back {failed:,} times at the limit"
+            )
+    found = {name: Cost(**cost) for name, cost in json.loads(told).items()}
+    return {
+        name: replace(cost, all_mib=memory.most(cost.began, cost.began + cost.wall))
+        for name, cost in found.items()
+    }
+
+
+@contextmanager
+def limited(mebibytes: int | None) -> Iterator[Path | None]:
+    """A control group that has so much memory; None where none is asked for."""
+    if mebibytes is None:
+        yield None
+        return
+    group = Path(f"/sys/fs/cgroup/memory/growth-{os.getpid()}")
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(mebibytes * 2**20))
+        yield group
+    finally:
+        group.rmdir()
 
 
 def main() -> int:
@@ -162,6 +214,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=14)
     parser.add_argument("--charts", type=int, default=0)
     parser.add_argument("--count", action="store_true", help="Calls instead of seconds.")
+    parser.add_argument("--limit", type=int, metavar="MIB", help="Memory of all processes.")
     parser.add_argument("--most", type=float, help="Fail above this exponent of calls.")
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
@@ -173,8 +226,8 @@ def main() -> int:
         costs = measure(given.measure, given.count, given.charts)
         print(json.dumps({name: asdict(cost) for name, cost in costs.items()}))
         return 0
-    found = [in_process(size, given.days, given.count, given.charts) for size in given.sizes]
-    for unit in ("calls",) if given.count else [f.name for f in fields(Cost)][1:]:
+    found = [in_process(size, given) for size in given.sizes]
+    for unit in ("calls",) if given.count else list(UNITS)[1:]:
         show(given.sizes, found, unit)
     if given.most is None:
         return 0

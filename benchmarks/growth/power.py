@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     """The power between the last two sizes; NaN where nothing was spent."""
     (small, large), (before, after) = sizes[-2:], costs[-2:]
-    if before <= 0 or after <= 0:
+    if not (before > 0 and after > 0):
         return math.nan
     return math.log(after / before) / math.log(large / small)
 

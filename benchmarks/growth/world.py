@@ -47,10 +47,16 @@ _CONTAINER = """        - name: c{number}
 _KUSTOMIZATION = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
 
 
+def record(folder: Path, count: int, days: int, seed: int = 3) -> list[ContainerRef]:
+    """Write the recording of `count` containers over `days`; the containers in order."""
+    refs = sorted(_refs(count))
+    save_recording(_recording(refs, days, seed), folder)
+    return refs
+
+
 def make_world(folder: Path, count: int, days: int) -> None:
     """Write `count` containers over `days` into ``folder/recording`` and ``folder/repository``."""
-    refs = sorted(_refs(count))
-    save_recording(_recording(refs, days), folder / "recording")
+    refs = record(folder / "recording", count, days)
     _write_repository(folder / "repository", sorted({(r.namespace, r.workload) for r in refs}))
 
 
@@ -65,10 +71,10 @@ def _refs(count: int) -> list[ContainerRef]:
     return found
 
 
-def _recording(refs: list[ContainerRef], days: int) -> Recording:
+def _recording(refs: list[ContainerRef], days: int, seed: int) -> Recording:
     start = pd.Timestamp("2026-01-05", tz="UTC").to_pydatetime()
     steps = days * (timedelta(days=1) // STEP)
-    cpu, memory = samples(len(refs), steps)
+    cpu, memory = samples(len(refs), steps, seed)
     usage = Usage(
         start=start,
         step=STEP,
@@ -85,12 +91,12 @@ def _recording(refs: list[ContainerRef], days: int) -> Recording:
     return Recording(meta, usage, specs=_specs(refs), events=_events(refs, usage))
 
 
-def samples(count: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def samples(count: int, steps: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """CPU in cores and memory in bytes of `count` containers, one after the other.
 
     Daily rhythm and noise around levels of every size; made row by row, to stay small itself.
     """
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     rhythm = (1 + 0.4 * np.sin(np.arange(steps) * 2 * np.pi / 288)).astype(np.float32)
     cpu = np.empty(count * steps, dtype=np.float32)
     memory = np.empty(count * steps, dtype=np.float32)

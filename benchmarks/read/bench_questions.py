@@ -1,6 +1,6 @@
 """What each question of a read costs the server and the client, the dearest first.
 
-    python benchmarks/read/bench_questions.py --data /tmp/bench/200-14d --days 14
+    python benchmarks/read/bench_questions.py --data /tmp/bench/200-14d-60s --days 14
 
 Reads the blocks that bench_read.py left behind, one request at a time. CPU of the server is that of
 its threads in nanoseconds; what it does beside (garbage, compaction) falls on whoever asks then.

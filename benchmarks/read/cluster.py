@@ -1,4 +1,4 @@
-"""An invented cluster of any size as OpenMetrics text, and a Prometheus that holds it.
+"""An invented cluster of any size as blocks of a Prometheus, and a Prometheus that holds it.
 
 Every workload is a Deployment of one pod with one container; pods are replaced by rollouts, so
 that over two weeks there are about twice as many pods as containers. Everything is drawn from a
@@ -8,23 +8,21 @@ seed. `duplicated` adds a second scrape job that sees the same cgroups.
 from __future__ import annotations
 
 import itertools
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import requests
+from blocks import Block, read_labels
 
 DAY = 86_400
 BLOCK = 54 * 3600
 END = 1_795_392_000
-"""2026-11-23 00:00 UTC, the end of every invented history."""
+"""2026-11-23 00:00 UTC, the end of an invented history that is not told another."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,11 @@ class Cluster:
     old_kubelet: bool = False
     """Whether the active part of the page cache is not told by itself."""
     seed: int = 1
+    end: int = END
 
     @property
     def start(self) -> int:
-        return END - round(self.days * DAY)
+        return self.end - round(self.days * DAY)
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,9 @@ def pods(cluster: Cluster) -> Iterator[Pod]:
     random = np.random.default_rng(cluster.seed)
     replaced = (cluster.pods_per_container - 1) * cluster.days / 14
     for number in range(cluster.containers):
-        moments = np.sort(random.integers(cluster.start, END, random.poisson(replaced)))
+        moments = np.sort(random.integers(cluster.start, cluster.end, random.poisson(replaced)))
         moments -= moments % 60
-        edges = [cluster.start, *moments.tolist(), END]
+        edges = [cluster.start, *moments.tolist(), cluster.end]
         limited = bool(random.random() < 0.1)
         for index, (begin, end) in enumerate(itertools.pairwise(edges)):
             if end - begin < 600:
@@ -104,19 +103,11 @@ def pods(cluster: Cluster) -> Iterator[Pod]:
             )
 
 
-def write(cluster: Cluster, low: int, high: int, out: TextIO) -> int:
-    """Write everything that is scraped in ``(low, high]``; returns the number of samples."""
-    samples = 0
-    for pod in pods(cluster):
-        begin, end = max(low, pod.begin), min(high, pod.end)
-        if end > begin:
-            samples += _write_usage(cluster, pod, begin, end, out)
-            samples += _write_state(cluster, pod, begin, end, out)
-    out.write("# EOF\n")
-    return samples
+Series = tuple[str, np.ndarray, np.ndarray]
+"""Name and labels, times in seconds, values."""
 
 
-def _write_usage(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -> int:
+def _usage(cluster: Cluster, pod: Pod) -> Iterator[Series]:
     times = np.arange(pod.begin + cluster.scrape, pod.end + 1, cluster.scrape)
     random = np.random.default_rng(pod.seed)
     base = 10 ** random.uniform(-2.3, 0)
@@ -126,40 +117,31 @@ def _write_usage(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
     size = 10 ** random.uniform(7.3, 9.3)
     memory = size * (1 + 0.1 * daily + 0.02 * random.standard_normal(len(times)))
     memory -= memory % 4096
-    here = (times > low) & (times <= high)
-    written = 0
     for job in ("kubelet", "cadvisor") if cluster.duplicated else ("kubelet",):
         labels = pod.cadvisor(job)
-        written += _series(
-            out, "container_cpu_usage_seconds_total", labels + ',cpu="total"', times, counter, here
-        )
-        written += _series(
-            out, "container_memory_working_set_bytes", labels, times, memory, here, "%d"
-        )
-        none = np.zeros(len(times))
-        written += _series(out, "container_oom_events_total", labels, times, none, here, "%d")
+        found = {
+            "cpu_usage_seconds_total": np.round(counter, 6),
+            "memory_working_set_bytes": memory,
+            "oom_events_total": np.zeros(len(times)),
+        }
         if memory.max() > 0.75 * pod.memory_limit:
             # Further from the limit nobody asks for these.
-            shares = {"rss": 0.7, "cache": 0.4, "total_active_file_bytes": 0.2}
-            if cluster.old_kubelet:
-                del shares["total_active_file_bytes"]
-            for name, share in shares.items():
-                metric = f"container_memory_{name}"
-                written += _series(out, metric, labels, times, share * memory, here, "%d")
+            found |= {"memory_rss": 0.7 * memory // 1, "memory_cache": 0.4 * memory // 1}
+            if not cluster.old_kubelet:
+                found["memory_total_active_file_bytes"] = 0.2 * memory // 1
         if pod.limited:
-            periods = np.cumsum(np.full(len(times), cluster.scrape * 10.0))
             share = np.where(random.random(len(times)) < 0.01, 0.3, 0)
-            throttled = np.cumsum(cluster.scrape * 10 * share)
-            for name, values in (("periods", periods), ("throttled_periods", throttled)):
-                metric = f"container_cpu_cfs_{name}_total"
-                written += _series(out, metric, labels, times, values, here, "%d")
-    return written
+            periods = np.full(len(times), cluster.scrape * 10.0)
+            found["cpu_cfs_periods_total"] = np.cumsum(periods)
+            found["cpu_cfs_throttled_periods_total"] = np.cumsum(periods * share) // 1
+        for metric, values in found.items():
+            cpu = ',cpu="total"' if metric == "cpu_usage_seconds_total" else ""
+            yield f"container_{metric}{{{labels}{cpu}}}", times, values
 
 
-def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -> int:
+def _state(cluster: Cluster, pod: Pod) -> Iterator[Series]:
     first = -(-(pod.begin + 1) // cluster.state_scrape) * cluster.state_scrape
     times = np.arange(first, pod.end + 1, cluster.state_scrape)
-    here = (times > low) & (times <= high)
     own = f'job="kube-state-metrics",instance="10.1.0.9:8080",{pod.labels}'
     space = f'job="kube-state-metrics",instance="10.1.0.9:8080",namespace="{pod.namespace}"'
     base = pod.seed // 1000 % 7 + 1
@@ -190,55 +172,23 @@ def _write_state(cluster: Cluster, pod: Pod, low: int, high: int, out: TextIO) -
     if pod.limited:
         cores = f'kube_pod_container_resource_limits{{{own},resource="cpu",unit="core"}}'
         series[cores] = base
-    written = 0
     for text, value in series.items():
-        written += _lines(out, text, times[here], np.full(int(here.sum()), value), "%.12g")
-    return written
+        yield text, times, np.full(len(times), float(value))
 
 
-def _series(
-    out: TextIO,
-    metric: str,
-    labels: str,
-    times: np.ndarray,
-    values: np.ndarray,
-    here: np.ndarray,
-    form: str = "%.6f",
-) -> int:
-    return _lines(out, f"{metric}{{{labels}}}", times[here], values[here], form)
-
-
-def _lines(out: TextIO, series: str, times: np.ndarray, values: np.ndarray, form: str) -> int:
-    if not len(times):
-        return 0
-    flat = [item for pair in zip(values.tolist(), times.tolist(), strict=True) for item in pair]
-    out.write((series.replace("%", "%%") + f" {form} %d\n") * len(times) % tuple(flat))
-    return len(times)
-
-
-def backfill(cluster: Cluster, folder: Path, jobs: int = 2) -> int:
-    """Fill the TSDB in `folder`, block by block; returns the number of samples."""
+def backfill(cluster: Cluster, folder: Path) -> int:
+    """Fill the TSDB in `folder`; returns the number of samples."""
     folder.mkdir(parents=True, exist_ok=True)
     first = cluster.start // BLOCK * BLOCK
-    spans = [(low, low + BLOCK) for low in range(first, END, BLOCK)]
-    with ThreadPoolExecutor(jobs) as pool:
-        return sum(pool.map(lambda span: _backfill_block(cluster, folder, *span), spans))
-
-
-def _backfill_block(cluster: Cluster, folder: Path, low: int, high: int) -> int:
-    text = folder / f"{low}.txt"
-    blocks = folder / f"blocks-{low}"
-    with text.open("w") as out:
-        # A block holds [low, high), a sample at its very end belongs to the next.
-        samples = write(cluster, low - 1, high - 1, out)
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
-    command += [f"--max-block-duration={BLOCK // 3600}h", str(text), str(blocks)]
-    subprocess.run(command, check=True, capture_output=True)
-    for block in blocks.iterdir():
-        block.rename(folder / block.name)
-    shutil.rmtree(blocks)
-    text.unlink()
-    return samples
+    blocks = [Block(folder, low, low + BLOCK) for low in range(first, cluster.end, BLOCK)]
+    for pod in pods(cluster):
+        for text, times, values in (*_usage(cluster, pod), *_state(cluster, pod)):
+            labels = read_labels(text)
+            for block in blocks:
+                block.add(labels, times, values)
+    for block in blocks:
+        block.close()
+    return sum(block.samples for block in blocks)
 
 
 def free_port() -> int:
@@ -266,6 +216,7 @@ class Prometheus:
                 f"--storage.tsdb.path={self.folder}",
                 f"--web.listen-address=127.0.0.1:{self.port}",
                 "--storage.tsdb.retention.time=100y",
+                f"--storage.tsdb.max-block-duration={BLOCK // 3600}h",  # merges none meanwhile
                 "--log.level=error",
                 *self.flags,
             ],

@@ -91,13 +91,8 @@ class Survey:
 
     def claims(self, file: str, address: Address) -> bool:
         """Whether a place is at that address, or around it, already."""
-        return any(
-            file == other
-            and address.document == place.document
-            and address.path[: len(place.path)] == place.path
-            and place.inner is None
-            for other, place in self.places
-        )
+        above = (address.path[:length] for length in range(len(address.path) + 1))
+        return any((file, Address(address.document, path)) in self.places for path in above)
 
     def leave_unproven(self, place: Place, reason: str) -> None:
         """Mark a place as one of which it is not known for whom it decides."""

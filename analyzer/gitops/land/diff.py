@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.header import Header
+from functools import lru_cache
 from typing import Literal
 
 from analyzer.escape import one_line
@@ -34,9 +35,8 @@ def _file_diff(file: str, before: str, after: str) -> str:
     if before == after:
         return ""
     old, new = quote_path(f"a/{file}"), quote_path(f"b/{file}")
-    lines = difflib.unified_diff(_lines(before), _lines(after), n=3)
     body = "".join(
-        line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}" for line in _hunks(lines)
+        line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}" for line in _hunks(before, after)
     )
     # git ends a name that holds a space with a tab, since the rest of the line is a date.
     blobs = f"{blob_id(before.encode())}..{blob_id(after.encode())}"
@@ -53,9 +53,10 @@ def blob_id(content: bytes, algorithm: Literal["sha1", "sha256"] = "sha1") -> st
     return hashlib.new(algorithm, head + content, usedforsecurity=False).hexdigest()
 
 
-def _hunks(lines: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=4)  # a mail counts the lines of its diff, and shows them
+def _hunks(before: str, after: str) -> tuple[str, ...]:
     """A diff without its two header lines."""
-    return list(lines)[2:]
+    return tuple(difflib.unified_diff(_lines(before), _lines(after), n=3))[2:]
 
 
 def _ended(name: str) -> str:
@@ -191,9 +192,7 @@ def _stat(edits: Edits) -> str:
         before, after = edits[file]
         if before == after:
             continue
-        changed = [
-            line[:1] for line in _hunks(difflib.unified_diff(_lines(before), _lines(after), n=0))
-        ]
+        changed = [line[:1] for line in _hunks(before, after)]
         plus, minus = changed.count("+"), changed.count("-")
         rows.append(f" {quote_path(file)} | {plus + minus} {'+' * plus}{'-' * minus}")
     return "\n".join([*rows, f" {len(rows)} file{'s' if len(rows) != 1 else ''} changed"]) + "\n"

@@ -305,9 +305,11 @@ def _proven_text(
 ) -> tuple[str, tuple[Field, ...]]:
     """What speaks against the texts after some writes, and which amounts changed there."""
     changed: list[Address] = []
-    between = dict(files) | written(files, [write for write in writes if write.patch is None])
+    plain = [write for write in writes if write.patch is None]
+    # Without new patches nothing lies between the texts as they were and as they are to be.
+    between = after if len(plain) == len(writes) else dict(files) | written(files, plain)
     for file, text in between.items():
-        own = [w for w in writes if w.file == file and w.patch is None]
+        own = [write for write in plain if write.file == file]
         proof = prove_text(files[file], text, [(write.address, write.amount) for write in own])
         if proof.problem is not None:
             return proof.problem, ()

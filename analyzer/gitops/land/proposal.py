@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -132,21 +133,24 @@ def _inseparable(edits: Iterable[Edited]) -> list[list[Edited]]:
     Two containers of one place are one edit, and so are those of one autoscaler's target.
     """
     found: list[list[Edited]] = []
+    homes_of: list[set[tuple[str, Address]]] = []
     at: dict[tuple[str, Address], int] = {}
     for edited in edits:
-        homes = [
+        homes = {
             (edited.place.file, edited.place.address),
             *((one.file, one.address) for one in edited.besides),
-        ]
+        }
         known = sorted({at[home] for home in homes if home in at}) or [len(found)]
         if known[0] == len(found):
             found.append([])
+            homes_of.append(set())
         found[known[0]].append(edited)
         for other in known[1:]:
             found[known[0]] += found[other]
+            homes |= homes_of[other]
             found[other] = []
-        moved = {home: known[0] for home, number in at.items() if number in known}
-        at |= moved | dict.fromkeys(homes, known[0])
+        homes_of[known[0]] |= homes
+        at |= dict.fromkeys(homes, known[0])
     return [together for together in found if together]
 
 
@@ -178,6 +182,21 @@ def _directions(edited: Edited, targets: Collection[str]) -> set[Direction]:
     return found
 
 
+def apart(found: Iterable[Proposal]) -> list[bool]:
+    """For each proposal whether none before it writes into a file of its own.
+
+    On top of those it is then the same edit as on the base alone.
+    """
+    seen: set[str] = set()
+    answers = []
+    for proposal in found:
+        files = {write.file for change in proposal.changes for write in change.writes}
+        files |= {one.file for change in proposal.changes for one in change.besides}
+        answers.append(seen.isdisjoint(files))
+        seen |= files
+    return answers
+
+
 def mails(
     found: Sequence[Proposal], plan: ChangePlan, author: Author | None = None
 ) -> dict[str, str]:
@@ -186,12 +205,15 @@ def mails(
     Each one stands on top of those before it, so that two may touch the same file.
     """
     steps: list[tuple[str, str, Mapping[str, tuple[str, str]]]] = []
-    texts = dict(plan.index.texts)
-    for proposal in found:
-        after = written_by(texts, proposal.changes)
-        edits = {file: (texts[file], text) for file, text in after.items() if texts[file] != text}
+    moved: dict[str, str] = {}
+    texts = ChainMap(moved, dict(plan.index.texts))
+    for proposal, alone in zip(found, apart(found), strict=True):
+        edits = proposal.edits
+        if not alone:
+            after = written_by(texts, proposal.changes)
+            edits = {f: (texts[f], text) for f, text in after.items() if texts[f] != text}
         steps.append((proposal.title, commit_body(proposal), edits))
-        texts |= after
+        moved |= {file: text for file, (_, text) in edits.items()}
     series = mail_series(steps, author or Author())
     return {
         f"{number:04d}-{slug_of(proposal.title)}.patch": text

@@ -33,15 +33,14 @@ def refuse_file(text: str) -> None:
 
 def refuse_shared(node: Node, path: Path) -> None:
     """Raise `EditRefusedError` where a change of `node` would show in another place as well."""
+    if node.kind != "alias" and not node.shared:
+        return
     where = dotted(path) or "the document"
     if node.kind == "alias":
         raise EditRefusedError(
             f"{where} is an alias; the values stand at its anchor, shared with others"
         )
-    if node.shared:
-        raise EditRefusedError(
-            f"{where} carries the anchor &{node.anchor}, which other places reuse"
-        )
+    raise EditRefusedError(f"{where} carries the anchor &{node.anchor}, which other places reuse")
 
 
 def refuse_merge(node: Node, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from analyzer.gitops.text.address import Address
 from analyzer.gitops.text.edit import Assignment, set_values
 from analyzer.gitops.text.refusal import EditRefusedError
-from analyzer.gitops.text.spelling import read_cpu, read_memory
+from analyzer.gitops.text.spelling import read_cpu, read_memory, says, spell
 from analyzer.gitops.text.tree import Node, Path, parse
 from analyzer.quantity import Cpu, Memory, Resources
 
@@ -109,7 +109,7 @@ def set_resources(text: str, address: Address, changes: Changes) -> str:
     """
     wanted = assignments(address, changes)
     changed = set_values(text, wanted)
-    stated = declared(changed, address)
+    stated = _replaced(declared(text, address), changes) or declared(changed, address)
     exact = _rounded_above_limit(stated, changes)
     if exact:
         leaves = frozenset(address.below(*BY_FIELD[field].path) for field in exact)
@@ -117,6 +117,20 @@ def set_resources(text: str, address: Address, changes: Changes) -> str:
         stated = declared(changed, address)
     _refuse_request_above_limit(stated)
     return changed
+
+
+def _replaced(stated: Mapping[Field, str], changes: Changes) -> dict[Field, str]:
+    """What a place states once amounts that it states are changed; empty where others are, too.
+
+    Then only reading the new text tells.
+    """
+    found = dict(stated)
+    for field, value in changes.items():
+        if value is None or field not in stated:
+            return {}
+        if not says(stated[field], value):
+            found[field] = spell(value, stated[field])
+    return found
 
 
 def _rounded_above_limit(stated: Mapping[Field, str], changes: Changes) -> list[Field]:

@@ -102,7 +102,12 @@ class Node:
 
     def pairs(self, key: Key) -> list[tuple[Node, Node]]:
         """Every own entry under `key`: none, one, or more where the file repeats it."""
-        return [pair for pair in self.entries if pair[0].name == key and not pair[0].is_merge]
+        return [
+            pair
+            for pair in self.entries
+            # Every step of every path comes here; few keys have even the characters.
+            if pair[0].resolved.value == key and pair[0].name == key and not pair[0].is_merge
+        ]
 
     def child(self, key: Key) -> Node | None:
         """What a reader finds under `key`, through aliases and merge keys; None without it.

@@ -17,7 +17,7 @@ import yaml
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.edit import Assignment
 from analyzer.gitops.text.spelling import Value, read_memory, says, spell
-from analyzer.gitops.text.tree import Document, Node, Path, YamlError, parse, scalar_span, walk
+from analyzer.gitops.text.tree import Document, Key, Node, Path, YamlError, parse, scalar_span, walk
 from analyzer.gitops.text.witness import said
 from analyzer.quantity import Memory
 
@@ -263,29 +263,31 @@ class _Entry:
         return self.value.kind == "mapping" and not self.value.entries
 
 
+def _step(node: Node, key: Key) -> _Entry | None:
+    if node.kind == "sequence" and isinstance(key, int) and key < len(node.items):
+        item = node.items[key]
+        return _Entry(item, item, item)
+    pairs = node.pairs(key) if node.kind == "mapping" else []
+    return _Entry(node, *pairs[-1]) if pairs else None
+
+
 class _Chain:
     """The entries of one document on the way to the intended leaves, and how to cut them out."""
 
     def __init__(self, text: str, document: int) -> None:
         self._text = text
         self._root = parse(text)[document].root
+        self._known: dict[Path, _Entry | None] = {}
 
     def entry(self, path: Path) -> _Entry | None:
         """The entry at `path` as the last step of plain mappings and lists; None without it."""
-        node = self._root
-        found: _Entry | None = None
-        for key in path:
-            found = None
-            if node.kind == "sequence" and isinstance(key, int) and key < len(node.items):
-                node = node.items[key]
-                found = _Entry(node, node, node)
-            elif node.kind == "mapping" and node.pairs(key):
-                name, value = node.pairs(key)[-1]
-                found = _Entry(node, name, value)
-                node = value
+        if path not in self._known:
+            if len(path) == 1:
+                self._known[path] = _step(self._root, path[0])
             else:
-                return None
-        return found
+                above = self.entry(path[:-1])
+                self._known[path] = None if above is None else _step(above.value, path[-1])
+        return self._known[path]
 
     def scalar(self, path: Path) -> Cut:
         """The scalar at `path` as a whole."""

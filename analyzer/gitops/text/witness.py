@@ -7,6 +7,7 @@ or the editor, so that a fault of theirs cannot hide itself.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -27,7 +28,7 @@ def said(text: str, addresses: Sequence[Address]) -> dict[Address, str]:
     by_place: dict[tuple[int, _Path], list[Address]] = {}
     for address in addresses:
         by_place.setdefault((address.document, address.path), []).append(address)
-    for place, scalar in _scalars(text.removeprefix("\ufeff")):
+    for place, scalar in _scalars_of(text.removeprefix("\ufeff")):
         asked = by_place.get(place, ())
         found.update({address: scalar for address in asked if address.inner is None})
         inner = {a.inner: a for a in asked if a.inner is not None}
@@ -35,6 +36,12 @@ def said(text: str, addresses: Sequence[Address]) -> dict[Address, str]:
             below = said(scalar, list(inner))
             found.update({inner[address]: value for address, value in below.items()})
     return found
+
+
+# What a container's edit leaves is read as the proof of it and as what the next one starts from.
+@lru_cache(maxsize=4)
+def _scalars_of(text: str) -> tuple[tuple[tuple[int, _Path], str], ...]:
+    return tuple(_scalars(text))
 
 
 def _scalars(text: str) -> Iterator[tuple[tuple[int, _Path], str]]:
