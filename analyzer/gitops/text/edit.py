@@ -45,7 +45,7 @@ def set_values(
     by_document: dict[int, list[Assignment]] = {}
     for address, value in wanted:
         by_document.setdefault(address.document, []).append((address, value))
-    if not all(0 <= document < len(found) for document in by_document):
+    if not found or not all(0 <= document < len(found) for document in by_document):
         return _set_all(text, wanted, exact)
     for document, own in by_document.items():
         kept = frozenset(in_excerpt(address) for address, _ in own if address in exact)
