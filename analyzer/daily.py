@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +43,12 @@ def summarise(usage: Usage) -> Daily:
         _peaks(memory, day, memory_peak[index])
         seen = ~np.isnan(cpu)
         cpu, day = cpu[seen], day[seen]
-        order = np.lexsort((cpu, day))
-        cpu, day = cpu[order], day[order]
-        edges = np.searchsorted(day, np.arange(days + 1))
+        # Days are in order but for where a pod begins; to sort each is a ninth of sorting by both.
+        order = np.argsort(day, kind="stable")
+        cpu = cpu[order]
+        edges = np.searchsorted(day[order], np.arange(days + 1))
+        for begin, end in pairwise(edges.tolist()):
+            cpu[begin:end].sort()
         count = np.diff(edges)
         have = count > 0
         samples[index] = count
@@ -56,8 +60,7 @@ def summarise(usage: Usage) -> Daily:
 
 
 def _peaks(values: npt.NDArray[np.float32], day: npt.NDArray[np.int64], out: Array) -> None:
-    seen = ~np.isnan(values)
-    filled = np.full(len(out), -np.inf)
-    np.maximum.at(filled, day[seen], values[seen])
-    found = np.isfinite(filled)
-    out[found] = filled[found]
+    if not len(values):
+        return
+    begins = np.concatenate([[0], np.flatnonzero(np.diff(day)) + 1])
+    np.fmax.at(out, day[begins], np.fmax.reduceat(values, begins))

@@ -52,6 +52,28 @@ def test_daily_summaries_take_the_highest_pod() -> None:
     assert daily.samples[0, 0] == 576
 
 
+def test_days_of_pods_that_come_and_go_are_as_counted_sample_by_sample() -> None:
+    """Each day by itself, over whichever pods had samples in it, missing ones left out."""
+    rng = np.random.default_rng(7)
+    cpu, memory = rng.gamma(1, 0.1, (3, 4 * 288)), rng.uniform(1, 9, (3, 4 * 288)) * MIB
+    pods = []
+    for pod, part in enumerate([slice(0, 900), slice(400, 1152), slice(300, 310)]):
+        whole = steady(4, cpu=cpu[pod], memory=memory[pod]).assign(pod=f"web-{pod}")
+        gone = rng.random(len(whole)) < 0.2
+        pods.append(whole.assign(cpu_cores=whole["cpu_cores"].where(~gone)).iloc[part])
+    table = pd.concat(pods)
+    daily = histories(table, window=meta(4)).daily
+    age = (pd.Timestamp(START + timedelta(days=4)) - table["timestamp"]).dt.days
+    for day in range(4):
+        of_day = table[age == 3 - day]
+        seen = np.sort(of_day["cpu_cores"].dropna().to_numpy(dtype=np.float32))
+        assert daily.samples[0, day] == len(seen)
+        assert daily.cpu_peak[0, day] == seen[-1]
+        assert daily.cpu_p95[0, day] == seen[int(np.ceil(0.95 * len(seen))) - 1]
+        assert daily.cpu_mean[0, day] == pytest.approx(seen.mean(), rel=1e-5)
+        assert daily.memory_peak[0, day] == np.float32(of_day["memory_bytes"].max())
+
+
 def test_a_cut_at_days_reuses_the_summaries() -> None:
     """Cut where days end, summaries are those of the long window; elsewhere they are redone."""
     rng = np.random.default_rng(2)

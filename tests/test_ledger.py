@@ -24,6 +24,7 @@ from analyzer.history import Histories, build_histories
 from analyzer.ledger import (
     Ledger,
     append,
+    count_open,
     decided,
     episodes,
     judged_rows,
@@ -151,8 +152,11 @@ def review(ledger: Ledger, histories: Histories, now: Resources, proposed: Resou
 
 
 def fates(ledger: Ledger) -> list[tuple[Resources, str]]:
-    """What was proposed, and what became of it."""
-    return [(episode.proposed, episode.fate) for episode in episodes(ledger)]
+    """What was proposed, and what became of it; as many are open as are counted."""
+    told = [(episode.proposed, episode.fate) for episode in episodes(ledger)]
+    assert count_open(ledger, [REF]) == sum(fate == "open" for _, fate in told)
+    assert count_open(ledger, []) == 0
+    return told
 
 
 def test_what_is_proposed_and_then_declared_was_merged() -> None:
@@ -202,6 +206,9 @@ def test_a_decision_that_git_tells_of_is_believed() -> None:
     ledger = ledger.plus(decided(REF, "rejected", when, "branch deleted", SMALLER))
     [episode] = episodes(ledger)
     assert (episode.fate, episode.ended) == ("rejected", when)
+    assert fates(ledger) == [(SMALLER, "rejected")]
+    ledger = review(ledger, week(1, FIRST), FIRST, LARGER)
+    assert fates(ledger) == [(SMALLER, "replaced"), (LARGER, "open")]
 
 
 def test_promised_and_happened_are_held_against_each_other() -> None:

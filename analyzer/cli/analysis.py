@@ -19,6 +19,7 @@ from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
     Selection,
     earlier_run,
+    engine_options,
     folder_of,
     model_options,
     namespace_option,
@@ -50,6 +51,7 @@ _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 
 @click.command()
 @source_options
+@engine_options
 @run_json_option
 @model_options
 @click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
@@ -168,6 +170,7 @@ def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
 
 @click.command()
 @source_options
+@engine_options
 @run_json_option
 @model_options
 @selection_options
@@ -214,6 +217,7 @@ def recommend(
 
 @click.command()
 @source_options
+@engine_options
 @run_json_option
 @model_options
 @repository_options
@@ -253,6 +257,7 @@ def explain(
 
 @click.command()
 @source_options
+@engine_options
 @namespace_option()
 @click.option("--train", metavar="14d", help="History before each review; as a run, if left out.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")

@@ -12,6 +12,7 @@ import click
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import as_json, checklist
 from analyzer.cli.options import (
+    engine_options,
     namespace_option,
     now,
     repository_options,
@@ -25,6 +26,7 @@ PARTIAL = 3
 
 @click.command()
 @source_options
+@engine_options
 @namespace_option()
 @click.option("--anonymise", is_flag=True, help="Replace every name by a pseudonym.")
 @click.option(
@@ -38,7 +40,8 @@ def record(
     """Read usage from the source and keep it as a recording in FOLDER.
 
     With --shard, processes that know nothing of each other share the reading of one cluster, up to
-    the last midnight (UTC) unless --until says otherwise; `rightsize merge` puts it together.
+    the last midnight (UTC) unless --until says otherwise; `rightsize merge` puts it together. With
+    --scheduler, the workers of a Dask scheduler do, and the whole is put together here.
     """
     import secrets
 
@@ -50,6 +53,8 @@ def record(
     part = None if shard is None else parse_shard(shard)
     if part is not None and anonymise:
         raise UsageError("--anonymise gives each shard other names; merge first, then record that")
+    if part is not None and parameters["scheduler"]:
+        raise UsageError("--shard reads one part here, --scheduler has all read; give one of them")
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         recording = read(config, now(), talk.progress, part)

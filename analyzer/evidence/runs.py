@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +24,9 @@ def usual_run_hours(histories: Histories, index: int, since: datetime) -> float 
     source does not say when pods start and end, and of fewer than `LEAST_RUNS`.
     """
     lengths = [
-        (run["ended"].max() - run["started"].min()) / pd.Timedelta(hours=1)
+        run.length / pd.Timedelta(hours=1)
         for run in _over(histories, index)
-        if run["started"].min() >= pd.Timestamp(since)
+        if run.started >= pd.Timestamp(since)
     ]
     return float(np.median(lengths)) if len(lengths) >= LEAST_RUNS else None
 
@@ -52,26 +53,43 @@ def finished_runs(histories: Histories, index: int) -> list[Run]:
     low, high = usage.bounds[index : index + 2]
     seen = {usage.pods[series]: series for series in range(low, high)}
     found = []
-    for rows in _over(histories, index):
+    for run in _over(histories, index):
         used = []
-        for pod in rows["pod"]:
+        for pod in run.pods:
             if pod in seen:
                 cpu = usage.cpu_cores[usage.offset[seen[pod]] : usage.offset[seen[pod] + 1]]
                 used.append(cpu[~np.isnan(cpu)])
         used = [cpu for cpu in used if len(cpu)]
         if used:
-            length = rows["ended"].max() - rows["started"].min()
-            found.append(Run(length.to_pytimedelta(), tuple(used)))
+            found.append(Run(run.length.to_pytimedelta(), tuple(used)))
     return found
 
 
-def _over(histories: Histories, index: int) -> Iterator[pd.DataFrame]:
-    """The pods of each run that is over, pods of one owner being one run."""
+class _Over(NamedTuple):
+    """A run that is over: its pods, from the first that started to the last that ended."""
+
+    pods: list[str]
+    started: pd.Timestamp
+    ended: pd.Timestamp
+
+    @property
+    def length(self) -> pd.Timedelta:
+        return self.ended - self.started
+
+
+def _over(histories: Histories, index: int) -> Iterator[_Over]:
+    """The runs that are over, pods of one owner being one, in the order of their names."""
     ref, pods = histories.containers[index], histories.pods
     own = (pods["namespace"] == ref.namespace) & (pods["workload"] == ref.workload)
     own &= pods["workload_kind"] == ref.kind
-    table = pods[own & pods["started"].notna()]
-    owner = table["owner"].fillna(table["pod"]).astype(str)
-    for _, run in table.groupby(owner):
-        if run["ended"].notna().all():
-            yield run
+    table = pods.loc[own & pods["started"].notna(), ["owner", "pod", "started", "ended"]]
+    owners = table["owner"].fillna(table["pod"]).astype(str)
+    # Taken out of pandas at once: a frame per run costs more than all else that is done with it.
+    runs: dict[str, list[tuple[str, pd.Timestamp, pd.Timestamp]]] = {}
+    columns = (table[name].tolist() for name in ("pod", "started", "ended"))
+    for owner, *pod in zip(owners.tolist(), *columns, strict=True):
+        runs.setdefault(owner, []).append(tuple(pod))
+    for _, run in sorted(runs.items()):
+        names, started, ended = zip(*run, strict=True)
+        if not any(end is pd.NaT for end in ended):
+            yield _Over(list(names), min(started), max(ended))

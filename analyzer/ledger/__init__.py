@@ -9,7 +9,7 @@ from analyzer.ledger.judged import judged_rows, tallies
 from analyzer.ledger.outcome import Outcome, moves, overruns, score
 from analyzer.ledger.recall import recall
 from analyzer.ledger.store import append, read_ledger, set_aside
-from analyzer.ledger.story import Episode, episodes
+from analyzer.ledger.story import Episode, count_open, episodes
 from analyzer.ledger.table import Decision, Ledger, no_ledger
 from analyzer.ledger.update import decided, update
 
@@ -19,6 +19,7 @@ __all__ = [
     "Ledger",
     "Outcome",
     "append",
+    "count_open",
     "decided",
     "episodes",
     "judged_rows",

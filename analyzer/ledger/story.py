@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from analyzer.ledger.table import Ledger, Row, amounts_of, number, ref_of
+import numpy as np
+
+from analyzer.ledger.table import KEY, Ledger, Row, amounts_of, named, number, ref_of
 from analyzer.quantity import Resources
+from analyzer.recommend import TARGETS
 from analyzer.workload import ContainerRef
 
 
@@ -40,6 +43,23 @@ def episodes(ledger: Ledger, refs: Iterable[ContainerRef] | None = None) -> tupl
     for ref, rows in ledger.reviews_of_each(sorted(ledger.last if refs is None else refs)):
         found += _episodes_of(ref, rows, decisions.get(ref, []))
     return tuple(found)
+
+
+def count_open(ledger: Ledger, refs: Collection[ContainerRef]) -> int:
+    """How many proposals of `refs` are open, as `episodes` tells them.
+
+    Only where somebody decided does it take the story; else the last review says it.
+    """
+    answered = {ref_of(row) for row in ledger.decisions}
+    last = ledger.rows[ledger.rows["entry"] == "review"].drop_duplicates(KEY, keep="last")
+    moved = np.zeros(len(last), dtype=bool)
+    for target in TARGETS:
+        now, then = (last[f"{target}_{which}"].fillna(-1) for which in ("now", "proposed"))
+        moved |= (now != then).to_numpy(dtype=bool)
+    names = zip(*(last.loc[moved, name] for name in KEY), strict=True)
+    waiting = {named(key) for key in names} & set(refs)
+    told = episodes(ledger, waiting & answered)
+    return len(waiting - answered) + sum(episode.fate == "open" for episode in told)
 
 
 def _episodes_of(ref: ContainerRef, rows: Sequence[Row], decisions: Sequence[Row]) -> list[Episode]:

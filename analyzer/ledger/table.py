@@ -143,7 +143,7 @@ class Ledger:
             for old, new in names.items()
             if new not in self.last
         ]
-        return typed(pd.concat(parts)) if parts else make_rows([])
+        return typed(pd.concat(parts)) if parts else no_ledger().rows
 
     @cached_property
     def last(self) -> dict[ContainerRef, Row]:

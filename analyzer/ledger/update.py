@@ -48,7 +48,7 @@ def update(
     past = ledger.before(histories.meta.end)
     inherited = past.inherited(histories.renamed)
     past = past.plus(inherited)
-    kills = find_kills(histories)
+    kills, again = find_kills(histories), _begun_again(histories)
     rows = []
     for r in recommendations:
         index = histories.position[r.ref]
@@ -68,7 +68,7 @@ def update(
                 "leaks": int(r.findings.get("memory") == "leak"),
                 "killed_elsewhere": kills.get(index, NO_KILLS).elsewhere,
                 "starts": int(r.evidence.starts),
-                "start_peak": _start_peak(histories, index),
+                "start_peak": _start_peak(histories, index, again.get(index, {})),
             }
             | _limit_hit(kills.get(index, NO_KILLS))
             | _run_hours(histories, index, r, held)
@@ -209,17 +209,30 @@ def _limit_hit(kills: Kills) -> dict[str, Any]:
     return {"killed_limit": int(max(kills.limits)), "fills": int(kills.fills)}
 
 
-def _start_peak(histories: Histories, index: int) -> float | None:
-    """The highest memory, in bytes, of the first half hour after the starts that the window saw."""
+def _begun_again(histories: Histories) -> dict[int, dict[str, list[int]]]:
+    """The steps in which each container began anew, by its index and pod.
+
+    Looked up once for all: a table of a few rows costs as much as one of all.
+    """
+    events, usage = histories.events, histories.usage
+    ends = events[events["kind"].isin(["restart", "oom_kill"]) & events["pod"].notna()]
+    steps = (ends["timestamp"] - pd.Timestamp(usage.start)) // usage.step
+    found: dict[int, dict[str, list[int]]] = {}
+    rows = zip(ends["index"].tolist(), ends["pod"].tolist(), steps.tolist(), strict=True)
+    for index, pod, step in rows:
+        found.setdefault(index, {}).setdefault(pod, []).append(step)
+    return found
+
+
+def _start_peak(
+    histories: Histories, index: int, again: Mapping[str, Sequence[int]]
+) -> float | None:
+    """The highest memory, in bytes, of the first half hour after the starts that the window saw.
+
+    `again` gives the steps in which it began anew, by pod.
+    """
     usage, length = histories.usage, 1 + -(-_START // histories.usage.step)
     seen_from = int(usage.first.min()) if len(usage.first) else 0
-    events = histories.events_of(index)
-    again: dict[str, list[int]] = {}
-    if len(events):  # most containers have none, and looking is dear
-        ends = events[events["kind"].isin(["restart", "oom_kill"])]
-        steps = (ends["timestamp"] - pd.Timestamp(usage.start)) // usage.step
-        for pod, step in zip(ends["pod"], steps.tolist(), strict=True):
-            again.setdefault(pod, []).append(step)
     peaks = []
     for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
         low, high = _ends(usage, series)

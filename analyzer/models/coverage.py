@@ -26,14 +26,19 @@ def reasons(histories: Histories) -> dict[Resource, dict[int, str]]:
 
 @by_container
 def _reasons_of_each(histories: Histories) -> dict[Resource, list[str]]:
-    return {
-        resource: [_reason(histories, index, resource) for index in range(len(histories))]
-        for resource in RESOURCES
-    }
+    found: dict[Resource, list[str]] = {resource: [] for resource in RESOURCES}
+    for index in range(len(histories)):
+        steps = histories.usage.sample_steps(index)
+        for resource in RESOURCES:
+            found[resource].append(_reason(histories, index, resource, steps))
+    return found
 
 
-def _reason(histories: Histories, index: int, resource: Resource) -> str:
-    steps = observed_steps(histories, index, resource)
+def _reason(
+    histories: Histories, index: int, resource: Resource, sampled: npt.NDArray[np.int64]
+) -> str:
+    """Why, where the samples of all pods were taken in the steps that are `sampled`."""
+    steps = _observed_steps(histories, index, resource, sampled)
     if not len(steps):
         return f"no {resource} usage was observed in the window"
     usage = histories.usage
@@ -52,13 +57,15 @@ def _passing(histories: Histories, index: int) -> bool:
     return runs_now_and_then(ref.kind) or histories.spec(index).container_type == "init"
 
 
-def observed_steps(histories: Histories, index: int, resource: Resource) -> npt.NDArray[np.int64]:
+def _observed_steps(
+    histories: Histories, index: int, resource: Resource, sampled: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     """The steps with a sample of any pod, ascending, each once."""
     usage, where = histories.usage, histories.usage.span(index)
     values = usage.cpu_cores[where] if resource == "cpu" else usage.memory_bytes[where]
-    steps: npt.NDArray[np.int64] = usage.sample_steps(index)[~np.isnan(values)]
-    rising = len(steps) < 2 or bool((steps[1:] > steps[:-1]).all())
-    return steps if rising else np.unique(steps)
+    marked = np.zeros(usage.steps, dtype=np.bool_)
+    marked[sampled[~np.isnan(values)]] = True
+    return np.flatnonzero(marked)
 
 
 def confidence(histories: Histories) -> Array:

@@ -318,12 +318,15 @@ def _block_means_of(
     series = slice(int(usage.bounds[begin]), int(usage.bounds[end]))
     offset = usage.offset[series.start : series.stop + 1]
     lengths = np.diff(offset)
-    step = np.arange(offset[0], offset[-1]) + np.repeat(usage.first[series] - offset[:-1], lengths)
-    step += days * per_day - usage.steps
-    block = step // per_day * _BLOCKS + step % per_day * _BLOCKS // per_day
-    block += np.repeat(usage.container[series] - begin, lengths) * (days * _BLOCKS)
     part = values[offset[0] : offset[-1]]
     seen = ~np.isnan(part)
+    # The block of each step is looked up: four divisions a sample took most of the time.
+    step = np.arange(days * per_day - usage.steps, days * per_day)
+    block_of = step // per_day * _BLOCKS + step % per_day * _BLOCKS // per_day
+    block = block_of[
+        np.arange(offset[0], offset[-1]) + np.repeat(usage.first[series] - offset[:-1], lengths)
+    ]
+    block += np.repeat(usage.container[series] - begin, lengths) * (days * _BLOCKS)
     size = (end - begin) * days * _BLOCKS
     total = np.bincount(block[seen], weights=part[seen], minlength=size)
     count = np.bincount(block[seen], minlength=size)
@@ -418,10 +421,16 @@ def _lives(
 
 def _steady_rise(life: Array) -> float:
     """How much a life climbs as a fraction of its start; 0 where it does not climb steadily."""
-    parts = np.array([np.median(part) for part in np.array_split(life, 6)])
+    parts = np.array([_middle(part) for part in np.array_split(life, 6)])
     if (np.diff(parts) <= 0).sum() > 1 or parts[0] <= 0:
         return 0.0
     return float(parts[-1] / parts[0] - 1)
+
+
+def _middle(values: Array) -> float:
+    """The median of some `values`: `np.median` takes twenty times as long for a few of them."""
+    rising = np.sort(values)
+    return float(rising[(len(rising) - 1) // 2] + rising[len(rising) // 2]) / 2
 
 
 def _bursty(histories: Histories, resource: Resource) -> Bools:

@@ -17,7 +17,7 @@ from analyzer.history import Histories, build_histories, check_ledger
 from analyzer.ledger import (
     Ledger,
     Outcome,
-    episodes,
+    count_open,
     judged_rows,
     no_ledger,
     read_ledger,
@@ -135,8 +135,7 @@ def _outcomes(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> tuple
 def _open(ledger: Ledger, rows: pd.DataFrame, histories: Histories) -> int:
     """How many proposals are open at the end of `histories`, of the containers in it."""
     told = ledger.before(histories.meta.end).plus(rows)
-    known = [ref for ref in histories.containers if ref in told.last]
-    return sum(episode.fate == "open" for episode in episodes(told, known))
+    return count_open(told, histories.containers)
 
 
 def days_of(histories: Histories) -> dict[str, dict[Resource, tuple[float | None, ...]]]:

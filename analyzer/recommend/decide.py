@@ -11,6 +11,7 @@ import numpy.typing as npt
 from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.errors import ConfigError
 from analyzer.evidence import Evidence, observe
+from analyzer.forked import shared_out
 from analyzer.history import Histories, Skipped
 from analyzer.models.demand import RESOURCES, Demand, Resource, Step
 from analyzer.policy import Policies, Policy
@@ -85,7 +86,7 @@ def recommend(
         kills = one.kills.after(past.killed_at, past.fills_since)
         bounds_of = (*own, *older.get(index, ()), *timely[index])
         facts[index] = replace(one, bounds=bounds_of, past=past, kills=kills)
-    found = {i: _recommend_one(histories, demand, i, one) for i, one in facts.items()}
+    found = _recommend_each(histories, demand, facts)
 
     def narrowed(*narrows: _Narrow) -> int:
         count = 0
@@ -313,6 +314,20 @@ def _gather(
 
 def _resource(target: TargetName) -> Resource:
     return "cpu" if target.startswith("cpu") else "memory"
+
+
+def _recommend_each(
+    histories: Histories, demand: Demand, facts: Mapping[int, Facts]
+) -> dict[int, Recommendation]:
+    """A recommendation for each of the containers, each by itself, in several processes."""
+    indices = list(facts)
+
+    def answer(rows: slice) -> list[Recommendation]:
+        return [_recommend_one(histories, demand, i, facts[i]) for i in indices[rows]]
+
+    alike = np.ones(len(indices), dtype=np.int64)
+    found = shared_out(answer, alike, histories.processes)
+    return dict(zip(indices, found, strict=True))
 
 
 def _recommend_one(

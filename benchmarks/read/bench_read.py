@@ -20,7 +20,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -32,6 +32,7 @@ from meter import Memory
 STEP = 300
 WAYS = {
     "usage": "CPU and memory alone, this client",
+    "remote": "the same as raw samples, evaluated by this client",
     "whole": "everything a run needs, this client",
     "cold": "the same, filling the cache",
     "warm": "the same, a second time",
@@ -43,6 +44,7 @@ WAYS = {
 
 
 WEEK = 7
+Found = dict[str, float]
 
 
 def read_whole(
@@ -57,14 +59,14 @@ def read_whole(
     return {"points": 2 * len(recording.usage.cpu_cores), **connection.statistics}
 
 
-def read_usage(url: str, days: float) -> dict[str, float]:
+def read_usage(url: str, days: float, read: Literal["query", "remote"] = "query") -> Found:
     from analyzer.sources import PrometheusSettings, PrometheusSource, Window, silent
     from analyzer.sources.prometheus.probe import probe
     from analyzer.sources.prometheus.ragged import Lanes
     from analyzer.sources.prometheus.reader import Reader
     from analyzer.sources.prometheus.source import fit_grid, read_runs
 
-    settings = PrometheusSettings()
+    settings = PrometheusSettings(read=read)
     end = datetime.fromtimestamp(END, UTC)
     with PrometheusSource(url, settings).connect() as connection:
         dialect = probe(connection, settings, end - timedelta(days=days), end)
@@ -107,6 +109,8 @@ def child(arguments: argparse.Namespace) -> None:
     match arguments.way:
         case "usage":
             found = read_usage(arguments.url, arguments.days)
+        case "remote":
+            found = read_usage(arguments.url, arguments.days, "remote")
         case "week":
             found = read_usage(arguments.url, WEEK)
         case "last-week":
@@ -185,12 +189,15 @@ def table(results: dict[int, dict[str, dict[str, Any]]]) -> str:
 
 _OURS = (("whole", "usage"), ("weekly", "week"))
 """What everything costs, over the bare queries of the usage of that time."""
+_COMPARED = (
+    ("stock", "usage"), ("stock", "whole"), ("cold", "warm"), ("usage", "remote"), *_OURS
+)  # fmt: skip
 
 
 def ratios(results: dict[int, dict[str, dict[str, Any]]]) -> list[str]:
     lines = []
     for containers, ways in results.items():
-        for first, second in (("stock", "usage"), ("stock", "whole"), ("cold", "warm"), *_OURS):
+        for first, second in _COMPARED:
             if first in ways and second in ways:
                 client = ways[first]["client"] / ways[second]["client"]
                 server = ways[first]["server"] / max(0.01, ways[second]["server"])
@@ -207,6 +214,7 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=14)
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "bench-read")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--scrape", type=int, default=60, help="seconds between two scrapes")
     parser.add_argument("--state-interval", type=int, default=120)
     parser.add_argument("--way", choices=[*WAYS, "last-week"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -221,10 +229,13 @@ def main() -> None:
     results: dict[int, dict[str, dict[str, Any]]] = {}
     for containers in arguments.containers:
         cluster = Cluster(
-            containers=containers, days=arguments.days, state_scrape=arguments.state_interval
+            containers=containers,
+            days=arguments.days,
+            scrape=arguments.scrape,
+            state_scrape=arguments.state_interval,
         )
         port = free_port()
-        folder = arguments.data / f"{containers}-{arguments.days:g}d"
+        folder = arguments.data / f"{containers}-{arguments.days:g}d-{arguments.scrape}s"
         if not (folder / "done").exists():
             begin = time.monotonic()
             samples = backfill(cluster, folder)

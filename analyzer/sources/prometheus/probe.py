@@ -12,6 +12,7 @@ from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.promql import (
     Matcher,
     Matchers,
+    Over,
     any_of,
     equals,
     left_open,
@@ -88,17 +89,17 @@ class Dialect:
         minute = timedelta(minutes=1)
         return -(-needed // minute) * minute if needed > step else step
 
-    def cpu(self, step: timedelta, more: Matchers = ()) -> str:
+    def cpu(self, step: timedelta, more: Matchers = ()) -> Over:
         """CPU of each series in cores, the mean over a step."""
-        series = selector(self.cpu_series, (*self.usage, *more))
+        matchers = (*self.usage, *more)
         if self.from_rules:
-            return over("avg_over_time", series, left_open(step))
-        return over("rate", series, self.rate_window(step))
+            return Over("avg_over_time", self.cpu_series, matchers, left_open(step))
+        return Over("rate", self.cpu_series, matchers, self.rate_window(step))
 
-    def memory(self, step: timedelta, more: Matchers = ()) -> str:
+    def memory(self, step: timedelta, more: Matchers = ()) -> Over:
         """Working set of each series in bytes, the largest within a step."""
-        series = selector(self.memory_series, (*self.usage, *more))
-        return over("max_over_time", series, left_open(max(step, 2 * self.interval)))
+        window = left_open(max(step, 2 * self.interval))
+        return Over("max_over_time", self.memory_series, (*self.usage, *more), window)
 
 
 def find_namespaces(
