@@ -95,6 +95,11 @@ class Held:
         rows = ranges(histories.costs, len(workers))
         return cls(_Kept(workers, weakref.ref(histories.usage), rows))
 
+    @property
+    def processes(self) -> int:
+        """This one alone: it has the threads of a client, beside which none is forked."""
+        return 1
+
     def between(self, begin: int, stop: int) -> Held:
         """The same of a view: samples are cut where they are."""
         return replace(self, cuts=(*self.cuts, (begin, stop)))
