@@ -255,6 +255,38 @@ def test_a_flux_kustomization_patches_where_two_apply_one_folder(
     assert isinstance(again.outcomes[0], Unchanged)
 
 
+ARGO = """
+    apiVersion: argoproj.io/v1alpha1
+    kind: Application
+    metadata: {{name: {name}, namespace: argocd}}
+    spec:
+      destination: {{namespace: shop}}
+      source:
+        path: apps
+        repoURL: https://git.example.org/me/it.git  # ours
+    """
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_an_application_patches_where_two_apply_one_folder(
+    plant: Plant, tools: Tools, built: bool
+) -> None:
+    """Also where kustomize builds the Application itself, in which the new patch shows."""
+    files = {"apps/web.yaml": WEB, "apps/kustomization.yaml": "resources: [web.yaml]\n"}
+    for name in ("a", "b"):
+        files[f"clusters/{name}/app.yaml"] = ARGO.format(name=name)
+        if built:
+            files[f"clusters/{name}/kustomization.yaml"] = "resources: [app.yaml]\n"
+    root = plant(files)
+    found = ask(root, tools, change(), entry="clusters/a")
+    assert list(found.edits) == ["clusters/a/app.yaml"]
+    assert written(found).startswith("    kustomize:\n      patches:\n        - target:\n")
+    assert found.edited[0].proof.changed == 1
+    apply(root, found)
+    again = ask(root, tools, change(now="300Mi"), entry="clusters/a")
+    assert isinstance(again.outcomes[0], Unchanged)
+
+
 def test_two_namespaces_of_one_cluster_get_what_each_needs(plant: Plant, tools: Tools) -> None:
     """Nobody has to agree where each has a Kustomization of its own."""
     files = {"sync.yaml": flux("flux-system", "./"), "base/web.yaml": WEB}
