@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.scenarios.combined import FULL, night_run
 from tests.scenarios.parts import gives, hpa, nodes, pool
-from tests.scenarios.world import MIB, Box, Scenario, moves, peaks
+from tests.scenarios.world import MIB, Box, Scenario, climbs, moves, peaks
 
 OWN_CORES = {"keep_qos": True, "whole_cores": True}
 STAYS_AT_LEAST = {"memory_limit": "stays: at least"}
@@ -532,6 +532,13 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_limit": ">= 1500Mi"},
             why="it comes back",
+        ),
+        Scenario(
+            name="limit that nothing hit is raised no further than after a kill",
+            given="from 300Mi to 900Mi every two days; 1Gi requested and allowed, no kill",
+            boxes=[Box(memory=climbs(300, 900, 2), memory_limit="1Gi")],
+            expect={"memory_limit": "<= 2Gi", "memory_request": ">= 850Mi"},
+            why="even a kill would call for no more than twice the limit",
         ),
         Scenario(
             name="CPU that was never observed is left alone",
