@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.scenarios.combined import FULL, night_run
+from tests.scenarios.combined import FULL, NO_FLOOR, night_run
 from tests.scenarios.parts import gives, hpa, nodes, pool
 from tests.scenarios.world import MIB, Box, Scenario, climbs, moves, peaks
 
@@ -351,6 +351,14 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             scopes=[("Terminating", "Exists", [])],
             expect={"cpu_request": ">= 900m"},
             why="the scope looks at the pod's own field",
+        ),
+        Scenario(
+            name="deadline that metrics alone tell counts",
+            given="runs of 8 h with a burst of 2 cores; kube_job_spec_active_deadline_seconds: 9 h",
+            boxes=[night_run(more={"deadline_seconds": 9 * 3600.0})],
+            policy=NO_FLOOR,
+            expect={"cpu_request": ">= 390m: deadline"},
+            why="with 200m the burst alone would take more than two hours longer",
         ),
         Scenario(
             name="deadline of a pod puts it in the quota of those that end",
