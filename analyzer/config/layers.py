@@ -341,6 +341,18 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
 
 
+def setting_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of `environment` that are settings; the others say where programs are."""
+    return {name: environment[name] for name, _, _ in _names() if name in environment}
+
+
+def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process with the variables `settings` in place of its own ones."""
+    own = setting_variables(os.environ)
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return {**kept, **settings}
+
+
 def _names() -> Iterator[tuple[str, str, Any]]:
     """Every variable with the setting it sets and that setting's type."""
     for name, kind in kinds_of().items():

@@ -14,6 +14,7 @@ from analyzer.config import Config
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.history import build_histories
 from analyzer.landing import (
+    Grouped,
     check_repository,
     checkout,
     index_of,
@@ -89,7 +90,7 @@ def run(
             progress(0, 1, "finding the places in Git")
             with phases("land"):
                 plan = plan_on_index(report, config, index)
-                report = with_plan(report, plan)
+                report = with_plan(report, plan, Grouped.of(config.forge))
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             if drawn is not None:
@@ -117,7 +118,7 @@ def rerun(report: Report, config: Config, beside: Path | None, progress: Progres
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             plan = plan_landing(report, config)
-            report = with_plan(report, plan)
+            report = with_plan(report, plan, Grouped.of(config.forge))
         drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
         charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)
