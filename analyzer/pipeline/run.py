@@ -15,6 +15,7 @@ from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.history import Histories, build_histories
 from analyzer.landing import (
+    Grouped,
     check_repository,
     checkout,
     index_of,
@@ -31,7 +32,7 @@ from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
-from analyzer.pipeline.workers import with_workers
+from analyzer.pipeline.workers import workers_for
 from analyzer.report import Report, dump_report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import utc
@@ -65,6 +66,8 @@ def run(
         ledger = remembered(config)
         with phases("read"):
             histories, notices = _read(config, now, progress)
+        workers = stack.enter_context(workers_for(histories, config))
+        histories = replace(histories, workers=workers)
         index = _index(config, stack, progress, phases)
         known = look_ahead(histories, config, index)
         found = review_beforehand(known, config, progress, ledger, phases)
@@ -99,7 +102,7 @@ def _checked(config: Config) -> list[Writer]:
 def _read(config: Config, now: datetime, progress: Progress) -> tuple[Histories, tuple[str, ...]]:
     """What was used, and what of the settings has no effect on it."""
     recording, notices = read_noting(config, now, progress)
-    histories = with_workers(build_histories(recording), config)
+    histories = build_histories(recording)
     del recording  # what of it was not believed is as large as what was
     give_back()
     return histories, notices
@@ -129,7 +132,7 @@ def _landed(
         progress(0, 1, "finding the places in Git")
         with phases("land"):
             plan = plan_on_index(report, config, index)
-            report = with_plan(report, plan)
+            report = with_plan(report, plan, Grouped.of(config.forge))
     return replace(report, files=name_files(report, config)), plan
 
 
@@ -147,7 +150,7 @@ def rerun(report: Report, config: Config, beside: Path | None, progress: Progres
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
             plan = plan_landing(report, config)
-            report = with_plan(report, plan)
+            report = with_plan(report, plan, Grouped.of(config.forge))
         drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
         charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)

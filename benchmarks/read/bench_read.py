@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cluster import END, Cluster, Prometheus, backfill, free_port, pods
+from meter import Memory
 
 STEP = 300
 WAYS = {
@@ -37,6 +39,7 @@ WAYS = {
     "week": "CPU and memory of the last seven days alone, this client",
     "weekly": "everything, with a cache that lacks the last seven days",
     "stock": "one query per container and metric, stock client",
+    "run": "rightsize run whole with 200 charts, from its start; memory is that of all processes",
 }
 
 
@@ -134,6 +137,9 @@ def measure(way: str, cluster: Cluster, folder: Path, cache: Path, port: int) ->
     # One port for all ways: the cache knows a server by its address.
     with Prometheus(folder, port=port) as server:
         idle = server.cpu_seconds()
+        if way == "run":
+            found = run_whole(server.url, cluster.days, cache)
+            return found | {"server": server.cpu_seconds() - idle, "peak": server.peak_megabytes()}
         command = [sys.executable, __file__, "--way", way, "--url", server.url]
         command += ["--containers", str(cluster.containers)]
         command += ["--days", str(cluster.days), "--cache", str(cache)]
@@ -142,6 +148,26 @@ def measure(way: str, cluster: Cluster, folder: Path, cache: Path, port: int) ->
         found["server"] = server.cpu_seconds() - idle
         found["peak"] = server.peak_megabytes()
     return found
+
+
+def run_whole(url: str, days: float, folder: Path) -> dict[str, Any]:
+    """The whole command in a process of its own."""
+    command = [sys.executable, "-m", "analyzer", "run", "-p", url, "--window", f"{days:g}d"]
+    command += ["--until", datetime.fromtimestamp(END, UTC).isoformat(), "--ledger", "off", "-q"]
+    begin = time.monotonic()
+    child = subprocess.Popen([*command, "-o", str(folder / "results")])
+    with Memory(child.pid) as memory:
+        _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    print(f"rightsize run ended with exit code {child.returncode}")
+    return {
+        "client": used.ru_utime + used.ru_stime,
+        "wall": time.monotonic() - begin,
+        "rss": memory.most(),
+        "bytes": 0,
+        "requests": 0,
+        "points": 0,
+    }
 
 
 def table(results: dict[int, dict[str, dict[str, Any]]]) -> str:
@@ -190,6 +216,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--scrape", type=int, default=60, help="seconds between two scrapes")
     parser.add_argument("--state-interval", type=int, default=120)
+    parser.add_argument("--old-kubelet", action="store_true")
     parser.add_argument("--way", choices=[*WAYS, "last-week"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--points", type=int, help="points in one request")
@@ -207,9 +234,11 @@ def main() -> None:
             days=arguments.days,
             scrape=arguments.scrape,
             state_scrape=arguments.state_interval,
+            old_kubelet=arguments.old_kubelet,
         )
         port = free_port()
-        folder = arguments.data / f"{containers}-{arguments.days:g}d-{arguments.scrape}s"
+        name = f"{containers}-{arguments.days:g}d-{arguments.scrape}s"
+        folder = arguments.data / (name + ("-old" if arguments.old_kubelet else ""))
         if not (folder / "done").exists():
             begin = time.monotonic()
             samples = backfill(cluster, folder)
