@@ -19,12 +19,13 @@ from analyzer.cli.options import (
     settings_of,
     source_options,
 )
+from analyzer.cli.sections import command
 from analyzer.errors import UsageError
 
 PARTIAL = 3
 
 
-@click.command()
+@command()
 @source_options
 @engine_options
 @namespace_option()
@@ -68,7 +69,7 @@ def record(
     ctx.exit(PARTIAL if recording.meta.warnings else 0)
 
 
-@click.command()
+@command()
 @click.option("-o", "--output", "folder", type=Path, required=True, help="The whole recording.")
 @click.option("--max-age", metavar="36h", help="Fail where the window ended longer ago.")
 @click.argument("shards", metavar="SHARD...", type=Path, nargs=-1, required=True)
@@ -97,7 +98,7 @@ def merge(folder: Path, max_age: str | None, shards: Sequence[Path]) -> None:
     click.echo(str(folder))
 
 
-@click.command("import")
+@command("import")
 @click.option("--cluster", default="imported", help="What to call the cluster.")
 @click.option("--step", metavar="5m", help="Resolution [what the timestamps show].")
 @click.argument("table", type=click.Path(path_type=Path))
@@ -121,7 +122,7 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
     click.echo(str(folder))
 
 
-@click.command()
+@command()
 @source_options
 @repository_options
 @click.option(

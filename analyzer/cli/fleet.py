@@ -12,6 +12,7 @@ import click
 from analyzer import __version__
 from analyzer.cli.console import Talk
 from analyzer.cli.options import now, scheduler_option
+from analyzer.cli.sections import command
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _FOLDER = "fleet"
 """Where the report of all lies, beside the folders of the clusters."""
 
 
-@click.command()
+@command()
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("-o", "--output", type=Path, help="A folder for the runs of all [reports].")
 @click.option("--only", multiple=True, metavar="NAME,...", help="Run these clusters; tell of all.")

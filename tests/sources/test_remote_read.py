@@ -59,6 +59,20 @@ def test_a_recording_is_the_same_either_way(server: str, request: pytest.Fixture
     assert b"working_set_bytes%5B" not in asked
 
 
+def test_labels_that_a_server_adds_for_others_change_nothing(
+    small_blocks: Path, tmp_path: Path
+) -> None:
+    """Prometheus Operator names itself in external labels, which remote read alone hands out."""
+    named = "global: {external_labels: {prometheus: a/b, prometheus_replica: c, pod: stranger}}\n"
+    window = Window(smallcluster.END, timedelta(hours=13))
+    with prometheus(small_blocks, tmp_path, config=named) as url:
+        with Server(url, REMOTE) as server:
+            labels = list(rows(server.range(PEAKS, TIMES, lambda batch: batch)))
+        remote = PrometheusSource(url, REMOTE).read(window)
+        assert_same(remote, PrometheusSource(url).read(window))
+    assert sum('"prometheus": "a/b"' in text for text in labels) == len(labels) > 5
+
+
 def assert_same(one: Recording, other: Recording) -> None:
     assert one.meta == other.meta
     assert one.usage.pods == other.usage.pods

@@ -289,8 +289,7 @@ class Planner:
         try:
             writes, after = _fitted(intent, files)
         except (EditRefusedError, YamlError) as err:
-            listed = next((f"{w.file}: " for w in intent.writes if w.patch is not None), "")
-            return intent.advice(f"{listed}{err}")
+            return intent.advice(f"{_told_before(intent)}{err}")
         if after == files:
             return Unchanged(intent.change, intent.trace)
         problem, names = _proven_text(files, after, writes)
@@ -332,6 +331,15 @@ def _in_excerpts(
             return None
         texts[file] = found
     return tuple(replace(w, address=in_excerpt(w.address)) for w in writes), texts
+
+
+def _told_before(intent: _Intent) -> str:
+    """What stands before the reason why a new patch cannot be written: its file, and why it is."""
+    write = next((write for write in intent.writes if write.patch is not None), None)
+    if write is None:
+        return ""
+    why = f"{write.apart.why}; a patch in " if write.apart is not None else ""
+    return f"{why}{write.file}: "
 
 
 def _proven_text(

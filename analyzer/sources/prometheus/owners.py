@@ -109,10 +109,11 @@ class Owners:
         if kind == REPLICA_SET.name:
             return self._above(self.replicasets, REPLICA_SET.name, namespace, owner_name)
         if kind == JOB.name:
-            return self._job(namespace, owner_name)
+            return self.of_job(namespace, owner_name)
         return kind, owner_name
 
-    def _job(self, namespace: str, name: str) -> tuple[str, str]:
+    def of_job(self, namespace: str, name: str) -> tuple[str, str]:
+        """Kind and name of the workload that a Job is a run of; the Job itself where it is none."""
         return self._above(self.jobs, JOB.name, namespace, name)
 
     @staticmethod
