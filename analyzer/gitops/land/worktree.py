@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from analyzer.errors import GitOpsError
+from analyzer.escape import printable
 from analyzer.gitops.land.diff import Author, Edits, blob_id
 from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.reach.repository import inside
@@ -458,20 +459,17 @@ def clone(
     depth = [] if revision else ["--depth=1"]
     # A large file is none that is edited, and where it lies is for the repository to say.
     allowed = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:file:git", "GIT_LFS_SKIP_SMUDGE": "1"}
-    git(
-        where,
-        "clone",
-        "--quiet",
-        "--no-recurse-submodules",
-        *depth,
-        "--",
-        url,
-        folder.name,
-        extra={**allowed, **(variables or {})},
-        limit=limit,
-    )
-    if revision is not None:
-        git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
+    arguments = ("--quiet", "--no-recurse-submodules", *depth, "--", url, folder.name)
+    try:
+        git(where, "clone", *arguments, extra={**allowed, **(variables or {})}, limit=limit)
+        if revision is not None:
+            git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
+    except GitOpsError as error:
+        # Where it was to go is a temporary folder, which tells nobody anything.
+        said = str(error)
+        for place in (folder, where):
+            said = said.replace(f" in {place}:", f" of {printable(url)}:")
+        raise GitOpsError(said) from error
     return folder
 
 
