@@ -20,6 +20,11 @@ import numpy.typing as npt
 class Workers(Protocol):
     """Who works on the containers of some histories, range by range."""
 
+    @property
+    def processes(self) -> int:
+        """How many processes beside the samples, this one included, share work without them."""
+        ...
+
     def run(
         self,
         work: Callable[..., Any],

@@ -18,11 +18,16 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from analyzer.by_container import ask_part, join, ranges
 from analyzer.errors import AnalyzerError
 from analyzer.processes import held, leave_with_parent
+
+T = TypeVar("T")
 
 
 def can_fork() -> bool:
@@ -60,13 +65,23 @@ class Forked:
 
         Raises what `work` raises, and `AnalyzerError` where a process was killed.
         """
-        own, *others = ranges(histories.costs, self.processes if can_fork() else 1)
 
         def answer(rows: slice) -> Any:
             return ask_part(work, histories, rows, given, shared)
 
-        with _children(answer, others) as children:
-            return join([answer(own), *(child.answer() for child in children)])
+        return shared_out(answer, histories.costs, self.processes)
+
+
+def shared_out(answer: Callable[[slice], T], costs: npt.NDArray[np.int64], processes: int) -> T:
+    """What `answer` says of everything, worked out range by range in so many processes.
+
+    Everything is what costs `costs`, one after the other; the answer has as many entries. Raises
+    what `answer` raises, and `AnalyzerError` where a process was killed.
+    """
+    own, *others = ranges(costs, processes if can_fork() else 1)
+    with _children(answer, others) as children:
+        found: list[T] = [answer(own), *(child.answer() for child in children)]
+    return join(found)
 
 
 @dataclass(frozen=True)

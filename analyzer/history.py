@@ -202,6 +202,11 @@ class Histories:
         return np.diff(ends) + _SAMPLES_AS_DEAR_AS_A_CONTAINER
 
     @property
+    def processes(self) -> int:
+        """How many processes may share the work that needs no samples."""
+        return 1 if self.workers is None else self.workers.processes
+
+    @property
     def daily(self) -> Daily:
         """Daily summaries of every container, computed once."""
         return _daily(self)

@@ -25,7 +25,7 @@ from analyzer.errors import UsageError
 from analyzer.fitness import Judgement, judge
 from analyzer.forge.forges import access_of
 from analyzer.forge.remote import Access
-from analyzer.forge.settings import Stage
+from analyzer.forge.settings import ForgeSettings, Stage
 from analyzer.forge.verdict import harm_text
 from analyzer.gitops.index.known_scaler import known_hpa
 from analyzer.gitops.index.place import Expectation, Finding, shown_path
@@ -185,6 +185,11 @@ class Grouped:
     split_directions: bool = False
     team_label: str = "team"
     stages: tuple[Stage, ...] = ()
+
+    @classmethod
+    def of(cls, settings: ForgeSettings) -> Grouped:
+        """As the settings of the forge have it."""
+        return cls(settings.group, settings.split_directions, settings.team_label, settings.stages)
 
 
 def with_plan(report: Report, plan: ChangePlan, how: Grouped | None = None) -> Report:

@@ -39,6 +39,16 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
             raise OutputError(f"{target}: cannot be written ({error.strerror})") from error
 
 
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` as `write_files` takes them, but for the sums of a result."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in paths
+        if path != folder / SUMS
+    }
+
+
 def check_target(target: Path) -> None:
     """Raise `OutputError` unless `publish` may replace `target`; changes nothing but parents."""
     try:

@@ -66,7 +66,7 @@ def deliver_found(
     and nothing sent, the checkout gets no object and no ref, and `requests` holds what would be.
     """
     report, plan, settings = run.report, run.plan, config.forge
-    how = Grouped(settings.group, settings.split_directions, settings.team_label, settings.stages)
+    how = Grouped.of(settings)
     proposals = propose(report, plan, how)
     wanted = wanted_of(report, proposals, run.charts)
     partial = report.warnings or report.meta.warnings or config.namespaces

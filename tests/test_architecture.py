@@ -24,7 +24,7 @@ FORBIDDEN = {"sources": {"models", "calibration"}}
 
 # Who may touch the world. The wall clock enters at the command line alone, but for the exceptions.
 MAY_READ_WALL_CLOCK = {"cli"}
-MAY_MEASURE_TIME = {"sources", "forge", "pipeline", "cli"}
+MAY_MEASURE_TIME = {"sources", "forge", "engine", "pipeline", "cli"}
 MAY_READ_ENVIRONMENT = {
     "sources",
     "gitops",

@@ -114,10 +114,13 @@ def test_loop() -> None:
 
 
 def test_read(prometheus: Path, promtool: Path, tmp_path: Path) -> None:
-    """A line per way of reading, from a real server."""
+    """A line per way of reading, from a real server, and one per question of what it kept."""
     assert promtool.parent == prometheus.parent
     words = ["--containers", "4", "--days", "0.5", "--data", str(tmp_path)]
     assert "stock" in run("read", *words, path=prometheus.parent)
+    words = ["--days", "0.5", "--data", str(tmp_path / "4-0.5d-60s")]
+    told = run("read", *words, path=prometheus.parent, script="questions")
+    assert "container_cpu_usage_seconds_total" in told
 
 
 @pytest.mark.slow

@@ -334,6 +334,40 @@ def test_no_value_is_a_traceback(value: Any, name: str) -> None:
             assert str(error).isprintable() or "\n" in str(error)
 
 
+WRONG = {
+    "a list": [[1]],
+    "settings": {"a": {"b": 1}},
+    "a number": -1,
+    "a number beyond all": 10**30,
+    "no number": float("nan"),
+    "nothing": "",
+    "a null": "a\0b",
+    "an escape": "\x1b[31m",
+    "a long word": "9" * 5000,
+    "items of nothing": [None],
+    "names that are numbers": {1: 2},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_every_setting_is_taken_or_refused_in_one_sentence(tmp_path: Path, what: str) -> None:
+    """Each setting that there is with each wrong value: one sentence with the file and the name."""
+    for name in flatten(load_config(None, {}, {}).config):
+        value: Any = WRONG[what]
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        path = written(tmp_path, yaml.safe_dump(value))
+        try:
+            load_config(path, {}, {})
+        except ConfigError as error:
+            said = str(error)
+            spoken = name.split(".")[-1].removesuffix("_file").rstrip("s").replace("_", " ")
+            assert said.startswith(str(path)) and spoken in said.replace("_", " ")
+            assert len(said) < len(str(path)) + 750 and said.isprintable()
+        else:
+            assert what not in ("a list", "settings", "nothing", "a null"), name
+
+
 def test_a_date_is_taken_as_it_is_written(tmp_path: Path) -> None:
     """YAML makes a date of it, and a settings file means the text."""
     assert load_config(written(tmp_path, "until: 2026-11-23"), {}, {}).config.until == "2026-11-23"

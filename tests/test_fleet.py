@@ -224,8 +224,9 @@ def test_a_cluster_without_a_source_is_told_before_anything_runs(tmp_path: Path)
     assert "b has no source" in done.stderr
 
 
-def test_whoever_ends_it_ends_its_runs(tmp_path: Path) -> None:
-    """A run that waits for a server is gone once the command is told to end."""
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_whoever_ends_it_ends_its_runs(tmp_path: Path, end: signal.Signals) -> None:
+    """A run that waits for a server is gone once the command is told to end, or is killed."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(120)
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -234,14 +235,16 @@ def test_whoever_ends_it_ends_its_runs(tmp_path: Path) -> None:
             f"output: {tmp_path}/out\nclusters: {{a: {{source: 'prometheus:{url}'}}}}\n"
         )
         command = [sys.executable, "-m", "analyzer", "fleet", f"--config={path}"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ) as process:
+        told = (tmp_path / "said").open("wb")
+        with told, subprocess.Popen(command, stderr=told, env=os.environ) as process:
             reader, _ = server.accept()  # the run of `a` asks, and will wait
-            process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=120)
+            process.send_signal(end)
+            process.wait(120)
         with reader:
             reader.settimeout(120)
             with suppress(ConnectionError):
                 while reader.recv(1 << 16):  # until its end is closed
                     pass
-    assert process.returncode == 143
-    assert b"told to stop" in said
+    assert process.returncode == (143 if end == signal.SIGTERM else -signal.SIGKILL)
+    said = (tmp_path / "said").read_text()
+    assert ("told to stop" in said) == (end == signal.SIGTERM)

@@ -134,7 +134,7 @@ def test_a_process_that_is_killed_is_told_in_a_sentence() -> None:
 
 
 _HANGS = """
-import os, signal, sys
+import os, time
 from dataclasses import replace
 from analyzer.by_container import by_container
 from analyzer.cli.stopping import stoppable
@@ -146,7 +146,7 @@ def hangs(of):
     if os.getpid() != starter:
         print("begun", flush=True)
     while True:
-        signal.pause()
+        time.sleep(0.05)
 with stoppable():
     hangs(replace(four(), workers=Forked(3)))
 """

@@ -40,7 +40,8 @@ from analyzer.escape import printable
 
 _EPILOG = """\b
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but partial,
-4 changes are recommended (with --exit-code), 130 interrupted, 143 told to stop."""
+4 changes are recommended (with --exit-code), 130 interrupted,
+143 told to stop."""
 
 # Half a second of processor, for commands that read an earlier report and no usage.
 defer("pandas", "requests", "urllib3")

@@ -19,6 +19,7 @@ from analyzer.cli.formats import Form, View, as_json, columns, show_report
 from analyzer.cli.options import (
     Selection,
     earlier_run,
+    engine_options,
     folder_of,
     model_options,
     namespace_option,
@@ -31,11 +32,12 @@ from analyzer.cli.options import (
     source_options,
     within_namespaces,
 )
+from analyzer.cli.sections import command
 from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
     from analyzer.backtest import BacktestResult
-    from analyzer.config import Config
+    from analyzer.config import Config, Settings
     from analyzer.history import Histories
     from analyzer.models import Resource
     from analyzer.pipeline.phase import Phases
@@ -48,8 +50,9 @@ _QUARTER = "91d"
 _BACKTEST_FORMATS = click.Choice(["table", "json", "csv"])
 
 
-@click.command()
+@command()
 @source_options
+@engine_options
 @run_json_option
 @model_options
 @click.option("-o", "--output", "output_folder", type=Path, help="Results [reports/latest].")
@@ -166,8 +169,9 @@ def _deliver(outcome: Run, config: Config, talk: Talk, *, dry_run: bool) -> int:
         return open_pull_requests(found, config, talk, dry_run=dry_run)
 
 
-@click.command()
+@command()
 @source_options
+@engine_options
 @run_json_option
 @model_options
 @selection_options
@@ -212,8 +216,9 @@ def recommend(
     leave(ctx, report, exit_code)
 
 
-@click.command()
+@command()
 @source_options
+@engine_options
 @run_json_option
 @model_options
 @repository_options
@@ -251,8 +256,9 @@ def explain(
     leave(ctx, report, False)
 
 
-@click.command()
+@command()
 @source_options
+@engine_options
 @namespace_option()
 @click.option("--train", metavar="14d", help="History before each review; as a run, if left out.")
 @click.option("--horizon", metavar="7d", help="Time until the next review.")
@@ -284,37 +290,49 @@ def backtest(
     at every setting their users have, and what hindsight would have set. Unless a window is set,
     13 weeks are read, as far as there are so many: each adds a review.
     """
-    from msgspec.structs import replace as with_settings
-
-    from analyzer.backtest import Walk, in_words
-    from analyzer.history import build_histories
+    from analyzer.backtest import in_words
     from analyzer.models import MODELS
-    from analyzer.pipeline.judgement import score_policy, usual_train
-    from analyzer.pipeline.method import method_of
-    from analyzer.pipeline.reading import read
-    from analyzer.pipeline.review import look_ahead
-    from analyzer.pipeline.workers import with_workers
 
-    settings = settings_of(parameters)
-    config = settings.config
-    if "window" not in settings.origins:
-        config = with_settings(config, window=_QUARTER)
     names = tuple(MODELS) if models == "all" else tuple(models.split(","))
-    method, before = method_of(config), _train(train)
+    before = _train(train)
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
-        recording = read(config, now(), talk.progress)
-        known = look_ahead(with_workers(build_histories(recording), config), config)
-        before = before or usual_train(known.histories, method.horizon)
-        walk = Walk(before, method.horizon, daily="vpa" in names)
-        result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
+        result, missed = _scored(settings_of(parameters), names, before, talk)
         talk.say(in_words(result))
-        talk.say_partial((*recording.meta.warnings, *known.missed))
+        talk.say_partial(missed)
     if chart is not None:
         from analyzer.plots import backtest_figure, write_png
 
         write_png(backtest_figure(result.to_frame()), chart, in_words(result))
     _show_backtest(result, form)
-    ctx.exit(PARTIAL if recording.meta.warnings or known.missed else 0)
+    ctx.exit(PARTIAL if missed else 0)
+
+
+def _scored(
+    settings: Settings, names: tuple[str, ...], train: timedelta | None, talk: Talk
+) -> tuple[BacktestResult, list[str]]:
+    """Read a quarter, or the window that is set, and score on it; and what could not be read."""
+    from msgspec.structs import replace as with_settings
+
+    from analyzer.backtest import Walk
+    from analyzer.history import build_histories
+    from analyzer.pipeline.judgement import score_policy, usual_train
+    from analyzer.pipeline.method import method_of
+    from analyzer.pipeline.reading import read
+    from analyzer.pipeline.review import look_ahead
+    from analyzer.pipeline.workers import workers_for
+
+    config = settings.config
+    if "window" not in settings.origins:
+        config = with_settings(config, window=_QUARTER)
+    method = method_of(config)
+    recording = read(config, now(), talk.progress)
+    histories = build_histories(recording)
+    with workers_for(histories, config) as workers:
+        known = look_ahead(replace(histories, workers=workers), config)
+        train = train or usual_train(histories, method.horizon)
+        walk = Walk(train, method.horizon, daily="vpa" in names)
+        result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
+    return result, [*recording.meta.warnings, *known.missed]
 
 
 def _train(text: str | None) -> timedelta | None:

@@ -13,15 +13,17 @@ from analyzer.cli.console import Talk
 from analyzer.cli.formats import View
 from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.repository import CHANGES, PARTIAL, given_by, report_options
+from analyzer.cli.sections import command
 from analyzer.errors import AnalyzerError, UsageError
 
 if TYPE_CHECKING:
+    from analyzer.config import Config
     from analyzer.fitness import Fit, Judgement
 
 _FAILING: dict[str, tuple[Fit, ...]] = {"low": ("low",), "tight": ("low", "tight"), "never": ()}
 
 
-@click.command()
+@command()
 @report_options
 @click.option("--base", metavar="REV", required=True, help="What the change is made on.")
 @click.option("--head", metavar="REV", default="HEAD", help="The change [HEAD].")
@@ -67,17 +69,23 @@ def check(
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         talk.say(headline(found))
         if number is not None:
-            from analyzer.pull_requests import put_comment
-
             told = marker(given.report.meta.cluster), text
-            try:
-                put_comment(folder, given.config, dict(os.environ), number, told)
-            except AnalyzerError as error:
-                talk.say(f"not told on pull request {number}: {error}", "warning")
-                code = PARTIAL
+            code = _tell(folder, given.config, number, told, talk) or code
     if any(judgement.fit in _FAILING[fail_on] for judgement in found):
         code = CHANGES
     ctx.exit(code)
+
+
+def _tell(folder: Path, config: Config, number: int, told: tuple[str, str], talk: Talk) -> int:
+    """Comment on a pull request, by the mark and the text of `told`; the exit code that is due."""
+    from analyzer.pull_requests import put_comment
+
+    try:
+        put_comment(folder, config, dict(os.environ), number, told)
+    except AnalyzerError as error:
+        talk.say(f"not told on pull request {number}: {error}", "warning")
+        return PARTIAL
+    return 0
 
 
 def _show(found: list[Judgement], view: View, text: str) -> None:

@@ -12,19 +12,22 @@ import click
 from analyzer.cli.console import Talk
 from analyzer.cli.formats import as_json, checklist
 from analyzer.cli.options import (
+    engine_options,
     namespace_option,
     now,
     repository_options,
     settings_of,
     source_options,
 )
+from analyzer.cli.sections import command
 from analyzer.errors import UsageError
 
 PARTIAL = 3
 
 
-@click.command()
+@command()
 @source_options
+@engine_options
 @namespace_option()
 @click.option("--anonymise", is_flag=True, help="Replace every name by a pseudonym.")
 @click.option(
@@ -38,7 +41,8 @@ def record(
     """Read usage from the source and keep it as a recording in FOLDER.
 
     With --shard, processes that know nothing of each other share the reading of one cluster, up to
-    the last midnight (UTC) unless --until says otherwise; `rightsize merge` puts it together.
+    the last midnight (UTC) unless --until says otherwise; `rightsize merge` puts it together. With
+    --scheduler, the workers of a Dask scheduler do, and the whole is put together here.
     """
     import secrets
 
@@ -50,6 +54,8 @@ def record(
     part = None if shard is None else parse_shard(shard)
     if part is not None and anonymise:
         raise UsageError("--anonymise gives each shard other names; merge first, then record that")
+    if part is not None and parameters["scheduler"]:
+        raise UsageError("--shard reads one part here, --scheduler has all read; give one of them")
     config = settings_of(parameters).config
     with Talk(quiet=parameters["quiet"], log_format=parameters["log_format"]) as talk:
         recording = read(config, now(), talk.progress, part)
@@ -63,7 +69,7 @@ def record(
     ctx.exit(PARTIAL if recording.meta.warnings else 0)
 
 
-@click.command()
+@command()
 @click.option("-o", "--output", "folder", type=Path, required=True, help="The whole recording.")
 @click.option("--max-age", metavar="36h", help="Fail where the window ended longer ago.")
 @click.argument("shards", metavar="SHARD...", type=Path, nargs=-1, required=True)
@@ -92,7 +98,7 @@ def merge(folder: Path, max_age: str | None, shards: Sequence[Path]) -> None:
     click.echo(str(folder))
 
 
-@click.command("import")
+@command("import")
 @click.option("--cluster", default="imported", help="What to call the cluster.")
 @click.option("--step", metavar="5m", help="Resolution [what the timestamps show].")
 @click.argument("table", type=click.Path(path_type=Path))
@@ -116,7 +122,7 @@ def import_table(table: Path, folder: Path, cluster: str, step: str | None) -> N
     click.echo(str(folder))
 
 
-@click.command()
+@command()
 @source_options
 @repository_options
 @click.option(

@@ -12,6 +12,7 @@ from analyzer.cli.completion import complete_references
 from analyzer.cli.console import Talk
 from analyzer.cli.listing import LISTED, Listing, Record, listing_options, show_listing, view_of
 from analyzer.cli.options import namespace_option, selection_of, settings_of
+from analyzer.cli.sections import command
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from analyzer.workload import ContainerRef
 
 
-@click.command()
+@command()
 @click.option("--config", "config_file", type=Path, help="Settings [rightsize.yaml].")
 @click.option("--ledger", metavar="DIR", help="The folder that runs keep it in.")
 @namespace_option("chosen")

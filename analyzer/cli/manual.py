@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import click
 
 from analyzer import __version__
+from analyzer.cli.sections import command
 
 
-@click.command("man")
+@command("man")
 @click.pass_context
 def man(ctx: click.Context) -> None:
     """Print the manual page, to be read or installed.
@@ -28,8 +29,8 @@ def _page(root: click.Group) -> Iterator[str]:
     yield from (".SH NAME", f"rightsize \\- {_escaped(root.get_short_help_str(limit=200))}")
     yield from (".SH SYNOPSIS", "rightsize [OPTIONS] COMMAND [ARGS]...")
     yield ".SH COMMANDS"
-    for name, command in sorted(root.commands.items()):
-        yield from _command(command, click.Context(command, info_name=name, parent=above))
+    for name, each in sorted(root.commands.items()):
+        yield from _command(each, click.Context(each, info_name=name, parent=above))
     yield from (".SH EXIT STATUS", *_paragraphs(root.epilog or ""))
 
 

@@ -20,6 +20,7 @@ from analyzer.cli.options import (
     selection_of,
     source_options,
 )
+from analyzer.cli.sections import command
 from analyzer.errors import SourceError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _UNKNOWN = (
 _OLD = "the run was made by a version that kept no single nodes; run it again to see them"
 
 
-@click.command()
+@command()
 @source_options
 @run_json_option
 @model_options

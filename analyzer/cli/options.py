@@ -45,6 +45,8 @@ _FLAGS = {
     "cache": "prometheus.cache",
     "ledger": "ledger",
     "namespaces": "namespaces",
+    "scheduler": "engine.scheduler",
+    "shards": "engine.shards",
 }
 """Command-line parameters that are settings, with the setting's dotted path."""
 
@@ -80,6 +82,23 @@ def source_options(command: Command) -> Command:
         ),
     ]
     return _apply(options, command)
+
+
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Dask's: tcp://HOST:PORT, tls://..., local:N [none]."
+)
+"""Whose workers do the work; a setting as well."""
+
+
+def engine_options(command: Command) -> Command:
+    """Whether workers read the cluster, and in how many parts."""
+    shards = click.option(
+        "--shards",
+        type=int,
+        metavar="N",
+        help="With a scheduler: read in N parts, by namespace [one for each worker].",
+    )
+    return _apply([scheduler_option, shards], command)
 
 
 def model_options(command: Command) -> Command:

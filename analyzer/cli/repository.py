@@ -26,6 +26,7 @@ from analyzer.cli.options import (
     source_options,
     within_namespaces,
 )
+from analyzer.cli.sections import command
 from analyzer.control_group import check_addresses
 from analyzer.errors import GitOpsError, UsageError
 from analyzer.escape import printable
@@ -48,7 +49,7 @@ def report_options(command: Command) -> Command:
     return source_options(run_json_option(model_options(chosen)))
 
 
-@click.command()
+@command()
 @listing_options(LISTED)
 @click.option("--revision", metavar="REV", help="What to clone of a URL.")
 @click.option("--entry", metavar="DIR", help="Where Flux or Argo CD starts in it.")
@@ -80,7 +81,7 @@ def index(**parameters: Any) -> None:
     show_listing(listing, view)
 
 
-@click.command()
+@command()
 @report_options
 @listing_options(LISTED)
 @click.pass_context
@@ -107,7 +108,7 @@ def trace(ctx: click.Context, /, **parameters: Any) -> None:
     ctx.exit(code)
 
 
-@click.command()
+@command()
 @report_options
 @click.option("--exit-code", is_flag=True, help="Exit with 4 when there is a difference.")
 @click.pass_context
@@ -148,7 +149,7 @@ def _known_diff(parameters: dict[str, Any]) -> str | None:
     return report.diff if report.landings else None
 
 
-@click.command()
+@command()
 @report_options
 @click.option("--allow-dirty", is_flag=True, help="Also change files with uncommitted changes.")
 @click.pass_context
@@ -170,7 +171,7 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     ctx.exit(code)
 
 
-@click.command()
+@command()
 @report_options
 @click.option("-o", "--output", "folder", type=Path, help="Write patch files into this folder.")
 @click.option("--branches", is_flag=True, help="Commit each to a branch of the checkout.")
@@ -179,12 +180,14 @@ def patch(ctx: click.Context, /, allow_dirty: bool, **parameters: Any) -> None:
     type=click.Choice(["application", "workload", "namespace", "team", "all"]),
     help="What shares a pull request [application].",
 )
-@click.option("--split", is_flag=True, help="Never mix raises and reductions.")
+@click.option("--split/--no-split", default=None, help="Never mix raises and reductions [on].")
 @click.option("--open", "deliver", is_flag=True, help="Open and refresh them on the forge.")
 @click.option("--dry-run", is_flag=True, help="With --open: say what would be pushed and sent.")
 @click.pass_context
-def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters: Any) -> None:
-    """Prepare pull requests: one commit per application, with a description to review by.
+def pr(
+    ctx: click.Context, /, group: Grouping | None, split: bool | None, **parameters: Any
+) -> None:
+    """Prepare pull requests: a commit per application, raises apart, described for review.
 
     As files for `git am`, as branches of the checkout, or opened and refreshed on the forge where
     its remote lives (GitHub, GitLab, Gitea, Forgejo, Azure DevOps,
@@ -196,8 +199,8 @@ def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters:
     ways.expect_some()
     given = given_by(parameters, judge=True)
     ways.expect_checkout(given.config)
-    how = Grouped(group or "application", split, given.config.forge.team_label)
-    code = given.code
+    given = replace(given, config=_with_grouping(given.config, group, split))
+    how, code = Grouped.of(given.config.forge), given.code
     with planned(given.report, given.config, given.said) as plan:
         _tell_advice(plan, parameters)
         if ways.folder is not None:
@@ -206,8 +209,7 @@ def pr(ctx: click.Context, /, group: Grouping | None, split: bool, **parameters:
             if ways.branches or not ways.deliver:
                 code = _list(given, plan, how, talk if ways.branches else None) or code
             if ways.deliver:
-                chosen = replace(given, config=_with_grouping(given.config, group, split))
-                code = _open(chosen, plan, talk, dry_run=ways.dry_run) or code
+                code = _open(given, plan, talk, dry_run=ways.dry_run) or code
     ctx.exit(code)
 
 
@@ -294,14 +296,14 @@ def _commit(
     return "made"
 
 
-def _with_grouping(config: Config, group: Grouping | None, split: bool) -> Config:
+def _with_grouping(config: Config, group: Grouping | None, split: bool | None) -> Config:
     """The settings, with what the flags say of how pull requests are made up."""
     from msgspec.structs import replace as with_settings
 
     forge = with_settings(
         config.forge,
         group=group or config.forge.group,
-        split_directions=split or config.forge.split_directions,
+        split_directions=config.forge.split_directions if split is None else split,
     )
     return with_settings(config, forge=forge)
 

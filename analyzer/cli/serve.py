@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from analyzer.cli.sections import command
 from analyzer.errors import OutputError
 from analyzer.escape import printable
 
 
-@click.command()
+@command()
 @click.option("--address", default="127.0.0.1", help="Where to listen [127.0.0.1].")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any."

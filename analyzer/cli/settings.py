@@ -15,10 +15,11 @@ from analyzer import __version__
 from analyzer.cli.console import Talk
 from analyzer.cli.listing import LISTED, Listing, listing_options, show_listing, view_of
 from analyzer.cli.options import now, settings_of, source_options
+from analyzer.cli.sections import command
 from analyzer.errors import UsageError
 
 
-@click.command()
+@command()
 @source_options
 @click.option("--schema", is_flag=True, help="Print the JSON schema of the file instead.")
 @listing_options(LISTED)
@@ -52,7 +53,7 @@ def config(schema: bool, **parameters: Any) -> None:
     show_listing(listing, view)
 
 
-@click.command()
+@command()
 def version() -> None:
     """Say which version this is, and what it runs on."""
     import platform
@@ -60,7 +61,7 @@ def version() -> None:
     click.echo(f"rightsize {__version__}, Python {platform.python_version()}, {sys.platform}")
 
 
-@click.command()
+@command()
 @source_options
 @click.option("--repo", metavar="DIR|URL", help="Repository that declares the workloads.")
 @click.argument("file", type=Path, default=Path("rightsize.yaml"))
@@ -96,7 +97,7 @@ def init(file: Path, **parameters: Any) -> None:
     click.echo(str(file))
 
 
-@click.command()
+@command()
 @click.argument("name", required=False)
 def schema(name: str | None) -> None:
     """Print the JSON schema of run.json, of the settings, or of a command's -o json by its NAME.
@@ -117,7 +118,7 @@ def schema(name: str | None) -> None:
         raise UsageError(f"there is no schema {name!r}; {did_you_mean(name, list(known))}")
 
 
-@click.command()
+@command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, /, shell: str) -> None:

@@ -30,6 +30,8 @@ from analyzer.writers import WRITERS
 
 DEFAULT_FILE = "rightsize.yaml"
 ENVIRONMENT_PREFIX = "RIGHTSIZE_"
+_MOST_SAID = 600
+"""So many characters of a sentence that quotes what was written."""
 
 # Kubernetes sets such names in every pod of a namespace with a Service called rightsize.
 _OF_A_SERVICE = re.compile(
@@ -135,7 +137,9 @@ class _Layer:
         return self._problems
 
     def where(self, place: Place, what: str) -> str:
-        """The sentence that says `what` is wrong at `place`."""
+        """The sentence that says `what` is wrong at `place`, however long what stands there is."""
+        if len(what) > _MOST_SAID:
+            what = f"{what[:_MOST_SAID]}..."
         if self.file is None:
             return f"{self.label or self.origin}: {what.removeprefix(_named(place))}"
         line = self.file.line_of((*self.within, *place))
@@ -335,6 +339,18 @@ def _text(path: Path) -> str:
     except OSError as error:
         hint = "`rightsize init` writes one"
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); {hint}") from error
+
+
+def setting_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of `environment` that are settings; the others say where programs are."""
+    return {name: environment[name] for name, _, _ in _names() if name in environment}
+
+
+def environment_with(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process with the variables `settings` in place of its own ones."""
+    own = setting_variables(os.environ)
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return {**kept, **settings}
 
 
 def _names() -> Iterator[tuple[str, str, Any]]:

@@ -11,6 +11,7 @@ from typing import get_type_hints
 import msgspec
 
 from analyzer.config.duration import parse_duration, parse_time
+from analyzer.engine.settings import EngineSettings
 from analyzer.forge.settings import ForgeSettings
 from analyzer.models import DEFAULT_MODEL
 from analyzer.notify.settings import NotifySettings
@@ -143,6 +144,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Settings of the policy for the containers that match; a later rule wins."""
     prometheus: PrometheusSettings = msgspec.field(default_factory=PrometheusSettings)
     git: GitSettings = msgspec.field(default_factory=GitSettings)
+    engine: EngineSettings = msgspec.field(default_factory=EngineSettings)
     kubernetes: KubernetesSettings = msgspec.field(default_factory=KubernetesSettings)
     forge: ForgeSettings = msgspec.field(default_factory=ForgeSettings)
     prices: PriceSettings = msgspec.field(default_factory=PriceSettings)

@@ -103,8 +103,7 @@ def read_value(value: Any, expected: Expected, place: Place, words: Mapping[Plac
     if expected.is_structure:
         return _mapping(value, expected, place, words)
     if expected.is_text:
-        text = _text(value, expected, place, words)
-        return _of_text(text, expected)
+        return _of_text(_not_empty(_text(value, expected, place, words), expected), expected)
     return _scalar(value, expected)
 
 
@@ -115,7 +114,7 @@ def _list(value: Any, expected: Expected, place: Place, words: Mapping[Place, st
         raise ValueError(f"expected {expected.words}, found {found(value)}")
     inner = Expected(get_args(expected.kind)[0])
     texts = [_text(item, inner, (*place, n), words) for n, item in enumerate(value)]
-    return [_of_text(text, inner) for text in texts]
+    return [_of_text(_not_empty(text, inner), inner) for text in texts]
 
 
 def _items(
@@ -160,6 +159,8 @@ def _mapping(
 
 def _text(value: Any, expected: Expected, place: Place, words: Mapping[Place, str]) -> str:
     if isinstance(value, str):
+        if "\0" in value:  # which no path, name or argument can hold
+            raise ValueError(f"expected {expected.words}, found a null character; leave it out")
         return value
     written = words.get(place)
     if isinstance(value, bool) and written is not None:
@@ -172,6 +173,15 @@ def _text(value: Any, expected: Expected, place: Place, words: Mapping[Place, st
     if isinstance(value, Path | Cpu | Memory):
         return str(value)
     raise ValueError(f"expected {expected.words}, found {found(value)}")
+
+
+def _not_empty(text: str, expected: Expected) -> str:
+    """`text`; an empty one would name the current folder, or nobody knows what."""
+    if not text.strip():
+        raise ValueError(
+            f"expected {expected.words}, found empty text; leave the setting out for its default"
+        )
+    return text
 
 
 def _of_text(text: str, expected: Expected) -> Any:

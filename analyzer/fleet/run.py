@@ -44,20 +44,23 @@ class Ended:
 
 
 @dataclass
-class _Children:
+class Children:
     """The processes that run now; none is started once they are being stopped."""
 
     running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     stopped: bool = False
     lock: Lock = field(default_factory=Lock)
 
-    def start(self, cluster: str, command: Sequence[str]) -> subprocess.Popen[str] | None:
+    def start(
+        self, cluster: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str] | None:
         with self.lock:
             if self.stopped:
                 return None
             self.running[cluster] = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                env=environment,
+                stdin=subprocess.PIPE,  # held: it ends with us
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -90,10 +93,10 @@ def run_all(
     `flags` are those of ``rightsize run``. How each ended is given as it ends. Where the caller
     stops listening, or is interrupted, the runs that go on are told to end.
     """
-    with _stopping() as children, ThreadPoolExecutor(jobs) as pool:
+    with stopping() as children, ThreadPoolExecutor(jobs) as pool:
         try:
             waiting = [
-                pool.submit(_run_one, children, name, [*_run_of(settings, name, to), *flags], say)
+                pool.submit(run_one, children, name, [*run_of(settings, name, to), *flags], say)
                 for name, to in folders.items()
             ]
             for ended in as_completed(waiting):
@@ -104,26 +107,35 @@ def run_all(
 
 
 @contextmanager
-def _stopping() -> Iterator[_Children]:
-    children = _Children()
+def stopping() -> Iterator[Children]:
+    """Processes that are told to end with the block, whatever ends it."""
+    children = Children()
     try:
         yield children
     finally:
         children.stop()
 
 
-def _run_of(settings: Path, cluster: str, folder: Path) -> list[str]:
+def run_of(settings: Path, cluster: str, folder: Path) -> list[str]:
+    """The command that runs `cluster` of the file `settings` into `folder`."""
     words = ["run", f"--config={settings}", f"--cluster={cluster}", f"--output={folder}"]
     # -P: what lies in the current folder is nobody's library.
-    return [sys.executable, "-P", "-m", "analyzer", *words, "--log-format=json"]
+    return [sys.executable, "-P", "-m", "analyzer.cli.child", *words, "--log-format=json"]
 
 
-def _run_one(children: _Children, cluster: str, command: Sequence[str], say: Say) -> Ended:
-    child = children.start(cluster, command)
-    if child is None or child.stdout is None:
+def run_one(
+    children: Children,
+    cluster: str,
+    command: Sequence[str],
+    say: Say,
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run `command` among `children` to its end, and pass on what it says."""
+    child = children.start(cluster, command, environment)
+    if child is None or child.stdin is None or child.stdout is None:
         return Ended(cluster, 130, "was not started any more")
     last: deque[str] = deque(maxlen=_KEPT)
-    with child.stdout as lines:
+    with child.stdin, child.stdout as lines:
         for line in lines:
             spoken = _spoken(line)
             if spoken is not None:

@@ -53,29 +53,42 @@ def update(
     for r in recommendations:
         index = histories.position[r.ref]
         held = _held(past, r.ref, r.current, histories)
+        demanded = _wanted(r, (wanted or {}).get(r.ref, r.proposed))
         rows.append(
             key_of(r.ref)
             | {"entry": "review", "reviewed": histories.meta.end, "settings": settings}
-            | columns_of(r.current, "now")
-            | columns_of(r.proposed, "proposed")
-            | columns_of(_wanted(r, (wanted or {}).get(r.ref, r.proposed)), "wanted")
-            | {f"stated_{target}": r.stated_risk.get(target) for target in RISKS}
-            | {
-                "cpu_p95_cores": r.evidence.cpu.p95,
-                "memory_max_bytes": r.evidence.memory.max,
-                "oom_kills": r.evidence.oom_kills,
-                "throttled": r.evidence.throttled,
-                "leaks": int(r.findings.get("memory") == "leak"),
-                "killed_elsewhere": kills.get(index, NO_KILLS).elsewhere,
-                "starts": int(r.evidence.starts),
-                "start_peak": _start_peak(histories, index, again.get(index, {})),
-            }
-            | _limit_hit(kills.get(index, NO_KILLS))
+            | _amounts(r, demanded)
+            | _seen(r, kills.get(index, NO_KILLS))
+            | {"start_peak": _start_peak(histories, index, again.get(index, {}))}
             | _run_hours(histories, index, r, held)
             | held.columns()
             | _happened(histories, index, held)
         )
     return pd.concat([inherited, make_rows(rows)]) if len(inherited) else make_rows(rows)
+
+
+def _amounts(r: Recommendation, demanded: Resources) -> dict[str, Any]:
+    """What runs, what is proposed at which risk, and what demand alone speaks for."""
+    return (
+        columns_of(r.current, "now")
+        | columns_of(r.proposed, "proposed")
+        | columns_of(demanded, "wanted")
+        | {f"stated_{target}": r.stated_risk.get(target) for target in RISKS}
+    )
+
+
+def _seen(r: Recommendation, kills: Kills) -> dict[str, Any]:
+    """What the review saw, for later ones that no longer can."""
+    return {
+        "cpu_p95_cores": r.evidence.cpu.p95,
+        "memory_max_bytes": r.evidence.memory.max,
+        "oom_kills": r.evidence.oom_kills,
+        "throttled": r.evidence.throttled,
+        "leaks": int(r.findings.get("memory") == "leak"),
+        "killed_elsewhere": kills.elsewhere,
+        "starts": int(r.evidence.starts),
+        **_limit_hit(kills),
+    }
 
 
 def _wanted(r: Recommendation, demanded: Resources) -> Resources:

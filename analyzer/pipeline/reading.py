@@ -8,11 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NoReturn
 
+from msgspec.structs import replace as with_settings
+
 from analyzer.config import Config, parse_duration, parse_time
 from analyzer.effect import idle_namespaces, idle_rules
 from analyzer.errors import UsageError
 from analyzer.pipeline.memory import allowed_memory, check_memory, room_within
 from analyzer.quantity import Memory
+from analyzer.room import Room
 from analyzer.shard import Shard
 from analyzer.sources import PrometheusSettings, Source, Window, open_source, split_source
 from analyzer.sources.window import Progress, silent
@@ -72,13 +75,16 @@ def read_noting(
     budget = budget_of(config)
     check_memory(budget)
     window = replace(window_of(config, now), room=room_within(budget), shard=shard)
-    recording = source_of(config, progress).read(window)
+    if shard is None and config.engine.address is not None:
+        recording = _read_by_workers(config, now, window.room, progress)
+    else:
+        recording = source_of(config, progress).read(window)
     check_memory(budget, len(recording.usage.containers))
     recording = replace(recording, meta=replace(recording.meta, asked=window.length))
     if config.cluster is not None and config.cluster != recording.meta.cluster:
         recording = rename(recording, config.cluster)
     # Of a server only what is wanted is read: what else there is, is not known.
-    recorded = str(config.source).startswith("recording:")
+    recorded = _is_recorded(config)
     whole = shard is None and (recorded or not (config.namespaces or config.exclude_namespaces))
     notices = tuple(without_effect(config, recording.usage.containers)) if whole else ()
     asked = (config.prometheus.namespaces, config.prometheus.exclude_namespaces)
@@ -91,6 +97,24 @@ def read_noting(
     if config.namespaces and shard is None and not len(chosen.usage.containers):
         refuse_nothing(config.namespaces, recording.usage.containers)
     return chosen, notices
+
+
+def _read_by_workers(
+    config: Config, now: datetime | None, room: Room, progress: Progress
+) -> Recording:
+    """The same as a source reads, in shards on the workers of the configured scheduler."""
+    from analyzer.pipeline.sharing import read_by_workers
+
+    source_of(config)  # what is wrong with its address is said here
+    # Which namespaces a recording has beside those that are asked for is told of the whole.
+    asked = with_settings(config, namespaces=(), exclude_namespaces=())
+    sent = asked if _is_recorded(config) else config
+    return read_by_workers(sent, now, read_shard, room, progress)
+
+
+def read_shard(config: Config, now: datetime | None, shard: Shard) -> Recording:
+    """A shard of the configured window up to `now`, silently: whoever asked is elsewhere."""
+    return read(config, now, shard=shard)
 
 
 def budget_of(config: Config) -> Memory | None:
@@ -126,7 +150,11 @@ def window_end(config: Config, now: datetime | None) -> datetime | None:
     """Where the window ends: as configured, else now; None for the end of what the source has."""
     if config.until is not None:
         return parse_time(config.until)
-    return None if now is None or str(config.source).startswith("recording:") else utc(now)
+    return None if now is None or _is_recorded(config) else utc(now)
+
+
+def _is_recorded(config: Config) -> bool:
+    return str(config.source).startswith("recording:")
 
 
 def restrict(recording: Recording, namespaces: Sequence[str], excluded: Sequence[str]) -> Recording:

@@ -14,6 +14,7 @@ from analyzer.config import Config
 from analyzer.gitops.land.outcome import ChangePlan
 from analyzer.history import build_histories
 from analyzer.landing import (
+    Grouped,
     check_repository,
     checkout,
     index_of,
@@ -30,7 +31,7 @@ from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
-from analyzer.pipeline.workers import with_workers
+from analyzer.pipeline.workers import workers_for
 from analyzer.report import Report, dump_report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import utc
@@ -69,9 +70,11 @@ def run(
         ledger = remembered(config)
         with phases("read"):
             recording, notices = read_noting(config, now, progress)
-            histories = with_workers(build_histories(recording), config)
+            histories = build_histories(recording)
             del recording  # what of it was not believed is as large as what was
             give_back()
+        workers = stack.enter_context(workers_for(histories, config))
+        histories = replace(histories, workers=workers)
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
@@ -89,7 +92,7 @@ def run(
             progress(0, 1, "finding the places in Git")
             with phases("land"):
                 plan = plan_on_index(report, config, index)
-                report = with_plan(report, plan)
+                report = with_plan(report, plan, Grouped.of(config.forge))
         report = replace(report, files=name_files(report, config))
         with claimed.publish() as folder:
             if drawn is not None:
@@ -127,7 +130,7 @@ def rerun(
             progress(0, 1, "finding the places in Git")
             with phases("land"):
                 plan = plan_landing(report, config)
-                report = with_plan(report, plan)
+                report = with_plan(report, plan, Grouped.of(config.forge))
         drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
         charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.forked import shared_out
 from analyzer.history import Histories
 from analyzer.kinds import DAEMON_SET
 from analyzer.placement.nodes import MOST_PODS
@@ -92,6 +93,33 @@ class Slots:
         pods = Counter(owner for owner, _ in {(owners[s], usage.pods[s]) for s in there})
         return {series: 1.0 / pods[owners[series]] for series in there}
 
+    @cached_property
+    def used(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Cores and bytes of all series, zero where nothing was seen: copies, as they are summed
+        up once for each way of placing them.
+        """
+        usage = self.histories.usage
+        copies = usage.room.copy(usage.cpu_cores), usage.room.copy(usage.memory_bytes)
+        for values in copies:
+            np.nan_to_num(values, copy=False)
+        return copies
+
+    @cached_property
+    def used_everywhere(self) -> npt.NDArray[np.float32]:
+        """What the DaemonSets use on every node, (2, steps)."""
+        total = np.zeros((2, self.histories.usage.steps), dtype=np.float32)
+        for series, scale in self.everywhere.items():
+            self.add(total, series, np.float32(scale))
+        return total
+
+    def add(self, total: npt.NDArray[np.float32], series: int, scale: np.float32) -> None:
+        """Add what a series used, times `scale`, to a `total` of (2, steps)."""
+        usage = self.histories.usage
+        low, high = int(usage.offset[series]), int(usage.offset[series + 1])
+        begin = int(usage.first[series])
+        for number, values in enumerate(self.used):
+            total[number, begin : begin + high - low] += values[low:high] * scale
+
 
 def place(
     histories: Histories, ways: Mapping[str, tuple[Array, Array]], days: timedelta = LATELY
@@ -106,7 +134,14 @@ def place(
     if not slots.owner:
         return None
     node, assumed = common_node(histories)
-    found = tuple(pressure(name, slots, requests, node) for name, requests in ways.items())
+    names = list(ways)
+
+    def answer(rows: slice) -> list[Pressure]:
+        return [pressure(name, slots, ways[name], node) for name in names[rows]]
+
+    _ = slots.used  # before it is shared out, or each process would copy it
+    alike = np.ones(len(names), dtype=np.int64)
+    found = tuple(shared_out(answer, alike, histories.processes))
     return Placement(
         cpu=Cpu.from_cores(node[0]),
         memory=Memory.from_bytes(node[1]),
@@ -233,18 +268,23 @@ def pack(wanted: Array, room: Array) -> Ints:
     share is free (NodeResourcesFit, LeastAllocated) among the nodes with room for it; where none
     has, a node is added, as an autoscaler does. One that fits no node has one to itself.
     """
-    free = np.tile(room, (len(wanted), 1))
+    free = np.tile(room[:, None], len(wanted))
+    share = np.full(len(wanted), float((room / room).sum()))
     held = np.zeros(len(wanted), dtype=np.int64)
     where = np.empty(len(wanted), dtype=np.int64)
     count = 0
     for pod in np.random.default_rng(_SEED).permutation(len(wanted)).tolist():
         need = wanted[pod]
-        fits = (free[:count] >= need - 1e-9).all(axis=1) & (held[:count] < MOST_PODS)
-        share = np.where(fits, (free[:count] / room).sum(axis=1), -np.inf)
-        node = int(share.argmax()) if fits.any() else count
-        count = max(count, node + 1)
-        free[node] -= need
+        cpu, memory = need - 1e-9
+        fits = (free[0, :count] >= cpu) & (free[1, :count] >= memory)
+        shares = np.where(fits, share[:count], -np.inf)
+        node = int(shares.argmax()) if count else 0
+        if not count or shares[node] == -np.inf:
+            node = count
+            count += 1
+        free[:, node] -= need
         held[node] += 1
+        share[node] = -np.inf if held[node] >= MOST_PODS else (free[:, node] / room).sum()
         where[pod] = node
     return where
 
@@ -253,10 +293,10 @@ def _pod_requests(slots: Slots, requests: tuple[Array, Array]) -> tuple[Array, A
     """What each slot asks for, (slots, 2), and what the DaemonSets ask for on every node, (2,)."""
     histories = slots.histories
     of: dict[WorkloadRef, Array] = {}
+    amounts = np.nan_to_num(np.stack(requests, axis=1))
     for index, ref in enumerate(histories.containers):
         if histories.spec(index).container_type != "init":
-            asked = np.nan_to_num([requests[0][index], requests[1][index]])
-            of[ref.workload_ref] = of.get(ref.workload_ref, np.zeros(2)) + asked
+            of[ref.workload_ref] = of.get(ref.workload_ref, np.zeros(2)) + amounts[index]
     everywhere = sum((of[owner] for owner in slots.daemon), np.zeros(2))
     return np.array([of[owner] for owner in slots.owner]), np.asarray(everywhere)
 
@@ -268,20 +308,11 @@ def _passed(slots: Slots, where: Ints, capacity: Array) -> tuple[float, float]:
     """
     usage, count = slots.histories.usage, int(where.max()) + 1
     sums = np.zeros((2, count, usage.steps), dtype=np.float32)
-    everywhere = np.zeros((2, usage.steps), dtype=np.float32)
-    for series, slot in enumerate(slots.slot.tolist()):
-        low, high = int(usage.offset[series]), int(usage.offset[series + 1])
-        begin = int(usage.first[series])
-        target, scale = None, 1.0
-        if slot >= 0 and where[slot] >= 0:
-            target = sums[:, where[slot]]
-        elif series in slots.everywhere:
-            target, scale = everywhere, slots.everywhere[series]
-        if target is not None:
-            for number, values in enumerate((usage.cpu_cores, usage.memory_bytes)):
-                part = np.nan_to_num(values[low:high]) * np.float32(scale)
-                target[number, begin : begin + high - low] += part
-    sums += everywhere[:, None, :]
+    for series in np.flatnonzero(slots.slot >= 0).tolist():
+        node = where[slots.slot[series]]
+        if node >= 0:
+            slots.add(sums[:, node], series, np.float32(1))
+    sums += slots.used_everywhere[:, None, :]
     over = sums > capacity[:, None, None]
     return float(over[0].mean()), float(over[1].any(axis=1).mean())
 

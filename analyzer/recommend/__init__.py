@@ -7,7 +7,8 @@ their order, `bounds` what no other step may cross, `restraint` what makes a cha
 
 from analyzer.quantity import TARGETS, TargetName
 from analyzer.recommend.case import Bound
-from analyzer.recommend.decide import due_risks, largest_node, recommend
+from analyzer.recommend.decide import recommend
+from analyzer.recommend.gather import due_risks, largest_node
 from analyzer.recommend.recommendation import Recommendation, totals
 
 __all__ = [

@@ -39,47 +39,41 @@ class _Gauges:
 
     def fill(self, report: Report) -> None:
         """Set every gauge that `report` has a number for."""
+        self._run(report)
+        self._containers(report)
+        self._requests(report)
+        self._landings(report)
+        if report.seconds:
+            text = "How long each phase of the last run took, until its results were written."
+            self._by("phase_seconds", text, "phase", report.seconds)
+        self._outcomes(report)
+
+    def _run(self, report: Report) -> None:
         if report.created is not None:
-            self._one(
-                "last_success_timestamp_seconds",
-                "When the last run ended that wrote its results.",
-                report.created.timestamp(),
-            )
-        self._one(
-            "history_end_timestamp_seconds",
-            "The end of the usage that the last run learnt from.",
-            report.meta.end.timestamp(),
-        )
-        self._one(
-            "partial_reads",
-            "What the last run could not read; 0 when all was there.",
-            len([*report.meta.warnings, *report.warnings]),
-        )
-        self._by(
-            "containers",
-            "Containers by what the last run says of them.",
-            "result",
-            dict.fromkeys(RESULTS, 0) | Counter(_results(report)),
-        )
-        self._by(
-            "containers_skipped",
-            "Containers without a recommendation, by why they have none.",
-            "reason",
-            dict.fromkeys(get_args(SkipCode), 0) | Counter(one.code for one in report.skipped),
-        )
+            text = "When the last run ended that wrote its results."
+            self._one("last_success_timestamp_seconds", text, report.created.timestamp())
+        text = "The end of the usage that the last run learnt from."
+        self._one("history_end_timestamp_seconds", text, report.meta.end.timestamp())
+        text = "What the last run could not read; 0 when all was there."
+        self._one("partial_reads", text, len([*report.meta.warnings, *report.warnings]))
+
+    def _containers(self, report: Report) -> None:
+        results = dict.fromkeys(RESULTS, 0) | Counter(_results(report))
+        text = "Containers by what the last run says of them."
+        self._by("containers", text, "result", results)
+        codes = dict.fromkeys(get_args(SkipCode), 0) | Counter(one.code for one in report.skipped)
+        text = "Containers without a recommendation, by why they have none."
+        self._by("containers_skipped", text, "reason", codes)
         if report.proposals_open is not None:
             text = "Proposals that wait for what declares the amounts to change."
             self._one("proposals_open", text, report.proposals_open)
-        self._requests(report)
+
+    def _landings(self, report: Report) -> None:
         if report.landings:
             statuses = dict.fromkeys(("edited", "advice", "unchanged"), 0)
             statuses |= Counter(landing.status for landing in report.landings)
             text = "Containers by what became of their place in Git."
             self._by("landings", text, "status", statuses)
-        if report.seconds:
-            text = "How long each phase of the last run took, until its results were written."
-            self._by("phase_seconds", text, "phase", report.seconds)
-        self._outcomes(report)
 
     def _requests(self, report: Report) -> None:
         for name, text, target, scale in (

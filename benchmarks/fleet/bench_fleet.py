@@ -30,12 +30,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-_BENCHMARKS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(_BENCHMARKS), str(_BENCHMARKS / "growth")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "growth"))
 
-from meter import Memory  # noqa: E402  # found by the line above
-from power import exponent, too_steep  # noqa: E402
-from world import record  # noqa: E402
+from meter import Memory
+from power import exponent, too_steep
+from world import record
 
 
 @dataclass(frozen=True)

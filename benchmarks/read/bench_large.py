@@ -83,7 +83,7 @@ def main() -> None:
     print("| containers | client CPU s | wall s | client peak MB | MB read | M points |")
     print("|---|---|---|---|---|---|")
     for times in arguments.times:
-        with Prometheus(arguments.data / f"1000-{arguments.days:g}d") as server:
+        with Prometheus(arguments.data / f"1000-{arguments.days:g}d-60s") as server:
             Repeating.real, Repeating.times = server.url, times
             proxy = ThreadingHTTPServer(("127.0.0.1", 0), Repeating)
             threading.Thread(target=proxy.serve_forever, daemon=True).start()

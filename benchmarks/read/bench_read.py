@@ -20,26 +20,31 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from cluster import END, Cluster, Prometheus, backfill, free_port, pods
+from meter import Memory
 
 STEP = 300
 WAYS = {
     "usage": "CPU and memory alone, this client",
+    "remote": "the same as raw samples, evaluated by this client",
     "whole": "everything a run needs, this client",
     "cold": "the same, filling the cache",
     "warm": "the same, a second time",
     "week": "CPU and memory of the last seven days alone, this client",
     "weekly": "everything, with a cache that lacks the last seven days",
     "stock": "one query per container and metric, stock client",
+    "run": "rightsize run whole with 200 charts, from its start; memory is that of all processes",
 }
 
 
 WEEK = 7
+Found = dict[str, float]
 
 
 def read_whole(
@@ -54,14 +59,14 @@ def read_whole(
     return {"points": 2 * len(recording.usage.cpu_cores), **connection.statistics}
 
 
-def read_usage(url: str, days: float) -> dict[str, float]:
+def read_usage(url: str, days: float, read: Literal["query", "remote"] = "query") -> Found:
     from analyzer.sources import PrometheusSettings, PrometheusSource, Window, silent
     from analyzer.sources.prometheus.probe import probe
     from analyzer.sources.prometheus.ragged import Lanes
     from analyzer.sources.prometheus.reader import Reader
     from analyzer.sources.prometheus.source import fit_grid, read_runs
 
-    settings = PrometheusSettings()
+    settings = PrometheusSettings(read=read)
     end = datetime.fromtimestamp(END, UTC)
     with PrometheusSource(url, settings).connect() as connection:
         dialect = probe(connection, settings, end - timedelta(days=days), end)
@@ -104,6 +109,8 @@ def child(arguments: argparse.Namespace) -> None:
     match arguments.way:
         case "usage":
             found = read_usage(arguments.url, arguments.days)
+        case "remote":
+            found = read_usage(arguments.url, arguments.days, "remote")
         case "week":
             found = read_usage(arguments.url, WEEK)
         case "last-week":
@@ -130,6 +137,9 @@ def measure(way: str, cluster: Cluster, folder: Path, cache: Path, port: int) ->
     # One port for all ways: the cache knows a server by its address.
     with Prometheus(folder, port=port) as server:
         idle = server.cpu_seconds()
+        if way == "run":
+            found = run_whole(server.url, cluster.days, cache)
+            return found | {"server": server.cpu_seconds() - idle, "peak": server.peak_megabytes()}
         command = [sys.executable, __file__, "--way", way, "--url", server.url]
         command += ["--containers", str(cluster.containers)]
         command += ["--days", str(cluster.days), "--cache", str(cache)]
@@ -138,6 +148,26 @@ def measure(way: str, cluster: Cluster, folder: Path, cache: Path, port: int) ->
         found["server"] = server.cpu_seconds() - idle
         found["peak"] = server.peak_megabytes()
     return found
+
+
+def run_whole(url: str, days: float, folder: Path) -> dict[str, Any]:
+    """The whole command in a process of its own."""
+    command = [sys.executable, "-m", "analyzer", "run", "-p", url, "--window", f"{days:g}d"]
+    command += ["--until", datetime.fromtimestamp(END, UTC).isoformat(), "--ledger", "off", "-q"]
+    begin = time.monotonic()
+    child = subprocess.Popen([*command, "-o", str(folder / "results")])
+    with Memory(child.pid) as memory:
+        _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    print(f"rightsize run ended with exit code {child.returncode}")
+    return {
+        "client": used.ru_utime + used.ru_stime,
+        "wall": time.monotonic() - begin,
+        "rss": memory.most(),
+        "bytes": 0,
+        "requests": 0,
+        "points": 0,
+    }
 
 
 def table(results: dict[int, dict[str, dict[str, Any]]]) -> str:
@@ -159,12 +189,15 @@ def table(results: dict[int, dict[str, dict[str, Any]]]) -> str:
 
 _OURS = (("whole", "usage"), ("weekly", "week"))
 """What everything costs, over the bare queries of the usage of that time."""
+_COMPARED = (
+    ("stock", "usage"), ("stock", "whole"), ("cold", "warm"), ("usage", "remote"), *_OURS
+)  # fmt: skip
 
 
 def ratios(results: dict[int, dict[str, dict[str, Any]]]) -> list[str]:
     lines = []
     for containers, ways in results.items():
-        for first, second in (("stock", "usage"), ("stock", "whole"), ("cold", "warm"), *_OURS):
+        for first, second in _COMPARED:
             if first in ways and second in ways:
                 client = ways[first]["client"] / ways[second]["client"]
                 server = ways[first]["server"] / max(0.01, ways[second]["server"])
@@ -181,7 +214,9 @@ def main() -> None:
     parser.add_argument("--days", type=float, default=14)
     parser.add_argument("--data", type=Path, default=Path(tempfile.gettempdir()) / "bench-read")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--scrape", type=int, default=60, help="seconds between two scrapes")
     parser.add_argument("--state-interval", type=int, default=120)
+    parser.add_argument("--old-kubelet", action="store_true")
     parser.add_argument("--way", choices=[*WAYS, "last-week"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--points", type=int, help="points in one request")
@@ -195,10 +230,15 @@ def main() -> None:
     results: dict[int, dict[str, dict[str, Any]]] = {}
     for containers in arguments.containers:
         cluster = Cluster(
-            containers=containers, days=arguments.days, state_scrape=arguments.state_interval
+            containers=containers,
+            days=arguments.days,
+            scrape=arguments.scrape,
+            state_scrape=arguments.state_interval,
+            old_kubelet=arguments.old_kubelet,
         )
         port = free_port()
-        folder = arguments.data / f"{containers}-{arguments.days:g}d"
+        name = f"{containers}-{arguments.days:g}d-{arguments.scrape}s"
+        folder = arguments.data / (name + ("-old" if arguments.old_kubelet else ""))
         if not (folder / "done").exists():
             begin = time.monotonic()
             samples = backfill(cluster, folder)

@@ -35,6 +35,8 @@ class Cluster:
     state_scrape: int = 120
     duplicated: bool = False
     pods_per_container: float = 1.95
+    old_kubelet: bool = False
+    """Whether the active part of the page cache is not told by itself."""
     seed: int = 1
     end: int = END
 
@@ -125,6 +127,8 @@ def _usage(cluster: Cluster, pod: Pod) -> Iterator[Series]:
         if memory.max() > 0.75 * pod.memory_limit:
             # Further from the limit nobody asks for these.
             found |= {"memory_rss": 0.7 * memory // 1, "memory_cache": 0.4 * memory // 1}
+            if not cluster.old_kubelet:
+                found["memory_total_active_file_bytes"] = 0.2 * memory // 1
         if pod.limited:
             share = np.where(random.random(len(times)) < 0.01, 0.3, 0)
             periods = np.full(len(times), cluster.scrape * 10.0)

@@ -163,3 +163,14 @@ def test_models_and_formats_are_completed() -> None:
     assert [c.value for c in models.shell_complete(context, "vpa,po")] == ["vpa,pooled"]
     (formats,) = [p for p in main.commands["run"].params if p.name == "formats"]
     assert [c.value for c in formats.shell_complete(context, "par")] == ["parquet"]
+
+
+@pytest.mark.parametrize("name", [None, *sorted(main.commands)])
+def test_help_fits_a_terminal_and_leaves_no_option_out(name: str | None) -> None:
+    """Eighty columns, whichever section an option is in; each is there once."""
+    lines = call(*([name] if name else []), "--help").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    command = main.commands[name] if name else main
+    first = [line.split()[0].rstrip(",") for line in lines if line.startswith("  -")]
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    assert sorted(first) == sorted(["-h", *(each.opts[0] for each in options)])

@@ -123,12 +123,23 @@ def test_a_branch_that_a_person_works_on_stops_no_other(run_json: Path, reposito
 def test_files_to_review_are_grouped_as_asked(
     run_json: Path, repository: Path, tmp_path: Path
 ) -> None:
-    """One for all is one patch; by application there are several."""
+    """One for all is one patch, or two by direction; settings hold as flags do."""
     common: list[str | Path] = ["pr", "-q", "--from", run_json, "--repo", repository]
-    call(*common, "-o", tmp_path / "all", "--group", "all")
-    call(*common, "-o", tmp_path / "each")
-    assert len(list((tmp_path / "all" / "git").glob("*.patch"))) == 1
-    assert len(list((tmp_path / "each" / "git").glob("*.patch"))) > 3
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("forge: {group: all, split_directions: false}\n")
+    ways: dict[str, list[str | Path]] = {
+        "all": ["--group", "all", "--no-split"],
+        "set": ["--config", settings],
+        "split": ["--config", settings, "--split"],
+        "each": [],
+    }
+    counts = {}
+    for way, more in ways.items():
+        call(*common, "-o", tmp_path / way, *more)
+        counts[way] = len(list((tmp_path / way / "git").glob("*.patch")))
+    assert counts["all"] == counts["set"] == 1
+    assert 1 < counts["split"] <= 3
+    assert counts["each"] > 3
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -372,3 +373,57 @@ def test_shards_are_read_by_an_indexed_job_and_put_together(
     assert only(built, "PersistentVolumeClaim")["spec"]["accessModes"] == ["ReadWriteMany"]
     label = jobs["rightsize-shards"]["template"]["metadata"]["labels"]
     assert label == jobs["rightsize"]["template"]["metadata"]["labels"]  # for network policies
+
+
+def test_workers_of_dask_fit_the_run_that_asks_them(
+    kubectl: Path, repository: Path, tmp_path: Path
+) -> None:
+    """Address, number, image and rights belong together; pods and Service validate as such.
+
+    What a DaskCluster is made into, its operator knows: pods of these specs, and a Service.
+    """
+    built = with_components(kubectl, repository, tmp_path, "prometheus-token", "dask")
+    cluster = only(built, "DaskCluster")
+    for manifest in built:
+        if manifest is not cluster:
+            kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    scheduler, workers = cluster["spec"]["scheduler"], cluster["spec"]["worker"]
+    name = f"{cluster['metadata']['name']}-scheduler"  # as the operator calls the Service
+    head = {"apiVersion": "v1", "metadata": {"name": name}}
+    service = {**head, "kind": "Service", "spec": scheduler["service"]}
+    kubernetes_validate.validate(service, KUBERNETES, strict=True)
+    run, parts = container_of(built), (scheduler, workers)
+    for part in parts:
+        pod = {**head, "kind": "Pod", "spec": part["spec"]}
+        kubernetes_validate.validate(pod, KUBERNETES, strict=True)
+        (container,) = part["spec"]["containers"]
+        assert container["image"] == run["image"]
+        assert container["securityContext"] == run["securityContext"]
+        assert part["spec"]["automountServiceAccountToken"] is False
+    command, *words = run["args"]
+    asked = main.get_command(click.Context(main), command)
+    assert asked is not None
+    asked.make_context(command, list(words))
+    port = scheduler["service"]["ports"][0]["port"]
+    assert words[-2:] == [
+        f"--scheduler=tcp://{name}:{port}",
+        f"--shards={workers['replicas']}",
+    ]
+    (worker,) = workers["spec"]["containers"]
+    variables = {entry["name"]: entry["value"] for entry in run["env"]}
+    token = Path(variables["RIGHTSIZE_PROMETHEUS__TOKEN_FILE"])
+    assert str(token.parent) in {mount["mountPath"] for mount in worker["volumeMounts"]}
+    policies = [m for m in built if m["metadata"]["name"] == "rightsize-dask"]
+    (policy,) = policies
+    assert policy["spec"]["podSelector"]["matchLabels"] == {
+        "dask.org/cluster-name": cluster["metadata"]["name"]
+    }
+
+
+@pytest.mark.parametrize("part", ["scheduler", "worker"])
+def test_the_programs_of_dask_take_what_they_are_given(repository: Path, part: str) -> None:
+    """Each flag is one of the locked version."""
+    text = (repository / "deploy" / "components" / "dask" / "daskcluster.yaml").read_text("utf-8")
+    (container,) = yaml.safe_load(text)["spec"][part]["spec"]["containers"]
+    program = import_module(container["command"][-1]).main
+    program.make_context(part, list(container["args"]))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.scenarios.combined import FULL, night_run
+from tests.scenarios.combined import FULL, NO_FLOOR, night_run
 from tests.scenarios.parts import gives, hpa, nodes, pool
-from tests.scenarios.world import MIB, Box, Scenario, moves, peaks
+from tests.scenarios.world import MIB, Box, Scenario, climbs, moves, peaks
 
 OWN_CORES = {"keep_qos": True, "whole_cores": True}
 STAYS_AT_LEAST = {"memory_limit": "stays: at least"}
@@ -353,6 +353,14 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             why="the scope looks at the pod's own field",
         ),
         Scenario(
+            name="deadline that metrics alone tell counts",
+            given="runs of 8 h with a burst of 2 cores; kube_job_spec_active_deadline_seconds: 9 h",
+            boxes=[night_run(more={"deadline_seconds": 9 * 3600.0})],
+            policy=NO_FLOOR,
+            expect={"cpu_request": ">= 390m: deadline"},
+            why="with 200m the burst alone would take more than two hours longer",
+        ),
+        Scenario(
             name="deadline of a pod puts it in the quota of those that end",
             given="a full quota of pods with a deadline; the CronJob's pods have one",
             boxes=[night_run(cpu=0.9, cpu_request="200m", asks={"activeDeadlineSeconds": 36000})],
@@ -532,6 +540,13 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_limit": ">= 1500Mi"},
             why="it comes back",
+        ),
+        Scenario(
+            name="limit that nothing hit is raised no further than after a kill",
+            given="from 300Mi to 900Mi every two days; 1Gi requested and allowed, no kill",
+            boxes=[Box(memory=climbs(300, 900, 2), memory_limit="1Gi")],
+            expect={"memory_limit": "<= 2Gi", "memory_request": ">= 850Mi"},
+            why="even a kill would call for no more than twice the limit",
         ),
         Scenario(
             name="CPU that was never observed is left alone",

@@ -60,11 +60,13 @@ def running(command: list[str], ready: str) -> Iterator[subprocess.Popen[bytes]]
 
 
 @contextlib.contextmanager
-def prometheus(blocks: Path, folder: Path, *flags: str) -> Iterator[str]:
+def prometheus(
+    blocks: Path, folder: Path, *flags: str, config: str = "global: {}\n"
+) -> Iterator[str]:
     """A Prometheus over a copy of `blocks`; yields its URL."""
     data = folder / "data"
     shutil.copytree(blocks, data, copy_function=os.link)
-    (folder / "prometheus.yml").write_text("global: {}\n")
+    (folder / "prometheus.yml").write_text(config)
     port = free_port()
     command = [
         program("prometheus"),

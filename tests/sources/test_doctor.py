@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import orjson
 import pandas as pd
@@ -20,6 +22,8 @@ from analyzer.sources import (
     open_source,
     save_recording,
 )
+from analyzer.sources.prometheus.examine import examine_prometheus
+from analyzer.sources.prometheus.server import Server
 from tests.samples import steady
 from tests.sources.conftest import ROOT
 from tests.sources.smallcluster import END
@@ -164,3 +168,29 @@ def test_of_many_alike_the_first_are_shown() -> None:
         "-> mend it",
         "right",
     ]
+
+
+class Crowded(Weather):
+    """A server of which every namespace holds 200,000 series."""
+
+    def __init__(self) -> None:
+        super().__init__(rewrite(lambda body: re.sub(rb'"\d+"\]', b'"200000"]', body)))
+
+    def applies(self, path: str, body: bytes) -> bool:
+        return b"count+by+%28namespace%29+" in body
+
+
+@pytest.mark.parametrize(("read", "told"), [("query", True), ("remote", False)])
+def test_many_samples_are_a_case_for_remote_read(
+    small_server: str, read: Literal["query", "remote"], told: bool
+) -> None:
+    """It is spoken of where it would spare the server something, and not where it is set."""
+    settings = PrometheusSettings(read=read)
+    window = Window(END, timedelta(days=2))
+    costs = []
+    with proxy(small_server, Crowded()) as crowded:
+        for url in (small_server, crowded):
+            with Server(url, settings) as server:
+                found = {f.check: f for f in examine_prometheus(server, settings, window)}
+            costs.append("prometheus.read: remote" in found["cost"].found)
+    assert costs == [False, told]

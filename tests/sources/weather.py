@@ -25,6 +25,8 @@ class Answer:
     pause: float = 0.0
     """Seconds between single bytes of the first kilobyte."""
     hang: float = 0.0
+    length_told: bool = True
+    """Whether the answer says how long it is; else it ends where the connection does."""
 
 
 Fault = Callable[[Answer], Answer]
@@ -87,7 +89,8 @@ class _Forwarding(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.length_told:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if answer.pause:
             for position in range(1024):

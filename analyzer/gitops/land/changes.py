@@ -13,9 +13,11 @@ from pathlib import Path
 from analyzer.gitops.index.repository_index import RepositoryIndex, index_repository
 from analyzer.gitops.index.trace import LiveContainer, trace
 from analyzer.gitops.land.companion import both_or_none
+from analyzer.gitops.land.judgement import Verdict
+from analyzer.gitops.land.keep import keeping
 from analyzer.gitops.land.outcome import Advice, ChangePlan, DesiredChange, Edited, Outcome
 from analyzer.gitops.land.planner import Planner
-from analyzer.gitops.land.proof import Prover, Verdict
+from analyzer.gitops.land.proof import Prover
 from analyzer.gitops.land.writes import written
 from analyzer.gitops.render.program import Tools
 from analyzer.workload import ContainerRef
@@ -79,14 +81,27 @@ def written_by(texts: Mapping[str, str], changes: Iterable[Edited]) -> dict[str,
     """The files of `texts` that `changes` touch, with these changes made."""
     made = list(changes)
     besides = dict.fromkeys(one for edited in made for one in edited.besides)
-    return written(texts, [write for edited in made for write in edited.writes], besides)
+    writes = [write for edited in made for write in edited.writes]
+    return written(texts, writes, besides, [kept for edited in made for kept in edited.keeps])
 
 
 def _proven(index: RepositoryIndex, outcomes: Sequence[Outcome], tools: Tools) -> list[Outcome]:
-    """The outcomes with what rendering says added; an edit it contradicts becomes advice."""
+    """The outcomes with what rendering says added; an edit it contradicts becomes advice.
+
+    One that only takes away what its chart gave is tried once more, with that written out.
+    """
     edited = [outcome for outcome in outcomes if isinstance(outcome, Edited)]
     besides = list(dict.fromkeys(one for each in edited for one in each.besides))
-    verdicts = Prover(index, tools).verdicts([*edited, *besides])
+    prover = Prover(index, tools)
+    verdicts = prover.verdicts([*edited, *besides])
+    kept = [
+        keeping(each, verdict.lost, index.texts)
+        for each, verdict in zip(edited, verdicts, strict=False)
+    ]
+    if kept != edited:
+        fuller = iter(kept)
+        outcomes = [next(fuller) if isinstance(one, Edited) else one for one in outcomes]
+        verdicts = prover.verdicts([*kept, *besides])
     own, along = (
         iter(verdicts[: len(edited)]),
         dict(zip(besides, verdicts[len(edited) :], strict=True)),
@@ -112,10 +127,12 @@ def _judged(edited: Edited, verdict: Verdict, along: Sequence[Verdict]) -> Outco
     if not verdict.holds and any(write.in_post_renderer for write in edited.writes):
         reason = f"{edited.trace.reason}, and that could not be proven: {verdict.reason}"
         return Advice(edited.change, edited.trace, reason)
-    proof = verdict.proof((*edited.proof.fields, *(one.title for one in edited.besides)))
+    kept = (one.title for one in edited.keeps)
+    beside = (one.title for one in edited.besides)
+    proof = verdict.proof((*edited.proof.fields, *kept, *beside))
     otherwise = tuple(
-        f"{beside.title}: {one.reason}"
-        for beside, one in zip(edited.besides, along, strict=True)
+        f"{other.title}: {one.reason}"
+        for other, one in zip(edited.besides, along, strict=True)
         if not one.holds and one.reason != verdict.reason
     )
     return replace(edited, proof=replace(proof, along=otherwise))

@@ -10,7 +10,7 @@ from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.diff import unified_diff
 from analyzer.gitops.land.proven import Proof
-from analyzer.gitops.land.writes import Beside, Write
+from analyzer.gitops.land.writes import Beside, Kept, Write
 from analyzer.gitops.text.resources import Field
 from analyzer.quantity import Resources
 from analyzer.recommend.recommendation import Companion
@@ -46,6 +46,7 @@ class Edited:
     writes: tuple[Write, ...]
     proof: Proof
     besides: tuple[Beside, ...] = ()
+    keeps: tuple[Kept, ...] = ()
 
     @property
     def ref(self) -> ContainerRef:

@@ -19,8 +19,9 @@ from analyzer.gitops.land.writes import Apart, Beside, Write, new_entries, writt
 from analyzer.gitops.reach.custom import ANY
 from analyzer.gitops.reach.route import Route
 from analyzer.gitops.text.address import Address
+from analyzer.gitops.text.excerpt import excerpt, in_excerpt
 from analyzer.gitops.text.patch_list import prove_appended
-from analyzer.gitops.text.refusal import EditRefusedError
+from analyzer.gitops.text.refusal import EditRefusedError, off_limits
 from analyzer.gitops.text.resources import (
     BY_FIELD,
     REQUEST_AND_LIMIT,
@@ -268,14 +269,27 @@ class Planner:
     # --- the edit ---
 
     def _edit(self, intent: _Intent) -> Outcome:
+        """The edit, made and proven in the documents that it is about where that is enough.
+
+        What speaks against it there is found once more in the whole files, and told of these.
+        """
         files = {
             write.file: self._index.repository.files[write.file].text for write in intent.writes
         }
+        narrow = _in_excerpts(intent.writes, files)
+        if narrow is not None:
+            outcome = self._made(replace(intent, writes=narrow[0]), narrow[1])
+            if isinstance(outcome, Edited):
+                pairs = zip(intent.writes, outcome.writes, strict=True)
+                writes = tuple(replace(own, exact=made.exact) for own, made in pairs)
+                return replace(outcome, writes=writes, place=self._shown(intent, writes))
+        return self._made(intent, files)
+
+    def _made(self, intent: _Intent, files: Mapping[str, str]) -> Outcome:
         try:
             writes, after = _fitted(intent, files)
         except (EditRefusedError, YamlError) as err:
-            listed = next((f"{w.file}: " for w in intent.writes if w.patch is not None), "")
-            return intent.advice(f"{listed}{err}")
+            return intent.advice(f"{_told_before(intent)}{err}")
         if after == files:
             return Unchanged(intent.change, intent.trace)
         problem, names = _proven_text(files, after, writes)
@@ -298,6 +312,34 @@ class Planner:
         if first.file == place.file and above == place.address.below(*BY_FIELD[first.field].path):
             return place
         return replace(place, file=first.file, address=above, present=True)
+
+
+def _in_excerpts(
+    writes: Sequence[Write], files: Mapping[str, str]
+) -> tuple[tuple[Write, ...], dict[str, str]] | None:
+    """The writes within the one document of each file that they are about, and the texts of these.
+
+    None where they are about several, or where a whole file is looked at for another reason.
+    """
+    documents = {(write.file, write.address.document) for write in writes}
+    if len(documents) != len(files) or any(write.patch is not None for write in writes):
+        return None
+    texts: dict[str, str] = {}
+    for file, document in documents:
+        found = excerpt(files[file], document)
+        if found is None or off_limits(files[file]) is not None:
+            return None
+        texts[file] = found
+    return tuple(replace(w, address=in_excerpt(w.address)) for w in writes), texts
+
+
+def _told_before(intent: _Intent) -> str:
+    """What stands before the reason why a new patch cannot be written: its file, and why it is."""
+    write = next((write for write in intent.writes if write.patch is not None), None)
+    if write is None:
+        return ""
+    why = f"{write.apart.why}; a patch in " if write.apart is not None else ""
+    return f"{why}{write.file}: "
 
 
 def _proven_text(

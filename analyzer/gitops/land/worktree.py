@@ -446,22 +446,13 @@ def clone(
     holds some is refused, because it would be seen in the list of processes. Raises `GitOpsError`
     with what git said.
     """
-    if url.startswith("-") or (revision is not None and revision.startswith("-")):
-        raise GitOpsError(f"expected a repository's address, found {url[:80]!r}")
-    scheme, _, rest = url.partition("://")
-    user, at, _ = rest.partition("/")[0].rpartition("@")
-    if at and (":" in user or scheme in ("http", "https")):
-        raise GitOpsError(
-            "the address holds credentials; use forge.token_file, or a git credential helper"
-        )
+    _expect_address(url, revision)
     where = folder.parent
     where.mkdir(parents=True, exist_ok=True)
     depth = [] if revision else ["--depth=1"]
-    # A large file is none that is edited, and where it lies is for the repository to say.
-    allowed = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:file:git", "GIT_LFS_SKIP_SMUDGE": "1"}
-    arguments = ("--quiet", "--no-recurse-submodules", *depth, "--", url, folder.name)
+    words = ["clone", "--quiet", "--no-recurse-submodules", *depth, "--", url, folder.name]
     try:
-        git(where, "clone", *arguments, extra={**allowed, **(variables or {})}, limit=limit)
+        git(where, *words, extra={**_CLONING, **(variables or {})}, limit=limit)
         if revision is not None:
             git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
     except GitOpsError as error:
@@ -471,6 +462,22 @@ def clone(
             said = said.replace(f" in {place}:", f" of {printable(url)}:")
         raise GitOpsError(said) from error
     return folder
+
+
+_CLONING = {"GIT_ALLOW_PROTOCOL": "http:https:ssh:file:git", "GIT_LFS_SKIP_SMUDGE": "1"}
+"""A large file is none that is edited, and where it lies is for the repository to say."""
+
+
+def _expect_address(url: str, revision: str | None) -> None:
+    """Raise `GitOpsError` for what git would take for an option, and for credentials."""
+    if url.startswith("-") or (revision is not None and revision.startswith("-")):
+        raise GitOpsError(f"expected a repository's address, found {url[:80]!r}")
+    scheme, _, rest = url.partition("://")
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and (":" in user or scheme in ("http", "https")):
+        raise GitOpsError(
+            "the address holds credentials; use forge.token_file, or a git credential helper"
+        )
 
 
 def _commit_of(root: Path, revision: str) -> str:

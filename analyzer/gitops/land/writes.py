@@ -84,10 +84,32 @@ class Beside:
         return f"{self.file}: {dotted((self.address.inner or self.address).path)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An amount that a chart gives as long as nothing is stated, written out as it was."""
+
+    file: str
+    address: Address
+    value: Value
+
+    @property
+    def title(self) -> str:
+        """What is kept, as people read it."""
+        return f"{dotted(self.tail)} (kept at {spell(self.value)})"
+
+    @property
+    def tail(self) -> Path:
+        """``requests`` or ``limits``, and the resource."""
+        return self.address.full_path()[-2:]
+
+
 def written(
-    files: Mapping[str, str], writes: Iterable[Write], besides: Iterable[Beside] = ()
+    files: Mapping[str, str],
+    writes: Iterable[Write],
+    besides: Iterable[Beside] = (),
+    keeps: Iterable[Kept] = (),
 ) -> dict[str, str]:
-    """The files that `writes` and `besides` touch, with these made and nothing else changed.
+    """The files that are touched, with all of these made and nothing else changed.
 
     Amounts are written in the order of their addresses, so that the same set of them always gives
     the same texts; new patches come last. Raises `EditRefusedError` and `YamlError` as
@@ -103,6 +125,9 @@ def written(
         ordered = sorted(found.values(), key=_order)
         exact = frozenset(write.address for write in ordered if write.exact)
         texts[file] = set_values(files[file], [(w.address, w.amount) for w in ordered], exact)
+    for kept in dict.fromkeys(keeps):
+        text = texts.get(kept.file, files[kept.file])
+        texts[kept.file] = set_values(text, [(kept.address, kept.value)])
     for one in sorted(besides, key=lambda beside: (beside.file, str(beside.address))):
         text = texts.get(one.file, files[one.file])
         texts[one.file] = set_values(text, [(one.address, one.value)])

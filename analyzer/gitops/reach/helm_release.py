@@ -188,48 +188,45 @@ class _Releases:
                 yield patch.file, patch.address.below("spec", "values"), values
 
     def take_source(self, source: HelmSource) -> None:
-        """Take down Helm values that no object of their own holds."""
+        """Take down Helm values that no object of their own holds.
+
+        Those of an umbrella chart are values of each chart that it depends on, below its name.
+        """
+        folder = source.chart_folder
+        whole = self._whole(source)
+        if folder is None or self._has_templates(folder):
+            self.releases.append(whole)
+        for entry in self._dependencies(folder) if folder is not None else ():
+            name = entry.text("name") or ""
+            part = replace(whole.owner, chart=name, version=entry.text("version"))
+            prefix: Path = (entry.text("alias") or name,)
+            address = entry.text("repository") or ""
+            self.releases.append(
+                replace(whole, owner=part, prefix=prefix, chart_folder=None, source=address)
+            )
+
+    def _whole(self, source: HelmSource) -> Release:
+        """The release of the chart itself, whatever that depends on."""
         values = []
         for file, address in source.values:
             node = node_at(self._repository.files[file].documents, address)
             if node is not None:
                 values.append((file, address, node))
-        owner = Owner(
-            source.owner,
-            source.release,
-            source.namespace,
-            source.release,
-            source.chart,
-            source.version,
+        return Release(
+            Owner(
+                source.owner,
+                source.release,
+                source.namespace,
+                source.release,
+                source.chart,
+                source.version,
+            ),
+            source.route,
+            tuple(values),
+            chart_folder=source.chart_folder,
+            overruled=source.overruled,
+            source=source.source,
         )
-        folder = source.chart_folder
-        if folder is None or self._has_templates(folder):
-            whole = Release(
-                owner,
-                source.route,
-                tuple(values),
-                (),
-                folder,
-                source.overruled,
-                source=source.source,
-            )
-            self.releases.append(whole)
-        if folder is None:
-            return
-        for entry in self._dependencies(folder):
-            name = entry.text("name") or ""
-            part = replace(owner, chart=name, version=entry.text("version"))
-            prefix: Path = (entry.text("alias") or name,)
-            self.releases.append(
-                Release(
-                    part,
-                    source.route,
-                    tuple(values),
-                    prefix,
-                    overruled=source.overruled,
-                    source=entry.text("repository") or "",
-                )
-            )
 
     def _has_templates(self, folder: str) -> bool:
         """Whether a chart kept here makes objects of its own, beside those it depends on."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from analyzer.gitops.text.address import Address, dotted
+from analyzer.gitops.text.excerpt import in_excerpt, parts
 from analyzer.gitops.text.insert import insert
 from analyzer.gitops.text.lines import (
     block_lines,
@@ -40,7 +41,17 @@ def set_values(
     where the text is not YAML.
     """
     refuse_file(text)
-    return _set_all(text, wanted, exact)
+    found = list(parts(text))
+    by_document: dict[int, list[Assignment]] = {}
+    for address, value in wanted:
+        by_document.setdefault(address.document, []).append((address, value))
+    if not found or not all(0 <= document < len(found) for document in by_document):
+        return _set_all(text, wanted, exact)
+    for document, own in by_document.items():
+        kept = frozenset(in_excerpt(address) for address, _ in own if address in exact)
+        inside = [(in_excerpt(address), value) for address, value in own]
+        found[document] = _set_all(found[document], inside, kept)
+    return "".join(found)
 
 
 def _set_all(text: str, wanted: Sequence[Assignment], exact: frozenset[Address]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from analyzer.errors import GitOpsError
 from analyzer.gitops.text.address import dotted
@@ -22,13 +23,19 @@ class EditRefusedError(GitOpsError):
 
 def refuse_file(text: str) -> None:
     """Raise `EditRefusedError` where a whole file is off limits: encrypted or generated."""
+    reason = off_limits(text)
+    if reason is not None:
+        raise EditRefusedError(reason)
+
+
+@lru_cache(maxsize=4)  # a file is asked for once for each of its containers
+def off_limits(text: str) -> str | None:
+    """Why a whole file is not to be touched; None where nothing says so."""
     if _GENERATED.search(text[:_HEAD]):
-        raise EditRefusedError("the file says that it is generated; change what generates it")
-    for document in parse(text):
-        if document.root.child("sops") is not None:
-            raise EditRefusedError(
-                "the file is encrypted with SOPS, and an edit would break its seal"
-            )
+        return "the file says that it is generated; change what generates it"
+    if any(document.root.child("sops") is not None for document in parse(text)):
+        return "the file is encrypted with SOPS, and an edit would break its seal"
+    return None
 
 
 def refuse_shared(node: Node, path: Path) -> None:

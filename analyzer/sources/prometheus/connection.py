@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from analyzer.sources.prometheus.answer import RawSeries, Sample
 from analyzer.sources.prometheus.decode import Batch
+from analyzer.sources.prometheus.promql import Over
 from analyzer.sources.prometheus.settings import PrometheusSettings
 
 T = TypeVar("T")
@@ -26,7 +27,10 @@ class Connection(Protocol):
     def __exit__(self, *error: object) -> None: ...
     def start_clock(self) -> None: ...
     def range(
-        self, query: str, times: tuple[float, float, float], convert: Callable[[Batch], T]
+        self,
+        query: str | Over,
+        times: tuple[float, float, float],
+        convert: Callable[[Batch], T],
     ) -> list[T]: ...
     def instant(self, query: str, at: float) -> list[Sample]: ...
     def now(self) -> float: ...

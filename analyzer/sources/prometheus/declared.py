@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from analyzer.sources.prometheus.exporter import exporter
 from analyzer.sources.prometheus.facts import (
@@ -54,6 +54,16 @@ _MOST_NAMED = 0.5
 _LABELS = ("__name__", *IDENTITY, "job", "resource", "image", "image_spec")
 
 
+@dataclass(frozen=True)
+class _Look:
+    """At what to look: these pods, or all where none are named, at the steps of a grid."""
+
+    grid: Grid
+    pods: Sequence[str] = ()
+    lasting: bool = False
+    """Whether what was told last within each step counts, and not only what stands at its end."""
+
+
 def read_settings(
     reader: Reader, dialect: Dialect, grid: Grid, facts: Facts, lives: Mapping[PodName, Life]
 ) -> None:
@@ -70,13 +80,13 @@ def read_settings(
     _visit(reader, dialect, grid, facts, steady)
     for names in batches(known - steady.keys()):
         for part in parts:
-            _read(reader, dialect, part, facts, _standing, names)
+            _read(reader, dialect, facts, _Look(part, names))
     unmet = {name[:2] for name in facts.types} - {name[:2] for name in facts.images}
     for names in batches(unmet):
         for part in parts:
-            _read(reader, dialect, part, facts, _lasting(part.step), names)
+            _read(reader, dialect, facts, _Look(part, names, lasting=True))
     for names in batches(_changing(facts)):
-        _read(reader, dialect, grid, facts, _standing, names)
+        _read(reader, dialect, facts, _Look(grid, names))
 
 
 def _visit(
@@ -92,15 +102,7 @@ def _visit(
         # Where most are wanted all are asked for, which needs no names.
         many = len(pods) > _MOST_NAMED * visits.alive(index)
         for names in [()] if many else batches(pods):
-            visits.met(_read(reader, dialect, ends[index], facts, _standing, names))
-
-
-def _standing(series: str) -> str:
-    return series
-
-
-def _lasting(length: timedelta) -> Callable[[str], str]:
-    return lambda series: over("last_over_time", series, left_open(length))
+            visits.met(_read(reader, dialect, facts, _Look(ends[index], names)))
 
 
 def _changing(facts: Facts) -> set[PodName]:
@@ -112,29 +114,35 @@ def _changing(facts: Facts) -> set[PodName]:
     return several
 
 
-def _read(
-    reader: Reader,
-    dialect: Dialect,
-    grid: Grid,
-    facts: Facts,
-    at: Callable[[str], str],
-    pods: Sequence[str],
+def _read(reader: Reader, dialect: Dialect, facts: Facts, look: _Look) -> set[PodName]:
+    """Ask for everything at once and note it; returns the pods of which something was told."""
+    if not look.pods:
+        return _ask(reader, dialect, facts, look, ())
+    told = set()
+    for label in sorted(facts.owners.pod_labels):
+        told |= _ask(reader, dialect, facts, look, (one_of(label, look.pods),))
+    return told
+
+
+def _ask(
+    reader: Reader, dialect: Dialect, facts: Facts, look: _Look, only: Matchers
 ) -> set[PodName]:
-    """Ask for everything at once, of all pods or of those named; returns who was told of."""
     old = _OLD_SETTINGS if dialect.old_state else {}
-    starts = (_START,) if at is _standing else ()
+    starts = () if look.lasting else (_START,)
     metrics = (*CONTAINER_METRICS, *_SETTINGS, *old, *starts)
     # What is neither request nor limit has no resource.
-    wanted = (*dialect.state, one_of("resource", ("", *RESOURCES)))
-    only = (one_of("pod", pods),) if pods else ()
+    wanted = (*dialect.state, one_of("resource", ("", *RESOURCES)), *only)
 
     def expression(shard: Matchers) -> str:
-        return largest_by(_LABELS, at(any_of(metrics, (*wanted, *only, *shard))))
+        series = any_of(metrics, (*wanted, *shard))
+        if look.lasting:
+            series = over("last_over_time", series, left_open(look.grid.step))
+        return largest_by(_LABELS, series)
 
-    asked = {"": len(pods)} if pods else dialect.namespaces
-    pieces = plan(grid, {name: _SERIES_EACH * count for name, count in asked.items()}, POINTS)
-    rows = answers(reader, question_of_rows("settings", grid, expression, pieces))
-    return _note(facts, rows)
+    asked = {"": len(look.pods)} if look.pods else dialect.namespaces
+    pieces = plan(look.grid, {name: _SERIES_EACH * n for name, n in asked.items()}, POINTS)
+    question = question_of_rows("settings", look.grid, expression, pieces)
+    return _note(facts, answers(reader, question))
 
 
 def _note(facts: Facts, rows: Iterable[tuple[dict[str, str], Timeline]]) -> set[PodName]:

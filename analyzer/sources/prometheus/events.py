@@ -36,7 +36,7 @@ from analyzer.sources.prometheus.promql import (
     selector,
 )
 from analyzer.sources.prometheus.ragged import Grid
-from analyzer.sources.prometheus.raw import raw_by_container, raw_series
+from analyzer.sources.prometheus.raw import Named, raw_by_container, raw_series
 from analyzer.sources.prometheus.reader import Question, Reader
 from analyzer.tables import NAMES, validate_events
 from analyzer.usage import Usage
@@ -97,8 +97,9 @@ def read_restarts(
     finished = _first_seen(reader, dialect, grid, _REASON)
     if not suspects and not finished:
         return
-    counts = raw_by_container(reader, grid, any_of(_RESTARTS, dialect.state), suspects, thin=True)
-    reasons = raw_by_container(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), suspects)
+    pods = Named(suspects, facts.owners.pod_labels)
+    counts = raw_by_container(reader, grid, any_of(_RESTARTS, dialect.state), pods, thin=True)
+    reasons = raw_by_container(reader, grid, any_of(_LAST_REASON, (*dialect.state, _OOM)), pods)
     kernel = {} if dialect.from_rules else _kernel_kills(reader, dialect, grid, suspects)
     for name in sorted({*counts, *kernel}):
         killed = {time for time, value in reasons.get(name, ()) if value == 1}
@@ -122,7 +123,8 @@ def read_evictions(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) -
     for part in even_grids(grid.start, grid.end):
         found = glimpses(reader, part, "evictions", lambda more: f"{narrowed(evicted, more)} == 1")
         pods.update(container_name(labels)[:2] for labels, _ in found)
-    for name, samples in sorted(raw_by_container(reader, grid, evicted, pods, thin=True).items()):
+    told = raw_by_container(reader, grid, evicted, Named(pods, facts.owners.pod_labels), thin=True)
+    for name, samples in sorted(told.items()):
         times = [time for time, value in samples if value == 1]
         for container in facts.types if times and times[0] > grid.start.timestamp() else ():
             if container[:2] == name[:2]:
@@ -146,9 +148,8 @@ def read_killed_by_signal(
     near = [(n, t) for n, t in restarts if _was_near(usage, grid, n, t, limit_at(facts, n, t))]
     if not near:
         return []
-    codes = raw_by_container(
-        reader, grid, any_of(_EXIT_CODE, dialect.state), {name[:2] for name, _ in near}
-    )
+    pods = Named({name[:2] for name, _ in near}, facts.owners.pod_labels)
+    codes = raw_by_container(reader, grid, any_of(_EXIT_CODE, dialect.state), pods)
     return [
         (name, time, "oom_kill", limit_at(facts, name, time))
         for name, time in near
@@ -175,7 +176,7 @@ def read_node_pressure(
     kills = [(name, time) for name, time, kind, _ in events if kind == "oom_kill"]
     if not kills:
         return []
-    state = tuple(m for m in dialect.state if m.label != "namespace")
+    state = dialect.of_cluster
     strained = (*state, equals("condition", "MemoryPressure"), equals("status", "true"))
     series = over("max_over_time", selector(_CONDITION, strained), left_open(grid.step))
     question = question_of_rows(
@@ -199,7 +200,7 @@ def _kernel_kills(
 ) -> dict[ContainerName, list[float]]:
     """When the kernel's counter of a container rose; a cgroup's own counts from zero."""
     found: dict[ContainerName, list[float]] = {}
-    series = raw_series(reader, grid, selector(_OOM_COUNTER, dialect.usage), pods)
+    series = raw_series(reader, grid, selector(_OOM_COUNTER, dialect.usage), Named(pods))
     for labels, samples in series.values():
         points = sorted(samples.items())
         if points[0][0] > grid.start.timestamp() + _LATE:

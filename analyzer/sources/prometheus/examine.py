@@ -30,6 +30,8 @@ from analyzer.sources.window import Window
 
 _LARGEST_SKEW = 60.0
 _LOOKS = 12
+_MANY_SAMPLES = 500e6
+"""Some 30 to 60 CPU seconds of a server that evaluates them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +359,12 @@ def _cost(dialect: Dialect, settings: PrometheusSettings, look: _Look) -> Check:
         f"{requests} requests, "
         f"{settings.parallel} at a time"
     )
+    samples = 2 * series * (length / dialect.interval)
+    if settings.read == "query" and samples > _MANY_SAMPLES and not dialect.from_rules:
+        found += (
+            f", of {samples / 1e6:,.0f} million samples; `prometheus.read: remote` would spare the "
+            "server nine tenths of the CPU and cost this side more"
+        )
     return Check("cost", OK, found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -111,6 +111,8 @@ class Facts:
     present: set[WorkloadName] = field(default_factory=set)
     """The workloads that exist then, of the kinds whose number of replicas is told."""
     suspended: dict[WorkloadName, bool] = field(default_factory=dict)
+    deadlines: dict[WorkloadName, float] = field(default_factory=dict)
+    """The seconds after which the Jobs of a workload are ended; of several that exist the most."""
     exits: dict[ContainerName, str] = field(default_factory=dict)
     """Why containers ended last."""
     started: dict[PodName, float] = field(default_factory=dict)
@@ -453,7 +455,7 @@ def read_vpas(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts
 
 def read_nodes(connection: Connection, dialect: Dialect, grid: Grid, facts: Facts) -> None:
     """Allocatable CPU, memory and GPUs of every node at the end of the window, and its labels."""
-    state = tuple(m for m in dialect.state if m.label != "namespace")
+    state = dialect.of_cluster
     series = selector("kube_node_status_allocatable", state)
     names = ("node", "exported_node", "resource")
     query = largest_by(names, over("last_over_time", series, timedelta(hours=1)))
@@ -503,7 +505,8 @@ def read_node_labels(
 ) -> dict[str, dict[str, str]]:
     """The labels of all nodes of the window, where kube-state-metrics exports them."""
     found: dict[str, dict[str, str]] = {}
-    for labels in read_series(connection, dialect, grid, ["kube_node_labels"]):
+    everywhere = replace(dialect, state=dialect.of_cluster)
+    for labels in read_series(connection, everywhere, grid, ["kube_node_labels"]):
         found.setdefault(own(labels, "node"), {}).update(_own_labels(labels))
     return found
 

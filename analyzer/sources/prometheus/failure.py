@@ -50,6 +50,10 @@ class NotFoundError(SourceError):
     """There is no such endpoint."""
 
 
+class NoRemoteReadError(SourceError):
+    """The server sends no raw samples in frames; queries may work all the same."""
+
+
 class MalformedError(SourceError):
     """An answer that is cut off, or is not what the API promises."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,13 +40,15 @@ def read_node_lives(reader: Reader, dialect: Dialect, grid: Grid, facts: Facts) 
     Where all nodes of the window are there still, and none was made within it, one look is enough.
     """
     connection = reader.connection
-    state = tuple(m for m in dialect.state if m.label != "namespace")
+    state = dialect.of_cluster
     made = _made(connection, selector("kube_node_created", state), facts)
     start = grid.start.timestamp()
     for node in facts.nodes:
         if made.get(str(node["name"]), 0.0) > start:
             node["first_seen"] = _text(made[str(node["name"])])
-    series = read_series(connection, dialect, grid, ["kube_node_info"])
+    series = read_series(
+        connection, replace(dialect, state=dialect.of_cluster), grid, ["kube_node_info"]
+    )
     ever = {own(labels, "node") for labels in series}
     gone = ever - {str(node["name"]) for node in facts.nodes} - {""}
     if gone:
@@ -62,7 +65,7 @@ def _gone(
     reader: Reader, dialect: Dialect, grid: Grid, names: set[str]
 ) -> Iterator[dict[str, Any]]:
     """What each node that is gone could give to pods, and from when to when it was there."""
-    state = tuple(m for m in dialect.state if m.label != "namespace")
+    state = dialect.of_cluster
     wanted = (*state, one_of("resource", _COLUMNS))
     series = selector("kube_node_status_allocatable", wanted)
     hours = max(1, (grid.end - grid.start) // _HOUR)

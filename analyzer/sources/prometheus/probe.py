@@ -12,6 +12,7 @@ from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.promql import (
     Matcher,
     Matchers,
+    Over,
     any_of,
     equals,
     left_open,
@@ -76,6 +77,13 @@ class Dialect:
     old_state: bool = False
     """Whether kube-state-metrics is a version 1, with other names for requests and limits."""
     notes: tuple[str, ...] = field(default=())
+    state_namespace: str = "namespace"
+    """The label by which kube-state-metrics names the namespace of an object."""
+
+    @property
+    def of_cluster(self) -> Matchers:
+        """The matchers of what belongs to no namespace."""
+        return tuple(m for m in self.state if m.label != self.state_namespace)
 
     @property
     def from_rules(self) -> bool:
@@ -88,17 +96,17 @@ class Dialect:
         minute = timedelta(minutes=1)
         return -(-needed // minute) * minute if needed > step else step
 
-    def cpu(self, step: timedelta, more: Matchers = ()) -> str:
+    def cpu(self, step: timedelta, more: Matchers = ()) -> Over:
         """CPU of each series in cores, the mean over a step."""
-        series = selector(self.cpu_series, (*self.usage, *more))
+        matchers = (*self.usage, *more)
         if self.from_rules:
-            return over("avg_over_time", series, left_open(step))
-        return over("rate", series, self.rate_window(step))
+            return Over("avg_over_time", self.cpu_series, matchers, left_open(step))
+        return Over("rate", self.cpu_series, matchers, self.rate_window(step))
 
-    def memory(self, step: timedelta, more: Matchers = ()) -> str:
+    def memory(self, step: timedelta, more: Matchers = ()) -> Over:
         """Working set of each series in bytes, the largest within a step."""
-        series = selector(self.memory_series, (*self.usage, *more))
-        return over("max_over_time", series, left_open(max(step, 2 * self.interval)))
+        window = left_open(max(step, 2 * self.interval))
+        return Over("max_over_time", self.memory_series, (*self.usage, *more), window)
 
 
 def find_namespaces(
@@ -107,31 +115,48 @@ def find_namespaces(
     """Every namespace of which anything is told between `start` and `end`, usage or not."""
     asked = (selector(dialect.cpu_series, dialect.usage), any_of(_NAMESPACED, dialect.state))
     times = start.timestamp(), end.timestamp()
-    found = (connection.label_values("namespace", series, *times) for series in asked)
+    labels = "namespace", dialect.state_namespace
+    found = (connection.label_values(*each, *times) for each in zip(labels, asked, strict=True))
     return frozenset(name for names in found for name in names)
 
 
 def within(dialect: Dialect, namespaces: Collection[str]) -> Dialect:
     """`dialect` for these `namespaces` alone."""
-    only = one_of("namespace", namespaces)
     return replace(
         dialect,
-        usage=(*dialect.usage, only),
-        state=(*dialect.state, only),
+        usage=(*dialect.usage, one_of("namespace", namespaces)),
+        state=(*dialect.state, one_of(dialect.state_namespace, namespaces)),
         namespaces={name: dialect.namespaces.get(name, 1) for name in sorted(namespaces)},
     )
 
 
-def common_matchers(settings: PrometheusSettings, cluster: str | None) -> Matchers:
+def common_matchers(
+    settings: PrometheusSettings, cluster: str | None, label: str = "namespace"
+) -> Matchers:
     """The matchers that every query carries: the cluster and the namespaces that are wanted."""
     matchers: list[Matcher] = []
     if cluster is not None:
         matchers.append(equals(settings.cluster_label, cluster))
     if settings.namespaces:
-        matchers.append(one_of("namespace", settings.namespaces))
+        matchers.append(one_of(label, settings.namespaces))
     if settings.exclude_namespaces:
-        matchers.append(one_of("namespace", settings.exclude_namespaces).negated())
+        matchers.append(one_of(label, settings.exclude_namespaces).negated())
     return tuple(matchers)
+
+
+def _find_state_namespace(
+    connection: Connection,
+    settings: PrometheusSettings,
+    cluster: str | None,
+    moments: Sequence[datetime],
+) -> str:
+    """How kube-state-metrics names namespaces: Prometheus moves a label that clashes with one of
+    the target's own out of the way, unless the scrape honours labels.
+    """
+    ours = [equals(settings.cluster_label, cluster)] if cluster is not None else []
+    ours += parse_matchers(settings.state_matchers or "")
+    moved = selector("kube_pod_owner", [*ours, Matcher("exported_namespace", "!=", "")])
+    return "exported_namespace" if _any(connection, moved, moments) else "namespace"
 
 
 def probe(
@@ -155,7 +180,11 @@ def probe(
             f"cAdvisor's raw series are gone; usage comes from the recording rule {cpu_series}, "
             "whose peaks are smoother",
         )
-    state = (*common, *parse_matchers(settings.state_matchers or ""))
+    state_namespace = _find_state_namespace(connection, settings, cluster, moments)
+    state = (
+        *common_matchers(settings, cluster, state_namespace),
+        *parse_matchers(settings.state_matchers or ""),
+    )
     return Dialect(
         usage=usage,
         state=state,
@@ -167,6 +196,7 @@ def probe(
         max_samples=int(max_samples) if max_samples.isdigit() else None,
         cluster=cluster,
         notes=notes,
+        state_namespace=state_namespace,
     )
 
 

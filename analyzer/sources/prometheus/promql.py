@@ -149,6 +149,19 @@ def over(function: str, series: str, window: timedelta) -> str:
     return f"{function}({series}[{duration(window)}])"
 
 
+@dataclass(frozen=True, slots=True)
+class Over:
+    """``function(metric{matchers}[window])`` in parts, for whoever evaluates it himself."""
+
+    function: str
+    metric: str
+    matchers: Matchers
+    window: timedelta
+
+    def __str__(self) -> str:
+        return over(self.function, selector(self.metric, self.matchers), self.window)
+
+
 def left_open(window: timedelta) -> timedelta:
     """`window` without its first instant.
 

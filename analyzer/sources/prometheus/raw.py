@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import orjson
@@ -22,8 +23,16 @@ Series = list[tuple[float, float]]
 """Times (Unix seconds) and values."""
 
 
+@dataclass(frozen=True)
+class Named:
+    """Some pods, and the labels that may name them."""
+
+    names: Collection[PodName]
+    labels: Collection[str] = ("pod",)
+
+
 def raw_by_container(
-    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
+    reader: Reader, grid: Grid, series: str, pods: Named, *, thin: bool = False
 ) -> dict[ContainerName, Series]:
     """The raw samples of `series` by container over the window; `thin` keeps changes only."""
     found: dict[ContainerName, dict[float, float]] = {}
@@ -35,21 +44,25 @@ def raw_by_container(
 
 
 def raw_series(
-    reader: Reader, grid: Grid, series: str, pods: set[PodName], *, thin: bool = False
+    reader: Reader, grid: Grid, series: str, pods: Named, *, thin: bool = False
 ) -> dict[bytes, tuple[dict[str, str], dict[float, float]]]:
     """Labels and raw samples of `series` for some pods over the window, one entry a series."""
     found: dict[bytes, tuple[dict[str, str], dict[float, float]]] = {}
-    for names in batches(pods):
-        for part in even_grids(grid.start, grid.end):
-            for step in range(part.steps):
-                # Five minutes more than the day, so that a rise at midnight has its before.
-                length = part.step + timedelta(minutes=5)
-                query = (series, names, part.time(step), length)
-                for labels, samples in ask_raw(reader.connection, query):
-                    key = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
-                    known = found.setdefault(key, (labels, {}))[1]
-                    known.update(corners(samples) if thin else samples)
+    for query in _by_day(grid, series, pods):
+        for labels, samples in ask_raw(reader.connection, query):
+            key = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS)
+            known = found.setdefault(key, (labels, {}))[1]
+            known.update(corners(samples) if thin else samples)
     return {key: (labels, samples) for key, (labels, samples) in found.items() if samples}
+
+
+def _by_day(grid: Grid, series: str, pods: Named) -> Iterator[RawQuery]:
+    for label, names in itertools.product(sorted(pods.labels), batches(pods.names)):
+        for part in even_grids(grid.start, grid.end):
+            # Five minutes more than the day, so that a rise at midnight has its before.
+            length = part.step + timedelta(minutes=5)
+            for step in range(part.steps):
+                yield RawQuery(series, names, part.time(step), length, label)
 
 
 def corners(samples: Series) -> Series:
@@ -61,22 +74,37 @@ def corners(samples: Series) -> Series:
     return [*kept, *samples[-1:]]
 
 
-def ask_raw(
-    connection: Connection, query: tuple[str, Sequence[str], float, timedelta]
-) -> list[tuple[dict[str, str], Series]]:
-    """Raw samples of some pods up to a time; in halves, by pods then by time, where too many."""
-    series, pods, end, length = query
-    text = f"{narrowed(series, (one_of('pod', pods),))}[{duration(length)}]"
-    try:
-        return connection.raw(text, end)
-    except TooBigError:
-        middle = len(pods) // 2
+@dataclass(frozen=True)
+class RawQuery:
+    """The samples of `series` of some `pods`, told by `label`, of the time `length` up to `end`."""
+
+    series: str
+    pods: Sequence[str]
+    end: float
+    length: timedelta
+    label: str = "pod"
+
+    def __str__(self) -> str:
+        only = (one_of(self.label, self.pods),)
+        return f"{narrowed(self.series, only)}[{duration(self.length)}]"
+
+    def halves(self) -> list[RawQuery]:
+        """Two that ask the same, by pods and then by time; none where it cannot get smaller."""
+        middle, half = len(self.pods) // 2, self.length / 2
         if middle:
-            halves = [(series, part, end, length) for part in (pods[:middle], pods[middle:])]
-        elif length > _SHORTEST:
-            half = length / 2
-            before = end - half.total_seconds()
-            halves = [(series, pods, before, half), (series, pods, end, half)]
-        else:
+            return [replace(self, pods=part) for part in (self.pods[:middle], self.pods[middle:])]
+        if self.length <= _SHORTEST:
+            return []
+        before = self.end - half.total_seconds()
+        return [replace(self, end=before, length=half), replace(self, length=half)]
+
+
+def ask_raw(connection: Connection, query: RawQuery) -> list[tuple[dict[str, str], Series]]:
+    """The raw samples that a query asks for, in halves where they are too many at once."""
+    try:
+        return connection.raw(str(query), query.end)
+    except TooBigError:
+        halves = query.halves()
+        if not halves:
             raise
     return [row for half in halves for row in ask_raw(connection, half)]

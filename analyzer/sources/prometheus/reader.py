@@ -18,7 +18,7 @@ from analyzer.sources.prometheus.failure import (
     TooBigError,
 )
 from analyzer.sources.prometheus.plan import Piece, split
-from analyzer.sources.prometheus.promql import Matchers
+from analyzer.sources.prometheus.promql import Matchers, Over
 from analyzer.sources.prometheus.ragged import Grid
 
 _HOPELESS = 64
@@ -28,8 +28,8 @@ _WEIGHT = 16
 
 S = TypeVar("S")
 T = TypeVar("T")
-Expression = Callable[[Matchers], str]
-"""A query, given further matchers for its selectors."""
+Expression = Callable[[Matchers], str | Over]
+"""A query, given further matchers for its selectors; an `Over` is evaluated on this side."""
 
 
 @dataclass(frozen=True)

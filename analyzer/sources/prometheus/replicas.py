@@ -19,7 +19,8 @@ from analyzer.sources.prometheus.address import split_urls
 from analyzer.sources.prometheus.answer import RawSeries, Sample
 from analyzer.sources.prometheus.connection import Connection
 from analyzer.sources.prometheus.decode import Batch
-from analyzer.sources.prometheus.failure import TimedOutError, TooBigError
+from analyzer.sources.prometheus.failure import NoRemoteReadError, TimedOutError, TooBigError
+from analyzer.sources.prometheus.promql import Over
 from analyzer.sources.prometheus.server import Server
 from analyzer.sources.prometheus.settings import PrometheusSettings
 
@@ -92,7 +93,10 @@ class Replicas:
             server.start_clock()
 
     def range(
-        self, query: str, times: tuple[float, float, float], convert: Callable[[Batch], T]
+        self,
+        query: str | Over,
+        times: tuple[float, float, float],
+        convert: Callable[[Batch], T],
     ) -> list[T]:
         """The series of all, each with a label that tells whose it is."""
 
@@ -140,6 +144,8 @@ class Replicas:
             except SourceError as error:
                 if isinstance(error, TooBigError) and not isinstance(error, TimedOutError):
                     raise  # in smaller pieces all may answer
+                if isinstance(error, NoRemoteReadError):
+                    raise  # by queries all may answer
                 failed[server] = error
         if not answers:
             raise next(iter(failed.values()))

@@ -152,7 +152,7 @@ def describe_nodes(connection: Connection, dialect: Dialect, facts: Facts) -> No
 
     Without a single taint nobody can tell none from unexported, so that nothing is said of any.
     """
-    state = tuple(m for m in dialect.state if m.label != "namespace")
+    state = dialect.of_cluster
 
     def latest(metric: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
         query = over("last_over_time", selector(metric, state), left_open(facts.recent))

@@ -27,15 +27,19 @@ from analyzer.sources.prometheus.failure import (
     BadQueryError,
     DeniedError,
     MalformedError,
+    NoRemoteReadError,
     NotFoundError,
     TimedOutError,
     TooBigError,
     classify,
     error_text,
 )
+from analyzer.sources.prometheus.promql import Over
+from analyzer.sources.prometheus.remote_read import HEADERS, STREAMED, FrameDecoder, read_request
 from analyzer.sources.prometheus.retry import Retries, seconds_asked
 from analyzer.sources.prometheus.session import NamedFailures, open_session
 from analyzer.sources.prometheus.settings import PrometheusSettings
+from analyzer.sources.prometheus.windows import Steps, steps_of
 
 _READ_SIZE = 1 << 20
 _REDIRECTS = 3
@@ -60,6 +64,8 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
         self._lock = threading.Lock()
         self._counts = {"requests": 0, "bytes": 0}
         self._retries = Retries(settings)
+        self._texts: dict[bytes, bytes] = {}  # labels as remote read sends them, and as JSON
+        self._closed: bool | None = None
         self._method_name = "POST"
         session = open_session(settings, auth)
         super().__init__(url=clean, session=session, retry=Retry(0, read=False), method="POST")
@@ -76,14 +82,22 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
     # -- what can be asked ------------------------------------------------------------------
 
     def range(
-        self, query: str, times: tuple[float, float, float], convert: Callable[[Batch], T]
+        self,
+        query: str | Over,
+        times: tuple[float, float, float],
+        convert: Callable[[Batch], T],
     ) -> list[T]:
         """Ask a range query and return its series, each batch of them through `convert`.
 
         `times` are the first and last evaluation in Unix seconds and the step. Nothing is
         returned but a whole, sound answer. Raises `TooBigError` where the query should be split.
+        A text is evaluated by the server; for an `Over` it sends raw samples (remote read), or
+        `NoRemoteReadError` is raised.
         """
         start, end, step = times
+        if isinstance(query, Over):
+            asked = steps_of(query, times, closed=self._closes_windows())
+            return self._retries.persist(lambda: self._decode_samples(query, asked, convert))
         form = {"query": query, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         # VictoriaMetrics shifts start and end for its cache unless told not to.
         form |= {"nocache": "1"}
@@ -154,6 +168,41 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
         self._warn(warnings)
         return converted
 
+    def _decode_samples(self, query: Over, steps: Steps, convert: Callable[[Batch], T]) -> list[T]:
+        decoder = FrameDecoder(steps, query.function, self._texts)
+        body = read_request(query.metric, query.matchers, steps.begin, steps.last)
+        path = "/api/v1/read"
+        with closing(self._ask_for_samples(path, body)) as response:
+            try:
+                converted = [
+                    convert(batch) for data in self._body(response) for batch in decoder.feed(data)
+                ]
+                return converted + [convert(batch) for batch in decoder.finish()]
+            except MalformedError as error:
+                raise self._malformed(path, error, response) from None
+
+    def _ask_for_samples(self, path: str, body: bytes) -> requests.Response:
+        """An answer in frames; what a server says that offers none is a `NoRemoteReadError`."""
+        try:
+            response = self._send(path, body, "POST")
+        except (NotFoundError, BadQueryError, DeniedError) as error:
+            raise NoRemoteReadError(f"no remote read: {error}") from error
+        if not response.headers.get("Content-Type", "").startswith(STREAMED):
+            lacking = "does not stream chunks"
+        elif "Content-Length" not in response.headers and not response.raw.chunked:
+            # Frames have no end of their own: what is cut off between two would look whole.
+            lacking = "does not say where its answer ends; look at the proxy before it"
+        else:
+            return response
+        response.close()
+        raise NoRemoteReadError(f"no remote read: {self.url}{path} {lacking}")
+
+    def _closes_windows(self) -> bool:
+        """Whether a sample at the very begin of a window is within, as it is to Prometheus 2."""
+        if self._closed is None:
+            self._closed = str(self.status("buildinfo").get("version", "")).startswith("2.")
+        return self._closed
+
     def _decode(self, path: str, form: Form, read: Callable[[bytes], T], method: str) -> T:
         with closing(self._send(path, form, method)) as response:
             text = b"".join(self._body(response))
@@ -204,15 +253,15 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
             if not data:
                 return
 
-    def _send(self, path: str, form: Form, method: str) -> requests.Response:
-        """One request; returns its answer if that is a 200, unread."""
+    def _send(self, path: str, form: Form | bytes, method: str) -> requests.Response:
+        """One request; returns its answer if that is a 200, unread. Bytes are sent as they are."""
         url = f"{self.url}{path}"
-        form = {**self.settings.parameters, **form}
-        if method == "POST":
+        as_form = not isinstance(form, bytes)
+        if method == "POST" and as_form:
             method = self._method_name
         for _ in range(_REDIRECTS):
             response = self._request(method, url, form)
-            if response.status_code == 405 and method == "POST":
+            if response.status_code == 405 and method == "POST" and as_form:
                 response.close()
                 method = self._method_name = "GET"
             elif response.is_redirect or response.status_code in (307, 308):
@@ -228,16 +277,22 @@ class Server(PrometheusConnect):  # type: ignore[misc]  # the client ships no ty
             f"{redact(url)[:200]}; if this is a login page give a token, else check the URL"
         )
 
-    def _request(self, method: str, url: str, form: Form) -> requests.Response:
+    def _request(self, method: str, url: str, form: Form | bytes) -> requests.Response:
         seconds = self._retries.request_seconds()
+        query: Form = self.settings.parameters
+        body: Form | bytes | None = form
+        if not isinstance(form, bytes):
+            form = {**query, **form}
+            query, body = ({}, form) if method == "POST" else (form, None)
         with self._lock:
             self._counts["requests"] += 1
         with NamedFailures(self.url):
             response: requests.Response = self._session.request(
                 method,
                 url,
-                data=form if method == "POST" else None,
-                params=form if method == "GET" else None,
+                data=body,
+                params=query,
+                headers=HEADERS if isinstance(form, bytes) else None,
                 timeout=(min(10.0, seconds), seconds),
                 stream=True,
                 allow_redirects=False,

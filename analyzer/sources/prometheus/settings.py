@@ -65,6 +65,9 @@ class PrometheusSettings:
     """Requests at a time; more made measured servers slower, not faster."""
     compression: bool = False
     """Ask for gzip; worth it on slow links only, it costs the server two to four times the CPU."""
+    read: Literal["query", "remote"] = "query"
+    """How usage is read: evaluated by the server (``query``), or as raw samples, evaluated here
+    (``remote``), for a server that is short of CPU or memory; the results are the same."""
     max_points: int | None = None
     """Points to ask for in one request; by default the server's own limits decide."""
 
@@ -107,9 +110,10 @@ class PrometheusSettings:
             raise UsageError("basic authentication needs both a user and a password file")
         if self.client_key_file is not None and self.client_certificate_file is None:
             raise UsageError("a client key needs its client certificate")
-        for name in ("parallel", "attempts"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, found {getattr(self, name)}")
+        for name in ("parallel", "attempts", "max_points"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise UsageError(f"{name} must be at least 1, found {count}")
         for name in ("timeout", "deadline"):
             if getattr(self, name) <= timedelta(0):
                 raise UsageError(f"{name} must be positive, found {getattr(self, name)}")

@@ -17,7 +17,7 @@ from analyzer.sources.prometheus.owners import ContainerName, container_name
 from analyzer.sources.prometheus.probe import CPU_COUNTER, Dialect
 from analyzer.sources.prometheus.promql import any_of
 from analyzer.sources.prometheus.ragged import Grid
-from analyzer.sources.prometheus.raw import Series, ask_raw
+from analyzer.sources.prometheus.raw import RawQuery, Series, ask_raw
 from analyzer.sources.prometheus.reader import Reader
 from analyzer.usage import Usage
 
@@ -45,7 +45,8 @@ def correct_short_runs(reader: Reader, dialect: Dialect, grid: Grid, usage: Usag
         last = int(max(usage.first[s] + usage.offset[s + 1] - usage.offset[s] for s in series))
         pods = sorted({name[1] for name in names})
         length = (last - first + 2) * grid.step + dialect.rate_window(grid.step)
-        query = (any_of((CPU_COUNTER, _START), dialect.usage), pods, grid.time(last), length)
+        counters = any_of((CPU_COUNTER, _START), dialect.usage)
+        query = RawQuery(counters, pods, grid.time(last), length)
         for name, cores in _means(ask_raw(reader.connection, query)):
             if name in chosen:
                 where = slice(*usage.offset[chosen[name] : chosen[name] + 2].tolist())

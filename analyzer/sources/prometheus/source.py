@@ -39,6 +39,7 @@ from analyzer.sources.prometheus.existence import (
     read_pods,
     read_rules,
 )
+from analyzer.sources.prometheus.failure import NoRemoteReadError
 from analyzer.sources.prometheus.freshness import check_freshness, check_future
 from analyzer.sources.prometheus.long_look import read_long_look
 from analyzer.sources.prometheus.node_lives import read_node_lives
@@ -147,7 +148,7 @@ class PrometheusSource:
         meta = replace(
             joined.meta,
             source=self.describe(),
-            queries=(dialect.cpu(grid.step), dialect.memory(grid.step)),
+            queries=(str(dialect.cpu(grid.step)), str(dialect.memory(grid.step))),
             warnings=(*told, *connection.warnings, *reader.lost),
         )
         if window.shard is None:
@@ -216,8 +217,8 @@ class PrometheusSource:
         shape = (
             str(FORMAT),
             self.describe(),
-            span.asked.cpu(grid.step),
-            span.asked.memory(grid.step),
+            str(span.asked.cpu(grid.step)),
+            str(span.asked.memory(grid.step)),
             *(f"{name}={value}" for name, value in sorted(self.settings.parameters.items())),
         )
         return Cache(self.settings.cache, (*cluster, *shape), cluster)
@@ -330,7 +331,7 @@ class _Span:
         """Everything about `grid`; None where no usage is left of that time."""
         dialect = self.dialect
         lanes = Lanes()
-        cpu, memory = read_runs(self.reader, dialect, grid, lanes, self.settings)
+        cpu, memory = self._read_runs(grid, lanes)
         if not len(lanes):
             return None
         asof = min(grid.end, self.newest).timestamp()
@@ -352,6 +353,17 @@ class _Span:
         self._note_strangers(grid, facts.owners)
         self.remarks.update(dict.fromkeys(facts.exporters.notes()))
         return self._recording(replace(found, usage=usage))
+
+    def _read_runs(self, grid: Grid, lanes: Lanes) -> tuple[list[Runs], list[Runs]]:
+        """The runs of CPU and of memory, by queries where remote read is wanted and not offered."""
+        try:
+            return read_runs(self.reader, self.dialect, grid, lanes, self.settings)
+        except NoRemoteReadError as error:
+            self.remarks[f"{error}; usage is read by queries, as `prometheus.read: query` asks"] = (
+                None
+            )
+            settings = replace(self.settings, read="query")
+            return read_runs(self.reader, self.dialect, grid, lanes, settings)
 
     # The steps, in the order in which they are taken: each needs what those before it noted, and
     # what comes last is what a read that runs out of time does without.
@@ -501,15 +513,21 @@ def fit_grid(end: datetime, window: Window, dialect: Dialect) -> Grid:
 def read_runs(
     reader: Reader, dialect: Dialect, grid: Grid, lanes: Lanes, settings: PrometheusSettings
 ) -> tuple[list[Runs], list[Runs]]:
-    """The runs of CPU and of memory, whoever they belong to."""
+    """The runs of CPU and of memory, whoever they belong to.
+
+    Raises `NoRemoteReadError` where `settings` want it and the server does not offer it.
+    """
+    ask = (lambda text: text) if settings.read == "remote" and not dialect.from_rules else str
     points = most_points(dialect.max_samples, settings.max_points)
     pieces = plan(grid, dialect.namespaces, points)
 
     def convert(batch: Batch, piece: Piece) -> Runs:
         return cut(batch, lanes, grid, (piece.low, piece.high))
 
-    cpu = Question("CPU", lambda more: dialect.cpu(grid.step, more), grid, pieces, convert)
-    memory = Question("memory", lambda more: dialect.memory(grid.step, more), grid, pieces, convert)
+    cpu = Question("CPU", lambda more: ask(dialect.cpu(grid.step, more)), grid, pieces, convert)
+    memory = Question(
+        "memory", lambda more: ask(dialect.memory(grid.step, more)), grid, pieces, convert
+    )
     reader.ask(cpu, memory)
     return cpu.answers, memory.answers
 

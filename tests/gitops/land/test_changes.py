@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+
 import pytest
 
 from analyzer.gitops.land.changes import plan_changes
@@ -141,3 +143,34 @@ def test_a_removal_is_only_made_on_demand(plant: Plant, flux: dict[str, str]) ->
     gone = plan_changes(plant(flux), [asked])
     assert "memory: 2Gi" not in gone.edits[FILE][1]
     assert gone.edited[0].after.memory_limit is None
+
+
+def test_a_file_of_many_documents_costs_what_each_of_them_does(plant: Plant) -> None:
+    """Twice the documents are about twice the calls: no edit and no proof reads all the others."""
+    calls = []
+    for count in (10, 20):
+        manifest = "---\n".join(_DEPLOYMENT.format(name=f"app-{n:02d}") for n in range(count))
+        root = plant({"all.yaml": manifest, "kustomization.yaml": "resources: [all.yaml]\n"})
+        changes = [
+            change(workload=f"app-{n:02d}", current=Resources(), cpu_request=Cpu(10))
+            for n in range(count)
+        ]
+        profile = cProfile.Profile()
+        plan = profile.runcall(plan_changes, root, changes)
+        assert len(plan.edited) == count
+        calls.append(sum(entry.callcount for entry in profile.getstats()))
+    assert calls[1] < 2.2 * calls[0]
+
+
+_DEPLOYMENT = """apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: media}}
+spec:
+  template:
+    spec:
+      containers:
+        - name: app
+          image: x
+          resources:
+            requests: {{cpu: 250m}}
+"""
