@@ -12,14 +12,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+import PIL
+from matplotlib.ft2font import __freetype_version__
 from PIL import Image, UnidentifiedImageError
 
-import analyzer
+from analyzer import __version__
 from analyzer.plots.chart_data import ChartData
 
 KEYWORD = "Drawn-from"
@@ -47,9 +49,9 @@ def origin_of(content: bytes) -> str | None:
 def _tools() -> bytes:
     """What draws: this package, and the libraries that make pixels of it, fonts among them."""
     digest = hashlib.sha256()
-    names = ("matplotlib", "numpy", "pillow")
-    _feed(digest.update, (analyzer.__version__, *(version(name) for name in names)))
-    package = Path(analyzer.__file__).parent
+    versions = (matplotlib.__version__, __freetype_version__, np.__version__, PIL.__version__)
+    _feed(digest.update, (__version__, *versions))
+    package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
         _feed(digest.update, (path.relative_to(package).as_posix(), path.read_bytes()))
     return digest.digest()
