@@ -31,7 +31,7 @@ from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
-from analyzer.pipeline.workers import with_workers
+from analyzer.pipeline.workers import workers_for
 from analyzer.report import Report, dump_report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import utc
@@ -70,9 +70,11 @@ def run(
         ledger = remembered(config)
         with phases("read"):
             recording, notices = read_noting(config, now, progress)
-            histories = with_workers(build_histories(recording), config)
+            histories = build_histories(recording)
             del recording  # what of it was not believed is as large as what was
             give_back()
+        workers = stack.enter_context(workers_for(histories, config))
+        histories = replace(histories, workers=workers)
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
