@@ -81,7 +81,7 @@ def run(
         with claimed.publish() as folder:
             if drawn is not None:
                 with phases("draw"):
-                    draw(report, drawn, ledger.plus(rows), folder, progress)
+                    draw(report, drawn, ledger.plus(rows), folder, progress, claimed.target)
             report = replace(report, seconds=dict(phases.seconds))
             write_all(folder, report, writers)
         if config.ledger_folder is not None:
@@ -136,12 +136,21 @@ def _landed(
     return replace(report, files=name_files(report, config)), plan
 
 
-def rerun(report: Report, config: Config, beside: Path | None, progress: Progress = silent) -> Run:
+def rerun(
+    report: Report,
+    config: Config,
+    beside: Path | None,
+    progress: Progress = silent,
+    phases: Phases | None = None,
+) -> Run:
     """Land an earlier `report` in Git and write it anew, in the formats that are wanted now.
+
+    How long each of the `phases` took is part of it, and no more what those of the earlier took.
 
     Charts show usage, which a report does not hold: those that lie `beside` it, where it lies
     anywhere, are carried over.
     """
+    phases = phases or Phases()
     writers = [writer_named(name) for name in config.formats]
     if config.git.repo is not None:
         check_repository(config)
@@ -149,12 +158,14 @@ def rerun(report: Report, config: Config, beside: Path | None, progress: Progres
         plan = None
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
-            plan = plan_landing(report, config)
-            report = with_plan(report, plan, Grouped.of(config.forge))
+            with phases("land"):
+                plan = plan_landing(report, config)
+                report = with_plan(report, plan, Grouped.of(config.forge))
         drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
         charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)
-        report = replace(report, files=name_files(report, undrawn) | drawn)
+        files = name_files(report, undrawn) | drawn
+        report = replace(report, files=files, seconds=dict(phases.seconds))
         with claimed.publish() as folder:
             write_all(folder, report, writers)
             write_files(folder, charts)
