@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -92,6 +92,8 @@ class Spec:
     """Why it ended last, in the words of Kubernetes: ``OOMKilled``, ``Error``, ``Completed``."""
     suspended: bool = False
     """Its CronJob starts no runs."""
+    deadline: timedelta | None = None
+    """After so long its Jobs are ended."""
     pod_resources: Resources = field(default_factory=Resources)
     """What is declared for its pod as a whole."""
 
@@ -128,8 +130,15 @@ def _read_spec(row: Mapping[Hashable, Any], ref: ContainerRef) -> Spec:
         last_seen=_moment(row["last_seen"]),
         exit_reason=None if _missing(row["exit_reason"]) else str(row["exit_reason"]),
         suspended=row["suspended"] == 1,
+        deadline=_length(row["deadline_seconds"]),
         pod_resources=_resources(row, "pod_"),
     )
+
+
+def _length(seconds: Any) -> timedelta | None:
+    """A length of time; None for what Kubernetes takes for none."""
+    known = not _missing(seconds) and 0 < seconds < 2**31
+    return timedelta(seconds=float(seconds)) if known else None
 
 
 def _resources(row: Mapping[Hashable, Any], prefix: str = "") -> Resources:

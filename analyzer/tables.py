@@ -52,6 +52,7 @@ _SPEC_COLUMNS: dict[str, str] = {
     "last_seen": "time",
     "exit_reason": "text",
     "suspended": "number",
+    "deadline_seconds": "number",
     "pod_cpu_request_cores": "number",
     "pod_cpu_limit_cores": "number",
     "pod_memory_request_bytes": "number",
@@ -113,8 +114,8 @@ def validate_specs(frame: pd.DataFrame) -> pd.DataFrame:
     Only `NAMES` are required; every other column is added empty where it is missing. The row of a
     container with the latest ``last_seen`` (then the last one) is what holds now. ``exit_reason``
     is why it ended last; ``vpa`` is the update mode of its VerticalPodAutoscaler, such as Auto;
-    ``suspended`` is 1 where its CronJob is; ``pod_...`` are the amounts declared for its pod as a
-    whole.
+    ``suspended`` is 1 where its CronJob is; ``deadline_seconds`` is after how long its Jobs are
+    ended; ``pod_...`` are the amounts declared for its pod as a whole.
     """
     columns = _columns(frame, NAMES, _SPEC_COLUMNS, "specs")
     columns["container_type"] = columns["container_type"].fillna("app")

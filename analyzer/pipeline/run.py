@@ -31,7 +31,7 @@ from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.reading import read_noting
 from analyzer.pipeline.review import remembered, review_beforehand
-from analyzer.pipeline.workers import with_workers
+from analyzer.pipeline.workers import workers_for
 from analyzer.report import Report, dump_report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import utc
@@ -70,9 +70,11 @@ def run(
         ledger = remembered(config)
         with phases("read"):
             recording, notices = read_noting(config, now, progress)
-            histories = with_workers(build_histories(recording), config)
+            histories = build_histories(recording)
             del recording  # what of it was not believed is as large as what was
             give_back()
+        workers = stack.enter_context(workers_for(histories, config))
+        histories = replace(histories, workers=workers)
         index, plan = None, None
         if config.git.repo is not None:
             progress(0, 1, "reading the repository")
@@ -95,7 +97,7 @@ def run(
         with claimed.publish() as folder:
             if drawn is not None:
                 with phases("draw"):
-                    draw(report, drawn, ledger.plus(rows), folder, progress)
+                    draw(report, drawn, ledger.plus(rows), folder, progress, claimed.target)
             report = replace(report, seconds=dict(phases.seconds))
             write_all(folder, report, writers)
         if config.ledger_folder is not None:
@@ -104,12 +106,21 @@ def run(
     return Run(report, target, plan)
 
 
-def rerun(report: Report, config: Config, beside: Path | None, progress: Progress = silent) -> Run:
+def rerun(
+    report: Report,
+    config: Config,
+    beside: Path | None,
+    progress: Progress = silent,
+    phases: Phases | None = None,
+) -> Run:
     """Land an earlier `report` in Git and write it anew, in the formats that are wanted now.
+
+    How long each of the `phases` took is part of it, and no more what those of the earlier took.
 
     Charts show usage, which a report does not hold: those that lie `beside` it, where it lies
     anywhere, are carried over.
     """
+    phases = phases or Phases()
     writers = [writer_named(name) for name in config.formats]
     if config.git.repo is not None:
         check_repository(config)
@@ -117,12 +128,14 @@ def rerun(report: Report, config: Config, beside: Path | None, progress: Progres
         plan = None
         if config.git.repo is not None:
             progress(0, 1, "finding the places in Git")
-            plan = plan_landing(report, config)
-            report = with_plan(report, plan, Grouped.of(config.forge))
+            with phases("land"):
+                plan = plan_landing(report, config)
+                report = with_plan(report, plan, Grouped.of(config.forge))
         drawn = drawn_before(report, beside) if config.charts and beside is not None else {}
         charts = {name: (beside / name).read_bytes() for name in drawn.values()} if beside else {}
         undrawn = msgspec.structs.replace(config, charts=False)
-        report = replace(report, files=name_files(report, undrawn) | drawn)
+        files = name_files(report, undrawn) | drawn
+        report = replace(report, files=files, seconds=dict(phases.seconds))
         with claimed.publish() as folder:
             write_all(folder, report, writers)
             write_files(folder, charts)

@@ -19,6 +19,9 @@ AT_LEAST = "at least"
 MOST_AFTER_SURPRISE = 2.0
 """Where usage jumped to its limit and was killed, the need is unknown: at most so much more."""
 
+NOTABLE_PRESSURE = 0.05
+"""Share of the time under memory pressure from which on a limit is too tight without a kill."""
+
 
 def floor(case: Case, amount: Quantity) -> Outcome:
     """No request below the policy's floor; limits follow the request."""
@@ -212,18 +215,21 @@ def without_cache(case: Case, amount: Quantity) -> Outcome:
 
 
 def most_at_risk(facts: Facts) -> Memory | None:
-    """How far memory rises in one review where usage answers to it; None where it does not.
+    """How far memory rises in one review; None where no limit was there to be hit.
 
     After kills as far as the model expects where usage jumped to the limit, at most to twice of
     it; by the headroom alone where usage climbed to it for hours, and would climb to the next one.
     Where usage grows, to what is expected of it with the headroom: the jumps that a model fears on
-    top of it would be filled as well.
+    top of it would be filled as well. Where nothing was hit, no further than a kill would call for.
     """
     kills: Kills = facts.kills
     room = room_above_peak(facts)
     if not kills.limits:
         if facts.growth_of("memory") <= 0:
-            return None
+            limit = facts.current.memory_limit
+            if limit is None or facts.evidence.memory_pressure >= NOTABLE_PRESSURE:
+                return None
+            return max(room, limit.scale(MOST_AFTER_SURPRISE))
         expected = Memory.from_bytes(facts.demand["memory_request"])
         return max(room, expected.scale(facts.policy.memory_limit_headroom))
     if 2 * kills.slow > kills.at_limit or facts.leaks:
@@ -236,4 +242,6 @@ def no_further(case: Case, amount: Quantity) -> Outcome:
     most = most_at_risk(case.facts) if case.resource == "memory" else None
     if most is None or amount <= most or text(amount) == text(most):
         return amount, ""
-    return most, "no further than kills and growth say: the next review sees more"
+    if case.facts.kills.limits or case.facts.growth_of("memory") > 0:
+        return most, "no further than kills and growth say: the next review sees more"
+    return most, f"nothing was hit, so no further than {MOST_AFTER_SURPRISE:g} x its limit"

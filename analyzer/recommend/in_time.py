@@ -45,13 +45,21 @@ def in_time(histories: Histories, facts: Mapping[int, Facts]) -> dict[int, tuple
 def _end_of(histories: Histories, index: int, facts: Facts) -> Probe | timedelta | None:
     """What ends a start or a run of a container that is late: its probe, or its deadline."""
     ref = histories.containers[index]
-    asked = histories.scheduling.get(ref.workload_ref)
-    if asked is None or "cpu" in facts.unknown or facts.spec.container_type == "init":
+    if "cpu" in facts.unknown or facts.spec.container_type == "init":
         return None
     if runs_now_and_then(ref.kind):
-        return asked.lifecycle.deadline
-    container = asked.lifecycle.containers.get(ref.container)
+        return _deadline(histories, index)
+    asked = histories.scheduling.get(ref.workload_ref)
+    container = None if asked is None else asked.lifecycle.containers.get(ref.container)
     return None if container is None else container.probe
+
+
+def _deadline(histories: Histories, index: int) -> timedelta | None:
+    """When a run is ended: by the description of its pods, else as the metrics of its Jobs tell."""
+    asked = histories.scheduling.get(histories.containers[index].workload_ref)
+    if asked is not None and asked.whole:
+        return asked.lifecycle.deadline
+    return histories.spec(index).deadline
 
 
 def _of_start(work: float | None, probe: Probe, facts: Facts) -> Iterator[Bound]:
@@ -101,8 +109,7 @@ def slowed(histories: Histories, found: Mapping[int, Recommendation]) -> dict[in
         runs = finished_runs(histories, index)
         longest = max(runs, key=lambda run: run.length_at(new.cores), default=None)
         if longest is not None and longest.length_at(new.cores) >= SLOWER * longest.length:
-            asked = histories.scheduling.get(one.ref.workload_ref)
-            deadline = None if asked is None else asked.lifecycle.deadline
+            deadline = _deadline(histories, index)
             notes[index] = (
                 f"a run that took {shown(longest.length)} would take "
                 f"{shown(longest.length_at(new.cores))} on a node that has no more CPU for it than "

@@ -12,7 +12,14 @@ import math
 from analyzer.cutoff import Kills
 from analyzer.quantity import Quantity
 from analyzer.recommend.admission import due_limit
-from analyzer.recommend.bounds import HARD, followed, no_further, room_above_peak, without_cache
+from analyzer.recommend.bounds import (
+    HARD,
+    NOTABLE_PRESSURE,
+    followed,
+    no_further,
+    room_above_peak,
+    without_cache,
+)
 from analyzer.recommend.case import Case, Facts
 from analyzer.recommend.qos import EQUAL_LIMIT, equal_is_wanted
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, RESTRAINTS, ROUND
@@ -24,8 +31,6 @@ HELD_DAYS = 7.0
 PLATEAU = 0.75
 """Memory that spends half of its time so near to its peak has filled what it got, as page cache
 and heaps do. A peak that stands alone is a need, and wants room."""
-NOTABLE_PRESSURE = 0.05
-"""Share of the time under memory pressure from which on a limit is too tight without a kill."""
 
 
 def plan_memory_limit(case: Case) -> Plan:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.scenarios.combined import FULL, night_run
+from tests.scenarios.combined import FULL, NO_FLOOR, night_run
 from tests.scenarios.parts import gives, hpa, nodes, pool
-from tests.scenarios.world import MIB, Box, Scenario, moves, peaks
+from tests.scenarios.world import MIB, Box, Scenario, climbs, moves, peaks
 
 OWN_CORES = {"keep_qos": True, "whole_cores": True}
 STAYS_AT_LEAST = {"memory_limit": "stays: at least"}
@@ -280,6 +280,15 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             why="2400m would share its cores with all others",
         ),
         Scenario(
+            name="whole core that finds no room leaves what is",
+            given="2 cores requested and allowed, uses 2.2; the node has 2500m",
+            boxes=[guaranteed("2", cpu=2.2)],
+            nodes=nodes(2.5),
+            policy=OWN_CORES,
+            expect={"cpu_request": "stays: whole cores", "cpu_limit": "stays"},
+            why="half a core more would cost it those that it has",
+        ),
+        Scenario(
             name="fraction of a core stays a fraction",
             given="1500m requested and allowed, uses 200m",
             boxes=[guaranteed("1500m", cpu=0.2)],
@@ -351,6 +360,23 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             scopes=[("Terminating", "Exists", [])],
             expect={"cpu_request": ">= 900m"},
             why="the scope looks at the pod's own field",
+        ),
+        Scenario(
+            name="pod with a deadline is not in the quota of those without",
+            given="a full quota of pods without a deadline; the CronJob's pods have one",
+            boxes=[night_run(cpu=0.9, cpu_request="200m", asks={"activeDeadlineSeconds": 36000})],
+            quota=FULL,
+            scopes=[("NotTerminating", "Exists", [])],
+            expect={"cpu_request": ">= 900m"},
+            why="it is counted elsewhere",
+        ),
+        Scenario(
+            name="deadline that metrics alone tell counts",
+            given="runs of 8 h with a burst of 2 cores; kube_job_spec_active_deadline_seconds: 9 h",
+            boxes=[night_run(more={"deadline_seconds": 9 * 3600.0})],
+            policy=NO_FLOOR,
+            expect={"cpu_request": ">= 390m: deadline"},
+            why="with 200m the burst alone would take more than two hours longer",
         ),
         Scenario(
             name="deadline of a pod puts it in the quota of those that end",
@@ -532,6 +558,13 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             ],
             expect={"memory_limit": ">= 1500Mi"},
             why="it comes back",
+        ),
+        Scenario(
+            name="limit that nothing hit is raised no further than after a kill",
+            given="from 300Mi to 900Mi every two days; 1Gi requested and allowed, no kill",
+            boxes=[Box(memory=climbs(300, 900, 2), memory_limit="1Gi")],
+            expect={"memory_limit": "<= 2Gi", "memory_request": ">= 850Mi"},
+            why="even a kill would call for no more than twice the limit",
         ),
         Scenario(
             name="CPU that was never observed is left alone",

@@ -205,6 +205,7 @@ def _gone(out: Text) -> None:
     out.series("kube_pod_owner", space | {"pod": pod.names["pod"]} | owners, constant(1), pod.span)
     owners = {"owner_kind": "CronJob", "owner_name": "nightly"}
     out.series("kube_job_owner", space | name | owners, constant(1), pod.span)
+    out.series("kube_job_spec_active_deadline_seconds", space | name, constant(3600), WHOLE)
     out.series("kube_cronjob_spec_suspend", space | {"cronjob": "nightly"}, constant(1), WHOLE)
 
 

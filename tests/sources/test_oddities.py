@@ -146,6 +146,7 @@ def test_specs_tell_what_exists(odd: Recording) -> None:
     assert math.isnan(spec(odd, "deleted")["replicas"])
     assert spec(odd, "idle")["replicas"] == 0
     assert spec(odd, "nightly")["suspended"] == 1
+    assert spec(odd, "nightly")["deadline_seconds"] == 3600
     assert spec(odd, "kernel")["exit_reason"] == "Error (137)"
 
 

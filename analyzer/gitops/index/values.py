@@ -393,8 +393,27 @@ def _inside_known(file: str, address: Address, known: set[tuple[str, Address]]) 
     )
 
 
+_FOR_SEVERAL = re.compile(r"(?i)env|conf|opt|arg|java|jvm|heap|common")
+"""Names of values that hold for all parts of a chart that lie beside them."""
+
+
 def _beside(values: object, path: Path, route: Route) -> tuple[Floor, ...]:
-    """What the Helm values around a `resources` at `path` ask of the container's memory."""
-    for key in path[:-1]:
+    """What the Helm values around a `resources` at `path` ask of the container's memory.
+
+    All of what lies beside it; one step further up, and in `global`, plain texts and what by its
+    name is for several parts of the chart.
+    """
+    shared: dict[str, object] = {}
+    if isinstance(values, Mapping):
+        shared["global"] = values.get("global")
+    for depth, key in enumerate(path[:-1], start=1):
+        if depth == len(path) - 1 and isinstance(values, Mapping):
+            shared |= {str(name): of for name, of in values.items() if _for_several(str(name), of)}
         values = values.get(str(key)) if isinstance(values, Mapping) else None
-    return memory_floors(values, route.expand)
+    own = memory_floors(values, route.expand)
+    return tuple(dict.fromkeys((*own, *memory_floors(shared, route.expand))))
+
+
+def _for_several(name: str, value: object) -> bool:
+    """Whether a value beside a part of a chart may be meant for that part as well."""
+    return not isinstance(value, Mapping | list) or _FOR_SEVERAL.search(name) is not None

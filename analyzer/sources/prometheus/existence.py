@@ -77,6 +77,10 @@ def read_living(connection: Connection, dialect: Dialect, facts: Facts) -> bool:
     for sample in latest(selector("kube_cronjob_spec_suspend", dialect.state)):
         key = own(sample.labels, "namespace"), CRON_JOB.name, own(sample.labels, "cronjob")
         facts.suspended[key] = sample.value == 1
+    for sample in latest(selector("kube_job_spec_active_deadline_seconds", dialect.state)):
+        namespace, job = own(sample.labels, "namespace"), own(sample.labels, "job_name")
+        workload = namespace, *facts.owners.of_job(namespace, job)
+        facts.deadlines[workload] = max(sample.value, facts.deadlines.get(workload, 0.0))
     facts.exits = dict(_exits(latest, dialect))
     return True
 

@@ -111,6 +111,8 @@ class Facts:
     present: set[WorkloadName] = field(default_factory=set)
     """The workloads that exist then, of the kinds whose number of replicas is told."""
     suspended: dict[WorkloadName, bool] = field(default_factory=dict)
+    deadlines: dict[WorkloadName, float] = field(default_factory=dict)
+    """The seconds after which the Jobs of a workload are ended; of several that exist the most."""
     exits: dict[ContainerName, str] = field(default_factory=dict)
     """Why containers ended last."""
     started: dict[PodName, float] = field(default_factory=dict)

@@ -81,6 +81,7 @@ _ROW = (
     "last_seen",
     "exit_reason",
     "suspended",
+    "deadline_seconds",
     *(f"pod_{column}" for column in _COLUMNS),
 )
 
@@ -189,6 +190,7 @@ def _row(facts: Facts, ref: ContainerRef, period: Stretch, replicas: int | None)
         "last_seen": datetime.fromtimestamp(period.last, UTC),
         "exit_reason": facts.exits.get((ref.namespace, period.newest, ref.container)),
         "suspended": facts.suspended.get(workload),
+        "deadline_seconds": facts.deadlines.get(workload),
         **facts.pod_settings.get((ref.namespace, period.newest), {}),
     }
 

@@ -33,6 +33,7 @@ _LATEST = [
     "last_seen",
     "exit_reason",
     "suspended",
+    "deadline_seconds",
     "pod_cpu_request_cores",
     "pod_cpu_limit_cores",
     "pod_memory_request_bytes",

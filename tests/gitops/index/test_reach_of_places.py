@@ -392,6 +392,40 @@ def test_what_is_suspended_is_told_and_left_alone(plant: Plant, suspended: str) 
     assert told in index_repository(root).notes
 
 
+@pytest.mark.parametrize(
+    ("beside", "found"),
+    [
+        ("global: {env: [{name: GOMEMLIMIT, value: 1GiB}]}", ["its GOMEMLIMIT"]),
+        ("commonArgs: [-Xmx1g]", ["its Java heap"]),
+        ("controller: {env: [{name: GOMEMLIMIT, value: 1GiB}], resources: {}}", []),
+        ("controller: {extraArgs: [-Xmx1g]}", []),
+    ],
+    ids=["global", "common", "another part", "another part without resources"],
+)
+def test_settings_for_several_parts_of_a_chart_count_for_each(
+    plant: Plant, beside: str, found: list[str]
+) -> None:
+    """What is said once for all parts holds up each of them; what is one part's own does not."""
+    release = f"""
+        apiVersion: helm.toolkit.fluxcd.io/v2
+        kind: HelmRelease
+        metadata: {{name: cd, namespace: argocd}}
+        spec:
+          chart: {{spec: {{chart: argo-cd, version: 9.1.0}}}}
+          values:
+            applicationSet: {{resources: {{limits: {{memory: 2Gi}}}}}}
+            {beside}
+        """
+    files = {
+        "clusters/home/sync.yaml": SYNC,
+        "clusters/home/apps.yaml": APPS,
+        "apps/cd.yaml": release,
+    }
+    expectations = index_repository(plant(files)).expectations
+    (one,) = [e for e in expectations if e.container == "applicationset-controller"]
+    assert [floor.what for floor in one.floors] == found
+
+
 def test_flux_leaves_json_out_unless_a_kustomization_names_it(plant: Plant) -> None:
     """kustomize-controller takes .yaml and .yml of a folder that has no kustomization."""
     text = (
