@@ -140,7 +140,7 @@ def _run(
         if run_json is None:
             return config, run_pipeline(config, now(), talk.progress, phases)
         found = within_namespaces(earlier_run(run_json, config), config, talk)
-        return config, rerun(found, config, folder_of(run_json), talk.progress)
+        return config, rerun(found, config, folder_of(run_json), talk.progress, phases)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")

@@ -33,7 +33,7 @@ from analyzer.pipeline.phase import Phases
 from analyzer.pipeline.workers import workers_for
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
-from analyzer.recommend.precedence import endless, importances
+from analyzer.recommend.precedence import deadlines, importances
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -114,7 +114,7 @@ def reviewed(
                 decided.recommendations,
                 histories.meta.quotas,
                 importances(histories),
-                endless(histories),
+                deadlines(histories),
             )
         ),
         version=__version__,
