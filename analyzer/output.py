@@ -182,11 +182,28 @@ def _names(folder: Path) -> set[str]:
 
 
 def _listed(folder: Path) -> set[str]:
-    sums = folder / SUMS
-    if not sums.is_file():
-        return set()
-    lines = sums.read_text(encoding="utf-8", errors="replace").splitlines()
-    return {line.partition("  ")[2] for line in lines} | {SUMS}
+    return set(sums_of(folder)) | {SUMS} if (folder / SUMS).is_file() else set()
+
+
+def sums_of(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of the results in `folder`, by name, as they were written."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    parts = (line.partition("  ") for line in lines)
+    return {name: digest for digest, _, name in parts}
+
+
+def read_as_written(folder: Path, name: str, sums: Mapping[str, str]) -> bytes | None:
+    """The file `name` of the results in `folder`; None unless it is as `sums` have it."""
+    try:
+        content = (folder / name).read_bytes() if name in sums else None
+    except OSError:
+        return None
+    if content is None or hashlib.sha256(content).hexdigest() != sums[name]:
+        return None
+    return content
 
 
 def _write_sums(folder: Path) -> None:

@@ -43,6 +43,8 @@ MOST = 2.0**60
 """No cluster has an exbibyte in a container, nor anything else in such numbers."""
 MOST_STEPS = 4_000_000
 """Steps of a window at most: 38 years of five minutes, or 46 days of seconds."""
+FIRST_YEAR, LAST_YEAR = 2001, 2100
+"""Times outside are misspelt: nothing was measured of any cluster then."""
 FREE_CELLS = 40_000_000
 """So many cells of an array are granted to any data: 160 MB."""
 _CELLS_PER_SAMPLE = 20
@@ -106,6 +108,11 @@ class Meta:
                 f"the window from {self.start} to {self.end} has {self.steps:,} steps of "
                 f"{self.step}, more than the {MOST_STEPS:,} that can be worked with; correct the "
                 "times of its first and last sample, or choose a longer step"
+            )
+        if self.start.year < FIRST_YEAR or self.end.year > LAST_YEAR:
+            raise RecordingError(
+                f"the window from {self.start} to {self.end} lies not between {FIRST_YEAR} and "
+                f"{LAST_YEAR}; correct the times of its first and last sample"
             )
 
     @property

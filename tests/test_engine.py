@@ -11,21 +11,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import distributed
+import numpy as np
+import numpy.typing as npt
 import pytest
 from click.testing import CliRunner, Result
 
 from analyzer import __version__
+from analyzer.by_container import by_container
 from analyzer.cli import main
 from analyzer.engine.address import Address, parse_address
+from analyzer.engine.held import Held
 from analyzer.engine.settings import EngineSettings
 from analyzer.engine.task import Done, Task
 from analyzer.engine.workers import EngineError, workers_of
 from analyzer.errors import SourceError, UsageError
+from analyzer.history import Histories, build_histories
 from analyzer.sources import load_recording
 from tests.sample_server import SAMPLE_DATA
 
@@ -33,6 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = f"recording:{SAMPLE_DATA / 'recording'}"
 SECRET = "s3cret-of-a-header"
 SOON = timedelta(seconds=1)
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -172,6 +179,27 @@ def nothing() -> str:
     return "done"
 
 
+@by_container
+def processes(histories: Histories) -> list[int]:
+    return [os.getpid()] * len(histories)
+
+
+@by_container
+def used_above(histories: Histories, levels: Floats, *, scale: float) -> Floats:
+    usage = histories.usage
+    above = [
+        float(np.nansum(usage.cpu_cores[usage.span(i)])) * scale - levels[i]
+        for i in range(len(histories))
+    ]
+    return np.array(above)
+
+
+@by_container
+def names_of_the_dying(histories: Histories, *, mark: Path) -> list[str]:
+    die_once(mark)
+    return [ref.workload for ref in histories]
+
+
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
@@ -201,15 +229,19 @@ def test_anything_else_is_told_before_anything_is_read(text: str) -> None:
         parse_address(text)
 
 
-def test_workers_find_what_this_process_finds(site: Site, tmp_path: Path) -> None:
-    """All that a run makes of shards that were read elsewhere, and the same words about it."""
-    words = ["run", "--source", SAMPLE, "--window", "2d", "-n", "media,network,nowhere", "-q"]
-    words += ["--no-charts", "--no-backtest", "--format", "csv"]
+def test_workers_find_what_this_process_finds(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that a run makes of what was read, learnt and judged elsewhere, and the same words."""
+    monkeypatch.setattr("analyzer.pipeline.workers.LEAST_SAMPLES", 0)
+    words = ["run", "--source", SAMPLE, "--window", "15d", "-n", "media,network,nowhere", "-q"]
+    words += ["--no-charts", "--format", "csv"]
     alone = call(*words, "-o", tmp_path / "here")
     on = ["--scheduler", site.address, "--shards", "3"]
     shared = call(*words, *on, "-o", tmp_path / "there")
     assert (alone.exit_code, shared.exit_code) == (0, 0), shared.output
     assert found(tmp_path / "there") == found(tmp_path / "here")
+    assert found(tmp_path / "here")["backtest"]
     assert shared.stderr == alone.stderr
     assert "nowhere" in alone.stderr  # which no shard can know
 
@@ -263,6 +295,45 @@ def test_a_worker_that_dies_takes_nothing_along(site: Site, tmp_path: Path) -> N
     assert (tmp_path / "mark").exists()
 
 
+@pytest.fixture(scope="module")
+def histories() -> Histories:
+    """A week of some of the sample cluster."""
+    whole = load_recording(SAMPLE_DATA / "recording")
+    return build_histories(whole.restrict(lambda name: name in ("media", "network")))
+
+
+def test_workers_that_keep_samples_answer_as_one_process(site: Site, histories: Histories) -> None:
+    """Each of its own containers, in their order; of views too, and of no other usage."""
+    levels = np.arange(len(histories), dtype=np.float64)
+    day = histories.usage.steps_per_day
+    with workers_of(site.settings()) as workers:
+        workers.client.wait_for_workers(2, timeout=120)
+        held = Held.of(replace(workers, names=tuple(workers.client.nthreads())), histories)
+        there = replace(histories, workers=held)
+        pids = processes(there)
+        assert len(set(pids)) == 2
+        assert os.getpid() not in pids
+        view, seen = histories.between(day, 5 * day), there.between(day, 5 * day)
+        views = ((histories, there), (view, seen), (view.between(0, day), seen.between(0, day)))
+        for one, other in views:
+            assert os.getpid() not in processes(other)
+            expected, found = (used_above(each, levels, scale=2.0) for each in (one, other))
+            assert found.tobytes() == expected.tobytes()
+        changed = replace(there, usage=histories.usage.between(0, day))
+        assert set(processes(changed)) == {os.getpid()}
+
+
+def test_samples_that_die_with_a_worker_are_sent_again(
+    site: Site, histories: Histories, tmp_path: Path
+) -> None:
+    """The answer is the same."""
+    with workers_of(site.settings()) as workers:
+        there = replace(histories, workers=Held.of(workers, histories))
+        found = names_of_the_dying(there, mark=tmp_path / "mark")
+    assert found == [ref.workload for ref in histories]
+    assert (tmp_path / "mark").exists()
+
+
 def test_what_fails_is_tried_again_and_what_is_wrong_is_not(site: Site, tmp_path: Path) -> None:
     """Another worker may reach what one does not; a refusal is the same everywhere."""
     (tmp_path / "refused").mkdir()
@@ -304,7 +375,8 @@ def test_secrets_are_in_no_log(site: Site, tmp_path: Path) -> None:
     )
     done = call("record", "--config", path, "--scheduler", site.address, tmp_path / "out")
     assert done.exit_code == 1
-    assert "http://127.0.0.1:1" in done.stderr
+    assert "on the worker of shard 0/" in done.stderr
+    assert "http://127.0.0.1:1 cannot be reached" in done.stderr
     log = site.log.read_text()
     assert "Compute Failed\nKey:       shard 0/" in log
     assert SECRET not in log + done.output

@@ -140,7 +140,7 @@ def _run(
         if run_json is None:
             return config, run_pipeline(config, now(), talk.progress, phases)
         found = within_namespaces(earlier_run(run_json, config), config, talk)
-        return config, rerun(found, config, folder_of(run_json), talk.progress)
+        return config, rerun(found, config, folder_of(run_json), talk.progress, phases)
     except AnalyzerError as error:
         for untold in tell_failure(error, config.notify):
             talk.say(untold, "warning")
@@ -319,17 +319,19 @@ def _scored(
     from analyzer.pipeline.method import method_of
     from analyzer.pipeline.reading import read
     from analyzer.pipeline.review import look_ahead
-    from analyzer.pipeline.workers import with_workers
+    from analyzer.pipeline.workers import workers_for
 
     config = settings.config
     if "window" not in settings.origins:
         config = with_settings(config, window=_QUARTER)
     method = method_of(config)
     recording = read(config, now(), talk.progress)
-    known = look_ahead(with_workers(build_histories(recording), config), config)
-    train = train or usual_train(known.histories, method.horizon)
-    walk = Walk(train, method.horizon, daily="vpa" in names)
-    result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
+    histories = build_histories(recording)
+    with workers_for(histories, config) as workers:
+        known = look_ahead(replace(histories, workers=workers), config)
+        train = train or usual_train(histories, method.horizon)
+        walk = Walk(train, method.horizon, daily="vpa" in names)
+        result = score_policy(known.histories, method, walk, names, talk.progress, known.bounds)
     return result, [*recording.meta.warnings, *known.missed]
 
 

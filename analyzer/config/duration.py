@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from analyzer.usage import FIRST_YEAR, LAST_YEAR
+
 _UNITS = {
     "w": timedelta(weeks=1),
     "d": timedelta(days=1),
@@ -46,9 +48,15 @@ def spell_duration(length: timedelta) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """A time in ISO 8601, in UTC unless it says otherwise. Raises ValueError."""
+    """A time in ISO 8601, in UTC unless it says otherwise.
+
+    Raises ValueError for anything else, and outside the years that a window can lie in.
+    """
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is not a time; write it like 2026-11-23T06:00Z") from error
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"{text!r} lies not between {FIRST_YEAR} and {LAST_YEAR}")
+    return moment

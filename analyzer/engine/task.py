@@ -38,8 +38,8 @@ class Done:
         return "<Done>"
 
 
-def perform(task: Task) -> Done:
-    """Do `task`, on a worker.
+def perform(task: Task, *beside: Any) -> Done:
+    """Do `task`, on a worker, with what is kept there `beside` it before what it is given.
 
     Wrong usage comes back as a refusal. Anything else is raised, for Dask to try again: another
     worker may reach what this one does not.
@@ -47,7 +47,7 @@ def perform(task: Task) -> Done:
     if task.version != __version__:
         return Done(refusal=AnalyzerError(other_version(_here(), __version__, task.version)))
     try:
-        return Done(task.work(*task.given))
+        return Done(task.work(*beside, *task.given))
     except AnalyzerError as error:
         if error.exit_code == 1:
             raise

@@ -11,7 +11,8 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from analyzer.cores import usable_cores
 from analyzer.engine.address import Address
@@ -34,8 +35,31 @@ _LEAVE = 3.0
 """Seconds for saying good-bye: fewer than we have ourselves when told to end."""
 
 
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.worker.memory.monitor-interval": "2s",
+    "distributed.scheduler.active-memory-manager.start": False,
+}
+"""What Dask is spared: it looks at itself a hundred times a second, which takes a client and each
+worker of its own 2.5 % of a core for as long as a run takes."""
+
+T = TypeVar("T")
+
+
 class EngineError(AnalyzerError):
     """The scheduler cannot be reached or went away, or its workers cannot do what is asked."""
+
+
+class DataLostError(EngineError):
+    """What a worker kept is gone with it."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(
+            f"{settings.scheduler}: workers died that kept samples; see whether they have enough "
+            "memory"
+        )
 
 
 @contextmanager
@@ -49,7 +73,13 @@ def workers_of(settings: EngineSettings) -> Iterator[Workers]:
     if address is None:
         raise UsageError("no scheduler is given; name one with --scheduler")
     _load_dask()
-    with _silent(), _connected(address, settings.wait.total_seconds()) as client:
+    from dask import config
+
+    with (
+        config.set(_QUIET),
+        _silent(),
+        _connected(address, settings.wait.total_seconds()) as client,
+    ):
         yield Workers(client, settings, _looked_at(client, settings))
 
 
@@ -64,15 +94,35 @@ class Workers:
     def __len__(self) -> int:
         return len(self.names)
 
+    def keep(self, parts: Sequence[T]) -> list[Future[T]]:
+        """Let workers keep `parts`, one each; tasks find theirs by what is returned for it.
+
+        Raises `DataLostError` where a worker goes meanwhile.
+        """
+        names = sorted(self.client.nthreads()) or self.names
+        try:
+            return [
+                self.client.scatter(part, workers=[name], hash=False)
+                for part, name in zip(parts, cycle(names))
+            ]
+        except (OSError, ValueError, TimeoutError, CancelledError) as error:
+            raise DataLostError(self.settings) from error
+
     def results(
-        self, tasks: Sequence[Task], *, repeatable: bool = True
+        self,
+        tasks: Sequence[Task],
+        *,
+        repeatable: bool = True,
+        beside: Mapping[str, Sequence[Future[Any]]] | None = None,
     ) -> Iterator[tuple[Task, Done]]:
         """What came of each of `tasks`, as they end; one that failed is `Done` with its refusal.
 
         Where they are `repeatable`, one that is late is given to an idle worker as well. Whatever
-        nobody waits for any more is given up. Raises `EngineError` where the scheduler is lost.
+        nobody waits for any more is given up. What workers `keep` for a task by its name comes
+        before what it is given. Raises `EngineError` where the scheduler is lost, and
+        `DataLostError` where what was kept is.
         """
-        given = _Round(self.client, self.settings, repeatable)
+        given = _Round(self.client, self.settings, repeatable, beside or {})
         try:
             yield from given.run(tasks)
         finally:
@@ -88,6 +138,7 @@ class _Round:
     client: Client
     settings: EngineSettings
     repeatable: bool
+    beside: Mapping[str, Sequence[Future[Any]]]
     waiting: dict[str, tuple[Future[Done], Task]] = field(default_factory=dict)
     twice: set[str] = field(default_factory=set)
     """Names of tasks that were handed out once more."""
@@ -123,7 +174,13 @@ class _Round:
         # The name only: a key is shown to whoever sees the dashboard.
         key = f"{task.name}-{uuid.uuid4().hex}"
         future = self.client.submit(
-            perform, task, key=key, workers=workers, retries=self.settings.retries, pure=False
+            perform,
+            task,
+            *self.beside.get(task.name, ()),
+            key=key,
+            workers=workers,
+            retries=self.settings.retries,
+            pure=False,
         )
         self.waiting[key] = (future, task)
 
@@ -137,7 +194,7 @@ class _Round:
         except TimeoutError:
             return []
         except CancelledError as error:
-            raise _lost(self.settings) from error
+            raise self._lost() from error
         return [key for key, (future, _) in self.waiting.items() if future.done()]
 
     def _outcome(self, future: Future[Done], task: Task) -> Done:
@@ -146,7 +203,7 @@ class _Round:
             done: Done = future.result()
             return done
         except CancelledError as error:
-            raise _lost(self.settings) from error
+            raise self._lost() from error
         except AnalyzerError as error:
             return Done(refusal=error)
         # Whatever it is, it was raised on another machine and belongs to this task alone.
@@ -154,6 +211,11 @@ class _Round:
             refusal = EngineError(f"{task.name}: {_why(error)}")
             refusal.__cause__ = error
             return Done(refusal=refusal)
+
+    def _lost(self) -> EngineError:
+        """What is lost where Dask gives a task up: what was kept for it, or the scheduler."""
+        running = self.client.status == "running"
+        return DataLostError(self.settings) if running and self.beside else _lost(self.settings)
 
     def _repeat_late(self, elapsed: float) -> None:
         """Hand out once more what is late, to workers that have nothing to do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from analyzer.cores import usable_cores
 from analyzer.history import Histories
 from analyzer.ledger import Ledger
 from analyzer.models.forecast import forecasts
-from analyzer.output import write_files
+from analyzer.output import read_as_written, sums_of, write_files
 from analyzer.recommend import Recommendation
 from analyzer.report import MONTHS, Report
 from analyzer.sources.window import Progress
+from analyzer.workload import ContainerRef
 
 OF_ALL = ("cluster", "packing")
 """Charts that show all containers at once."""
@@ -59,11 +61,17 @@ def drawn_before(report: Report, folder: Path) -> dict[str, str]:
 
 
 def draw(
-    report: Report, histories: Histories, ledger: Ledger, folder: Path, progress: Progress
+    report: Report,
+    histories: Histories,
+    ledger: Ledger,
+    folder: Path,
+    progress: Progress,
+    before: Path | None = None,
 ) -> None:
     """Draw the charts that ``report.files`` names into `folder`.
 
-    `ledger` holds the reviews of each container, this one included.
+    `ledger` holds the reviews of each container, this one included. A chart of a container that
+    the run `before` drew from the same is taken over from its folder.
     """
     from analyzer.plots import (
         cluster_figure,
@@ -91,10 +99,17 @@ def draw(
         shown,
         forecaster=forecasts(histories, report.horizon).of,
         processes=_processes(len(shown)),
-        progress=lambda done, total, _name: progress(done, total, "drawing charts"),
+        before=None if before is None else _charts_in(before, report),
     )
-    for chart in charts:
+    for done, chart in enumerate(charts, start=1):
+        progress(done, len(shown), "drawing charts")
         write_files(folder, {report.files[str(chart.ref)]: chart.content})
+
+
+def _charts_in(folder: Path, report: Report) -> Callable[[ContainerRef], bytes | None]:
+    """What an earlier run left in `folder` under the name that `report` has for each chart."""
+    sums = sums_of(folder)
+    return lambda ref: read_as_written(folder, report.files[str(ref)], sums)
 
 
 def _draw_months(report: Report, ledger: Ledger, folder: Path) -> None:

@@ -30,10 +30,10 @@ from analyzer.pipeline.judgement import judge, packing_of
 from analyzer.pipeline.memory import give_back
 from analyzer.pipeline.method import Method, method_of
 from analyzer.pipeline.phase import Phases
-from analyzer.pipeline.workers import with_workers
+from analyzer.pipeline.workers import workers_for
 from analyzer.policy import Policies
 from analyzer.recommend.admission import quota_uses
-from analyzer.recommend.precedence import endless, importances
+from analyzer.recommend.precedence import deadlines, importances
 from analyzer.report import Report
 from analyzer.sources.window import Progress, silent
 from analyzer.usage import Recording
@@ -114,7 +114,7 @@ def reviewed(
                 decided.recommendations,
                 histories.meta.quotas,
                 importances(histories),
-                endless(histories),
+                deadlines(histories),
             )
         ),
         version=__version__,
@@ -174,8 +174,9 @@ def look_ahead(histories: Histories, config: Config) -> Beforehand:
 
 def recommend_now(histories: Histories, config: Config, progress: Progress = silent) -> Report:
     """Recommend with all that the cluster and the repository of the settings say beforehand."""
-    known = look_ahead(with_workers(histories, config), config)
-    return review_beforehand(known, config, progress, remembered(config)).report
+    with workers_for(histories, config) as workers:
+        known = look_ahead(replace(histories, workers=workers), config)
+        return review_beforehand(known, config, progress, remembered(config)).report
 
 
 def review_beforehand(

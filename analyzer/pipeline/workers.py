@@ -1,9 +1,11 @@
-"""How many processes work on the containers of a run."""
+"""Who works on the containers of a run: processes here, or the workers of a scheduler."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from analyzer.by_container import Workers
 from analyzer.config import Config
 from analyzer.cores import usable_cores
 from analyzer.forked import Forked
@@ -21,13 +23,35 @@ LEAST_SAMPLES = 400_000
 """Fewer in all are worked on in the time that processes take to begin and to answer."""
 
 
-def with_workers(histories: Histories, config: Config) -> Histories:
-    """The same histories, worked on by as many processes as pay and as there is memory for."""
-    return replace(histories, workers=Forked(_processes(histories, config)))
+@contextmanager
+def workers_for(histories: Histories, config: Config) -> Iterator[Workers]:
+    """Who works on `histories`, until the block ends: workers of a scheduler that runs, where one
+    is set, else as many processes here as pay and as there is memory for.
+
+    Workers on this machine would be sent what processes see anyway.
+    """
+    address = config.engine.address
+    if address is None or address.url is None or _are_few(histories):
+        found = Forked(processes_for(histories, config))
+        del histories  # which the block may want to let go of
+        yield found
+        return
+    from analyzer.engine.held import Held
+    from analyzer.engine.workers import workers_of
+
+    with workers_of(config.engine) as workers:
+        held = Held.of(workers, histories)
+        del histories
+        yield held
 
 
-def _processes(histories: Histories, config: Config) -> int:
-    if len(histories.usage.cpu_cores) < LEAST_SAMPLES:
+def _are_few(histories: Histories) -> bool:
+    return len(histories.usage.cpu_cores) < LEAST_SAMPLES
+
+
+def processes_for(histories: Histories, config: Config) -> int:
+    """How many processes of this machine work on `histories`, this one included."""
+    if _are_few(histories):
         return 1
     most = min(usable_cores(), MOST_PROCESSES)
     budget = budget_of(config)

@@ -18,6 +18,7 @@ from analyzer.models.demand import Resource
 from analyzer.models.forecast import Forecast
 from analyzer.plots.chart_data import ChartData
 from analyzer.plots.drawing import workload_png
+from analyzer.plots.origin import origin, origin_of
 from analyzer.plots.png import image_html
 from analyzer.plots.verdict import describe
 from analyzer.plots.workload import summarise
@@ -25,8 +26,9 @@ from analyzer.processes import held, leave_with_parent
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 
-Progress = Callable[[int, int, str], None]
 Forecaster = Callable[[int], Mapping[Resource, Forecast]]
+Before = Callable[[ContainerRef], bytes | None]
+"""The chart of a container in an earlier run, as far as there is one."""
 
 _IN_FLIGHT = 4
 """Charts handed out per process: enough to keep it busy, few enough to hold in memory."""
@@ -57,6 +59,14 @@ class _Order:
     ref: ContainerRef
     data: ChartData
     description: str
+    origin: str
+    kept: bytes | None
+    """The chart of an earlier run that was drawn from the same."""
+
+    @property
+    def drawing(self) -> tuple[ChartData, str, str]:
+        """What `workload_png` is given."""
+        return self.data, self.description, self.origin
 
     def finished(self, content: bytes) -> Chart:
         return Chart(self.ref, f"{self.ref.slug()}.png", content, self.description)
@@ -69,37 +79,48 @@ def workload_charts(
     forecaster: Forecaster | None = None,
     dark: bool = False,
     processes: int = 1,
-    progress: Progress | None = None,
+    before: Before | None = None,
 ) -> Iterator[Chart]:
     """Draw the chart of every recommendation, in their order, one at a time.
 
+    What an earlier run drew `before` from the same is handed on as it is.
+
     `forecaster` gives the forecasts of the container at an index. With several `processes` the
     samples stay here: workers get the few numbers that a chart shows. The bytes are the same
-    either way. `progress` is told how many are done, of how many, and the last one's name.
+    either way.
     """
-    orders = _orders(histories, recommendations, forecaster)
-    charts = _draw_here(orders, dark) if processes <= 1 else _draw_apart(orders, dark, processes)
-    for done, chart in enumerate(charts, start=1):
-        if progress is not None:
-            progress(done, len(recommendations), str(chart.ref))
-        yield chart
+    orders = (
+        _order(summarised, recommendation, before, dark)
+        for summarised, recommendation in _summarised(histories, recommendations, forecaster)
+    )
+    return _draw_here(orders, dark) if processes <= 1 else _draw_apart(orders, dark, processes)
 
 
-def _orders(
+def _summarised(
     histories: Histories,
     recommendations: Sequence[Recommendation],
     forecaster: Forecaster | None,
-) -> Iterator[_Order]:
+) -> Iterator[tuple[ChartData, Recommendation]]:
     for recommendation in recommendations:
         index = histories.position[recommendation.ref]
         forecasts = forecaster(index) if forecaster is not None else None
-        data = summarise(histories, index, recommendation, forecasts)
-        yield _Order(recommendation.ref, data, describe(recommendation))
+        yield summarise(histories, index, recommendation, forecasts), recommendation
+
+
+def _order(
+    data: ChartData, recommendation: Recommendation, before: Before | None, dark: bool
+) -> _Order:
+    """What to draw, with the chart of `before` where that was drawn from the same."""
+    ref, text = recommendation.ref, describe(recommendation)
+    drawn_from = origin(data, text, dark=dark)
+    content = None if before is None else before(ref)
+    kept = content if content is not None and origin_of(content) == drawn_from else None
+    return _Order(ref, data, text, drawn_from, kept)
 
 
 def _draw_here(orders: Iterable[_Order], dark: bool) -> Iterator[Chart]:
     for order in orders:
-        yield order.finished(workload_png(order.data, order.description, dark=dark))
+        yield order.finished(order.kept or workload_png(*order.drawing, dark=dark))
 
 
 def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterator[Chart]:
@@ -112,8 +133,12 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
 
         def hand_out(count: int) -> None:
             for order in islice(orders, count):
-                with held(signal.SIGINT), _caller_hidden():
-                    content = pool.submit(workload_png, order.data, order.description, dark=dark)
+                content: Future[bytes] = Future()
+                if order.kept is not None:
+                    content.set_result(order.kept)
+                else:
+                    with held(signal.SIGINT), _caller_hidden():
+                        content = pool.submit(workload_png, *order.drawing, dark=dark)
                 waiting.append((order, content))
 
         hand_out(processes * _IN_FLIGHT)

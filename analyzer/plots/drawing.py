@@ -55,9 +55,11 @@ def draw_workload(data: ChartData, page: Page) -> Figure:
     return page.figure
 
 
-def workload_png(data: ChartData, description: str, *, dark: bool = False) -> bytes:
+def workload_png(
+    data: ChartData, description: str, drawn_from: str = "", *, dark: bool = False
+) -> bytes:
     """Draw and encode `data` on a page that this process keeps for the next one."""
-    return encode_png(draw_workload(data, _kept_page(dark)), description)
+    return encode_png(draw_workload(data, _kept_page(dark)), description, drawn_from)
 
 
 @cache

@@ -17,21 +17,25 @@ from PIL.PngImagePlugin import PngInfo
 
 from analyzer.errors import OutputError
 from analyzer.escape import html
+from analyzer.plots.origin import KEYWORD
 
 _COLORS = 256
 _SHIFTS = (0, 8, 16) if sys.byteorder == "little" else (24, 16, 8)
 """Where red, green and blue stand in a pixel that is read as one number."""
 
 
-def encode_png(figure: Figure, description: str) -> bytes:
+def encode_png(figure: Figure, description: str, drawn_from: str = "") -> bytes:
     """`figure` as PNG with at most 256 colours and `description` as its alternative text.
 
-    The text goes into an iTXt chunk ``Description``. Equal figures give equal bytes: neither the
+    The text goes into an iTXt chunk ``Description``, and what it was `drawn_from`, where that is
+    told, into a tEXt chunk of its own (see `origin`). Equal figures give equal bytes: neither the
     time nor the software is written.
     """
     image = _reduce_colors(pixels_of(figure))
     info = PngInfo()
     info.add_itxt("Description", description, lang="en")
+    if drawn_from:
+        info.add_text(KEYWORD, drawn_from)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()

@@ -7,7 +7,7 @@ quota has no room for are not made. Where a range contradicts itself nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ LIMIT_RANGE = "limit range"
 QUOTA = "quota"
 _WITHOUT_DEADLINE = (DEPLOYMENT.name, STATEFUL_SET.name, DAEMON_SET.name, REPLICA_SET.name)
 """Kinds whose pods the API server lets have no `activeDeadlineSeconds`."""
+_BY_DEADLINE = ("Terminating", "NotTerminating")
+"""Scopes of a quota that look at it."""
 _CONTAINER = "Container"
 _RATIO = "maxLimitRequestRatio"
 _POD_RATIO = POD.name, _RATIO
@@ -227,12 +229,12 @@ def quota_uses(
     recommendations: Iterable[Recommendation],
     quotas: Sequence[Mapping[str, Any]],
     classes: Mapping[WorkloadRef, Importance],
-    endless: Collection[WorkloadRef] = (),
+    ends: Mapping[WorkloadRef, bool] = {},
 ) -> list[QuotaUse]:
     """What each quota of CPU or memory holds before and after, in the order of `quotas`.
 
-    Pods that are not known here (of containers that were skipped) are in what is used; those of
-    `endless` workloads are known to have no deadline of their own.
+    Pods that are not known here (of containers that were skipped) are in what is used. `ends` says
+    of a workload whether its pods have a deadline of their own.
     """
     by_namespace: dict[str, list[Recommendation]] = {}
     for found in recommendations:
@@ -243,7 +245,7 @@ def quota_uses(
         if target is None or hard is None:
             continue
         known = by_namespace.get(str(row["namespace"]), [])
-        members = [r for r in known if counts(row, r, classes, endless)]
+        members = [r for r in known if counts(row, r, classes, ends)]
         scale = 1000 if target.startswith("cpu") else 1
         used = row.get("used")
         if used is None:
@@ -258,7 +260,7 @@ def counts(
     quota: Mapping[str, Any],
     one: Recommendation,
     classes: Mapping[WorkloadRef, Importance],
-    endless: Collection[WorkloadRef] = (),
+    ends: Mapping[WorkloadRef, bool] = {},
 ) -> bool:
     """Whether a quota counts the pods of a container, as far as anybody tells; else it does.
 
@@ -267,10 +269,10 @@ def counts(
     the PriorityClass of any pod is told, one that none is told of has none.
     """
     known = classes.get(one.ref.workload_ref, Importance())
+    ending = False if one.ref.kind in _WITHOUT_DEADLINE else ends.get(one.ref.workload_ref)
     for scope in quota.get("scopes") or ():
         name, operator, values = scope["name"], scope["operator"], scope["values"]
-        ends = one.ref.kind not in _WITHOUT_DEADLINE and one.ref.workload_ref not in endless
-        if name == "Terminating" and operator == "Exists" and not ends:
+        if name in _BY_DEADLINE and ending == (name != "Terminating"):
             return False
         if name == "PriorityClass" and classes and not _holds(operator, values, known.name):
             return False
@@ -291,7 +293,7 @@ def without_room(
     facts: Mapping[int, Facts],
     quotas: Sequence[Mapping[str, Any]],
     classes: Mapping[WorkloadRef, Importance],
-    endless: Collection[WorkloadRef] = (),
+    ends: Mapping[WorkloadRef, bool] = {},
 ) -> dict[int, tuple[Room, ...]]:
     """The raises that their namespace's quota has no room for, as rooms of what holds now.
 
@@ -306,9 +308,9 @@ def without_room(
         inside = [
             i
             for i in members.get(str(row["namespace"]), ())
-            if counts(row, found[i], classes, endless)
+            if counts(row, found[i], classes, ends)
         ]
-        uses = quota_uses([found[i] for i in inside], [row], classes, endless)
+        uses = quota_uses([found[i] for i in inside], [row], classes, ends)
         use = uses[0] if uses else None
         if use is None or use.after <= use.hard * (1 + 1e-9):
             continue

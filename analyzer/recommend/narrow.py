@@ -12,7 +12,7 @@ from analyzer.recommend.gather import largest_node
 from analyzer.recommend.node_risk import node_floors
 from analyzer.recommend.on_nodes import crowded_out, on_every_node
 from analyzer.recommend.pods import find_floors, find_rooms
-from analyzer.recommend.precedence import endless, importances
+from analyzer.recommend.precedence import deadlines, importances
 from analyzer.recommend.recommendation import Recommendation
 from analyzer.recommend.scale import scale_points
 
@@ -59,7 +59,7 @@ def in_quotas(
 ) -> dict[int, Facts]:
     """The facts of containers whose raise their namespace's quota has no room for."""
     held = without_room(
-        found, facts, histories.meta.quotas, importances(histories), endless(histories)
+        found, facts, histories.meta.quotas, importances(histories), deadlines(histories)
     )
     return {i: replace(facts[i], rooms=(*facts[i].rooms, *rooms)) for i, rooms in held.items()}
 

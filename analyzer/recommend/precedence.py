@@ -22,10 +22,10 @@ def precedence(
     return -policy, -max((one.importance.value or 0 for one in facts), default=0), not cut_off
 
 
-def endless(histories: Histories) -> frozenset[WorkloadRef]:
-    """The workloads whose pods are known to have no deadline of their own."""
+def deadlines(histories: Histories) -> dict[WorkloadRef, bool]:
+    """Whether the pods of a workload have a deadline of their own, where that is known."""
     told = histories.scheduling.items()
-    return frozenset(ref for ref, one in told if one.whole and not one.lifecycle.pods_end)
+    return {ref: one.lifecycle.pods_end for ref, one in told if one.whole}
 
 
 def importances(histories: Histories) -> dict[WorkloadRef, Importance]:

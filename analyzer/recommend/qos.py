@@ -96,7 +96,17 @@ def whole_cores(case: Case, amount: Quantity) -> Outcome:
     return whole, "a CPU manager that is static gives whole cores alone to one container"
 
 
+def whole_or_now(case: Case, amount: Quantity) -> Outcome:
+    """As many whole cores as there is room for, where that is no less than now."""
+    whole = Cpu(amount.units // 1000 * 1000)
+    wanted, _ = whole_cores(case, amount)
+    if wanted == amount or case.now is None or whole < case.now:
+        return amount, ""
+    return whole, "there is no room for another whole core"
+
+
 WHOLE_CORES = PolicyStep("whole cores", whole_cores)
+NO_PART_OF_A_CORE = PolicyStep("whole cores", whole_or_now)
 
 
 def steps_to_equal(case: Case) -> tuple[PolicyStep, ...]:

@@ -10,7 +10,7 @@ from analyzer.quantity import Cpu, Memory, Quantity
 from analyzer.recommend.bounds import HARD, at_least, no_further, without_cache
 from analyzer.recommend.case import Case
 from analyzer.recommend.memory_limit import why_limit_stays
-from analyzer.recommend.qos import WHOLE_CORES
+from analyzer.recommend.qos import NO_PART_OF_A_CORE, WHOLE_CORES
 from analyzer.recommend.restraint import AHEAD_OF_GROWTH, COVERED, RESTRAINTS, ROUND
 from analyzer.recommend.scale import why_scaled
 from analyzer.recommend.step import Outcome, Plan, PolicyStep, Source
@@ -145,6 +145,7 @@ REQUEST = Plan(
         *RESTRAINTS,
         WHOLE_CORES,
         *HARD,
+        NO_PART_OF_A_CORE,
     ),
 )
 

@@ -128,6 +128,7 @@ def test_a_server_that_refuses(locked: str, output: Path) -> None:
         (["run", "--source", "recording:x", "--format", "pdf"], 2, "there is no writer 'pdf'"),
         (["run", "--source", "recording:x", "--window", "soon"], 2, "'soon' is not a duration"),
         (["run", "--source", "recording:x", "--until", "soon"], 2, "'soon' is not a time"),
+        (["run", "--source", "recording:x", "--until", "1026-11-23"], 2, "between 2001 and 2100"),
         (["run", "--config", "none.yaml"], 2, "none.yaml: cannot be read"),
         (["recommend", "-n", "a", "-A", "--source", f"recording:{SAMPLE}/recording"], 2, "exclude"),
         (["recommend", "-l", "a in b", "--source", f"recording:{SAMPLE}/recording"], 2, "-l:"),

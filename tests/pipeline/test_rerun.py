@@ -49,6 +49,13 @@ def test_its_charts_are_carried_over_and_linked(tmp_path: Path) -> None:
     assert written(made, tmp_path / "old", tmp_path / "none", charts=False)[1] == set()
 
 
+def test_its_seconds_are_its_own(tmp_path: Path) -> None:
+    """What the earlier run took to read and to learn, this one did not take."""
+    made = replace(earlier(tmp_path / "old"), seconds={"read": 3600.0, "learn": 60.0})
+    new, _ = written(made, tmp_path / "old", tmp_path / "new")
+    assert new.seconds == {}
+
+
 def test_the_cluster_is_not_drawn_for_a_part_of_it(tmp_path: Path) -> None:
     """Its chart shows what a narrowed report does not hold."""
     made = earlier(tmp_path / "old")

@@ -280,6 +280,15 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             why="2400m would share its cores with all others",
         ),
         Scenario(
+            name="whole core that finds no room leaves what is",
+            given="2 cores requested and allowed, uses 2.2; the node has 2500m",
+            boxes=[guaranteed("2", cpu=2.2)],
+            nodes=nodes(2.5),
+            policy=OWN_CORES,
+            expect={"cpu_request": "stays: whole cores", "cpu_limit": "stays"},
+            why="half a core more would cost it those that it has",
+        ),
+        Scenario(
             name="fraction of a core stays a fraction",
             given="1500m requested and allowed, uses 200m",
             boxes=[guaranteed("1500m", cpu=0.2)],
@@ -351,6 +360,15 @@ FURTHER: Mapping[str, Sequence[Scenario]] = {
             scopes=[("Terminating", "Exists", [])],
             expect={"cpu_request": ">= 900m"},
             why="the scope looks at the pod's own field",
+        ),
+        Scenario(
+            name="pod with a deadline is not in the quota of those without",
+            given="a full quota of pods without a deadline; the CronJob's pods have one",
+            boxes=[night_run(cpu=0.9, cpu_request="200m", asks={"activeDeadlineSeconds": 36000})],
+            quota=FULL,
+            scopes=[("NotTerminating", "Exists", [])],
+            expect={"cpu_request": ">= 900m"},
+            why="it is counted elsewhere",
         ),
         Scenario(
             name="deadline that metrics alone tell counts",

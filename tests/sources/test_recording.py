@@ -340,12 +340,12 @@ T_1970 = pd.Timestamp("1970-01-02", tz="UTC")
 
 
 def test_samples_far_apart_in_one_pod_cost_no_memory(small: Path) -> None:
-    """Thirty pods seen once in 1999 and once now would fill 88 million cells with nothing."""
-    old, new = pd.Timestamp("1999-01-01", tz="UTC"), pd.Timestamp("2026-11-02 00:30", tz="UTC")
+    """Thirty pods seen once in 2002 and once now would fill 78 million cells with nothing."""
+    old, new = pd.Timestamp("2002-01-01", tz="UTC"), pd.Timestamp("2026-11-02 00:30", tz="UTC")
     rows = [frame(1).assign(pod=f"p{i}", timestamp=t) for i in range(30) for t in (old, new)]
     pd.concat(rows).to_parquet(small / "usage.parquet")
-    _replace(small, start="1998-12-31T23:55:00+00:00")
-    with pytest.raises(RecordingError, match=r"60 samples from 1998.*0:05:00 would fill"):
+    _replace(small, start="2001-12-31T23:55:00+00:00")
+    with pytest.raises(RecordingError, match=r"60 samples from 2001.*0:05:00 would fill"):
         load_recording(small)
 
 
@@ -554,6 +554,14 @@ def test_samples_years_apart_are_no_series() -> None:
     )
     with pytest.raises(RecordingError, match=r"usually 13149 days.* apart"):
         import_frame(table, cluster="c")
+
+
+@pytest.mark.parametrize("year", [1026, 1999, 2126])
+def test_a_year_in_which_nothing_was_measured_is_refused(year: int) -> None:
+    """A slip of the pen in every row shifts the whole window: one sentence, no recording."""
+    times = frame(4)["timestamp"].map(lambda time: time.replace(year=year))
+    with pytest.raises(RecordingError, match=rf"window from {year}.* not between 2001 and 2100"):
+        import_frame(frame(4).assign(timestamp=times), cluster="c")
 
 
 def test_a_table_of_series_becomes_containers(tmp_path: Path) -> None:

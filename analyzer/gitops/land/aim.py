@@ -11,8 +11,8 @@ from analyzer.gitops.land.writes import Beside, Kept, Write
 from analyzer.gitops.reach.custom import workload_text
 from analyzer.gitops.reach.k3s import CONFIG, HELM_CHART
 from analyzer.gitops.reach.release import Owner
-from analyzer.gitops.reach.route import has_variable
-from analyzer.gitops.render.rendering import Move, Rendering, Sink
+from analyzer.gitops.reach.route import Route, has_variable
+from analyzer.gitops.render.rendering import Move, ObjectKey, Rendering, Sink
 from analyzer.gitops.text.resources import BY_FIELD, Amount
 from analyzer.gitops.text.spelling import read_cpu, read_memory
 from analyzer.gitops.text.tree import Path
@@ -145,9 +145,12 @@ class Aim:
     @property
     def keys(self) -> set[Hashable]:
         """By what the moves that it may account for are found."""
-        steered = self.claim.expectation.route.kustomization
-        steering = () if steered is None else (("Kustomization", steered[1]),)
-        return {None, self.owner, self.sink, *self._fed, *steering}
+        route = self.claim.expectation.route
+        steered = route.kustomization
+        steering = ("Application", route.application)
+        if steered is not None:
+            steering = ("Kustomization", steered[1])
+        return {None, self.owner, self.sink, *self._fed, steering}
 
     def meant(self, move: Move) -> bool:
         """Whether the claim accounts for a value that moved."""
@@ -156,20 +159,28 @@ class Aim:
         return self._in_carrier(move) if self._is_carried(move) else self._in_container(move)
 
     def _is_steering(self, move: Move) -> bool:
-        """Whether a value is the very patch that is written, where Flux applies its own object."""
+        """Whether a value is the very patch that is written, where what steers is built as well."""
         route = self.claim.expectation.route
-        steering, mine = route.steering, route.kustomization
-        if steering is None or mine is None or move.path[:2] != ("spec", "patches"):
+        steering = route.steering
+        if steering is None:
             return False
-        patches = steering.address.below("patches").full_path()
+        patches = steering.patches.full_path()
+        inside = patches[patches.index("spec") :] if "spec" in patches else ()
         written = [w for w in self.claim.writes if w.file == steering.file]
-        kind, namespace, name = move.owner[:3]
-        own = (kind, name) == ("Kustomization", mine[1]) and namespace in ("", mine[0])
-        return own and any(
+        return self._steers(move.owner, route) and any(
             w.address.document == steering.address.document
             and w.address.full_path()[: len(patches)] == patches
+            and move.path[:2] == inside[:2]
             for w in written
         )
+
+    def _steers(self, owner: ObjectKey, route: Route) -> bool:
+        """Whether an object is the one that has a controller apply the container."""
+        kind, namespace, name = owner[:3]
+        if route.kustomization is None:
+            return (kind, name) == ("Application", route.application)
+        above, own = route.kustomization
+        return (kind, name) == ("Kustomization", own) and namespace in ("", above)
 
     def _is_carried(self, move: Move) -> bool:
         """Whether the value stands in an object that hands amounts on, such as a HelmRelease."""

@@ -34,7 +34,7 @@ class Build:
         node = None if text is None else node_at(parse(text), steering.address)
         if node is None:
             return steering.overlay
-        if steering.address.path[-1:] == ("spec",):
+        if steering.is_flux:
             return overlay.of_flux(node, self.folder)
         return overlay.of_argo(node, self.folder)
 

@@ -1,8 +1,8 @@
 """Where a cluster can state for itself what a base states for others as well.
 
 That is a patch of its own: one that is there already, a new one in a kustomization on the way from
-the base, or one that its Flux Kustomization adds. The nearest to the base that the others do not
-take comes first.
+the base, or one that its Flux Kustomization or its Application has kustomize add. The nearest to
+the base that the others do not take comes first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from analyzer.gitops.index.place import Expectation
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.reach.custom import ANY
-from analyzer.gitops.reach.objects import POD_PATHS, Object, all_objects
+from analyzer.gitops.reach.objects import POD_PATHS, Object, all_objects, node_at
 from analyzer.gitops.reach.patch import Patch
 from analyzer.gitops.reach.repository import join
 from analyzer.gitops.reach.route import Route, has_variable
@@ -156,15 +156,15 @@ class Layers:
     def _is_here(self, path: str) -> bool:
         return path in self._repository.files or self._repository.kustomization(path) is not None
 
-    # --- Flux Kustomizations ---
+    # --- Flux Kustomizations, and Applications of Argo CD ---
 
     def _steering(self, route: Route, spot: _Spot) -> Iterator[Layer]:
         steering = route.steering
-        if route.kustomization is None or steering is None:
+        if steering is None or steering.address.inner is not None or self._made(steering.file):
             return
-        address, file = steering.address, steering.file
-        if address.inner is None and address.path[-1:] == ("spec",) and not self._made(file):
-            patch = _new(address.below("patches"), spot)
+        file, address = steering.file, steering.address
+        if node_at(self._repository.files[file].documents, address) is not None:
+            patch = _new(steering.patches, spot)
             yield Layer(file, None, patch, frozenset(), steering=(file, address))
 
     def _made(self, file: str) -> bool:

@@ -6,12 +6,20 @@ Whoever else an amount decides for has a say, here or in another cluster of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from analyzer.gitops.index.place import Expectation, Place
 from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.index.trace import Trace
 from analyzer.gitops.land.companion import beside_of, half_done, setting_beside
+from analyzer.gitops.land.intent import (
+    Intent,
+    below_a_floor,
+    generated,
+    moved_since,
+    standing_still,
+    told_before,
+)
 from analyzer.gitops.land.layers import Layer, Layers
 from analyzer.gitops.land.outcome import Advice, DesiredChange, Edited, Outcome, Unchanged
 from analyzer.gitops.land.proven import Proof
@@ -67,28 +75,6 @@ Pair = tuple[DesiredChange, Trace]
 Target = tuple[str, Address]
 
 
-@dataclass(frozen=True, slots=True)
-class _Intent:
-    """A traced change, and what it would write where."""
-
-    change: DesiredChange
-    trace: Trace
-    expectation: Expectation
-    writes: tuple[Write, ...]
-
-    def advice(self, reason: str) -> Advice:
-        return Advice(self.change, self.trace, reason)
-
-    @property
-    def place(self) -> Place:
-        return self.expectation.place
-
-    @property
-    def all_apart(self) -> bool:
-        """Whether nothing is left to be written where others read it as well."""
-        return all(write.apart is not None for write in self.writes)
-
-
 class Planner:
     """Turns each change into an edit that is proven on the text, or into advice."""
 
@@ -101,22 +87,22 @@ class Planner:
         self._index = index
         self._post_renderers = post_renderers
         self._live = None if live is None else {_identity(ref): ref for ref in live}
-        self._wanted: dict[Target, list[tuple[_Intent, Write]]] = {}
+        self._wanted: dict[Target, list[tuple[Intent, Write]]] = {}
         self._layers = Layers(index)
 
     def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome]:
         """One outcome for each pair of a change and its trace, in order."""
         intents = [self._intent(*pair) for pair in pairs]
         for intent in intents:
-            if isinstance(intent, _Intent):
+            if isinstance(intent, Intent):
                 for write in intent.writes:
                     target = (write.file, write.address)
                     self._wanted.setdefault(target, []).append((intent, write))
         return [
-            self._outcome(intent) if isinstance(intent, _Intent) else intent for intent in intents
+            self._outcome(intent) if isinstance(intent, Intent) else intent for intent in intents
         ]
 
-    def _intent(self, change: DesiredChange, traced: Trace) -> _Intent | Advice:
+    def _intent(self, change: DesiredChange, traced: Trace) -> Intent | Advice:
         expectation = traced.expectation
         if traced.place is None or expectation is None:
             return Advice(change, traced, _unplaced(traced))
@@ -130,9 +116,9 @@ class Planner:
         if not self._post_renderers and any(write.in_post_renderer for write in writes):
             told = f"{traced.reason}, which git.post_renderers switches off"
             return Advice(change, traced, told)
-        return _Intent(change, traced, expectation, writes)
+        return Intent(change, traced, expectation, writes)
 
-    def _outcome(self, intent: _Intent) -> Outcome:
+    def _outcome(self, intent: Intent) -> Outcome:
         """The outcome of the amounts, and of what is to change with them."""
         outcome, companions = self._amounts_outcome(intent), intent.change.companions
         if isinstance(outcome, Advice) or not companions:
@@ -148,36 +134,34 @@ class Planner:
             return intent.advice(problem)
         return replace(outcome, besides=besides) if isinstance(outcome, Edited) else outcome
 
-    def _beside(self, one: Companion, intent: _Intent) -> Beside | str:
+    def _beside(self, one: Companion, intent: Intent) -> Beside | str:
         if one.kind == "setting":
             return setting_beside(one, intent.expectation, self._index)
         return beside_of(one, intent.change.ref, self._index)
 
-    def _amounts_outcome(self, intent: _Intent) -> Outcome:
-        stated, generated = intent.expectation.stated, _generated(intent)
+    def _amounts_outcome(self, intent: Intent) -> Outcome:
+        stated, made = intent.expectation.stated, generated(intent)
         if all(BY_FIELD[write.field].of(stated) == write.amount for write in intent.writes):
             unchanged = Unchanged(intent.change, intent.trace)
-            return intent.advice(generated) if generated else unchanged
+            return intent.advice(made) if made else unchanged
         intent = self._set_apart(intent)
-        if generated and not intent.all_apart:
-            return intent.advice(generated)
-        problem = _standing_still(intent) or self._disagreement(intent) or _below_a_floor(intent)
+        if made and not intent.all_apart:
+            return intent.advice(made)
+        problem = standing_still(intent) or self._disagreement(intent) or below_a_floor(intent)
         if problem is not None:
             return intent.advice(problem)
         outcome = self._edit(intent)
-        moved = _moved_since(intent) if isinstance(outcome, Edited) else None
+        moved = moved_since(intent) if isinstance(outcome, Edited) else None
         return outcome if moved is None else intent.advice(moved)
 
     # --- who else is concerned ---
 
-    def _disagreement(self, intent: _Intent) -> str | None:
+    def _disagreement(self, intent: Intent) -> str | None:
         """Why one edit cannot serve all that its amounts decide for; None where it can."""
         problems = (self._shared(intent, w, _always) for w in intent.writes if w.apart is None)
         return next((problem for problem in problems if problem is not None), None)
 
-    def _shared(
-        self, intent: _Intent, write: Write, carries: Callable[[Route], bool]
-    ) -> str | None:
+    def _shared(self, intent: Intent, write: Write, carries: Callable[[Route], bool]) -> str | None:
         """What those that an amount decides for by way of what `carries` have against it."""
         target = (write.file, write.address)
         asked = self._wanted[target]
@@ -197,16 +181,16 @@ class Planner:
                     return problem
         return None
 
-    def _set_apart(self, intent: _Intent) -> _Intent:
+    def _set_apart(self, intent: Intent) -> Intent:
         """The intent with what its place states for others as well moved to a layer of its own.
 
         What stands in a file that is written anew by something else moves there, too.
         """
         return replace(intent, writes=tuple(self._moved(intent, w) for w in intent.writes))
 
-    def _moved(self, intent: _Intent, write: Write) -> Write:
+    def _moved(self, intent: Intent, write: Write) -> Write:
         """An amount on its way to the nearest layer where nobody objects; as it was without one."""
-        why = _generated(intent) or self._shared(intent, write, _always)
+        why = generated(intent) or self._shared(intent, write, _always)
         for layer in self._layers.of(intent.expectation, write.file) if why else ():
             if self._shared(intent, write, layer.carries) is None and self._is_sure(
                 intent, write, layer
@@ -214,7 +198,7 @@ class Planner:
                 return self._in_layer(write, layer, why or "")
         return write
 
-    def _is_sure(self, intent: _Intent, write: Write, layer: Layer) -> bool:
+    def _is_sure(self, intent: Intent, write: Write, layer: Layer) -> bool:
         """Whether the container that runs can only be the one whose layer this is."""
         mine = intent.expectation.identity
         return all(
@@ -231,7 +215,7 @@ class Planner:
         return replace(write, file=layer.file, address=address, apart=apart, patch=layer.patch)
 
     def _objection(
-        self, intent: _Intent, other: Expectation, wanted: Sequence[_Intent]
+        self, intent: Intent, other: Expectation, wanted: Sequence[Intent]
     ) -> str | None:
         """What another container that the same amount decides for has against the edit."""
         mine = intent.expectation.route
@@ -252,7 +236,7 @@ class Planner:
             return f"the place also decides for {who}, for which nothing is proposed"
         return None
 
-    def _accounted(self, other: Expectation, intent: _Intent) -> bool:
+    def _accounted(self, other: Expectation, intent: Intent) -> bool:
         """Whether a container of another entry is one of this cluster's own, and another one."""
         if other.identity == intent.expectation.identity:
             return False
@@ -268,7 +252,7 @@ class Planner:
 
     # --- the edit ---
 
-    def _edit(self, intent: _Intent) -> Outcome:
+    def _edit(self, intent: Intent) -> Outcome:
         """The edit, made and proven in the documents that it is about where that is enough.
 
         What speaks against it there is found once more in the whole files, and told of these.
@@ -285,12 +269,11 @@ class Planner:
                 return replace(outcome, writes=writes, place=self._shown(intent, writes))
         return self._made(intent, files)
 
-    def _made(self, intent: _Intent, files: Mapping[str, str]) -> Outcome:
+    def _made(self, intent: Intent, files: Mapping[str, str]) -> Outcome:
         try:
             writes, after = _fitted(intent, files)
         except (EditRefusedError, YamlError) as err:
-            listed = next((f"{w.file}: " for w in intent.writes if w.patch is not None), "")
-            return intent.advice(f"{listed}{err}")
+            return intent.advice(f"{told_before(intent)}{err}")
         if after == files:
             return Unchanged(intent.change, intent.trace)
         problem, names = _proven_text(files, after, writes)
@@ -306,7 +289,7 @@ class Planner:
             Proof(names),
         )
 
-    def _shown(self, intent: _Intent, writes: Sequence[Write]) -> Place:
+    def _shown(self, intent: Intent, writes: Sequence[Write]) -> Place:
         """The place as people are told of it: where the first amount is written."""
         place, first = intent.place, writes[0]
         above = first.address
@@ -381,61 +364,7 @@ def _unplaced(traced: Trace) -> str:
     return f"the place is not proven: {traced.reason}" if unproven else traced.reason
 
 
-def _generated(intent: _Intent) -> str:
-    """Why the place is in a file that nobody writes by hand; empty where it is not."""
-    return (intent.place.refusal or "") if intent.place.generated else ""
-
-
-def _standing_still(intent: _Intent) -> str | None:
-    """What to say of an edit that nothing would apply at present."""
-    told = intent.expectation.route.suspended
-    return f"{told}: nothing that is merged arrives until it is resumed" if told else None
-
-
-def _moved_since(intent: _Intent) -> str | None:
-    """What to say of amounts that the repository states otherwise than they run."""
-    current = intent.change.current
-    if current == Resources():
-        return None  # what runs is not known, so nothing can be held against the file
-    stated = intent.expectation.stated
-    for write in intent.writes:
-        row = BY_FIELD[write.field]
-        text, ran = row.of(stated), row.of(current)
-        if text is not None and text not in (ran, write.amount):
-            file = write.file if write.apart is None else write.apart.shared[0]
-            chart = intent.expectation.place.owner.chart
-            where = f"the chart {chart}" if write.in_post_renderer else file
-            return (
-                f"{where} states {write.field} {text}, while {ran or 'none'} ran when this "
-                "was decided: somebody has changed it since, or something in the cluster does; "
-                "decide anew once both say the same"
-            )
-    return None
-
-
-def _below_a_floor(intent: _Intent) -> str | None:
-    """What to say of memory decided without knowing what the program was told to take."""
-    now = intent.change.current.effective()
-    names = {one.name for one in intent.change.companions if one.kind == "setting"}
-    along = {each.what for each in intent.expectation.settings if each.name in names}
-    for floor in intent.expectation.floors:
-        if floor.what in along:
-            continue  # it changes as well, and the amounts were decided for what it will be
-        least = {
-            "requests.memory": floor.least_request(now.memory_request),
-            "limits.memory": floor.least_limit(now.memory_limit),
-        }
-        for write in intent.writes:
-            needed = least.get(write.field)
-            if needed and isinstance(write.amount, Memory) and write.amount < needed:
-                return (
-                    f"{write.field} {write.amount} is below {needed}: {floor.reason}; recommend "
-                    "anew with --repo, which reads this beforehand"
-                )
-    return None
-
-
-def _fitted(intent: _Intent, files: Mapping[str, str]) -> tuple[tuple[Write, ...], dict[str, str]]:
+def _fitted(intent: Intent, files: Mapping[str, str]) -> tuple[tuple[Write, ...], dict[str, str]]:
     """The writes and the texts after them, exact where rounding up would pass a limit.
 
     Raises `EditRefusedError` where a request would stand above its limit.
@@ -455,7 +384,7 @@ def _fitted(intent: _Intent, files: Mapping[str, str]) -> tuple[tuple[Write, ...
     return writes, after
 
 
-def _amounts_after(intent: _Intent, writes: Iterable[Write], texts: Mapping[str, str]) -> Resources:
+def _amounts_after(intent: Intent, writes: Iterable[Write], texts: Mapping[str, str]) -> Resources:
     """What the repository states for the container once the texts are in place."""
     declared = dict(intent.expectation.declared)
     for write in writes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,12 @@ _OWN = re.compile(
 _ADDRESS = re.compile(r"remote\..*\.(url|pushurl)")
 _FILE = re.compile(r".*\.(signingkey|sslcainfo|sslcapath|sslcert|sslkey|cookiefile|attributesfile)")
 """Settings whose value may be a path, which git reads from the top of the checkout."""
+_COMMAND = re.compile(
+    r"core\.(sshcommand|gitproxy|askpass)|credential\.(.*\.)?helper|gpg\.(.*\.)?program"
+)
+"""Settings whose value is a command, which git runs from the top of the checkout."""
+_WORD_WITH_PATH = re.compile(r"(?<![^\s=!(])\.{0,2}[\w.-]*/[\w./-]+(?![^\s);|&])", re.ASCII)
+"""A word of a command, or what stands behind the ``=`` of one, that may be a path from there."""
 _ELSEWHERE = re.compile(r"[^/]*:|[~/%]")
 """How an address with a scheme or a host starts, and an absolute path."""
 
@@ -124,10 +131,21 @@ def _from_anywhere(name: str, value: str | None, top: Path) -> str | None:
 
     An address need not be there as it is written: git also looks for it with ``.git`` behind.
     """
-    if not value or _ELSEWHERE.match(value):
+    if not value:
+        return value
+    if _COMMAND.fullmatch(name):
+        return _WORD_WITH_PATH.sub(lambda word: _whole(word.group(), top), value)
+    if _ELSEWHERE.match(value):
         return value
     is_path = _ADDRESS.fullmatch(name) or (_FILE.fullmatch(name) and (top / value).exists())
     return os.path.normpath(top / value) if is_path else value
+
+
+def _whole(word: str, top: Path) -> str:
+    """A word of a command, as a whole path where there is such a file below `top`."""
+    if word.startswith("/") or not (top / word).exists():
+        return word
+    return shlex.quote(os.path.normpath(top / word))
 
 
 def _written(settings: Iterable[tuple[str, str | None]]) -> str:

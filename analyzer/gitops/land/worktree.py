@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from analyzer.errors import GitOpsError
+from analyzer.escape import printable
 from analyzer.gitops.land.diff import Author, Edits, blob_id
 from analyzer.gitops.reach.checkout import git_environment
 from analyzer.gitops.reach.repository import inside
@@ -450,9 +451,16 @@ def clone(
     where.mkdir(parents=True, exist_ok=True)
     depth = [] if revision else ["--depth=1"]
     words = ["clone", "--quiet", "--no-recurse-submodules", *depth, "--", url, folder.name]
-    git(where, *words, extra={**_CLONING, **(variables or {})}, limit=limit)
-    if revision is not None:
-        git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
+    try:
+        git(where, *words, extra={**_CLONING, **(variables or {})}, limit=limit)
+        if revision is not None:
+            git(folder, "checkout", "--quiet", "--detach", _commit_of(folder, revision))
+    except GitOpsError as error:
+        # Where it was to go is a temporary folder, which tells nobody anything.
+        said = str(error)
+        for place in (folder, where):
+            said = said.replace(f" in {place}:", f" of {printable(url)}:")
+        raise GitOpsError(said) from error
     return folder
 
 

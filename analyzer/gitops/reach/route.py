@@ -30,6 +30,17 @@ class Steering:
     address: Address
     overlay: str = "{}"
 
+    @property
+    def is_flux(self) -> bool:
+        """Whether the address leads to the `spec` of a Kustomization, not to an Argo CD source."""
+        return self.address.path[-1:] == ("spec",)
+
+    @property
+    def patches(self) -> Address:
+        """The list of patches that the controller has kustomize add."""
+        above = () if self.is_flux else ("kustomize",)
+        return self.address.below(*above, "patches")
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -191,7 +191,8 @@ def test_a_patch_is_written_as_its_list_is(
     if not style:
         (advice,) = found.advice
         said = "overlays/staging/kustomization.yaml: patches is no list written line by line; write"
-        assert advice.reason.startswith(said)
+        assert said in advice.reason
+        assert advice.reason.startswith("the place also feeds shop/Deployment/web/app by way of")
         return
     assert style in found.edits["overlays/staging/kustomization.yaml"][1]
     assert "memory: 300Mi" in written(found)
@@ -249,6 +250,38 @@ def test_a_flux_kustomization_patches_where_two_apply_one_folder(
     found = ask(root, tools, change(), entry="clusters/a")
     assert list(found.edits) == ["clusters/a/apps.yaml"]
     assert written(found).startswith("  patches:\n    - target:\n        kind: Deployment")
+    assert found.edited[0].proof.changed == 1
+    apply(root, found)
+    again = ask(root, tools, change(now="300Mi"), entry="clusters/a")
+    assert isinstance(again.outcomes[0], Unchanged)
+
+
+ARGO = """
+    apiVersion: argoproj.io/v1alpha1
+    kind: Application
+    metadata: {{name: {name}, namespace: argocd}}
+    spec:
+      destination: {{namespace: shop}}
+      source:
+        path: apps
+        repoURL: https://git.example.org/me/it.git  # ours
+    """
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_an_application_patches_where_two_apply_one_folder(
+    plant: Plant, tools: Tools, built: bool
+) -> None:
+    """Also where kustomize builds the Application itself, in which the new patch shows."""
+    files = {"apps/web.yaml": WEB, "apps/kustomization.yaml": "resources: [web.yaml]\n"}
+    for name in ("a", "b"):
+        files[f"clusters/{name}/app.yaml"] = ARGO.format(name=name)
+        if built:
+            files[f"clusters/{name}/kustomization.yaml"] = "resources: [app.yaml]\n"
+    root = plant(files)
+    found = ask(root, tools, change(), entry="clusters/a")
+    assert list(found.edits) == ["clusters/a/app.yaml"]
+    assert written(found).startswith("    kustomize:\n      patches:\n        - target:\n")
     assert found.edited[0].proof.changed == 1
     apply(root, found)
     again = ask(root, tools, change(now="300Mi"), entry="clusters/a")

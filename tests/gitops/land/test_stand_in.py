@@ -90,6 +90,38 @@ def test_a_key_named_by_a_path_signs_in_a_shadow(committed: Plant, git: Git) -> 
             assert run_git(place, "config", "user.signingKey").strip() == found
 
 
+def test_a_helper_named_by_a_path_answers_in_a_shadow(committed: Plant, git: Git) -> None:
+    """Git runs it from the top of the checkout, which has what it names; a shadow has no files."""
+    root = committed({"bin/token": "#!/bin/sh\necho password=$1\n", "keys/word": "told"})
+    (root / "bin/token").chmod(0o755)
+    git(root, "config", "credential.helper", "!./bin/token $(cat keys/word)")
+    asked = "protocol=https\nhost=example.org\nusername=me\n\n"
+    for place in (root, root / "bin"):
+        with shadow(place) as stand_in:
+            assert "password=told\n" in run_git(stand_in, "credential", "fill", given=asked)
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (
+            "./bin/ssh -i keys/deploy -o UserKnownHostsFile=keys/hosts",
+            "{0}/bin/ssh -i {0}/keys/deploy -o UserKnownHostsFile={0}/keys/hosts",
+        ),
+        ("ssh -i /keys/deploy -F nowhere/config", "ssh -i /keys/deploy -F nowhere/config"),
+        ("ssh", "ssh"),
+    ],
+)
+def test_paths_of_a_command_are_whole_in_a_shadow(
+    command: str, found: str, committed: Plant, git: Git
+) -> None:
+    """Those that lie in the checkout; what is whole, lies nowhere or is no path stays."""
+    root = committed({"bin/ssh": "", "keys/deploy": "", "keys/hosts": ""})
+    git(root, "config", "core.sshCommand", command)
+    with shadow(root) as place:
+        assert run_git(place, "config", "core.sshCommand").strip() == found.format(root)
+
+
 def test_a_repository_that_names_by_sha256_has_stand_ins(plant: Plant, git: Git) -> None:
     """Names of the other length lead to the same commits and files."""
     root = plant({"a.yaml": "a: 1\n"})

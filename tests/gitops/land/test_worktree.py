@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,14 @@ def test_a_clone_is_at_the_revision_asked_for(committed: Plant, git: Git, tmp_pa
     assert (found / "a.yaml").read_text() == "a: 1\n"
     with pytest.raises(GitOpsError, match="no branch, tag or commit 'nowhere'"):
         clone(root.as_uri(), "nowhere", tmp_path / "none")
+
+
+def test_a_clone_that_fails_names_the_address_and_no_temporary_folder(tmp_path: Path) -> None:
+    """Where it was to go is nothing that anybody could look into afterwards."""
+    url = (tmp_path / "gone").as_uri()
+    with pytest.raises(GitOpsError, match=f"^git clone failed of {re.escape(url)}: ") as told:
+        clone(url, None, tmp_path / "rightsize-x" / "repository")
+    assert "rightsize-x" not in str(told.value)
 
 
 @pytest.mark.parametrize(
