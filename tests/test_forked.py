@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review
 from analyzer.report import dump_report
 from analyzer.sources.recording.recording import load_recording
-from tests.samples import MIB, histories, meta, steady
+from tests.samples import MIB, START, histories, meta, names, steady
 
 TWO = Forked(2)
 
@@ -134,17 +135,18 @@ def test_a_process_that_is_killed_is_told_in_a_sentence() -> None:
 
 
 _HANGS = """
-import os, time
+import os, signal, time
 from dataclasses import replace
 from analyzer.by_container import by_container
 from analyzer.cli.stopping import stoppable
 from analyzer.forked import Forked
 from tests.test_forked import four
 starter = os.getpid()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell ran us with &
 @by_container
 def hangs(of):
     if os.getpid() != starter:
-        print("begun", flush=True)
+        os.write(1, b".")
     while True:
         time.sleep(0.05)
 with stoppable():
@@ -162,7 +164,7 @@ def test_no_process_outlives_the_one_that_forked_it(number: signal.Signals) -> N
         cwd=Path(__file__).parent.parent,
     ) as process:
         assert process.stdout is not None
-        assert [process.stdout.readline(), process.stdout.readline()] == [b"begun\n"] * 2
+        process.stdout.read(2)  # both others have begun
         process.send_signal(number)
         assert process.stdout.read() == b""
         assert process.wait() != 0
@@ -176,3 +178,30 @@ def test_the_report_is_the_same_in_any_number_of_processes(repository: Path) -> 
     for processes in (2, 3):
         shared = dump_report(review(replace(of, workers=Forked(processes)), method).report)
         assert alone == shared
+
+
+def uneven() -> Histories:
+    """Eight containers that begin at different times, in some pods each, and are killed or not."""
+    rng, days = np.random.default_rng(5), 11
+    frames, events = [], []
+    for number in range(8):
+        for pod in range(1 + number % 3):
+            frame = steady(days, memory=rng.uniform(50, 400, days * 288) * MIB)
+            frame["cpu_cores"] = rng.lognormal(-2, 1, len(frame))
+            begin = 0 if number == 0 else int(rng.integers(1, 6)) * 288
+            frame = frame[begin:].assign(workload=f"w{number}", pod=f"w{number}-{pod}")
+            frames.append(frame[rng.random(len(frame)) > 0.05])
+        for kind in ("oom_kill", "restart", "throttled", "image_change"):
+            at = START + timedelta(days=6, hours=int(rng.integers(0, 90)))
+            value = 200.0 * MIB if kind == "oom_kill" else 0.5
+            event = {"pod": f"w{number}-0", "timestamp": at, "kind": kind, "value": value}
+            events.append(names(workload=f"w{number}") | event)
+    nodes = ({"name": "n", "cpu_allocatable_cores": 4.0, "memory_allocatable_bytes": 2.0**34},)
+    return histories(pd.concat(frames), events=events, window=meta(days, nodes))
+
+
+def test_a_range_is_judged_as_part_of_the_whole() -> None:
+    """Nothing of what a container gets rests on which others are worked on beside it."""
+    of, method = uneven(), Method(backtest=True)
+    alone = dump_report(review(of, method).report)
+    assert dump_report(review(replace(of, workers=Forked(4)), method).report) == alone

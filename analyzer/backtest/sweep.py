@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzer.backtest.score import AS_IT_COMES, CURRENT, FORESIGHT, Array, Point
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.models import RESOURCES, RISKS, Demand, Resource
 from analyzer.models.rule import Peer, Rule, plain_rules
@@ -43,13 +44,25 @@ class Review:
     @cached_property
     def mean(self) -> Mapping[Resource, float]:
         """The mean of all samples that a model is given, of all containers together."""
-        usage = self.seen.usage
-        return {"cpu": _mean_seen(usage.cpu_cores), "memory": _mean_seen(usage.memory_bytes)}
+        sums = _sums(self.seen)
+        return {
+            resource: float(sums[resource][:, 0].sum() / max(sums[resource][:, 1].sum(), 1.0))
+            for resource in RESOURCES
+        }
 
 
-def _mean_seen(values: npt.NDArray[np.float32]) -> float:
-    seen = values[~np.isnan(values)]
-    return float(seen.mean(dtype=np.float64)) if len(seen) else 0.0
+@by_container
+def _sums(histories: Histories) -> dict[Resource, Array]:
+    """The sum of all samples of each container, and how many there are."""
+    usage, found = histories.usage, dict[Resource, Array]()
+    for resource in RESOURCES:
+        values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
+        found[resource] = np.zeros((len(histories), 2))
+        for index in range(len(histories)):
+            seen = values[usage.span(index)]
+            seen = seen[~np.isnan(seen)]
+            found[resource][index] = seen.sum(dtype=np.float64), len(seen)
+    return found
 
 
 def of_peer(peer: Peer, review: Review) -> Stated:

@@ -225,6 +225,16 @@ def _runs(histories: Histories, index: int, days: float) -> int | None:
     return min(len(seen), math.ceil(days))
 
 
+@by_container
+def memory_peaks(histories: Histories) -> list[tuple[float | None, float | None]]:
+    """The most bytes that the kernel could not take back, and the most of all; None: not told."""
+    usage, found = histories.usage, list[tuple[float | None, float | None]]()
+    for where in map(usage.span, range(len(histories))):
+        firm = firm_peak(usage, where)
+        found.append((firm, None if firm is None else float(np.nanmax(usage.memory_bytes[where]))))
+    return found
+
+
 def firm_peak(usage: Usage, where: slice) -> float | None:
     """The most bytes that the kernel could not take back, where that is told of the samples."""
     parts = (usage.memory_rss_bytes, usage.memory_cache_bytes)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 
 LEAST_RUNS = 3
@@ -47,8 +48,16 @@ class Run:
         return self.length * max(slower, default=1.0)
 
 
-def finished_runs(histories: Histories, index: int) -> list[Run]:
-    """The runs within the window that are over, as far as CPU of them was seen."""
+@by_container
+def finished_runs(histories: Histories, wanted: npt.NDArray[np.bool_]) -> list[list[Run]]:
+    """The runs within the window that are over, as far as CPU of them was seen, where `wanted`."""
+    found: list[list[Run]] = [[] for _ in histories.containers]
+    for index in np.flatnonzero(wanted).tolist():
+        found[index] = _finished(histories, index)
+    return found
+
+
+def _finished(histories: Histories, index: int) -> list[Run]:
     usage = histories.usage
     low, high = usage.bounds[index : index + 2]
     seen = {usage.pods[series]: series for series in range(low, high)}

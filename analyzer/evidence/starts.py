@@ -74,7 +74,7 @@ class Starts:
         """CPU in the first minutes of each pod that began in the window, or began anew."""
         usage = self.histories.usage
         length = max(1, round(START / usage.step))
-        restarts = self._again.get(index, {})
+        restarts = self.again.get(index, {})
         for series in range(*usage.bounds[index : index + 2]):
             first, cpu = int(usage.first[series]), usage.cpu_cores[usage.offset[series] :]
             cpu = cpu[: usage.offset[series + 1] - usage.offset[series]]
@@ -87,7 +87,7 @@ class Starts:
                     yield part
 
     @cached_property
-    def _again(self) -> dict[int, dict[str, list[int]]]:
+    def again(self) -> dict[int, dict[str, list[int]]]:
         """The steps in which each container began anew, by pod; by ``""`` where none is told."""
         usage, events = self.histories.usage, self.histories.events
         again = events[events["kind"].isin(("restart", "oom_kill"))]

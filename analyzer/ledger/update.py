@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyzer.by_container import by_container
 from analyzer.cutoff import NO_KILLS, Kills, find_kills
 from analyzer.evidence.runs import usual_run_hours
+from analyzer.evidence.starts import Starts, first_step
 from analyzer.history import Histories
 from analyzer.ledger.table import (
     RISKS,
@@ -48,21 +50,25 @@ def update(
     past = ledger.before(histories.meta.end)
     inherited = past.inherited(histories.renamed)
     past = past.plus(inherited)
-    kills, again = find_kills(histories), _begun_again(histories)
+    held: dict[int, _Held] = {
+        histories.position[r.ref]: _held(past, r.ref, r.current, histories) for r in recommendations
+    }
+    happened = _happened(histories, [held.get(index) for index in range(len(histories))])
+    start_peaks = _start_peaks(histories, since=first_step(histories))
+    kills = find_kills(histories)
     rows = []
     for r in recommendations:
         index = histories.position[r.ref]
-        held = _held(past, r.ref, r.current, histories)
         demanded = _wanted(r, (wanted or {}).get(r.ref, r.proposed))
         rows.append(
             key_of(r.ref)
             | {"entry": "review", "reviewed": histories.meta.end, "settings": settings}
             | _amounts(r, demanded)
             | _seen(r, kills.get(index, NO_KILLS))
-            | {"start_peak": _start_peak(histories, index, again.get(index, {}))}
-            | _run_hours(histories, index, r, held)
-            | held.columns()
-            | _happened(histories, index, held)
+            | {"start_peak": start_peaks[index]}
+            | _run_hours(histories, index, r, held[index])
+            | held[index].columns()
+            | happened[index]
         )
     return pd.concat([inherited, make_rows(rows)]) if len(inherited) else make_rows(rows)
 
@@ -168,10 +174,16 @@ def _since(histories: Histories, index: int, now: Resources) -> datetime:
     return since
 
 
-def _happened(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
+@by_container
+def _happened(histories: Histories, held: list[_Held | None]) -> list[dict[str, Any]]:
     """What the amounts that hold have been through since they were last judged."""
-    if held.origin == "declared":
-        return {}
+    return [
+        {} if one is None or one.origin == "declared" else _happened_to(histories, index, one)
+        for index, one in enumerate(held)
+    ]
+
+
+def _happened_to(histories: Histories, index: int, held: _Held) -> dict[str, Any]:
     usage, begin, end = histories.usage, held.judged_from, histories.meta.end
     step = (begin - usage.start) // usage.step
     cpu, memory, busiest, most, samples = [], [], [], [], 0
@@ -222,41 +234,25 @@ def _limit_hit(kills: Kills) -> dict[str, Any]:
     return {"killed_limit": int(max(kills.limits)), "fills": int(kills.fills)}
 
 
-def _begun_again(histories: Histories) -> dict[int, dict[str, list[int]]]:
-    """The steps in which each container began anew, by its index and pod.
-
-    Looked up once for all: a table of a few rows costs as much as one of all.
-    """
-    events, usage = histories.events, histories.usage
-    ends = events[events["kind"].isin(["restart", "oom_kill"]) & events["pod"].notna()]
-    steps = (ends["timestamp"] - pd.Timestamp(usage.start)) // usage.step
-    found: dict[int, dict[str, list[int]]] = {}
-    rows = zip(ends["index"].tolist(), ends["pod"].tolist(), steps.tolist(), strict=True)
-    for index, pod, step in rows:
-        found.setdefault(index, {}).setdefault(pod, []).append(step)
-    return found
-
-
-def _start_peak(
-    histories: Histories, index: int, again: Mapping[str, Sequence[int]]
-) -> float | None:
+@by_container
+def _start_peaks(histories: Histories, *, since: int) -> list[float | None]:
     """The highest memory, in bytes, of the first half hour after the starts that the window saw.
 
-    `again` gives the steps in which it began anew, by pod.
+    Usage of the cluster begins at step `since`.
     """
     usage, length = histories.usage, 1 + -(-_START // histories.usage.step)
-    seen_from = int(usage.first.min()) if len(usage.first) else 0
-    peaks = []
-    for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
+    again = Starts(histories, since).again
+    peaks: list[list[float]] = [[] for _ in histories.containers]
+    for series, index in enumerate(usage.container.tolist()):
         low, high = _ends(usage, series)
         first = int(usage.first[series])
-        begins = [step - first for step in again.get(usage.pods[series], ())]
-        if first > seen_from:
+        begins = [step - first for step in again.get(index, {}).get(usage.pods[series], ())]
+        if first > since:
             begins.append(0)
         for begin in begins:
             part = usage.memory_bytes[low + max(begin, 0) : min(low + max(begin, 0) + length, high)]
-            peaks += part[~np.isnan(part)].tolist()
-    return max(peaks, default=None)
+            peaks[index] += part[~np.isnan(part)].tolist()
+    return [max(of, default=None) for of in peaks]
 
 
 def _ends(usage: Any, series: int) -> tuple[int, int]:

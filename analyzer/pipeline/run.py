@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from analyzer.config import Config
+from analyzer.gitops.index.repository_index import RepositoryIndex
 from analyzer.gitops.land.outcome import ChangePlan
-from analyzer.history import build_histories
+from analyzer.history import Histories, build_histories
 from analyzer.landing import (
     Grouped,
     check_repository,
@@ -59,41 +60,24 @@ def run(
     each of the `phases` took is part of the report.
     """
     phases = phases or Phases()
-    target = Path(config.output)
-    writers = [writer_named(name) for name in config.formats]
-    # What is wrong with the settings is said before anything is read.
-    model_named(config.model)
-    if config.git.repo is not None:
-        check_repository(config)
+    target, writers = Path(config.output), _checked(config)
     with claim(target) as claimed, ExitStack() as stack:
         # A ledger that cannot be read is said before an hour of reading.
         ledger = remembered(config)
         with phases("read"):
-            recording, notices = read_noting(config, now, progress)
-            histories = build_histories(recording)
-            del recording  # what of it was not believed is as large as what was
-            give_back()
+            histories, notices = _read(config, now, progress)
         workers = stack.enter_context(workers_for(histories, config))
         histories = replace(histories, workers=workers)
-        index, plan = None, None
-        if config.git.repo is not None:
-            progress(0, 1, "reading the repository")
-            with phases("repository"):
-                index = index_of(stack.enter_context(checkout(config)), config)
+        index = _index(config, stack, progress, phases)
         known = look_ahead(histories, config, index)
         found = review_beforehand(known, config, progress, ledger, phases)
+        drawn, rows = histories if config.charts else None, found.rows
         notices = (*notices, *found.report.notices)
-        report, rows = replace(found.report, created=utc(now), notices=notices), found.rows
-        drawn = histories if config.charts else None
+        report = replace(found.report, created=utc(now), notices=notices)
         # What was used is by far the largest, and from now on is drawn at most.
         del histories, known, found
         give_back()
-        if index is not None:
-            progress(0, 1, "finding the places in Git")
-            with phases("land"):
-                plan = plan_on_index(report, config, index)
-                report = with_plan(report, plan, Grouped.of(config.forge))
-        report = replace(report, files=name_files(report, config))
+        report, plan = _landed(report, config, index, progress, phases)
         with claimed.publish() as folder:
             if drawn is not None:
                 with phases("draw"):
@@ -104,6 +88,52 @@ def run(
             set_aside(ledger)  # not before what is missing has been told
             append(config.ledger_folder, rows, now)
     return Run(report, target, plan)
+
+
+def _checked(config: Config) -> list[Writer]:
+    """The writers that are wanted; what is wrong with the settings is said before any reading."""
+    writers = [writer_named(name) for name in config.formats]
+    model_named(config.model)
+    if config.git.repo is not None:
+        check_repository(config)
+    return writers
+
+
+def _read(config: Config, now: datetime, progress: Progress) -> tuple[Histories, tuple[str, ...]]:
+    """What was used, and what of the settings has no effect on it."""
+    recording, notices = read_noting(config, now, progress)
+    histories = build_histories(recording)
+    del recording  # what of it was not believed is as large as what was
+    give_back()
+    return histories, notices
+
+
+def _index(
+    config: Config, stack: ExitStack, progress: Progress, phases: Phases
+) -> RepositoryIndex | None:
+    """What the repository declares, in a checkout that is there as long as `stack` is."""
+    if config.git.repo is None:
+        return None
+    progress(0, 1, "reading the repository")
+    with phases("repository"):
+        return index_of(stack.enter_context(checkout(config)), config)
+
+
+def _landed(
+    report: Report,
+    config: Config,
+    index: RepositoryIndex | None,
+    progress: Progress,
+    phases: Phases,
+) -> tuple[Report, ChangePlan | None]:
+    """`report` with its edits of the repository, where there is one, and the files to write."""
+    plan = None
+    if index is not None:
+        progress(0, 1, "finding the places in Git")
+        with phases("land"):
+            plan = plan_on_index(report, config, index)
+            report = with_plan(report, plan, Grouped.of(config.forge))
+    return replace(report, files=name_files(report, config)), plan
 
 
 def rerun(

@@ -32,7 +32,7 @@ def workers_for(histories: Histories, config: Config) -> Iterator[Workers]:
     """
     address = config.engine.address
     if address is None or address.url is None or _are_few(histories):
-        found = Forked(_processes(histories, config))
+        found = Forked(processes_for(histories, config))
         del histories  # which the block may want to let go of
         yield found
         return
@@ -49,7 +49,8 @@ def _are_few(histories: Histories) -> bool:
     return len(histories.usage.cpu_cores) < LEAST_SAMPLES
 
 
-def _processes(histories: Histories, config: Config) -> int:
+def processes_for(histories: Histories, config: Config) -> int:
+    """How many processes of this machine work on `histories`, this one included."""
     if _are_few(histories):
         return 1
     most = min(usable_cores(), MOST_PROCESSES)

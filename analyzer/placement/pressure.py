@@ -94,31 +94,22 @@ class Slots:
         return {series: 1.0 / pods[owners[series]] for series in there}
 
     @cached_property
-    def used(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Cores and bytes of all series, zero where nothing was seen: copies, as they are summed
-        up once for each way of placing them.
-        """
-        usage = self.histories.usage
-        copies = usage.room.copy(usage.cpu_cores), usage.room.copy(usage.memory_bytes)
-        for values in copies:
-            np.nan_to_num(values, copy=False)
-        return copies
-
-    @cached_property
     def used_everywhere(self) -> npt.NDArray[np.float32]:
         """What the DaemonSets use on every node, (2, steps)."""
         total = np.zeros((2, self.histories.usage.steps), dtype=np.float32)
         for series, scale in self.everywhere.items():
-            self.add(total, series, np.float32(scale))
+            self.add(total, series, scale)
         return total
 
-    def add(self, total: npt.NDArray[np.float32], series: int, scale: np.float32) -> None:
+    def add(self, total: npt.NDArray[np.float32], series: int, scale: float = 1.0) -> None:
         """Add what a series used, times `scale`, to a `total` of (2, steps)."""
         usage = self.histories.usage
         low, high = int(usage.offset[series]), int(usage.offset[series + 1])
         begin = int(usage.first[series])
-        for number, values in enumerate(self.used):
-            total[number, begin : begin + high - low] += values[low:high] * scale
+        for number, values in enumerate((usage.cpu_cores, usage.memory_bytes)):
+            used, sums = values[low:high], total[number, begin : begin + high - low]
+            used = used if scale == 1 else used * np.float32(scale)
+            np.add(sums, used, out=sums, where=~np.isnan(used))
 
 
 def place(
@@ -139,7 +130,6 @@ def place(
     def answer(rows: slice) -> list[Pressure]:
         return [pressure(name, slots, ways[name], node) for name in names[rows]]
 
-    _ = slots.used  # before it is shared out, or each process would copy it
     alike = np.ones(len(names), dtype=np.int64)
     found = tuple(shared_out(answer, alike, histories.processes))
     return Placement(
@@ -311,7 +301,7 @@ def _passed(slots: Slots, where: Ints, capacity: Array) -> tuple[float, float]:
     for series in np.flatnonzero(slots.slot >= 0).tolist():
         node = where[slots.slot[series]]
         if node >= 0:
-            slots.add(sums[:, node], series, np.float32(1))
+            slots.add(sums[:, node], series)
     sums += slots.used_everywhere[:, None, :]
     over = sums > capacity[:, None, None]
     return float(over[0].mean()), float(over[1].any(axis=1).mean())

@@ -30,14 +30,16 @@ def in_time(histories: Histories, facts: Mapping[int, Facts]) -> dict[int, tuple
     """The least CPU with which the starts and runs of containers are over in time."""
     found: dict[int, tuple[Bound, ...]] = dict.fromkeys(facts, ())
     ends = {i: end for i, one in facts.items() if (end := _end_of(histories, i, one)) is not None}
-    probed = np.zeros(len(histories), dtype=bool)
-    probed[[index for index, end in ends.items() if isinstance(end, Probe)]] = True
+    probed, limited = (np.zeros(len(histories), dtype=bool) for _ in range(2))
+    for index, end in ends.items():
+        (probed if isinstance(end, Probe) else limited)[index] = True
     works = start_works(histories, probed, since=first_step(histories)) if probed.any() else []
+    runs = finished_runs(histories, limited) if limited.any() else []
     for index, end in ends.items():
         if isinstance(end, Probe):
             bounds = _of_start(works[index], end, facts[index])
         else:
-            bounds = _of_runs(finished_runs(histories, index), end, facts[index])
+            bounds = _of_runs(runs[index], end, facts[index])
         found[index] = tuple(bounds)
     return found
 
@@ -101,13 +103,18 @@ def _kept(facts: Facts, least: Cpu, reason: str, code: str) -> Iterator[Bound]:
 
 def slowed(histories: Histories, found: Mapping[int, Recommendation]) -> dict[int, str]:
     """A note for each container whose runs take longer where they get no more than is proposed."""
-    notes = {}
-    for index, one in found.items():
-        new = one.proposed.cpu_request
-        if not one.changed or new is None or not runs_now_and_then(one.ref.kind):
-            continue
-        runs = finished_runs(histories, index)
-        longest = max(runs, key=lambda run: run.length_at(new.cores), default=None)
+    asked = {
+        index: one.proposed.cpu_request
+        for index, one in found.items()
+        if one.changed and one.proposed.cpu_request and runs_now_and_then(one.ref.kind)
+    }
+    if not asked:
+        return {}
+    wanted, notes = np.zeros(len(histories), dtype=bool), {}
+    wanted[list(asked)] = True
+    runs = finished_runs(histories, wanted)
+    for index, new in asked.items():
+        longest = max(runs[index], key=lambda run: run.length_at(new.cores), default=None)
         if longest is not None and longest.length_at(new.cores) >= SLOWER * longest.length:
             deadline = _deadline(histories, index)
             notes[index] = (

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.by_container import by_container
 from analyzer.history import Histories
 from analyzer.placement import LATELY, Slots, common_node, passed, slots_of
 from analyzer.quantity import Cpu, Memory, TargetName
@@ -95,20 +96,29 @@ def _to_try(
     if assumed or not slots.owner:
         return None
     asked, mean, peak = (np.full((len(histories), 2), np.nan) for _ in range(3))
+    means, peaks = _means_and_peaks(recent)
+    mean[asking], peak[asking] = means[asking], peaks[asking]
     for index in range(len(histories)):
         one = found[index].proposed if index in found else histories.spec(index).resources
         asked[index] = [
             one.cpu_request.cores if one.cpu_request else np.nan,
             one.memory_request.bytes if one.memory_request else np.nan,
         ]
-    for index in asking:
-        where = recent.usage.span(index)
-        for resource, values in enumerate((recent.usage.cpu_cores, recent.usage.memory_bytes)):
+    return _Tried(slots, node, asked, mean, peak)
+
+
+@by_container
+def _means_and_peaks(histories: Histories) -> tuple[Array, Array]:
+    """Mean and peak of all samples of CPU and memory, (containers, 2) each; NaN: not seen."""
+    usage = histories.usage
+    mean, peak = (np.full((len(histories), 2), np.nan) for _ in range(2))
+    for index, where in enumerate(map(usage.span, range(len(histories)))):
+        for resource, values in enumerate((usage.cpu_cores, usage.memory_bytes)):
             seen = values[where][~np.isnan(values[where])]
             if len(seen):
                 mean[index, resource] = seen.mean(dtype=np.float64)
                 peak[index, resource] = seen.max()
-    return _Tried(slots, node, asked, mean, peak)
+    return mean, peak
 
 
 def _least_multiple(short: Callable[[float], float], risk: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from analyzer.cutoff import NO_KILLS, find_kills
 from analyzer.errors import ConfigError
-from analyzer.evidence.observe import firm_peak
+from analyzer.evidence.observe import memory_peaks
 from analyzer.history import Histories
 from analyzer.models.demand import Array, Demand, Resource
 from analyzer.policy import Policies, Policy, round_up, worth_changing
@@ -86,14 +86,12 @@ class _Cache:
 
 
 def _without_cache(histories: Histories, policies: Mapping[int, Policy]) -> _Cache:
-    usage, killed = histories.usage, find_kills(histories)
+    killed, peaks = find_kills(histories), memory_peaks(histories)
     shares, most = np.ones(len(histories)), np.full(len(histories), np.inf)
     for index, policy in policies.items():
-        where = usage.span(index)
         if killed.get(index, NO_KILLS).at_limit:
             continue
-        resident = firm_peak(usage, where)
-        peak = None if resident is None else float(np.nanmax(usage.memory_bytes[where]))
+        resident, peak = peaks[index]
         shares[index] = share_without_cache(resident, peak, policy)
         limit = histories.spec(index).resources.memory_limit
         if shares[index] < 1 and limit is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from analyzer.by_container import by_container
 from analyzer.evidence.hours import LEAST_CORES
 from analyzer.evidence.pods import UNLIKE
 from analyzer.history import Histories
@@ -38,10 +39,15 @@ def splits(histories: Histories, facts: Mapping[int, Facts]) -> dict[int, str]:
     nodes = {str(node["name"]): _labels(node) for node in histories.meta.nodes}
     table = histories.pods[histories.pods["node"].notna()]
     pairs = zip(table["namespace"], table["pod"], table["node"], strict=True)
-    where = {(str(ns), str(pod)): nodes.get(str(node), {}) for ns, pod, node in pairs}
-    notes = {}
+    where: dict[str, dict[str, Mapping[str, str]]] = {}
+    for namespace, pod, node in pairs:
+        where.setdefault(str(namespace), {})[str(pod)] = nodes.get(str(node), {})
+    wanted = np.zeros(len(histories), dtype=bool)
+    wanted[judged] = True
+    medians, notes = _medians_of_pods(histories, wanted), {}
     for index in judged:
-        said = [_best(histories, index, resource, where) for resource in RESOURCES]
+        known = where.get(histories.containers[index].namespace, {})
+        said = [_best(medians[resource][index], resource, known) for resource in RESOURCES]
         if any(said):
             notes[index] = next(filter(None, said))
     return notes
@@ -62,22 +68,33 @@ def _labels(node: Mapping[str, Any]) -> dict[str, str]:
     return known
 
 
+@by_container
+def _medians_of_pods(
+    histories: Histories, wanted: npt.NDArray[np.bool_]
+) -> dict[Resource, list[list[tuple[str, float]]]]:
+    """Of the containers that are `wanted`, each pod that was seen and the median of its use."""
+    usage = histories.usage
+    found: dict[Resource, list[list[tuple[str, float]]]] = {}
+    for resource in RESOURCES:
+        values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
+        found[resource] = [[] for _ in histories.containers]
+        for index in np.flatnonzero(wanted).tolist():
+            for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
+                seen = values[int(usage.offset[series]) : int(usage.offset[series + 1])]
+                if not np.isnan(seen).all():
+                    median = float(np.nanmedian(seen))
+                    found[resource][index].append((usage.pods[series], median))
+    return found
+
+
 def _best(
-    histories: Histories,
-    index: int,
+    medians: Sequence[tuple[str, float]],
     resource: Resource,
-    where: Mapping[tuple[str, str], Mapping[str, str]],
+    where: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """What the most telling label says; empty where none tells enough."""
-    usage, namespace = histories.usage, histories.containers[index].namespace
-    values = usage.cpu_cores if resource == "cpu" else usage.memory_bytes
-    levels, labels = [], []
-    for series in range(int(usage.bounds[index]), int(usage.bounds[index + 1])):
-        seen = values[int(usage.offset[series]) : int(usage.offset[series + 1])]
-        known = where.get((namespace, usage.pods[series]))
-        if known and not np.isnan(seen).all():
-            levels.append(float(np.nanmedian(seen)))
-            labels.append(known)
+    """What the most telling label of pods says; empty where none tells enough."""
+    told = [(level, where[pod]) for pod, level in medians if where.get(pod)]
+    levels, labels = [level for level, _ in told], [known for _, known in told]
     if not levels or max(levels) - min(levels) < _LEAST[resource]:
         return ""
     found = []

@@ -9,6 +9,9 @@ process and the programs it calls) and of the clock by stage, the peak of reside
 process, and that of all processes, shared pages once. With `--limit` all of them have no more than
 that (as root, where control groups of the first version are mounted).
 
+`--workers` says in how many processes containers are worked on; without it, as many as a run of
+that size starts.
+
 With `--count` it prints the calls of functions instead, Python's and C's. They are the same on
 every machine and at every load, so the exponent of that work can be judged: with `--most` the
 benchmark fails where that of a stage is larger (1 is linear, 2 quadratic). What a single call
@@ -113,8 +116,11 @@ def peak_mib() -> float:
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
 
 
-def measure(folder: Path, count: bool, charts: int) -> dict[str, Cost]:
+def measure(folder: Path, count: bool, charts: int, workers: int | None) -> dict[str, Cost]:
     """Run on the world in `folder`, with the functions of `STAGES` wrapped to be metered."""
+    if workers is not None:
+        chosen: Any = import_module("analyzer.pipeline.workers")
+        chosen.processes_for = lambda *_: workers
     from analyzer.config import Config, GitSettings
     from analyzer.pipeline.run import run
 
@@ -165,6 +171,7 @@ def in_process(size: int, given: argparse.Namespace) -> dict[str, Cost]:
     with tempfile.TemporaryDirectory(prefix="growth-") as folder, limited(given.limit) as group:
         words = [sys.executable, __file__, "--measure", folder, "--charts", str(given.charts)]
         words += ["--count"] if given.count else []
+        words += [] if given.workers is None else ["--workers", str(given.workers)]
         make = [sys.executable, __file__, "--make", folder, "--sizes", str(size)]
         subprocess.run([*make, "--days", str(given.days)], check=True)
         # The shell joins the group before it becomes what is measured.
@@ -213,6 +220,7 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 3000, 10_000])
     parser.add_argument("--days", type=int, default=14)
     parser.add_argument("--charts", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="Processes that work on containers.")
     parser.add_argument("--count", action="store_true", help="Calls instead of seconds.")
     parser.add_argument("--limit", type=int, metavar="MIB", help="Memory of all processes.")
     parser.add_argument("--most", type=float, help="Fail above this exponent of calls.")
@@ -223,7 +231,9 @@ def main() -> int:
         make_world(given.make, given.sizes[0], given.days)
         return 0
     if given.measure is not None:
-        costs = measure(given.measure, given.count, given.charts)
+        costs = measure(
+            given.measure, given.count, given.charts, 1 if given.count else given.workers
+        )
         print(json.dumps({name: asdict(cost) for name, cost in costs.items()}))
         return 0
     found = [in_process(size, given) for size in given.sizes]
