@@ -375,7 +375,8 @@ def test_secrets_are_in_no_log(site: Site, tmp_path: Path) -> None:
     )
     done = call("record", "--config", path, "--scheduler", site.address, tmp_path / "out")
     assert done.exit_code == 1
-    assert "http://127.0.0.1:1" in done.stderr
+    assert "on the worker of shard 0/" in done.stderr
+    assert "http://127.0.0.1:1 cannot be reached" in done.stderr
     log = site.log.read_text()
     assert "Compute Failed\nKey:       shard 0/" in log
     assert SECRET not in log + done.output

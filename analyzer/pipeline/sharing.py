@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from analyzer.config import Config
 from analyzer.engine.task import Task
 from analyzer.engine.workers import workers_of
+from analyzer.errors import SourceError
 from analyzer.output import read_files, write_files
 from analyzer.pipeline.memory import give_back
 from analyzer.room import Room
@@ -39,6 +40,9 @@ def read_by_workers(
         folders = {task.name: Path(scratch) / str(s.index) for s, task in tasks.items()}
         progress(0, count, "reading on workers")
         for number, (task, done) in enumerate(workers.results(list(tasks.values())), 1):
+            if isinstance(done.refusal, SourceError):
+                # Files and routes are the worker's: here all may be well.
+                raise SourceError(f"on the worker of {task.name}: {done.refusal}")
             if done.refusal is not None:
                 raise done.refusal
             write_files(folders[task.name], done.value)
