@@ -11,12 +11,25 @@ import html as _html
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
+
+if TYPE_CHECKING:
+    from yaml.resolver import BaseResolver
+
+Dumper = TypeVar("Dumper", bound="type[BaseResolver]")
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]#|!~$])")
 _LIST = re.compile(r"^(\d*)([-+.)](?=\s|$)|=+$)")
 _LINK = re.compile(r"(?i)(www)(?=\.)|(?<=[a-z])(?=://)|(?<=mailto)(?=:)|(?<=xmpp)(?=:)")
 _FORMULA = ("=", "+", "-", "@", "'", "\t", "\r")
 _NOT_PLAIN = re.compile(r"[^\x20-\x7e\n]")
+
+_DOUBTFUL = re.compile(
+    r"(?:[yYnN]|[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d[\d_]*)?"
+    r"|[-+]?0(?:[oO][0-7_]+|[xX][\da-fA-F_]+|[bB][01_]+))$",
+    re.ASCII,
+)
+"""Texts that some reader of YAML takes for a number or a truth, though another does not."""
 
 
 def printable(text: str) -> str:
@@ -76,6 +89,14 @@ def shell(words: Iterable[str]) -> str:
 def json_text(text: str) -> str:
     """JSON that a terminal shows as it is: what does not show is escaped, and means the same."""
     return _NOT_PLAIN.sub(_escaped, text)
+
+
+def quoting(dumper: Dumper) -> Dumper:
+    """`dumper`, quoting texts that not every reader of YAML takes for texts (``1e3``, ``08``)."""
+    made = cast("Dumper", type("Quoting", (dumper,), {}))
+    # A text that would be read as something else is quoted; as what does not matter.
+    made.add_implicit_resolver("tag:yaml.org,2002:float", _DOUBTFUL, list("yYnN+-.0123456789"))
+    return made
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -132,6 +132,18 @@ class Histories:
         return dict(zip(keys, known["owner"], strict=True))
 
     @cached_property
+    def _rows_of_workload(self) -> dict[WorkloadRef, list[int]]:
+        names = ("namespace", "workload_kind", "workload")
+        found: dict[WorkloadRef, list[int]] = {}
+        for row, of in enumerate(zip(*(self.pods[name].tolist() for name in names), strict=True)):
+            found.setdefault(WorkloadRef(self.meta.cluster, *of), []).append(row)
+        return found
+
+    def pods_of(self, index: int) -> pd.DataFrame:
+        """What is known of the pods of the workload of container `index`."""
+        return self.pods.iloc[self._rows_of_workload.get(self.containers[index].workload_ref, [])]
+
+    @cached_property
     def last_starts(self) -> dict[ContainerRef, float]:
         """The highest memory, in bytes, in the last start that summaries of days before hold."""
         days = self.days

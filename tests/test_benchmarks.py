@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import subprocess
 import sys
@@ -92,6 +93,7 @@ def test_growth_that_is_too_steep_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.syspath_prepend(BENCHMARKS / "growth")
     power = importlib.import_module("power")
     assert power.exponent([5, 10, 20], [1, 10, 40]) == 2
+    assert math.isnan(power.exponent([10_000], [40]))
     costs = {"read": [10, 20], "land": [10, 40], "judge": [0, 0]}
     (said,) = power.too_steep([10, 20], costs, 1.2)
     assert said.startswith("land: its work grows with the power 2.00")

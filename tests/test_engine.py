@@ -460,3 +460,19 @@ def test_without_dask_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch
     done = call("recommend", "--source", SAMPLE, "--scheduler", "local:2")
     assert done.exit_code == 2
     assert "pip install 'rightsize[dask]'" in done.stderr
+
+
+def test_shards_without_a_scheduler_are_refused() -> None:
+    """Nobody would read them, and the flag would do nothing."""
+    for more in ([], ["--scheduler", "none"]):
+        done = call("recommend", "--source", SAMPLE, "--shards", "3", *more)
+        assert done.exit_code == 2
+        assert "add --scheduler" in done.stderr
+
+
+def test_an_interrupt_of_the_terminal_is_not_heard_by_workers_here() -> None:
+    """It reaches every process at once, and each would print where it was."""
+    with workers_of(EngineSettings(scheduler="local:1")) as workers:
+        (held,) = workers.client.run(signal.pthread_sigmask, signal.SIG_BLOCK, ()).values()
+    assert signal.SIGINT in held
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

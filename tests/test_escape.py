@@ -8,6 +8,7 @@ import json
 import subprocess
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from analyzer.escape import (
     markdown_table,
     one_line,
     printable,
+    quoting,
     shell,
 )
 
@@ -98,3 +100,16 @@ def test_json_means_the_same_and_shows(text: str) -> None:
     shown = json_text(json.dumps([text], ensure_ascii=False))
     assert shown.isprintable()
     assert json.loads(shown) == [text]
+
+
+@pytest.mark.parametrize("name", ["1e3", "5E1", "08", "0o17", "0e1", "1.e5", "0x1f", "y", "on"])
+def test_yaml_says_text_to_every_reader(name: str) -> None:
+    """What kubectl reads as a number (1e3) or a truth (y), and PyYAML as text, is quoted."""
+    for dumper in (yaml.SafeDumper, getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+        assert yaml.dump([name], Dumper=quoting(dumper)) == f"- '{name}'\n"
+
+
+def test_yaml_keeps_numbers_and_plain_texts() -> None:
+    """What no reader doubts stays as it is."""
+    plain = ["50m", "96Mi", "1E", "4x", "web", 3, 1.5, 1e30, True, None]
+    assert yaml.dump(plain, Dumper=quoting(yaml.SafeDumper)) == yaml.safe_dump(plain)

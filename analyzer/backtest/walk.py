@@ -77,16 +77,21 @@ class _Book:
         """Write down the levels of all containers at a review, and say at which points."""
         points = []
         for point, levels in stated:
-            self.begin(point)
-            self.levels[point][review] = levels
+            _room(self.levels, point, self.shape)[review] = levels
             points.append(point)
         return points
 
     def begin(self, point: Point) -> None:
-        """Make room for a point; nothing is stated at it yet."""
-        if point not in self.levels:
-            self.levels[point] = np.full(self.shape, np.nan, np.float32)
-            self.above[point] = np.full(self.shape, np.nan, np.float32)
+        """Make room for what came at a point, not before what was known is let go."""
+        _room(self.levels, point, self.shape)
+        _room(self.above, point, self.shape)
+
+
+def _room(of: dict[Point, Floats], point: Point, shape: tuple[int, int]) -> Floats:
+    """The array of a point, NaN where nothing was noted yet."""
+    if point not in of:
+        of[point] = np.full(shape, np.nan, np.float32)
+    return of[point]
 
 
 @dataclass
@@ -243,6 +248,7 @@ def _hold(
             book.levels[point][number] = found.hindsight[:, column]
         every = [*of, *foresight]
         for column, point in enumerate(every):
+            book.begin(point)
             book.above[point][number] = found.above[:, column]
         _silence(book, number, every)
 

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from analyzer.errors import UsageError
-from analyzer.escape import json_text, printable
+from analyzer.escape import json_text, printable, quoting
 from analyzer.plugin import did_you_mean
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def as_yaml(value: Any) -> str:
     """The same as `as_json`, as YAML."""
     import yaml
 
-    text: str = yaml.safe_dump({"schema": "rightsize/v1", **value}, sort_keys=False, width=1000)
+    told = {"schema": "rightsize/v1", **value}
+    text: str = yaml.dump(told, Dumper=quoting(yaml.SafeDumper), sort_keys=False, width=1000)
     return text.rstrip("\n")
 
 

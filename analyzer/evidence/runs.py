@@ -88,10 +88,8 @@ class _Over(NamedTuple):
 
 def _over(histories: Histories, index: int) -> Iterator[_Over]:
     """The runs that are over, pods of one owner being one, in the order of their names."""
-    ref, pods = histories.containers[index], histories.pods
-    own = (pods["namespace"] == ref.namespace) & (pods["workload"] == ref.workload)
-    own &= pods["workload_kind"] == ref.kind
-    table = pods.loc[own & pods["started"].notna(), ["owner", "pod", "started", "ended"]]
+    pods = histories.pods_of(index)
+    table = pods.loc[pods["started"].notna(), ["owner", "pod", "started", "ended"]]
     owners = table["owner"].fillna(table["pod"]).astype(str)
     # Taken out of pandas at once: a frame per run costs more than all else that is done with it.
     runs: dict[str, list[tuple[str, pd.Timestamp, pd.Timestamp]]] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from analyzer.escape import one_line
+from analyzer.escape import one_line, quoting
 from analyzer.kinds import kind_of, why_no_patch
 from analyzer.quantity import Cpu, Memory, Resources
 from analyzer.recommend import TARGETS, Recommendation, TargetName
@@ -19,7 +19,8 @@ from analyzer.report import Report
 from analyzer.spec import Spot
 from analyzer.workload import WorkloadRef, slug
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times faster where libyaml is there
+# Ten times faster where libyaml is there.
+_DUMPER = quoting(getattr(yaml, "CSafeDumper", yaml.SafeDumper))
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 
 NAMESPACE_NOTE = b"""\

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 
 def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
-    """The power between the last two sizes; NaN where nothing was spent."""
+    """The power between the last two sizes; NaN where nothing was spent, or there is one alone."""
+    if len(sizes) < 2:
+        return math.nan
     (small, large), (before, after) = sizes[-2:], costs[-2:]
     if not (before > 0 and after > 0):
         return math.nan

@@ -33,7 +33,6 @@ DAYS = 14
 _AHEAD = 240
 """Seconds for which there is history to come: peers ask for what runs now. More, and this project
 says that a clock is off."""
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

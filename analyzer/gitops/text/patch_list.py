@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from analyzer.escape import quoting
 from analyzer.gitops.text.address import Address, dotted
 from analyzer.gitops.text.lines import column, entry_end, last_leaf, newline_of, splice
 from analyzer.gitops.text.refusal import EditRefusedError, refuse_file, refuse_merge, refuse_shared
@@ -207,8 +208,11 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_DUMPER = quoting(_Dumper)
+
+
 def _yaml(value: object) -> list[str]:
-    written: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=10**6)
+    written: str = yaml.dump(value, Dumper=_DUMPER, sort_keys=False, width=10**6)
     return written.splitlines()
 
 
