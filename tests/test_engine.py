@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import distributed
@@ -24,6 +24,7 @@ from click.testing import CliRunner, Result
 from analyzer import __version__
 from analyzer.by_container import by_container
 from analyzer.cli import main
+from analyzer.config import Config, load_config
 from analyzer.engine.address import Address, parse_address
 from analyzer.engine.held import Held
 from analyzer.engine.settings import EngineSettings
@@ -31,7 +32,13 @@ from analyzer.engine.task import Done, Task
 from analyzer.engine.workers import EngineError, workers_of
 from analyzer.errors import SourceError, UsageError
 from analyzer.history import Histories, build_histories
+from analyzer.pipeline.reading import read, read_shard
+from analyzer.pipeline.sharing import read_by_workers
+from analyzer.room import IN_MEMORY
+from analyzer.shard import Shard
 from analyzer.sources import load_recording
+from analyzer.sources.window import silent
+from analyzer.usage import Recording
 from tests.sample_server import SAMPLE_DATA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,6 +162,11 @@ def die_once(mark: Path) -> str:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_and_read(config: Config, now: datetime | None, shard: Shard) -> Recording:
+    die_once(Path(config.output))
+    return read_shard(config, now, shard)
 
 
 def fail_once(mark: Path) -> str:
@@ -293,6 +305,17 @@ def test_a_worker_that_dies_takes_nothing_along(site: Site, tmp_path: Path) -> N
     done = outcomes(site, tasks)
     assert {name: each.value for name, each in done.items()} == {"a": "done", "b": "done"}
     assert (tmp_path / "mark").exists()
+
+
+def test_a_shard_whose_worker_dies_is_read_elsewhere(site: Site, tmp_path: Path) -> None:
+    """And the whole is what it is anyway."""
+    mark = tmp_path / "mark"
+    given = {"source": SAMPLE, "window": "1d", "output": str(mark)}
+    config = load_config(None, {}, {**given, "engine.scheduler": site.address}).config
+    whole = read_by_workers(config, None, die_and_read, IN_MEMORY, silent)
+    assert mark.exists()
+    here = read(load_config(None, {}, given).config, None)
+    assert whole.usage.to_frame().equals(here.usage.to_frame())
 
 
 @pytest.fixture(scope="module")
@@ -437,3 +460,19 @@ def test_without_dask_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch
     done = call("recommend", "--source", SAMPLE, "--scheduler", "local:2")
     assert done.exit_code == 2
     assert "pip install 'rightsize[dask]'" in done.stderr
+
+
+def test_shards_without_a_scheduler_are_refused() -> None:
+    """Nobody would read them, and the flag would do nothing."""
+    for more in ([], ["--scheduler", "none"]):
+        done = call("recommend", "--source", SAMPLE, "--shards", "3", *more)
+        assert done.exit_code == 2
+        assert "add --scheduler" in done.stderr
+
+
+def test_an_interrupt_of_the_terminal_is_not_heard_by_workers_here() -> None:
+    """It reaches every process at once, and each would print where it was."""
+    with workers_of(EngineSettings(scheduler="local:1")) as workers:
+        (held,) = workers.client.run(signal.pthread_sigmask, signal.SIG_BLOCK, ()).values()
+    assert signal.SIGINT in held
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -252,10 +252,12 @@ def settings_of(parameters: dict[str, Any], repository: Path | None = None) -> S
         settings.config.kubernetes.ask
     ):
         raise UsageError("--context and --kubeconfig name the cluster to ask; add --ask-cluster")
+    if flags["engine.shards"] is not None and settings.config.engine.address is None:
+        raise UsageError("--shards says in how many parts workers read; add --scheduler")
     return settings
 
 
-_READ_ANEW = ("window", "step", "until", "model", "horizon")
+_READ_ANEW = ("window", "step", "until", "model", "horizon", "scheduler", "shards")
 
 
 def _expect_reading(parameters: Mapping[str, Any]) -> None:

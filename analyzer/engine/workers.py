@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import cycle
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from analyzer.cores import usable_cores
@@ -20,6 +22,7 @@ from analyzer.engine.settings import EngineSettings
 from analyzer.engine.task import Done, Task, other_version, perform
 from analyzer.errors import AnalyzerError, UsageError
 from analyzer.escape import one_line
+from analyzer.processes import held
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -245,13 +248,16 @@ def _connected(address: Address, wait: float) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     if address.url is None:
-        with (
-            LocalCluster(
+        resource_tracker.ensure_running()  # as it starts, it lets through what is held back
+        with held(signal.SIGINT):  # by the threads that start workers as well, now and later
+            cluster = LocalCluster(
                 n_workers=address.local or usable_cores(),
                 threads_per_worker=1,
                 dashboard_address=None,
                 silence_logs=logging.CRITICAL,
-            ) as cluster,
+            )
+        with (
+            cluster,
             Client(cluster, set_as_default=False) as client,
             client.as_current(),
         ):
