@@ -238,9 +238,7 @@ class Planner:
 
     def _accounted(self, other: Expectation, intent: Intent) -> bool:
         """Whether a container of another entry is one of this cluster's own, and another one."""
-        if other.identity == intent.expectation.identity:
-            return False
-        return self._live is None or self._is_live(other)
+        return other.identity != intent.expectation.identity and self._runs(other)
 
     def _runs(self, expectation: Expectation) -> bool:
         return expectation.route.inside if self._live is None else self._is_live(expectation)

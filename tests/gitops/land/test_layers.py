@@ -397,3 +397,13 @@ def test_a_patch_that_something_overrules_is_refused(plant: Plant, tools: Tools)
     )
     other = ask(plant(shared), tools, change(), entry="clusters/staging")
     assert isinstance(other.outcomes[0], Advice)
+
+
+def test_another_cluster_that_calls_it_otherwise_is_spared_as_well(
+    plant: Plant, tools: Tools
+) -> None:
+    """Also where nobody says what runs: a name of another cluster is none of this one's own."""
+    files = clusters()
+    files["overlays/prod/kustomization.yaml"] += "namePrefix: p-\n"
+    plan = plan_changes(plant(files), [change()], tools=tools, entry="clusters/staging")
+    assert [*plan.edits] == ["overlays/staging/kustomization.yaml"]
