@@ -203,17 +203,18 @@ class _Round:
     def _outcome(self, future: Future[Done], task: Task) -> Done:
         """What came of `task`, whose `future` has ended."""
         try:
-            done: Done = future.result()
-            return done
-        except CancelledError as error:
-            raise self._lost() from error
-        except AnalyzerError as error:
+            error = future.exception()
+            if error is None:
+                done: Done = future.result()
+                return done
+        except CancelledError as cancelled:
+            raise self._lost() from cancelled
+        if isinstance(error, AnalyzerError):
             return Done(refusal=error)
         # Whatever it is, it was raised on another machine and belongs to this task alone.
-        except Exception as error:  # noqa: BLE001
-            refusal = EngineError(f"{task.name}: {_why(error)}")
-            refusal.__cause__ = error
-            return Done(refusal=refusal)
+        refusal = EngineError(f"{task.name}: {_why(error)}")
+        refusal.__cause__ = error
+        return Done(refusal=refusal)
 
     def _lost(self) -> EngineError:
         """What is lost where Dask gives a task up: what was kept for it, or the scheduler."""
