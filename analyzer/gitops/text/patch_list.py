@@ -102,7 +102,11 @@ def _around(root: Node, patches: Address) -> tuple[Node, Path]:
         below = node.at(key)
         if below is None:
             if node.kind != "mapping" or node.flow or not node.entries:
-                raise EditRefusedError(f"expected lines of keys around {dotted(here)}")
+                above = dotted(here[:-1]) or "the document"
+                raise EditRefusedError(
+                    f"{above} is empty or written within brackets; take it away where it is "
+                    "empty, else write it line by line"
+                )
             return node, patches.path[depth:]
         refuse_shared(below, here)
         node = below

@@ -91,6 +91,13 @@ def test_other_ways_of_writing_are_refused(text: str) -> None:
         append_patches(text, HERE, [ENTRY])
 
 
+@pytest.mark.parametrize("text", ["a: 1\nspec:\n", "a: 1\nspec: {b: c}\n", "a: 1\nspec: []\n"])
+def test_a_refusal_says_what_to_do(text: str) -> None:
+    """An empty key or one in brackets is named, and how it would be taken."""
+    with pytest.raises(EditRefusedError, match=r"^spec is empty or .* take it away where it is"):
+        append_patches(text, Address(0, ("spec", "patches")), [ENTRY])
+
+
 BELOW = Address(0, ("spec", "postRenderers", 0, "kustomize", "patches"))
 AROUND = {
     "nothing": "spec:\n  interval: 1h  # often\n# end\n",
