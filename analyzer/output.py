@@ -197,8 +197,9 @@ def sums_of(folder: Path) -> dict[str, str]:
 
 def read_as_written(folder: Path, name: str, sums: Mapping[str, str]) -> bytes | None:
     """The file `name` of the results in `folder`; None unless it is as `sums` have it."""
-    try:
-        content = (folder / name).read_bytes() if name in sums else None
+    path = folder / name
+    try:  # a pipe would be waited for without end
+        content = path.read_bytes() if name in sums and path.is_file() else None
     except OSError:
         return None
     if content is None or hashlib.sha256(content).hexdigest() != sums[name]:

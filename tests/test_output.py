@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from analyzer.errors import OutputError
-from analyzer.output import SUMS, claim, publish, write_files
+from analyzer.output import SUMS, claim, publish, read_as_written, write_files
 
 
 def put(target: Path, **files: str) -> None:
@@ -232,3 +232,9 @@ def test_a_failure_from_elsewhere_is_not_blamed_on_the_folder(tmp_path: Path) ->
         raise PermissionError(13, "no semaphore", None)
     assert (target / "a").read_text() == "old"
     assert names(tmp_path) == {"latest"}
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """What stands in the folder now is taken over as it was written, or not at all."""
+    os.mkfifo(tmp_path / "a.png")
+    assert read_as_written(tmp_path, "a.png", {"a.png": "0" * 64}) is None
