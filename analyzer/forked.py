@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from analyzer.by_container import ask_part, join, ranges
 from analyzer.errors import AnalyzerError
-from analyzer.processes import held, leave_with_parent
+from analyzer.processes import deaf_to, leave_with_parent
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ def _fork(answer: Callable[[slice], Any], rows: slice) -> _Child:
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_serve, args=(answer, rows, sender), daemon=True)
-    with held(signal.SIGINT, signal.SIGTERM), warnings.catch_warnings():
+    with deaf_to(signal.SIGINT, signal.SIGTERM), warnings.catch_warnings():
         # Python 3.12 warns wherever a library has threads; see `can_fork`.
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()

@@ -28,7 +28,7 @@ def leave_with_parent() -> None:
 
 
 @contextmanager
-def held(*signals: signal.Signals) -> Iterator[None]:
+def deaf_to(*signals: signal.Signals) -> Iterator[None]:
     """Hold `signals` back until the block ends; a process that starts in it never hears one.
 
     A terminal interrupts every process at once, and each worker would print where it was. The one

@@ -22,7 +22,7 @@ from analyzer.engine.settings import EngineSettings
 from analyzer.engine.task import Done, Task, other_version, perform
 from analyzer.errors import AnalyzerError, UsageError
 from analyzer.escape import one_line
-from analyzer.processes import held
+from analyzer.processes import deaf_to
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -250,7 +250,7 @@ def _connected(address: Address, wait: float) -> Iterator[Client]:
 
     if address.url is None:
         resource_tracker.ensure_running()  # as it starts, it lets through what is held back
-        with held(signal.SIGINT):  # by the threads that start workers as well, now and later
+        with deaf_to(signal.SIGINT):  # by the threads that start workers as well, now and later
             cluster = LocalCluster(
                 n_workers=address.local or usable_cores(),
                 threads_per_worker=1,

@@ -22,7 +22,7 @@ from analyzer.plots.origin import origin, origin_of
 from analyzer.plots.png import image_html
 from analyzer.plots.verdict import describe
 from analyzer.plots.workload import summarise
-from analyzer.processes import held, leave_with_parent
+from analyzer.processes import deaf_to, leave_with_parent
 from analyzer.recommend import Recommendation
 from analyzer.workload import ContainerRef
 
@@ -137,7 +137,7 @@ def _draw_apart(orders: Iterable[_Order], dark: bool, processes: int) -> Iterato
                 if order.kept is not None:
                     content.set_result(order.kept)
                 else:
-                    with held(signal.SIGINT), _caller_hidden():
+                    with deaf_to(signal.SIGINT), _caller_hidden():
                         content = pool.submit(workload_png, *order.drawing, dark=dark)
                 waiting.append((order, content))
 

@@ -6,6 +6,7 @@ import json
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from analyzer.gitops.render.program import RenderError, as_json, run
@@ -13,7 +14,7 @@ from analyzer.gitops.text.tree import YamlError, parse
 
 _MARKER = re.compile(r"^---[ \t]*\r?\n", re.MULTILINE)
 HOOK = ("metadata", "annotations", "helm.sh/hook")
-"""Marks an object that is applied at some moments alone, past the post-renderers."""
+"""Marks an object that is applied at some moments alone, apart from all others."""
 
 
 def _is_hook(manifest: str) -> bool:
@@ -35,17 +36,25 @@ class PostRenderer:
     def apply(self, text: str, renderers: Sequence[str]) -> str:
         """The manifests in `text` after each of `renderers`, fields of kustomizations as JSON.
 
-        Helm applies hooks by itself: these stay as they are. Raises `RenderError` with what
-        kustomize said.
+        Hooks are a stream of their own, as in Helm 4. Helm before 3.21 passes them on as they are,
+        and so does this where kustomize cannot do with them. Raises `RenderError` with what
+        kustomize said of all else.
         """
         if not renderers:
             return text
         pieces = [piece for piece in _MARKER.split(text) if piece.strip()]
         hooks = [piece for piece in pieces if _is_hook(piece)]
-        text = "---\n".join(piece for piece in pieces if piece not in hooks)
+        others = self._applied_all([piece for piece in pieces if piece not in hooks], renderers)
+        if hooks:
+            with suppress(RenderError):
+                hooks = [self._applied_all(hooks, renderers)]
+        return "\n---\n".join([others, *hooks])
+
+    def _applied_all(self, pieces: Sequence[str], renderers: Sequence[str]) -> str:
+        text = "---\n".join(pieces)
         for renderer in renderers:
             text = self._applied(text, renderer)
-        return "\n---\n".join([text, *hooks])
+        return text
 
     def _applied(self, text: str, renderer: str) -> str:
         if self._kubectl is None:

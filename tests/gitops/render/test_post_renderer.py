@@ -224,7 +224,7 @@ def test_an_amount_that_the_chart_states_counts(plant: Plant, helm: Path, kubect
 
 
 def test_a_hook_is_not_patched(plant: Plant, helm: Path, kubectl: Path) -> None:
-    """Helm applies hooks by itself, so that no post-renderer sees them."""
+    """Helm 4 hands hooks to a post-renderer, most of Helm 3 does not: no patch is sure of them."""
     files = chart(RELEASE)
     hooked = 'metadata: {name: {{ .Release.Name }}, annotations: {"helm.sh/hook": post-install}}'
     files["charts/two/templates/web.yaml"] = TEMPLATE.replace(
@@ -233,6 +233,26 @@ def test_a_hook_is_not_patched(plant: Plant, helm: Path, kubectl: Path) -> None:
     tools = Tools(helm=helm, kubectl=kubectl)
     (advice,) = plan_changes(plant(files), [raised("96Mi")], tools=tools).advice
     assert "no value that was found decides its resources" in advice.reason
+
+
+def test_a_patch_that_reaches_a_hook_as_well_is_left(
+    plant: Plant, helm: Path, kubectl: Path
+) -> None:
+    """It would change what runs at an upgrade, with the Helm that hands hooks over."""
+    files, tools = chart(patched("proxy")), Tools(helm=helm, kubectl=kubectl)
+    proxy = [replace(raised("96Mi"), current=Resources(memory_request=Memory.parse("1Gi")))]
+    assert plan_changes(plant(files), proxy, tools=tools).edits
+    hooked = '{name: {{ .Release.Name }}-hook, annotations: {"helm.sh/hook": post-install}}'
+    files["charts/two/templates/hook.yaml"] = TEMPLATE.replace(
+        "{name: {{ .Release.Name }}}", hooked
+    )
+    plan = plan_changes(plant(files), proxy, tools=tools)
+    assert not plan.edits
+    assert plan.advice
+    # A hook of another kind is not for this patch, which matches nothing in its stream.
+    job = files["charts/two/templates/hook.yaml"].replace("apps/v1", "batch/v1")
+    files["charts/two/templates/hook.yaml"] = job.replace("kind: Deployment", "kind: Job")
+    assert plan_changes(plant(files), proxy, tools=tools).edits
 
 
 def test_a_container_that_the_values_bring_along_is_not_the_charts(
