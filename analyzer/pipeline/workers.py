@@ -19,8 +19,9 @@ PER_PROCESS = Memory(150 * 2**20)
 each page that it or the first process writes to (`benchmarks/growth`)."""
 MOST_PROCESSES = 8
 """What cannot be shared out takes longer than what is left to share."""
-LEAST_SAMPLES = 400_000
-"""Fewer in all are worked on in the time that processes take to begin and to answer."""
+LEAST_SAMPLES = 8_000_000
+"""Of fewer in all, processes save no time and take a third more CPU to begin and answer: two weeks
+of some 2,000 containers (`benchmarks/growth --workers`)."""
 
 
 @contextmanager
