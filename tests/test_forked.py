@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from analyzer.by_container import by_container, join, part, ranges
 from analyzer.errors import AnalyzerError
-from analyzer.forked import Forked, can_fork
+from analyzer.forked import Forked
 from analyzer.history import Histories, build_histories
 from analyzer.pipeline.method import Method
 from analyzer.pipeline.review import review
@@ -70,6 +70,12 @@ def dies(of: Histories, starter: npt.NDArray[np.int64]) -> list[int]:
     return [0] * len(of)
 
 
+@pytest.fixture
+def forking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork beside the threads of whoever runs tests side by side: they wait, and hold no lock."""
+    monkeypatch.setattr("analyzer.forked.can_fork", lambda: True)
+
+
 @given(st.lists(st.integers(1, 10**6), max_size=30), st.integers(1, 8))
 def test_ranges_hold_every_container_once_and_in_order(costs: list[int], number: int) -> None:
     """Whatever they cost; there are at most as many as asked for, and none is empty."""
@@ -97,10 +103,10 @@ def test_what_has_no_entry_per_container_is_refused() -> None:
         join([1.0, 2.0])
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_range_is_answered_by_another_process() -> None:
     """In the order of the containers, each with what was given for it."""
     of = replace(four(), workers=TWO)
-    assert can_fork()
     answer = asked(of, [0, 1, 2, 3], word="is")
     assert answer.names == ["is w0 0", "is w1 1", "is w2 2", "is w3 3"]
     assert answer.processes[0] == os.getpid()
@@ -120,6 +126,7 @@ def test_nothing_is_forked_beside_another_thread() -> None:
     assert set(answer.processes.tolist()) == {os.getpid()}
 
 
+@pytest.mark.usefixtures("forking")
 def test_an_error_of_another_process_is_raised_here() -> None:
     """It is the same error, with where it came from."""
     with pytest.raises(KeyError, match="w3") as raised:
@@ -127,6 +134,7 @@ def test_an_error_of_another_process_is_raised_here() -> None:
     assert "in fails" in raised.value.__notes__[0]
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_process_that_is_killed_is_told_in_a_sentence() -> None:
     """What to do about it included."""
     of = replace(four(), workers=TWO)
@@ -170,6 +178,7 @@ def test_no_process_outlives_the_one_that_forked_it(number: signal.Signals) -> N
         assert process.wait() != 0
 
 
+@pytest.mark.usefixtures("forking")
 def test_the_report_is_the_same_in_any_number_of_processes(repository: Path) -> None:
     """To the last byte, on a cluster of all kinds of workloads that is judged on its past."""
     of = build_histories(load_recording(repository / "sample-data" / "recording"))
@@ -200,6 +209,7 @@ def uneven() -> Histories:
     return histories(pd.concat(frames), events=events, window=meta(days, nodes))
 
 
+@pytest.mark.usefixtures("forking")
 def test_a_range_is_judged_as_part_of_the_whole() -> None:
     """Nothing of what a container gets rests on which others are worked on beside it."""
     of, method = uneven(), Method(backtest=True)
