@@ -386,7 +386,7 @@ def test_who_is_late_is_not_waited_for(site: Site, tmp_path: Path) -> None:
 
 def test_what_kills_every_worker_is_named(site: Site) -> None:
     """In one sentence, and the rest is done."""
-    done = outcomes(site, [Task("deadly", die, ()), Task("b", nothing, ())])
+    done = outcomes(site, [Task("b", nothing, ()), Task("deadly", die, ())])
     assert done["b"].value == "done"
     assert "deadly: every worker that took it died, 2 of them" in str(done["deadly"].refusal)
 
