@@ -58,12 +58,6 @@ def test_charts_are_drawn_in_one_process_where_no_second_can_be_had(tmp_path: Pa
     }
 
 
-# RLIMIT_AS and prlimit(1) are Linux's, where the image and the tests run. A contributor's Mac takes
-# no such limit, so there is no shortage there that these tests could bring about.
-limits_addresses = pytest.mark.skipif(
-    sys.platform != "linux", reason="other systems keep no limit of addresses"
-)
-
 _IN_LITTLE = f"""
 import resource, sys
 from analyzer.cli import main
@@ -72,7 +66,6 @@ main(sys.argv[1:])
 """
 
 
-@limits_addresses
 def test_too_little_memory_to_load_a_library_is_one_sentence(tmp_path: Path) -> None:
     """No traceback, and nothing that was to be read is blamed for it."""
     words = [sys.executable, "-c", _IN_LITTLE, "recommend", "--source", f"recording:{tmp_path}"]
@@ -107,7 +100,6 @@ def test_whatever_a_library_raises_for_a_shortage_is_one_sentence(
     assert isinstance(done.exception, SystemExit)
 
 
-@limits_addresses
 def test_a_run_ends_well_where_no_thread_can_be_had(tmp_path: Path) -> None:
     """Stacks larger than all addresses: each thread is refused, and nothing waits for one.
 
@@ -129,7 +121,6 @@ def test_a_run_ends_well_where_no_thread_can_be_had(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "recommendations.parquet").exists()
 
 
-@limits_addresses
 @pytest.mark.parametrize("command", ["run", "recommend", "diff", "pr", "check"])
 def test_a_limit_of_addresses_that_libraries_hang_at_is_refused_at_once(
     tmp_path: Path, command: str
