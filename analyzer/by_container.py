@@ -8,13 +8,33 @@ several processes (`analyzer.forked`), or by whoever holds the samples.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import wraps
 from itertools import chain, pairwise
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Question:
+    """Work on histories, with what is `given` by container and what all containers have `shared`.
+
+    It can be pickled, for `work` is found by its name, and is small beside samples.
+    """
+
+    work: Callable[..., Any]
+    given: tuple[Any, ...]
+    shared: Mapping[str, Any]
+
+    def about(self, rows: slice) -> Question:
+        """The same about the containers in `rows` alone."""
+        return replace(self, given=tuple(part(each, rows) for each in self.given))
+
+    def answer(self, histories: Any) -> Any:
+        """What `work` answers, here and now."""
+        return self.work(histories, *self.given, **self.shared)
 
 
 class Workers(Protocol):
@@ -25,18 +45,8 @@ class Workers(Protocol):
         """How many processes beside the samples, this one included, share work without them."""
         ...
 
-    def run(
-        self,
-        work: Callable[..., Any],
-        histories: Any,
-        given: Sequence[Any],
-        shared: Mapping[str, Any],
-    ) -> Any:
-        """The answers of `work` to all ranges of the containers of `histories`, joined in order.
-
-        A range is asked of as `ask_part` does. `work` can be pickled, for it is found by its name,
-        and so can `given`, `shared` and the answers, which are small beside samples.
-        """
+    def run(self, question: Question, histories: Any) -> Any:
+        """The answers about all ranges of the containers of `histories`, joined in order."""
         ...
 
     def between(self, begin: int, stop: int) -> Workers:
@@ -85,7 +95,7 @@ def by_container(
     def ask(histories: H, *given: Any, **shared: Any) -> Any:
         if histories.workers is None:
             return find(histories, *given, **shared)
-        return histories.workers.run(asked, histories, given, shared)
+        return histories.workers.run(Question(asked, given, shared), histories)
 
     @wraps(find)
     def asked(histories: H, /, *given: P.args, **shared: P.kwargs) -> T:
@@ -104,27 +114,6 @@ def by_container(
 def name_of(find: Callable[..., Any]) -> str:
     """By which name the answer of `find` is kept with histories."""
     return f"{find.__module__}.{find.__qualname__}"
-
-
-def ask_part(
-    work: Callable[..., Any],
-    histories: Parted,
-    rows: slice,
-    given: Sequence[Any],
-    shared: Mapping[str, Any],
-) -> Any:
-    """What `work` answers about the containers in `rows`."""
-    for each in given:
-        _check_length(each, len(histories))
-    return work(histories.part(rows), *(part(each, rows) for each in given), **shared)
-
-
-def _check_length(value: Any, length: int) -> None:
-    if isinstance(value, np.ndarray | list):
-        if len(value) != length:
-            raise ValueError(f"expected an entry for each of {length}, found {len(value)}")
-    else:
-        _each(lambda field: _check_length(field, length), value)
 
 
 def part(value: T, rows: slice) -> T:
@@ -152,7 +141,7 @@ def _each(make: Callable[..., Any], *records: Any) -> Any:
     if isinstance(head, dict):
         return {key: make(*(record[key] for record in records)) for key in head}
     if is_dataclass(head) and not isinstance(head, type):
-        names = [field.name for field in fields(head)]
+        names = [each.name for each in fields(head)]
         made = {name: make(*(getattr(record, name) for record in records)) for name in names}
         return replace(head, **made)
     raise TypeError(f"expected something with an entry per container, found {type(head).__name__}")

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.by_container import ask_part, join, ranges
+from analyzer.by_container import Question, join, ranges
 from analyzer.errors import AnalyzerError
 from analyzer.processes import deaf_to, leave_with_parent
 
@@ -54,20 +54,14 @@ class Forked:
         """The same: what is between is there before a process is forked, which then sees it."""
         return self
 
-    def run(
-        self,
-        work: Callable[..., Any],
-        histories: Any,
-        given: Sequence[Any],
-        shared: Mapping[str, Any],
-    ) -> Any:
+    def run(self, question: Question, histories: Any) -> Any:
         """See `analyzer.by_container.Workers`.
 
-        Raises what `work` raises, and `AnalyzerError` where a process was killed.
+        Raises what the work raises, and `AnalyzerError` where a process was killed.
         """
 
         def answer(rows: slice) -> Any:
-            return ask_part(work, histories, rows, given, shared)
+            return question.about(rows).answer(histories.part(rows))
 
         return shared_out(answer, histories.costs, self.processes)
 

@@ -8,11 +8,11 @@ small. Answers are joined in the order of the containers: they are those of one 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from analyzer.by_container import ask_part, join, name_of, part, ranges
+from analyzer.by_container import Question, join, name_of, ranges
 from analyzer.engine.task import Task
 from analyzer.engine.workers import DataLostError, EngineError, Workers
 from analyzer.history import Histories
@@ -104,22 +104,17 @@ class Held:
         """The same of a view: samples are cut where they are."""
         return replace(self, cuts=(*self.cuts, (begin, stop)))
 
-    def run(
-        self,
-        work: Callable[..., Any],
-        histories: Histories,
-        given: Sequence[Any],
-        shared: Mapping[str, Any],
-    ) -> Any:
+    def run(self, question: Question, histories: Histories) -> Any:
         """See `analyzer.by_container.Workers`.
 
-        Raises what `work` raises, and `EngineError` where workers die again and again.
+        Raises what the work raises, and `EngineError` where workers die again and again.
         """
         if not self._has(histories.usage):  # somebody made other usage of it
-            return ask_part(work, histories, slice(0, len(histories)), given, shared)
+            everything = slice(0, len(histories))
+            return question.answer(histories.part(everything))
         for _ in range(_TIMES):
             try:
-                return self._ask(work, histories, given, shared)
+                return self._ask(question, histories)
             except DataLostError as error:
                 self.kept.lose()
                 last = error
@@ -137,19 +132,13 @@ class Held:
         same = usage.containers is whole.containers and usage.step == whole.step
         return same and (usage.start, usage.steps) == (start, steps)
 
-    def _ask(
-        self,
-        work: Callable[..., Any],
-        histories: Histories,
-        given: Sequence[Any],
-        shared: Mapping[str, Any],
-    ) -> Any:
+    def _ask(self, question: Question, histories: Histories) -> Any:
         held = self.kept.send(histories)
-        tasks = []
-        for number, rows in enumerate(self.kept.rows):
-            own = tuple(part(each, rows) for each in given)
-            name = f"{name_of(work).removeprefix('analyzer.')} {number}"
-            tasks.append(Task(name, _answer, (work, self.cuts, own, dict(shared))))
+        asked = name_of(question.work).removeprefix("analyzer.")
+        tasks = [
+            Task(f"{asked} {number}", _answer, (question.about(rows), self.cuts))
+            for number, rows in enumerate(self.kept.rows)
+        ]
         answers = {}
         beside = {task.name: futures for task, futures in zip(tasks, held, strict=True)}
         for task, done in self.kept.workers.results(tasks, beside=beside):
@@ -165,13 +154,6 @@ def _without_samples(histories: Histories) -> Histories:
     return light
 
 
-def _answer(
-    usage: Usage,
-    beside: Beside,
-    work: Callable[..., Any],
-    cuts: Cuts,
-    given: Sequence[Any],
-    shared: Mapping[str, Any],
-) -> Any:
-    """What `work` says of the containers whose samples are `usage`, on the worker that has them."""
-    return work(beside.with_samples(usage, cuts), *given, **shared)
+def _answer(usage: Usage, beside: Beside, question: Question, cuts: Cuts) -> Any:
+    """What there is to say of the containers whose samples are `usage`, where these are."""
+    return question.answer(beside.with_samples(usage, cuts))
